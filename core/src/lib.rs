@@ -1,0 +1,30 @@
+//! mirror-core: the model and the engine's rules of the Mirror File System.
+//!
+//! `no_std`, no allocation, no unsafe, no system call: the same code runs inside other people's
+//! processes (shim), in the command (loader) and in the simulator (sim).
+#![no_std]
+#![forbid(unsafe_code)]
+
+mod errno;
+pub mod image;
+mod lock;
+pub mod owner;
+pub mod path;
+pub mod record;
+pub mod runtime;
+pub mod tab;
+pub mod txn;
+#[cfg(test)]
+mod txn_tests;
+pub mod word;
+
+pub use errno::{Errno, ErrorClass};
+pub use lock::{BothLocked, LegLock, LockMiss, LockPlan, lock_both, unlock_both};
+pub use txn::{Action, Journal, LegIo, Prepared, Step, Undo, Verdict, Where, transact};
+pub use word::{LegState, StateWord};
+
+/// Partner of descriptor n is descriptor n + K, held by the kernel.
+pub const K: i32 = 4096;
+/// Descriptors `RESERVED..K` belong to the library (roots, locks, domain records): the program's own
+/// limit is RESERVED.
+pub const RESERVED: i32 = K - 64;

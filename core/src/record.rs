@@ -1,0 +1,242 @@
+//! The leg record `.mirror/leg`: who this leg is and which pair it belongs to. One per leg, written
+//! by the command alone, 0600 (or as the pair's sharing says), replaced by rename.
+//!
+//! Text, `key=value` lines, in this order; the last line is a checksum over all bytes before it:
+//! ```text
+//! mirror-leg=1
+//! pair=<32 hex digits>            the pair's random id
+//! leg=a                           a or b: fixed for ever, it orders the locks
+//! id=<32 hex digits>              this leg's random id
+//! peer=<32 hex digits>            the other leg's id
+//! state=ok                        ok, or incomplete: a sink whose first copy has not finished
+//! runtime=/run/mirror/<pair>      the runtime file, fixed by the pair
+//! crc=<8 hex digits>
+//! ```
+use crate::path::PathText;
+
+/// Name of the record below a leg's root.
+pub const LEG_RECORD: &[u8] = b".mirror/leg";
+/// The domain record: which runtime file (random id) and which boot; flocked shared by all attached.
+pub const OWNER_RECORD: &[u8] = b".mirror/owner";
+/// Folder of lock objects; stripe n of the single-stripe setting is the file `0`.
+pub const LOCK_FILE: &[u8] = b".mirror/locks/0";
+/// Temporary objects of repair and resync.
+pub const TMP_DIR: &[u8] = b".mirror/tmp";
+/// What a resync overwrote or deleted is kept here.
+pub const KEPT_DIR: &[u8] = b".mirror/kept";
+/// Objects known to differ: lines of escaped relative paths, appended by whoever finds one.
+pub const PENDING_LOG: &[u8] = b".mirror/pending";
+
+/// A 128-bit random id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Id(pub [u8; 16]);
+
+impl Id {
+    /// 32 lower-case hex digits.
+    pub fn hex(self) -> [u8; 32] {
+        let mut out = [b'0'; 32];
+        for (i, b) in self.0.iter().enumerate() {
+            let digit = |d: u8| {
+                if d < 10 {
+                    b'0'.wrapping_add(d)
+                } else {
+                    b'a'.wrapping_add(d.wrapping_sub(10))
+                }
+            };
+            if let Some(p) = out.get_mut(i.wrapping_mul(2)) {
+                *p = digit(b >> 4);
+            }
+            if let Some(p) = out.get_mut(i.wrapping_mul(2).wrapping_add(1)) {
+                *p = digit(b & 15);
+            }
+        }
+        out
+    }
+    /// The inverse of [`Id::hex`].
+    pub fn from_hex(s: &[u8]) -> Option<Id> {
+        if s.len() != 32 {
+            return None;
+        }
+        let digit = |c: u8| match c {
+            b'0'..=b'9' => Some(c.wrapping_sub(b'0')),
+            b'a'..=b'f' => Some(c.wrapping_sub(b'a').wrapping_add(10)),
+            _ => None,
+        };
+        let mut out = [0u8; 16];
+        for (o, pair) in out.iter_mut().zip(s.chunks_exact(2)) {
+            let [h, l] = pair else { return None };
+            *o = digit(*h)? << 4 | digit(*l)?;
+        }
+        Some(Id(out))
+    }
+}
+
+/// The parsed leg record.
+#[derive(Clone)]
+pub struct LegRecord {
+    /// The pair's id.
+    pub pair: Id,
+    /// 0 for a, 1 for b.
+    pub leg: u8,
+    /// This leg's id.
+    pub id: Id,
+    /// The other leg's id.
+    pub peer: Id,
+    /// Whether the leg's first copy has finished.
+    pub complete: bool,
+    /// Absolute path of the runtime file.
+    pub runtime: PathText<256>,
+}
+
+/// Largest record in bytes.
+pub const RECORD_MAX: usize = 768;
+
+/// Why a record is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordFault {
+    /// Not of this version or not such a record.
+    Version,
+    /// A line is missing or malformed.
+    Malformed,
+    /// The checksum does not match.
+    Checksum,
+}
+
+impl LegRecord {
+    /// Parses the file's bytes.
+    pub fn parse(text: &[u8]) -> Result<LegRecord, RecordFault> {
+        if !text.starts_with(b"mirror-leg=1\n") {
+            return Err(RecordFault::Version);
+        }
+        let body_len = text.len().checked_sub(13).ok_or(RecordFault::Malformed)?;
+        let (body, crc_line) = text
+            .split_at_checked(body_len)
+            .ok_or(RecordFault::Malformed)?;
+        let crc = crc_line
+            .strip_prefix(b"crc=")
+            .and_then(|c| c.strip_suffix(b"\n"))
+            .ok_or(RecordFault::Malformed)?;
+        if crc != hex8(crc32(body)) {
+            return Err(RecordFault::Checksum);
+        }
+        let mut lines = body.split(|&c| c == b'\n').skip(1);
+        let mut field = |key: &[u8]| -> Result<&[u8], RecordFault> {
+            lines
+                .next()
+                .and_then(|l| l.strip_prefix(key))
+                .and_then(|l| l.strip_prefix(b"="))
+                .ok_or(RecordFault::Malformed)
+        };
+        let id = |s: &[u8]| Id::from_hex(s).ok_or(RecordFault::Malformed);
+        Ok(LegRecord {
+            pair: id(field(b"pair")?)?,
+            leg: match field(b"leg")? {
+                b"a" => 0,
+                b"b" => 1,
+                _ => return Err(RecordFault::Malformed),
+            },
+            id: id(field(b"id")?)?,
+            peer: id(field(b"peer")?)?,
+            complete: match field(b"state")? {
+                b"ok" => true,
+                b"incomplete" => false,
+                _ => return Err(RecordFault::Malformed),
+            },
+            runtime: PathText::from_bytes(field(b"runtime")?)
+                .map_err(|_| RecordFault::Malformed)?,
+        })
+    }
+
+    /// The file's bytes.
+    pub fn encode(&self) -> PathText<RECORD_MAX> {
+        let mut t = PathText::new();
+        // The parts are bounded (6 short lines and a path of < 256 bytes): they always fit.
+        let mut put = |s: &[u8]| {
+            let _ = t.append(s);
+        };
+        put(b"mirror-leg=1\npair=");
+        put(&self.pair.hex());
+        put(b"\nleg=");
+        put(if self.leg == 0 { b"a" } else { b"b" });
+        put(b"\nid=");
+        put(&self.id.hex());
+        put(b"\npeer=");
+        put(&self.peer.hex());
+        put(b"\nstate=");
+        put(if self.complete { b"ok" } else { b"incomplete" });
+        put(b"\nruntime=");
+        put(self.runtime.as_bytes());
+        put(b"\n");
+        let crc = hex8(crc32(t.as_bytes()));
+        let _ = t.append(b"crc=");
+        let _ = t.append(&crc);
+        let _ = t.append(b"\n");
+        t
+    }
+}
+
+/// CRC-32 (IEEE 802.3, reflected), bitwise: records are small.
+pub fn crc32(data: &[u8]) -> u32 {
+    let mut crc = !0u32;
+    for &b in data {
+        crc ^= u32::from(b);
+        for _ in 0..8 {
+            crc = (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
+        }
+    }
+    !crc
+}
+
+fn hex8(v: u32) -> [u8; 8] {
+    let mut out = [0u8; 8];
+    for (i, o) in (0u32..8).zip(out.iter_mut()) {
+        let d = (v >> (28u32.wrapping_sub(i.wrapping_mul(4)))) as u8 & 15;
+        *o = if d < 10 {
+            b'0'.wrapping_add(d)
+        } else {
+            b'a'.wrapping_add(d.wrapping_sub(10))
+        };
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crc_is_the_known_one() {
+        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
+    }
+
+    #[test]
+    fn record_round_trips_and_is_checked() {
+        let r = LegRecord {
+            pair: Id([1; 16]),
+            leg: 1,
+            id: Id([0xab; 16]),
+            peer: Id([7; 16]),
+            complete: true,
+            runtime: PathText::from_bytes(b"/run/mirror/x").unwrap(),
+        };
+        let t = r.encode();
+        let p = LegRecord::parse(t.as_bytes()).unwrap();
+        assert_eq!(
+            (p.pair, p.leg, p.id, p.peer, p.complete),
+            (r.pair, 1, r.id, r.peer, true)
+        );
+        assert_eq!(p.runtime.as_bytes(), b"/run/mirror/x");
+        let mut bytes = [0u8; RECORD_MAX];
+        let n = t.len();
+        bytes[..n].copy_from_slice(t.as_bytes());
+        bytes[20] ^= 1;
+        assert!(matches!(
+            LegRecord::parse(&bytes[..n]),
+            Err(RecordFault::Checksum)
+        ));
+        assert!(matches!(
+            LegRecord::parse(b"mirror-leg=2\n"),
+            Err(RecordFault::Version)
+        ));
+    }
+}

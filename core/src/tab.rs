@@ -1,0 +1,350 @@
+//! The mirrortab (mirrortab(5)): one line per pair, in the manner of fstab(5):
+//! `virtual  leg-a  leg-b  options`, with the escapes \040 \011 \012 \134 and `#` comments.
+//! Shared by the command and the preloaded library, so it never allocates.
+use crate::path::{PATH_MAX, PathText};
+
+/// What a pair does when a leg is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// Go on with the other leg, marked.
+    Degrade,
+    /// Undo where it can be, errno to the program.
+    Fail,
+}
+
+/// What a pair does when the partner is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFull {
+    /// Undo, ENOSPC to the program.
+    Error,
+    /// Go on with the other leg, marked.
+    Degrade,
+}
+
+/// The options of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// `on-failure=`
+    pub on_failure: OnFailure,
+    /// `on-full=`
+    pub on_full: OnFull,
+}
+
+impl Options {
+    /// What stands for an empty or missing field, or `defaults`.
+    pub const DEFAULT: Options = Options {
+        on_failure: OnFailure::Degrade,
+        on_full: OnFull::Error,
+    };
+}
+
+/// One pair as a line of the tab gives it. Paths are absolute and normal.
+#[derive(Clone)]
+pub struct Entry {
+    /// The virtual directory: equal to leg A (in place), or a symlink to the source leg (link).
+    pub virt: PathText<PATH_MAX>,
+    /// Legs A and B.
+    pub legs: [PathText<PATH_MAX>; 2],
+    /// Policies.
+    pub options: Options,
+    /// The line's number in its file, from 1.
+    pub line: u32,
+}
+
+impl Entry {
+    /// An empty entry to parse into (it is large: keep it off small stacks).
+    pub const fn empty() -> Entry {
+        Entry {
+            virt: PathText::new(),
+            legs: [PathText::new(), PathText::new()],
+            options: Options::DEFAULT,
+            line: 0,
+        }
+    }
+    /// Whether V is leg A itself.
+    pub fn in_place(&self) -> bool {
+        self.virt.as_bytes() == self.legs[0].as_bytes()
+    }
+}
+
+/// What is wrong with a line or a MIRROR value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Fewer than three fields.
+    MissingField,
+    /// More than four fields.
+    ExtraField,
+    /// A path is not absolute.
+    NotAbsolute,
+    /// A path contains "." or ".." components, "//" or a trailing slash.
+    NotNormal,
+    /// A path is too long (PATH_MAX).
+    TooLong,
+    /// An escape other than \040 \011 \012 \134.
+    BadEscape,
+    /// An option that does not exist.
+    UnknownOption,
+    /// An option's value that does not exist.
+    BadValue,
+    /// Legs are the same or one contains the other.
+    LegsOverlap,
+    /// V lies inside a leg, or a leg inside V, without V being leg A.
+    VirtualOverlap,
+    /// MIRROR: more than one ':' or '=', or an empty part; paths with these signs need a mirrortab.
+    BadMirrorValue,
+}
+
+impl Fault {
+    /// The message of this fault, for one line of output.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Fault::MissingField => "needs three fields: virtual leg-a leg-b [options]",
+            Fault::ExtraField => "has more than four fields (write a space in a path as \\040)",
+            Fault::NotAbsolute => "has a path that is not absolute",
+            Fault::NotNormal => "has a path with '.', '..', '//' or a '/' at its end",
+            Fault::TooLong => "has a path that is too long",
+            Fault::BadEscape => "has an escape other than \\040 \\011 \\012 \\134",
+            Fault::UnknownOption => {
+                "has an unknown option (on-failure=degrade|fail, on-full=error|degrade)"
+            }
+            Fault::BadValue => {
+                "has an unknown value (on-failure=degrade|fail, on-full=error|degrade)"
+            }
+            Fault::LegsOverlap => "has legs that are the same or contain one another",
+            Fault::VirtualOverlap => "has a virtual directory that overlaps a leg",
+            Fault::BadMirrorValue => {
+                "is not V=A:B or A:B (a path with ':' or '=' needs a mirrortab)"
+            }
+        }
+    }
+}
+
+/// Parses one line (without its newline). `Ok(false)`: blank or a comment.
+pub fn parse_line(line: &[u8], number: u32, out: &mut Entry) -> Result<bool, Fault> {
+    let mut fields = line
+        .split(|c| matches!(c, b' ' | b'\t' | b'\r'))
+        .filter(|f| !f.is_empty());
+    let Some(first) = fields.next() else {
+        return Ok(false);
+    };
+    if first.first() == Some(&b'#') {
+        return Ok(false);
+    }
+    out.line = number;
+    out.options = Options::DEFAULT;
+    let a = fields.next().ok_or(Fault::MissingField)?;
+    let b = fields.next().ok_or(Fault::MissingField)?;
+    unescape(first, &mut out.virt)?;
+    unescape(a, &mut out.legs[0])?;
+    unescape(b, &mut out.legs[1])?;
+    match fields.next() {
+        None => {}
+        Some(f) if f.first() == Some(&b'#') => return check(out).map(|()| true),
+        Some(f) => parse_options(f, &mut out.options)?,
+    }
+    match fields.next() {
+        None => {}
+        Some(f) if f.first() == Some(&b'#') => {}
+        Some(_) => return Err(Fault::ExtraField),
+    }
+    check(out)?;
+    Ok(true)
+}
+
+/// Parses `MIRROR`: `V=A:B`, or `A:B` (in place, V is A).
+pub fn parse_mirror(value: &[u8], out: &mut Entry) -> Result<(), Fault> {
+    let count = |c: u8| value.iter().filter(|&&x| x == c).count();
+    if count(b':') != 1 || count(b'=') > 1 {
+        return Err(Fault::BadMirrorValue);
+    }
+    let (v, legs) = match value.iter().position(|&c| c == b'=') {
+        Some(i) => (
+            value.get(..i),
+            value.get(i.wrapping_add(1)..).unwrap_or(&[]),
+        ),
+        None => (None, value),
+    };
+    let mut parts = legs.split(|&c| c == b':');
+    let (Some(a), Some(b)) = (parts.next(), parts.next()) else {
+        return Err(Fault::BadMirrorValue);
+    };
+    let v = v.unwrap_or(a);
+    if v.is_empty() || a.is_empty() || b.is_empty() {
+        return Err(Fault::BadMirrorValue);
+    }
+    out.options = Options::DEFAULT;
+    out.line = 0;
+    out.virt.set(v).map_err(|_| Fault::TooLong)?;
+    out.legs[0].set(a).map_err(|_| Fault::TooLong)?;
+    out.legs[1].set(b).map_err(|_| Fault::TooLong)?;
+    check(out)
+}
+
+fn parse_options(field: &[u8], o: &mut Options) -> Result<(), Fault> {
+    for opt in field.split(|&c| c == b',') {
+        let (key, value) = match opt.iter().position(|&c| c == b'=') {
+            Some(i) => (
+                opt.get(..i).unwrap_or(opt),
+                opt.get(i.wrapping_add(1)..).unwrap_or(&[]),
+            ),
+            None => (opt, &b""[..]),
+        };
+        match (key, value) {
+            (b"defaults", b"") => {}
+            (b"on-failure", b"degrade") => o.on_failure = OnFailure::Degrade,
+            (b"on-failure", b"fail") => o.on_failure = OnFailure::Fail,
+            (b"on-full", b"error") => o.on_full = OnFull::Error,
+            (b"on-full", b"degrade") => o.on_full = OnFull::Degrade,
+            (b"on-failure" | b"on-full", _) => return Err(Fault::BadValue),
+            _ => return Err(Fault::UnknownOption),
+        }
+    }
+    Ok(())
+}
+
+fn unescape(field: &[u8], out: &mut PathText<PATH_MAX>) -> Result<(), Fault> {
+    out.truncate(0);
+    let mut rest = field;
+    while let Some((&c, tail)) = rest.split_first() {
+        let (byte, next) = if c == b'\\' {
+            let code = tail.get(..3).ok_or(Fault::BadEscape)?;
+            let b = match code {
+                b"040" => b' ',
+                b"011" => b'\t',
+                b"012" => b'\n',
+                b"134" => b'\\',
+                _ => return Err(Fault::BadEscape),
+            };
+            (b, tail.get(3..).unwrap_or(&[]))
+        } else {
+            (c, tail)
+        };
+        out.append(&[byte]).map_err(|_| Fault::TooLong)?;
+        rest = next;
+    }
+    Ok(())
+}
+
+fn normal(p: &[u8]) -> Result<(), Fault> {
+    let Some((b'/', rest)) = p.split_first() else {
+        return Err(Fault::NotAbsolute);
+    };
+    // "/" itself cannot be a leg or V: everything overlaps it.
+    if rest
+        .split(|&c| c == b'/')
+        .any(|c| c.is_empty() || c == b"." || c == b"..")
+    {
+        return Err(Fault::NotNormal);
+    }
+    Ok(())
+}
+
+/// Whether two absolute, normal texts are equal or one contains the other.
+pub fn overlap(a: &[u8], b: &[u8]) -> bool {
+    !matches!(crate::path::under(a, b), crate::path::Under::Outside)
+}
+
+fn check(e: &Entry) -> Result<(), Fault> {
+    normal(e.virt.as_bytes())?;
+    normal(e.legs[0].as_bytes())?;
+    normal(e.legs[1].as_bytes())?;
+    if overlap(e.legs[0].as_bytes(), e.legs[1].as_bytes()) {
+        return Err(Fault::LegsOverlap);
+    }
+    if !e.in_place()
+        && e.legs
+            .iter()
+            .any(|l| overlap(e.virt.as_bytes(), l.as_bytes()))
+    {
+        return Err(Fault::VirtualOverlap);
+    }
+    Ok(())
+}
+
+/// The lines of a tab's text with their numbers, from 1.
+pub fn lines(text: &[u8]) -> impl Iterator<Item = (u32, &[u8])> {
+    text.split(|&c| c == b'\n').zip(1u32..).map(|(l, n)| (n, l))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(l: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>, Vec<u8>, Options)>, Fault> {
+        let mut e = Entry::empty();
+        Ok(parse_line(l, 1, &mut e)?.then(|| {
+            (
+                e.virt.as_bytes().to_vec(),
+                e.legs[0].as_bytes().to_vec(),
+                e.legs[1].as_bytes().to_vec(),
+                e.options,
+            )
+        }))
+    }
+    extern crate std;
+    use std::vec::Vec;
+
+    #[test]
+    fn lines_parse() {
+        assert_eq!(parse(b"").unwrap(), None);
+        assert_eq!(parse(b"  # x y z").unwrap(), None);
+        let (v, a, b, o) = parse(b"/v\t/a\\040b /c on-failure=fail,on-full=degrade # note")
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            (v.as_slice(), a.as_slice(), b.as_slice()),
+            (&b"/v"[..], &b"/a b"[..], &b"/c"[..])
+        );
+        assert_eq!(
+            o,
+            Options {
+                on_failure: OnFailure::Fail,
+                on_full: OnFull::Degrade
+            }
+        );
+        assert!(parse(b"/a /a /b").unwrap().is_some());
+    }
+
+    #[test]
+    fn faults_are_named() {
+        for (l, f) in [
+            (&b"/v /a"[..], Fault::MissingField),
+            (b"/v /a /b defaults x", Fault::ExtraField),
+            (b"v /a /b", Fault::NotAbsolute),
+            (b"/v/ /a /b", Fault::NotNormal),
+            (b"/v /a/../x /b", Fault::NotNormal),
+            (b"/v /a /b on-fail=x", Fault::UnknownOption),
+            (b"/v /a /b on-full=x", Fault::BadValue),
+            (b"/v /a /a/b", Fault::LegsOverlap),
+            (b"/v /v/a /b", Fault::VirtualOverlap),
+            (b"/v /a\\041 /b", Fault::BadEscape),
+            (b"/ / /b", Fault::NotNormal),
+        ] {
+            assert_eq!(
+                parse(l).map(|_| ()),
+                Err(f),
+                "{:?}",
+                core::str::from_utf8(l)
+            );
+        }
+    }
+
+    #[test]
+    fn mirror_value() {
+        let mut e = Entry::empty();
+        assert_eq!(parse_mirror(b"/v=/a:/b", &mut e), Ok(()));
+        assert!(!e.in_place());
+        assert_eq!(parse_mirror(b"/a:/b", &mut e), Ok(()));
+        assert!(e.in_place());
+        for bad in [
+            &b"/a"[..],
+            b"/a:/b:/c",
+            b"=/a:/b",
+            b"/v=:/b",
+            b"/v=/a=/x:/b",
+        ] {
+            assert_eq!(parse_mirror(bad, &mut e), Err(Fault::BadMirrorValue));
+        }
+        assert_eq!(parse_mirror(b"a:/b", &mut e), Err(Fault::NotAbsolute));
+    }
+}

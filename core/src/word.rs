@@ -1,0 +1,80 @@
+//! The state word of a pair: one `u64` in the runtime file that every transaction loads after its
+//! locks are held and again when it settles.
+//!
+//! ```text
+//! bits 63..32  epoch            counts changes of who is in sync
+//! bits  1..0   leg a            0 in sync, 1 away, 2 joining
+//! bits  3..2   leg b
+//! bit   4      DEGRADING        the mark of a lost leg is not yet durable
+//! bit   5      RENAMING         a directory rename is under way
+//! bit   6      PENDING          objects are known to differ (`.mirror/pending`)
+//! bit   7      UNMIRRORED       a program that could not be mirrored ran with files of the pair open
+//! ```
+
+/// What a leg is to the pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LegState {
+    /// Holds everything; may answer.
+    InSync,
+    /// Gets no writes.
+    Away,
+    /// Gets every write, never answers.
+    Joining,
+}
+
+/// The word, by value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateWord(pub u64);
+
+impl StateWord {
+    /// Both legs in sync, epoch 1.
+    pub const FRESH: StateWord = StateWord(1 << 32);
+    /// Objects are known to differ.
+    pub const PENDING: u64 = 1 << 6;
+    /// A program ran unmirrored.
+    pub const UNMIRRORED: u64 = 1 << 7;
+
+    /// Changes of who is in sync, so far.
+    pub const fn epoch(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+    /// The state of leg `i` (0 = a, 1 = b).
+    pub const fn leg(self, i: usize) -> LegState {
+        match (self.0 >> (2 * (i & 1))) & 3 {
+            0 => LegState::InSync,
+            1 => LegState::Away,
+            _ => LegState::Joining,
+        }
+    }
+    /// Whether objects are known to differ.
+    pub const fn pending(self) -> bool {
+        self.0 & Self::PENDING != 0
+    }
+    /// Whether a program ran unmirrored since the last comparison.
+    pub const fn unmirrored(self) -> bool {
+        self.0 & Self::UNMIRRORED != 0
+    }
+    /// The leg that answers for V: a unless a is away.
+    pub const fn source(self) -> usize {
+        match self.leg(0) {
+            LegState::InSync => 0,
+            _ => 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fresh_is_in_sync() {
+        let w = StateWord::FRESH;
+        assert_eq!(
+            (w.leg(0), w.leg(1), w.epoch(), w.source()),
+            (LegState::InSync, LegState::InSync, 1, 0)
+        );
+        assert_eq!(StateWord(w.0 | 1).source(), 1);
+        assert_eq!(StateWord(w.0 | 2 << 2).leg(1), LegState::Joining);
+    }
+}

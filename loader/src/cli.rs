@@ -1,0 +1,248 @@
+//! The command line, defined once: help, completions and parsing come from here.
+use crate::cmd;
+use crate::fail::{Fail, Kind, Res};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Links two directory trees into one and keeps both copies equal while programs use it.
+///
+/// Start with `mirror init LEG_A LEG_B`, then `mirror run -- COMMAND`.
+#[derive(Parser)]
+#[command(name = "mirror", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make two directories the legs of a pair
+    Init(Init),
+    /// Run a command whose changes reach both legs
+    Run(Run),
+    /// Say whether pairs are in sync, and what to type if not
+    Status(Report),
+    /// Compare both legs completely
+    Verify(Report),
+    /// Make leg b like leg a again (or finish an interrupted first copy)
+    Resync(Resync),
+    /// List the differences of a pair, or of two directories
+    Diff(Diff),
+    /// Undo init: both trees stay as they are
+    #[command(alias = "remove")]
+    Detach(Detach),
+    /// Check this machine, or whether a command can be mirrored
+    Doctor(Doctor),
+    /// Work with the mirrortab
+    #[command(subcommand)]
+    Config(Config),
+    /// Explain a code from another command's output
+    Explain {
+        /// The code, like M-101
+        code: Option<String>,
+    },
+    /// Print completions for a shell
+    #[command(hide = true)]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What a pair does when a leg is lost.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum OnFailure {
+    /// Go on with the other leg
+    Degrade,
+    /// The program gets the error
+    Fail,
+}
+
+/// What a pair does when one leg is full.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum OnFull {
+    /// The program gets "no space", both legs stay equal
+    Error,
+    /// Go on with the other leg
+    Degrade,
+}
+
+/// `mirror init`
+#[derive(Args)]
+pub struct Init {
+    /// Leg a: the directory that answers
+    pub leg_a: PathBuf,
+    /// Leg b: its mirror
+    pub leg_b: PathBuf,
+    /// Make V a link to leg a (without it the pair is in place: V is leg a)
+    #[arg(long, value_name = "V")]
+    pub at: Option<PathBuf>,
+    /// Make V a link of this name beside leg a
+    #[arg(long, conflicts_with = "at")]
+    pub name: Option<OsString>,
+    /// When a leg is lost
+    #[arg(long, value_enum, default_value = "degrade")]
+    pub on_failure: OnFailure,
+    /// When a leg is full
+    #[arg(long, value_enum, default_value = "error")]
+    pub on_full: OnFull,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// The mirrortab to write (default: /etc/mirrortab, or ~/.config/mirror/mirrortab)
+    #[arg(long, value_name = "FILE")]
+    pub tab: Option<PathBuf>,
+}
+
+/// `mirror run`
+#[derive(Args)]
+pub struct Run {
+    /// Mirror only this pair (can be given several times)
+    #[arg(long, value_name = "V")]
+    pub pair: Vec<PathBuf>,
+    /// Replace this process by the command (for services)
+    #[arg(long)]
+    pub exec: bool,
+    /// Refuse to start unless the pairs are in sync
+    #[arg(long, value_name = "STATE", value_parser = ["in-sync"])]
+    pub require: Option<String>,
+    /// Run this program although its changes cannot be mirrored
+    #[arg(long, value_name = "NAME")]
+    pub allow_unmirrored: Vec<OsString>,
+    /// The command and its arguments
+    #[arg(
+        last = false,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        required = true,
+        value_name = "COMMAND"
+    )]
+    pub command: Vec<OsString>,
+}
+
+/// `mirror status`, `mirror verify`
+#[derive(Args)]
+pub struct Report {
+    /// The pair (default: all)
+    pub pair: Option<PathBuf>,
+    /// Machine-readable output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `mirror resync`
+#[derive(Args)]
+pub struct Resync {
+    /// The pair (default: all)
+    pub pair: Option<PathBuf>,
+    /// Only say what would be done
+    #[arg(long, short = 'n')]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// `mirror diff`
+#[derive(Args)]
+pub struct Diff {
+    /// A pair, or a directory
+    pub first: PathBuf,
+    /// Another directory
+    pub second: Option<PathBuf>,
+}
+
+/// `mirror detach`
+#[derive(Args)]
+pub struct Detach {
+    /// The pair
+    pub pair: PathBuf,
+}
+
+/// `mirror doctor`
+#[derive(Args)]
+pub struct Doctor {
+    /// Prepare this machine's libc for mirroring
+    #[arg(long)]
+    pub prepare: bool,
+    /// Say whether this command can be mirrored
+    pub command: Option<OsString>,
+}
+
+/// `mirror config`
+#[derive(Subcommand)]
+pub enum Config {
+    /// Check the mirrortab files, or one file
+    Check {
+        /// The file
+        file: Option<PathBuf>,
+    },
+}
+
+/// Which exit code a failure has in a command with a table of its own.
+fn code(name: &str, f: &Fail) -> u8 {
+    match (name, f.kind) {
+        ("run", Kind::NotFound) => 127,
+        ("run", Kind::NotRunnable) => 126,
+        ("run", _) => 125,
+        ("status", Kind::Leg) => 2,
+        ("status", _) => 3,
+        ("verify" | "diff", _) => 2,
+        ("resync", Kind::Interrupted) => 3,
+        ("resync", Kind::Failed) => 1,
+        ("resync", _) => 2,
+        _ => f.code(),
+    }
+}
+
+fn usage_code(name: &str) -> u8 {
+    code(name, &Fail::new(Kind::Usage, ""))
+}
+
+/// Prints a failure's line.
+pub fn complain(name: &str, f: &Fail) {
+    eprintln!("mirror: {name}: {}", f.text);
+}
+
+/// Parses the command line and does what it says.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(c) => c,
+        Err(e) => {
+            let name = std::env::args_os().nth(1).unwrap_or_default();
+            // A closed stderr leaves nothing to say.
+            let _ = e.print();
+            let usage = e.use_stderr()
+                && e.kind() != clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+            return ExitCode::from(match (usage, e.use_stderr()) {
+                (true, _) => usage_code(&name.to_string_lossy()),
+                (false, true) => 64,
+                (false, false) => 0,
+            });
+        }
+    };
+    let (name, r): (&str, Res<u8>) = match cli.command {
+        Command::Init(a) => ("init", cmd::init::run(&a)),
+        Command::Run(a) => ("run", cmd::run::run(&a)),
+        Command::Status(a) => ("status", cmd::status::run(&a)),
+        Command::Verify(a) => ("verify", cmd::verify::run(&a)),
+        Command::Resync(a) => ("resync", cmd::resync::run(&a)),
+        Command::Diff(a) => ("diff", cmd::diff::run(&a)),
+        Command::Detach(a) => ("detach", cmd::detach::run(&a)),
+        Command::Doctor(a) => ("doctor", cmd::doctor::run(&a)),
+        Command::Config(Config::Check { file }) => {
+            ("config check", cmd::config::check(file.as_deref()))
+        }
+        Command::Explain { code } => ("explain", cmd::explain::run(code.as_deref())),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "mirror", &mut std::io::stdout());
+            ("completions", Ok(0))
+        }
+    };
+    ExitCode::from(r.unwrap_or_else(|f| {
+        complain(name, &f);
+        code(name, &f)
+    }))
+}

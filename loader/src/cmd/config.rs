@@ -1,0 +1,40 @@
+//! `mirror config check`: whether the mirrortab files are right.
+use crate::fail::{Fail, Kind, Res};
+use crate::pair::tab;
+use crate::text;
+use std::path::Path;
+
+/// Checks one file, or everything that counts here. Exit code 78 comes from the failure's kind.
+pub fn check(file: Option<&Path>) -> Res<u8> {
+    let all = match file {
+        Some(f) => {
+            let content = tab::read_trusted(f)?.ok_or_else(|| {
+                Fail::new(Kind::Config, format!("{}: no such file", text::path(f)))
+            })?;
+            let all = tab::parse(f, &content)?;
+            tab::check_overlaps(&all)?;
+            all
+        }
+        None => tab::load()?,
+    };
+    if all.is_empty() {
+        let e = tab::none();
+        println!(
+            "{}",
+            file.map_or(e.text, |f| format!("{}: no pairs", text::path(f)))
+        );
+        return Ok(0);
+    }
+    for l in &all {
+        println!(
+            "{}  {}  a {}  b {}  {}",
+            l.place(),
+            text::path(&l.virt),
+            text::path(&l.legs[0]),
+            text::path(&l.legs[1]),
+            l.options()
+        );
+    }
+    println!("OK  {}", text::plural(all.len() as u64, "pair"));
+    Ok(0)
+}

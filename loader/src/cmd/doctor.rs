@@ -1,0 +1,115 @@
+//! `mirror doctor`: whether this machine, and a command, are fit for the mirror.
+use crate::cli::Doctor;
+use crate::fail::{Fail, Res};
+use crate::launch::library;
+use crate::pair::tab;
+use crate::text;
+use mirror_loader::image::{self, Status};
+
+struct Sheet {
+    bad: bool,
+}
+
+impl Sheet {
+    fn line(&mut self, ok: bool, what: &str, detail: impl std::fmt::Display) {
+        self.bad |= !ok;
+        println!("{}  {what:10} {detail}", if ok { "ok  " } else { "FAIL" });
+    }
+}
+
+/// Runs it.
+pub fn run(a: &Doctor) -> Res<u8> {
+    if a.prepare {
+        return prepare();
+    }
+    let mut s = Sheet { bad: false };
+    if let Some(word) = &a.command {
+        match super::run::check(word) {
+            Ok(t) => s.line(true, "command", t),
+            Err(f) => s.line(false, "command", f.text),
+        }
+        return Ok(u8::from(s.bad));
+    }
+    let here = crate::tree::beneath::Root::open(std::path::Path::new("/")).and_then(|r| r.dir(b""));
+    s.line(
+        here.is_ok(),
+        "kernel",
+        if here.is_ok() {
+            "openat2 works"
+        } else {
+            "openat2 does not work here (Linux before 5.6, or a filter forbids it)"
+        },
+    );
+    match library::find() {
+        Ok((_, file)) => s.line(true, "library", text::path(&file)),
+        Err(f) => s.line(false, "library", f.text),
+    }
+    for libc in image::default_libcs() {
+        let name = text::path(&libc);
+        match image::check(&libc) {
+            Status::Ok(p) => s.line(
+                true,
+                "libc",
+                format!("{name}: prepared ({})", text::path(&p)),
+            ),
+            Status::Missing(_) => s.line(
+                false,
+                "libc",
+                format!("{name}: not prepared yet. mirror doctor --prepare"),
+            ),
+            Status::Untrusted(p, why) => s.line(
+                false,
+                "libc",
+                format!(
+                    "{name}: {} is not used: {why}. mirror doctor --prepare",
+                    text::path(&p)
+                ),
+            ),
+            Status::Unsuitable(why) => {
+                s.line(false, "libc", format!("{name}: cannot be prepared: {why}"))
+            }
+        }
+    }
+    match tab::load() {
+        Ok(all) if all.is_empty() => s.line(true, "mirrortab", tab::none().text),
+        Ok(all) => {
+            s.line(true, "mirrortab", text::plural(all.len() as u64, "pair"));
+            for l in &all {
+                let v = super::status::look(l);
+                s.line(
+                    v.exit == 0,
+                    "pair",
+                    format!(
+                        "{}  {}  (mirror status {})",
+                        text::path(&l.virt),
+                        v.state,
+                        text::shell(&l.virt)
+                    ),
+                );
+            }
+        }
+        Err(f) => s.line(false, "mirrortab", f.text),
+    }
+    Ok(u8::from(s.bad))
+}
+
+fn prepare() -> Res<u8> {
+    let all = image::default_libcs();
+    if all.is_empty() {
+        return Err(Fail::failed(
+            "no 64-bit glibc found. Is this a glibc system?",
+        ));
+    }
+    for libc in all {
+        let p = image::prepare_for(&libc)
+            .map_err(|e| Fail::failed(format!("{}: {e}", text::path(&libc))))?;
+        println!(
+            "prepared  {}  {} of {} calls  {}",
+            text::path(&libc),
+            p.patched,
+            p.wanted,
+            text::path(&p.path)
+        );
+    }
+    Ok(0)
+}

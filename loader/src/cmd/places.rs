@@ -1,0 +1,199 @@
+//! The directories of a new pair: canonical, and fit to be legs and V.
+use crate::fail::{Context, Fail, Kind, Res};
+use crate::pair::tab::Line;
+use crate::text;
+use crate::tree::beneath::Root;
+use crate::tree::probe;
+use mirror_core::tab::overlap;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+fn refuse<T>(text: String) -> Res<T> {
+    Err(Fail::failed(text))
+}
+
+/// A leg's canonical path and root.
+pub fn leg(word: &Path) -> Res<Root> {
+    let shown = text::path(word);
+    let path = std::fs::canonicalize(word).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => Fail::failed(format!(
+            "{shown}: no such directory. Make it first: mkdir {}",
+            text::shell(word)
+        )),
+        _ => Fail::io(&shown, e),
+    })?;
+    if !path.is_dir() {
+        return refuse(format!("{shown}: not a directory. A leg is a directory"));
+    }
+    if path == Path::new("/") {
+        return refuse(
+            "/ cannot be a leg: everything is inside it. Name a directory below it".into(),
+        );
+    }
+    let root = Root::open(&path).about(&shown)?;
+    if probe::read_only(&root) {
+        return refuse(format!(
+            "{shown}: its file system is mounted read-only. Remount it writable, or choose another directory"
+        ));
+    }
+    let access =
+        rustix::fs::Access::WRITE_OK | rustix::fs::Access::READ_OK | rustix::fs::Access::EXEC_OK;
+    if let Err(e) =
+        rustix::fs::accessat(rustix::fs::CWD, &path, access, rustix::fs::AtFlags::EACCESS)
+    {
+        return Err(Fail::new(
+            Kind::Permission,
+            format!(
+                "{shown}: not writable for this user ({}). chown or chmod it, or run as its owner",
+                crate::fail::reason(&e.into())
+            ),
+        ));
+    }
+    Ok(root)
+}
+
+/// Legs are different directories, neither inside the other.
+pub fn apart(a: &Root, b: &Root) -> Res<()> {
+    let (pa, pb) = (text::path(&a.path), text::path(&b.path));
+    if a.path == b.path || (a.dev, a.ino) == (b.dev, b.ino) {
+        return refuse(format!(
+            "{pa} and {pb} are the same directory. The legs of a pair are two"
+        ));
+    }
+    if overlap(a.path.as_os_str().as_bytes(), b.path.as_os_str().as_bytes()) {
+        let (inner, outer) = if a.path.starts_with(&b.path) {
+            (pa, pb)
+        } else {
+            (pb, pa)
+        };
+        return refuse(format!(
+            "{inner} is inside {outer}: a leg cannot contain the other. Choose a directory outside it"
+        ));
+    }
+    Ok(())
+}
+
+/// V's canonical path: its parent's real path and its name.
+pub fn virt(word: &Path) -> Res<PathBuf> {
+    let shown = text::path(word);
+    let absolute: PathBuf = std::path::absolute(word)
+        .about(&shown)?
+        .components()
+        .collect();
+    let (Some(parent), Some(name)) = (absolute.parent(), absolute.file_name()) else {
+        return refuse(format!(
+            "{shown}: cannot be the virtual directory. Name a path below an existing directory"
+        ));
+    };
+    if absolute
+        .components()
+        .any(|c| c == std::path::Component::ParentDir)
+    {
+        return refuse(format!("{shown}: write it without '..'"));
+    }
+    let real = std::fs::canonicalize(parent).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => Fail::failed(format!(
+            "{}: no such directory, so {shown} cannot be made there. Make it first: mkdir -p {}",
+            text::path(parent),
+            text::shell(parent)
+        )),
+        _ => Fail::io(text::path(parent), e),
+    })?;
+    if !real.is_dir() {
+        return refuse(format!(
+            "{}: not a directory, so {shown} cannot be made there",
+            text::path(parent)
+        ));
+    }
+    Ok(real.join(name))
+}
+
+/// What stands at V now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum There {
+    /// Nothing.
+    Nothing,
+    /// An empty directory, which the link replaces.
+    EmptyDir,
+    /// The right link.
+    Link,
+}
+
+/// Looks at V of a link pair; anything but nothing, an empty directory or the right link is refused.
+pub fn look(virt: &Path, leg_a: &Path) -> Res<There> {
+    let shown = text::path(virt);
+    let m = match std::fs::symlink_metadata(virt) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(There::Nothing),
+        r => r.about(&shown)?,
+    };
+    if m.is_symlink() {
+        let to = std::fs::read_link(virt).about(&shown)?;
+        if to == leg_a {
+            return Ok(There::Link);
+        }
+        return refuse(format!(
+            "{shown} exists: a symlink to {}. Remove it, or choose another --at",
+            text::path(&to)
+        ));
+    }
+    if !m.is_dir() {
+        return refuse(format!(
+            "{shown} exists and is not an empty directory. Move it away, or choose another --at"
+        ));
+    }
+    if std::fs::read_dir(virt).about(&shown)?.next().is_some() {
+        return refuse(format!(
+            "{shown} exists and is not an empty directory. To mirror it where it is: mirror init {} {}",
+            text::shell(virt),
+            "LEG_B"
+        ));
+    }
+    Ok(There::EmptyDir)
+}
+
+/// Makes V a symlink to leg a.
+pub fn make_link(virt: &Path, leg_a: &Path) -> Res<()> {
+    let shown = text::path(virt);
+    match look(virt, leg_a)? {
+        There::Link => return Ok(()),
+        There::EmptyDir => std::fs::remove_dir(virt).about(&shown)?,
+        There::Nothing => {}
+    }
+    let mut tmp = virt.as_os_str().to_os_string();
+    tmp.push(format!(".{}", std::process::id()));
+    std::os::unix::fs::symlink(leg_a, &tmp).about(&shown)?;
+    std::fs::rename(&tmp, virt).map_err(|e| {
+        let _ = std::fs::remove_file(&tmp);
+        Fail::io(&shown, e)
+    })
+}
+
+/// No leg lies inside a leg of another pair.
+pub fn no_leg_above(path: &Path) -> Res<()> {
+    for up in path.ancestors().skip(1) {
+        if up.join(".mirror/leg").symlink_metadata().is_ok() {
+            return refuse(format!(
+                "{} is inside {}, a leg of another pair. Pairs cannot share directories",
+                text::path(path),
+                text::path(up)
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The new pair shares no directory with a configured one.
+pub fn free(new: &Line, all: &[Line]) -> Res<()> {
+    for old in all {
+        if crate::pair::tab::collide(new, old) {
+            return refuse(format!(
+                "{} overlaps the pair {} ({}). Pairs cannot share directories: choose others, or mirror detach {}",
+                text::path(&new.virt),
+                text::path(&old.virt),
+                old.place(),
+                text::shell(&old.virt)
+            ));
+        }
+    }
+    Ok(())
+}

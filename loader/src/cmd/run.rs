@@ -1,0 +1,146 @@
+//! `mirror run`: starts a command under the mirror, proves that it attached, ends as it ends.
+use crate::cli::Run;
+use crate::fail::{Fail, Kind, Res};
+use crate::launch::supervise::{self, End};
+use crate::launch::{library, program};
+use crate::pair::control::Pair;
+use crate::pair::domain::{self, Attached};
+use crate::pair::{heal, tab};
+use crate::text;
+use mirror_core::word::{LegState, StateWord};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// Runs it.
+pub fn run(a: &Run) -> Res<u8> {
+    let lines = tab::choose(&a.pair)?;
+    let mut pairs = Vec::new();
+    for l in &lines {
+        pairs.push(ready(l, a)?);
+    }
+    let Some(word) = a.command.first() else {
+        return Err(Fail::new(Kind::Usage, "no command given"));
+    };
+    let p = program::inspect(program::find(word)?)?;
+    let name = supervise::short(word);
+    let mut prove = !p.outside;
+    if let Some(why) = &p.unmirrorable {
+        let allowed = |n: &OsString| {
+            *n == *word || n.as_bytes() == name.as_bytes() || n.as_bytes() == p.name.as_bytes()
+        };
+        if !a.allow_unmirrored.iter().any(allowed) {
+            let line = why.text(&p.name);
+            return Err(Fail::failed(if p.name == name {
+                line
+            } else {
+                format!("{name}: {line}")
+            }));
+        }
+        prove = false;
+        for pair in &pairs {
+            heal::locked(pair, |held| pair.set_bits(StateWord::UNMIRRORED, held))?;
+        }
+    }
+    let (lib, _) = library::find()?;
+    if p.unmirrorable.is_none() {
+        library::prepare()?;
+    }
+    let mut c = Command::new(&p.file);
+    c.arg0(word)
+        .args(&a.command[1..])
+        .env("LD_PRELOAD", library::preload(&lib));
+    if a.pair.is_empty() {
+        c.env_remove("MIRROR_ONLY");
+    } else {
+        c.env(
+            "MIRROR_ONLY",
+            lines
+                .iter()
+                .map(|l| l.virt.as_os_str())
+                .collect::<Vec<_>>()
+                .join(&OsString::from(":")),
+        );
+    }
+    if a.exec {
+        c.env_remove("MIRROR_PROOF");
+        supervise::as_started(&mut c, None);
+        let e = c.exec();
+        return Err(Fail::new(
+            Kind::NotRunnable,
+            format!("{name}: {}", crate::fail::reason(&e)),
+        ));
+    }
+    let end = supervise::run(c, &name, prove);
+    for pair in &pairs {
+        after(pair);
+    }
+    match end? {
+        End::Status(status) => Ok(supervise::end_like(status)),
+        End::Refused => Ok(125),
+    }
+}
+
+/// The pair, attached and fit to be written.
+fn ready(l: &tab::Line, a: &Run) -> Res<Attached> {
+    let v = text::path(&l.virt);
+    let pair = Pair::open(l)?;
+    if let Some(i) = pair.incomplete() {
+        return Err(Fail::failed(format!(
+            "leg {} of {v} has not been copied completely. mirror resync {}",
+            pair.legs[i].letter(),
+            text::shell(&l.virt)
+        )));
+    }
+    let p = domain::attach(pair)?;
+    heal::heal_orphan(&p);
+    if a.require.is_some() {
+        let w = p.runtime.word();
+        let why = match (w.leg(0), w.leg(1)) {
+            (LegState::InSync, LegState::InSync) if w.pending() => "has a repair pending",
+            (LegState::InSync, LegState::InSync) if w.unmirrored() => {
+                "is unverified (a program ran unmirrored)"
+            }
+            (LegState::InSync, LegState::InSync) => return Ok(p),
+            _ => "is degraded",
+        };
+        return Err(Fail::failed(format!(
+            "{v} {why} and --require in-sync was given. mirror status {}",
+            text::shell(&l.virt)
+        )));
+    }
+    Ok(p)
+}
+
+/// When the command has ended: repairs what it left, says what is not in order.
+fn after(p: &Attached) {
+    heal::heal_orphan(p);
+    let w = p.runtime.word();
+    let (v, word) = (
+        text::path(&p.pair.line.virt),
+        text::shell(&p.pair.line.virt),
+    );
+    if w.pending() {
+        let n = p.pair.pending().len().max(1) as u64;
+        eprintln!(
+            "mirror: {v}: {} known to differ. mirror resync {word}",
+            text::plural(n, "path")
+        );
+    }
+    if w.unmirrored() {
+        eprintln!(
+            "mirror: {v}: a program ran unmirrored with files open here. mirror verify {word}"
+        );
+    }
+}
+
+/// Used by `doctor`: why a command could not be run under the mirror.
+pub fn check(word: &std::ffi::OsStr) -> Res<String> {
+    let p = program::inspect(program::find(word)?)?;
+    match &p.unmirrorable {
+        Some(why) => Err(Fail::failed(why.text(&p.name))),
+        None if p.outside => Ok(format!("{} stays outside the mirror by itself", p.name)),
+        None => Ok(format!("{} can be mirrored", text::path(&p.file))),
+    }
+}

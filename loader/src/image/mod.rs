@@ -1,0 +1,168 @@
+//! Prepared text images: a libc's executable segment with a jump before every system call that the
+//! mirror must see. `libmirror.so` maps one over the live text at boot (docs/FORMATS.md).
+//!
+//! Rules of this module: only the command writes images; one is written whole and renamed into
+//! place; one counts only if it belongs to root or to the user and nobody else can write it or its
+//! folder; a libc of which a required site cannot be patched gets none.
+mod elf;
+mod patch;
+mod scan;
+mod store;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+pub use patch::Image;
+pub use store::{cache_dir, default_libcs, image_name, image_path};
+pub use table::{WANTED, Wanted};
+
+/// One `syscall` instruction of a libc that the mirror wants.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Address of the instruction, relative to the load address.
+    pub address: u64,
+    /// Its possible numbers; empty if computed.
+    pub numbers: Vec<u32>,
+    /// The one number is certain.
+    pub certain: bool,
+    /// Why it could not be patched.
+    pub why: Option<&'static str>,
+}
+
+impl std::fmt::Display for Site {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<String> = self
+            .numbers
+            .iter()
+            .map(|n| {
+                WANTED
+                    .iter()
+                    .find(|w| w.nr == *n)
+                    .map_or_else(|| format!("#{n}"), |w| w.name.to_owned())
+            })
+            .collect();
+        let names = if names.is_empty() {
+            "computed".to_owned()
+        } else {
+            names.join("|")
+        };
+        write!(f, "{names} at {:#x}", self.address)?;
+        self.why.map_or(Ok(()), |w| write!(f, " ({w})"))
+    }
+}
+
+fn list(sites: &[Site]) -> String {
+    sites
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// Why no image could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Reading or writing failed.
+    #[error("{path}: {source}")]
+    Io {
+        /// What was read or written.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// This library cannot be patched at all.
+    #[error("this C library cannot be prepared: {0}")]
+    Unsuitable(String),
+    /// Calls that must be seen could not be patched.
+    #[error("this C library cannot be covered: {}", list(.0))]
+    Required(Vec<Site>),
+    /// The segment's tail is too small.
+    #[error("this C library cannot be prepared: no room behind its text")]
+    NoRoom,
+    /// No folder for images.
+    #[error("no folder for prepared images: set MIRROR_CACHE or HOME")]
+    NoCache,
+}
+
+/// A written image.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Build-id of the libc, in hex.
+    pub build_id: String,
+    /// All `syscall` instructions of the libc.
+    pub sites: u32,
+    /// How many of them are wanted.
+    pub wanted: u32,
+    /// How many got a jump.
+    pub patched: u32,
+    /// The wanted ones without (none is required).
+    pub unpatched: Vec<Site>,
+    /// The patched ones.
+    pub patched_sites: Vec<Site>,
+}
+
+/// The state of the image of one libc.
+#[derive(Debug)]
+pub enum Status {
+    /// There is a trusted, undamaged image.
+    Ok(PathBuf),
+    /// There is none.
+    Missing(PathBuf),
+    /// There is one, but it would not be used.
+    Untrusted(PathBuf, String),
+    /// This libc cannot be prepared.
+    Unsuitable(String),
+}
+
+/// Decodes and patches a libc without writing anything.
+pub fn build(data: &[u8]) -> Result<Image, Error> {
+    let libc = elf::Libc::parse(data)?;
+    let code = scan::Code::decode(&libc)?;
+    patch::patch(&libc, &code)
+}
+
+/// Writes the image of this libc into the cache folder.
+pub fn prepare_for(libc: &Path) -> Result<Prepared, Error> {
+    let dir = cache_dir().ok_or(Error::NoCache)?;
+    prepare_into(libc, &dir)
+}
+
+/// Writes the image of this libc into `dir`.
+pub fn prepare_into(libc: &Path, dir: &Path) -> Result<Prepared, Error> {
+    let data = std::fs::read(libc).map_err(|source| Error::Io {
+        path: libc.to_owned(),
+        source,
+    })?;
+    let Image {
+        header,
+        text,
+        patched: patched_sites,
+        unpatched,
+    } = build(&data)?;
+    let path = store::write(dir, &header, &text)?;
+    Ok(Prepared {
+        path,
+        build_id: store::hex(header.build_id()),
+        sites: header.sites,
+        wanted: header.wanted,
+        patched: header.patched,
+        unpatched,
+        patched_sites,
+    })
+}
+
+/// What the shim would find for this libc.
+pub fn check(libc: &Path) -> Status {
+    let data = match std::fs::read(libc) {
+        Ok(d) => d,
+        Err(e) => return Status::Unsuitable(format!("{}: {e}", libc.display())),
+    };
+    match elf::Libc::parse(&data) {
+        Ok(l) => store::check(&l.build_id),
+        Err(e) => Status::Unsuitable(e.to_string()),
+    }
+}

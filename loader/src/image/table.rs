@@ -1,0 +1,136 @@
+//! The system calls that the mirror must see, as data.
+//!
+//! Rules of this file: one row per call; `required` means that a libc in which a site of this call
+//! cannot be patched is not covered at all, and preparing it fails.
+
+/// One wanted system call.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// Name as in the kernel's table.
+    pub name: &'static str,
+    /// x86-64 number.
+    pub nr: u32,
+    /// A site that cannot be patched is an error.
+    pub required: bool,
+}
+
+const fn must(name: &'static str, nr: u32) -> Wanted {
+    Wanted {
+        name,
+        nr,
+        required: true,
+    }
+}
+const fn may(name: &'static str, nr: u32) -> Wanted {
+    Wanted {
+        name,
+        nr,
+        required: false,
+    }
+}
+
+/// All wanted calls.
+pub const WANTED: &[Wanted] = &[
+    // descriptors and data
+    must("write", 1),
+    must("open", 2),
+    must("close", 3),
+    must("mmap", 9),
+    may("mprotect", 10),
+    may("ioctl", 16),
+    must("pwrite64", 18),
+    must("writev", 20),
+    must("msync", 26),
+    must("dup", 32),
+    must("dup2", 33),
+    must("sendfile", 40),
+    must("fcntl", 72),
+    may("flock", 73),
+    must("fsync", 74),
+    must("fdatasync", 75),
+    must("truncate", 76),
+    must("ftruncate", 77),
+    must("creat", 85),
+    must("openat", 257),
+    must("splice", 275),
+    must("tee", 276),
+    must("sync_file_range", 277),
+    must("vmsplice", 278),
+    must("fallocate", 285),
+    must("dup3", 292),
+    must("pwritev", 296),
+    may("open_by_handle_at", 304),
+    must("syncfs", 306),
+    must("copy_file_range", 326),
+    must("pwritev2", 328),
+    must("close_range", 436),
+    must("openat2", 437),
+    may("io_setup", 206),
+    may("io_uring_setup", 425),
+    // names
+    may("getdents", 78),
+    may("getdents64", 217),
+    must("rename", 82),
+    must("mkdir", 83),
+    must("rmdir", 84),
+    must("link", 86),
+    must("unlink", 87),
+    must("symlink", 88),
+    must("mknod", 133),
+    must("mkdirat", 258),
+    must("mknodat", 259),
+    must("unlinkat", 263),
+    must("renameat", 264),
+    must("linkat", 265),
+    must("symlinkat", 266),
+    must("renameat2", 316),
+    may("bind", 49),
+    // attributes
+    must("chmod", 90),
+    must("fchmod", 91),
+    must("chown", 92),
+    must("fchown", 93),
+    must("lchown", 94),
+    must("utime", 132),
+    must("setxattr", 188),
+    must("lsetxattr", 189),
+    must("fsetxattr", 190),
+    must("removexattr", 197),
+    must("lremovexattr", 198),
+    must("fremovexattr", 199),
+    must("utimes", 235),
+    must("fchownat", 260),
+    must("futimesat", 261),
+    must("fchmodat", 268),
+    must("utimensat", 280),
+    must("fchmodat2", 452),
+    // where a process stands
+    must("chdir", 80),
+    must("fchdir", 81),
+    must("chroot", 161),
+    may("mount", 165),
+    may("unshare", 272),
+    may("setns", 308),
+    // processes
+    must("clone", 56),
+    must("fork", 57),
+    must("vfork", 58),
+    must("execve", 59),
+    must("execveat", 322),
+    must("clone3", 435),
+    must("exit_group", EXIT_GROUP),
+    // limits and sandboxes
+    may("getrlimit", 97),
+    may("setrlimit", 160),
+    must("prlimit64", 302),
+    may("prctl", 157),
+    may("seccomp", 317),
+];
+
+/// exit_group has a place of its own (see `patch`).
+pub const EXIT_GROUP: u32 = 231;
+
+/// The row of a number, if it is wanted.
+pub fn wanted(nr: u32) -> Option<&'static Wanted> {
+    WANTED.iter().find(|w| w.nr == nr)
+}

@@ -1,0 +1,4 @@
+//! Starting a command under the mirror.
+pub mod library;
+pub mod program;
+pub mod supervise;

@@ -1,0 +1,287 @@
+//! `mirror run` as a parent: the command behaves as if it had been started without it. Signals are
+//! forwarded, stopping and going on work, its code or its death by a signal becomes ours.
+use crate::fail::{Fail, Kind, Res, reason};
+use crate::text;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+const FORWARDED: [i32; 10] = [
+    libc::SIGINT,
+    libc::SIGTERM,
+    libc::SIGHUP,
+    libc::SIGQUIT,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGWINCH,
+    libc::SIGCONT,
+    libc::SIGTSTP,
+    libc::SIGALRM,
+];
+
+/// How long the command has to prove that it attached.
+const PROOF: Duration = Duration::from_secs(2);
+
+/// How the command ended.
+pub enum End {
+    /// By itself.
+    Status(ExitStatus),
+    /// libmirror.so said why and left: its message has been printed.
+    Refused,
+}
+
+/// Puts a child into the state in which this process was started.
+pub fn as_started(c: &mut Command, mask: Option<libc::sigset_t>) {
+    let ignored = crate::signal::pipe_was_ignored();
+    // SAFETY: only async-signal-safe calls between fork and exec.
+    unsafe {
+        c.pre_exec(move || {
+            if let Some(m) = &mask {
+                libc::sigprocmask(libc::SIG_SETMASK, m, std::ptr::null_mut());
+            }
+            if ignored {
+                libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+            }
+            Ok(())
+        });
+    }
+}
+
+/// This process's signal mask.
+pub fn mask() -> libc::sigset_t {
+    // SAFETY: a null new set only reads; the zeroed set is a valid out-buffer.
+    unsafe {
+        let mut m: libc::sigset_t = std::mem::zeroed();
+        libc::sigprocmask(libc::SIG_BLOCK, std::ptr::null(), &mut m);
+        m
+    }
+}
+
+fn ignored(s: i32) -> bool {
+    // SAFETY: a null new action only reads.
+    unsafe {
+        let mut old: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(s, std::ptr::null(), &mut old) == 0 && old.sa_sigaction == libc::SIG_IGN
+    }
+}
+
+/// Blocks the forwarded signals and returns a descriptor that tells of them.
+fn listen(before: &libc::sigset_t) -> io::Result<OwnedFd> {
+    // SAFETY: the sets are initialised; signalfd returns a new descriptor or -1.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        libc::sigaddset(&mut set, libc::SIGCHLD);
+        // Somebody may have left SIGCHLD ignored: then children would vanish unseen.
+        libc::signal(libc::SIGCHLD, libc::SIG_DFL);
+        for s in FORWARDED {
+            if !ignored(s) && libc::sigismember(before, s) == 0 {
+                libc::sigaddset(&mut set, s);
+            }
+        }
+        libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
+        let fd = libc::signalfd(-1, &set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
+        if fd < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(OwnedFd::from_raw_fd(fd))
+        }
+    }
+}
+
+fn send(pid: i32, s: i32) {
+    // SAFETY: plain kill of our own, not yet reaped child.
+    unsafe { libc::kill(pid, s) };
+}
+
+fn next(fd: &OwnedFd) -> Option<libc::signalfd_siginfo> {
+    // SAFETY: the buffer has exactly the size that the kernel fills.
+    unsafe {
+        let mut info: libc::signalfd_siginfo = std::mem::zeroed();
+        let size = size_of::<libc::signalfd_siginfo>();
+        let n = libc::read(fd.as_raw_fd(), (&raw mut info).cast(), size);
+        (usize::try_from(n) == Ok(size)).then_some(info)
+    }
+}
+
+/// The proof of attachment: libmirror.so writes one byte into the pipe and closes it.
+struct Proof {
+    pipe: OwnedFd,
+    until: Instant,
+}
+
+/// Starts the command and waits for its end. `prove`: it must show that it attached.
+pub fn run(mut c: Command, name: &str, prove: bool) -> Res<End> {
+    let before = mask();
+    let fail = |what: &str, e: io::Error| Fail::failed(format!("{what}: {}", reason(&e)));
+    let signals = listen(&before).map_err(|e| fail("signals", e))?;
+    as_started(&mut c, Some(before));
+    let mut ends = None;
+    c.env_remove("MIRROR_PROOF");
+    if prove {
+        let (r, w) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+            .map_err(|e| fail("pipe", e.into()))?;
+        let n = w.as_raw_fd();
+        c.env("MIRROR_PROOF", n.to_string());
+        // SAFETY: fcntl on a descriptor that is open in the child; async-signal-safe.
+        unsafe {
+            c.pre_exec(move || {
+                libc::fcntl(n, libc::F_SETFD, 0);
+                Ok(())
+            });
+        }
+        ends = Some((r, w));
+    }
+    let child = c.spawn().map_err(|e| match e.raw_os_error() {
+        Some(libc::ENOENT) => Fail::new(Kind::NotFound, format!("{name}: command not found")),
+        _ => Fail::new(Kind::NotRunnable, format!("{name}: {}", reason(&e))),
+    })?;
+    let pid = i32::try_from(child.id()).unwrap_or(-1);
+    let proof = ends.map(|(pipe, _write)| Proof {
+        pipe,
+        until: Instant::now() + PROOF,
+    });
+    follow(pid, name, &signals, proof)
+}
+
+fn follow(pid: i32, name: &str, signals: &OwnedFd, mut proof: Option<Proof>) -> Res<End> {
+    let mut proved = proof.is_none();
+    loop {
+        // The end of the child comes before a missing proof: a command may be shorter than both.
+        if let Some(status) = reap(pid) {
+            if !proved && !proof.as_ref().is_some_and(|p| attached(&p.pipe)) {
+                return unproved(pid, name, status);
+            }
+            return Ok(End::Status(status));
+        }
+        let left = proof
+            .as_ref()
+            .map(|p| p.until.saturating_duration_since(Instant::now()));
+        let timeout = left.and_then(|d| Timespec::try_from(d).ok());
+        let mut fds = vec![PollFd::new(signals, PollFlags::IN)];
+        if let Some(p) = &proof {
+            fds.push(PollFd::from_borrowed_fd(p.pipe.as_fd(), PollFlags::IN));
+        }
+        let _ = rustix::event::poll(&mut fds, timeout.as_ref());
+        let spoke = fds.get(1).is_some_and(|f| !f.revents().is_empty());
+        let heard = !fds[0].revents().is_empty();
+        drop(fds);
+        while heard && let Some(info) = next(signals) {
+            forward(pid, &info);
+        }
+        let Some(p) = &proof else { continue };
+        if spoke && attached(&p.pipe) {
+            proved = true;
+            proof = None;
+        } else if spoke || p.until <= Instant::now() {
+            // A child that has just ended is judged by its end.
+            if spoke {
+                std::thread::sleep(Duration::from_millis(20));
+                if let Some(status) = reap(pid) {
+                    return unproved(pid, name, status);
+                }
+            }
+            send(pid, libc::SIGKILL);
+            send(pid, libc::SIGCONT);
+            while reap_wait(pid).is_none() {}
+            return Err(not_attached(pid, name));
+        }
+    }
+}
+
+fn not_attached(pid: i32, name: &str) -> Fail {
+    Fail::failed(format!(
+        "{name}[{pid}] did not attach in 2 s (ld.so could not load libmirror.so: noexec, or another C library?). Stopped. mirror doctor {name}"
+    ))
+}
+
+fn unproved(pid: i32, name: &str, status: ExitStatus) -> Res<End> {
+    if status.code() == Some(78) {
+        Ok(End::Refused)
+    } else {
+        Err(not_attached(pid, name))
+    }
+}
+
+fn attached(pipe: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(pipe, PollFlags::IN)];
+    let zero = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    if !matches!(rustix::event::poll(&mut fds, Some(&zero)), Ok(1)) {
+        return false;
+    }
+    let mut b = [0u8; 1];
+    pipe.try_clone()
+        .is_ok_and(|p| matches!(std::fs::File::from(p).read(&mut b), Ok(1)))
+}
+
+fn reap(pid: i32) -> Option<ExitStatus> {
+    wait(pid, libc::WNOHANG | libc::WUNTRACED)
+}
+
+fn reap_wait(pid: i32) -> Option<ExitStatus> {
+    wait(pid, 0)
+}
+
+fn wait(pid: i32, flags: i32) -> Option<ExitStatus> {
+    let mut status = 0;
+    // SAFETY: waitpid on our own child with a valid out-pointer.
+    let got = unsafe { libc::waitpid(pid, &mut status, flags) };
+    if got != pid {
+        return None;
+    }
+    if libc::WIFSTOPPED(status) {
+        // The command is stopped: so are we, until somebody lets the group go on.
+        // SAFETY: stops this process only.
+        unsafe { libc::kill(libc::getpid(), libc::SIGSTOP) };
+        return None;
+    }
+    Some(ExitStatus::from_raw(status))
+}
+
+/// Passes a signal on, unless the terminal has given it to the whole group already.
+fn forward(pid: i32, info: &libc::signalfd_siginfo) {
+    let s = i32::try_from(info.ssi_signo).unwrap_or(0);
+    if s == libc::SIGCHLD || i32::try_from(info.ssi_pid) == Ok(pid) {
+        return;
+    }
+    // SAFETY: getpgid of our own child and of ourselves.
+    let same_group = unsafe { libc::getpgid(pid) == libc::getpgrp() };
+    if info.ssi_code == libc::SI_KERNEL && same_group {
+        return;
+    }
+    send(pid, s);
+}
+
+/// Ends this process as the command ended.
+pub fn end_like(status: ExitStatus) -> u8 {
+    let Some(s) = status.signal() else {
+        return u8::try_from(status.code().unwrap_or(125)).unwrap_or(125);
+    };
+    // SAFETY: default disposition, then the signal to ourselves; no core of this process beside the command's.
+    unsafe {
+        let none = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        libc::setrlimit(libc::RLIMIT_CORE, &none);
+        libc::signal(s, libc::SIG_DFL);
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        libc::sigaddset(&mut set, s);
+        libc::sigprocmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
+        libc::kill(libc::getpid(), s);
+    }
+    u8::try_from(128 + s).unwrap_or(255)
+}
+
+/// The name of a command for messages.
+pub fn short(word: &std::ffi::OsStr) -> String {
+    let p = std::path::Path::new(word);
+    text::show(p.file_name().unwrap_or(word).as_encoded_bytes())
+}

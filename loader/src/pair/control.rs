@@ -1,0 +1,267 @@
+//! The control folders of a pair's legs: who each leg is, what is pending, when it was last verified.
+use super::tab::Line;
+use crate::fail::{Context, Fail, Kind, Res, reason};
+use crate::text;
+use crate::tree::beneath::Root;
+use mirror_core::path::PathText;
+use mirror_core::record::{Id, LegRecord, PENDING_LOG, RecordFault};
+use rustix::fs::Mode;
+use std::io;
+use std::path::Path;
+
+/// Path of the record of the last comparison.
+pub const VERIFIED: &[u8] = b".mirror/verified";
+
+/// One leg: its root and its record.
+pub struct Leg {
+    /// The held root.
+    pub root: Root,
+    /// Who it is.
+    pub record: LegRecord,
+}
+
+impl Leg {
+    /// Opens the leg at `path`.
+    pub fn open(path: &Path) -> Res<Leg> {
+        let bad = |why: String| Fail::new(Kind::Leg, format!("{}: {why}", text::path(path)));
+        let root = Root::open(path).map_err(|e| match e.kind() {
+            io::ErrorKind::PermissionDenied => Fail::io(text::path(path), e),
+            io::ErrorKind::NotFound => bad("not there. Is its disk mounted?".into()),
+            _ => bad(reason(&e)),
+        })?;
+        let record = match read_record(&root) {
+            Ok(Some(r)) => r,
+            Ok(None) => {
+                return Err(bad(
+                    "has no .mirror/leg: not a leg of a pair, or its disk is not mounted".into(),
+                ));
+            }
+            Err(e) => return Err(e),
+        };
+        Ok(Leg { root, record })
+    }
+
+    /// A directory that is no leg (yet), to compare it with another.
+    pub fn bare(root: Root, leg: u8) -> Leg {
+        let none = Id([0; 16]);
+        Leg {
+            root,
+            record: LegRecord {
+                pair: none,
+                leg,
+                id: none,
+                peer: none,
+                complete: true,
+                runtime: PathText::new(),
+            },
+        }
+    }
+
+    /// `a` or `b`.
+    pub fn letter(&self) -> char {
+        letter(usize::from(self.record.leg))
+    }
+
+    /// Whether the leg is still the one that was opened: its path leads to it and its record is the same.
+    pub fn unchanged(&self) -> bool {
+        self.root.in_place()
+            && matches!(read_record(&self.root), Ok(Some(r)) if r.id == self.record.id)
+    }
+
+    /// Replaces the record with one of this completeness.
+    pub fn set_complete(&mut self, complete: bool) -> Res<()> {
+        self.record.complete = complete;
+        self.root
+            .replace(b".mirror/leg", self.record.encode().as_bytes())
+            .about(text::path(&self.root.path))
+    }
+
+    /// The pending objects, in the order in which they were found.
+    pub fn pending(&self) -> Vec<Vec<u8>> {
+        let log = self.root.read(PENDING_LOG).unwrap_or_default();
+        log.split(|&b| b == b'\n')
+            .filter(|l| !l.is_empty())
+            .map(text::unescape)
+            .collect()
+    }
+}
+
+/// The letter of leg 0 or 1.
+pub fn letter(leg: usize) -> char {
+    if leg == 0 { 'a' } else { 'b' }
+}
+
+/// The record at a root; `None` if there is none.
+pub fn read_record(root: &Root) -> Res<Option<LegRecord>> {
+    let name = || format!("{}/.mirror/leg", text::path(&root.path));
+    match root.read(b".mirror/leg") {
+        Ok(b) => LegRecord::parse(&b).map(Some).map_err(|f| {
+            let why = match f {
+                RecordFault::Version => "of another version, or not a leg record",
+                RecordFault::Malformed => "malformed",
+                RecordFault::Checksum => "damaged (checksum)",
+            };
+            Fail::new(Kind::Leg, format!("{}: {why}. The other leg is not touched; mirror detach and init make a new record", name()))
+        }),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) if matches!(e.raw_os_error(), Some(libc::ENOTDIR | libc::ELOOP)) => Ok(None),
+        Err(e) => Err(Fail::io(name(), e)),
+    }
+}
+
+/// Makes the control folder at a root.
+pub fn make_control(root: &Root) -> Res<()> {
+    let dirs: [&[u8]; 4] = [
+        b".mirror",
+        b".mirror/locks",
+        b".mirror/tmp",
+        b".mirror/kept",
+    ];
+    for d in dirs {
+        root.mkdir(d, Mode::RWXU)
+            .about(format!("{}/{}", text::path(&root.path), text::show(d)))?;
+    }
+    for f in [&b".mirror/owner"[..], b".mirror/locks/0"] {
+        root.append(f, b"")
+            .about(format!("{}/{}", text::path(&root.path), text::show(f)))?;
+    }
+    Ok(())
+}
+
+/// Removes the control folder, as far as it holds nothing of the user's (kept versions stay).
+/// Returns whether it is gone.
+pub fn remove_control(root: &Root) -> Res<bool> {
+    let about = || text::path(&root.path);
+    if let Ok(names) = root.names(b".mirror/tmp") {
+        for n in names {
+            root.remove(&[b".mirror/tmp/", n.as_slice()].concat())
+                .about(about())?;
+        }
+    }
+    for f in [
+        &b".mirror/leg"[..],
+        b".mirror/owner",
+        b".mirror/locks/0",
+        PENDING_LOG,
+        VERIFIED,
+    ] {
+        root.remove(f).about(about())?;
+    }
+    for d in [
+        &b".mirror/locks"[..],
+        b".mirror/tmp",
+        b".mirror/kept",
+        b".mirror",
+    ] {
+        if let Ok((dir, name)) = root.parent(d) {
+            let _ = rustix::fs::unlinkat(&dir, &name, rustix::fs::AtFlags::REMOVEDIR);
+        }
+    }
+    Ok(root
+        .open_at(b".mirror", rustix::fs::OFlags::PATH, Mode::empty())
+        .is_err())
+}
+
+/// A pair whose legs are at hand, in the order of their letters (which is the order of the locks).
+pub struct Pair {
+    /// Its line.
+    pub line: Line,
+    /// Leg a and leg b.
+    pub legs: [Leg; 2],
+}
+
+impl Pair {
+    /// Opens both legs and checks that they belong together.
+    pub fn open(line: &Line) -> Res<Pair> {
+        let one = Leg::open(&line.legs[0])?;
+        let two = Leg::open(&line.legs[1])?;
+        let (a, b) = (&one.record, &two.record);
+        if a.pair != b.pair
+            || a.peer != b.id
+            || b.peer != a.id
+            || a.leg == b.leg
+            || a.runtime.as_bytes() != b.runtime.as_bytes()
+        {
+            return Err(Fail::new(
+                Kind::Leg,
+                format!(
+                    "{} and {} are not the legs of one pair (another disk mounted there?)",
+                    text::path(&line.legs[0]),
+                    text::path(&line.legs[1])
+                ),
+            ));
+        }
+        let legs = if a.leg == 0 { [one, two] } else { [two, one] };
+        Ok(Pair {
+            line: line.clone(),
+            legs,
+        })
+    }
+
+    /// The pair's id.
+    pub fn id(&self) -> Id {
+        self.legs[0].record.pair
+    }
+
+    /// The first eight digits of the id, for display.
+    pub fn short_id(&self) -> String {
+        String::from_utf8_lossy(&self.id().hex()[..8]).into_owned()
+    }
+
+    /// The leg whose first copy has not finished.
+    pub fn incomplete(&self) -> Option<usize> {
+        self.legs.iter().position(|l| !l.record.complete)
+    }
+
+    /// Pending paths of both legs, each once.
+    pub fn pending(&self) -> Vec<Vec<u8>> {
+        let mut all: Vec<_> = self.legs.iter().flat_map(Leg::pending).collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    /// When and with what result the pair was last compared in full: seconds, objects, differences.
+    pub fn verified(&self) -> Option<(u64, u64, u64)> {
+        let text = String::from_utf8(self.legs[0].root.read(VERIFIED).ok()?).ok()?;
+        let mut f = text.split_whitespace();
+        Some((
+            text::from_iso(f.next()?)?,
+            f.next()?.parse().ok()?,
+            f.next()?.parse().ok()?,
+        ))
+    }
+
+    /// Records a full comparison on both legs.
+    pub fn set_verified(&self, objects: u64, differences: u64) {
+        let line = format!("{} {objects} {differences}\n", text::iso(text::now()));
+        for l in &self.legs {
+            // A report's date is not worth failing for: status then shows the older one.
+            let _ = l.root.replace(VERIFIED, line.as_bytes());
+        }
+    }
+}
+
+/// A fresh random id.
+pub fn random_id() -> Res<Id> {
+    let mut b = [0u8; 16];
+    let mut n = 0;
+    while n < b.len() {
+        n += rustix::rand::getrandom(&mut b[n..], rustix::rand::GetRandomFlags::empty())
+            .about("getrandom")?;
+    }
+    Ok(Id(b))
+}
+
+/// Where the runtime file of a pair made by this user is.
+pub fn runtime_path(pair: Id) -> PathText<256> {
+    let uid = rustix::process::geteuid();
+    let hex = pair.hex();
+    let hex = String::from_utf8_lossy(&hex);
+    let p = if uid.is_root() {
+        format!("/run/mirror/{hex}")
+    } else {
+        format!("/dev/shm/mirror-{}/{hex}", uid.as_raw())
+    };
+    PathText::from_bytes(p.as_bytes()).unwrap_or_default()
+}

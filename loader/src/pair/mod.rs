@@ -1,0 +1,7 @@
+//! Pairs: where they are configured, their control folders, the domain they run in, their locks.
+pub mod control;
+pub mod domain;
+pub mod heal;
+pub mod lock;
+pub mod tab;
+pub mod tabwrite;

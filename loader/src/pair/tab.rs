@@ -1,0 +1,362 @@
+//! Which pairs there are: the mirrortab files and the variable MIRROR. The preloaded library reads the
+//! same places by the same rules.
+use crate::fail::{Fail, Kind, Res, reason};
+use crate::text;
+use mirror_core::tab::{Entry, Fault, OnFailure, OnFull, lines, overlap, parse_line, parse_mirror};
+use std::ffi::{OsStr, OsString};
+use std::io::Read;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// One configured pair, with paths of its own.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// The virtual directory.
+    pub virt: PathBuf,
+    /// The legs in the order of the line.
+    pub legs: [PathBuf; 2],
+    /// `on-failure=`
+    pub on_failure: OnFailure,
+    /// `on-full=`
+    pub on_full: OnFull,
+    /// The file it stands in; `None` for MIRROR.
+    pub file: Option<PathBuf>,
+    /// Its line number, from 1.
+    pub number: u32,
+}
+
+impl Line {
+    fn new(e: &Entry, file: Option<&Path>) -> Line {
+        let p = |t: &[u8]| PathBuf::from(OsString::from_vec(t.to_vec()));
+        Line {
+            virt: p(e.virt.as_bytes()),
+            legs: [p(e.legs[0].as_bytes()), p(e.legs[1].as_bytes())],
+            on_failure: e.options.on_failure,
+            on_full: e.options.on_full,
+            file: file.map(Path::to_path_buf),
+            number: e.line,
+        }
+    }
+    /// Whether V is a leg itself.
+    pub fn in_place(&self) -> bool {
+        self.legs.contains(&self.virt)
+    }
+    /// `FILE:LINE`, or `MIRROR`.
+    pub fn place(&self) -> String {
+        match &self.file {
+            Some(f) => format!("{}:{}", text::path(f), self.number),
+            None => "MIRROR".into(),
+        }
+    }
+    /// The options as the tab writes them.
+    pub fn options(&self) -> String {
+        let failure = match self.on_failure {
+            OnFailure::Degrade => "degrade",
+            OnFailure::Fail => "fail",
+        };
+        let full = match self.on_full {
+            OnFull::Error => "error",
+            OnFull::Degrade => "degrade",
+        };
+        format!("on-failure={failure},on-full={full}")
+    }
+    /// All paths of the pair.
+    pub fn paths(&self) -> [&Path; 3] {
+        [&self.virt, &self.legs[0], &self.legs[1]]
+    }
+}
+
+/// Whether two pairs have overlapping paths.
+pub fn collide(a: &Line, b: &Line) -> bool {
+    a.paths().iter().any(|x| {
+        b.paths()
+            .iter()
+            .any(|y| overlap(x.as_os_str().as_bytes(), y.as_os_str().as_bytes()))
+    })
+}
+
+fn root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// The user's own mirrortab. Fixed below the home: no variable but HOME moves it.
+pub fn user_tab() -> Option<PathBuf> {
+    let home = std::env::var_os("HOME").filter(|h| h.as_bytes().first() == Some(&b'/'))?;
+    Some(PathBuf::from(home).join(".config/mirror/mirrortab"))
+}
+
+/// The file that `init` writes.
+pub fn own_tab() -> Res<PathBuf> {
+    if let Some(f) = named() {
+        return if f.is_absolute() {
+            Ok(f)
+        } else {
+            std::path::absolute(&f).map_err(|e| Fail::io(text::path(&f), e))
+        };
+    }
+    if root() {
+        return Ok("/etc/mirrortab".into());
+    }
+    user_tab().ok_or_else(|| Fail::new(Kind::Config, "HOME is not set, so there is no place for your mirrortab. Set HOME, or name a file: MIRRORTAB=/path/of/mirrortab"))
+}
+
+fn named() -> Option<PathBuf> {
+    std::env::var_os("MIRRORTAB")
+        .filter(|v| !v.is_empty())
+        .map(PathBuf::from)
+}
+
+/// The files that are read, in order; they need not exist.
+pub fn files() -> Vec<PathBuf> {
+    if let Some(f) = named() {
+        return vec![f];
+    }
+    let mut out = vec![PathBuf::from("/etc/mirrortab")];
+    let mut more: Vec<PathBuf> = std::fs::read_dir("/etc/mirrortab.d")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|e| e.path())
+        .filter(|p| p.extension() == Some(OsStr::new("tab")))
+        .collect();
+    more.sort();
+    out.append(&mut more);
+    if !root() {
+        out.extend(user_tab());
+    }
+    out
+}
+
+/// Reads a mirrortab file; `None` if it does not exist. It counts only if nobody but root and this
+/// user can have written it.
+pub fn read_trusted(file: &Path) -> Res<Option<Vec<u8>>> {
+    let flags = libc::O_NOCTTY | libc::O_NONBLOCK;
+    let mut f = match std::fs::File::options()
+        .read(true)
+        .custom_flags(flags)
+        .open(file)
+    {
+        Ok(f) => f,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => {
+            return Err(Fail::new(
+                Kind::Config,
+                format!("{}: {}", text::path(file), reason(&e)),
+            ));
+        }
+    };
+    let bad = |why: String| {
+        Err(Fail::new(
+            Kind::Config,
+            format!("{}: {why}", text::path(file)),
+        ))
+    };
+    let meta = f.metadata().map_err(|e| Fail::io(text::path(file), e))?;
+    let euid = rustix::process::geteuid().as_raw();
+    if !meta.is_file() {
+        return bad("not a regular file. A mirrortab is one".into());
+    }
+    if meta.uid() != 0 && meta.uid() != euid {
+        return bad(format!(
+            "belongs to user {}: only files of root or of your own count. chown it",
+            meta.uid()
+        ));
+    }
+    if meta.mode() & 0o022 != 0 {
+        return bad(format!(
+            "others can write it. chmod go-w {}",
+            text::shell(file)
+        ));
+    }
+    let mut out = Vec::new();
+    f.read_to_end(&mut out)
+        .map_err(|e| Fail::io(text::path(file), e))?;
+    Ok(Some(out))
+}
+
+const OPTIONS: [&str; 3] = ["on-failure", "on-full", "defaults"];
+
+fn fault_text(fault: Fault, line: &[u8]) -> String {
+    if fault == Fault::UnknownOption
+        && let Some(field) = line
+            .split(|c| matches!(c, b' ' | b'\t' | b'\r'))
+            .filter(|f| !f.is_empty())
+            .nth(3)
+    {
+        for opt in field.split(|&c| c == b',') {
+            let key = String::from_utf8_lossy(opt.split(|&c| c == b'=').next().unwrap_or(opt))
+                .into_owned();
+            if OPTIONS.contains(&key.as_str()) && !(key == "defaults" && opt.contains(&b'=')) {
+                continue;
+            }
+            let near = OPTIONS
+                .iter()
+                .map(|o| (distance(&key, o), o))
+                .min()
+                .filter(|(d, _)| *d <= 4);
+            let hint = near.map_or_else(
+                || "known: on-failure=degrade|fail, on-full=error|degrade".into(),
+                |(_, o)| format!("did you mean {o}?"),
+            );
+            return format!("option '{}' unknown ({hint})", text::show(key.as_bytes()));
+        }
+    }
+    fault.text().to_string()
+}
+
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut last = i;
+        row[0] = i + 1;
+        for (j, cb) in b.iter().enumerate() {
+            let next = (last + usize::from(ca != *cb))
+                .min(row[j] + 1)
+                .min(row[j + 1] + 1);
+            last = std::mem::replace(&mut row[j + 1], next);
+        }
+    }
+    row[b.len()]
+}
+
+/// Parses a mirrortab's text.
+pub fn parse(file: &Path, content: &[u8]) -> Res<Vec<Line>> {
+    let mut out = Vec::new();
+    let mut e = Box::new(Entry::empty());
+    for (n, line) in lines(content) {
+        match parse_line(line, n, &mut e) {
+            Ok(true) => out.push(Line::new(&e, Some(file))),
+            Ok(false) => {}
+            Err(f) => {
+                return Err(Fail::new(
+                    Kind::Config,
+                    format!("{}:{n}: {}", text::path(file), fault_text(f, line)),
+                ));
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// The failure of two overlapping pairs.
+pub fn check_overlaps(all: &[Line]) -> Res<()> {
+    for (i, b) in all.iter().enumerate() {
+        if let Some(a) = all[..i].iter().find(|a| collide(a, b)) {
+            let same = if a.virt == b.virt {
+                "are the same pair twice"
+            } else {
+                "overlap: pairs must not share directories"
+            };
+            return Err(Fail::new(
+                Kind::Config,
+                format!(
+                    "{} ({}) and {} ({}) {same}. Remove one of the lines",
+                    a.place(),
+                    text::path(&a.virt),
+                    b.place(),
+                    text::path(&b.virt)
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// All configured pairs.
+pub fn load() -> Res<Vec<Line>> {
+    let mut all = Vec::new();
+    for file in files() {
+        if let Some(content) = read_trusted(&file)? {
+            all.append(&mut parse(&file, &content)?);
+        }
+    }
+    if let Some(value) = std::env::var_os("MIRROR").filter(|v| !v.is_empty()) {
+        let mut e = Box::new(Entry::empty());
+        parse_mirror(value.as_bytes(), &mut e).map_err(|f| {
+            Fail::new(
+                Kind::Config,
+                format!("MIRROR='{}' {}", text::show(value.as_bytes()), f.text()),
+            )
+        })?;
+        all.push(Line::new(&e, None));
+    }
+    check_overlaps(&all)?;
+    Ok(all)
+}
+
+/// Says that no pair is configured, and how to make one.
+pub fn none() -> Fail {
+    let places = match named() {
+        Some(f) => format!(
+            "{}: {}",
+            text::path(&f),
+            if f.exists() { "none" } else { "no such file" }
+        ),
+        None if root() => "/etc/mirrortab, /etc/mirrortab.d: none".into(),
+        None => "/etc/mirrortab, /etc/mirrortab.d, ~/.config/mirror/mirrortab: none".into(),
+    };
+    Fail::new(
+        Kind::Usage,
+        format!("no pairs configured ({places}). Start with: mirror init LEG_A LEG_B"),
+    )
+}
+
+/// The pair that a word of the command line names: V, or a leg.
+pub fn find<'a>(all: &'a [Line], word: &Path) -> Res<&'a Line> {
+    let absolute = std::path::absolute(word).unwrap_or_else(|_| word.to_path_buf());
+    let absolute: PathBuf = absolute.components().collect();
+    let real = std::fs::canonicalize(word).ok();
+    let hit = |p: &Path| {
+        all.iter()
+            .find(|l| l.virt == p)
+            .or_else(|| all.iter().find(|l| l.legs.iter().any(|x| x == p)))
+    };
+    if let Some(l) = hit(&absolute).or_else(|| real.as_deref().and_then(hit)) {
+        return Ok(l);
+    }
+    if all.is_empty() {
+        return Err(none());
+    }
+    let known: Vec<String> = all.iter().map(|l| text::path(&l.virt)).collect();
+    Err(Fail::new(
+        Kind::Usage,
+        format!(
+            "no such pair: {}. Configured: {}",
+            text::path(word),
+            known.join("  ")
+        ),
+    ))
+}
+
+/// The named pairs, or all of them; at least one.
+pub fn choose(words: &[PathBuf]) -> Res<Vec<Line>> {
+    let all = load()?;
+    if !words.is_empty() {
+        return words.iter().map(|w| find(&all, w).cloned()).collect();
+    }
+    if all.is_empty() { Err(none()) } else { Ok(all) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_name_file_line_and_remedy() {
+        let f = Path::new("/etc/mirrortab");
+        let e = parse(f, b"# x\n\n/v /a /b on-fail=x\n").unwrap_err();
+        assert_eq!(
+            e.to_string(),
+            "/etc/mirrortab:3: option 'on-fail' unknown (did you mean on-failure?)"
+        );
+        assert_eq!(e.kind, Kind::Config);
+        let all = parse(f, b"/v /a /b\n/w /c /b/d\n").unwrap();
+        let e = check_overlaps(&all).unwrap_err().to_string();
+        assert!(
+            e.contains("/etc/mirrortab:1 (/v)") && e.contains("/etc/mirrortab:2 (/w)"),
+            "{e}"
+        );
+    }
+}

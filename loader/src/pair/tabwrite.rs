@@ -1,0 +1,156 @@
+//! Changing a mirrortab: one line added or removed, everything else kept byte for byte; the whole
+//! file replaced by rename under a lock on its folder.
+use super::tab::{self, Line};
+use crate::fail::{Context, Fail, Kind, Res};
+use crate::text;
+use mirror_core::tab::{Entry, lines, parse_line};
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// A mirrortab held for a change.
+pub struct Held {
+    file: PathBuf,
+    folder: OwnedFd,
+    content: Vec<u8>,
+    mode: u32,
+}
+
+impl Held {
+    /// Locks `file`'s folder (made if it is missing) and reads the file.
+    pub fn take(file: &Path) -> Res<Held> {
+        // A link to a file elsewhere is followed once: the file itself is replaced.
+        let file = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_path_buf());
+        let folder = file
+            .parent()
+            .ok_or_else(|| Fail::new(Kind::Config, format!("{}: not a file", text::path(&file))))?;
+        if !folder.exists() {
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(folder)
+                .about(text::path(folder))?;
+        }
+        let fd = rustix::fs::open(
+            folder,
+            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .about(text::path(folder))?;
+        rustix::fs::flock(&fd, FlockOperation::LockExclusive).about(text::path(folder))?;
+        let content = tab::read_trusted(&file)?;
+        let mode = std::fs::metadata(&file).map_or(0o644, |m| m.permissions().mode() & 0o755);
+        Ok(Held {
+            file,
+            folder: fd,
+            content: content.unwrap_or_default(),
+            mode,
+        })
+    }
+
+    /// Adds a pair's line.
+    pub fn add(&mut self, l: &Line) -> Res<()> {
+        if self.content.is_empty() {
+            self.content.extend_from_slice(
+                b"# virtual  leg-a  leg-b  options   (mirrortab(5); written by mirror init)\n",
+            );
+        } else if !self.content.ends_with(b"\n") {
+            self.content.push(b'\n');
+        }
+        for p in l.paths() {
+            self.content
+                .extend_from_slice(&text::escape(p.as_os_str().as_bytes()));
+            self.content.push(b' ');
+        }
+        self.content.extend_from_slice(l.options().as_bytes());
+        self.content.push(b'\n');
+        self.store()
+    }
+
+    /// Removes the line of the pair with this V; `false` if there is none.
+    pub fn remove(&mut self, virt: &Path) -> Res<bool> {
+        let mut e = Box::new(Entry::empty());
+        let mut kept = Vec::new();
+        let mut found = false;
+        for (n, line) in lines(&self.content) {
+            if matches!(parse_line(line, n, &mut e), Ok(true))
+                && e.virt.as_bytes() == virt.as_os_str().as_bytes()
+            {
+                found = true;
+            } else {
+                kept.push(line.to_vec());
+            }
+        }
+        if found {
+            self.content = kept.join(&b'\n');
+            self.store()?;
+        }
+        Ok(found)
+    }
+
+    fn store(&self) -> Res<()> {
+        let mut tmp = self.file.clone().into_os_string();
+        tmp.push(format!(".{}", std::process::id()));
+        let write = || -> std::io::Result<()> {
+            let _ = std::fs::remove_file(&tmp);
+            let mut f = std::fs::File::options()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&tmp)?;
+            f.write_all(&self.content)?;
+            f.set_permissions(std::fs::Permissions::from_mode(self.mode))?;
+            f.sync_all()?;
+            std::fs::rename(&tmp, &self.file)?;
+            rustix::fs::fsync(&self.folder)?;
+            Ok(())
+        };
+        write().map_err(|e| {
+            let _ = std::fs::remove_file(&tmp);
+            Fail::io(text::path(&self.file), e)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mirror_core::tab::{OnFailure, OnFull};
+
+    #[test]
+    fn comments_stay_and_lines_come_and_go() {
+        let dir = std::env::temp_dir().join(format!("mirror-tab-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let file = dir.join("mirrortab");
+        let before = "# mine\n/x /y /z\n\n# end";
+        std::fs::write(&file, before).unwrap();
+        let l = Line {
+            virt: "/a b".into(),
+            legs: ["/a b".into(), "/c".into()],
+            on_failure: OnFailure::Fail,
+            on_full: OnFull::Error,
+            file: None,
+            number: 0,
+        };
+        Held::take(&file).unwrap().add(&l).unwrap();
+        let read = tab::parse(&file, &std::fs::read(&file).unwrap()).unwrap();
+        assert_eq!(
+            (read.len(), read[1].virt.as_path(), read[1].on_failure),
+            (2, Path::new("/a b"), OnFailure::Fail)
+        );
+        assert!(
+            Held::take(&file)
+                .unwrap()
+                .remove(Path::new("/a b"))
+                .unwrap()
+        );
+        assert_eq!(
+            std::fs::read_to_string(&file).unwrap(),
+            format!("{before}\n")
+        );
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}

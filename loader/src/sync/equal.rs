@@ -1,0 +1,297 @@
+//! Make one object of the copy equal to the source's. Repair, resync and the first copy all do this.
+use super::file;
+use super::keep::Keeper;
+use super::links::{Links, Verdict};
+use crate::pair::control::Leg;
+use crate::tree::beneath::{join, split};
+use crate::tree::content;
+use crate::tree::object::{Fidelity, Meta, differences};
+use indicatif::ProgressBar;
+use mirror_core::BothLocked;
+use rustix::io::Errno;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+
+/// Two legs with a direction.
+pub struct Work<'a> {
+    /// The leg that is right.
+    pub source: &'a Leg,
+    /// The leg that is made like it.
+    pub copy: &'a Leg,
+    /// What the two can carry.
+    pub fidelity: Fidelity,
+    /// Where losing versions go.
+    pub keeper: Keeper,
+    /// Hard-link groups seen in this walk.
+    pub links: Links,
+    /// Bytes read from the source.
+    pub bar: ProgressBar,
+    /// Directories that were made: they get their attributes when they are full.
+    pub made: Vec<Vec<u8>>,
+}
+
+/// The objects at one path.
+pub struct Seen {
+    /// On the source.
+    pub source: Option<Meta>,
+    /// On the copy.
+    pub copy: Option<Meta>,
+    /// In what they differ; empty: in nothing.
+    pub what: Vec<&'static str>,
+}
+
+fn read(leg: &Leg, rel: &[u8]) -> io::Result<Option<Meta>> {
+    let (dir, name) = match leg.root.parent(rel) {
+        Ok(p) => p,
+        Err(e)
+            if matches!(
+                e.raw_os_error(),
+                Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP)
+            ) =>
+        {
+            return Ok(None);
+        }
+        Err(e) => return Err(e),
+    };
+    Meta::read(dir.as_fd(), &name)
+}
+
+impl<'a> Work<'a> {
+    /// Work from `source` to `copy`.
+    pub fn new(
+        source: &'a Leg,
+        copy: &'a Leg,
+        fidelity: Fidelity,
+        keep: bool,
+        bar: ProgressBar,
+    ) -> Work<'a> {
+        Work {
+            source,
+            copy,
+            fidelity,
+            keeper: Keeper::new(keep),
+            links: Links::default(),
+            bar,
+            made: Vec::new(),
+        }
+    }
+
+    /// Compares one path, contents included.
+    pub fn compare(&self, rel: &[u8]) -> io::Result<Seen> {
+        let (source, copy) = (read(self.source, rel)?, read(self.copy, rel)?);
+        let what = match (&source, &copy) {
+            (None, None) => vec![],
+            (Some(_), None) => vec!["missing"],
+            (None, Some(_)) => vec!["extra"],
+            (Some(s), Some(d)) => {
+                let mut what = differences(s, d, self.fidelity);
+                if self.fidelity.links && self.links.judge(rel, s, Some(d)) != Verdict::Fits {
+                    what.push("links");
+                }
+                if s.is_file() && d.is_file() && s.size() == d.size() {
+                    if self.links.is_current(s, d) || self.same_content(rel)? {
+                        // One group is read once.
+                    } else {
+                        what.insert(0, "content");
+                    }
+                }
+                what
+            }
+        };
+        Ok(Seen { source, copy, what })
+    }
+
+    fn same_content(&self, rel: &[u8]) -> io::Result<bool> {
+        let a = file::open_read(&self.source.root, rel)?;
+        let b = file::open_read(&self.copy.root, rel)?;
+        content::same(&a, &b, &|n| self.bar.inc(n))
+    }
+
+    /// Makes the object at `rel` equal, its parents first; a directory without its contents.
+    /// Returns what was different.
+    pub fn make_equal(&mut self, rel: &[u8], held: &BothLocked) -> io::Result<Seen> {
+        let mut seen = self.compare(rel)?;
+        if seen.what.is_empty() {
+            self.settle(rel)?;
+            return Ok(seen);
+        }
+        match (&seen.source, &seen.copy) {
+            (None, None) => {}
+            (None, Some(_)) => self.discard(rel, held)?,
+            (Some(s), None) => self.create(rel, &s.clone(), held)?,
+            (Some(s), Some(d)) => {
+                let (s, d) = (s.clone(), d.clone());
+                self.alter(rel, &s, &d, &seen.what, held)?;
+            }
+        }
+        self.settle(rel)?;
+        if let Some(s) = read(self.source, rel)? {
+            seen.source = Some(s);
+        }
+        Ok(seen)
+    }
+
+    /// Remembers which objects stand for each other.
+    pub fn settle(&mut self, rel: &[u8]) -> io::Result<()> {
+        if let (Some(s), Some(d)) = (read(self.source, rel)?, read(self.copy, rel)?) {
+            self.links.note(rel, &s, &d);
+        }
+        Ok(())
+    }
+
+    /// Removes what only the copy has. A vanished mount is not a mass deletion: both legs must still
+    /// be the ones that were opened.
+    fn discard(&mut self, rel: &[u8], held: &BothLocked) -> io::Result<()> {
+        if !self.source.unchanged() || !self.copy.unchanged() {
+            return Err(Errno::STALE.into());
+        }
+        if self.keeper.take(&self.copy.root, rel)? {
+            return Ok(());
+        }
+        file::remove(&self.copy.root, rel, held)
+    }
+
+    fn create(&mut self, rel: &[u8], s: &Meta, held: &BothLocked) -> io::Result<()> {
+        let (parent, _) = split(rel);
+        if !parent.is_empty() && !read(self.copy, parent)?.is_some_and(|m| m.is_dir()) {
+            self.make_equal(parent, held)?;
+        }
+        if self.fidelity.links
+            && let Verdict::JoinTo(first) = self.links.judge(rel, s, None)
+        {
+            return self.join(rel, &first, s, held);
+        }
+        let bar = self.bar.clone();
+        let tick = |n| bar.inc(n);
+        let temp = file::make_temp(
+            &self.source.root,
+            rel,
+            s,
+            &self.copy.root,
+            self.fidelity,
+            &tick,
+            held,
+        )?;
+        file::place_temp(temp, &self.copy.root, rel, held)?;
+        if s.is_dir() {
+            self.made.push(rel.to_vec());
+        }
+        Ok(())
+    }
+
+    /// Keeps the copy's object at `rel`, if there is one, before another takes its name.
+    fn save(&mut self, rel: &[u8]) -> io::Result<()> {
+        if read(self.copy, rel)?.is_some() {
+            let _ = self.keeper.take(&self.copy.root, rel)?;
+        }
+        Ok(())
+    }
+
+    /// Makes `rel` on the copy another name of `first`, if `first` still stands for the same object.
+    fn join(&mut self, rel: &[u8], first: &[u8], s: &Meta, held: &BothLocked) -> io::Result<()> {
+        let same_source = read(self.source, first)?.is_some_and(|m| m.id() == s.id());
+        let target = read(self.copy, first)?;
+        if let Some(t) = target
+            && same_source
+            && self.links.is_current(s, &t)
+            && let Some(temp) = file::link_temp(&self.copy.root, first, t.id(), held)?
+        {
+            self.save(rel)?;
+            return file::place_temp(temp, &self.copy.root, rel, held);
+        }
+        self.links.forget(s);
+        match read(self.copy, rel)? {
+            None => self.create(rel, s, held),
+            Some(d) => {
+                let what = differences(s, &d, self.fidelity);
+                self.alter(rel, s, &d, &what, held)
+            }
+        }
+    }
+
+    /// Replaces the copy's object by a new one.
+    fn replace(&mut self, rel: &[u8], s: &Meta, d: &Meta, held: &BothLocked) -> io::Result<()> {
+        if d.is_dir() || s.is_dir() {
+            self.discard(rel, held)?;
+            return self.create(rel, s, held);
+        }
+        let bar = self.bar.clone();
+        let tick = |n| bar.inc(n);
+        // First make the new one, then take the old one away: a full disk loses nothing.
+        let temp = file::make_temp(
+            &self.source.root,
+            rel,
+            s,
+            &self.copy.root,
+            self.fidelity,
+            &tick,
+            held,
+        )?;
+        self.save(rel)?;
+        file::place_temp(temp, &self.copy.root, rel, held)
+    }
+
+    fn alter(
+        &mut self,
+        rel: &[u8],
+        s: &Meta,
+        d: &Meta,
+        what: &[&'static str],
+        held: &BothLocked,
+    ) -> io::Result<()> {
+        if s.kind != d.kind || what.iter().any(|w| matches!(*w, "target" | "device")) {
+            return self.replace(rel, s, d, held);
+        }
+        if self.fidelity.links {
+            match self.links.judge(rel, s, Some(d)) {
+                Verdict::Fits => {}
+                Verdict::JoinTo(first) => return self.join(rel, &first, s, held),
+                Verdict::Split => return self.replace(rel, s, d, held),
+            }
+        }
+        if s.is_file() && what.iter().any(|w| matches!(*w, "content" | "size")) {
+            let src = file::open_read(&self.source.root, rel)?;
+            let dst: File = file::open_write(&self.copy.root, rel, d)?;
+            self.keeper.copy(&self.copy.root, rel, &dst, d)?;
+            content::rewrite(&src, &dst, &|n| self.bar.inc(n))?;
+        }
+        let (dir, name) = self.copy.root.parent(rel)?;
+        let Some(now) = Meta::read(dir.as_fd(), &name)? else {
+            return Err(Errno::NOENT.into());
+        };
+        file::put_attributes(dir.as_fd(), &name, s, &now, self.fidelity, s.is_file())
+    }
+
+    /// Puts the attributes and times on the directories that were made, the deepest first.
+    pub fn finish_made(&mut self, rel: &[u8], _: &BothLocked) -> io::Result<()> {
+        let (Some(s), Some(d)) = (read(self.source, rel)?, read(self.copy, rel)?) else {
+            return Ok(());
+        };
+        if !s.is_dir() || !d.is_dir() {
+            return Ok(());
+        }
+        let (dir, name) = self.copy.root.parent(rel)?;
+        file::put_attributes(dir.as_fd(), &name, &s, &d, self.fidelity, true)
+    }
+
+    /// Makes everything at and below `rel` equal, under one hold of the locks.
+    pub fn make_tree_equal(&mut self, rel: &[u8], held: &BothLocked) -> io::Result<()> {
+        let first_made = self.made.len();
+        let mut todo = vec![rel.to_vec()];
+        while let Some(p) = todo.pop() {
+            let seen = self.make_equal(&p, held)?;
+            if seen.source.is_some_and(|s| s.is_dir()) {
+                let mut names = self.source.root.names(&p)?;
+                names.extend(self.copy.root.names(&p).unwrap_or_default());
+                names.sort_unstable();
+                names.dedup();
+                todo.extend(names.iter().map(|n| join(&p, n)));
+            }
+        }
+        for p in self.made.split_off(first_made).into_iter().rev() {
+            self.finish_made(&p, held)?;
+        }
+        Ok(())
+    }
+}

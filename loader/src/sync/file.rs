@@ -1,0 +1,232 @@
+//! The single acts of a repair on one leg: make an object, put attributes on it, remove it.
+use crate::tree::beneath::{Root, join, temp_name};
+use crate::tree::content;
+use crate::tree::object::{self, Fidelity, Meta};
+use mirror_core::BothLocked;
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
+use rustix::io::Errno;
+use std::ffi::CStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Opens a regular file for reading.
+pub fn open_read(root: &Root, rel: &[u8]) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    Ok(root.open_at(rel, flags, Mode::empty())?.into())
+}
+
+/// Opens a regular file for rewriting; a read-only mode of the user's own file is lifted (the caller
+/// sets the mode afterwards).
+pub fn open_write(root: &Root, rel: &[u8], m: &Meta) -> io::Result<File> {
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    match root.open_at(rel, flags, Mode::empty()) {
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+            let (dir, name) = root.parent(rel)?;
+            rustix::fs::chmodat(
+                &dir,
+                &name,
+                Mode::from_raw_mode(m.mode() | 0o600),
+                AtFlags::empty(),
+            )?;
+            let r = root.open_at(rel, flags, Mode::empty());
+            if r.is_err() {
+                let _ = rustix::fs::chmodat(
+                    &dir,
+                    &name,
+                    Mode::from_raw_mode(m.mode()),
+                    AtFlags::empty(),
+                );
+            }
+            Ok(r?.into())
+        }
+        r => Ok(r?.into()),
+    }
+}
+
+/// Does something in the parent directory of `rel`; where the user's own directory forbids it, its
+/// mode is lifted for the moment.
+pub fn in_parent<T>(
+    root: &Root,
+    rel: &[u8],
+    act: impl Fn(&OwnedFd, &CStr) -> rustix::io::Result<T>,
+) -> io::Result<T> {
+    let (dir, name) = root.parent(rel)?;
+    match act(&dir, &name) {
+        Err(Errno::ACCESS) => {
+            let parent = root.dir(crate::tree::beneath::split(rel).0)?;
+            let mode = Mode::from_raw_mode(rustix::fs::fstat(&parent)?.st_mode & 0o7777);
+            if rustix::fs::fchmod(&parent, mode | Mode::RWXU).is_err() {
+                return Err(Errno::ACCESS.into());
+            }
+            let r = act(&dir, &name);
+            let _ = rustix::fs::fchmod(&parent, mode);
+            Ok(r?)
+        }
+        r => Ok(r?),
+    }
+}
+
+fn times(m: &Meta) -> Timestamps {
+    let omit = Timespec {
+        tv_sec: 0,
+        tv_nsec: rustix::fs::UTIME_OMIT as _,
+    };
+    Timestamps {
+        last_access: omit,
+        last_modification: Timespec {
+            tv_sec: m.st.st_mtime,
+            tv_nsec: m.st.st_mtime_nsec as _,
+        },
+    }
+}
+
+/// Puts the attributes of `s` on `dir/name`, which has those of `d`. The time is last.
+pub fn put_attributes(
+    dir: BorrowedFd<'_>,
+    name: &CStr,
+    s: &Meta,
+    d: &Meta,
+    f: Fidelity,
+    with_time: bool,
+) -> io::Result<()> {
+    let link = s.kind == FileType::Symlink;
+    let mut mode_known = true;
+    if f.owner && f.modes && (s.st.st_uid, s.st.st_gid) != (d.st.st_uid, d.st.st_gid) {
+        let (u, g) = (Uid::from_raw(s.st.st_uid), Gid::from_raw(s.st.st_gid));
+        rustix::fs::chownat(dir, name, Some(u), Some(g), AtFlags::SYMLINK_NOFOLLOW)?;
+        mode_known = false; // chown clears set-id bits
+    }
+    if f.xattrs && s.xattrs != d.xattrs {
+        object::write_xattrs(dir, name.to_bytes(), &s.xattrs, &d.xattrs)?;
+        mode_known = false; // an ACL changes the group bits
+    }
+    if f.modes && !link && (!mode_known || s.mode() != d.mode()) {
+        rustix::fs::chmodat(dir, name, Mode::from_raw_mode(s.mode()), AtFlags::empty())?;
+    }
+    if with_time {
+        rustix::fs::utimensat(dir, name, &times(s), AtFlags::SYMLINK_NOFOLLOW)?;
+    }
+    Ok(())
+}
+
+/// Makes a new object like `s` in `.mirror/tmp` of `root`; returns the folder and the name.
+pub fn make_temp(
+    from: &Root,
+    rel: &[u8],
+    s: &Meta,
+    root: &Root,
+    f: Fidelity,
+    tick: &dyn Fn(u64),
+    _: &BothLocked,
+) -> io::Result<(OwnedFd, std::ffi::CString)> {
+    let name = std::ffi::CString::new(temp_name())?;
+    let dir = root.open_at(
+        b".mirror/tmp",
+        OFlags::PATH | OFlags::DIRECTORY,
+        Mode::empty(),
+    )?;
+    let made = fill_temp(from, rel, s, &dir, &name, f, tick);
+    if made.is_err() {
+        let flag = if s.is_dir() {
+            AtFlags::REMOVEDIR
+        } else {
+            AtFlags::empty()
+        };
+        let _ = rustix::fs::unlinkat(&dir, &name, flag);
+    }
+    made.map(|()| (dir, name))
+}
+
+fn fill_temp(
+    from: &Root,
+    rel: &[u8],
+    s: &Meta,
+    dir: &OwnedFd,
+    name: &CStr,
+    f: Fidelity,
+    tick: &dyn Fn(u64),
+) -> io::Result<()> {
+    let private = Mode::RUSR | Mode::WUSR;
+    match s.kind {
+        FileType::RegularFile => {
+            let src = open_read(from, rel)?;
+            let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+            let dst = File::from(rustix::fs::openat(dir, name, flags, private)?);
+            content::copy(&src, &dst, tick)?;
+        }
+        FileType::Directory => rustix::fs::mkdirat(dir, name, Mode::RWXU)?,
+        FileType::Symlink => rustix::fs::symlinkat(s.target.as_slice(), dir, name)?,
+        kind => rustix::fs::mknodat(dir, name, kind, private, s.st.st_rdev)?,
+    }
+    let Some(d) = Meta::read(dir.as_fd(), name)? else {
+        return Err(Errno::NOENT.into());
+    };
+    if s.is_dir() {
+        // Its mode may forbid filling it: the walk sets the attributes when it is full.
+        return Ok(());
+    }
+    put_attributes(dir.as_fd(), name, s, &d, f, true)
+}
+
+/// Moves what [`make_temp`] made to its place.
+pub fn place_temp(
+    temp: (OwnedFd, std::ffi::CString),
+    root: &Root,
+    rel: &[u8],
+    _: &BothLocked,
+) -> io::Result<()> {
+    let r = in_parent(root, rel, |dir, name| {
+        rustix::fs::renameat(&temp.0, &temp.1, dir, name)
+    });
+    if r.is_err() {
+        let _ = rustix::fs::unlinkat(&temp.0, &temp.1, AtFlags::empty());
+        let _ = rustix::fs::unlinkat(&temp.0, &temp.1, AtFlags::REMOVEDIR);
+    }
+    r
+}
+
+/// Makes a further name of the object at `first` in `.mirror/tmp`. `None`: `first` is not `want` now.
+pub fn link_temp(
+    root: &Root,
+    first: &[u8],
+    want: (u64, u64),
+    _: &BothLocked,
+) -> io::Result<Option<(OwnedFd, std::ffi::CString)>> {
+    let (from, name) = root.parent(first)?;
+    let tmp = std::ffi::CString::new(temp_name())?;
+    let dir = root.open_at(
+        b".mirror/tmp",
+        OFlags::PATH | OFlags::DIRECTORY,
+        Mode::empty(),
+    )?;
+    rustix::fs::linkat(&from, &name, &dir, &tmp, AtFlags::empty())?;
+    if Meta::read(dir.as_fd(), &tmp)?.map(|m| m.id()) != Some(want) {
+        rustix::fs::unlinkat(&dir, &tmp, AtFlags::empty())?;
+        return Ok(None);
+    }
+    Ok(Some((dir, tmp)))
+}
+
+/// Removes an object and all below it.
+pub fn remove(root: &Root, rel: &[u8], held: &BothLocked) -> io::Result<()> {
+    content::check_stop()?;
+    let gone = |e: &io::Error| e.kind() == io::ErrorKind::NotFound;
+    let direct = in_parent(root, rel, |dir, name| {
+        rustix::fs::unlinkat(dir, name, AtFlags::empty())
+    });
+    match direct {
+        Err(e) if matches!(e.raw_os_error(), Some(libc::EISDIR | libc::EPERM)) => {}
+        Err(e) if gone(&e) => return Ok(()),
+        r => return r,
+    }
+    for name in root.names(rel)? {
+        remove(root, &join(rel, &name), held)?;
+    }
+    match in_parent(root, rel, |dir, name| {
+        rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR)
+    }) {
+        Err(e) if gone(&e) => Ok(()),
+        r => r,
+    }
+}

@@ -1,0 +1,242 @@
+//! Comparing and repairing an attached pair while programs use it: look without any lock, then take
+//! the pair's locks for each difference, look again, act, release.
+use super::equal::{Seen, Work};
+use super::walk::{Tally, Visit, walk};
+use crate::fail::{Fail, Kind, Res};
+use crate::pair::domain::Attached;
+use crate::pair::heal::locked;
+use crate::text;
+use crate::tree::content::STOP;
+use crate::tree::probe;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use mirror_core::record::PENDING_LOG;
+use mirror_core::word::StateWord;
+use std::io::{self, IsTerminal};
+use std::sync::atomic::Ordering;
+
+/// One confirmed difference, for a report.
+pub struct Difference {
+    /// Its path below the legs.
+    pub rel: Vec<u8>,
+    /// `missing`, `extra`, or in what the objects differ.
+    pub what: Vec<&'static str>,
+    /// Type of the object, as a word.
+    pub kind: &'static str,
+}
+
+/// The word for a type.
+pub fn kind_word(seen: &Seen) -> &'static str {
+    use rustix::fs::FileType as T;
+    match seen.source.as_ref().or(seen.copy.as_ref()).map(|m| m.kind) {
+        Some(T::RegularFile) => "file",
+        Some(T::Directory) => "directory",
+        Some(T::Symlink) => "symlink",
+        Some(T::Fifo) => "fifo",
+        Some(T::Socket) => "socket",
+        Some(T::BlockDevice | T::CharacterDevice) => "device",
+        _ => "object",
+    }
+}
+
+struct Confirm<'a> {
+    pair: &'a Attached,
+    found: Vec<Difference>,
+}
+
+impl Visit for Confirm<'_> {
+    fn differs(&mut self, work: &mut Work<'_>, rel: &[u8], _: Seen) -> io::Result<Seen> {
+        let seen = locked(self.pair, |_| work.compare(rel)).map_err(to_io)??;
+        if seen.what.is_empty() {
+            work.settle(rel)?;
+        } else {
+            self.found.push(Difference {
+                rel: rel.to_vec(),
+                what: seen.what.clone(),
+                kind: kind_word(&seen),
+            });
+        }
+        Ok(seen)
+    }
+}
+
+struct Repair<'a>(&'a Attached);
+
+impl Visit for Repair<'_> {
+    fn differs(&mut self, work: &mut Work<'_>, rel: &[u8], _: Seen) -> io::Result<Seen> {
+        locked(self.0, |held| work.make_equal(rel, held)).map_err(to_io)?
+    }
+}
+
+fn to_io(f: Fail) -> io::Error {
+    if f.kind == Kind::Interrupted {
+        io::Error::from(rustix::io::Errno::INTR)
+    } else {
+        io::Error::other(f.text)
+    }
+}
+
+/// A bar of bytes, drawn only on a terminal.
+pub fn bar(total: u64, tail: &str) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let b = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+    let template = format!(
+        "[{{bar:24}}] {{binary_bytes}} of {{binary_total_bytes}}  {{percent}} %  {{binary_bytes_per_sec}}  {tail}"
+    );
+    if let Ok(s) = ProgressStyle::with_template(&template) {
+        b.set_style(s.progress_chars("##-"));
+    }
+    b
+}
+
+/// Bytes of the source's file system in use, as a total for a progress bar.
+pub fn total(p: &Attached) -> u64 {
+    tree_bytes(&p.pair.legs[p.source()].root).0
+}
+
+/// Bytes and files of a tree, without looking into files.
+pub fn tree_bytes(root: &crate::tree::beneath::Root) -> (u64, u64) {
+    let (mut bytes, mut files) = (0, 0);
+    let mut todo: Vec<Vec<u8>> = vec![Vec::new()];
+    while let Some(dir) = todo.pop() {
+        if STOP.load(Ordering::Relaxed) {
+            break;
+        }
+        let (Ok(list), Ok(fd)) = (root.names(&dir), root.dir(&dir)) else {
+            continue;
+        };
+        for n in list {
+            let Ok(st) =
+                rustix::fs::statat(&fd, n.as_slice(), rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+            else {
+                continue;
+            };
+            match rustix::fs::FileType::from_raw_mode(st.st_mode) {
+                rustix::fs::FileType::Directory => todo.push(crate::tree::beneath::join(&dir, &n)),
+                rustix::fs::FileType::RegularFile => {
+                    bytes += u64::try_from(st.st_size).unwrap_or(0);
+                    files += 1;
+                }
+                _ => files += 1,
+            }
+        }
+    }
+    (bytes, files)
+}
+
+fn work<'a>(p: &'a Attached, keep: bool, bar: ProgressBar) -> Work<'a> {
+    let s = p.source();
+    let f = probe::fidelity([&p.pair.legs[0].root, &p.pair.legs[1].root]);
+    Work::new(&p.pair.legs[s], &p.pair.legs[1 - s], f, keep, bar)
+}
+
+fn stopped(p: &Attached, e: io::Error, to: usize) -> Fail {
+    let copy = &p.pair.legs[to];
+    let where_ = format!("leg {} ({})", copy.letter(), text::path(&copy.root.path));
+    match e.raw_os_error() {
+        Some(libc::EINTR) => Fail::new(Kind::Interrupted, "stopped"),
+        Some(libc::ENOSPC | libc::EDQUOT) => Fail::failed(format!(
+            "{where_} is full. Make room there, then type the same command again: it goes on"
+        )),
+        _ => Fail::failed(format!("{where_}: {}", crate::fail::reason(&e))),
+    }
+}
+
+/// Compares both legs; every difference has been confirmed under the locks.
+pub fn compare(p: &Attached, bar: ProgressBar) -> Res<(Tally, Vec<Difference>)> {
+    let mut v = Confirm {
+        pair: p,
+        found: Vec::new(),
+    };
+    let mut w = work(p, false, bar.clone());
+    let tally = walk(&mut w, &mut v).map_err(|e| stopped(p, e, 1 - p.source()));
+    bar.finish_and_clear();
+    Ok((tally?, v.found))
+}
+
+/// What a repair did.
+pub struct Repaired {
+    /// The walk.
+    pub tally: Tally,
+    /// Versions kept aside, their bytes, and versions that were not kept.
+    pub kept: (u64, u64, u64),
+    /// Where they are, below the losing leg's root.
+    pub folder: Option<Vec<u8>>,
+}
+
+/// Walks once and makes every difference equal.
+pub fn repair(p: &Attached, keep: bool, bar: ProgressBar) -> Res<Repaired> {
+    let mut w = work(p, keep, bar.clone());
+    let r = walk(&mut w, &mut Repair(p));
+    let made = std::mem::take(&mut w.made);
+    for rel in made.into_iter().rev() {
+        // A directory that cannot be given its attributes is found by the next walk.
+        let _ = locked(p, |held| w.finish_made(&rel, held))?;
+    }
+    bar.finish_and_clear();
+    let to = usize::from(w.copy.record.leg);
+    let tally = r.map_err(|e| stopped(p, e, to))?;
+    w.copy.root.sync()?;
+    Ok(Repaired {
+        tally,
+        kept: (w.keeper.kept, w.keeper.bytes, w.keeper.skipped),
+        folder: w.keeper.folder().map(<[u8]>::to_vec),
+    })
+}
+
+/// What was known to differ when a walk began: only that may be struck off when it ends.
+pub struct Ledger {
+    sizes: [usize; 2],
+    unmirrored: bool,
+}
+
+impl Ledger {
+    /// Notes it. The UNMIRRORED bit is taken down, so that a program that runs unmirrored during the
+    /// walk puts it up again; [`Ledger::restore`] or [`Ledger::settle`] ends that.
+    pub fn begin(p: &Attached) -> Res<Ledger> {
+        locked(p, |held| {
+            let unmirrored = p.runtime.word().unmirrored();
+            p.clear_bits(StateWord::UNMIRRORED, held);
+            let len = |i: usize| p.pair.legs[i].root.read(PENDING_LOG).map_or(0, |b| b.len());
+            Ledger {
+                sizes: [len(0), len(1)],
+                unmirrored,
+            }
+        })
+    }
+
+    /// Puts back what was taken down: the walk proved nothing.
+    pub fn restore(&self, p: &Attached) -> Res<()> {
+        if self.unmirrored {
+            locked(p, |held| p.set_bits(StateWord::UNMIRRORED, held))?;
+        }
+        Ok(())
+    }
+
+    /// A whole walk found both legs equal: strikes off what was known before it began.
+    pub fn settle(&self, p: &Attached) -> Res<()> {
+        locked(p, |held| -> Res<()> {
+            let mut left = false;
+            for (l, &n) in p.pair.legs.iter().zip(&self.sizes) {
+                let log = l.root.read(PENDING_LOG).unwrap_or_default();
+                match log.get(n..) {
+                    Some(rest) if !rest.is_empty() => {
+                        left = true;
+                        l.root
+                            .replace(PENDING_LOG, rest)
+                            .map_err(|e| Fail::io(text::path(&l.root.path), e))?;
+                    }
+                    _ => l
+                        .root
+                        .remove(PENDING_LOG)
+                        .map_err(|e| Fail::io(text::path(&l.root.path), e))?,
+                }
+            }
+            if !left {
+                p.clear_bits(StateWord::PENDING, held);
+            }
+            Ok(())
+        })?
+    }
+}

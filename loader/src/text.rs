@@ -1,0 +1,243 @@
+//! Numbers, times and paths as people read them.
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A path's bytes as one line of text: control characters, backslashes and what is not UTF-8 escaped.
+pub fn show(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\\' => out.push_str("\\134"),
+                c if c.is_control() => {
+                    let mut b = [0; 4];
+                    for byte in c.encode_utf8(&mut b).bytes() {
+                        out.push_str(&format!("\\{byte:03o}"));
+                    }
+                }
+                c => out.push(c),
+            }
+        }
+        for byte in chunk.invalid() {
+            out.push_str(&format!("\\{byte:03o}"));
+        }
+    }
+    out
+}
+
+/// [`show`] for a path.
+pub fn path(p: &Path) -> String {
+    show(p.as_os_str().as_bytes())
+}
+
+/// The path as a word that a shell takes.
+pub fn shell(p: &Path) -> String {
+    let s = path(p);
+    let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
+    if !s.is_empty() && s.chars().all(plain) {
+        s
+    } else {
+        format!("'{}'", s.replace('\'', "'\\''"))
+    }
+}
+
+/// Bytes of a path for the tab and the pending log: fstab's escapes.
+pub fn escape(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    for &b in bytes {
+        match b {
+            b' ' => out.extend_from_slice(b"\\040"),
+            b'\t' => out.extend_from_slice(b"\\011"),
+            b'\n' => out.extend_from_slice(b"\\012"),
+            b'\\' => out.extend_from_slice(b"\\134"),
+            b => out.push(b),
+        }
+    }
+    out
+}
+
+/// The inverse of [`escape`].
+pub fn unescape(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some((&b, tail)) = rest.split_first() {
+        let code = tail
+            .get(..3)
+            .and_then(|c| std::str::from_utf8(c).ok())
+            .and_then(|c| u8::from_str_radix(c, 8).ok());
+        match (b, code) {
+            (b'\\', Some(v)) => {
+                out.push(v);
+                rest = tail.get(3..).unwrap_or(&[]);
+            }
+            _ => {
+                out.push(b);
+                rest = tail;
+            }
+        }
+    }
+    out
+}
+
+/// 1204551 → 1,204,551
+pub fn count(n: u64) -> String {
+    let s = n.to_string();
+    let mut out = String::new();
+    for (i, c) in s.chars().enumerate() {
+        if i > 0 && (s.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// 3 → "3 files", 1 → "1 file".
+pub fn plural(n: u64, one: &str) -> String {
+    let many = match one.strip_suffix('y') {
+        Some(stem) => format!("{stem}ies"),
+        None => format!("{one}s"),
+    };
+    format!("{} {}", count(n), if n == 1 { one } else { &many })
+}
+
+/// Three significant digits and a binary unit.
+pub fn bytes(n: u64) -> String {
+    const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    let (mut v, mut u) = (n as f64, 0);
+    while v >= 1000.0 && u + 1 < UNITS.len() {
+        v /= 1024.0;
+        u += 1;
+    }
+    match (u, v) {
+        (0, _) => format!("{n} B"),
+        (_, v) if v < 10.0 => format!("{v:.2} {}", UNITS[u]),
+        (_, v) if v < 100.0 => format!("{v:.1} {}", UNITS[u]),
+        (_, v) => format!("{v:.0} {}", UNITS[u]),
+    }
+}
+
+/// Seconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_secs())
+}
+
+fn civil(secs: u64) -> (u64, u64, u64, u64, u64, u64) {
+    // Days to a date of the Gregorian calendar, years beginning in March.
+    let (days, rem) = (secs / 86400, secs % 86400);
+    let z = days + 719_468;
+    let (era, doe) = (z / 146_097, z % 146_097);
+    let yoe = (doe - doe / 1460 + doe / 36524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let (d, m) = (
+        doy - (153 * mp + 2) / 5 + 1,
+        if mp < 10 { mp + 3 } else { mp - 9 },
+    );
+    (
+        yoe + era * 400 + u64::from(m <= 2),
+        m,
+        d,
+        rem / 3600,
+        rem / 60 % 60,
+        rem % 60,
+    )
+}
+
+/// ISO-8601 in UTC.
+pub fn iso(secs: u64) -> String {
+    let (y, m, d, h, min, s) = civil(secs);
+    format!("{y:04}-{m:02}-{d:02}T{h:02}:{min:02}:{s:02}Z")
+}
+
+/// Seconds of what [`iso`] wrote.
+pub fn from_iso(s: &str) -> Option<u64> {
+    let b = s.trim();
+    let n = |r: std::ops::Range<usize>| b.get(r)?.parse::<u64>().ok();
+    let (y, m, d) = (n(0..4)?, n(5..7)?, n(8..10)?);
+    if b.len() != 20
+        || !b.ends_with('Z')
+        || y < 1970
+        || !(1..=12).contains(&m)
+        || !(1..=31).contains(&d)
+    {
+        return None;
+    }
+    let (yy, mm) = if m <= 2 { (y - 1, m + 9) } else { (y, m - 3) };
+    let (era, yoe) = (yy / 400, yy % 400);
+    let doe = yoe * 365 + yoe / 4 - yoe / 100 + (153 * mm + 2) / 5 + d - 1;
+    Some((era * 146_097 + doe - 719_468) * 86400 + n(11..13)? * 3600 + n(14..16)? * 60 + n(17..19)?)
+}
+
+/// How long ago, in one unit: "3 d ago".
+pub fn ago(then: u64) -> String {
+    let s = now().saturating_sub(then);
+    match s {
+        0..120 => format!("{s} s ago"),
+        120..7200 => format!("{} min ago", s / 60),
+        7200..172_800 => format!("{} h ago", s / 3600),
+        _ => format!("{} d ago", s / 86400),
+    }
+}
+
+/// A path for JSON: a string, and base 64 beside it when it is not UTF-8.
+pub fn json_path(key: &str, p: &[u8], into: &mut serde_json::Map<String, serde_json::Value>) {
+    into.insert(key.into(), String::from_utf8_lossy(p).into());
+    if std::str::from_utf8(p).is_err() {
+        into.insert(format!("{key}_b64"), base64(p).into());
+    }
+}
+
+fn base64(b: &[u8]) -> String {
+    const T: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for c in b.chunks(3) {
+        let v = u32::from(c[0]) << 16
+            | u32::from(*c.get(1).unwrap_or(&0)) << 8
+            | u32::from(*c.get(2).unwrap_or(&0));
+        for i in 0..4 {
+            out.push(if i <= c.len() {
+                T[(v >> (18 - 6 * i)) as usize & 63] as char
+            } else {
+                '='
+            });
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_go_there_and_back() {
+        for t in [0, 951_782_399, 951_782_400, 1_709_164_800, 4_102_444_799] {
+            assert_eq!(from_iso(&iso(t)), Some(t));
+        }
+        assert_eq!(iso(951_782_400), "2000-02-29T00:00:00Z");
+        assert_eq!(from_iso("yesterday"), None);
+    }
+
+    #[test]
+    fn numbers_and_names() {
+        assert_eq!(count(1_204_551), "1,204,551");
+        assert_eq!(
+            (bytes(999), bytes(1 << 30), bytes(412 << 30)),
+            ("999 B".into(), "1.00 GiB".into(), "412 GiB".into())
+        );
+        assert_eq!(
+            (plural(1, "entry"), plural(2, "entry"), plural(0, "file")),
+            ("1 entry".into(), "2 entries".into(), "0 files".into())
+        );
+        assert_eq!(show(b"a\nb\\\xff"), "a\\012b\\134\\377");
+        assert_eq!(unescape(&escape(b"a b\t\n\\c")), b"a b\t\n\\c");
+        assert_eq!(
+            (base64(b"f"), base64(b"fo"), base64(b"foo")),
+            ("Zg==".into(), "Zm8=".into(), "Zm9v".into())
+        );
+    }
+}

@@ -1,0 +1,211 @@
+//! A tree seen only through its held root: every path is resolved by the kernel with
+//! `RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS`, so that nothing leads out of it.
+use crate::fail::{Context, Fail, Res};
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A held root directory.
+pub struct Root {
+    fd: OwnedFd,
+    /// The path under which it was opened.
+    pub path: PathBuf,
+    /// Device of the root directory.
+    pub dev: u64,
+    /// Inode of the root directory.
+    pub ino: u64,
+}
+
+/// Splits a relative path into its parent and its last name.
+pub fn split(rel: &[u8]) -> (&[u8], &[u8]) {
+    match rel.iter().rposition(|&c| c == b'/') {
+        Some(i) => (&rel[..i], &rel[i + 1..]),
+        None => (b"", rel),
+    }
+}
+
+/// A name below a relative directory.
+pub fn join(dir: &[u8], name: &[u8]) -> Vec<u8> {
+    let mut v = Vec::with_capacity(dir.len() + name.len() + 1);
+    v.extend_from_slice(dir);
+    if !dir.is_empty() {
+        v.push(b'/');
+    }
+    v.extend_from_slice(name);
+    v
+}
+
+impl Root {
+    /// Opens the directory at `path`.
+    pub fn open(path: &Path) -> io::Result<Root> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(path, flags, Mode::empty())?;
+        let st = rustix::fs::fstat(&fd)?;
+        Ok(Root {
+            fd,
+            path: path.to_path_buf(),
+            dev: st.st_dev,
+            ino: st.st_ino,
+        })
+    }
+
+    /// The root's descriptor.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// Whether the root's path still leads to the held directory: an unmounted or replaced leg does not.
+    pub fn in_place(&self) -> bool {
+        rustix::fs::stat(&self.path).is_ok_and(|st| st.st_dev == self.dev && st.st_ino == self.ino)
+    }
+
+    /// Opens `rel` ("" is the root itself).
+    pub fn open_at(&self, rel: &[u8], flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
+        let rel = if rel.is_empty() { b"." } else { rel };
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        for _ in 0..64 {
+            match rustix::fs::openat2(&self.fd, rel, flags | OFlags::CLOEXEC, mode, resolve) {
+                // A rename elsewhere made the walk uncertain: ask again.
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                r => return Ok(r?),
+            }
+        }
+        Err(Errno::AGAIN.into())
+    }
+
+    /// Opens a directory for listing.
+    pub fn dir(&self, rel: &[u8]) -> io::Result<OwnedFd> {
+        self.open_at(rel, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())
+    }
+
+    /// The parent directory of `rel` and the last name.
+    pub fn parent(&self, rel: &[u8]) -> io::Result<(OwnedFd, CString)> {
+        let (dir, name) = split(rel);
+        let name = CString::new(name).map_err(|_| io::Error::from(Errno::INVAL))?;
+        Ok((
+            self.open_at(dir, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?,
+            name,
+        ))
+    }
+
+    /// The whole of a small file.
+    pub fn read(&self, rel: &[u8]) -> io::Result<Vec<u8>> {
+        let fd = self.open_at(
+            rel,
+            OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK,
+            Mode::empty(),
+        )?;
+        let mut out = Vec::new();
+        File::from(fd).take(64 << 20).read_to_end(&mut out)?;
+        Ok(out)
+    }
+
+    /// Replaces a small file of the control folder durably: temporary file, fsync, rename, fsync.
+    pub fn replace(&self, rel: &[u8], data: &[u8]) -> io::Result<()> {
+        let (dir, name) = split(rel);
+        let dir = self.dir(dir)?;
+        let tmp = temp_name();
+        let fd = rustix::fs::openat(
+            &dir,
+            &tmp,
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC,
+            Mode::RUSR | Mode::WUSR,
+        )?;
+        let mut f = File::from(fd);
+        let done = f
+            .write_all(data)
+            .and_then(|()| f.sync_all())
+            .and_then(|()| rustix::fs::renameat(&dir, &tmp, &dir, name).map_err(io::Error::from))
+            .and_then(|()| rustix::fs::fsync(&dir).map_err(io::Error::from));
+        if done.is_err() {
+            let _ = rustix::fs::unlinkat(&dir, &tmp, AtFlags::empty());
+        }
+        done
+    }
+
+    /// Appends to a file of the control folder and syncs it.
+    pub fn append(&self, rel: &[u8], data: &[u8]) -> io::Result<()> {
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW;
+        let mut f = File::from(self.open_at(rel, flags, Mode::RUSR | Mode::WUSR)?);
+        f.write_all(data)?;
+        f.sync_data()
+    }
+
+    /// Removes a file; absence is fine.
+    pub fn remove(&self, rel: &[u8]) -> io::Result<()> {
+        let (dir, name) = match self.parent(rel) {
+            Ok(p) => p,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(e),
+        };
+        match rustix::fs::unlinkat(&dir, &name, AtFlags::empty()) {
+            Err(Errno::NOENT) | Ok(()) => Ok(()),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Makes a directory; existence is fine.
+    pub fn mkdir(&self, rel: &[u8], mode: Mode) -> io::Result<()> {
+        let (dir, name) = self.parent(rel)?;
+        match rustix::fs::mkdirat(&dir, &name, mode) {
+            Err(Errno::EXIST) | Ok(()) => Ok(()),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Sync of the whole file system under the root.
+    pub fn sync(&self) -> Res<()> {
+        rustix::fs::syncfs(&self.fd).about(crate::text::path(&self.path))
+    }
+
+    /// The names in a directory, sorted; the control folder and lost+found are left out at the root.
+    pub fn names(&self, rel: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+        let fd = self.dir(rel)?;
+        let mut out = Vec::new();
+        for e in rustix::fs::Dir::read_from(&fd)? {
+            let e = e?;
+            let n = e.file_name().to_bytes();
+            if n == b"." || n == b".." || (rel.is_empty() && outside(n)) {
+                continue;
+            }
+            out.push(n.to_vec());
+        }
+        out.sort_unstable();
+        Ok(out)
+    }
+}
+
+/// Names at a leg's root that are no part of the copy.
+pub fn outside(name: &[u8]) -> bool {
+    matches!(name, b".mirror" | b"lost+found")
+}
+
+/// A name that nobody else uses for a temporary object.
+pub fn temp_name() -> String {
+    static N: AtomicU64 = AtomicU64::new(0);
+    format!(
+        "t{}-{}",
+        std::process::id(),
+        N.fetch_add(1, Ordering::Relaxed)
+    )
+}
+
+/// Path of a descriptor for the calls that take no descriptor (xattrs of `dir/name`, last component
+/// not followed).
+pub fn proc_path(dir: BorrowedFd<'_>, name: &[u8]) -> Vec<u8> {
+    use std::os::fd::AsRawFd;
+    join(
+        format!("/proc/self/fd/{}", dir.as_raw_fd()).as_bytes(),
+        name,
+    )
+}
+
+/// A leg's root, or the failure that names it.
+pub fn open_leg(path: &Path) -> Res<Root> {
+    Root::open(path).map_err(|e| Fail::io(crate::text::path(path), e))
+}

@@ -1,0 +1,5 @@
+//! One physical tree: its root, its objects, their contents.
+pub mod beneath;
+pub mod content;
+pub mod object;
+pub mod probe;

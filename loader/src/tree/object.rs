@@ -1,0 +1,209 @@
+//! One object of a tree: what the copy consists of (type, size, mode, owner, nanosecond mtime of files,
+//! symlink text, device number, extended attributes with ACLs), and how two objects differ.
+use super::beneath::proc_path;
+use rustix::fs::{AtFlags, FileType, Stat};
+use rustix::io::Errno;
+use std::collections::BTreeMap;
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::BorrowedFd;
+
+/// The extended attributes that are part of the copy. Labels of one machine's security module and
+/// trusted.* (overlayfs, glusterfs) belong to a leg, not to the copy.
+fn copied(name: &[u8]) -> bool {
+    name.starts_with(b"user.")
+        || name.starts_with(b"system.posix_acl_")
+        || name == b"security.capability"
+}
+
+/// Attributes by name.
+pub type Xattrs = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// An object's attributes.
+#[derive(Clone)]
+pub struct Meta {
+    /// Type bits.
+    pub kind: FileType,
+    /// stat of the object itself, links not followed.
+    pub st: Stat,
+    /// A symlink's text.
+    pub target: Vec<u8>,
+    /// Copied extended attributes.
+    pub xattrs: Xattrs,
+}
+
+impl Meta {
+    /// Reads `dir/name`; `None` if it does not exist.
+    pub fn read(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<Option<Meta>> {
+        let st = match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(st) => st,
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+            Err(e) => return Err(e.into()),
+        };
+        let kind = FileType::from_raw_mode(st.st_mode);
+        let target = if kind == FileType::Symlink {
+            rustix::fs::readlinkat(dir, name, Vec::new())?.into_bytes()
+        } else {
+            Vec::new()
+        };
+        let xattrs = read_xattrs(dir, name.to_bytes())?;
+        Ok(Some(Meta {
+            kind,
+            st,
+            target,
+            xattrs,
+        }))
+    }
+
+    /// Permission bits.
+    pub fn mode(&self) -> u32 {
+        self.st.st_mode & 0o7777
+    }
+    /// Device and inode.
+    pub fn id(&self) -> (u64, u64) {
+        (self.st.st_dev, self.st.st_ino)
+    }
+    /// Modification time in nanoseconds.
+    pub fn mtime(&self) -> i128 {
+        i128::from(self.st.st_mtime) * 1_000_000_000 + i128::from(self.st.st_mtime_nsec)
+    }
+    /// Whether it is a regular file.
+    pub fn is_file(&self) -> bool {
+        self.kind == FileType::RegularFile
+    }
+    /// Whether it is a directory.
+    pub fn is_dir(&self) -> bool {
+        self.kind == FileType::Directory
+    }
+    /// Whether other names may lead to it.
+    pub fn linked(&self) -> bool {
+        !self.is_dir() && self.st.st_nlink > 1
+    }
+    /// Size in bytes.
+    pub fn size(&self) -> u64 {
+        u64::try_from(self.st.st_size).unwrap_or(0)
+    }
+}
+
+fn read_xattrs(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<Xattrs> {
+    let mut out = Xattrs::new();
+    let path = proc_path(dir, name);
+    let mut list = vec![0u8; 1024];
+    let n = loop {
+        match rustix::fs::llistxattr(path.as_slice(), &mut list[..]) {
+            Ok(n) => break n,
+            Err(Errno::RANGE) if list.len() < 1 << 20 => list.resize(list.len() * 8, 0),
+            // None at all, none readable, or gone again: the caller's comparison finds that out.
+            Err(Errno::OPNOTSUPP | Errno::NOENT | Errno::ACCESS | Errno::PERM | Errno::NOSYS) => {
+                return Ok(out);
+            }
+            Err(e) => return Err(e.into()),
+        }
+    };
+    for key in list[..n]
+        .split(|&b| b == 0)
+        .filter(|k| !k.is_empty() && copied(k))
+    {
+        let mut value = vec![0u8; 256];
+        loop {
+            match rustix::fs::lgetxattr(path.as_slice(), key, &mut value[..]) {
+                Ok(n) => {
+                    value.truncate(n);
+                    out.insert(key.to_vec(), value);
+                    break;
+                }
+                Err(Errno::RANGE) if value.len() < 1 << 20 => value.resize(value.len() * 16, 0),
+                Err(
+                    Errno::NODATA | Errno::NOENT | Errno::OPNOTSUPP | Errno::ACCESS | Errno::PERM,
+                ) => break,
+                Err(e) => return Err(e.into()),
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// Makes the copied attributes of `dir/name` those of `want`.
+pub fn write_xattrs(
+    dir: BorrowedFd<'_>,
+    name: &[u8],
+    want: &Xattrs,
+    have: &Xattrs,
+) -> io::Result<()> {
+    let path = proc_path(dir, name);
+    for key in have.keys().filter(|k| !want.contains_key(*k)) {
+        match rustix::fs::lremovexattr(path.as_slice(), key.as_slice()) {
+            Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+    for (key, value) in want.iter().filter(|(k, v)| have.get(*k) != Some(v)) {
+        rustix::fs::lsetxattr(
+            path.as_slice(),
+            key.as_slice(),
+            value,
+            rustix::fs::XattrFlags::empty(),
+        )?;
+    }
+    Ok(())
+}
+
+/// What both legs and this process can carry: a difference beyond that is none.
+#[derive(Clone, Copy, Debug)]
+pub struct Fidelity {
+    /// Both legs have extended attributes.
+    pub xattrs: bool,
+    /// Owners are part of the copy (only root can give files away).
+    pub owner: bool,
+    /// Both legs have permission bits and owners.
+    pub modes: bool,
+    /// Both legs have hard links.
+    pub links: bool,
+    /// The coarser leg's time resolution in nanoseconds.
+    pub grain: i128,
+}
+
+impl Fidelity {
+    /// Everything, for this user.
+    pub fn full() -> Fidelity {
+        Fidelity {
+            xattrs: true,
+            owner: rustix::process::geteuid().is_root(),
+            modes: true,
+            links: true,
+            grain: 1,
+        }
+    }
+}
+
+/// In what two objects of the same type differ, content apart. An empty list: equal as far as seen.
+pub fn differences(s: &Meta, d: &Meta, f: Fidelity) -> Vec<&'static str> {
+    if s.kind != d.kind {
+        return vec!["type"];
+    }
+    let mut out = Vec::new();
+    if s.is_file() && s.size() != d.size() {
+        out.push("size");
+    }
+    if s.target != d.target {
+        out.push("target");
+    }
+    if matches!(s.kind, FileType::BlockDevice | FileType::CharacterDevice)
+        && s.st.st_rdev != d.st.st_rdev
+    {
+        out.push("device");
+    }
+    if f.modes && s.kind != FileType::Symlink && s.mode() != d.mode() {
+        out.push("mode");
+    }
+    if f.owner && f.modes && (s.st.st_uid, s.st.st_gid) != (d.st.st_uid, d.st.st_gid) {
+        out.push("owner");
+    }
+    if s.is_file() && s.mtime().div_euclid(f.grain) != d.mtime().div_euclid(f.grain) {
+        out.push("mtime");
+    }
+    if f.xattrs && s.xattrs != d.xattrs {
+        out.push("xattrs");
+    }
+    out
+}

@@ -1,0 +1,289 @@
+//! The assembler between a patched site and Rust.
+//!
+//! Rules of this file (beside those of the folder): a site's stub comes here with r11 = address
+//! behind its `syscall` and everything else as at the `syscall`; rcx is free. CFI calls the site the
+//! caller: the return address is r11, later the word pushed from it.
+//!
+//! Frame, from rbx downwards: saved rbx at 0, return address at 8; `Regs` at -R; xmm0-15 below.
+use core::arch::{asm, global_asm};
+
+global_asm!(
+    r#"
+    .macro KEEP_XMM op, at
+    .irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
+    .ifc \op,save
+    movups %xmm\n, (16*\n - \at - 256)(%rbx)
+    .else
+    movups (16*\n - \at - 256)(%rbx), %xmm\n
+    .endif
+    .endr
+    .endm
+
+    # Opens the frame; \at = distance of Regs below rbx.
+    .macro ENTER
+    lea -128(%rsp), %rsp
+    .cfi_def_cfa_offset 128
+    push %r11
+    .cfi_def_cfa_offset 136
+    .cfi_offset %rip, -136
+    push %rbx
+    .cfi_def_cfa_offset 144
+    .cfi_offset %rbx, -144
+    mov %rsp, %rbx
+    .cfi_def_cfa_register %rbx
+    .endm
+
+    .macro SAVE at
+    mov %rdi, (8 - \at)(%rbx)
+    mov %rsi, (16 - \at)(%rbx)
+    mov %rdx, (24 - \at)(%rbx)
+    mov %r10, (32 - \at)(%rbx)
+    mov %r8, (40 - \at)(%rbx)
+    mov %r9, (48 - \at)(%rbx)
+    .endm
+
+    .macro LOAD at
+    mov (8 - \at)(%rbx), %rdi
+    mov (16 - \at)(%rbx), %rsi
+    mov (24 - \at)(%rbx), %rdx
+    mov (32 - \at)(%rbx), %r10
+    mov (40 - \at)(%rbx), %r8
+    mov (48 - \at)(%rbx), %r9
+    .endm
+
+    # Closes the frame; r11 = return address, flags kept.
+    .macro LEAVE
+    .cfi_remember_state
+    mov %rbx, %rsp
+    .cfi_def_cfa %rsp, 144
+    pop %rbx
+    .cfi_def_cfa_offset 136
+    .cfi_restore %rbx
+    pop %r11
+    .cfi_def_cfa_offset 128
+    .cfi_register %rip, %r11
+    lea 128(%rsp), %rsp
+    .cfi_def_cfa_offset 0
+    .endm
+
+    .macro LOCAL_STACK at
+    lea (-256 - \at)(%rbx), %rsp
+    and $-16, %rsp
+    .endm
+
+    # rt_sigprocmask(SIG_SETMASK, set, old, 8) without libc: 32 and 33 too.
+    .macro BLOCK at
+    mov $14, %eax
+    mov $2, %edi
+    lea mirror_all_signals(%rip), %rsi
+    lea (64 - \at)(%rbx), %rdx
+    mov $8, %r10d
+    syscall
+    .endm
+    .macro UNBLOCK at
+    mov $14, %eax
+    mov $2, %edi
+    lea (64 - \at)(%rbx), %rsi
+    xor %edx, %edx
+    mov $8, %r10d
+    syscall
+    .endm
+
+    # Blocks signals, finds a scratch stack (all taken: lets the others run), calls \fn on it, gives
+    # it back, restores the mask. Result in r8d.
+    .macro ON_SCRATCH at, fn
+77: BLOCK \at
+    lea (-\at)(%rbx), %rdi
+    call {scratch_enter}
+    test %rax, %rax
+    jnz 78f
+    UNBLOCK \at
+    mov $24, %eax
+    syscall
+    jmp 77b
+78: mov %rax, %rsp
+    lea (-\at)(%rbx), %rdi
+    call \fn
+    LOCAL_STACK \at
+    push %rax
+    push %rax
+    lea (-\at)(%rbx), %rdi
+    call {scratch_leave}
+    UNBLOCK \at
+    pop %r8
+    pop %r8
+    .endm
+
+    .pushsection .rodata.mirror_slots,"a",@progbits
+    .p2align 3
+mirror_all_signals:
+    .quad -1
+    .popsection
+
+    .pushsection .data.rel.ro.mirror_slots,"aw",@progbits
+    .p2align 3
+mirror_watch_at:
+    .quad {watch}
+mirror_hints_at:
+    .quad {hints}
+    .popsection
+
+    .weak __libc_stack_end
+    .weak _r_debug
+    .hidden _DYNAMIC
+
+    .pushsection .text.mirror_slots,"ax",@progbits
+    .globl mirror_common
+    .hidden mirror_common
+    .type mirror_common,@function
+    .p2align 6
+mirror_common:
+    .cfi_startproc
+    .cfi_def_cfa %rsp, 0
+    .cfi_register %rip, %r11
+    cmp $511, %rax
+    ja 9f
+    mov mirror_watch_at(%rip), %rcx
+    movzbl (%rcx,%rax), %ecx
+    test %ecx, %ecx
+    jz 9f
+    test $2, %cl
+    jz 1f
+    cmp $4095, %edi
+    ja 4f
+    mov %edi, %ecx
+    add mirror_hints_at(%rip), %rcx
+    cmpb $1, (%rcx)
+    je 9f
+    jmp 4f
+1:  test $16, %cl
+    jnz 4f
+    test $4, %cl
+    jnz 2f
+    test $8, %cl
+    jz 4f
+    mov %edx, %ecx
+    jmp 3f
+2:  mov %esi, %ecx
+    # O_ACCMODE | O_CREAT | O_TRUNC, then O_TMPFILE
+3:  test $0x243, %ecx
+    jnz 4f
+    and $0x410000, %ecx
+    cmp $0x410000, %ecx
+    je 4f
+9:  sub $2, %r11
+    jmp *%r11
+
+4:  ENTER
+    LOCAL_STACK 80
+    mov %rax, -80(%rbx)
+    SAVE 80
+    lea -2(%r11), %rcx
+    mov %rcx, -24(%rbx)
+    KEEP_XMM save, 80
+    lea -80(%rbx), %rdi
+    call {filter}
+    mov %eax, %r8d
+5:  cmp $1, %r8d
+    je 7f
+    ja 6f
+    # as if nothing had been
+    KEEP_XMM load, 80
+    LOAD 80
+    mov -80(%rbx), %rax
+    LEAVE
+    sub $2, %r11
+    jmp *%r11
+    .cfi_restore_state
+    # done: the result stands for the call
+7:  KEEP_XMM load, 80
+    LOAD 80
+    mov -80(%rbx), %rax
+    LEAVE
+    jmp *%r11
+    .cfi_restore_state
+6:  cmp $3, %r8d
+    jne 8f
+    lea -80(%rbx), %rdi
+    call {wait}
+8:  ON_SCRATCH 80, {heavy}
+    cmp $2, %r8d
+    jne 5b
+    ud2
+    .cfi_endproc
+    .size mirror_common, . - mirror_common
+
+    # r11 = the instruction to go on with; everything else may be live.
+    .globl mirror_common_exit
+    .hidden mirror_common_exit
+    .type mirror_common_exit,@function
+    .p2align 4
+mirror_common_exit:
+    .cfi_startproc
+    .cfi_def_cfa %rsp, 0
+    .cfi_register %rip, %r11
+    ENTER
+    pushfq
+    push %rcx
+    push %rax
+    LOCAL_STACK 112
+    SAVE 112
+    movq $231, -112(%rbx)
+    mov %r11, -56(%rbx)
+    KEEP_XMM save, 112
+    ON_SCRATCH 112, {heavy}
+    KEEP_XMM load, 112
+    LOAD 112
+    lea -24(%rbx), %rsp
+    pop %rax
+    pop %rcx
+    popfq
+    LEAVE
+    jmp *%r11
+    .cfi_endproc
+    .size mirror_common_exit, . - mirror_common_exit
+    .popsection
+"#,
+    watch = sym super::WATCH,
+    hints = sym super::HINTS,
+    filter = sym super::filter,
+    heavy = sym super::heavy,
+    wait = sym super::wait,
+    scratch_enter = sym crate::scratch::enter,
+    scratch_leave = sym crate::scratch::leave,
+    options(att_syntax)
+);
+
+macro_rules! address_of {
+    ($(#[$doc:meta])* $name:ident, $code:literal) => {
+        $(#[$doc])*
+        #[inline(never)]
+        pub fn $name() -> usize {
+            let a: usize;
+            // SAFETY: computes or loads one address of this library; nothing else is touched.
+            unsafe { asm!($code, out(reg) a, options(att_syntax, nostack, preserves_flags)) };
+            a
+        }
+    };
+}
+
+address_of!(
+    /// What the image's first pointer gets.
+    common, "lea mirror_common(%rip), {}"
+);
+address_of!(
+    /// What the image's second pointer gets (the exit_group place).
+    common_exit, "lea mirror_common_exit(%rip), {}"
+);
+address_of!(
+    /// Address of ld.so's `__libc_stack_end`, or 0 (not glibc).
+    find_stack_end, ".weak __libc_stack_end\nmov __libc_stack_end@GOTPCREL(%rip), {}"
+);
+address_of!(
+    /// Address of ld.so's `_r_debug`, or 0.
+    find_debug, ".weak _r_debug\nmov _r_debug@GOTPCREL(%rip), {}"
+);
+address_of!(
+    /// This library's dynamic section, by which its own link map is known.
+    find_dynamic, ".hidden _DYNAMIC\nlea _DYNAMIC(%rip), {}"
+);

@@ -1,0 +1,440 @@
+//! Attaching this process to a pair: root descriptors, lock descriptors, the runtime file, and a shared
+//! lock on both legs' domain records for as long as the process lives.
+//!
+//! Rules: called with all signals blocked, and by the owner of the memory with [`TX`] held. What is
+//! stored belongs to the owner; a guest works on a copy with locks of its own and stores nothing.
+use crate::state::{CONFIG, MAX_PAIRS, OLD_SOFT, guest};
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicBool, Ordering};
+use libc as c;
+use mirror_core::owner::{OWNER_SIZE, Owner};
+use mirror_core::path::PathText;
+use mirror_core::record::{self, Id, LegRecord};
+use mirror_core::runtime::{self, RuntimeFile};
+use mirror_core::{Errno, RESERVED, StateWord};
+use mirror_sys as sys;
+use mirror_sys::Sys;
+
+/// What a transaction needs of a pair.
+#[derive(Clone, Copy)]
+pub struct Session {
+    /// Index of the pair.
+    pub pair: usize,
+    /// O_PATH descriptors of leg a and b.
+    pub root: [i32; 2],
+    /// Lock descriptors of leg a and b; −1: open them for each transaction (guest).
+    pub lock: [i32; 2],
+    rt: usize,
+}
+
+impl Session {
+    /// The runtime file.
+    pub fn runtime(&self) -> &RuntimeFile {
+        // SAFETY: `rt` is a live shared mapping of SIZE bytes, page-aligned, made by `map` and never
+        // unmapped by the owner; all fields behind it are atomics, so other processes' stores are no
+        // data race.
+        unsafe { &*(self.rt as *const RuntimeFile) }
+    }
+}
+
+struct Slot {
+    ready: AtomicBool,
+    locks: AtomicBool,
+    session: UnsafeCell<Session>,
+}
+// SAFETY: `session` is written with TX held before `ready` is released, and not changed later.
+unsafe impl Sync for Slot {}
+
+const NONE: Session = Session {
+    pair: 0,
+    root: [-1; 2],
+    lock: [-1; 2],
+    rt: 0,
+};
+static SLOTS: [Slot; MAX_PAIRS] = [const {
+    Slot {
+        ready: AtomicBool::new(false),
+        locks: AtomicBool::new(false),
+        session: UnsafeCell::new(NONE),
+    }
+}; MAX_PAIRS];
+
+fn number(pair: usize, which: i32) -> i32 {
+    RESERVED
+        .saturating_add((pair as i32).saturating_mul(8))
+        .saturating_add(which)
+}
+
+/// The descriptor to wait on when a lock of the pair is busy: an own description of the first leg's
+/// lock object.
+pub fn wait_fd(pair: usize) -> Option<i32> {
+    let slot = SLOTS.get(pair)?;
+    (slot.locks.load(Ordering::Acquire)).then(|| number(pair, 4))
+}
+
+/// The session of a pair, attaching first if need be.
+pub fn session(pair: usize) -> Sys<Session> {
+    let slot = SLOTS.get(pair).ok_or(Errno::EIO)?;
+    let guest = guest();
+    if slot.ready.load(Ordering::Acquire) {
+        // SAFETY: written before `ready` was released, never changed since.
+        let mut s = unsafe { *slot.session.get() };
+        if guest {
+            s.lock = [-1; 2];
+        } else if !slot.locks.load(Ordering::Relaxed) {
+            open_locks(&s)?;
+            slot.locks.store(true, Ordering::Release);
+        }
+        return Ok(s);
+    }
+    let mut s = attach(pair)?;
+    if guest {
+        s.lock = [-1; 2];
+        return Ok(s);
+    }
+    open_locks(&s)?;
+    // SAFETY: TX is held (rule of this file) and `ready` is still false: nobody reads it.
+    unsafe { *slot.session.get() = s };
+    slot.locks.store(true, Ordering::Release);
+    slot.ready.store(true, Ordering::Release);
+    Ok(s)
+}
+
+/// Whether this memory's owner is attached to the pair.
+pub fn attached(pair: usize) -> bool {
+    SLOTS
+        .get(pair)
+        .is_some_and(|s| s.ready.load(Ordering::Acquire))
+}
+
+/// First act of a forked child: the inherited lock descriptors share their locks with the parent.
+pub fn after_fork_in_child() {
+    for (p, s) in SLOTS.iter().enumerate() {
+        if s.locks.swap(false, Ordering::Relaxed) {
+            for which in 2..5 {
+                let _ = sys::close(number(p, which));
+            }
+        }
+    }
+}
+
+/// Ends what a guest's session holds beyond the transaction.
+pub fn release_guest(s: &Session) {
+    if !attached(s.pair) && s.rt != 0 {
+        // SAFETY: the guest mapped it for this transaction alone.
+        unsafe { sys::unmap(s.rt, runtime::SIZE) };
+    }
+}
+
+/// Moves a fresh descriptor to its reserved number.
+fn settle_fd(n: i32, to: i32) -> Sys<i32> {
+    let r = with_limit(|| sys::dup3(n, to, c::O_CLOEXEC));
+    let _ = sys::close(n);
+    r.map(|_| to)
+}
+
+/// Runs `f` with the soft RLIMIT_NOFILE raised to the hard one. The caller holds TX.
+pub fn with_limit<T>(f: impl FnOnce() -> Sys<T>) -> Sys<T> {
+    let (soft, hard) = sys::nofile(None)?;
+    let room = 2 * mirror_core::K as u64;
+    let program = soft.min(RESERVED as u64);
+    if soft > program && OLD_SOFT.load(Ordering::Relaxed) == 0 && !guest() {
+        OLD_SOFT.store(soft, Ordering::Relaxed);
+    }
+    if soft < room {
+        sys::nofile(Some((room.min(hard), hard)))?;
+    }
+    let r = f();
+    let _ = sys::nofile(Some((program, hard)));
+    r
+}
+
+fn text(s: &[u8]) -> PathText<64> {
+    PathText::from_bytes(s).unwrap_or_default()
+}
+
+#[cold]
+#[inline(never)]
+fn open_locks(s: &Session) -> Sys<()> {
+    let path = text(record::LOCK_FILE);
+    for (leg, which, to) in [(0usize, 0usize, 2), (1, 1, 3), (0, 2, 4)] {
+        let _ = which;
+        let root = s.root.get(leg).copied().ok_or(Errno::EIO)?;
+        let n = sys::openat2(root, &path, c::O_RDWR | c::O_CLOEXEC, 0, sys::BENEATH)?;
+        settle_fd(n, number(s.pair, to))?;
+    }
+    Ok(())
+}
+
+/// Opens one leg's lock object for a guest's single transaction.
+pub fn guest_lock(s: &Session, leg: usize) -> Sys<i32> {
+    let root = s.root.get(leg).copied().ok_or(Errno::EIO)?;
+    sys::openat2(
+        root,
+        &text(record::LOCK_FILE),
+        c::O_RDWR | c::O_CLOEXEC,
+        0,
+        sys::BENEATH,
+    )
+}
+
+#[cold]
+#[inline(never)]
+fn attach(pair: usize) -> Sys<Session> {
+    let conf = CONFIG.get().pairs().get(pair).ok_or(Errno::EIO)?;
+    let mut s = Session {
+        pair,
+        root: [-1; 2],
+        lock: [number(pair, 2), number(pair, 3)],
+        rt: 0,
+    };
+    let mut ids = [Id([0; 16]); 2];
+    let mut runtime = PathText::<256>::new();
+    for (leg, to) in [(0usize, 0), (1, 1)] {
+        let path = PathText::<{ mirror_core::path::PATH_MAX }>::from_bytes(
+            conf.legs.get(leg).map_or(&b""[..], |l| l.to_bytes()),
+        )
+        .map_err(|_| Errno::EIO)?;
+        let n = sys::openat2(
+            c::AT_FDCWD,
+            &path,
+            c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC,
+            0,
+            sys::NO_SYMLINKS,
+        )
+        .map_err(|_| Errno::EIO)?;
+        let root = settle_fd(n, number(pair, to))?;
+        if let Some(r) = s.root.get_mut(leg) {
+            *r = root;
+        }
+        let rec = read_record(root)?;
+        // Positions in the tab are the legs' letters; a copied or swapped leg is not ours to guess.
+        if usize::from(rec.leg) != leg || !rec.complete {
+            return Err(Errno::EIO);
+        }
+        if leg == 1 && (rec.pair != ids[0] || rec.runtime.as_bytes() != runtime.as_bytes()) {
+            return Err(Errno::EIO);
+        }
+        ids[0] = rec.pair;
+        ids[1] = rec.id;
+        runtime = rec.runtime;
+    }
+    let owner_name = text(record::OWNER_RECORD);
+    let mut owner = [-1i32; 2];
+    for (leg, to) in [(0usize, 5), (1, 6)] {
+        let root = s.root.get(leg).copied().unwrap_or(-1);
+        let n = sys::openat2(root, &owner_name, c::O_RDWR | c::O_CLOEXEC, 0, sys::BENEATH)
+            .map_err(|e| match e {
+                Errno::EACCES | Errno::EROFS => e,
+                _ => Errno::EIO,
+            })?;
+        if let Some(o) = owner.get_mut(leg) {
+            *o = settle_fd(n, number(pair, to))?;
+        }
+    }
+    s.rt = join_domain(&owner, ids[0], &runtime, &s)?;
+    Ok(s)
+}
+
+fn read_record(root: i32) -> Sys<LegRecord> {
+    let n = sys::openat2(
+        root,
+        &text(record::LEG_RECORD),
+        c::O_RDONLY | c::O_CLOEXEC,
+        0,
+        sys::BENEATH,
+    )
+    .map_err(|e| if e == Errno::EACCES { e } else { Errno::EIO })?;
+    let mut buf = [0u8; record::RECORD_MAX];
+    let len = sys::pread(n, &mut buf, 0);
+    let _ = sys::close(n);
+    LegRecord::parse(buf.get(..len?).unwrap_or(&[])).map_err(|_| Errno::EIO)
+}
+
+/// The kernel's boot id, as 16 bytes.
+fn boot_id() -> Sys<Id> {
+    let n = sys::openat(
+        c::AT_FDCWD,
+        &text(b"/proc/sys/kernel/random/boot_id"),
+        c::O_RDONLY | c::O_CLOEXEC,
+        0,
+    )?;
+    let mut buf = [0u8; 40];
+    let len = sys::pread(n, &mut buf, 0);
+    let _ = sys::close(n);
+    let mut hex = [0u8; 32];
+    let digits = buf
+        .get(..len?)
+        .unwrap_or(&[])
+        .iter()
+        .filter(|b| b.is_ascii_hexdigit());
+    for (d, s) in hex.iter_mut().zip(digits) {
+        *d = *s;
+    }
+    Id::from_hex(&hex).ok_or(Errno::EIO)
+}
+
+/// The protocol of the domain (who shares the runtime file), see docs/FORMATS: hold both records
+/// shared; if they name the live runtime file, that is the domain. Else take both exclusively, which
+/// only succeeds when nobody is attached, and found a new one.
+#[cold]
+#[inline(never)]
+fn join_domain(owner: &[i32; 2], pair: Id, path: &PathText<256>, s: &Session) -> Sys<usize> {
+    let boot = boot_id()?;
+    for _ in 0..200 {
+        if flock_all(owner, c::LOCK_SH)? {
+            if let Some(found) = live(owner, pair, boot, path) {
+                return Ok(found);
+            }
+            if flock_all(owner, c::LOCK_EX)? {
+                // Somebody may have founded it between the two locks.
+                let found = match live(owner, pair, boot, path) {
+                    Some(f) => Ok(f),
+                    None => found_domain(owner, pair, boot, path, s),
+                };
+                let _ = flock_all(owner, c::LOCK_SH);
+                return found;
+            }
+        }
+        for n in owner {
+            let _ = sys::flock(*n, c::LOCK_UN);
+        }
+        sys::sleep_us(1000);
+    }
+    // Live holders of another domain: another host, or a container that does not share the folder.
+    Err(Errno::EIO)
+}
+
+fn flock_all(owner: &[i32; 2], op: i32) -> Sys<bool> {
+    for n in owner {
+        match sys::flock(*n, op | c::LOCK_NB) {
+            Ok(_) => {}
+            Err(Errno::EAGAIN) => return Ok(false),
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(true)
+}
+
+fn live(owner: &[i32; 2], pair: Id, boot: Id, path: &PathText<256>) -> Option<usize> {
+    let mut id = None;
+    for n in owner {
+        let mut b = [0u8; OWNER_SIZE];
+        sys::pread(*n, &mut b, 0).ok()?;
+        let o = Owner::parse(&b)?;
+        if o.boot != boot || id.is_some_and(|i| i != o.runtime) {
+            return None;
+        }
+        id = Some(o.runtime);
+    }
+    let n = sys::openat(
+        c::AT_FDCWD,
+        path,
+        c::O_RDWR | c::O_CLOEXEC | c::O_NOFOLLOW,
+        0,
+    )
+    .ok()?;
+    let at = map(n);
+    let _ = sys::close(n);
+    let at = at.ok()?;
+    // SAFETY: as in Session::runtime.
+    let rt = unsafe { &*(at as *const RuntimeFile) };
+    if rt.header.verify() == Some((id?, pair)) {
+        return Some(at);
+    }
+    // SAFETY: just mapped, used by nobody.
+    unsafe { sys::unmap(at, runtime::SIZE) };
+    None
+}
+
+/// Maps a runtime file of the right size, owned by the one who owns the pair or by us.
+fn map(n: i32) -> Sys<usize> {
+    let st = sys::fstat(n)?;
+    if st.kind() != c::S_IFREG || st.size() != runtime::SIZE as u64 || st.mode() & 0o002 != 0 {
+        return Err(Errno::EIO);
+    }
+    sys::map_shared(n, runtime::SIZE)
+}
+
+fn found_domain(
+    owner: &[i32; 2],
+    pair: Id,
+    boot: Id,
+    path: &PathText<256>,
+    s: &Session,
+) -> Sys<usize> {
+    let mut id = [0u8; 16];
+    sys::random(&mut id)?;
+    let id = Id(id);
+    let mut dir = path.clone();
+    dir.pop();
+    let mode = if dir.as_bytes() == b"/run/mirror" {
+        0o755
+    } else {
+        0o700
+    };
+    match sys::mkdirat(c::AT_FDCWD, &dir, mode) {
+        Ok(_) | Err(Errno::EEXIST) => {}
+        Err(e) => return Err(e),
+    }
+    let d = sys::openat(
+        c::AT_FDCWD,
+        &dir,
+        c::O_PATH | c::O_DIRECTORY | c::O_NOFOLLOW | c::O_CLOEXEC,
+        0,
+    )?;
+    let st = sys::fstat(d);
+    let _ = sys::close(d);
+    // Nobody else may be able to put a file there.
+    // SAFETY: takes no pointer.
+    let euid = unsafe { sys::syscall0(c::SYS_geteuid) } as u32;
+    if !st.is_ok_and(|st| (st.uid() == 0 || st.uid() == euid) && st.mode() & 0o022 == 0) {
+        return Err(Errno::EIO);
+    }
+    let mut tmp = path.clone();
+    let _ = tmp.append(b".");
+    let _ = tmp.append(id.hex().get(..16).unwrap_or(&[]));
+    let n = sys::openat(
+        c::AT_FDCWD,
+        &tmp,
+        c::O_RDWR | c::O_CREAT | c::O_EXCL | c::O_CLOEXEC | c::O_NOFOLLOW,
+        0o600,
+    )?;
+    // Preallocated: a hole in it would be a SIGBUS in somebody else's program.
+    let at = sys::fallocate(n, 0, 0, runtime::SIZE as u64).and_then(|_| map(n));
+    let _ = sys::close(n);
+    let at = match at {
+        Ok(a) => a,
+        Err(e) => {
+            let _ = sys::unlinkat(c::AT_FDCWD, &tmp, 0);
+            return Err(e);
+        }
+    };
+    // SAFETY: as in Session::runtime.
+    let rt = unsafe { &*(at as *const RuntimeFile) };
+    rt.header.init(id, boot, pair);
+    if has_pending(s) {
+        rt.header
+            .word
+            .fetch_or(StateWord::PENDING, Ordering::Relaxed);
+    }
+    sys::renameat2(c::AT_FDCWD, &tmp, c::AT_FDCWD, path, 0)?;
+    let bytes = Owner { runtime: id, boot }.encode();
+    for n in owner {
+        sys::pwrite(*n, &bytes, 0)?;
+        sys::fdatasync(*n)?;
+    }
+    Ok(at)
+}
+
+fn has_pending(s: &Session) -> bool {
+    s.root.iter().any(|&r| {
+        sys::fstatat(r, &text(record::PENDING_LOG), c::AT_SYMLINK_NOFOLLOW)
+            .is_ok_and(|st| st.size() > 0)
+    })
+}
+
+/// Whether this process is attached to any pair.
+pub fn any() -> bool {
+    SLOTS.iter().any(|s| s.ready.load(Ordering::Relaxed))
+}

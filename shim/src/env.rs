@@ -1,0 +1,162 @@
+//! The library's own environment: read once at boot, kept, and put back when a program's exec drops it.
+//!
+//! Rules: boot runs alone and before anybody reads the environment, so entries may be taken out of the
+//! kernel's array in place. What was put back by an exec is taken out again: the program sees exactly
+//! what it was given.
+use crate::boot::BootInfo;
+use crate::state::BootCell;
+use core::ffi::CStr;
+
+/// Variables of the library.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Var {
+    /// A pair ad hoc.
+    Mirror,
+    /// The one mirrortab.
+    Mirrortab,
+    /// Where prepared images are.
+    MirrorCache,
+    /// The pairs of `mirror run --pair`.
+    MirrorOnly,
+    /// No pair is no error.
+    MirrorOptional,
+    /// HOME as it was when it was last there.
+    Home,
+    /// LD_PRELOAD as it was at boot.
+    Preload,
+}
+
+/// Names with '=', in the order of [`Var`].
+pub const NAMES: [&CStr; 7] = [
+    c"MIRROR=",
+    c"MIRRORTAB=",
+    c"MIRROR_CACHE=",
+    c"MIRROR_ONLY=",
+    c"MIRROR_OPTIONAL=",
+    c"MIRROR_HOME=",
+    c"LD_PRELOAD=",
+];
+
+/// First of the entries that an exec put back; they are the last of the array.
+pub const INJECTED: &CStr = c"MIRROR_INJ=1";
+
+const ARENA: usize = 8192;
+
+struct Saved {
+    at: [usize; NAMES.len()],
+    len: [usize; NAMES.len()],
+    arena: [u8; ARENA],
+    used: usize,
+    own: &'static CStr,
+}
+
+static SAVED: BootCell<Saved> = BootCell::new(Saved {
+    at: [0; NAMES.len()],
+    len: [0; NAMES.len()],
+    arena: [0; ARENA],
+    used: 0,
+    own: c"",
+});
+
+/// The value of a variable as it was at boot.
+pub fn get(v: Var) -> Option<&'static [u8]> {
+    whole(v).and_then(|e| e.get(NAMES.get(v as usize)?.to_bytes().len()..))
+}
+
+/// "NAME=value", with a NUL behind it in memory.
+pub fn whole(v: Var) -> Option<&'static [u8]> {
+    let s = SAVED.get();
+    let (at, len) = (
+        s.at.get(v as usize).copied()?,
+        s.len.get(v as usize).copied()?,
+    );
+    if len == 0 {
+        None
+    } else {
+        s.arena.get(at..at.checked_add(len)?)
+    }
+}
+
+/// This library's path as ld.so knows it.
+pub fn own_path() -> &'static CStr {
+    SAVED.get().own
+}
+
+fn entries(b: &BootInfo) -> impl Iterator<Item = (usize, &'static CStr)> {
+    let envp = b.envp;
+    (0usize..).map_while(move |i| {
+        // SAFETY: the kernel's array ends with NULL, before which map_while stops; the strings live
+        // on the initial stack for as long as the process.
+        unsafe {
+            let p = *envp.wrapping_add(i);
+            (!p.is_null()).then(|| (i, CStr::from_ptr(p.cast())))
+        }
+    })
+}
+
+/// Reads and keeps the variables; takes out what an exec put back.
+pub fn save(b: &BootInfo) {
+    // SAFETY: boot runs alone.
+    let s = unsafe { SAVED.boot_mut() };
+    if !b.own_path.is_null() {
+        // SAFETY: ld.so's own string, alive as long as the library.
+        s.own = unsafe { CStr::from_ptr(b.own_path.cast()) };
+    }
+    let mut cut = None;
+    for (i, e) in entries(b) {
+        let e = e.to_bytes();
+        if e == INJECTED.to_bytes() {
+            cut = Some(i);
+        }
+        for (k, name) in NAMES.iter().enumerate() {
+            let home =
+                k == Var::Home as usize && e.starts_with(b"HOME=") && s.len.get(k) == Some(&0);
+            if e.starts_with(name.to_bytes()) {
+                keep(s, k, &[e]);
+            } else if home {
+                keep(s, k, &[b"MIRROR_", e]);
+            }
+        }
+    }
+    if let Some(i) = cut {
+        // The rest up to the old end becomes zero: a walker that looks for the auxiliary vector
+        // behind the first NULL finds an empty one, never a pointer.
+        let n = entries(b).count();
+        for j in i..n {
+            // SAFETY: inside the kernel's array; nobody has read it yet.
+            unsafe { *b.envp.wrapping_add(j) = core::ptr::null() };
+        }
+    }
+}
+
+fn keep(s: &mut Saved, k: usize, parts: &[&[u8]]) {
+    let start = s.used;
+    let mut end = start;
+    for p in parts.iter().copied().chain([&b"\0"[..]]) {
+        let Some(next) = end.checked_add(p.len()) else {
+            return;
+        };
+        let Some(room) = s.arena.get_mut(end..next) else {
+            return;
+        };
+        room.copy_from_slice(p);
+        end = next;
+    }
+    s.used = end;
+    if let (Some(a), Some(l)) = (s.at.get_mut(k), s.len.get_mut(k)) {
+        *a = start;
+        *l = end.saturating_sub(start).saturating_sub(1);
+    }
+}
+
+/// Takes an entry that starts with `name` out of the environment; its value.
+pub fn take(b: &BootInfo, name: &[u8]) -> Option<&'static [u8]> {
+    let (i, e) = entries(b).find(|(_, e)| e.to_bytes().starts_with(name))?;
+    let n = entries(b).count();
+    for j in i..n {
+        // SAFETY: j + 1 <= n is inside the array including its NULL; nobody has read it yet.
+        unsafe { *b.envp.wrapping_add(j) = *b.envp.wrapping_add(j.wrapping_add(1)) };
+    }
+    e.to_bytes().get(name.len()..)
+}

@@ -1,0 +1,476 @@
+//! Attributes by path and by descriptor: chmod, chown, times, extended attributes; truncate by path.
+//!
+//! The first leg gets the program's own call and pointers (the kernel checks them); the second gets the
+//! same, except times, which are copied from the first: "now" is never asked twice.
+use super::open::{Fd, recognise};
+use super::{arg, copy_path, fail, fd_arg, raw, verdict};
+use crate::arch::{NATIVE, Regs};
+use crate::resolve::{Last, Loc, Name, Path, Place, locate, locate_slow};
+use crate::state;
+use crate::txn::{Change, Cx, Patience, Ran, Target, run};
+use core::sync::atomic::Ordering;
+use libc as c;
+use mirror_core::runtime::IntentKind;
+use mirror_core::{Action, Errno, K, Prepared, Step, Undo};
+use mirror_sys as sys;
+use mirror_sys::{OMIT, Stat, Sys};
+
+/// How the call names its object.
+#[derive(Clone, Copy)]
+struct Call {
+    dir: i32,
+    /// Address of the path; 0: the descriptor itself.
+    path: usize,
+    last: Last,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Mode(u32),
+    Owner(u32, u32),
+    Times,
+    SetXattr,
+    RemoveXattr,
+    Truncate(u64),
+}
+
+fn parse(regs: &Regs) -> Option<Call> {
+    let a = |i| arg(regs, i);
+    let cwd = c::AT_FDCWD;
+    let at = |flags: usize, follow_by_default: bool| {
+        let nofollow = flags & c::AT_SYMLINK_NOFOLLOW as usize != 0;
+        if follow_by_default && !nofollow {
+            Last::Follow
+        } else {
+            Last::Keep
+        }
+    };
+    let empty = |flags: usize| flags & c::AT_EMPTY_PATH as usize != 0;
+    let call = |dir, path, last, kind| {
+        Some(Call {
+            dir,
+            path,
+            last,
+            kind,
+        })
+    };
+    match regs.nr as i64 {
+        c::SYS_chmod => call(cwd, a(0), Last::Follow, Kind::Mode(a(1) as u32)),
+        c::SYS_fchmodat => call(a(0) as i32, a(1), Last::Follow, Kind::Mode(a(2) as u32)),
+        super::SYS_FCHMODAT2 => {
+            let path = if empty(a(3)) && is_empty(a(1)) {
+                0
+            } else {
+                a(1)
+            };
+            call(a(0) as i32, path, at(a(3), true), Kind::Mode(a(2) as u32))
+        }
+        c::SYS_fchmod => call(a(0) as i32, 0, Last::Keep, Kind::Mode(a(1) as u32)),
+        c::SYS_chown => call(
+            cwd,
+            a(0),
+            Last::Follow,
+            Kind::Owner(a(1) as u32, a(2) as u32),
+        ),
+        c::SYS_lchown => call(cwd, a(0), Last::Keep, Kind::Owner(a(1) as u32, a(2) as u32)),
+        c::SYS_fchown => call(
+            a(0) as i32,
+            0,
+            Last::Keep,
+            Kind::Owner(a(1) as u32, a(2) as u32),
+        ),
+        c::SYS_fchownat => {
+            let path = if empty(a(4)) && is_empty(a(1)) {
+                0
+            } else {
+                a(1)
+            };
+            call(
+                a(0) as i32,
+                path,
+                at(a(4), true),
+                Kind::Owner(a(2) as u32, a(3) as u32),
+            )
+        }
+        c::SYS_utime | c::SYS_utimes => call(cwd, a(0), Last::Follow, Kind::Times),
+        c::SYS_futimesat => call(a(0) as i32, a(1), Last::Follow, Kind::Times),
+        c::SYS_utimensat => {
+            let path = if empty(a(3)) && is_empty(a(1)) {
+                0
+            } else {
+                a(1)
+            };
+            call(a(0) as i32, path, at(a(3), true), Kind::Times)
+        }
+        c::SYS_setxattr => call(cwd, a(0), Last::Follow, Kind::SetXattr),
+        c::SYS_lsetxattr => call(cwd, a(0), Last::Keep, Kind::SetXattr),
+        c::SYS_fsetxattr => call(a(0) as i32, 0, Last::Keep, Kind::SetXattr),
+        c::SYS_removexattr => call(cwd, a(0), Last::Follow, Kind::RemoveXattr),
+        c::SYS_lremovexattr => call(cwd, a(0), Last::Keep, Kind::RemoveXattr),
+        c::SYS_fremovexattr => call(a(0) as i32, 0, Last::Keep, Kind::RemoveXattr),
+        c::SYS_truncate => call(cwd, a(0), Last::Follow, Kind::Truncate(a(1) as u64)),
+        _ => None,
+    }
+}
+
+fn is_empty(path: usize) -> bool {
+    let mut p = Path::new();
+    path != 0 && copy_path(path, &mut p).is_some() && p.is_empty()
+}
+
+struct Attr<'a> {
+    call: Call,
+    regs: &'a Regs,
+    /// A descriptor on the first leg, and whether n + K is its partner.
+    by_fd: Option<(i32, bool)>,
+    before: Option<Stat>,
+    root: bool,
+}
+
+impl Attr<'_> {
+    /// "/proc/self/fd/DIR/NAME": for calls that have no *at form. No symlink is on that way: the
+    /// directory is held and the last component was looked at under the locks.
+    fn text(&self, cx: &Cx<'_>, leg: usize) -> Path {
+        let mut p = Path::new();
+        let t = cx.name(0);
+        sys::fd_text(self.dir(cx, leg), &mut p);
+        let _ = p.push(if self.root { b"." } else { t.name.as_bytes() });
+        p
+    }
+    fn dir(&self, cx: &Cx<'_>, leg: usize) -> i32 {
+        if self.root {
+            cx.s.root.get(leg).copied().unwrap_or(-1)
+        } else {
+            cx.name(0).at(leg)
+        }
+    }
+    fn name(&self, cx: &Cx<'_>) -> Name {
+        let mut n = Name::new();
+        let _ = n.set(if self.root {
+            b"."
+        } else {
+            cx.name(0).name.as_bytes()
+        });
+        n
+    }
+    fn stat(&self, cx: &Cx<'_>, leg: usize, first: bool) -> Sys<Stat> {
+        match self.by_fd {
+            Some((n, _)) if first => sys::fstat(n),
+            Some((n, true)) => sys::fstat(n.saturating_add(K)),
+            _ => sys::fstatat(self.dir(cx, leg), &self.name(cx), c::AT_SYMLINK_NOFOLLOW),
+        }
+    }
+
+    /// The change on a leg, by name.
+    fn by_name(&self, cx: &Cx<'_>, leg: usize, step: Step) -> Sys<u64> {
+        let (dir, name) = (self.dir(cx, leg), self.name(cx));
+        let [a0, a1, a2, a3, a4, _] = self.regs.args;
+        let nr = self.regs.nr as i64;
+        let r = match self.call.kind {
+            Kind::Mode(m) if nr == super::SYS_FCHMODAT2 && self.call.last == Last::Keep => {
+                let nofollow = c::AT_SYMLINK_NOFOLLOW as usize;
+                // SAFETY: our own name, NUL-terminated.
+                sys::ret(unsafe {
+                    sys::syscall4(
+                        nr,
+                        dir as usize,
+                        name.as_ptr() as usize,
+                        m as usize,
+                        nofollow,
+                    )
+                })
+            }
+            Kind::Mode(m) => sys::fchmodat(dir, &name, m),
+            Kind::Owner(u, g) => sys::fchownat(dir, &name, u, g, c::AT_SYMLINK_NOFOLLOW),
+            Kind::Times if step == Step::Second => return self.times(cx, leg),
+            Kind::Times => match nr {
+                c::SYS_utimensat => {
+                    let nofollow = c::AT_SYMLINK_NOFOLLOW as usize;
+                    // SAFETY: our own name; the program's times, checked by the kernel.
+                    sys::ret(unsafe {
+                        sys::syscall4(nr, dir as usize, name.as_ptr() as usize, a2, nofollow)
+                    })
+                }
+                c::SYS_futimesat => {
+                    // SAFETY: as above.
+                    sys::ret(unsafe { sys::syscall3(nr, dir as usize, name.as_ptr() as usize, a2) })
+                }
+                _ => {
+                    let p = self.text(cx, leg);
+                    // SAFETY: our own path; the program's times, checked by the kernel.
+                    sys::ret(unsafe { sys::syscall2(nr, p.as_ptr() as usize, a1) })
+                }
+            },
+            Kind::SetXattr => {
+                let p = self.text(cx, leg);
+                let _ = a0;
+                // SAFETY: our own path; the program's name and value, checked by the kernel.
+                sys::ret(unsafe {
+                    sys::syscall5(c::SYS_lsetxattr, p.as_ptr() as usize, a1, a2, a3, a4)
+                })
+            }
+            Kind::RemoveXattr => {
+                let p = self.text(cx, leg);
+                // SAFETY: our own path; the program's name, checked by the kernel.
+                sys::ret(unsafe { sys::syscall2(c::SYS_lremovexattr, p.as_ptr() as usize, a1) })
+            }
+            Kind::Truncate(size) => {
+                let p = self.text(cx, leg);
+                // SAFETY: our own path.
+                sys::ret(unsafe {
+                    sys::syscall2(c::SYS_truncate, p.as_ptr() as usize, size as usize)
+                })
+            }
+        }?;
+        if step == Step::Second && matches!(self.call.kind, Kind::Truncate(_)) {
+            self.times(cx, leg)?;
+        }
+        Ok(r as u64)
+    }
+
+    /// The change on n + K.
+    fn by_partner(&self, cx: &Cx<'_>, leg: usize, n: i32) -> Sys<u64> {
+        let m = n.saturating_add(K);
+        let [_, a1, a2, a3, a4, _] = self.regs.args;
+        match self.call.kind {
+            Kind::Mode(mode) => sys::fchmod(m, mode),
+            Kind::Owner(u, g) => sys::fchown(m, u, g),
+            Kind::Times => return self.times(cx, leg),
+            // SAFETY: the program's name and value, checked by the kernel.
+            Kind::SetXattr => {
+                sys::ret(unsafe { sys::syscall5(c::SYS_fsetxattr, m as usize, a1, a2, a3, a4) })
+            }
+            // SAFETY: as above.
+            Kind::RemoveXattr => {
+                sys::ret(unsafe { sys::syscall2(c::SYS_fremovexattr, m as usize, a1) })
+            }
+            Kind::Truncate(size) => sys::ftruncate(m, size),
+        }
+        .map(|v| v as u64)
+    }
+
+    /// Copies the first leg's times to the second.
+    fn times(&self, cx: &Cx<'_>, leg: usize) -> Sys<u64> {
+        let st = self.stat(cx, leg ^ 1, true)?;
+        // atime is not part of the copy, but a program that sets it means both.
+        let atime = if self.call.kind == Kind::Times {
+            st.atime()
+        } else {
+            OMIT
+        };
+        match self.by_fd {
+            Some((n, true)) => {
+                sys::utimensat(n.saturating_add(K), &Path::new(), atime, st.mtime(), 0)
+            }
+            _ => sys::utimensat(
+                self.dir(cx, leg),
+                &self.name(cx),
+                atime,
+                st.mtime(),
+                c::AT_SYMLINK_NOFOLLOW,
+            ),
+        }
+        .map(|v| v as u64)
+    }
+}
+
+impl Change for Attr<'_> {
+    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
+        if !self.root && !cx.name(0).rel.is_empty() && !matches!(self.by_fd, Some((_, true))) {
+            if let Err(p) = cx.enter(0) {
+                return p;
+            }
+        }
+        let st = match self.stat(cx, cx.lead, true) {
+            Ok(st) => st,
+            Err(e) => return Prepared::Answer(Err(e)),
+        };
+        if self.by_fd.is_none() && st.kind() == c::S_IFLNK && self.call.last == Last::Follow {
+            cx.slow = true;
+            return Prepared::Answer(Err(Errno::ELOOP));
+        }
+        if matches!(self.call.kind, Kind::Truncate(_)) && st.kind() != c::S_IFREG {
+            return Prepared::Forward;
+        }
+        if let Some(i) = cx.intent.inode.get_mut(cx.lead) {
+            *i = st.ino();
+        }
+        cx.intent.old_size = st.size();
+        self.before = Some(st);
+        if let Some((n, false)) = self.by_fd {
+            // A descriptor without a partner: by name, and only if the name still is this object.
+            let same = self.root
+                || sys::fstatat(
+                    self.dir(cx, cx.lead),
+                    &self.name(cx),
+                    c::AT_SYMLINK_NOFOLLOW,
+                )
+                .is_ok_and(|s| s.ino() == st.ino() && s.dev() == st.dev());
+            if !same {
+                // Its name is gone, another may live: both legs are compared by resync.
+                if st.nlink() > 0 {
+                    crate::heal::pending(cx.s, cx.name(0).rel.as_bytes());
+                }
+                let _ = n;
+                return Prepared::Forward;
+            }
+        }
+        Prepared::Ready
+    }
+    fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
+        let leg = cx.leg(step);
+        match (self.by_fd, step) {
+            (Some(_), Step::First) => raw(self.regs),
+            (Some((n, true)), Step::Second) => self.by_partner(cx, leg, n),
+            _ => self.by_name(cx, leg, step),
+        }
+    }
+    fn undo(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
+        // What was before is still on the second leg; mode, owner and times are at hand.
+        let Some(st) = self.before else {
+            return Err(Errno::EIO);
+        };
+        let mut p = Path::new();
+        match self.by_fd {
+            Some((n, _)) => sys::fd_text(n, &mut p),
+            None => p = self.text(cx, cx.lead),
+        }
+        let cwd = c::AT_FDCWD;
+        match self.call.kind {
+            Kind::Mode(_) => sys::fchmodat(cwd, &p, st.mode() & 0o7777),
+            Kind::Owner(..) => sys::fchownat(cwd, &p, st.uid(), st.gid(), 0),
+            Kind::Times => sys::utimensat(cwd, &p, st.atime(), st.mtime(), 0),
+            Kind::SetXattr | Kind::RemoveXattr => return self.undo_xattr(cx, &p),
+            Kind::Truncate(size) if size >= cx.intent.old_size => {
+                // SAFETY: our own path.
+                sys::ret(unsafe {
+                    sys::syscall2(c::SYS_truncate, p.as_ptr() as usize, st.size() as usize)
+                })
+            }
+            Kind::Truncate(_) => Err(Errno::EIO),
+        }
+        .map(|_| ())
+    }
+}
+
+impl Attr<'_> {
+    /// Sets the attribute back to what the second leg has.
+    fn undo_xattr(&self, cx: &Cx<'_>, first: &Path) -> Sys<()> {
+        let mut second = Path::new();
+        match self.by_fd {
+            Some((n, true)) => sys::fd_text(n.saturating_add(K), &mut second),
+            _ => second = self.text(cx, cx.lead ^ 1),
+        }
+        let name = arg(self.regs, 1);
+        let mut value = [0u8; 4096];
+        let (buf, len) = (value.as_mut_ptr() as usize, value.len());
+        // SAFETY: our own path and buffer; the program's name has been accepted by the first call.
+        let old = sys::ret(unsafe {
+            sys::syscall4(c::SYS_getxattr, second.as_ptr() as usize, name, buf, len)
+        });
+        match old {
+            // SAFETY: as above.
+            Ok(n) => sys::ret(unsafe {
+                sys::syscall5(c::SYS_setxattr, first.as_ptr() as usize, name, buf, n, 0)
+            }),
+            // SAFETY: as above.
+            Err(Errno::ENODATA) => sys::ret(unsafe {
+                sys::syscall2(c::SYS_removexattr, first.as_ptr() as usize, name)
+            }),
+            Err(e) => Err(e),
+        }
+        .map(|_| ())
+    }
+}
+
+/// The family's entry.
+#[inline(never)]
+pub fn attribute(regs: &mut Regs) -> usize {
+    let Some(call) = parse(regs) else {
+        return NATIVE;
+    };
+    let copy = Regs {
+        nr: regs.nr,
+        args: regs.args,
+        site: regs.site,
+        old_mask: regs.old_mask,
+        scratch: 0,
+    };
+    let kind = if matches!(call.kind, Kind::Truncate(_)) {
+        IntentKind::Truncate
+    } else {
+        IntentKind::Attributes
+    };
+    let mut loc = Loc::new();
+    let mut text = Path::new();
+    let mut by_fd = None;
+    let mut place;
+    if call.path == 0 {
+        let n = fd_arg(regs, 0);
+        place = match recognise(n, &mut loc) {
+            Fd::Out => return NATIVE,
+            Fd::Paired => {
+                let Some(i) = state::info(n) else {
+                    return NATIVE;
+                };
+                loc.pair = usize::from(i.pair.load(Ordering::Relaxed));
+                loc.leg = usize::from(i.leg.load(Ordering::Relaxed));
+                let mut buf = [0u8; 232];
+                let _ = loc.rel.set(i.path(&mut buf));
+                by_fd = Some((n, true));
+                Place::In
+            }
+            Fd::Bare => {
+                by_fd = Some((n, false));
+                if loc.rel.is_empty() {
+                    Place::Root(false)
+                } else {
+                    Place::In
+                }
+            }
+        };
+    } else {
+        if copy_path(call.path, &mut text).is_none() {
+            return NATIVE;
+        }
+        place = locate(call.dir, &text, call.last, &mut loc);
+    }
+    for _ in 0..8 {
+        let root = match place {
+            Place::Out | Place::Nameless => return NATIVE,
+            Place::Control => return fail(regs, Errno::ENOENT),
+            // The symlink V itself is nobody's component.
+            Place::Root(true) if call.last == Last::Keep => return NATIVE,
+            Place::Root(_) => true,
+            Place::In => false,
+        };
+        if root && matches!(call.kind, Kind::Truncate(_)) {
+            return NATIVE;
+        }
+        let mut t = Target::new(&loc);
+        let mut change = Attr {
+            call,
+            regs: &copy,
+            by_fd,
+            before: None,
+            root,
+        };
+        let action = Action::Call {
+            undo: Undo::Possible,
+        };
+        match run(
+            loc.pair,
+            loc.leg,
+            [Some(&mut t), None],
+            kind,
+            &mut change,
+            action,
+            Patience::Wait,
+        ) {
+            Ran::Slow => place = locate_slow(call.dir, &text, call.last, &mut loc),
+            r => return verdict(regs, r),
+        }
+    }
+    fail(regs, Errno::ELOOP)
+}

@@ -1,0 +1,483 @@
+//! Data of a descriptor: the write family, ftruncate, fallocate, the fsync family, and the calls whose
+//! data the kernel moves itself.
+use super::open::{Fd, adopt, recognise};
+use super::{answer, arg, fail, fd_arg, raw, verdict};
+use crate::arch::{HEAVY, NATIVE, Regs, WAIT};
+use crate::resolve::{Loc, Path};
+use crate::state::{self, set_dirty};
+use crate::txn::{Change, Cx, Data, Patience, Ran, open_below, run};
+use core::sync::atomic::Ordering;
+use libc as c;
+use mirror_core::runtime::{AT_END, IntentKind};
+use mirror_core::{Action, Errno, K, Prepared, Step, Undo, Where};
+use mirror_sys as sys;
+use mirror_sys::{OMIT, Sys};
+
+/// Longest iovec the kernel takes (UIO_MAXIOV).
+const IOV_MAX: usize = 1024;
+const RWF_APPEND: usize = 0x10;
+const RWF_NOAPPEND: usize = 0x20;
+
+/// One of the write family.
+struct Write<'a> {
+    n: i32,
+    regs: &'a Regs,
+    len: u64,
+    at: Where,
+}
+
+/// Fills what an intent says of a descriptor, and the target's path hint.
+fn describe(n: i32, cx: &mut Cx<'_>) {
+    let Some(i) = state::info(n) else { return };
+    for (d, s) in cx.intent.inode.iter_mut().zip(&i.ino) {
+        *d = s.load(Ordering::Relaxed);
+    }
+    cx.hint.read(i);
+}
+
+impl Change for Write<'_> {
+    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
+        describe(self.n, cx);
+        cx.intent.length = self.len;
+        match self.at {
+            Where::At(o) => cx.intent.offset = o,
+            Where::Position => match sys::lseek(self.n, 0, c::SEEK_CUR) {
+                Ok(p) => {
+                    cx.position = Some(p);
+                    cx.intent.offset = p;
+                }
+                Err(e) => return Prepared::Answer(Err(e)),
+            },
+            Where::End { .. } => cx.intent.offset = AT_END,
+        }
+        Prepared::Ready
+    }
+    fn apply(&mut self, _: &mut Cx<'_>, _: Step) -> Sys<u64> {
+        Err(Errno::EINVAL)
+    }
+    fn data(&mut self) -> Option<&mut dyn Data> {
+        Some(self)
+    }
+}
+
+impl Data for Write<'_> {
+    fn fd(&self) -> i32 {
+        self.n
+    }
+    fn write_first(&mut self, at: Option<u64>) -> Sys<u64> {
+        let [fd, buf, len, _, _, flags] = self.regs.args;
+        let r = match (self.regs.nr as i64, at) {
+            // O_APPEND: the kernel knows the end.
+            (_, None) => return raw(self.regs),
+            (c::SYS_write | c::SYS_pwrite64, Some(o)) => {
+                // SAFETY: the program's buffer, checked by the kernel.
+                unsafe { sys::syscall4(c::SYS_pwrite64, fd, buf, len, o as usize) }
+            }
+            (nr, Some(o)) => {
+                let flags = if nr == c::SYS_pwritev2 { flags } else { 0 };
+                // SAFETY: the program's vector, checked by the kernel.
+                unsafe { sys::syscall6(c::SYS_pwritev2, fd, buf, len, o as usize, 0, flags) }
+            }
+        };
+        sys::ret(r).map(|v| v as u64)
+    }
+    fn write_second(&mut self, at: u64, done: u64, upto: u64) -> Sys<u64> {
+        let m = self.n.saturating_add(K) as usize;
+        let [_, buf, len, ..] = self.regs.args;
+        let to = at.saturating_add(done) as usize;
+        let r = match self.regs.nr as i64 {
+            c::SYS_write | c::SYS_pwrite64 => {
+                let piece = upto.saturating_sub(done) as usize;
+                // SAFETY: the first leg's write has just read these bytes of the program.
+                unsafe {
+                    sys::syscall4(
+                        c::SYS_pwrite64,
+                        m,
+                        buf.wrapping_add(done as usize),
+                        piece,
+                        to,
+                    )
+                }
+            }
+            _ => return vector(m, (buf, len), (done, upto), to),
+        };
+        sys::ret(r).map(|v| v as u64)
+    }
+}
+
+/// The second leg's vector write: the first has accepted the vector.
+#[inline(never)]
+fn vector(
+    m: usize,
+    (addr, count): (usize, usize),
+    (done, upto): (u64, u64),
+    to: usize,
+) -> Sys<u64> {
+    let mut iov = [c::iovec {
+        iov_base: core::ptr::null_mut(),
+        iov_len: 0,
+    }; IOV_MAX];
+    let n = trim(addr, count, done, upto, &mut iov);
+    let p = iov.as_ptr() as usize;
+    // SAFETY: our own vector, over buffers that the first write has just read.
+    sys::ret(unsafe { sys::syscall6(c::SYS_pwritev2, m, p, n, to, 0, 0) }).map(|v| v as u64)
+}
+
+/// The part `done..upto` of the program's vector.
+fn trim(addr: usize, count: usize, done: u64, upto: u64, out: &mut [c::iovec; IOV_MAX]) -> usize {
+    let mut pos = 0u64;
+    let mut n = 0usize;
+    for i in 0..count.min(IOV_MAX) {
+        // SAFETY: the kernel has just accepted this vector of `count` entries.
+        let v = unsafe { (addr as *const c::iovec).wrapping_add(i).read_volatile() };
+        let (start, end) = (pos, pos.saturating_add(v.iov_len as u64));
+        pos = end;
+        let (from, to) = (start.max(done), end.min(upto));
+        if from >= to {
+            continue;
+        }
+        if let Some(o) = out.get_mut(n) {
+            o.iov_base =
+                (v.iov_base as usize).wrapping_add(from.saturating_sub(start) as usize) as *mut _;
+            o.iov_len = to.saturating_sub(from) as usize;
+            n = n.saturating_add(1);
+        }
+    }
+    n
+}
+
+/// Sees to it that `n` is paired. `Some`: what to answer instead.
+fn paired(regs: &mut Regs, n: i32) -> Option<usize> {
+    if state::hint(n) == state::PAIRED {
+        None
+    } else {
+        pair_up(regs, n)
+    }
+}
+
+#[inline(never)]
+fn pair_up(regs: &mut Regs, n: i32) -> Option<usize> {
+    let mut loc = Loc::new();
+    match recognise(n, &mut loc) {
+        Fd::Paired => None,
+        Fd::Out => Some(NATIVE),
+        Fd::Bare => {
+            // The kernel refuses what was opened for reading only.
+            let Ok(fl) = sys::fcntl(n, c::F_GETFL, 0) else {
+                return Some(NATIVE);
+            };
+            if fl as i32 & c::O_ACCMODE == c::O_RDONLY || fl as i32 & c::O_PATH != 0 {
+                return Some(NATIVE);
+            }
+            match adopt(n, &loc) {
+                Ran::Done(Ok(_)) => None,
+                r => Some(verdict(regs, r)),
+            }
+        }
+    }
+}
+
+fn place(n: i32) -> (usize, usize) {
+    state::info(n).map_or((0, 0), |i| {
+        (
+            usize::from(i.pair.load(Ordering::Relaxed)),
+            usize::from(i.leg.load(Ordering::Relaxed)),
+        )
+    })
+}
+
+/// write, pwrite64, writev, pwritev, pwritev2.
+#[inline(never)]
+pub fn write(regs: &mut Regs) -> usize {
+    let n = fd_arg(regs, 0);
+    if let Some(v) = paired(regs, n) {
+        return v;
+    }
+    let Ok(fl) = sys::fcntl(n, c::F_GETFL, 0) else {
+        return NATIVE;
+    };
+    let mut append = fl as i32 & c::O_APPEND != 0;
+    let nr = regs.nr as i64;
+    let (offset, positioned) = match nr {
+        c::SYS_write | c::SYS_writev => (0, true),
+        c::SYS_pwrite64 | c::SYS_pwritev => (arg(regs, 3), false),
+        _ => {
+            if arg(regs, 5) & RWF_APPEND != 0 {
+                append = true;
+            }
+            if arg(regs, 5) & RWF_NOAPPEND != 0 {
+                append = false;
+            }
+            (arg(regs, 3), arg(regs, 3) == usize::MAX)
+        }
+    };
+    if !positioned && (offset as i64) < 0 {
+        return NATIVE;
+    }
+    let at = match (append, positioned) {
+        (true, moves) => Where::End { moves },
+        (false, true) => Where::Position,
+        (false, false) => Where::At(offset as u64),
+    };
+    let len = if matches!(nr, c::SYS_write | c::SYS_pwrite64) {
+        arg(regs, 2) as u64
+    } else {
+        u64::MAX >> 1
+    };
+    let (pair, leg) = place(n);
+    let copy = Regs {
+        nr: regs.nr,
+        args: regs.args,
+        site: regs.site,
+        old_mask: regs.old_mask,
+        scratch: 0,
+    };
+    let mut change = Write {
+        n,
+        regs: &copy,
+        len,
+        at,
+    };
+    let ran = run(
+        pair,
+        leg,
+        [None, None],
+        IntentKind::Write,
+        &mut change,
+        Action::Write(at),
+        Patience::Wait,
+    );
+    if matches!(ran, Ran::Done(Ok(k)) if k > 0) {
+        set_dirty(n);
+    }
+    verdict(regs, ran)
+}
+
+struct Resize<'a> {
+    n: i32,
+    regs: &'a Regs,
+}
+
+impl Change for Resize<'_> {
+    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
+        describe(self.n, cx);
+        Prepared::Ready
+    }
+    fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
+        if step == Step::First {
+            cx.intent.old_size = sys::fstat(self.n)?.size();
+            return raw(self.regs);
+        }
+        let m = self.n.saturating_add(K);
+        let a = &self.regs.args;
+        if self.regs.nr as i64 == c::SYS_ftruncate {
+            sys::ftruncate(m, a[1] as u64).map(|v| v as u64)
+        } else {
+            sys::fallocate(m, a[1] as i32, a[2] as u64, a[3] as u64).map(|v| v as u64)
+        }
+    }
+    fn undo(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
+        // Growth can be taken back; what a shrinking or a punched hole destroyed cannot.
+        let grew = match self.regs.nr as i64 {
+            c::SYS_ftruncate => self.regs.args[1] as u64 >= cx.intent.old_size,
+            _ => self.regs.args[1] & !1 == 0,
+        };
+        if !grew {
+            return Err(Errno::EIO);
+        }
+        sys::ftruncate(self.n, cx.intent.old_size).map(|_| ())
+    }
+}
+
+/// ftruncate, fallocate.
+#[inline(never)]
+pub fn resize(regs: &mut Regs) -> usize {
+    let n = fd_arg(regs, 0);
+    if let Some(v) = paired(regs, n) {
+        return v;
+    }
+    let (pair, leg) = place(n);
+    let kind = if regs.nr as i64 == c::SYS_ftruncate {
+        IntentKind::Truncate
+    } else {
+        IntentKind::Allocate
+    };
+    let copy = Regs {
+        nr: regs.nr,
+        args: regs.args,
+        site: regs.site,
+        old_mask: regs.old_mask,
+        scratch: 0,
+    };
+    let mut change = Resize { n, regs: &copy };
+    let action = Action::Call {
+        undo: Undo::Possible,
+    };
+    let ran = run(
+        pair,
+        leg,
+        [None, None],
+        kind,
+        &mut change,
+        action,
+        Patience::Wait,
+    );
+    if let Ran::Done(Ok(_)) = ran {
+        set_dirty(n);
+    }
+    verdict(regs, ran)
+}
+
+struct Settle {
+    n: i32,
+}
+
+impl Change for Settle {
+    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
+        describe(self.n, cx);
+        Prepared::Ready
+    }
+    fn apply(&mut self, _: &mut Cx<'_>, step: Step) -> Sys<u64> {
+        if step == Step::First {
+            return Ok(0);
+        }
+        let st = sys::fstat(self.n)?;
+        let none = Path::new();
+        sys::utimensat(self.n.saturating_add(K), &none, OMIT, st.mtime(), 0).map(|_| 0)
+    }
+    fn undo(&mut self, _: &mut Cx<'_>) -> Sys<()> {
+        // A time that cannot be set on this leg: verify says so; nothing is lost.
+        Ok(())
+    }
+}
+
+/// Makes the partner's mtime equal if this process has changed the file through `n`.
+#[inline(never)]
+pub fn settle(n: i32, patience: Patience) -> Option<usize> {
+    let i = state::info(n)?;
+    if i.dirty.load(Ordering::Relaxed) == 0 || state::hint(n) != state::PAIRED {
+        return None;
+    }
+    let (pair, leg) = place(n);
+    let mut change = Settle { n };
+    let action = Action::Call {
+        undo: Undo::Possible,
+    };
+    match run(
+        pair,
+        leg,
+        [None, None],
+        IntentKind::Attributes,
+        &mut change,
+        action,
+        patience,
+    ) {
+        Ran::Wait => return Some(WAIT),
+        _ => i.dirty.store(0, Ordering::Relaxed),
+    }
+    None
+}
+
+/// fsync, fdatasync, sync_file_range, syncfs: down on both legs before it is said to be down.
+#[inline(never)]
+pub fn sync(regs: &mut Regs) -> usize {
+    let n = fd_arg(regs, 0);
+    let mut loc = Loc::new();
+    match recognise(n, &mut loc) {
+        Fd::Out => NATIVE,
+        Fd::Paired => {
+            if regs.nr as i64 == c::SYS_sync_file_range {
+                let first = raw(regs);
+                let [_, a, b, f, ..] = regs.args;
+                // SAFETY: no pointers.
+                let second = sys::ret(unsafe {
+                    sys::syscall4(
+                        c::SYS_sync_file_range,
+                        n.saturating_add(K) as usize,
+                        a,
+                        b,
+                        f,
+                    )
+                });
+                return answer(regs, first.and_then(|v| second.map(|_| v)));
+            }
+            // Takes the locks once: another process's half-done write ends, or is healed, before.
+            if !state::guest() {
+                set_dirty(n);
+                if let Some(v) = settle(n, Patience::Wait) {
+                    return v;
+                }
+            }
+            let first = raw(regs);
+            // SAFETY: no pointers.
+            let second =
+                sys::ret(unsafe { sys::syscall1(regs.nr as i64, n.saturating_add(K) as usize) });
+            answer(regs, first.and_then(|v| second.map(|_| v)))
+        }
+        Fd::Bare => {
+            let first = raw(regs);
+            let r = first.and_then(|v| sync_partner(regs.nr as i64, &loc).map(|()| v));
+            answer(regs, r)
+        }
+    }
+}
+
+/// Syncs the other leg's object of a descriptor that only reads (directories above all). Its locks are
+/// not the program's, so opening and closing it drops none.
+#[inline(never)]
+fn sync_partner(nr: i64, loc: &Loc) -> Sys<()> {
+    let s = super::open::locked(|| crate::attach::session(loc.pair))?;
+    let root = s.root.get(loc.leg ^ 1).copied().unwrap_or(-1);
+    let mut rel = Path::new();
+    let _ = rel.set(if loc.rel.is_empty() {
+        b"."
+    } else {
+        loc.rel.as_bytes()
+    });
+    let m = match open_below(root, &rel, c::O_RDONLY | c::O_NONBLOCK) {
+        Ok(m) => m,
+        // Renamed or removed meanwhile: what it was called then is synced by whoever did that.
+        Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(()),
+        Err(e) => return Err(e),
+    };
+    // SAFETY: no pointers.
+    let r = sys::ret(unsafe { sys::syscall1(nr, m as usize) });
+    let _ = sys::close(m);
+    r.map(|_| ())
+}
+
+/// FICLONE, FICLONERANGE, FIDEDUPERANGE.
+const CLONES: [usize; 3] = [0x4004_9409, 0x4020_940d, 0xc018_9436];
+
+/// Only the ioctls that change data are of interest.
+pub fn ioctl_filter(regs: &mut Regs) -> usize {
+    if CLONES.contains(&(arg(regs, 1) & 0xffff_ffff)) {
+        HEAVY
+    } else {
+        NATIVE
+    }
+}
+
+/// Calls that move data inside the kernel, into a file of a pair: the errno that makes programs fall
+/// back to read and write.
+#[inline(never)]
+pub fn refuse(regs: &mut Regs) -> usize {
+    let (n, e) = match regs.nr as i64 {
+        c::SYS_copy_file_range => (fd_arg(regs, 2), Errno::EXDEV),
+        c::SYS_sendfile => (fd_arg(regs, 0), Errno::EINVAL),
+        c::SYS_splice => (fd_arg(regs, 2), Errno::EINVAL),
+        c::SYS_tee => return NATIVE,
+        _ if arg(regs, 1) & 0xffff_ffff == CLONES[2] => return refuse_dedupe(regs),
+        _ => (fd_arg(regs, 0), Errno::EOPNOTSUPP),
+    };
+    let mut loc = Loc::new();
+    match recognise(n, &mut loc) {
+        Fd::Out => NATIVE,
+        _ => fail(regs, e),
+    }
+}
+
+/// Deduplication changes no content.
+fn refuse_dedupe(_: &mut Regs) -> usize {
+    NATIVE
+}

@@ -1,0 +1,433 @@
+//! Names: mkdir, mknod, symlink, bind, unlink, rmdir, rename, link (op classes *entry* and *rename*).
+use super::{answer, arg, copy_path, fail, locate_arg, quick, raw, verdict};
+use crate::arch::{NATIVE, Regs};
+use crate::resolve::{Last, Loc, Path, Place, locate_slow};
+use crate::state::SYMLINKED;
+use crate::txn::{Change, Cx, Patience, Ran, Target, run};
+use core::sync::atomic::Ordering;
+use libc as c;
+use mirror_core::path::split;
+use mirror_core::runtime::IntentKind;
+use mirror_core::{Action, Errno, K, Prepared, Step, Undo};
+use mirror_sys as sys;
+use mirror_sys::{OMIT, Sys};
+
+/// What is done to the name.
+enum What {
+    Mkdir(u32),
+    Mknod(u32, u64),
+    Symlink(Path),
+    Bind,
+    Unlink,
+    Rmdir,
+}
+
+struct One<'a> {
+    what: What,
+    regs: &'a Regs,
+}
+
+impl Change for One<'_> {
+    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
+        match cx.enter(0) {
+            Ok(()) => Prepared::Ready,
+            Err(p) => p,
+        }
+    }
+    fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
+        let leg = cx.leg(step);
+        let t = cx.name(0);
+        let (dir, name) = (t.at(leg), &t.name);
+        let r = match &self.what {
+            What::Mkdir(mode) => sys::mkdirat(dir, name, *mode),
+            What::Mknod(mode, dev) => sys::mknodat(dir, name, *mode, *dev),
+            What::Symlink(target) => sys::symlinkat(target, dir, name),
+            What::Unlink => sys::unlinkat(dir, name, 0),
+            What::Rmdir => sys::unlinkat(dir, name, c::AT_REMOVEDIR),
+            What::Bind if step == Step::First => return raw(self.regs),
+            What::Bind => {
+                let st = sys::fstatat(t.at(leg ^ 1), name, c::AT_SYMLINK_NOFOLLOW)?;
+                sys::mknodat(dir, name, c::S_IFSOCK | 0o600, 0)?;
+                sys::fchmodat(dir, name, st.mode() & 0o7777)
+            }
+        }?;
+        // A regular file made by mknod has a time that readers compare.
+        if step == Step::Second
+            && matches!(self.what, What::Mknod(m, _) if m & c::S_IFMT == c::S_IFREG || m & c::S_IFMT == 0)
+        {
+            let st = sys::fstatat(t.at(leg ^ 1), name, c::AT_SYMLINK_NOFOLLOW)?;
+            let _ = sys::utimensat(dir, name, OMIT, st.mtime(), c::AT_SYMLINK_NOFOLLOW);
+        }
+        Ok(r as u64)
+    }
+    fn undo(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
+        let (dir, name) = (cx.name(0).at(cx.lead), &cx.name(0).name);
+        match self.what {
+            What::Mkdir(_) => sys::unlinkat(dir, name, c::AT_REMOVEDIR),
+            What::Unlink | What::Rmdir => return Err(Errno::EIO),
+            _ => sys::unlinkat(dir, name, 0),
+        }
+        .map(|_| ())
+    }
+}
+
+/// One name.
+#[inline(never)]
+pub fn one(regs: &mut Regs) -> usize {
+    let (a0, a1, a2, a3) = (arg(regs, 0), arg(regs, 1), arg(regs, 2), arg(regs, 3));
+    let cwd = c::AT_FDCWD;
+    let mut socket = Path::new();
+    let mut is_bind = false;
+    let (dir, path, what, kind) = match regs.nr as i64 {
+        c::SYS_mkdir => (cwd, a0, What::Mkdir(a1 as u32), IntentKind::Mkdir),
+        c::SYS_mkdirat => (a0 as i32, a1, What::Mkdir(a2 as u32), IntentKind::Mkdir),
+        c::SYS_mknod => (
+            cwd,
+            a0,
+            What::Mknod(a1 as u32, a2 as u64),
+            IntentKind::Mknod,
+        ),
+        c::SYS_mknodat => (
+            a0 as i32,
+            a1,
+            What::Mknod(a2 as u32, a3 as u64),
+            IntentKind::Mknod,
+        ),
+        c::SYS_unlink => (cwd, a0, What::Unlink, IntentKind::Unlink),
+        c::SYS_rmdir => (cwd, a0, What::Rmdir, IntentKind::Rmdir),
+        c::SYS_unlinkat if a2 == 0 => (a0 as i32, a1, What::Unlink, IntentKind::Unlink),
+        c::SYS_unlinkat if a2 == c::AT_REMOVEDIR as usize => {
+            (a0 as i32, a1, What::Rmdir, IntentKind::Rmdir)
+        }
+        c::SYS_symlink | c::SYS_symlinkat => {
+            SYMLINKED.store(true, Ordering::Relaxed);
+            quick::forget_proofs();
+            let mut target = Path::new();
+            if copy_path(a0, &mut target).is_none() {
+                return NATIVE;
+            }
+            let (dir, p) = if regs.nr as i64 == c::SYS_symlink {
+                (cwd, a1)
+            } else {
+                (a1 as i32, a2)
+            };
+            (dir, p, What::Symlink(target), IntentKind::Symlink)
+        }
+        c::SYS_bind => {
+            if !socket_path(a1, a2, &mut socket) {
+                return NATIVE;
+            }
+            is_bind = true;
+            (cwd, 0, What::Bind, IntentKind::Mknod)
+        }
+        _ => return NATIVE,
+    };
+    let mut text = Path::new();
+    let mut loc = Loc::new();
+    let place = if is_bind {
+        text = socket;
+        crate::resolve::locate(dir, &text, Last::Keep, &mut loc)
+    } else {
+        match locate_arg(dir, path, keep_slash(&what), &mut text, &mut loc) {
+            Some(p) => p,
+            None => return NATIVE,
+        }
+    };
+    let removal = matches!(what, What::Unlink | What::Rmdir);
+    let undo = if removal { Undo::Never } else { Undo::Possible };
+    let mut place = place;
+    for _ in 0..8 {
+        if let Some(v) = not_inside(regs, place, removal, &text) {
+            return v;
+        }
+        let mut t = Target::new(&loc);
+        let what = match &what {
+            What::Symlink(p) => What::Symlink(p.clone()),
+            What::Mkdir(m) => What::Mkdir(*m),
+            What::Mknod(m, d) => What::Mknod(*m, *d),
+            What::Bind => What::Bind,
+            What::Unlink => What::Unlink,
+            What::Rmdir => What::Rmdir,
+        };
+        let mut change = One { what, regs };
+        match run(
+            loc.pair,
+            loc.leg,
+            [Some(&mut t), None],
+            kind,
+            &mut change,
+            Action::Call { undo },
+            Patience::Wait,
+        ) {
+            Ran::Slow => place = locate_slow(dir, &text, Last::Keep, &mut loc),
+            r => return verdict(regs, r),
+        }
+    }
+    fail(regs, Errno::ELOOP)
+}
+
+/// "name/" of a removal or creation of a directory is the name itself, not where it leads.
+fn keep_slash(_what: &What) -> Last {
+    Last::Keep
+}
+
+/// What stands for a place that is not in a leg; `None`: it is.
+fn not_inside(regs: &mut Regs, place: Place, removal: bool, text: &Path) -> Option<usize> {
+    match place {
+        Place::In => None,
+        Place::Out | Place::Nameless => {
+            let (parent, _, _) = split(text.as_bytes());
+            if place == Place::Out && text.as_bytes().first() == Some(&b'/') {
+                quick::remember(parent);
+            }
+            Some(NATIVE)
+        }
+        Place::Root(_) if removal => Some(fail(regs, Errno::EBUSY)),
+        Place::Root(_) => Some(NATIVE),
+        Place::Control => Some(fail(regs, Errno::ENOENT)),
+    }
+}
+
+/// The path of an AF_UNIX address that names a file.
+fn socket_path(addr: usize, len: usize, out: &mut Path) -> bool {
+    if !(4..=110).contains(&len)
+        || !quick::may_read(addr)
+        || !(0x1_0000..0x7fff_ffff_f000).contains(&addr)
+    {
+        return false;
+    }
+    let mut buf = [0u8; 112];
+    for (i, b) in buf.iter_mut().enumerate().take(len) {
+        // SAFETY: the first page was probed; bind's address may straddle one page border only into
+        // memory of the same object, as the kernel reads the same bytes.
+        *b = unsafe { (addr.wrapping_add(i) as *const u8).read_volatile() };
+    }
+    let family = u16::from_le_bytes([buf[0], buf[1]]);
+    let name = buf.get(2..len).unwrap_or(&[]);
+    let name = name.split(|&b| b == 0).next().unwrap_or(&[]);
+    i32::from(family) == c::AF_UNIX && !name.is_empty() && out.set(name).is_ok()
+}
+
+struct Two {
+    kind: IntentKind,
+    flags: u32,
+    /// linkat of a file without a name: its descriptor.
+    nameless: Option<i32>,
+}
+
+impl Change for Two {
+    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
+        for which in 0..2 {
+            if which == 0 && self.nameless.is_some() {
+                continue;
+            }
+            if let Err(p) = cx.enter(which) {
+                return p;
+            }
+        }
+        if self.kind == IntentKind::Exchange {
+            for leg in 0..2 {
+                if let (Ok(st), Some(i)) = (
+                    sys::fstatat(cx.name(0).at(leg), &cx.name(0).name, c::AT_SYMLINK_NOFOLLOW),
+                    cx.intent.inode.get_mut(leg),
+                ) {
+                    *i = st.ino();
+                }
+            }
+        }
+        Prepared::Ready
+    }
+    fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
+        let leg = cx.leg(step);
+        let (a, b) = (cx.name(0), cx.name(1));
+        if self.kind != IntentKind::Link {
+            return sys::renameat2(a.at(leg), &a.name, b.at(leg), &b.name, self.flags)
+                .map(|v| v as u64);
+        }
+        match self.nameless {
+            None => sys::linkat(a.at(leg), &a.name, b.at(leg), &b.name, 0),
+            Some(n) => {
+                let n = if step == Step::First {
+                    n
+                } else {
+                    n.saturating_add(K)
+                };
+                let mut p = Path::new();
+                sys::fd_text(n, &mut p);
+                sys::linkat(c::AT_FDCWD, &p, b.at(leg), &b.name, c::AT_SYMLINK_FOLLOW)
+            }
+        }
+        .map(|v| v as u64)
+    }
+    fn undo(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
+        let leg = cx.lead;
+        let (a, b) = (cx.name(0), cx.name(1));
+        match self.kind {
+            IntentKind::Link => sys::unlinkat(b.at(leg), &b.name, 0).map(|_| ()),
+            IntentKind::Exchange => {
+                sys::renameat2(a.at(leg), &a.name, b.at(leg), &b.name, 2).map(|_| ())
+            }
+            // Only a rename that replaced nothing can be taken back.
+            _ => sys::renameat2(b.at(leg), &b.name, a.at(leg), &a.name, 1).map(|_| ()),
+        }
+    }
+    fn heal(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
+        // The second leg lacks the old name or has another victim: the two names decide.
+        let from = cx.lead;
+        crate::heal::equal(cx.s, from, cx.name(1).rel.as_bytes())?;
+        if self.nameless.is_some() {
+            Ok(())
+        } else {
+            crate::heal::equal(cx.s, from, cx.name(0).rel.as_bytes())
+        }
+    }
+}
+
+/// Two names.
+#[inline(never)]
+pub fn two(regs: &mut Regs) -> usize {
+    let cwd = c::AT_FDCWD;
+    let (a0, a1, a2, a3, a4) = (
+        arg(regs, 0),
+        arg(regs, 1),
+        arg(regs, 2),
+        arg(regs, 3),
+        arg(regs, 4),
+    );
+    let (d1, p1, d2, p2, flags, is_link) = match regs.nr as i64 {
+        c::SYS_rename => (cwd, a0, cwd, a1, 0, false),
+        c::SYS_renameat => (a0 as i32, a1, a2 as i32, a3, 0, false),
+        c::SYS_renameat2 => (a0 as i32, a1, a2 as i32, a3, a4, false),
+        c::SYS_link => (cwd, a0, cwd, a1, 0, true),
+        _ => (a0 as i32, a1, a2 as i32, a3, a4, true),
+    };
+    let follow = is_link && flags & c::AT_SYMLINK_FOLLOW as usize != 0;
+    let (mut t1, mut t2) = (Path::new(), Path::new());
+    let (mut l1, mut l2) = (Loc::new(), Loc::new());
+    let last1 = if follow { Last::Follow } else { Last::Keep };
+    if copy_path(p1, &mut t1).is_none() {
+        return NATIVE;
+    }
+    let mut nameless = None;
+    let mut from = if is_link && flags & c::AT_EMPTY_PATH as usize != 0 && t1.is_empty() {
+        nameless = Some(d1);
+        crate::resolve::named(d1, &mut l1)
+    } else {
+        if follow {
+            nameless = proc_fd(t1.as_bytes());
+        }
+        crate::resolve::locate(d1, &t1, last1, &mut l1)
+    };
+    let Some(mut to) = locate_arg(d2, p2, Last::Keep, &mut t2, &mut l2) else {
+        return NATIVE;
+    };
+    if SYMLINKED.load(Ordering::Relaxed) {
+        quick::forget_proofs();
+    }
+    for _ in 0..8 {
+        if from == Place::Control || to == Place::Control {
+            return fail(regs, Errno::ENOENT);
+        }
+        let root = |p| matches!(p, Place::Root(_));
+        if root(from) || root(to) {
+            // A directory cannot be linked and a root cannot be moved or replaced.
+            let e = if is_link && root(from) {
+                Errno::EPERM
+            } else if is_link {
+                Errno::EEXIST
+            } else {
+                Errno::EBUSY
+            };
+            return fail(regs, e);
+        }
+        if from != Place::Nameless {
+            nameless = None;
+        }
+        match (from, to) {
+            (Place::Out, Place::Out) => {
+                let (x, _, _) = split(t1.as_bytes());
+                quick::remember(x);
+                let (y, _, _) = split(t2.as_bytes());
+                quick::remember(y);
+                return NATIVE;
+            }
+            (Place::In, Place::In) if l1.pair == l2.pair => {}
+            (Place::Nameless, Place::In)
+                if nameless
+                    .is_some_and(|n| sys::fcntl(n.saturating_add(K), c::F_GETFD, 0).is_ok()) => {}
+            // As between two mounts.
+            _ => {
+                let old = if t1.is_empty() {
+                    Ok(())
+                } else {
+                    sys::fstatat(d1, &t1, c::AT_SYMLINK_NOFOLLOW).map(|_| ())
+                };
+                return answer(regs, Err(old.err().unwrap_or(Errno::EXDEV)));
+            }
+        }
+        let mut a = Target::new(&l1);
+        if nameless.is_some() {
+            a.rel.truncate(0);
+        }
+        let mut b = Target::new(&l2);
+        let kind = match (is_link, flags & 2 != 0) {
+            (true, _) => IntentKind::Link,
+            (false, true) => IntentKind::Exchange,
+            (false, false) => IntentKind::Rename,
+        };
+        let mut change = Two {
+            kind,
+            flags: flags as u32,
+            nameless,
+        };
+        let undo = if is_link || kind == IntentKind::Exchange || flags & 1 != 0 {
+            Undo::Possible
+        } else {
+            Undo::Never
+        };
+        let lead = if nameless.is_some() {
+            nameless_leg(nameless, l2.leg)
+        } else {
+            l1.leg
+        };
+        match run(
+            l2.pair,
+            lead,
+            [Some(&mut a), Some(&mut b)],
+            kind,
+            &mut change,
+            Action::Call { undo },
+            Patience::Wait,
+        ) {
+            Ran::Slow => {
+                if nameless.is_none() {
+                    from = locate_slow(d1, &t1, last1, &mut l1);
+                }
+                to = locate_slow(d2, &t2, Last::Keep, &mut l2);
+            }
+            r => return verdict(regs, r),
+        }
+    }
+    fail(regs, Errno::ELOOP)
+}
+
+fn nameless_leg(n: Option<i32>, or: usize) -> usize {
+    n.and_then(crate::state::info)
+        .map_or(or, |i| usize::from(i.leg.load(Ordering::Relaxed)))
+}
+
+/// N of "/proc/self/fd/N" or "/dev/fd/N".
+fn proc_fd(t: &[u8]) -> Option<i32> {
+    let d = t
+        .strip_prefix(b"/proc/self/fd/")
+        .or_else(|| t.strip_prefix(b"/dev/fd/"))?;
+    if d.is_empty() || d.len() > 7 {
+        return None;
+    }
+    d.iter().try_fold(0i32, |n, b| {
+        b.is_ascii_digit().then(|| {
+            n.wrapping_mul(10)
+                .wrapping_add(i32::from(b.wrapping_sub(b'0')))
+        })
+    })
+}

@@ -1,0 +1,418 @@
+//! execve, execveat: the next program must be mirrored too, or what it can still write is recorded.
+//!
+//! Rules: the program's arrays are read where the kernel would read them, never copied to its stack;
+//! a new array is mapped only when an entry must be put back. TX is held over the call: other threads'
+//! transactions have ended before they die with the old program.
+use super::process::settle_all;
+use super::{answer, arg, copy_path, quick};
+use crate::arch::{NATIVE, Regs};
+use crate::attach;
+use crate::env::{self, INJECTED, NAMES, Var};
+use crate::resolve::Path;
+use crate::state::{self, ANY_PARTNER, OLD_SOFT, PAIRED, TX, guest};
+use core::sync::atomic::Ordering;
+use libc as c;
+use mirror_core::path::PathText;
+use mirror_core::{Errno, K, RESERVED, StateWord};
+use mirror_sys as sys;
+use mirror_sys::Sys;
+
+/// Whether the next program will load the library.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Target {
+    Mirrorable,
+    /// Static, setuid, Go, another architecture.
+    Not,
+    /// The kernel will refuse it anyway.
+    Unknown,
+}
+
+/// The family's entry.
+#[inline(never)]
+pub fn exec(regs: &mut Regs) -> usize {
+    let at = regs.nr as i64 == c::SYS_execveat;
+    let (dir, path, env_index) = if at {
+        (arg(regs, 0) as i32, arg(regs, 1), 3)
+    } else {
+        (c::AT_FDCWD, arg(regs, 0), 2)
+    };
+    let mut text = Path::new();
+    if copy_path(path, &mut text).is_none() {
+        return NATIVE;
+    }
+    let flags = if at { arg(regs, 4) as i32 } else { 0 };
+    let target = inspect(dir, &text, flags);
+    if target == Target::Unknown {
+        return NATIVE;
+    }
+    let own = !guest();
+    if own {
+        TX.lock();
+        settle_all();
+    }
+    let mut args = regs.args;
+    let mut map = None;
+    if target == Target::Mirrorable {
+        match with_environment(arg(regs, env_index)) {
+            Ok(Some((envp, len))) => {
+                if let Some(a) = args.get_mut(env_index) {
+                    *a = envp;
+                }
+                map = Some((envp, len));
+            }
+            Ok(None) => {}
+            // Not to be read: the kernel says EFAULT.
+            Err(_) => {}
+        }
+    } else {
+        record_writable(true);
+        seal(true);
+        if let (Ok((_, hard)), old @ 1..) = (sys::nofile(None), OLD_SOFT.load(Ordering::Relaxed)) {
+            let _ = sys::nofile(Some((old, hard)));
+        }
+    }
+    let [a, b, cc, d, e, _] = args;
+    // SAFETY: the program's own call; only the environment array may be ours.
+    let r = sys::ret(unsafe { sys::syscall5(regs.nr as i64, a, b, cc, d, e) });
+    // Only a failure comes back.
+    if target == Target::Not {
+        seal(false);
+        if let (Ok((soft, hard)), true) = (sys::nofile(None), attach::any()) {
+            let _ = sys::nofile(Some((soft.min(RESERVED as u64), hard)));
+        }
+    }
+    if let Some((m, len)) = map {
+        // SAFETY: mapped for this call; nobody else has its address.
+        unsafe { sys::unmap(m, len) };
+    }
+    if own {
+        TX.unlock();
+    }
+    answer(regs, r.map(|v| v as u64))
+}
+
+/// Partners close on exec, or (after a failed one) as their descriptors do.
+fn seal(on: bool) {
+    if !ANY_PARTNER.load(Ordering::Relaxed) {
+        return;
+    }
+    let (lo, hi) = (RESERVED as usize, 2 * K as usize - 1);
+    if on {
+        // SAFETY: no pointers. CLOSE_RANGE_CLOEXEC.
+        let _ = sys::ret(unsafe { sys::syscall3(c::SYS_close_range, lo, hi, 4) });
+        return;
+    }
+    let _ = sys::fcntl(crate::start::SENTINEL, c::F_SETFD, 0);
+    for n in 0..RESERVED {
+        if let Ok(f) = sys::fcntl(n, c::F_GETFD, 0) {
+            let _ = sys::fcntl(n.saturating_add(K), c::F_SETFD, f);
+        }
+    }
+}
+
+/// Each writable descriptor of a pair that an unmirrored program will have makes its object pending.
+/// `exec`: only those that survive the exec.
+#[inline(never)]
+pub fn record_writable(exec: bool) {
+    if !ANY_PARTNER.load(Ordering::Relaxed) {
+        return;
+    }
+    for n in 0..RESERVED {
+        let flags = match sys::fcntl(n.saturating_add(K), c::F_GETFD, 0) {
+            Ok(f) => f as i32,
+            Err(_) => continue,
+        };
+        if exec && flags & c::FD_CLOEXEC != 0 {
+            continue;
+        }
+        let mut loc = crate::resolve::Loc::new();
+        let _ = super::open::recognise(n, &mut loc);
+        let (pair, rel) = match (state::hint(n), state::info(n)) {
+            (PAIRED, Some(i)) => {
+                let mut buf = [0u8; 232];
+                let rel = i.path(&mut buf);
+                let _ = loc.rel.set(rel);
+                (
+                    usize::from(i.pair.load(Ordering::Relaxed)),
+                    loc.rel.as_bytes(),
+                )
+            }
+            _ => (loc.pair, loc.rel.as_bytes()),
+        };
+        if let Ok(s) = attach::session(pair) {
+            crate::heal::pending(&s, rel);
+            s.runtime()
+                .header
+                .word
+                .fetch_or(StateWord::UNMIRRORED, Ordering::AcqRel);
+            if guest() {
+                attach::release_guest(&s);
+            }
+        }
+    }
+}
+
+/// Reads one pointer of an array of the program.
+fn entry(array: usize, i: usize) -> Option<usize> {
+    let at = array.checked_add(i.checked_mul(8)?)?;
+    if (i == 0 || at & 0xfff == 0)
+        && !(at < 0x7fff_ffff_f000 && at >= 0x1_0000 && sys::readable(at))
+    {
+        return None;
+    }
+    // SAFETY: the word's page has just been probed (words of an array are aligned).
+    Some(unsafe { (at as *const usize).read_volatile() })
+}
+
+/// Whether the string at `addr` begins with `name`.
+fn begins(addr: usize, name: &[u8]) -> bool {
+    if !(0x1_0000..0x7fff_ffff_f000).contains(&addr) || !quick::may_read(addr) {
+        return false;
+    }
+    name.iter().enumerate().all(|(i, &b)| {
+        // SAFETY: stops at the first different byte, at the latest at the string's NUL.
+        let v = unsafe { (addr.wrapping_add(i) as *const u8).read_volatile() };
+        v == b
+    })
+}
+
+/// A new array with what the program's lacks; `None`: it has everything.
+#[inline(never)]
+fn with_environment(envp: usize) -> Sys<Option<(usize, usize)>> {
+    let own = env::own_path().to_bytes();
+    let mut n = 0usize;
+    let mut have = [false; NAMES.len()];
+    let mut preload = None;
+    while envp != 0 {
+        let e = entry(envp, n).ok_or(Errno::EFAULT)?;
+        if e == 0 {
+            break;
+        }
+        for (h, name) in have.iter_mut().zip(NAMES) {
+            if begins(e, name.to_bytes()) {
+                *h = true;
+            }
+        }
+        if begins(e, b"LD_PRELOAD=") {
+            preload = Some(e);
+        }
+        n = n.checked_add(1).ok_or(Errno::E2BIG)?;
+    }
+    let mut value = Path::new();
+    if let Some(p) = preload {
+        let _ = copy_path(p, &mut value);
+        if has_library(value.as_bytes().get(11..).unwrap_or(&[]), own) {
+            return Ok(None);
+        }
+    }
+    // Array, then the one string that is made here: LD_PRELOAD=ours[:theirs].
+    let words = n
+        .checked_add(NAMES.len())
+        .and_then(|w| w.checked_add(3))
+        .ok_or(Errno::E2BIG)?;
+    let room = words
+        .checked_mul(8)
+        .and_then(|w| w.checked_add(8192))
+        .ok_or(Errno::E2BIG)?;
+    let map = sys::map_anonymous(room)?;
+    let put = |i: usize, v: usize| {
+        // SAFETY: i < words, inside the mapping made above.
+        unsafe { (map as *mut usize).wrapping_add(i).write(v) };
+    };
+    for i in 0..n {
+        put(i, entry(envp, i).unwrap_or(0));
+    }
+    let mut i = n;
+    put(i, INJECTED.as_ptr() as usize);
+    for (k, h) in have.iter().enumerate() {
+        let var = [
+            Var::Mirror,
+            Var::Mirrortab,
+            Var::MirrorCache,
+            Var::MirrorOnly,
+            Var::MirrorOptional,
+            Var::Home,
+        ];
+        let Some(&v) = var.get(k) else { continue };
+        if let (false, Some(w)) = (*h, env::whole(v)) {
+            i = i.saturating_add(1);
+            put(i, w.as_ptr() as usize);
+        }
+    }
+    let text = map.wrapping_add(words.saturating_mul(8));
+    let mut t = PathText::<8192>::new();
+    let _ = t.append(b"LD_PRELOAD=");
+    let _ = t.append(own);
+    if let Some(theirs) = value.as_bytes().get(11..).filter(|v| !v.is_empty()) {
+        let _ = t.append(b":");
+        let _ = t.append(theirs);
+    }
+    for (j, &b) in t.as_bytes().iter().enumerate() {
+        // SAFETY: the text is shorter than the 8192 bytes behind the array, which are zero.
+        unsafe { (text as *mut u8).wrapping_add(j).write(b) };
+    }
+    i = i.saturating_add(1);
+    put(i, text);
+    put(i.saturating_add(1), 0);
+    Ok(Some((map, room)))
+}
+
+/// Whether a preload list names the library, by path or by its file name.
+fn has_library(list: &[u8], own: &[u8]) -> bool {
+    let base = |p: &[u8]| -> usize {
+        p.iter()
+            .rposition(|&b| b == b'/')
+            .map_or(0, |i| i.wrapping_add(1))
+    };
+    let name = own.get(base(own)..).unwrap_or(own);
+    list.split(|&b| b == b':' || b == b' ')
+        .any(|p| p == own || p.get(base(p)..) == Some(name))
+}
+
+const HEAD: usize = 2048;
+
+/// Looks at the file that will run, behind `#!` lines.
+#[inline(never)]
+fn inspect(dir: i32, path: &Path, flags: i32) -> Target {
+    let mut dir = dir;
+    let mut path = path.clone();
+    for _ in 0..5 {
+        let n = if path.is_empty() && flags & c::AT_EMPTY_PATH != 0 {
+            let mut p = Path::new();
+            sys::fd_text(dir, &mut p);
+            sys::openat(
+                c::AT_FDCWD,
+                &p,
+                c::O_RDONLY | c::O_CLOEXEC | c::O_NONBLOCK,
+                0,
+            )
+        } else {
+            sys::openat(dir, &path, c::O_RDONLY | c::O_CLOEXEC | c::O_NONBLOCK, 0)
+        };
+        let n = match n {
+            Ok(n) => n,
+            // Executable but not readable: nothing is known, so nothing is promised.
+            Err(Errno::EACCES) => return Target::Not,
+            Err(_) => return Target::Unknown,
+        };
+        let mut head = [0u8; HEAD];
+        let len = sys::pread(n, &mut head, 0).unwrap_or(0);
+        let privileged = privileged(n);
+        let verdict = elf(n, head.get(..len).unwrap_or(&[]));
+        let _ = sys::close(n);
+        if let Some(v) = verdict {
+            return if privileged { Target::Not } else { v };
+        }
+        let line = match head.get(..len).and_then(|h| h.strip_prefix(b"#!")) {
+            Some(l) => l,
+            // Not executable by itself (ENOEXEC: the shell reads it).
+            None => return Target::Mirrorable,
+        };
+        let line = line.split(|&b| b == b'\n').next().unwrap_or(&[]);
+        let Some(program) = line
+            .split(|&b| b == b' ' || b == b'\t')
+            .find(|w| !w.is_empty())
+        else {
+            return Target::Unknown;
+        };
+        if path.set(program).is_err() {
+            return Target::Unknown;
+        }
+        dir = c::AT_FDCWD;
+    }
+    Target::Unknown
+}
+
+/// ld.so would drop the preload: another user or group, or file capabilities.
+fn privileged(n: i32) -> bool {
+    let Ok(st) = sys::fstat(n) else { return false };
+    // SAFETY: no pointers.
+    let (uid, gid) = unsafe {
+        (
+            sys::syscall0(c::SYS_getuid) as u32,
+            sys::syscall0(c::SYS_getgid) as u32,
+        )
+    };
+    if st.mode() & c::S_ISUID != 0 && st.uid() != uid {
+        return true;
+    }
+    let setgid = st.mode() & (c::S_ISGID | c::S_IXGRP) == c::S_ISGID | c::S_IXGRP;
+    if setgid && st.gid() != gid {
+        return true;
+    }
+    // SAFETY: a static name; no buffer.
+    let caps = sys::ret(unsafe {
+        sys::syscall4(
+            c::SYS_fgetxattr,
+            n as usize,
+            c"security.capability".as_ptr() as usize,
+            0,
+            0,
+        )
+    });
+    uid != 0 && caps.is_ok()
+}
+
+fn word(h: &[u8], at: usize, n: usize) -> usize {
+    h.get(at..at.saturating_add(n)).map_or(0, |b| {
+        b.iter().rev().fold(0usize, |v, &x| v << 8 | usize::from(x))
+    })
+}
+
+/// `None`: not an ELF file.
+fn elf(n: i32, h: &[u8]) -> Option<Target> {
+    if !h.starts_with(b"\x7fELF") {
+        return None;
+    }
+    // 64-bit, little-endian, x86-64.
+    if h.get(4) != Some(&2) || h.get(5) != Some(&1) || word(h, 18, 2) != 62 {
+        return Some(Target::Not);
+    }
+    let (off, size, count) = (word(h, 32, 8), word(h, 54, 2), word(h, 56, 2));
+    let mut interp = false;
+    for i in 0..count.min(64) {
+        let mut ph = [0u8; 56];
+        let at = off.saturating_add(i.saturating_mul(size));
+        if sys::pread(n, &mut ph, at as u64) != Ok(56) {
+            break;
+        }
+        match word(&ph, 0, 4) {
+            3 => interp = true,
+            4 if go_note(n, word(&ph, 8, 8) as u64, word(&ph, 32, 8)) => return Some(Target::Not),
+            _ => {}
+        }
+    }
+    Some(if interp {
+        Target::Mirrorable
+    } else {
+        Target::Not
+    })
+}
+
+/// The note that the Go linker writes (name "Go", type 4): its programs make system calls themselves.
+fn go_note(n: i32, at: u64, len: usize) -> bool {
+    let mut b = [0u8; 512];
+    let len = len.min(b.len());
+    let got = sys::pread(n, b.get_mut(..len).unwrap_or(&mut []), at).unwrap_or(0);
+    let b = b.get(..got).unwrap_or(&[]);
+    let mut p = 0usize;
+    while p.saturating_add(12) <= b.len() {
+        let (ns, ds, kind) = (
+            word(b, p, 4),
+            word(b, p.saturating_add(4), 4),
+            word(b, p.saturating_add(8), 4),
+        );
+        if ns == 4
+            && kind == 4
+            && b.get(p.saturating_add(12)..p.saturating_add(16)) == Some(b"Go\0\0")
+        {
+            return true;
+        }
+        let pad = |v: usize| v.saturating_add(3) & !3;
+        p = p
+            .saturating_add(12)
+            .saturating_add(pad(ns))
+            .saturating_add(pad(ds));
+    }
+    false
+}

@@ -1,0 +1,321 @@
+//! What is done with an intercepted call, by family.
+//!
+//! Rules: `filter` runs on the program's stack with the program's signals, in a few hundred bytes;
+//! it only decides, except for calls that touch nothing of ours. `heavy` runs on a scratch stack with
+//! all signals blocked. A call that is not ours, and every call that may block, is executed at its
+//! own address (NATIVE).
+mod attrs;
+mod data;
+mod entry;
+mod exec;
+mod fds;
+mod open;
+mod process;
+mod quick;
+mod readers;
+
+use crate::arch::{BY_FD, DONE, FLAGS_1, FLAGS_2, HEAVY, NATIVE, Regs, WAIT, WATCHED};
+use crate::resolve::{Loc, Path};
+use crate::txn::Ran;
+use core::sync::atomic::{AtomicU8, Ordering};
+use libc as c;
+use mirror_core::Errno;
+use mirror_core::path::PATH_MAX;
+use mirror_sys as sys;
+use mirror_sys::Sys;
+
+/// The answer for the program.
+fn answer(regs: &mut Regs, r: Sys<u64>) -> usize {
+    regs.nr = match r {
+        Ok(v) => v as usize,
+        Err(e) => (e.0 as usize).wrapping_neg(),
+    };
+    DONE
+}
+
+fn fail(regs: &mut Regs, e: Errno) -> usize {
+    answer(regs, Err(e))
+}
+
+/// An argument as a descriptor (the kernel looks at 32 bits).
+fn fd_arg(regs: &Regs, i: usize) -> i32 {
+    arg(regs, i) as i32
+}
+
+fn arg(regs: &Regs, i: usize) -> usize {
+    regs.args.get(i).copied().unwrap_or(0)
+}
+
+/// What a run means for the stub; `Slow` is the caller's to handle before.
+fn verdict(regs: &mut Regs, ran: Ran) -> usize {
+    match ran {
+        Ran::Done(r) => answer(regs, r),
+        Ran::Native => NATIVE,
+        Ran::Wait => WAIT,
+        Ran::Slow => fail(regs, Errno::ELOOP),
+    }
+}
+
+/// The call as the program made it, from here: for calls that do not block.
+fn raw(regs: &Regs) -> Sys<u64> {
+    let [a, b, c, d, e, f] = regs.args;
+    // SAFETY: the program's own call with the program's own arguments; the kernel checks its pointers.
+    sys::ret(unsafe { sys::syscall6(regs.nr as i64, a, b, c, d, e, f) }).map(|v| v as u64)
+}
+
+/// Copies a path from the program's memory, once. `None`: the kernel will refuse it (EFAULT,
+/// ENAMETOOLONG).
+fn copy_path(addr: usize, out: &mut Path) -> Option<()> {
+    let mut n = 0usize;
+    if !(0x1_0000..0x7fff_ffff_f000).contains(&addr) {
+        return None;
+    }
+    let buf = out.buffer();
+    while n < PATH_MAX {
+        let at = addr.checked_add(n)?;
+        // One probe a page: what the kernel would refuse is never touched.
+        if (n == 0 || at & 0xfff == 0) && !quick::may_read(at) {
+            return None;
+        }
+        // SAFETY: the byte's page has just been found readable; the program does not unmap what it
+        // passes to a system call.
+        let b = unsafe { (at as *const u8).read_volatile() };
+        if b == 0 {
+            out.set_len(n);
+            return Some(());
+        }
+        *buf.get_mut(n)? = b;
+        n = n.wrapping_add(1);
+    }
+    None
+}
+
+/// Fills the table of wanted calls.
+pub fn fill(watch: &[AtomicU8; 512]) {
+    let set = |nrs: &[i64], bits: u8| {
+        for &nr in nrs {
+            if let Some(w) = watch.get(nr as usize) {
+                w.store(WATCHED | bits, Ordering::Relaxed);
+            }
+        }
+    };
+    set(&[c::SYS_open], FLAGS_1);
+    set(&[c::SYS_openat], FLAGS_2);
+    set(
+        &[
+            c::SYS_write,
+            c::SYS_pwrite64,
+            c::SYS_writev,
+            c::SYS_pwritev,
+            c::SYS_pwritev2,
+            c::SYS_ftruncate,
+            c::SYS_fallocate,
+            c::SYS_fchmod,
+            c::SYS_fchown,
+            c::SYS_fsetxattr,
+            c::SYS_fremovexattr,
+            c::SYS_fsync,
+            c::SYS_fdatasync,
+            c::SYS_sync_file_range,
+            c::SYS_syncfs,
+            c::SYS_dup,
+            c::SYS_ioctl,
+        ],
+        BY_FD,
+    );
+    set(
+        &[
+            c::SYS_openat2,
+            c::SYS_creat,
+            c::SYS_close,
+            c::SYS_dup2,
+            c::SYS_dup3,
+            c::SYS_fcntl,
+            c::SYS_close_range,
+            c::SYS_truncate,
+            c::SYS_rename,
+            c::SYS_renameat,
+            c::SYS_renameat2,
+            c::SYS_unlink,
+            c::SYS_unlinkat,
+            c::SYS_rmdir,
+            c::SYS_link,
+            c::SYS_linkat,
+            c::SYS_symlink,
+            c::SYS_symlinkat,
+            c::SYS_mkdir,
+            c::SYS_mkdirat,
+            c::SYS_mknod,
+            c::SYS_mknodat,
+            c::SYS_chmod,
+            c::SYS_fchmodat,
+            SYS_FCHMODAT2,
+            c::SYS_chown,
+            c::SYS_lchown,
+            c::SYS_fchownat,
+            c::SYS_utime,
+            c::SYS_utimes,
+            c::SYS_futimesat,
+            c::SYS_utimensat,
+            c::SYS_setxattr,
+            c::SYS_lsetxattr,
+            c::SYS_removexattr,
+            c::SYS_lremovexattr,
+            c::SYS_chdir,
+            c::SYS_fchdir,
+            c::SYS_chroot,
+            c::SYS_fork,
+            c::SYS_vfork,
+            c::SYS_clone,
+            c::SYS_clone3,
+            c::SYS_execve,
+            c::SYS_execveat,
+            c::SYS_mmap,
+            c::SYS_getdents64,
+            c::SYS_getdents,
+            c::SYS_copy_file_range,
+            c::SYS_sendfile,
+            c::SYS_splice,
+            c::SYS_tee,
+            c::SYS_io_uring_setup,
+            c::SYS_io_setup,
+            c::SYS_prlimit64,
+            c::SYS_setrlimit,
+            c::SYS_bind,
+            c::SYS_unshare,
+            c::SYS_prctl,
+            c::SYS_seccomp,
+        ],
+        0,
+    );
+}
+
+/// fchmodat2(2), since Linux 6.6.
+pub const SYS_FCHMODAT2: i64 = 452;
+
+/// On the program's stack: NATIVE, DONE or HEAVY.
+pub fn filter(regs: &mut Regs) -> usize {
+    match regs.nr as i64 {
+        c::SYS_open | c::SYS_openat | c::SYS_creat => quick::open(regs),
+        c::SYS_close => fds::close_filter(regs),
+        c::SYS_dup2 | c::SYS_dup3 => fds::dup_filter(regs),
+        c::SYS_fcntl => fds::fcntl_filter(regs),
+        c::SYS_close_range => fds::close_range_filter(regs),
+        c::SYS_mmap => readers::mmap_filter(regs),
+        c::SYS_getdents64 => readers::getdents(regs),
+        c::SYS_getdents => NATIVE,
+        c::SYS_io_uring_setup | c::SYS_io_setup => fail(regs, Errno::ENOSYS),
+        c::SYS_vfork | c::SYS_clone | c::SYS_clone3 | c::SYS_fork => process::clone_filter(regs),
+        c::SYS_ioctl => data::ioctl_filter(regs),
+        c::SYS_prlimit64 | c::SYS_setrlimit => process::limit_filter(regs),
+        c::SYS_prctl | c::SYS_seccomp => process::seccomp_filter(regs),
+        c::SYS_unlink
+        | c::SYS_rmdir
+        | c::SYS_mkdir
+        | c::SYS_mknod
+        | c::SYS_chdir
+        | c::SYS_lchown => quick::one_path(regs, c::AT_FDCWD, arg(regs, 0)),
+        c::SYS_unlinkat | c::SYS_mkdirat | c::SYS_mknodat => {
+            let (dir, p) = (fd_arg(regs, 0), arg(regs, 1));
+            quick::one_path(regs, dir, p)
+        }
+        c::SYS_rename => quick::two_paths(
+            regs,
+            (c::AT_FDCWD, arg(regs, 0)),
+            (c::AT_FDCWD, arg(regs, 1)),
+        ),
+        c::SYS_renameat | c::SYS_renameat2 => quick::two_paths(
+            regs,
+            (fd_arg(regs, 0), arg(regs, 1)),
+            (fd_arg(regs, 2), arg(regs, 3)),
+        ),
+        c::SYS_utimensat
+            if arg(regs, 1) == 0 && crate::state::hint(fd_arg(regs, 0)) == crate::state::OUT =>
+        {
+            NATIVE
+        }
+        _ => HEAVY,
+    }
+}
+
+/// On the scratch stack: NATIVE, DONE or WAIT.
+pub fn heavy(regs: &mut Regs) -> usize {
+    match regs.nr as i64 {
+        c::SYS_open | c::SYS_openat | c::SYS_creat | c::SYS_openat2 => open::open(regs),
+        c::SYS_write | c::SYS_pwrite64 | c::SYS_writev | c::SYS_pwritev | c::SYS_pwritev2 => {
+            data::write(regs)
+        }
+        c::SYS_ftruncate | c::SYS_fallocate => data::resize(regs),
+        c::SYS_fsync | c::SYS_fdatasync | c::SYS_sync_file_range | c::SYS_syncfs => {
+            data::sync(regs)
+        }
+        c::SYS_copy_file_range | c::SYS_sendfile | c::SYS_splice | c::SYS_tee | c::SYS_ioctl => {
+            data::refuse(regs)
+        }
+        c::SYS_truncate
+        | c::SYS_chmod
+        | c::SYS_fchmodat
+        | SYS_FCHMODAT2
+        | c::SYS_chown
+        | c::SYS_lchown
+        | c::SYS_fchownat
+        | c::SYS_utime
+        | c::SYS_utimes
+        | c::SYS_futimesat
+        | c::SYS_utimensat
+        | c::SYS_setxattr
+        | c::SYS_lsetxattr
+        | c::SYS_removexattr
+        | c::SYS_lremovexattr
+        | c::SYS_fchmod
+        | c::SYS_fchown
+        | c::SYS_fsetxattr
+        | c::SYS_fremovexattr => attrs::attribute(regs),
+        c::SYS_unlink
+        | c::SYS_unlinkat
+        | c::SYS_rmdir
+        | c::SYS_mkdir
+        | c::SYS_mkdirat
+        | c::SYS_mknod
+        | c::SYS_mknodat
+        | c::SYS_symlink
+        | c::SYS_symlinkat
+        | c::SYS_bind => entry::one(regs),
+        c::SYS_rename | c::SYS_renameat | c::SYS_renameat2 | c::SYS_link | c::SYS_linkat => {
+            entry::two(regs)
+        }
+        c::SYS_close => fds::close(regs),
+        c::SYS_dup | c::SYS_dup2 | c::SYS_dup3 | c::SYS_fcntl => fds::dup(regs),
+        c::SYS_close_range => fds::close_range(regs),
+        c::SYS_mmap => readers::mmap(regs),
+        c::SYS_chdir | c::SYS_fchdir | c::SYS_chroot => process::chdir(regs),
+        c::SYS_unshare => process::unshare(regs),
+        c::SYS_fork | c::SYS_clone => process::fork(regs),
+        c::SYS_prlimit64 | c::SYS_setrlimit => process::limit(regs),
+        c::SYS_execve | c::SYS_execveat => exec::exec(regs),
+        c::SYS_prctl | c::SYS_seccomp => process::seccomp(regs),
+        _ => NATIVE,
+    }
+}
+
+/// On the program's stack with its own mask, holding nothing.
+pub fn wait(_regs: &mut Regs) {
+    crate::txn::wait_outside();
+}
+
+/// The exit_group place: lets this process's transactions end and settles what its descriptors owe.
+pub fn before_exit(_regs: &mut Regs) {
+    process::before_exit();
+}
+
+/// Copies a path argument and locates it. `None`: let the kernel refuse it.
+fn locate_arg(
+    dir: i32,
+    addr: usize,
+    last: crate::resolve::Last,
+    path: &mut Path,
+    loc: &mut Loc,
+) -> Option<crate::resolve::Place> {
+    copy_path(addr, path)?;
+    Some(crate::resolve::locate(dir, path, last, loc))
+}

@@ -1,0 +1,578 @@
+//! Opening for change: both legs are opened under the locks, the partner becomes n + K.
+//!
+//! Rules: nothing that can block for long is opened here (a fifo, a device: the kernel gets the
+//! program's call); data files are opened only to become n or n + K.
+use super::{arg, copy_path, fail, quick, verdict};
+use crate::arch::{NATIVE, Regs};
+use crate::attach::with_limit;
+use crate::resolve::{Last, Loc, Path, Place, locate, locate_slow};
+use crate::state::{self, ANY_PARTNER, PAIRED, TX, guest, set_dirty, set_hint};
+use crate::txn::{Change, Cx, Patience, Ran, Target, run};
+use core::sync::atomic::Ordering;
+use libc as c;
+use mirror_core::path::split;
+use mirror_core::runtime::IntentKind;
+use mirror_core::{Action, Errno, K, Prepared, RESERVED, Step, Undo};
+use mirror_sys as sys;
+use mirror_sys::{Stat, Sys};
+
+const TMPFILE: i32 = 0o20200000;
+
+struct Open {
+    flags: i32,
+    mode: u32,
+    fd: [i32; 2],
+    found: Option<Stat>,
+    made: bool,
+    second: bool,
+    stat: [Option<Stat>; 2],
+}
+
+impl Open {
+    fn tmpfile(&self) -> bool {
+        self.flags & TMPFILE == TMPFILE
+    }
+    fn open_at(&self, cx: &Cx<'_>, leg: usize, flags: i32) -> Sys<i32> {
+        let root = cx.s.root.get(leg).copied().unwrap_or(-1);
+        let mode = if self.made || self.tmpfile() {
+            self.mode & 0o7777
+        } else {
+            0
+        };
+        let mut rel = Path::new();
+        let _ = rel.set(if cx.name(0).rel.is_empty() {
+            b"."
+        } else {
+            cx.name(0).rel.as_bytes()
+        });
+        loop {
+            match sys::openat2(root, &rel, flags, mode, sys::BENEATH) {
+                Err(Errno::EAGAIN) => {}
+                r => return r,
+            }
+        }
+    }
+}
+
+impl Change for Open {
+    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
+        if self.tmpfile() {
+            return Prepared::Ready;
+        }
+        let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
+        match sys::fstatat(root, &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW) {
+            Ok(st) => match st.kind() {
+                c::S_IFREG if self.flags & (c::O_CREAT | c::O_EXCL) == c::O_CREAT | c::O_EXCL => {
+                    Prepared::Answer(Err(Errno::EEXIST))
+                }
+                c::S_IFREG => {
+                    self.found = Some(st);
+                    Prepared::Ready
+                }
+                c::S_IFLNK if self.flags & (c::O_CREAT | c::O_EXCL) == c::O_CREAT | c::O_EXCL => {
+                    Prepared::Answer(Err(Errno::EEXIST))
+                }
+                c::S_IFLNK if self.flags & c::O_NOFOLLOW != 0 => {
+                    Prepared::Answer(Err(Errno::ELOOP))
+                }
+                c::S_IFLNK => {
+                    cx.slow = true;
+                    Prepared::Answer(Err(Errno::ELOOP))
+                }
+                // A directory (EISDIR), a fifo, a device: no business of ours.
+                _ => Prepared::Forward,
+            },
+            Err(Errno::ENOENT) if self.flags & c::O_CREAT != 0 => {
+                self.made = true;
+                Prepared::Ready
+            }
+            Err(e) => Prepared::Answer(Err(e)),
+        }
+    }
+
+    fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
+        let leg = cx.leg(step);
+        let exclusive = if self.made { c::O_CREAT | c::O_EXCL } else { 0 };
+        let base = if self.tmpfile() {
+            self.flags
+        } else {
+            self.flags & !(c::O_CREAT | c::O_EXCL) | exclusive
+        };
+        let n = if step == Step::First {
+            match self.open_at(cx, leg, base) {
+                Err(Errno::ELOOP | Errno::EXDEV) => {
+                    cx.slow = true;
+                    return Err(Errno::ELOOP);
+                }
+                r => r?,
+            }
+        } else {
+            self.second = true;
+            // Without O_APPEND pwrite goes where it is told; readable, so that a refused write can be
+            // undone and so that nothing needs another descriptor.
+            let flags =
+                base & !(c::O_APPEND | c::O_DIRECT | c::O_ACCMODE | c::O_NONBLOCK) | c::O_CLOEXEC;
+            match self.open_at(cx, leg, flags | c::O_RDWR) {
+                Err(Errno::EACCES | Errno::EPERM) => self.open_at(cx, leg, flags | c::O_WRONLY),
+                // The first leg has just made it: a foreign object is in the way.
+                Err(Errno::EEXIST) if self.made => {
+                    self.open_at(cx, leg, flags & !(c::O_CREAT | c::O_EXCL) | c::O_RDWR)
+                }
+                r => r,
+            }?
+        };
+        if let Some(f) = self.fd.get_mut(leg) {
+            *f = n;
+        }
+        if let Some(s) = self.stat.get_mut(leg) {
+            *s = if step == Step::First && self.found.is_some() {
+                self.found
+            } else {
+                sys::fstat(n).ok()
+            };
+        }
+        if step == Step::First {
+            return Ok(n as u64);
+        }
+        let first = self.fd.get(leg ^ 1).copied().unwrap_or(-1);
+        let cloexec = self.flags & c::O_CLOEXEC;
+        let r = install(n, first, cloexec);
+        let _ = sys::close(n);
+        r?;
+        let _ = cx;
+        Ok(0)
+    }
+
+    fn undo(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
+        // An O_TRUNC that emptied a file cannot be taken back.
+        if !self.made
+            && !self.tmpfile()
+            && self.flags & c::O_TRUNC != 0
+            && self.found.is_some_and(|s| s.size() > 0)
+        {
+            return Err(Errno::EIO);
+        }
+        if self.made {
+            let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
+            sys::unlinkat(root, &cx.name(0).rel, 0)?;
+        }
+        let n = self.fd.get(cx.lead).copied().unwrap_or(-1);
+        sys::close(n).map(|_| ())
+    }
+
+    fn heal(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
+        if cx.enter(0).is_err() {
+            return Err(Errno::EIO);
+        }
+        crate::heal::equal(cx.s, cx.lead, cx.name(0).rel.as_bytes())?;
+        // Now it is there; it was made or truncated with the copy.
+        self.flags &= !(c::O_TRUNC | c::O_EXCL | c::O_CREAT);
+        self.made = false;
+        self.apply(cx, Step::Second).map(|_| ())
+    }
+}
+
+/// Makes `partner` the partner of `n`.
+pub fn install(partner: i32, n: i32, cloexec: i32) -> Sys<()> {
+    if !(0..RESERVED).contains(&n) {
+        return Err(Errno::EMFILE);
+    }
+    let first = !ANY_PARTNER.load(Ordering::Relaxed);
+    with_limit(|| {
+        if first {
+            // Inherited over exec, it tells the next program that partners are there.
+            let _ = sys::dup3(partner, crate::start::SENTINEL, 0);
+        }
+        sys::dup3(partner, n.saturating_add(K), cloexec)
+    })
+    .map_err(|e| if e == Errno::EBADF { Errno::EMFILE } else { e })?;
+    ANY_PARTNER.store(true, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Remembers a new pair of descriptors.
+pub fn note(n: i32, pair: usize, leg: usize, ino: [u64; 2], rel: &[u8]) {
+    if guest() {
+        return;
+    }
+    let Some(i) = state::info(n) else { return };
+    i.pair.store(pair as u8, Ordering::Relaxed);
+    i.leg.store(leg as u8, Ordering::Relaxed);
+    i.dirty.store(0, Ordering::Relaxed);
+    for (d, s) in i.ino.iter().zip(ino) {
+        d.store(s, Ordering::Relaxed);
+    }
+    i.set_path(rel);
+    set_hint(n, PAIRED);
+}
+
+/// open, openat, creat, openat2 that can change something.
+#[inline(never)]
+pub fn open(regs: &mut Regs) -> usize {
+    let a = |i| arg(regs, i);
+    let (dir, path, flags, mode) = match regs.nr as i64 {
+        c::SYS_openat => (a(0) as i32, a(1), a(2) as i32, a(3) as u32),
+        c::SYS_open => (c::AT_FDCWD, a(0), a(1) as i32, a(2) as u32),
+        c::SYS_creat => (
+            c::AT_FDCWD,
+            a(0),
+            c::O_CREAT | c::O_WRONLY | c::O_TRUNC,
+            a(1) as u32,
+        ),
+        _ => return open_how(regs),
+    };
+    opening(regs, dir, path, flags, mode, false)
+}
+
+/// openat2 by the program: with `resolve` bits it keeps its own rules; only changes to a pair are ours.
+fn open_how(regs: &mut Regs) -> usize {
+    let (how, size) = (arg(regs, 2), arg(regs, 3));
+    if size < size_of::<sys::OpenHow>()
+        || !(0x1_0000..0x7fff_ffff_f000).contains(&how)
+        || !sys::readable(how)
+    {
+        return NATIVE;
+    }
+    // SAFETY: probed; the kernel would copy the same 24 bytes.
+    let h = unsafe { (how as *const sys::OpenHow).read_volatile() };
+    let flags = h.flags as i32;
+    if flags & (c::O_ACCMODE | c::O_CREAT | c::O_TRUNC) == 0 || flags & c::O_PATH != 0 {
+        return NATIVE;
+    }
+    let (dir, path) = (arg(regs, 0) as i32, arg(regs, 1));
+    opening(regs, dir, path, flags, h.mode as u32, h.resolve != 0)
+}
+
+#[inline(never)]
+fn opening(regs: &mut Regs, dir: i32, addr: usize, flags: i32, mode: u32, strict: bool) -> usize {
+    let tmpfile = flags & TMPFILE == TMPFILE;
+    // What the kernel drops or takes from open(2) and refuses from openat2(2).
+    let flags = flags
+        & (c::O_ACCMODE
+            | c::O_CREAT
+            | c::O_EXCL
+            | c::O_NOCTTY
+            | c::O_TRUNC
+            | c::O_APPEND
+            | c::O_NONBLOCK
+            | c::O_SYNC
+            | c::O_DSYNC
+            | c::O_ASYNC
+            | c::O_DIRECT
+            | 0o100000
+            | TMPFILE
+            | c::O_DIRECTORY
+            | c::O_NOFOLLOW
+            | c::O_NOATIME
+            | c::O_CLOEXEC);
+    let mut text = Path::new();
+    if copy_path(addr, &mut text).is_none() {
+        return NATIVE;
+    }
+    let keep =
+        flags & c::O_NOFOLLOW != 0 || flags & (c::O_CREAT | c::O_EXCL) == c::O_CREAT | c::O_EXCL;
+    let last = if keep && !tmpfile {
+        Last::Keep
+    } else {
+        Last::Follow
+    };
+    let mut loc = Loc::new();
+    let mut place = locate(dir, &text, last, &mut loc);
+    for _ in 0..8 {
+        match place {
+            Place::In => {}
+            Place::Root(_) if tmpfile => {}
+            Place::Control => return fail(regs, Errno::ENOENT),
+            Place::Out => {
+                let (parent, _, _) = split(text.as_bytes());
+                if text.as_bytes().first() == Some(&b'/') {
+                    quick::remember(parent);
+                }
+                return NATIVE;
+            }
+            Place::Root(_) | Place::Nameless => return NATIVE,
+        }
+        // "name/" opens a directory or nothing.
+        if loc.slash && !tmpfile {
+            return NATIVE;
+        }
+        if strict {
+            // The program set RESOLVE_* bits: what they forbid, the kernel shall say.
+            match probe_strict(regs) {
+                Ok(()) => {}
+                Err(v) => return v,
+            }
+        }
+        let mut change = Open {
+            flags,
+            mode,
+            fd: [-1; 2],
+            found: None,
+            made: false,
+            second: false,
+            stat: [None, None],
+        };
+        let mut t = Target::new(&loc);
+        let action = Action::Call {
+            undo: Undo::Possible,
+        };
+        let ran = run(
+            loc.pair,
+            loc.leg,
+            [Some(&mut t), None],
+            IntentKind::Open,
+            &mut change,
+            action,
+            Patience::Wait,
+        );
+        match ran {
+            Ran::Slow => place = locate_slow(dir, &text, last, &mut loc),
+            Ran::Done(Ok(n)) => return opened(regs, n as i32, &change, &loc),
+            r => return verdict(regs, r),
+        }
+    }
+    fail(regs, Errno::ELOOP)
+}
+
+fn opened(regs: &mut Regs, n: i32, change: &Open, loc: &Loc) -> usize {
+    let ino = |leg: usize| {
+        change
+            .stat
+            .get(leg)
+            .copied()
+            .flatten()
+            .map_or(0, |s| s.ino())
+    };
+    if change.fd.get(loc.leg ^ 1).copied().unwrap_or(-1) < 0
+        || sys::fcntl(n.saturating_add(K), c::F_GETFD, 0).is_err()
+    {
+        // Never hand out a descriptor whose changes would reach one leg only.
+        let _ = sys::close(n);
+        return fail(regs, Errno::EIO);
+    }
+    let rel: &[u8] = if change.tmpfile() {
+        b""
+    } else {
+        loc.rel.as_bytes()
+    };
+    note(n, loc.pair, loc.leg, [ino(0), ino(1)], rel);
+    if change.made || change.flags & c::O_TRUNC != 0 {
+        set_dirty(n);
+    }
+    super::answer(regs, Ok(n as u64))
+}
+
+/// Asks the kernel with the program's own rules, without changing anything.
+fn probe_strict(regs: &mut Regs) -> Result<(), usize> {
+    let how = arg(regs, 2);
+    // SAFETY: `open_how` has probed and read it.
+    let h = unsafe { (how as *const sys::OpenHow).read_volatile() };
+    let mine = sys::OpenHow {
+        flags: (c::O_PATH | c::O_CLOEXEC) as u64 | h.flags & c::O_NOFOLLOW as u64,
+        mode: 0,
+        resolve: h.resolve,
+    };
+    let p: *const sys::OpenHow = &mine;
+    // SAFETY: the program's path, checked by the kernel, and our own struct.
+    let r = unsafe {
+        sys::syscall4(
+            c::SYS_openat2,
+            arg(regs, 0),
+            arg(regs, 1),
+            p as usize,
+            size_of::<sys::OpenHow>(),
+        )
+    };
+    match sys::ret(r) {
+        Ok(n) => {
+            let _ = sys::close(n as i32);
+            Ok(())
+        }
+        Err(Errno::ENOENT) => Ok(()),
+        Err(e) => Err(fail(regs, e)),
+    }
+}
+
+/// What a descriptor is to the pairs.
+pub enum Fd {
+    /// Not ours.
+    Out,
+    /// Has a partner.
+    Paired,
+    /// Of a pair, without a partner: its place.
+    Bare,
+}
+
+/// Recognises a descriptor; a paired one's record is filled.
+#[inline(never)]
+pub fn recognise(n: i32, loc: &mut Loc) -> Fd {
+    match state::hint(n) {
+        state::PAIRED => return Fd::Paired,
+        state::OUT => return Fd::Out,
+        _ => {}
+    }
+    if !(0..RESERVED).contains(&n) {
+        return Fd::Out;
+    }
+    let partner = ANY_PARTNER
+        .load(Ordering::Relaxed)
+        .then(|| sys::fstat(n.saturating_add(K)).ok())
+        .flatten();
+    let Ok(st) = sys::fstat(n) else {
+        return Fd::Out;
+    };
+    if !matches!(st.kind(), c::S_IFREG | c::S_IFDIR) {
+        if !guest() {
+            set_hint(n, state::OUT);
+        }
+        return Fd::Out;
+    }
+    let place = crate::resolve::named(n, loc);
+    if let Some(p) = partner {
+        // Inherited: the leg is told by the path, or, without a name, by the pair's only attached leg.
+        let (mut path, mut by_text) = (Path::new(), None);
+        if sys::fd_path(n, &mut path).is_ok() {
+            if let state::Member::In(pair, leg, _) = state::member(path.as_bytes()) {
+                by_text = Some((pair, leg));
+            }
+        }
+        let (pair, leg) = by_text.unwrap_or((0, 0));
+        let mut ino = [st.ino(), p.ino()];
+        if leg == 1 {
+            ino.swap(0, 1);
+        }
+        let rel: &[u8] = if place == Place::In {
+            loc.rel.as_bytes()
+        } else {
+            b""
+        };
+        note(n, pair, leg, ino, rel);
+        return Fd::Paired;
+    }
+    match place {
+        Place::In | Place::Root(_) => Fd::Bare,
+        Place::Nameless if st.nlink() > 0 && st.kind() == c::S_IFREG => Fd::Bare,
+        _ => {
+            let mut path = Path::new();
+            let near = sys::fd_path(n, &mut path).is_ok()
+                && matches!(state::member(path.as_bytes()), state::Member::Near);
+            if !near && !guest() {
+                set_hint(n, state::OUT);
+            }
+            Fd::Out
+        }
+    }
+}
+
+struct Adopt {
+    n: i32,
+    flags: i32,
+    ino: [u64; 2],
+}
+
+impl Change for Adopt {
+    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
+        // Under the locks: the name must still be this very file.
+        let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
+        let same = match (
+            sys::fstat(self.n),
+            sys::fstatat(root, &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW),
+        ) {
+            (Ok(a), Ok(b)) => a.ino() == b.ino() && a.dev() == b.dev(),
+            _ => false,
+        };
+        if same {
+            Prepared::Ready
+        } else {
+            Prepared::Answer(Err(Errno::EIO))
+        }
+    }
+    fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
+        let leg = cx.leg(step);
+        if step == Step::First {
+            if let Some(i) = self.ino.get_mut(leg) {
+                *i = sys::fstat(self.n)?.ino();
+            }
+            return Ok(0);
+        }
+        let root = cx.s.root.get(leg).copied().unwrap_or(-1);
+        let m = match sys::openat2(
+            root,
+            &cx.name(0).rel,
+            c::O_RDWR | c::O_CLOEXEC,
+            0,
+            sys::BENEATH,
+        ) {
+            Err(Errno::EACCES | Errno::EPERM) => sys::openat2(
+                root,
+                &cx.name(0).rel,
+                c::O_WRONLY | c::O_CLOEXEC,
+                0,
+                sys::BENEATH,
+            ),
+            r => r,
+        }?;
+        if let (Some(i), Ok(st)) = (self.ino.get_mut(leg), sys::fstat(m)) {
+            *i = st.ino();
+        }
+        let r = install(m, self.n, self.flags);
+        let _ = sys::close(m);
+        r.map(|()| 0)
+    }
+    fn undo(&mut self, _: &mut Cx<'_>) -> Sys<()> {
+        Ok(())
+    }
+    fn heal(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
+        crate::heal::equal(cx.s, cx.lead, cx.name(0).rel.as_bytes())?;
+        self.apply(cx, Step::Second).map(|_| ())
+    }
+}
+
+/// Gives a writable descriptor that lost its partner (passed over a socket, through a program without
+/// the library) a new one, by name and inode, under the locks.
+#[inline(never)]
+pub fn adopt(n: i32, loc: &Loc) -> Ran {
+    let cloexec = if sys::fcntl(n, c::F_GETFD, 0).unwrap_or(0) & 1 != 0 {
+        c::O_CLOEXEC
+    } else {
+        0
+    };
+    let mut change = Adopt {
+        n,
+        flags: cloexec,
+        ino: [0; 2],
+    };
+    let mut t = Target::new(loc);
+    let action = Action::Call {
+        undo: Undo::Possible,
+    };
+    let ran = run(
+        loc.pair,
+        loc.leg,
+        [Some(&mut t), None],
+        IntentKind::Attributes,
+        &mut change,
+        action,
+        Patience::Wait,
+    );
+    if let Ran::Done(Ok(_)) = ran {
+        if sys::fcntl(n.saturating_add(K), c::F_GETFD, 0).is_err() {
+            return Ran::Done(Err(Errno::EIO));
+        }
+        note(n, loc.pair, loc.leg, change.ino, loc.rel.as_bytes());
+    }
+    ran
+}
+
+/// Runs `f` with TX held, unless this is a guest.
+pub fn locked<T>(f: impl FnOnce() -> T) -> T {
+    let own = !guest();
+    if own {
+        TX.lock();
+    }
+    let r = f();
+    if own {
+        TX.unlock();
+    }
+    r
+}

@@ -1,0 +1,175 @@
+//! Processes: fork, chdir, limits, sandboxes, exit.
+use super::data::settle;
+use super::{answer, arg, raw};
+use crate::arch::{HEAVY, NATIVE, Regs};
+use crate::attach;
+use crate::state::{self, ANY_PARTNER, CWD, DIRTY_END, OWN_PID, TX, UNKNOWN, VFORKED, guest};
+use crate::txn::Patience;
+use core::sync::atomic::Ordering;
+use libc as c;
+use mirror_core::RESERVED;
+use mirror_sys as sys;
+
+/// A new process. With shared memory (vfork, posix_spawn) or a stack of its own it is started by its
+/// own instruction; only a plain fork is done here.
+pub fn clone_filter(regs: &mut Regs) -> usize {
+    let (flags, stack) = match regs.nr as i64 {
+        c::SYS_vfork => (c::CLONE_VM as usize, 0),
+        c::SYS_fork => (0, 0),
+        c::SYS_clone => (arg(regs, 0), arg(regs, 1)),
+        _ => match clone_args(regs) {
+            Some(v) => v,
+            None => return NATIVE,
+        },
+    };
+    if flags & c::CLONE_VM as usize != 0 {
+        if flags & c::CLONE_THREAD as usize == 0 {
+            VFORKED.store(true, Ordering::Relaxed);
+        }
+        return NATIVE;
+    }
+    // clone3 without shared memory, or on another stack: a guest until it execs (see `guest`).
+    if stack != 0 || regs.nr as i64 == c::SYS_clone3 {
+        NATIVE
+    } else {
+        HEAVY
+    }
+}
+
+/// (flags, stack) of clone3.
+fn clone_args(regs: &Regs) -> Option<(usize, usize)> {
+    let (p, size) = (arg(regs, 0), arg(regs, 1));
+    if size < 64
+        || !(0x1_0000..0x7fff_ffff_f000).contains(&p)
+        || !sys::readable(p)
+        || !sys::readable(p.wrapping_add(56))
+    {
+        return None;
+    }
+    // SAFETY: probed; struct clone_args begins with flags, and `stack` is its sixth word.
+    unsafe {
+        Some((
+            (p as *const usize).read_volatile(),
+            (p as *const usize).wrapping_add(5).read_volatile(),
+        ))
+    }
+}
+
+/// fork: with TX held, so that no transaction of this process is half done in the copy.
+pub fn fork(regs: &mut Regs) -> usize {
+    if guest() {
+        return NATIVE;
+    }
+    TX.lock();
+    let r = raw(regs);
+    if r == Ok(0) {
+        OWN_PID.store(sys::getpid(), Ordering::Relaxed);
+        crate::scratch::after_fork_in_child(regs);
+        attach::after_fork_in_child();
+    }
+    TX.unlock();
+    answer(regs, r)
+}
+
+/// chdir, fchdir, chroot: here, so that no other thread keeps a hint made before.
+pub fn chdir(regs: &mut Regs) -> usize {
+    super::open::locked(|| {
+        let r = raw(regs);
+        CWD.store(UNKNOWN, Ordering::Relaxed);
+        answer(regs, r)
+    })
+}
+
+/// unshare: a cwd of its own (CLONE_FS) or other mounts end what was known.
+pub fn unshare(_: &mut Regs) -> usize {
+    CWD.store(UNKNOWN, Ordering::Relaxed);
+    super::quick::forget_proofs();
+    NATIVE
+}
+
+/// setrlimit and prlimit64 of RLIMIT_NOFILE.
+pub fn limit_filter(regs: &mut Regs) -> usize {
+    let which = if regs.nr as i64 == c::SYS_setrlimit {
+        arg(regs, 0)
+    } else {
+        arg(regs, 1)
+    };
+    let new = if regs.nr as i64 == c::SYS_setrlimit {
+        arg(regs, 1)
+    } else {
+        arg(regs, 2)
+    };
+    if which as u32 == c::RLIMIT_NOFILE && new != 0 {
+        HEAVY
+    } else {
+        NATIVE
+    }
+}
+
+/// The program's soft limit stays below the library's numbers once there are any.
+pub fn limit(regs: &mut Regs) -> usize {
+    if !ANY_PARTNER.load(Ordering::Relaxed) && !attach::any() {
+        return NATIVE;
+    }
+    let pid = arg(regs, 0) as i32;
+    let own = regs.nr as i64 == c::SYS_setrlimit || pid == 0 || pid == sys::getpid();
+    if !own {
+        return NATIVE;
+    }
+    super::open::locked(|| {
+        let r = raw(regs);
+        if r.is_ok() {
+            if let Ok((soft, hard)) = sys::nofile(None) {
+                if soft > RESERVED as u64 {
+                    let _ = sys::nofile(Some((RESERVED as u64, hard)));
+                }
+            }
+        }
+        answer(regs, r)
+    })
+}
+
+const PR_SET_SECCOMP: usize = 22;
+
+/// A filter may forbid what mirroring needs.
+pub fn seccomp_filter(regs: &mut Regs) -> usize {
+    let installs = match regs.nr as i64 {
+        c::SYS_prctl => arg(regs, 0) == PR_SET_SECCOMP,
+        _ => arg(regs, 0) <= 1,
+    };
+    if installs && ANY_PARTNER.load(Ordering::Relaxed) {
+        HEAVY
+    } else {
+        NATIVE
+    }
+}
+
+/// As before the exec of a program that cannot be mirrored: what it may write from now on is recorded.
+pub fn seccomp(_: &mut Regs) -> usize {
+    if !guest() {
+        super::exec::record_writable(false);
+    }
+    NATIVE
+}
+
+/// exit_group: no transaction is cut in two, no partner's time is left behind. Bounded.
+#[inline(never)]
+pub fn before_exit() {
+    if guest() || (!ANY_PARTNER.load(Ordering::Relaxed) && !attach::any()) {
+        return;
+    }
+    if !TX.lock_for(1000) {
+        return;
+    }
+    settle_all();
+    // TX stays: no thread begins another change.
+}
+
+/// Settles all descriptors; TX is held.
+pub fn settle_all() {
+    for n in 0..DIRTY_END.load(Ordering::Relaxed) {
+        if state::hint(n) == state::PAIRED {
+            let _ = settle(n, Patience::Held);
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! The program's stack: is a path surely outside? Scans the program's text in place, copies nothing.
+//!
+//! Rules: a few hundred bytes of stack; no byte is read that the kernel would not read; "surely
+//! outside" needs the text (normal, not under a root) and a proof that no symlink is on the way: the
+//! open itself with NO_SYMLINKS, or a parent that was proved before.
+use super::{answer, arg, fd_arg};
+use crate::arch::{HEAVY, NATIVE, Regs};
+use crate::state::{self, CONFIG, CWD, OUT, SYMLINKED, hint, maybe_guest, set_hint};
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
+use libc as c;
+use mirror_core::Errno;
+use mirror_core::path::{Under, under};
+use mirror_sys as sys;
+
+/// Whether a byte of the program's memory may be read. Above 4 GiB (where PIE programs, libraries,
+/// heaps and stacks are) wild pointers are left to the program; below, the kernel is asked.
+pub fn may_read(addr: usize) -> bool {
+    addr >= 1 << 32 || sys::readable(addr & !7)
+}
+
+/// The program's text if it is a readable pointer and shorter than a page.
+fn text<'a>(addr: usize) -> Option<&'a [u8]> {
+    if !(0x1_0000..0x7fff_ffff_f000).contains(&addr) || !may_read(addr) {
+        return None;
+    }
+    let mut n = 0usize;
+    loop {
+        let at = addr.wrapping_add(n);
+        if n > 0 && at & 0xfff == 0 && !may_read(at) {
+            return None;
+        }
+        // SAFETY: the page was probed or lies where the program's live memory is; a NUL ends it.
+        if unsafe { (at as *const u8).read_volatile() } == 0 {
+            break;
+        }
+        n = n.wrapping_add(1);
+        if n >= 4096 {
+            return None;
+        }
+    }
+    // SAFETY: the n bytes have just been read.
+    Some(unsafe { core::slice::from_raw_parts(addr as *const u8, n) })
+}
+
+/// No "//", no "." or ".." component: the text is what it seems to be.
+fn plain(t: &[u8]) -> bool {
+    let mut prev = 0u8;
+    for &b in t {
+        if prev == b'/' && (b == b'/' || b == b'.') {
+            // ".x" is a plain name, but rare enough to be looked at slowly.
+            return false;
+        }
+        prev = b;
+    }
+    t.first() != Some(&b'.') && prev != b'/'
+}
+
+/// Whether a plain text from this base is lexically away from every root.
+fn away(dir: i32, t: &[u8]) -> bool {
+    if t.first() == Some(&b'/') {
+        return CONFIG.get().pairs().iter().all(|p| {
+            [p.virt, p.legs[0], p.legs[1]]
+                .iter()
+                .all(|r| matches!(under(r.to_bytes(), t), Under::Outside))
+        });
+    }
+    if maybe_guest() {
+        return false;
+    }
+    if dir == c::AT_FDCWD {
+        CWD.load(Ordering::Relaxed) == OUT
+    } else {
+        hint(dir) == OUT
+    }
+}
+
+const VALID: usize = (c::O_ACCMODE
+    | c::O_CREAT
+    | c::O_EXCL
+    | c::O_NOCTTY
+    | c::O_TRUNC
+    | c::O_APPEND
+    | c::O_NONBLOCK
+    | c::O_SYNC
+    | c::O_DSYNC
+    | c::O_ASYNC
+    | c::O_DIRECT
+    | 0o100000
+    | c::O_DIRECTORY
+    | c::O_NOFOLLOW
+    | c::O_NOATIME
+    | c::O_CLOEXEC
+    | c::O_PATH) as usize;
+
+/// Opens for change outside the pairs: the open itself proves the text, at no extra call.
+pub fn open(regs: &mut Regs) -> usize {
+    let (dir, path, flags, mode) = match regs.nr as i64 {
+        c::SYS_openat => (fd_arg(regs, 0), arg(regs, 1), arg(regs, 2), arg(regs, 3)),
+        c::SYS_open => (c::AT_FDCWD, arg(regs, 0), arg(regs, 1), arg(regs, 2)),
+        _ => (
+            c::AT_FDCWD,
+            arg(regs, 0),
+            (c::O_CREAT | c::O_WRONLY | c::O_TRUNC) as usize,
+            arg(regs, 1),
+        ),
+    };
+    let flags = flags & 0xffff_ffff;
+    if flags & c::O_PATH as usize != 0 {
+        return NATIVE;
+    }
+    let tmpfile = flags & 0o20200000 == 0o20200000;
+    if tmpfile || flags & !VALID != 0 {
+        return HEAVY;
+    }
+    let Some(t) = text(path) else { return NATIVE };
+    if t.is_empty() {
+        return NATIVE;
+    }
+    if !plain(t) || !away(dir, t) {
+        return HEAVY;
+    }
+    let how = sys::OpenHow {
+        flags: flags as u64,
+        mode: if flags & c::O_CREAT as usize != 0 {
+            (mode & 0o7777) as u64
+        } else {
+            0
+        },
+        resolve: sys::NO_SYMLINKS,
+    };
+    let how: *const sys::OpenHow = &how;
+    // SAFETY: the program's path, which the kernel checks, and our own struct of the size given.
+    let r = unsafe {
+        sys::syscall4(
+            c::SYS_openat2,
+            dir as isize as usize,
+            path,
+            how as usize,
+            size_of::<sys::OpenHow>(),
+        )
+    };
+    match sys::ret(r) {
+        Ok(n) => {
+            if !maybe_guest() {
+                set_hint(n as i32, OUT);
+            }
+            answer(regs, Ok(n as u64))
+        }
+        Err(Errno::ELOOP | Errno::EAGAIN | Errno::ENOSYS | Errno::EPERM | Errno::EINVAL) => HEAVY,
+        Err(e) => answer(regs, Err(e)),
+    }
+}
+
+/// A call that changes one name and never follows its last component.
+pub fn one_path(regs: &mut Regs, dir: i32, path: usize) -> usize {
+    if regs.nr as i64 == c::SYS_chdir {
+        return HEAVY;
+    }
+    if outside(dir, path) { NATIVE } else { HEAVY }
+}
+
+/// A call that changes two names.
+pub fn two_paths(_regs: &mut Regs, a: (i32, usize), b: (i32, usize)) -> usize {
+    let native = outside(a.0, a.1) && outside(b.0, b.1);
+    if native && SYMLINKED.load(Ordering::Relaxed) {
+        forget_proofs();
+    }
+    if native { NATIVE } else { HEAVY }
+}
+
+fn outside(dir: i32, path: usize) -> bool {
+    let Some(t) = text(path) else { return true };
+    if t.is_empty() || !plain(t) || !away(dir, t) {
+        return t.is_empty();
+    }
+    match t.iter().rposition(|&b| b == b'/') {
+        None => true,
+        Some(0) => true,
+        Some(i) => t.first() == Some(&b'/') && proved(t.get(..i).unwrap_or(&[])),
+    }
+}
+
+/// Parents that NO_SYMLINKS has proved, so that a program working in one directory outside pays once.
+struct Proof {
+    /// Even: stable.
+    version: AtomicU32,
+    len: AtomicUsize,
+    text: [AtomicU8; 248],
+}
+
+const PROOFS: usize = 4;
+static PROVED: [Proof; PROOFS] = [const {
+    Proof {
+        version: AtomicU32::new(0),
+        len: AtomicUsize::new(0),
+        text: [const { AtomicU8::new(0) }; 248],
+    }
+}; PROOFS];
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+fn proved(parent: &[u8]) -> bool {
+    PROVED.iter().any(|p| {
+        let v = p.version.load(Ordering::Acquire);
+        v & 1 == 0
+            && p.len.load(Ordering::Relaxed) == parent.len()
+            && p.text
+                .iter()
+                .zip(parent)
+                .all(|(a, b)| a.load(Ordering::Relaxed) == *b)
+            && p.version.load(Ordering::Acquire) == v
+    })
+}
+
+/// Remembers a proof (an absolute, plain parent). Called with TX held or not at all shared: a lost
+/// race only loses a proof.
+pub fn remember(parent: &[u8]) {
+    if parent.len() > 248
+        || parent.is_empty()
+        || !plain(parent)
+        || state::maybe_guest()
+        || proved(parent)
+    {
+        return;
+    }
+    let i = NEXT.fetch_add(1, Ordering::Relaxed) % PROOFS;
+    let Some(p) = PROVED.get(i) else { return };
+    let v = p.version.load(Ordering::Relaxed);
+    if v & 1 != 0
+        || p.version
+            .compare_exchange(v, v.wrapping_add(1), Ordering::Acquire, Ordering::Relaxed)
+            .is_err()
+    {
+        return;
+    }
+    for (d, s) in p.text.iter().zip(parent) {
+        d.store(*s, Ordering::Relaxed);
+    }
+    p.len.store(parent.len(), Ordering::Relaxed);
+    p.version.store(v.wrapping_add(2), Ordering::Release);
+}
+
+/// A symlink may have come onto a proved way.
+pub fn forget_proofs() {
+    for p in &PROVED {
+        p.len.store(0, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,139 @@
+//! Calls of readers that must see a plain directory: listings, and mappings that would write.
+use super::open::{Fd, recognise};
+use super::{answer, arg, fail, fd_arg, raw};
+use crate::arch::{HEAVY, NATIVE, Regs};
+use crate::resolve::Loc;
+use crate::state::{self, CONFIG, is_ours};
+use libc as c;
+use mirror_core::Errno;
+use mirror_core::path::CONTROL;
+use mirror_sys as sys;
+
+const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+
+/// A shared mapping that stores reach the file through.
+pub fn mmap_filter(regs: &mut Regs) -> usize {
+    let (prot, flags, n) = (arg(regs, 2), arg(regs, 3), fd_arg(regs, 4));
+    let kind = flags & 0xf;
+    let shared = kind == c::MAP_SHARED as usize || kind == 3;
+    if !shared || flags & c::MAP_ANONYMOUS as usize != 0 || n < 0 || state::hint(n) == state::OUT {
+        return NATIVE;
+    }
+    if prot & c::PROT_WRITE as usize == 0 {
+        NATIVE
+    } else {
+        HEAVY
+    }
+}
+
+/// Stores through a mapping make no call: what cannot be mirrored is refused.
+#[inline(never)]
+pub fn mmap(regs: &mut Regs) -> usize {
+    let n = fd_arg(regs, 4);
+    let mut loc = Loc::new();
+    match recognise(n, &mut loc) {
+        Fd::Out => NATIVE,
+        Fd::Bare => {
+            let writable =
+                sys::fcntl(n, c::F_GETFL, 0).is_ok_and(|f| f as i32 & c::O_ACCMODE == c::O_RDWR);
+            if writable {
+                fail(regs, Errno::ENODEV)
+            } else {
+                NATIVE
+            }
+        }
+        Fd::Paired => fail(regs, Errno::ENODEV),
+    }
+}
+
+/// One entry of a getdents64 buffer: d_ino 8, d_off 8, d_reclen 2, d_type 1, name, NUL.
+const NAME_AT: usize = 19;
+
+/// getdents64: the control folder is not listed in a leg's root, nor our descriptors in /proc.
+pub fn getdents(regs: &mut Regs) -> usize {
+    loop {
+        let n = match raw(regs) {
+            Ok(n) => n as usize,
+            Err(e) => return fail(regs, e),
+        };
+        // SAFETY: the kernel has just written n bytes there.
+        let buf = unsafe { core::slice::from_raw_parts_mut(arg(regs, 1) as *mut u8, n) };
+        let kept = hide(fd_arg(regs, 0), buf);
+        // An empty answer would say that the listing ends here.
+        if kept > 0 || n == 0 {
+            return answer(regs, Ok(kept as u64));
+        }
+    }
+}
+
+/// Drops hidden entries in place; the new length.
+fn hide(dir: i32, buf: &mut [u8]) -> usize {
+    let mut verdict = [None::<bool>; 2];
+    let mut end = buf.len();
+    let mut at = 0usize;
+    while let Some(head) = buf.get(at..at.saturating_add(NAME_AT)) {
+        let len = match head.get(16..18) {
+            Some(&[lo, hi]) => usize::from(u16::from_le_bytes([lo, hi])),
+            _ => break,
+        };
+        if len < NAME_AT || at.saturating_add(len) > end {
+            break;
+        }
+        let name = buf
+            .get(at.saturating_add(NAME_AT)..at.saturating_add(len))
+            .unwrap_or(&[]);
+        let hidden = match name.first() {
+            Some(b'.') if name.get(1) == Some(&b'm') && is_name(name, CONTROL) => {
+                let v = verdict.first_mut();
+                v.is_some_and(|v| *v.get_or_insert_with(|| is_root(dir)))
+            }
+            Some(b'4'..=b'8') if is_ours(number(name)) => {
+                let v = verdict.get_mut(1);
+                v.is_some_and(|v| {
+                    *v.get_or_insert_with(|| sys::fs_magic(dir) == Ok(PROC_SUPER_MAGIC))
+                })
+            }
+            _ => false,
+        };
+        if hidden {
+            buf.copy_within(at.saturating_add(len)..end, at);
+            end = end.saturating_sub(len);
+        } else {
+            at = at.saturating_add(len);
+        }
+        if at >= end {
+            break;
+        }
+    }
+    end
+}
+
+fn is_name(field: &[u8], name: &[u8]) -> bool {
+    field
+        .strip_prefix(name)
+        .is_some_and(|r| r.first() == Some(&0))
+}
+
+/// Four digits, or −1.
+fn number(field: &[u8]) -> i32 {
+    match field {
+        [a, b, c, d, 0, ..] if [a, b, c, d].iter().all(|x| x.is_ascii_digit()) => [a, b, c, d]
+            .iter()
+            .fold(0, |n, x| n * 10 + i32::from(x.wrapping_sub(b'0'))),
+        _ => -1,
+    }
+}
+
+/// Whether a directory is a leg's root, by inode.
+#[inline(never)]
+fn is_root(dir: i32) -> bool {
+    let Ok(st) = sys::fstat(dir) else {
+        return false;
+    };
+    CONFIG
+        .get()
+        .pairs()
+        .iter()
+        .flat_map(|p| p.legs)
+        .any(|leg| sys::stat_static(leg).is_ok_and(|r| r.ino() == st.ino() && r.dev() == st.dev()))
+}

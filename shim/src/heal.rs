@@ -1,0 +1,390 @@
+//! "Make this object equal, from one leg to the other": repair of what a dead holder left, and of an
+//! object that somebody changed on one tree alone.
+//!
+//! Rules: both locks are held. Paths come from shared memory or from other processes and are not
+//! trusted: every step goes through BENEATH and NO_SYMLINKS. Data files are opened, and so closed,
+//! only in a quiet fork with a descriptor table of its own: closing one in the program would drop the
+//! program's fcntl locks. What cannot be repaired here is recorded as pending, never guessed.
+use crate::attach::Session;
+use crate::resolve::{Name, Path};
+use crate::txn::open_below;
+use core::sync::atomic::Ordering;
+use libc as c;
+use mirror_core::path::{PATH_MAX, PathText, split};
+use mirror_core::record;
+use mirror_core::runtime::{AT_END, IntentKind, Stripe};
+use mirror_core::{Errno, StateWord};
+use mirror_sys as sys;
+use mirror_sys::{OMIT, Stat, Sys};
+
+/// Larger differences than this are left to `mirror resync`: an innocent program pays for repair.
+const REPAIR_MAX: u64 = 16 << 20;
+
+/// One object seen from both legs.
+struct Both {
+    dir: [i32; 2],
+    name: Name,
+    st: [Option<Stat>; 2],
+    root: [i32; 2],
+}
+
+impl Both {
+    fn open(s: &Session, rel: &[u8]) -> Sys<Both> {
+        let (parent, name, _) = split(rel);
+        let mut b = Both {
+            dir: s.root,
+            name: Name::new(),
+            st: [None, None],
+            root: s.root,
+        };
+        if name.is_empty() || name == b".." || name == b"." || mirror_core::path::is_control(rel) {
+            return Err(Errno::EINVAL);
+        }
+        b.name.set(name).map_err(|_| Errno::ENAMETOOLONG)?;
+        if !parent.is_empty() {
+            let p = Path::from_bytes(parent).map_err(|_| Errno::ENAMETOOLONG)?;
+            b.dir = [-1; 2];
+            for (d, &root) in b.dir.iter_mut().zip(&s.root) {
+                match open_below(root, &p, c::O_PATH | c::O_DIRECTORY) {
+                    Ok(n) => *d = n,
+                    Err(e) => {
+                        b.close();
+                        return Err(e);
+                    }
+                }
+            }
+        }
+        for (st, &d) in b.st.iter_mut().zip(&b.dir) {
+            match sys::fstatat(d, &b.name, c::AT_SYMLINK_NOFOLLOW) {
+                Ok(v) => *st = Some(v),
+                Err(Errno::ENOENT) => {}
+                Err(e) => {
+                    b.close();
+                    return Err(e);
+                }
+            }
+        }
+        Ok(b)
+    }
+    fn at(&self, leg: usize) -> i32 {
+        self.dir.get(leg).copied().unwrap_or(-1)
+    }
+    fn stat(&self, leg: usize) -> Option<Stat> {
+        self.st.get(leg).copied().flatten()
+    }
+    fn close(&mut self) {
+        for (d, r) in self.dir.iter_mut().zip(&self.root) {
+            if *d >= 0 && d != r {
+                let _ = sys::close(*d);
+            }
+            *d = -1;
+        }
+    }
+}
+
+/// Makes the object at `rel` on the other leg like the one on leg `from`.
+#[inline(never)]
+pub fn equal(s: &Session, from: usize, rel: &[u8]) -> Sys<()> {
+    let mut b = Both::open(s, rel)?;
+    let r = equal_at(&b, from, None);
+    b.close();
+    r
+}
+
+#[inline(never)]
+fn equal_at(b: &Both, from: usize, range: Option<(u64, u64)>) -> Sys<()> {
+    let to = from ^ 1;
+    match (b.stat(from), b.stat(to)) {
+        (None, None) => Ok(()),
+        (None, Some(t)) => {
+            let flags = if t.kind() == c::S_IFDIR {
+                c::AT_REMOVEDIR
+            } else {
+                0
+            };
+            sys::unlinkat(b.at(to), &b.name, flags).map(|_| ())
+        }
+        (Some(f), None) => {
+            make(b, from, &f)?;
+            if f.kind() == c::S_IFREG {
+                copy(b, from, &f, None)?;
+            }
+            attributes(b, from, &f)
+        }
+        (Some(f), Some(t)) => {
+            if f.kind() != t.kind() {
+                return Err(Errno::EEXIST);
+            }
+            if f.kind() == c::S_IFREG {
+                let whole = if f.size() == t.size() {
+                    range
+                } else {
+                    range.filter(|_| f.size() >= t.size())
+                };
+                copy(b, from, &f, whole)?;
+            }
+            attributes(b, from, &f)
+        }
+    }
+}
+
+#[inline(never)]
+fn make(b: &Both, from: usize, f: &Stat) -> Sys<()> {
+    let to = b.at(from ^ 1);
+    match f.kind() {
+        c::S_IFDIR => sys::mkdirat(to, &b.name, 0o700).map(|_| ()),
+        c::S_IFLNK => {
+            let mut text = Path::new();
+            sys::readlinkat(b.at(from), &b.name, &mut text)?;
+            sys::symlinkat(&text, to, &b.name).map(|_| ())
+        }
+        // A second name of a file is a matter of inodes: resync groups hard links.
+        c::S_IFREG if f.nlink() > 1 => Err(Errno::EMLINK),
+        kind => sys::mknodat(to, &b.name, kind | 0o600, f.rdev()).map(|_| ()),
+    }
+}
+
+#[inline(never)]
+fn attributes(b: &Both, from: usize, f: &Stat) -> Sys<()> {
+    let to = b.at(from ^ 1);
+    let t = sys::fstatat(to, &b.name, c::AT_SYMLINK_NOFOLLOW)?;
+    if (t.uid(), t.gid()) != (f.uid(), f.gid()) {
+        sys::fchownat(to, &b.name, f.uid(), f.gid(), c::AT_SYMLINK_NOFOLLOW)?;
+    }
+    // chown clears setuid bits: mode comes after it.
+    if f.kind() != c::S_IFLNK {
+        sys::fchmodat(to, &b.name, f.mode() & 0o7777)?;
+    }
+    sys::utimensat(to, &b.name, OMIT, f.mtime(), c::AT_SYMLINK_NOFOLLOW).map(|_| ())
+}
+
+/// Copies data in a quiet fork. `range`: only these bytes may differ.
+#[inline(never)]
+fn copy(b: &Both, from: usize, f: &Stat, range: Option<(u64, u64)>) -> Sys<()> {
+    let (start, len) = range.unwrap_or((0, f.size()));
+    let len = len.min(f.size().saturating_sub(start));
+    if len > REPAIR_MAX {
+        return Err(Errno::EFBIG);
+    }
+    // SAFETY: the child runs `copy_child` on its own copy of this memory, makes raw system calls and
+    // exits; it never returns into the program.
+    let pid = unsafe { sys::quiet_fork() }?;
+    if pid == 0 {
+        sys::exit_group(if copy_child(b, from, start, len, f.size()).is_ok() {
+            0
+        } else {
+            1
+        });
+    }
+    if sys::wait_quiet(pid) == 0 {
+        Ok(())
+    } else {
+        Err(Errno::EIO)
+    }
+}
+
+fn copy_child(b: &Both, from: usize, start: u64, len: u64, size: u64) -> Sys<()> {
+    let src = sys::openat(
+        b.at(from),
+        &b.name,
+        c::O_RDONLY | c::O_NOFOLLOW | c::O_CLOEXEC,
+        0,
+    )?;
+    let dst = sys::openat(
+        b.at(from ^ 1),
+        &b.name,
+        c::O_WRONLY | c::O_NOFOLLOW | c::O_CLOEXEC,
+        0,
+    )?;
+    sys::ftruncate(dst, size)?;
+    let mut buf = [0u8; 8192];
+    let mut at = start;
+    let end = start.saturating_add(len).min(size);
+    while at < end {
+        let want = end.saturating_sub(at).min(buf.len() as u64) as usize;
+        let k = sys::pread(src, buf.get_mut(..want).unwrap_or(&mut []), at)?;
+        if k == 0 {
+            break;
+        }
+        let mut done = 0usize;
+        while done < k {
+            let piece = buf.get(done..k).unwrap_or(&[]);
+            done = done.saturating_add(sys::pwrite(dst, piece, at.saturating_add(done as u64))?);
+        }
+        at = at.saturating_add(k as u64);
+    }
+    Ok(())
+}
+
+/// Makes missing directories above a path (the other leg lacks one that `from` has).
+#[inline(never)]
+pub fn parents(s: &Session, from: usize, rel: &Path) {
+    let bytes = rel.as_bytes();
+    for end in (1..=bytes.len()).filter(|&i| i == bytes.len() || bytes.get(i) == Some(&b'/')) {
+        if equal(s, from, bytes.get(..end).unwrap_or(&[])).is_err() {
+            return;
+        }
+    }
+}
+
+/// Ends what a dead holder of the stripe left. The source is the leg that answers for V.
+#[inline(never)]
+pub fn orphan(s: &Session, stripe: &Stripe) {
+    let (mut b1, mut b2) = ([0u8; PATH_MAX], [0u8; PATH_MAX]);
+    let Some((i, p1, p2)) = stripe.intent(&mut b1, &mut b2) else {
+        // Not sane: anything may differ. Only a full comparison helps.
+        s.runtime()
+            .header
+            .word
+            .fetch_or(StateWord::PENDING, Ordering::AcqRel);
+        return;
+    };
+    let from = usize::from(i.first);
+    let to = from ^ 1;
+    let ino = |leg: usize| i.inode.get(leg).copied().unwrap_or(0);
+    let ok = match i.kind {
+        IntentKind::Rename => rename(s, from, p1, p2, 0, |_, _| true),
+        // Exchanged on the first leg if the name no longer holds the recorded inode there, and not on
+        // the second while it still does.
+        IntentKind::Exchange => rename(s, from, p1, p2, 2, |f, t| {
+            f.is_some_and(|f| f.ino() != ino(from)) && t.is_some_and(|t| t.ino() == ino(to))
+        }),
+        IntentKind::Link => link(s, from, p1, p2),
+        IntentKind::Write => data(s, from, p1, ino(from), Some((i.offset, i.length))),
+        IntentKind::Truncate | IntentKind::Allocate | IntentKind::Attributes => {
+            data(s, from, p1, ino(from), None)
+        }
+        _ => equal(s, from, p1),
+    };
+    if ok.is_err() {
+        for p in [p1, p2] {
+            if !p.is_empty() {
+                pending(s, p);
+            }
+        }
+        if p1.is_empty() {
+            s.runtime()
+                .header
+                .word
+                .fetch_or(StateWord::PENDING, Ordering::AcqRel);
+        }
+    }
+}
+
+/// Data or attributes of an object whose path is a hint: the inode decides.
+#[inline(never)]
+fn data(s: &Session, from: usize, rel: &[u8], ino: u64, range: Option<(u64, u64)>) -> Sys<()> {
+    if rel.is_empty() {
+        return Err(Errno::ENOENT);
+    }
+    let mut b = Both::open(s, rel)?;
+    // An append is what the first leg has and the second lacks.
+    let tail = b.stat(from ^ 1).map(|t| (t.size(), REPAIR_MAX));
+    let range = if range.is_some_and(|r| r.0 == AT_END) {
+        tail
+    } else {
+        range
+    };
+    let r = match b.stat(from) {
+        Some(f) if ino == 0 || f.ino() == ino => equal_at(&b, from, range),
+        _ => Err(Errno::ESTALE),
+    };
+    b.close();
+    r
+}
+
+#[inline(never)]
+#[inline(never)]
+fn rename(
+    s: &Session,
+    from: usize,
+    p1: &[u8],
+    p2: &[u8],
+    flags: u32,
+    pick: impl Fn(Option<Stat>, Option<Stat>) -> bool,
+) -> Sys<()> {
+    let to = from ^ 1;
+    let mut a = Both::open(s, p1)?;
+    let r = Both::open(s, p2).and_then(|mut b| {
+        let done = if flags != 0 {
+            true
+        } else {
+            a.stat(from).is_none() && b.stat(from).is_some()
+        };
+        let r = if done && a.stat(to).is_some() && pick(a.stat(from), a.stat(to)) {
+            sys::renameat2(a.at(to), &a.name, b.at(to), &b.name, flags).map(|_| ())
+        } else {
+            Ok(())
+        };
+        b.close();
+        r
+    });
+    a.close();
+    r
+}
+
+#[inline(never)]
+fn link(s: &Session, from: usize, p1: &[u8], p2: &[u8]) -> Sys<()> {
+    let to = from ^ 1;
+    let mut b = Both::open(s, p2)?;
+    let r = match (b.stat(from), b.stat(to)) {
+        (Some(_), None) => Both::open(s, p1).and_then(|mut a| {
+            let same = a.stat(from).map(|x| x.ino()) == b.stat(from).map(|x| x.ino());
+            let r = if same && a.stat(to).is_some() {
+                sys::linkat(a.at(to), &a.name, b.at(to), &b.name, 0).map(|_| ())
+            } else {
+                Err(Errno::ENOENT)
+            };
+            a.close();
+            r
+        }),
+        (None, Some(_)) => sys::unlinkat(b.at(to), &b.name, 0).map(|_| ()),
+        _ => Ok(()),
+    };
+    b.close();
+    r
+}
+
+/// Records on both legs that the object at `rel` differs, and says so in the state word.
+#[inline(never)]
+pub fn pending(s: &Session, rel: &[u8]) {
+    let name: PathText<64> = PathText::from_bytes(record::PENDING_LOG).unwrap_or_default();
+    for &root in &s.root {
+        let flags = c::O_WRONLY | c::O_APPEND | c::O_CREAT | c::O_CLOEXEC;
+        if let Ok(n) = sys::openat2(root, &name, flags, 0o600, sys::BENEATH) {
+            let mut line = [0u8; 4 * PATH_MAX];
+            let len = escape(rel, &mut line);
+            let _ = sys::write(n, line.get(..len).unwrap_or(&[]));
+            let _ = sys::fdatasync(n);
+            let _ = sys::close(n);
+        }
+    }
+    s.runtime()
+        .header
+        .word
+        .fetch_or(StateWord::PENDING, Ordering::AcqRel);
+}
+
+/// fstab's escapes and a newline.
+fn escape(rel: &[u8], out: &mut [u8]) -> usize {
+    let mut n = 0usize;
+    let mut put = |b: u8| {
+        if let Some(o) = out.get_mut(n) {
+            *o = b;
+            n = n.saturating_add(1);
+        }
+    };
+    for &b in rel {
+        match b {
+            b' ' | b'\t' | b'\n' | b'\\' => {
+                put(b'\\');
+                put(b'0'.wrapping_add(b >> 6));
+                put(b'0'.wrapping_add(b >> 3 & 7));
+                put(b'0'.wrapping_add(b & 7));
+            }
+            _ => put(b),
+        }
+    }
+    put(b'\n');
+    n
+}

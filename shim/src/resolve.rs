@@ -1,0 +1,300 @@
+//! Where a path leads: outside, to a root, or to a place in a leg.
+//!
+//! Rules: a text is a guess until the kernel has proved it. Inside, the proof is `openat2` below the
+//! leg's root with BENEATH and NO_SYMLINKS, made under the locks; outside, NO_SYMLINKS on the text
+//! itself. ELOOP means a symlink: then the parent is opened as the program would open it, and what the
+//! kernel says it is decides. Texts come from the copy in our memory, never twice from the program's.
+use crate::state::{self, CWD, Member, OUT, UNKNOWN, guest, hint, member, set_hint};
+use core::sync::atomic::Ordering;
+use libc as c;
+use mirror_core::Errno;
+use mirror_core::path::{Exact, PATH_MAX, PathText, is_control, join, split};
+use mirror_sys as sys;
+
+/// A path text.
+pub type Path = PathText<PATH_MAX>;
+/// A last component, with the '/' it was given with.
+pub type Name = PathText<264>;
+
+const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+
+/// A place in a leg, by text: not yet proved.
+pub struct Loc {
+    /// Pair index.
+    pub pair: usize,
+    /// The leg that the path addresses.
+    pub leg: usize,
+    /// Relative path of the object.
+    pub rel: Path,
+    /// Its last component.
+    pub name: Name,
+    /// The text ended with '/'.
+    pub slash: bool,
+}
+
+impl Loc {
+    /// Nowhere.
+    pub fn new() -> Loc {
+        Loc {
+            pair: 0,
+            leg: 0,
+            rel: Path::new(),
+            name: Name::new(),
+            slash: false,
+        }
+    }
+}
+
+/// What a path turned out to be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Not ours: the kernel shall have the call as it is.
+    Out,
+    /// A leg's root, or V itself (true: the symlink of a link pair).
+    Root(bool),
+    /// A place in a leg; the Loc says where.
+    In,
+    /// Below the control folder: does not exist.
+    Control,
+    /// An open file without a name, reached through /proc.
+    Nameless,
+}
+
+/// How to treat the last component.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Last {
+    /// The name itself (unlink, rename, O_NOFOLLOW…).
+    Keep,
+    /// Where it leads (chmod, truncate, open…).
+    Follow,
+}
+
+fn place_text(text: &[u8], slash: bool, loc: &mut Loc) -> Place {
+    loc.slash = slash;
+    match member(text) {
+        Member::Far | Member::Near => Place::Out,
+        Member::Root(pair, leg, virt) => {
+            loc.pair = pair;
+            loc.leg = leg;
+            let _ = loc.rel.set(b"");
+            let _ = loc.name.set(b".");
+            Place::Root(virt)
+        }
+        Member::In(pair, leg, rel) => {
+            if is_control(rel) {
+                return Place::Control;
+            }
+            loc.pair = pair;
+            loc.leg = leg;
+            let (_, name, _) = split(rel);
+            if loc.rel.set(rel).is_err() || loc.name.set(name).is_err() {
+                // The kernel will say ENAMETOOLONG.
+                return Place::Out;
+            }
+            if slash {
+                let _ = loc.name.append(b"/");
+            }
+            Place::In
+        }
+    }
+}
+
+/// The absolute canonical text of what a relative path starts from; `None`: not to be known, so
+/// nothing below it is ours.
+#[inline(never)]
+fn base_text(dir: i32, out: &mut Path) -> Option<()> {
+    if dir == c::AT_FDCWD {
+        sys::getcwd(out).ok()?;
+        if out.as_bytes().first() != Some(&b'/') {
+            return None;
+        }
+        if matches!(member(out.as_bytes()), Member::Far) && !guest() {
+            CWD.store(OUT, Ordering::Relaxed);
+        }
+        return Some(());
+    }
+    sys::fd_path(dir, out).ok()?;
+    if out.as_bytes().first() != Some(&b'/') {
+        return None;
+    }
+    if matches!(member(out.as_bytes()), Member::Far) && hint(dir) == UNKNOWN && !guest() {
+        set_hint(dir, OUT);
+    }
+    Some(())
+}
+
+fn base_is_far(dir: i32) -> bool {
+    if state::maybe_guest() {
+        return false;
+    }
+    if dir == c::AT_FDCWD {
+        CWD.load(Ordering::Relaxed) == OUT
+    } else {
+        hint(dir) == OUT
+    }
+}
+
+fn has_dotdot(path: &[u8]) -> bool {
+    path.split(|&b| b == b'/').any(|p| p == b"..")
+}
+
+/// First classification, before any lock. `In` is a guess that `enter` proves; `Out` is certain.
+#[inline(never)]
+pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
+    let text = path.as_bytes();
+    if text.is_empty() {
+        return Place::Out;
+    }
+    let (parent, name, slash) = split(text);
+    let absolute = text.first() == Some(&b'/');
+    let last = if slash { Last::Follow } else { last };
+    if !absolute && base_is_far(dir) && parent.is_empty() && last == Last::Keep && name != b".." {
+        return Place::Out;
+    }
+    let mut full = Path::new();
+    if !absolute && base_text(dir, &mut full).is_none() {
+        return Place::Out;
+    }
+    let Ok(exact) = join(&mut full, text) else {
+        return Place::Out;
+    };
+    if exact == Exact::DotDot {
+        return locate_slow(dir, path, last, loc);
+    }
+    let place = place_text(full.as_bytes(), slash, loc);
+    match place {
+        // The symlink of a link pair is followed by the kernel: then the root is meant.
+        Place::Root(true) if last == Last::Follow => Place::Root(false),
+        Place::Out => prove_out(dir, path, last, loc),
+        p => p,
+    }
+}
+
+/// The text looks like outside: make sure that no symlink on the way leads in.
+#[inline(never)]
+fn prove_out(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
+    let flags = c::O_PATH | c::O_CLOEXEC;
+    if last == Last::Follow {
+        match sys::openat2(dir, path, flags, 0, sys::NO_SYMLINKS) {
+            Ok(n) => {
+                let _ = sys::close(n);
+                return Place::Out;
+            }
+            Err(Errno::ELOOP) => return locate_slow(dir, path, last, loc),
+            // No such object: its parent decides (a creation).
+            Err(Errno::ENOENT) => {}
+            Err(_) => return Place::Out,
+        }
+    }
+    let (parent, _, _) = split(path.as_bytes());
+    let mut p = Path::new();
+    let _ = p.set(if parent.is_empty() { b"." } else { parent });
+    match sys::openat2(dir, &p, flags | c::O_DIRECTORY, 0, sys::NO_SYMLINKS) {
+        Ok(n) => {
+            let _ = sys::close(n);
+            Place::Out
+        }
+        Err(Errno::ELOOP) => locate_slow(dir, path, last, loc),
+        Err(_) => Place::Out,
+    }
+}
+
+/// Asks the kernel: opens the parent as the program would and takes the kernel's text for it; follows
+/// the last component by hand, so that a name which does not exist yet is found too.
+#[inline(never)]
+pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
+    let (parent, name, mut slash) = split(path.as_bytes());
+    let mut leaf = Name::new();
+    if leaf.set(name).is_err() {
+        return Place::Out;
+    }
+    let dir_flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
+    let mut text = Path::new();
+    let _ = text.set(if parent.is_empty() { b"." } else { parent });
+    let Ok(mut at) = sys::openat(dir, &text, dir_flags, 0) else {
+        return Place::Out;
+    };
+    let follow = last == Last::Follow || slash;
+    let mut place = Place::Out;
+    for _ in 0..41 {
+        if matches!(leaf.as_bytes(), b"" | b"." | b"..") {
+            if leaf.is_empty() {
+                let _ = leaf.set(b".");
+            }
+            let n = sys::openat(at, &leaf, dir_flags, 0);
+            let _ = sys::close(at);
+            let Ok(n) = n else { return Place::Out };
+            place = if sys::fd_path(n, &mut text).is_ok() {
+                place_text(text.as_bytes(), slash, loc)
+            } else {
+                Place::Out
+            };
+            let _ = sys::close(n);
+            return place;
+        }
+        if follow && sys::readlinkat(at, &leaf, &mut text).is_ok() {
+            if sys::fs_magic(at) == Ok(PROC_SUPER_MAGIC) {
+                place = magic(at, &leaf, loc);
+                // A link in /proc that is an ordinary text (/proc/self, /proc/mounts) is not magic.
+                if place != Place::Out || text.as_bytes().first() == Some(&b'/') {
+                    break;
+                }
+            }
+            let (parent, name, s) = split(text.as_bytes());
+            slash |= s;
+            if leaf.set(name).is_err() {
+                break;
+            }
+            let mut p = Path::new();
+            let _ = p.set(if parent.is_empty() { b"." } else { parent });
+            let next = sys::openat(at, &p, dir_flags, 0);
+            let _ = sys::close(at);
+            match next {
+                Ok(n) => at = n,
+                Err(_) => return Place::Out,
+            }
+            continue;
+        }
+        place = Place::Out;
+        if sys::fd_path(at, &mut text).is_ok()
+            && text.as_bytes().first() == Some(&b'/')
+            && join(&mut text, leaf.as_bytes()).is_ok()
+        {
+            place = place_text(text.as_bytes(), slash, loc);
+        }
+        break;
+    }
+    let _ = sys::close(at);
+    place
+}
+
+/// A magic link below /proc jumps to an open object whatever its text says.
+#[inline(never)]
+fn magic(at: i32, leaf: &Name, loc: &mut Loc) -> Place {
+    let Ok(n) = sys::openat(at, leaf, c::O_PATH | c::O_CLOEXEC, 0) else {
+        return Place::Out;
+    };
+    let place = named(n, loc);
+    let _ = sys::close(n);
+    place
+}
+
+/// The place of an open object: its name, if the name still is this object.
+#[inline(never)]
+pub fn named(n: i32, loc: &mut Loc) -> Place {
+    let mut text = Path::new();
+    let Ok(st) = sys::fstat(n) else {
+        return Place::Out;
+    };
+    if !matches!(st.kind(), c::S_IFREG | c::S_IFDIR) || sys::fd_path(n, &mut text).is_err() {
+        return Place::Out;
+    }
+    let place = place_text(text.as_bytes(), false, loc);
+    if place != Place::In {
+        return place;
+    }
+    match sys::fstatat(c::AT_FDCWD, &text, c::AT_SYMLINK_NOFOLLOW) {
+        Ok(s) if s.ino() == st.ino() && s.dev() == st.dev() => Place::In,
+        _ => Place::Nameless,
+    }
+}

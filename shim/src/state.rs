@@ -1,0 +1,339 @@
+//! What the library remembers in one process.
+//!
+//! Rules: the configuration is written once at boot (one thread, before any constructor) and only read
+//! later. Everything else is an atomic. Memory is shared with vfork children while descriptors and the
+//! cwd are not, so memory holds hints whose wrong value costs a system call, and a *guest* (a process
+//! that runs on our memory without being us) may store nothing but "unknown".
+use core::cell::UnsafeCell;
+use core::ffi::CStr;
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use mirror_core::path::{Under, under};
+use mirror_core::tab::{Entry, Options};
+use mirror_core::{K, RESERVED};
+use mirror_sys as sys;
+
+pub use crate::arch::HINTS;
+
+/// Most pairs that one process serves: eight descriptors each fill the reserved range.
+pub const MAX_PAIRS: usize = 8;
+const ARENA: usize = 32 * 1024;
+
+/// A cell that is written at boot only.
+pub struct BootCell<T>(UnsafeCell<T>);
+// SAFETY: written by the boot code alone, before a second thread or a reader exists.
+unsafe impl<T> Sync for BootCell<T> {}
+
+impl<T> BootCell<T> {
+    /// A cell with its initial value.
+    pub const fn new(v: T) -> Self {
+        BootCell(UnsafeCell::new(v))
+    }
+    /// Read access.
+    pub fn get(&self) -> &T {
+        // SAFETY: nobody writes after boot (rule of this type).
+        unsafe { &*self.0.get() }
+    }
+    /// Write access.
+    ///
+    /// # Safety
+    /// Only from the boot code, which runs alone.
+    #[allow(clippy::mut_from_ref)]
+    pub unsafe fn boot_mut(&self) -> &mut T {
+        // SAFETY: the caller is the boot code; no other reference is alive.
+        unsafe { &mut *self.0.get() }
+    }
+}
+
+/// One configured pair.
+#[derive(Clone, Copy)]
+pub struct PairConf {
+    /// V, then the legs, as NUL-terminated absolute normal texts.
+    pub virt: &'static CStr,
+    /// Legs a and b.
+    pub legs: [&'static CStr; 2],
+    /// Policies.
+    pub options: Options,
+}
+
+impl PairConf {
+    const NONE: PairConf = PairConf {
+        virt: c"",
+        legs: [c"", c""],
+        options: Options::DEFAULT,
+    };
+}
+
+/// The configuration.
+pub struct Config {
+    pairs: [PairConf; MAX_PAIRS],
+    n: usize,
+    arena: [u8; ARENA],
+    used: usize,
+}
+
+/// The process's configuration.
+pub static CONFIG: BootCell<Config> = BootCell::new(Config {
+    pairs: [PairConf::NONE; MAX_PAIRS],
+    n: 0,
+    arena: [0; ARENA],
+    used: 0,
+});
+
+impl Config {
+    /// The pairs.
+    pub fn pairs(&'static self) -> &'static [PairConf] {
+        self.pairs.get(..self.n).unwrap_or(&[])
+    }
+    fn keep(&'static mut self, text: &[u8]) -> Option<(&'static CStr, &'static mut Config)> {
+        let start = self.used;
+        let end = start.checked_add(text.len())?.checked_add(1)?;
+        let room = self.arena.get_mut(start..end)?;
+        let (body, nul) = room.split_at_mut(text.len());
+        body.copy_from_slice(text);
+        *nul.first_mut()? = 0;
+        self.used = end;
+        let c: *const Config = self;
+        // SAFETY: the arena is a static; the range just filled is never written again, and the
+        // caller gets the whole Config back for the rest.
+        let s = unsafe { (*c).arena.get(start..end)? };
+        Some((CStr::from_bytes_with_nul(s).ok()?, self))
+    }
+    /// Adds a pair; `None` when there is no room.
+    pub fn add(&'static mut self, e: &Entry) -> Option<()> {
+        let (virt, c) = self.keep(e.virt.as_bytes())?;
+        let (a, c) = c.keep(e.legs[0].as_bytes())?;
+        let (b, c) = c.keep(e.legs[1].as_bytes())?;
+        let slot = c.pairs.get_mut(c.n)?;
+        *slot = PairConf {
+            virt,
+            legs: [a, b],
+            options: e.options,
+        };
+        c.n = c.n.checked_add(1)?;
+        Some(())
+    }
+}
+
+/// Where an absolute normal text stands relative to all pairs.
+#[derive(Clone, Copy)]
+pub enum Member<'a> {
+    /// Away from every root.
+    Far,
+    /// An ancestor directory of a root.
+    Near,
+    /// A root: pair, leg, and whether the text is V of a link pair (the symlink itself).
+    Root(usize, usize, bool),
+    /// Below a root: pair, addressed leg, relative text.
+    In(usize, usize, &'a [u8]),
+}
+
+/// Classifies a text. V addresses the source leg.
+pub fn member(text: &[u8]) -> Member<'_> {
+    let mut near = false;
+    for (i, p) in CONFIG.get().pairs().iter().enumerate() {
+        for (leg, root) in p.legs.iter().enumerate() {
+            match under(root.to_bytes(), text) {
+                Under::Root => return Member::Root(i, leg, false),
+                Under::Below(rel) => return Member::In(i, leg, rel),
+                Under::Ancestor => near = true,
+                Under::Outside => {}
+            }
+        }
+        match under(p.virt.to_bytes(), text) {
+            Under::Root => return Member::Root(i, 0, true),
+            Under::Below(rel) => return Member::In(i, 0, rel),
+            Under::Ancestor => near = true,
+            Under::Outside => {}
+        }
+    }
+    if near { Member::Near } else { Member::Far }
+}
+
+/// Hint of a descriptor: nothing is known.
+pub const UNKNOWN: u8 = 0;
+/// Hint of a descriptor: surely not of a pair.
+pub const OUT: u8 = 1;
+/// Hint of a descriptor: has a partner.
+pub const PAIRED: u8 = 2;
+
+/// The hint of descriptor `n`.
+pub fn hint(n: i32) -> u8 {
+    usize::try_from(n)
+        .ok()
+        .and_then(|i| HINTS.get(i))
+        .map_or(UNKNOWN, |h| h.load(Ordering::Relaxed))
+}
+
+/// Stores a hint; a guest may only store [`UNKNOWN`].
+pub fn set_hint(n: i32, v: u8) {
+    if let Some(h) = usize::try_from(n).ok().and_then(|i| HINTS.get(i)) {
+        h.store(v, Ordering::Relaxed);
+    }
+}
+
+/// What is known of a paired descriptor. Valid while its hint is [`PAIRED`].
+pub struct FdInfo {
+    /// Pair index.
+    pub pair: AtomicU8,
+    /// The leg that descriptor n is on.
+    pub leg: AtomicU8,
+    /// The partner's mtime lags behind.
+    pub dirty: AtomicU8,
+    len: AtomicU8,
+    /// Inode on leg a and b.
+    pub ino: [AtomicU64; 2],
+    path: [AtomicU8; 232],
+}
+
+const NO_INFO: FdInfo = FdInfo {
+    pair: AtomicU8::new(0),
+    leg: AtomicU8::new(0),
+    dirty: AtomicU8::new(0),
+    len: AtomicU8::new(0),
+    ino: [const { AtomicU64::new(0) }; 2],
+    path: [const { AtomicU8::new(0) }; 232],
+};
+
+static FDS: [FdInfo; RESERVED as usize] = [const { NO_INFO }; RESERVED as usize];
+
+/// The record of descriptor `n`.
+pub fn info(n: i32) -> Option<&'static FdInfo> {
+    usize::try_from(n).ok().and_then(|i| FDS.get(i))
+}
+
+impl FdInfo {
+    /// Remembers the path that repair would look under; too long a one is forgotten.
+    pub fn set_path(&self, rel: &[u8]) {
+        let n = if rel.len() <= self.path.len() {
+            rel.len()
+        } else {
+            0
+        };
+        for (d, &s) in self.path.iter().zip(rel) {
+            d.store(s, Ordering::Relaxed);
+        }
+        self.len.store(n as u8, Ordering::Relaxed);
+    }
+    /// Copies the path into `out` and returns its length.
+    pub fn path<'a>(&self, out: &'a mut [u8; 232]) -> &'a [u8] {
+        let n = self.len.load(Ordering::Relaxed) as usize;
+        for (d, s) in out.iter_mut().zip(&self.path).take(n) {
+            *d = s.load(Ordering::Relaxed);
+        }
+        out.get(..n).unwrap_or(&[])
+    }
+    /// Takes over another descriptor's record (dup).
+    pub fn copy_from(&self, o: &FdInfo) {
+        let r = Ordering::Relaxed;
+        self.pair.store(o.pair.load(r), r);
+        self.leg.store(o.leg.load(r), r);
+        self.dirty.store(o.dirty.load(r), r);
+        for (d, s) in self.ino.iter().zip(&o.ino) {
+            d.store(s.load(r), r);
+        }
+        let mut buf = [0u8; 232];
+        self.set_path(o.path(&mut buf));
+    }
+}
+
+/// Highest descriptor number that was ever dirty, plus one.
+pub static DIRTY_END: AtomicI32 = AtomicI32::new(0);
+
+/// The partner's mtime lags behind descriptor `n`.
+pub fn set_dirty(n: i32) {
+    if let Some(i) = info(n) {
+        i.dirty.store(1, Ordering::Relaxed);
+        DIRTY_END.fetch_max(n.saturating_add(1), Ordering::Relaxed);
+    }
+}
+
+/// Pid of the process whose memory this is; other pids are guests.
+pub static OWN_PID: AtomicI32 = AtomicI32::new(0);
+/// A vfork (or posix_spawn) was seen: whoever reads or stores a hint must ask who it is.
+pub static VFORKED: AtomicBool = AtomicBool::new(false);
+/// This process has, or may have inherited, partner descriptors.
+pub static ANY_PARTNER: AtomicBool = AtomicBool::new(false);
+/// Hint: the cwd is [`OUT`] and no ancestor of a root.
+pub static CWD: AtomicU8 = AtomicU8::new(UNKNOWN);
+/// The process has made a symlink: renames may put one in place.
+pub static SYMLINKED: AtomicBool = AtomicBool::new(false);
+/// The soft RLIMIT_NOFILE before it was lowered to RESERVED, or 0.
+pub static OLD_SOFT: AtomicU64 = AtomicU64::new(0);
+
+/// Whether this code runs in a process that is not the owner of this memory.
+pub fn guest() -> bool {
+    sys::getpid() != OWN_PID.load(Ordering::Relaxed)
+}
+
+/// The same, asked only when a guest is possible at all.
+pub fn maybe_guest() -> bool {
+    VFORKED.load(Ordering::Relaxed) && guest()
+}
+
+/// A mutex of this process's threads, taken with all signals blocked. Guests do not take it: they
+/// have lock descriptions of their own.
+pub struct Mutex(AtomicU32);
+
+/// Serialises mirrored transactions, descriptor changes and chdir of this process.
+pub static TX: Mutex = Mutex(AtomicU32::new(0));
+
+impl Mutex {
+    /// Takes it.
+    pub fn lock(&self) {
+        self.lock_for(0);
+    }
+    /// Takes it, waiting about `ms` milliseconds at most (0: as long as it takes). Whether it was taken.
+    pub fn lock_for(&self, ms: u32) -> bool {
+        if self
+            .0
+            .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+        {
+            return true;
+        }
+        let mut left = ms;
+        // 2 = taken, and somebody waits.
+        while self.0.swap(2, Ordering::Acquire) != 0 {
+            if ms == 0 {
+                sys::futex_wait(&self.0, 2, 0);
+            } else {
+                if left == 0 {
+                    return false;
+                }
+                sys::futex_wait(&self.0, 2, 10);
+                left = left.saturating_sub(10);
+            }
+        }
+        true
+    }
+    /// Gives it back.
+    pub fn unlock(&self) {
+        if self.0.swap(0, Ordering::Release) == 2 {
+            sys::futex_wake(&self.0);
+        }
+    }
+}
+
+/// Whether `n` is a number that belongs to the library.
+pub fn is_ours(n: i32) -> bool {
+    (RESERVED..2 * K).contains(&n)
+}
+
+impl Config {
+    /// Drops the pairs that `keep` refuses.
+    pub fn retain(&mut self, keep: impl Fn(&PairConf) -> bool) {
+        let mut n = 0usize;
+        for i in 0..self.n {
+            let Some(p) = self.pairs.get(i).copied() else {
+                break;
+            };
+            if keep(&p) {
+                if let Some(slot) = self.pairs.get_mut(n) {
+                    *slot = p;
+                    n = n.saturating_add(1);
+                }
+            }
+        }
+        self.n = n;
+    }
+}

@@ -1,0 +1,253 @@
+//! What must be true of a finished run.
+//!
+//! The first leg always equals the log replayed, in lock order, on one plain tree, and every answer
+//! is the one that this tree gives. The second leg equals the first but for what is pending.
+use crate::fault::Faults;
+use crate::op::{How, Op, effect};
+use crate::tree::{Body, Ino, Tree};
+use crate::world::{Entry, Left, World};
+use mirror_core::{Errno, ErrorClass};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A replayed description: inode and position.
+type Replayed = BTreeMap<usize, (Ino, u64, bool)>;
+
+/// What excuses a difference: both directories, the name, both inodes.
+pub type Cover<'a> = &'a dyn Fn(Ino, Ino, &str, Option<Ino>, Option<Ino>) -> bool;
+
+/// Judges a finished world.
+pub fn judge(w: &World, faults: &Faults) -> Result<(), String> {
+    if let Some(v) = &w.violation {
+        return Err(v.clone());
+    }
+    if w.holders.iter().any(|h| !h.is_empty()) {
+        return Err(format!("locks left behind: {:?}", w.holders));
+    }
+    if !w.records.is_empty() {
+        return Err(format!("records left announced: {:?}", w.records));
+    }
+    if faults.kills.is_empty() && w.healed > 0 {
+        return Err("a record was healed though nobody died".into());
+    }
+    let (plain, descs) = replay(w)?;
+    let first = &w.legs[w.source];
+    compare(&plain, first, &mut BTreeMap::new(), &|_, _, _, _, _| false)
+        .map_err(|e| format!("history: {e}"))?;
+    for (id, &(ino, pos, _)) in &descs {
+        let d = &w.descs[*id];
+        if plain.node(ino).body != first.node(d.ino).body {
+            return Err(format!("history: file of description {id} differs"));
+        }
+        if !d.raced && pos != d.pos {
+            return Err(format!(
+                "history: description {id} stands at {} and not {pos}",
+                d.pos
+            ));
+        }
+    }
+    legs_equal(w)?;
+    pending_is_due(w, faults)
+}
+
+/// Both legs are equal, or what differs is pending.
+fn legs_equal(w: &World) -> Result<(), String> {
+    let (s, o) = (w.source, w.other());
+    let cover = |da: Ino, db: Ino, name: &str, a: Option<Ino>, b: Option<Ino>| {
+        w.covered(s, a)
+            || w.covered(o, b)
+            || w.pending.entries.contains(&(s, da, name.to_owned()))
+            || w.pending.entries.contains(&(o, db, name.to_owned()))
+    };
+    compare(&w.legs[s], &w.legs[o], &mut BTreeMap::new(), &cover)
+        .map_err(|e| format!("legs: {e}"))?;
+    for d in &w.descs {
+        let there = w.partner[s].get(&d.ino).copied();
+        if !w.covered(s, Some(d.ino))
+            && !w.covered(o, there)
+            && there.is_some_and(|t| w.legs[o].node(t) != w.legs[s].node(d.ino))
+        {
+            return Err(format!(
+                "legs: an open file differs (inodes {} and {there:?})",
+                d.ino
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Nothing is pending that could have been avoided.
+fn pending_is_due(w: &World, faults: &Faults) -> Result<(), String> {
+    let p = &w.pending;
+    let Some((op, why)) = p.causes.first() else {
+        return Ok(());
+    };
+    if faults.errors.is_empty() {
+        return Err(format!("pending without an error of a leg: {op:?} {why:?}"));
+    }
+    // One error, met by a living process: anything that can be undone or healed is.
+    let single =
+        faults.kills.is_empty() && matches!(faults.errors[..], [e] if e.second && e.times == 1);
+    let destroys = op.removes()
+        || matches!(
+            op,
+            Op::Rename {
+                how: How::Plain,
+                ..
+            } | Op::Open { trunc: true, .. }
+        );
+    if single && (!destroys || why.class() == ErrorClass::Semantic) {
+        return Err(format!(
+            "pending though it could be undone or healed: {op:?} {why:?}"
+        ));
+    }
+    Ok(())
+}
+
+fn answer_of(e: &Entry, want: Result<u64, Errno>) -> Result<(), String> {
+    match e.answer {
+        Some(got) if got != want => Err(format!("history: {e:?} should answer {want:?}")),
+        _ => Ok(()),
+    }
+}
+
+fn replay(w: &World) -> Result<(Tree, Replayed), String> {
+    let mut t = w.start.clone();
+    // Descriptions 0 and 1 are open from the start.
+    let mut descs: Replayed = (0..2).map(|n| (n, (w.descs[n].ino, 0, n == 1))).collect();
+    for e in &w.log {
+        let at = e.desc.and_then(|d| descs.get(&d).copied());
+        let refused = e.faulted && matches!(e.answer, Some(Err(_)));
+        if matches!(e.answer, Some(Err(_))) && e.left != Left::Nothing {
+            return Err(format!("history: an error that left something: {e:?}"));
+        }
+        if refused || (e.answer.is_none() && e.left == Left::Nothing) {
+            continue;
+        }
+        match (&e.op, at) {
+            (Op::Read { .. }, Some((ino, pos, append))) => {
+                let n = e.answer.and_then(Result::ok).unwrap_or(0);
+                descs.insert(e.desc.unwrap_or(0), (ino, pos + n, append));
+            }
+            (Op::Open { append, .. }, _) => {
+                let r = effect(&mut t, &e.op, None);
+                answer_of(e, r.map(|d| d.value))?;
+                if let (Some(id), Ok(ino)) = (e.desc, r.map(|d| d.ino.unwrap_or(0))) {
+                    descs.insert(id, (ino, 0, *append));
+                }
+            }
+            (op, None) if op.slot().is_some() => answer_of(e, Err(Errno::EBADF))?,
+            (op, Some(d)) if op.data().is_some() => {
+                let (id, d) = (e.desc.unwrap_or(0), rewrite(w, e, &mut t, d)?);
+                descs.insert(id, d);
+            }
+            (op, d) => {
+                let r = effect(&mut t, op, d.map(|d| d.0));
+                answer_of(e, r.map(|d| d.value))?;
+            }
+        }
+    }
+    Ok((t, descs))
+}
+
+/// A write, as one plain tree does it, of as many bytes as were acknowledged or left.
+fn rewrite(
+    w: &World,
+    e: &Entry,
+    t: &mut Tree,
+    d: (Ino, u64, bool),
+) -> Result<(Ino, u64, bool), String> {
+    let ((ino, mut pos, append), data) = (d, e.op.data().unwrap_or_default());
+    let raced = e.desc.is_some_and(|d| w.descs[d].raced);
+    if raced {
+        pos = e.at.unwrap_or(pos);
+    }
+    let n = match (e.answer, e.left) {
+        (Some(Ok(n)), _) => n,
+        (None, Left::Bytes(_, n)) => n,
+        _ => 0,
+    };
+    if !e.faulted && e.answer.is_some() {
+        answer_of(e, Ok(data.len() as u64))?;
+    }
+    let end = t.bytes(ino).map(|b| b.len() as u64).unwrap_or(0);
+    let at = match &e.op {
+        _ if append => end,
+        Op::PWrite { at, .. } => *at,
+        _ => pos,
+    };
+    let data = data
+        .get(..n as usize)
+        .ok_or_else(|| format!("history: more bytes than given: {e:?}"))?;
+    t.write(ino, at, data)
+        .map_err(|x| format!("history: {x:?} for {e:?}"))?;
+    if n > 0 && matches!(e.op, Op::Write { .. }) {
+        pos = at + n;
+    }
+    Ok((ino, pos, append))
+}
+
+/// The first difference of two trees: names, types, bytes, attributes, hard links. `cover`
+/// excuses a name and what lies below it.
+pub fn compare(
+    a: &Tree,
+    b: &Tree,
+    same: &mut BTreeMap<Ino, Ino>,
+    cover: Cover<'_>,
+) -> Result<(), String> {
+    compare_dir(a, b, (a.root(), b.root()), "", same, cover)?;
+    let distinct: BTreeSet<_> = same.values().collect();
+    if distinct.len() != same.len() {
+        return Err("two files of one tree are one file of the other".into());
+    }
+    Ok(())
+}
+
+fn compare_dir(
+    a: &Tree,
+    b: &Tree,
+    (da, db): (Ino, Ino),
+    path: &str,
+    same: &mut BTreeMap<Ino, Ino>,
+    cover: Cover<'_>,
+) -> Result<(), String> {
+    let (ea, eb) = (
+        a.dir(da).expect("a directory"),
+        b.dir(db).expect("a directory"),
+    );
+    if a.node(da).meta != b.node(db).meta {
+        return Err(format!(
+            "{path}/: {:?} and {:?}",
+            a.node(da).meta,
+            b.node(db).meta
+        ));
+    }
+    let names: BTreeSet<&String> = ea.keys().chain(eb.keys()).collect();
+    for name in names {
+        let (ia, ib) = (ea.get(name).copied(), eb.get(name).copied());
+        if cover(da, db, name, ia, ib) {
+            continue;
+        }
+        let here = format!("{path}/{name}");
+        let (Some(ia), Some(ib)) = (ia, ib) else {
+            return Err(format!(
+                "{here}: {}",
+                if ia.is_some() {
+                    "only on the first"
+                } else {
+                    "only on the second"
+                }
+            ));
+        };
+        let (na, nb) = (a.node(ia), b.node(ib));
+        match (&na.body, &nb.body) {
+            (Body::Dir(_), Body::Dir(_)) => compare_dir(a, b, (ia, ib), &here, same, cover)?,
+            _ if na != nb => return Err(format!("{here}: {na:?} and {nb:?}")),
+            _ => {
+                if *same.entry(ia).or_insert(ib) != ib {
+                    return Err(format!("{here}: another file's hard link"));
+                }
+            }
+        }
+    }
+    Ok(())
+}

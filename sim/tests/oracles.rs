@@ -1,0 +1,91 @@
+//! The oracles are tested too: each deliberate defect of the ports must be seen, and said for what
+//! it is.
+use mirror_core::Errno;
+use mirror_sim::{Case, Sabotage, run, shrink};
+
+/// Runs seeds until the defect shows; it must be seen as `says`, and shrunk to at most `ops` calls.
+fn seen(what: Sabotage, says: &str, ops: usize, make: impl Fn(u64) -> Case) {
+    let found = (0..400).find_map(|seed| {
+        let case = Case {
+            sabotage: Some(what),
+            ..make(seed)
+        };
+        run(&case)
+            .is_err_and(|e| e.starts_with(says))
+            .then_some(case)
+    });
+    let case = found.unwrap_or_else(|| panic!("{what:?} is not seen as {says:?}"));
+    let (small, why) = shrink(&case);
+    let left: usize = small.programs.iter().map(Vec::len).sum();
+    assert!(
+        left <= ops,
+        "{what:?}: {why}: {left} calls are left: {small:?}"
+    );
+    assert!(
+        run(&Case {
+            sabotage: None,
+            ..small
+        })
+        .is_ok(),
+        "it fails without the defect"
+    );
+}
+
+fn full(seed: u64) -> Case {
+    Case::random(seed, 2, 8).with_error(true, Errno::ENOSPC, 1)
+}
+
+#[test]
+fn the_second_lock_is_skipped() {
+    seen(Sabotage::SecondLock, "process", 1, |s| {
+        Case::random(s, 2, 6)
+    });
+}
+
+#[test]
+fn locks_do_not_exclude() {
+    // Who shares a lock is caught giving back what is another's.
+    seen(Sabotage::Exclusion, "process", 4, |s| Case::random(s, 3, 6));
+}
+
+#[test]
+fn dead_processes_are_not_healed() {
+    seen(Sabotage::Orphans, "legs", 5, |s| {
+        Case::random(s, 2, 8).with_kills(2)
+    });
+}
+
+#[test]
+fn undo_is_skipped() {
+    seen(Sabotage::Undo, "history", 3, full);
+}
+
+#[test]
+fn unwrite_is_skipped() {
+    seen(Sabotage::Unwrite, "history", 3, full);
+}
+
+#[test]
+fn heal_is_skipped() {
+    seen(Sabotage::Heal, "legs", 3, |s| {
+        Case::random(s, 2, 8).with_error(true, Errno::ENOENT, 1)
+    });
+}
+
+#[test]
+fn pending_is_not_recorded() {
+    // An unlink that the second leg refuses for good.
+    seen(Sabotage::Pending, "legs", 4, |s| {
+        Case::random(s, 2, 8).with_error(true, Errno::EIO, 3)
+    });
+}
+
+#[test]
+fn the_second_leg_is_written_elsewhere() {
+    seen(Sabotage::Offset, "legs", 2, |s| Case::random(s, 2, 6));
+}
+
+#[test]
+fn the_position_is_not_set() {
+    seen(Sabotage::Position, "history", 2, |s| Case::random(s, 2, 6));
+}

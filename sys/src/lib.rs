@@ -1,0 +1,13 @@
+//! mirror-sys: the only crate that enters the kernel.
+//!
+//! Rules of this crate: `no_std`, no allocation, no libc function is called (types and constants
+//! only), `errno` is never touched: every wrapper returns `Result<_, Errno>` from the kernel's own
+//! return value. All wrappers are async-signal-safe.
+#![no_std]
+
+pub mod calls;
+mod raw;
+
+pub use calls::*;
+pub use mirror_core::Errno;
+pub use raw::{ret, syscall0, syscall1, syscall2, syscall3, syscall4, syscall5, syscall6};

@@ -1,0 +1,44 @@
+//! The `syscall` instruction, x86-64: number in rax, arguments in rdi rsi rdx r10 r8 r9, result in
+//! rax, rcx and r11 clobbered (syscall(2), System V ABI).
+use core::arch::asm;
+use mirror_core::Errno;
+
+/// Turns the kernel's return value into a `Result`: −4095…−1 are errno numbers.
+#[inline(always)]
+pub fn ret(r: isize) -> Result<usize, Errno> {
+    if (-4095..0).contains(&r) {
+        Err(Errno(-r as i32))
+    } else {
+        Ok(r as usize)
+    }
+}
+
+macro_rules! syscalls {
+    ($($name:ident($($arg:ident in $reg:tt),*);)*) => {$(
+        /// One raw system call; returns the kernel's value (−errno on failure).
+        ///
+        /// # Safety
+        /// As unsafe as the system call: pointers must be what the kernel expects for `nr`.
+        #[inline(always)]
+        pub unsafe fn $name(nr: i64 $(, $arg: usize)*) -> isize {
+            let r: isize;
+            // SAFETY: the instruction itself only clobbers rax, rcx, r11; what the kernel does to
+            // memory is the caller's contract.
+            unsafe {
+                asm!("syscall", inlateout("rax") nr as isize => r, $(in($reg) $arg,)*
+                     lateout("rcx") _, lateout("r11") _, options(nostack));
+            }
+            r
+        }
+    )*};
+}
+
+syscalls! {
+    syscall0();
+    syscall1(a in "rdi");
+    syscall2(a in "rdi", b in "rsi");
+    syscall3(a in "rdi", b in "rsi", c in "rdx");
+    syscall4(a in "rdi", b in "rsi", c in "rdx", d in "r10");
+    syscall5(a in "rdi", b in "rsi", c in "rdx", d in "r10", e in "r8");
+    syscall6(a in "rdi", b in "rsi", c in "rdx", d in "r10", e in "r8", f in "r9");
+}

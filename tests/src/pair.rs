@@ -1,0 +1,423 @@
+//! One pair for one test: two legs, V, and beside leg A a plain directory in which the same scripts
+//! run natively, for comparison. Everything is undone when it is dropped.
+//!
+//! ```text
+//! BASE/a/v    leg A          BASE/a/n   the plain directory (same file system as leg A)
+//! BASE/b/v    leg B          BASE/m/v   V of a link pair (in place: V is leg A)
+//! BASE/s/m    scratch folder and cwd of mirrored runs     BASE/s/n   of native runs
+//! BASE/p      helper programs    BASE/home   BASE/tab
+//! ```
+use crate::compare::{Level, Tree};
+use crate::environment::{self, PATH, base_dir, built};
+use crate::loops::{FsType, LoopFs};
+use crate::output::Output;
+use std::cell::RefCell;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// How V is realised.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// V is leg A.
+    InPlace,
+    /// V is a symlink to the source leg.
+    Link,
+}
+
+/// What the legs lie on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fs {
+    /// Two folders of the temporary directory.
+    Plain,
+    /// Two loop-mounted file systems of the given types.
+    Loop(FsType, FsType),
+}
+
+/// A pair and its surroundings.
+pub struct Pair {
+    base: PathBuf,
+    kind: Kind,
+    v: PathBuf,
+    legs: [PathBuf; 2],
+    runtime: RefCell<Vec<PathBuf>>,
+    unstable: RefCell<Vec<String>>,
+    // Dropped (unmounted) by hand, before the base directory goes.
+    mounts: Vec<LoopFs>,
+}
+
+/// Which directory a script sees as V.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Native,
+    Mirrored,
+}
+
+impl Pair {
+    /// A pair on plain folders, given to one test.
+    pub fn with(kind: Kind, test: fn(&Pair)) {
+        test(&Pair::new(kind, Fs::Plain).expect("plain folders can always be made"));
+    }
+
+    /// A fresh pair with empty legs; `None` (and a SKIP line) when this machine cannot have it.
+    pub fn new(kind: Kind, fs: Fs) -> Option<Pair> {
+        let pair = Pair::bare(kind, fs)?;
+        pair.init(&[]).ok();
+        Some(pair)
+    }
+
+    /// The folders of a pair that has not been initialised.
+    pub fn bare(kind: Kind, fs: Fs) -> Option<Pair> {
+        // SAFETY: umask cannot fail; tests are processes of their own and set it before they start threads.
+        unsafe { libc::umask(0o022) };
+        let base = base_dir();
+        let dir = |name: &str| base.join(name);
+        let mut mounts = Vec::new();
+        for d in ["m", "s", "s/m", "s/n", "p", "home"] {
+            fs::create_dir(dir(d)).expect("a new directory");
+        }
+        match fs {
+            Fs::Plain => ["a", "b"]
+                .iter()
+                .for_each(|d| fs::create_dir(dir(d)).expect("a new directory")),
+            Fs::Loop(a, b) => {
+                for (name, kind) in [("a", a), ("b", b)] {
+                    match LoopFs::new(kind, &dir(name), 320) {
+                        Ok(m) => mounts.push(m),
+                        Err(reason) => {
+                            crate::skip(reason);
+                            drop(mounts);
+                            let _ = fs::remove_dir_all(&base);
+                            return None;
+                        }
+                    }
+                }
+            }
+        }
+        let legs = [dir("a/v"), dir("b/v")];
+        for d in [&legs[0], &legs[1], &dir("a/n")] {
+            fs::create_dir(d).expect("a new directory");
+        }
+        let v = if kind == Kind::InPlace {
+            legs[0].clone()
+        } else {
+            dir("m/v")
+        };
+        let unstable = RefCell::new(Vec::new());
+        Some(Pair {
+            base,
+            kind,
+            v,
+            legs,
+            runtime: RefCell::new(Vec::new()),
+            unstable,
+            mounts,
+        })
+    }
+
+    /// `mirror init` with further arguments.
+    pub fn init(&self, more: &[&str]) -> Output {
+        let mut c = self.mirror_command("init");
+        c.args(&self.legs);
+        if self.kind == Kind::Link {
+            c.arg("--at").arg(&self.v);
+        }
+        c.arg("--yes").args(more);
+        let o = Output::from_std(c.output().expect("running mirror init"));
+        self.note_runtime();
+        o
+    }
+
+    /// The runtime file's place stands in leg A's record; noted so that it is removed at the end.
+    fn note_runtime(&self) {
+        let Ok(record) = fs::read_to_string(self.legs[0].join(".mirror/leg")) else {
+            return;
+        };
+        for path in record.lines().filter_map(|l| l.strip_prefix("runtime=")) {
+            self.runtime.borrow_mut().push(PathBuf::from(path));
+            if let Some(list) = std::env::var_os("MFS_RUNTIME_LIST") {
+                use std::io::Write;
+                let file = fs::OpenOptions::new().append(true).create(true).open(list);
+                let _ = file.and_then(|mut f| writeln!(f, "{path}"));
+            }
+        }
+    }
+
+    /// How V is realised.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+    /// The virtual directory.
+    pub fn v(&self) -> &Path {
+        &self.v
+    }
+    /// Leg A.
+    pub fn a(&self) -> &Path {
+        &self.legs[0]
+    }
+    /// Leg B.
+    pub fn b(&self) -> &Path {
+        &self.legs[1]
+    }
+    /// The plain directory of native runs.
+    pub fn native(&self) -> PathBuf {
+        self.base.join("a/n")
+    }
+    /// A folder for helper programs and data, outside the pair (`$P` in scripts).
+    pub fn programs(&self) -> PathBuf {
+        self.base.join("p")
+    }
+    /// The scratch folder and cwd of mirrored runs (`$S`).
+    pub fn scratch(&self) -> PathBuf {
+        self.base.join("s/m")
+    }
+    /// The file that MIRRORTAB names.
+    pub fn tab(&self) -> PathBuf {
+        self.base.join("tab")
+    }
+
+    /// Names whose content is different in every run (a path's ending): left out of the comparison
+    /// with the native run, not of that of the two legs.
+    pub fn unstable(&self, endings: &[&str]) {
+        self.unstable
+            .borrow_mut()
+            .extend(endings.iter().map(|s| (*s).to_owned()));
+    }
+
+    fn environment(&self, c: &mut Command, side: Side) {
+        let (v, scratch) = match side {
+            Side::Mirrored => (self.v.clone(), self.base.join("s/m")),
+            Side::Native => (self.native(), self.base.join("s/n")),
+        };
+        let kept = ["MFS_RUN", "MIRROR_SOAK", "RUST_BACKTRACE"].map(|k| (k, std::env::var_os(k)));
+        c.env_clear()
+            .envs(kept.into_iter().filter_map(|(k, v)| Some((k, v?))));
+        c.env("PATH", PATH)
+            .env("HOME", self.base.join("home"))
+            .env("LC_ALL", "C")
+            .env("TZ", "UTC0");
+        c.env("MIRRORTAB", self.tab()).env("MIRROR_CACHE", cache());
+        c.env("V", v)
+            .env("S", &scratch)
+            .env("P", self.programs())
+            .env("TMPDIR", &scratch);
+        c.env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_TERMINAL_PROMPT", "0");
+        for who in ["AUTHOR", "COMMITTER"] {
+            c.env(format!("GIT_{who}_NAME"), "A U Thor")
+                .env(format!("GIT_{who}_EMAIL"), "a@example.org");
+            c.env(format!("GIT_{who}_DATE"), "1700000000 +0000");
+        }
+        if side == Side::Mirrored {
+            c.env("A", self.a()).env("B", self.b());
+        }
+        c.current_dir(scratch).stdin(Stdio::null());
+    }
+
+    /// `mirror SUBCOMMAND`, ready to get arguments.
+    pub fn mirror_command(&self, subcommand: &str) -> Command {
+        let mut c = Command::new(built("mirror"));
+        self.environment(&mut c, Side::Mirrored);
+        c.arg(subcommand);
+        c
+    }
+
+    /// `mirror SUBCOMMAND ARGS…`, finished.
+    pub fn mirror(&self, subcommand: &str, args: &[&str]) -> Output {
+        let o = self
+            .mirror_command(subcommand)
+            .args(args)
+            .output()
+            .expect("running mirror");
+        Output::from_std(o).normalised(&self.names())
+    }
+
+    /// `mirror verify V`.
+    pub fn verify(&self) -> Output {
+        let o = self
+            .mirror_command("verify")
+            .arg(&self.v)
+            .output()
+            .expect("running mirror");
+        Output::from_std(o).normalised(&self.names())
+    }
+
+    /// `mirror resync V --yes`.
+    pub fn resync(&self) -> Output {
+        let o = self
+            .mirror_command("resync")
+            .arg(&self.v)
+            .arg("--yes")
+            .output()
+            .expect("running mirror");
+        Output::from_std(o).normalised(&self.names())
+    }
+
+    /// `mirror run -- PROGRAM`, ready to get arguments and to be spawned.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut c = self.mirror_command("run");
+        c.arg("--").arg(program);
+        c
+    }
+
+    /// A program as it would run without the mirror, V being the plain directory.
+    pub fn native_command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut c = Command::new(program);
+        self.environment(&mut c, Side::Native);
+        c
+    }
+
+    /// A program as it runs without the mirror but on the pair's own V: a bypass.
+    pub fn bypass(&self, script: &str) -> Output {
+        let mut c = Command::new("bash");
+        self.environment(&mut c, Side::Mirrored);
+        Output::from_std(c.arg("-c").arg(script).output().expect("running bash"))
+            .normalised(&self.names())
+    }
+
+    /// Paths and their names, longest paths first.
+    fn names(&self) -> Vec<(PathBuf, &'static str)> {
+        let mut names = vec![
+            (self.base.join("m/v"), "$V"),
+            (self.base.join("a/v"), "$V"),
+            (self.native(), "$V"),
+            (self.base.join("b/v"), "$B"),
+            (self.base.join("s/m"), "$S"),
+            (self.base.join("s/n"), "$S"),
+            (self.base.clone(), "$BASE"),
+        ];
+        names.sort_by_key(|(p, _)| std::cmp::Reverse(p.as_os_str().len()));
+        names
+    }
+
+    /// Runs a bash script through the mirror: cwd outside V; V, A, B, S, P in the environment.
+    pub fn run(&self, script: &str) -> Output {
+        let o = self
+            .command("bash")
+            .arg("-c")
+            .arg(script)
+            .output()
+            .expect("running mirror run");
+        Output::from_std(o).normalised(&self.names())
+    }
+
+    /// Runs the same script natively in the plain directory.
+    pub fn plain(&self, script: &str) -> Output {
+        let o = self
+            .native_command("bash")
+            .arg("-c")
+            .arg(script)
+            .output()
+            .expect("running bash");
+        Output::from_std(o).normalised(&self.names())
+    }
+
+    /// Runs the script both ways: the same output and exit code, equal trees.
+    #[track_caller]
+    pub fn both(&self, script: &str) -> Output {
+        let native = self.plain(script);
+        let mirrored = self.run(script);
+        assert!(
+            native.out == mirrored.out && native.code == mirrored.code,
+            "script: {script}\n--- native: {native:?}\n--- mirrored: {mirrored:?}"
+        );
+        self.assert_equal();
+        self.assert_like_native();
+        mirrored
+    }
+
+    /// Runs the script both ways, requiring success.
+    #[track_caller]
+    pub fn both_ok(&self, script: &str) -> Output {
+        self.both(&format!("set -eu; {script}")).ok()
+    }
+
+    /// Leg A and leg B are the same tree, and no difference is pending.
+    #[track_caller]
+    pub fn assert_equal(&self) {
+        self.assert_legs(Level::Strict);
+        self.assert_nothing_pending();
+    }
+
+    /// Leg A and leg B are the same tree at this level.
+    #[track_caller]
+    pub fn assert_legs(&self, level: Level) {
+        let d = Tree::read(self.a()).differences(&Tree::read(self.b()), level);
+        assert!(d.0.is_empty(), "the legs differ:\n{d}");
+    }
+
+    /// No partner error has been recorded on either leg.
+    #[track_caller]
+    pub fn assert_nothing_pending(&self) {
+        for leg in &self.legs {
+            let text = fs::read(leg.join(".mirror/pending")).unwrap_or_default();
+            assert!(
+                text.is_empty(),
+                "pending on {}:\n{}",
+                leg.display(),
+                String::from_utf8_lossy(&text)
+            );
+        }
+    }
+
+    /// Leg A and the plain directory are the same tree, but for times and unstable names.
+    #[track_caller]
+    pub fn assert_like_native(&self) {
+        let unstable = self.unstable.borrow();
+        let read = |root: &Path| Tree::read(root).normalised(&self.names());
+        let mut d = read(self.a()).differences(&read(&self.native()), Level::NoTimes);
+        d.0.retain(|line| !unstable.iter().any(|u| line.contains(&format!("{u}: "))));
+        assert!(
+            d.0.is_empty(),
+            "leg A and the native directory differ:\n{d}"
+        );
+    }
+}
+
+/// The folder of prepared libc images, shared by all tests of a run.
+fn cache() -> PathBuf {
+    // SAFETY: geteuid has no arguments and cannot fail.
+    let uid = unsafe { libc::geteuid() };
+    let dir = std::env::var_os("MIRROR_CACHE").map_or_else(
+        || environment::dist().join(format!("../test-cache-{uid}")),
+        PathBuf::from,
+    );
+    if fs::create_dir(&dir).is_ok() {
+        let _ = fs::set_permissions(&dir, fs::Permissions::from_mode(0o700));
+    }
+    dir
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        if std::env::var_os("MFS_KEEP").is_some()
+            && std::thread::panicking()
+            && self.mounts.is_empty()
+        {
+            println!("kept: {}", self.base.display());
+            return;
+        }
+        let _ = self
+            .mirror_command("detach")
+            .arg(&self.v)
+            .arg("--yes")
+            .output();
+        for path in self.runtime.borrow().iter() {
+            let _ = fs::remove_file(path);
+            // The folder is shared by all pairs of this user: goes only when empty.
+            let _ = path.parent().map(fs::remove_dir);
+        }
+        self.mounts.clear();
+        // chmod 0 directories of a test would stop an ordinary user.
+        let _ = Command::new("chmod")
+            .args(["-R", "u+rwX"])
+            .arg(&self.base)
+            .stderr(Stdio::null())
+            .status();
+        if let Err(e) = fs::remove_dir_all(&self.base) {
+            println!("{}: {e}", self.base.display());
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! `cargo xtask build`: the three files that make the product.
+use crate::{Result, dist, root, target};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The library is compiled apart, with flags that the command does not need (shim/BUILD.md): no
+/// calls of memcpy's like made out of loops, unwind tables (static CFI), no vector registers.
+pub const SHIM_FLAGS: &str = "-C llvm-args=-disable-loop-idiom-all -C force-unwind-tables=yes -C no-vectorize-loops -C no-vectorize-slp -C relocation-model=pic";
+
+/// cargo, as this tool was started by it.
+pub fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// Runs a command that may print; `Err` when it fails.
+pub fn run(c: &mut Command) -> Result<()> {
+    let status = c.status().map_err(|e| format!("{c:?}: {e}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{c:?}: {status}"))
+    }
+}
+
+/// Builds all three and returns the folder they are in.
+pub fn build() -> Result<PathBuf> {
+    let dist = dist();
+    fs::create_dir_all(&dist).map_err(|e| format!("{}: {e}", dist.display()))?;
+    run(cargo().args(["build", "--quiet", "--release", "-p", "mirror-loader"]))?;
+    install(
+        &target().join("release/mirror"),
+        &dist.join("mirror"),
+        0o755,
+    )?;
+    install(&library("release")?, &dist.join("libmirror.so"), 0o755)?;
+    let wrapper = root().join("loader/mirror-run");
+    if wrapper.exists() {
+        install(&wrapper, &dist.join("mirror-run"), 0o755)?;
+    } else {
+        eprintln!(
+            "xtask: loader/mirror-run is not written yet: no mirror-run in {}",
+            dist.display()
+        );
+    }
+    Ok(dist)
+}
+
+/// Builds the library with its own flags and target directory; returns the file.
+pub fn library(profile: &str) -> Result<PathBuf> {
+    let dir = target().join("shim");
+    let mut c = cargo();
+    c.args([
+        "build",
+        "--quiet",
+        "--profile",
+        profile,
+        "-p",
+        "mirror-shim",
+        "--target-dir",
+    ])
+    .arg(&dir);
+    run(c
+        .env("RUSTFLAGS", SHIM_FLAGS)
+        .env_remove("CARGO_ENCODED_RUSTFLAGS"))?;
+    Ok(dir.join(profile).join("libmirror.so"))
+}
+
+/// A copy put in place by rename: running programs keep the library that they have mapped.
+fn install(from: &Path, to: &Path, mode: u32) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let new = to.with_extension("new");
+    let step = |e: std::io::Error| format!("{} -> {}: {e}", from.display(), to.display());
+    fs::copy(from, &new).map_err(step)?;
+    fs::set_permissions(&new, fs::Permissions::from_mode(mode)).map_err(step)?;
+    fs::rename(&new, to).map_err(step)
+}

@@ -1,0 +1,70 @@
+//! `--install`: the Debian packages of the programs that the suites use.
+use crate::Result;
+use std::process::Command;
+
+/// A file that tells whether the package is there, and the package.
+const NEEDED: &[(&str, &str)] = &[
+    ("/usr/bin/strace", "strace"),
+    ("/usr/bin/rsync", "rsync"),
+    ("/usr/bin/dash", "dash"),
+    ("/usr/bin/gawk", "gawk"),
+    ("/usr/bin/perl", "perl"),
+    ("/usr/bin/setfattr", "attr"),
+    ("/usr/bin/setfacl", "acl"),
+    ("/usr/bin/sqlite3", "sqlite3"),
+    ("/usr/bin/vim", "vim"),
+    ("/usr/bin/patch", "patch"),
+    ("/usr/bin/make", "make"),
+    ("/usr/bin/gcc", "gcc"),
+    ("/usr/bin/g++", "g++"),
+    ("/usr/bin/git", "git"),
+    ("/usr/bin/python3", "python3"),
+    ("/usr/bin/xxd", "xxd"),
+    ("/usr/bin/flock", "util-linux"),
+    ("/usr/sbin/mkfs.ext4", "e2fsprogs"),
+    ("/usr/sbin/mkfs.xfs", "xfsprogs"),
+    ("/usr/sbin/mkfs.btrfs", "btrfs-progs"),
+    (
+        "/usr/lib/python3.11/test/test_shutil.py",
+        "libpython3.11-testsuite",
+    ),
+];
+
+/// Installs what is missing, one package at a time: one that cannot be had costs its tests only
+/// (they are then named as skipped). Needs root.
+pub fn install() -> Result<()> {
+    let missing: Vec<&str> = NEEDED
+        .iter()
+        .filter(|(file, _)| !std::path::Path::new(file).exists())
+        .map(|(_, p)| *p)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !mirror_tests::is_root() {
+        eprintln!(
+            "xtask: --install needs root; not installed: {}",
+            missing.join(" ")
+        );
+        return Ok(());
+    }
+    println!("installing: {}", missing.join(" "));
+    let apt = |args: &[&str]| {
+        let mut c = Command::new("apt-get");
+        c.args(["-qq", "-o", "Dpkg::Use-Pty=0"])
+            .args(args)
+            .env("DEBIAN_FRONTEND", "noninteractive");
+        c.stdout(std::process::Stdio::null())
+            .status()
+            .is_ok_and(|s| s.success())
+    };
+    if !apt(&["update"]) {
+        eprintln!("xtask: apt-get update failed; trying with the lists that are there");
+    }
+    for package in missing {
+        if !apt(&["install", "-y", "--no-install-recommends", package]) {
+            eprintln!("xtask: could not install {package}: its tests will be skipped by name");
+        }
+    }
+    Ok(())
+}

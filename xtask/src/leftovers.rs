@@ -1,0 +1,91 @@
+//! What a test run must not leave behind: processes, mounts, loop devices, runtime files, folders.
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Processes that carry our mark (`MFS_RUN=run`) in their environment, without ourselves.
+fn processes(run: &str) -> Vec<(i32, String)> {
+    let mark = format!("MFS_RUN={run}");
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|n| n.parse::<i32>().ok())
+        else {
+            continue;
+        };
+        let environ = fs::read(entry.path().join("environ")).unwrap_or_default();
+        if environ.split(|b| *b == 0).any(|v| v == mark.as_bytes()) {
+            let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            found.push((pid, String::from_utf8_lossy(&command).replace('\0', " ")));
+        }
+    }
+    found
+}
+
+/// Mount points below a directory, deepest last.
+fn mounts(below: &Path) -> Vec<PathBuf> {
+    let table = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let points = table
+        .lines()
+        .filter_map(|l| l.split(' ').nth(1))
+        .map(PathBuf::from);
+    points.filter(|p| p.starts_with(below)).collect()
+}
+
+/// Loop devices whose image lies below a directory.
+fn loops(below: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/sys/block").into_iter().flatten().flatten() {
+        let file = fs::read_to_string(entry.path().join("loop/backing_file")).unwrap_or_default();
+        if Path::new(file.trim_end()).starts_with(below) {
+            found.push(Path::new("/dev").join(entry.file_name()));
+        }
+    }
+    found
+}
+
+/// Ends and removes what one test left below its folder; says what that was. `run` marks processes
+/// of this test alone.
+pub fn sweep(run: &str, folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for (pid, command) in processes(run) {
+        found.push(format!("process {pid} {command}"));
+        // SAFETY: kill has no memory effects; the process carries the mark of this test.
+        unsafe { libc::kill(pid, libc::SIGKILL) };
+    }
+    if !found.is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    for point in mounts(folder).into_iter().rev() {
+        found.push(format!("mount {}", point.display()));
+        let _ = Command::new("umount").arg("-l").arg(&point).status();
+    }
+    for device in loops(folder) {
+        found.push(format!("loop device {}", device.display()));
+        let _ = Command::new("losetup").arg("-d").arg(&device).status();
+    }
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        found.push(format!("folder {}", entry.path().display()));
+    }
+    let _ = Command::new("chmod")
+        .args(["-R", "u+rwX"])
+        .arg(folder)
+        .status();
+    let _ = fs::remove_dir_all(folder);
+    found
+}
+
+/// Runtime files of tests that are still there; removed.
+pub fn runtime_files(list: &Path) -> Vec<String> {
+    let text = fs::read_to_string(list).unwrap_or_default();
+    let mut found = Vec::new();
+    for path in text.lines().map(Path::new).filter(|p| p.exists()) {
+        found.push(format!("runtime file {}", path.display()));
+        let _ = fs::remove_file(path);
+    }
+    found.sort();
+    found.dedup();
+    found
+}

@@ -1,0 +1,69 @@
+//! `cargo xtask …`: everything that a developer or CI does with this repository.
+mod bench;
+mod build;
+mod demo;
+mod install;
+mod leftovers;
+mod process;
+mod suites;
+mod test;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+  build                        mirror, libmirror.so and mirror-run into target/dist
+  test [--install] [FILTER]…   build, then every test; the last line is `N passed, N failed, N skipped`
+                               (FILTER: part of `suite test_name`; --install: apt-get what is missing)
+  tidy                         format, lints, crate arrows, the built library, house rules
+  demo                         the main job, step by step, in /tmp/mfs-demo
+  bench [--quick]              ratios to a plain directory and to two writes by hand";
+
+/// What a command of this tool returns; `Err` is printed.
+type Result<T> = std::result::Result<T, String>;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let rest = args.get(1..).unwrap_or(&[]);
+    std::env::set_current_dir(root()).expect("the repository's root");
+    let result = match args.first().map(String::as_str) {
+        Some("build") if rest.is_empty() => build::build().map(|_| true),
+        Some("test") => test::test(rest),
+        Some("tidy") if rest.is_empty() => tidy::tidy(),
+        Some("demo") if rest.is_empty() => demo::demo(),
+        Some("bench") if rest.iter().all(|a| a == "--quick") => bench::bench(!rest.is_empty()),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(64);
+        }
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(e) => {
+            eprintln!("xtask: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The repository's root.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask lies in the repository")
+}
+
+/// Cargo's target directory.
+fn target() -> PathBuf {
+    root().join(
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from),
+    )
+}
+
+/// Where the built files go.
+fn dist() -> PathBuf {
+    target().join("dist")
+}

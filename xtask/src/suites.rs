@@ -1,0 +1,195 @@
+//! The tests of this workspace as a list of processes to run.
+use crate::Result;
+use crate::build::cargo;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+/// Who runs a test.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum User {
+    /// The user who started `cargo xtask test`.
+    Own,
+    /// An ordinary user, when that user is root.
+    Ordinary,
+}
+
+/// One test: one process.
+#[derive(Clone)]
+pub struct Test {
+    /// The test binary.
+    pub binary: PathBuf,
+    /// Name of the binary without its hash (a crate's unit tests: `unit crate`).
+    pub suite: String,
+    /// Name as libtest knows it.
+    pub name: String,
+    /// Who runs it.
+    pub user: User,
+}
+
+impl Test {
+    /// How the test is printed and filtered.
+    pub fn title(&self) -> String {
+        let user = if self.user == User::Ordinary {
+            " (ordinary user)"
+        } else {
+            ""
+        };
+        format!("{} {}{user}", self.suite, self.name)
+    }
+
+    /// Whether it must run alone.
+    pub fn serial(&self) -> bool {
+        self.name
+            .split("::")
+            .any(|part| part.starts_with("serial_"))
+    }
+
+    /// 60 s unless the table knows better; ten times that for the long variants.
+    pub fn limit(&self) -> Duration {
+        let seconds = LIMITS
+            .iter()
+            .find(|(part, _)| self.title().contains(part))
+            .map_or(60, |(_, s)| *s);
+        Duration::from_secs(if mirror_tests::soak() {
+            seconds * 10
+        } else {
+            seconds
+        })
+    }
+}
+
+/// Part of a title, and its limit in seconds.
+const LIMITS: &[(&str, u64)] = &[
+    ("abi cpython", 240),
+    ("crash ", 180),
+    ("races ", 120),
+    ("programs ", 120),
+    ("unit sim", 180),
+];
+
+/// What an ordinary user runs again (root passes through permission checks, and has other places).
+const ORDINARY: &[&str] = &[
+    "harness ",
+    "uses link::",
+    "programs in_place::",
+    "crash random_kills",
+    "crash heal",
+    "command ",
+];
+
+/// Builds all test binaries and lists their tests. The library is no_std and has none of its own.
+pub fn list() -> Result<Vec<Test>> {
+    let build = cargo()
+        .args([
+            "test",
+            "--no-run",
+            "--workspace",
+            "--exclude",
+            "mirror-shim",
+        ])
+        .stderr(std::process::Stdio::piped())
+        .output()
+        .map_err(|e| format!("cargo: {e}"))?;
+    let text = String::from_utf8_lossy(&build.stderr);
+    if !build.status.success() {
+        return Err(format!("the tests do not build:\n{text}"));
+    }
+    let mut tests = Vec::new();
+    for binary in text.lines().filter_map(executable) {
+        let o = Command::new(&binary)
+            .args(["--list", "--format", "terse"])
+            .output()
+            .map_err(|e| format!("{}: {e}", binary.display()))?;
+        let suite = suite_name(&text, &binary);
+        for line in String::from_utf8_lossy(&o.stdout).lines() {
+            if let Some(name) = line.strip_suffix(": test") {
+                let (binary, suite, name) = (binary.clone(), suite.clone(), name.to_owned());
+                tests.push(Test {
+                    binary,
+                    suite,
+                    name,
+                    user: User::Own,
+                });
+            }
+        }
+    }
+    Ok(tests)
+}
+
+/// The tests that an ordinary user runs too.
+pub fn ordinary(tests: &[Test]) -> Vec<Test> {
+    let chosen = tests
+        .iter()
+        .filter(|t| ORDINARY.iter().any(|part| t.title().starts_with(part)));
+    chosen
+        .map(|t| Test {
+            user: User::Ordinary,
+            ..t.clone()
+        })
+        .collect()
+}
+
+/// `  Executable tests/x.rs (target/debug/deps/x-0123)` or `  Executable unittests src/lib.rs (…)`.
+fn executable(line: &str) -> Option<PathBuf> {
+    let rest = line.trim_start().strip_prefix("Executable ")?;
+    let path = rest.rsplit_once('(')?.1.strip_suffix(')')?;
+    Some(crate::root().join(path))
+}
+
+fn suite_name(text: &str, binary: &std::path::Path) -> String {
+    let file = binary
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let stem = file
+        .rsplit_once('-')
+        .map_or(file.as_str(), |(s, _)| s)
+        .replace('_', "-");
+    let unit = text
+        .lines()
+        .any(|l| l.contains("Executable unittests") && l.contains(&file));
+    if unit {
+        format!("unit {}", stem.trim_start_matches("mirror-"))
+    } else {
+        stem
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargos_lines_are_understood() {
+        let line = "  Executable tests/uses.rs (/t/debug/deps/uses-12ab)";
+        assert_eq!(
+            executable(line),
+            Some(PathBuf::from("/t/debug/deps/uses-12ab"))
+        );
+        assert_eq!(executable("   Compiling libc"), None);
+        assert_eq!(
+            suite_name(line, std::path::Path::new("/t/debug/deps/uses-12ab")),
+            "uses"
+        );
+        let unit = "  Executable unittests src/lib.rs (/t/debug/deps/mirror_core-12ab)";
+        assert_eq!(
+            suite_name(unit, std::path::Path::new("/t/debug/deps/mirror_core-12ab")),
+            "unit core"
+        );
+    }
+
+    #[test]
+    fn serial_and_limits_go_by_name() {
+        let t = |suite: &str, name: &str| Test {
+            binary: PathBuf::new(),
+            suite: suite.into(),
+            name: name.into(),
+            user: User::Own,
+        };
+        assert!(t("races", "link::serial_mixed").serial());
+        assert!(!t("races", "link::mixed").serial());
+        assert!(t("abi", "cpython_os").limit() > t("abi", "vfork").limit());
+    }
+}

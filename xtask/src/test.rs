@@ -1,0 +1,282 @@
+//! `cargo xtask test`: build, then every test as a process of its own with a time limit; one line
+//! per test, and at the end the counts.
+use crate::process::{End, Watched};
+use crate::suites::{self, Test, User};
+use crate::{Result, build, install, leftovers};
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// The ordinary user of a run by root: nobody, everywhere.
+const NOBODY: u32 = 65534;
+
+#[derive(Default)]
+struct Counts {
+    passed: usize,
+    failed: Vec<String>,
+    skipped: Vec<(String, String)>,
+}
+
+/// The folder of one run and what in it each user uses.
+struct Run {
+    id: String,
+    folder: PathBuf,
+    copies: HashMap<PathBuf, PathBuf>,
+}
+
+struct Running {
+    test: Test,
+    process: Watched,
+    number: usize,
+}
+
+/// Runs it all; `Ok(false)` when a test failed.
+pub fn test(args: &[String]) -> Result<bool> {
+    let filters: Vec<&String> = args.iter().filter(|a| !a.starts_with("--")).collect();
+    if let Some(unknown) = args
+        .iter()
+        .find(|a| a.starts_with("--") && *a != "--install")
+    {
+        return Err(format!("unknown option {unknown}"));
+    }
+    if args.iter().any(|a| a == "--install") {
+        install::install()?;
+    }
+    let started = Instant::now();
+    build::build()?;
+    let mut tests = suites::list()?;
+    if mirror_tests::is_root() {
+        tests.extend(suites::ordinary(&tests));
+    }
+    tests.retain(|t| filters.is_empty() || filters.iter().any(|f| t.title().contains(f.as_str())));
+    println!(
+        "built in {:.0} s; {} tests",
+        started.elapsed().as_secs_f64(),
+        tests.len()
+    );
+    let mut run = Run::new(&tests)?;
+    let mut counts = Counts::default();
+    let (serial, parallel): (Vec<Test>, Vec<Test>) = tests.into_iter().partition(Test::serial);
+    let jobs = std::thread::available_parallelism()
+        .map_or(2, |n| n.get())
+        .clamp(2, 4);
+    run.all(parallel, jobs, &mut counts)?;
+    run.all(serial, 1, &mut counts)?;
+    run.finish(&mut counts);
+    Ok(summary(&counts, started.elapsed()))
+}
+
+fn summary(counts: &Counts, time: Duration) -> bool {
+    if !counts.skipped.is_empty() {
+        println!("\nskipped:");
+        counts
+            .skipped
+            .iter()
+            .for_each(|(name, why)| println!("  {name}: {why}"));
+    }
+    if !counts.failed.is_empty() {
+        println!("\nfailed:");
+        counts.failed.iter().for_each(|name| println!("  {name}"));
+    }
+    println!("\n{:.0} s", time.as_secs_f64());
+    println!(
+        "{} passed, {} failed, {} skipped",
+        counts.passed,
+        counts.failed.len(),
+        counts.skipped.len()
+    );
+    counts.failed.is_empty()
+}
+
+impl Run {
+    fn new(tests: &[Test]) -> Result<Run> {
+        let id = std::process::id().to_string();
+        let folder = std::env::temp_dir().join(format!("mfs-run.{id}"));
+        let mut run = Run {
+            id,
+            folder,
+            copies: HashMap::new(),
+        };
+        run.prepare(tests)
+            .map_err(|e| format!("{}: {e}", run.folder.display()))?;
+        Ok(run)
+    }
+
+    /// Caches per user, and copies of everything that the ordinary user must be able to reach.
+    fn prepare(&mut self, tests: &[Test]) -> std::io::Result<()> {
+        let make = |p: &Path, mode: u32| {
+            fs::create_dir(p)?;
+            fs::set_permissions(p, fs::Permissions::from_mode(mode))
+        };
+        make(&self.folder, 0o755)?;
+        make(&self.folder.join("own"), 0o700)?;
+        fs::write(self.folder.join("runtime"), "")?;
+        fs::set_permissions(
+            self.folder.join("runtime"),
+            fs::Permissions::from_mode(0o666),
+        )?;
+        if !tests.iter().any(|t| t.user == User::Ordinary) {
+            return Ok(());
+        }
+        make(&self.folder.join("ordinary"), 0o700)?;
+        chown(self.folder.join("ordinary"), Some(NOBODY), Some(NOBODY))?;
+        make(&self.folder.join("dist"), 0o755)?;
+        for entry in fs::read_dir(crate::dist())? {
+            let entry = entry?;
+            fs::copy(
+                entry.path(),
+                self.folder.join("dist").join(entry.file_name()),
+            )?;
+        }
+        for test in tests.iter().filter(|t| t.user == User::Ordinary) {
+            if !self.copies.contains_key(&test.binary) {
+                let to = self.folder.join(test.binary.file_name().expect("a file"));
+                fs::copy(&test.binary, &to)?;
+                self.copies.insert(test.binary.clone(), to);
+            }
+        }
+        Ok(())
+    }
+
+    fn start(&self, test: Test, number: usize) -> std::io::Result<Running> {
+        let ordinary = test.user == User::Ordinary;
+        let home = self.folder.join(if ordinary { "ordinary" } else { "own" });
+        let folder = self.test_folder(number);
+        fs::create_dir(&folder)?;
+        let binary = if ordinary {
+            &self.copies[&test.binary]
+        } else {
+            &test.binary
+        };
+        let dist = if ordinary {
+            self.folder.join("dist")
+        } else {
+            crate::dist()
+        };
+        let mut c = Command::new(binary);
+        c.args(["--exact", &test.name, "--nocapture", "--test-threads=1"]);
+        c.env("MFS_RUN", self.mark(number))
+            .env("MFS_RUNTIME_LIST", self.folder.join("runtime"));
+        c.env("MIRROR_DIST", dist)
+            .env("TMPDIR", &folder)
+            .env("HOME", &home);
+        c.env("MIRROR_CACHE", home.join("cache"))
+            .env("RUST_BACKTRACE", "0");
+        c.env_remove("LD_PRELOAD")
+            .env_remove("MIRROR")
+            .env_remove("MIRRORTAB")
+            .current_dir(&folder);
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755))?;
+        if ordinary {
+            chown(&folder, Some(NOBODY), Some(NOBODY))?;
+            c.uid(NOBODY).gid(NOBODY);
+        }
+        let process = Watched::start(&mut c, &self.log(number), test.limit())?;
+        Ok(Running {
+            test,
+            process,
+            number,
+        })
+    }
+
+    fn all(&mut self, tests: Vec<Test>, jobs: usize, counts: &mut Counts) -> Result<()> {
+        let mut waiting = tests.into_iter();
+        let mut running: Vec<Running> = Vec::new();
+        loop {
+            while running.len() < jobs {
+                let Some(test) = waiting.next() else { break };
+                let title = test.title();
+                let number =
+                    counts.passed + counts.failed.len() + counts.skipped.len() + running.len();
+                running.push(
+                    self.start(test, number)
+                        .map_err(|e| format!("{title}: {e}"))?,
+                );
+            }
+            if running.is_empty() {
+                return Ok(());
+            }
+            let mut still = Vec::new();
+            for mut r in running {
+                match r.process.poll() {
+                    None => still.push(r),
+                    Some(end) => self.ended(&r, &end, counts),
+                }
+            }
+            running = still;
+            std::thread::sleep(Duration::from_millis(3));
+        }
+    }
+
+    fn ended(&self, r: &Running, end: &End, counts: &mut Counts) {
+        let title = r.test.title();
+        let log = fs::read(self.log(r.number)).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        // The harness prints SKIP after libtest's own `test name ... `.
+        let skip = log
+            .lines()
+            .find_map(|l| l.split_once("SKIP: "))
+            .map(|(_, reason)| reason.to_owned());
+        let left = leftovers::sweep(&self.mark(r.number), &self.test_folder(r.number));
+        r.process.kill_group();
+        let (failure, seconds) = match end {
+            End::TimedOut(limit) => (
+                Some(format!("killed after {} s", limit.as_secs())),
+                limit.as_secs_f64(),
+            ),
+            End::Exit { code: 0, after } if left.is_empty() => (None, after.as_secs_f64()),
+            End::Exit { code: 0, after } => (
+                Some(format!("left behind: {}", left.join(", "))),
+                after.as_secs_f64(),
+            ),
+            End::Exit { code, after } => (Some(format!("exit {code}")), after.as_secs_f64()),
+        };
+        match (failure, skip) {
+            (Some(why), _) => {
+                println!("FAIL  {title}  ({seconds:.2} s)  {why}");
+                let lines: Vec<&str> = log.lines().collect();
+                for line in &lines[lines.len().saturating_sub(70)..] {
+                    println!("      | {line}");
+                }
+                counts.failed.push(format!("{title}: {why}"));
+            }
+            (None, Some(reason)) => {
+                println!("skip  {title}  {reason}");
+                counts.skipped.push((title, reason));
+            }
+            (None, None) => {
+                println!("ok    {title}  ({seconds:.2} s)");
+                counts.passed += 1;
+            }
+        }
+    }
+
+    /// The last test of all: nothing of ours is left on the machine.
+    fn finish(&self, counts: &mut Counts) {
+        let left = leftovers::runtime_files(&self.folder.join("runtime"));
+        let _ = fs::remove_dir_all(&self.folder);
+        let title = "leftovers: runtime files of the tests";
+        if left.is_empty() {
+            println!("ok    {title}");
+            counts.passed += 1;
+        } else {
+            println!("FAIL  {title}");
+            left.iter().for_each(|l| println!("      | {l}"));
+            counts.failed.push(format!("{title}: {} left", left.len()));
+        }
+    }
+
+    fn mark(&self, number: usize) -> String {
+        format!("{}.{number}", self.id)
+    }
+    fn log(&self, number: usize) -> PathBuf {
+        self.folder.join(format!("log.{number}"))
+    }
+    fn test_folder(&self, number: usize) -> PathBuf {
+        self.folder.join(format!("t{number}"))
+    }
+}
