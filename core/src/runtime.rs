@@ -47,7 +47,11 @@ pub struct Header {
     pub word: AtomicU64,
     /// Transactions completed since the file was made (wraps), for `status`.
     pub transactions: AtomicU64,
-    rest: [AtomicU64; 512 - 18],
+    /// Errors of a second leg since the file was made: in a healthy pair there are none.
+    pub partner_errors: AtomicU64,
+    /// The last one: errno, then call number << 32, for `status`.
+    pub last_error: AtomicU64,
+    rest: [AtomicU64; 512 - 20],
 }
 
 /// One lock stripe's record.

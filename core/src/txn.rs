@@ -71,6 +71,8 @@ pub trait Journal {
     fn publish(&mut self, held: &BothLocked);
     /// Clears it.
     fn retract(&mut self, held: &BothLocked);
+    /// Counts an error of the second leg, whatever becomes of it: in a healthy pair there is none.
+    fn partner_error(&mut self, _why: Errno) {}
     /// Records durably that this transaction's object differs between the legs, and why.
     fn pending(&mut self, held: &BothLocked, why: Errno);
 }
@@ -170,6 +172,7 @@ fn call<P: Journal + LegIo + ?Sized>(
     let Err(e) = p.apply(Step::Second, held) else {
         return Ok(answer);
     };
+    p.partner_error(e);
     match e.class() {
         // Somebody touched one tree alone. The first leg answers; the second is made like it.
         ErrorClass::Semantic => {
@@ -235,6 +238,9 @@ fn write<P: Journal + LegIo + ?Sized>(
                 break;
             }
         }
+    }
+    if let Some(e) = failed {
+        p.partner_error(e);
     }
     let kept = match failed {
         None => Ok(k),

@@ -203,7 +203,7 @@ fn usage_code(name: &str) -> u8 {
 
 /// Prints a failure's line.
 pub fn complain(name: &str, f: &Fail) {
-    eprintln!("mirror: {name}: {}", f.text);
+    crate::note!("mirror: {name}: {}", f.text);
 }
 
 /// Parses the command line and does what it says.
@@ -237,10 +237,18 @@ pub fn run() -> ExitCode {
         }
         Command::Explain { code } => ("explain", cmd::explain::run(code.as_deref())),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "mirror", &mut std::io::stdout());
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "mirror", &mut text);
+            crate::say!("{}", String::from_utf8_lossy(&text).trim_end());
             ("completions", Ok(0))
         }
     };
+    let r = r.and_then(|c| match crate::output::lost() {
+        true => Err(Fail::failed(
+            "standard output cannot be written. Is its disk full?",
+        )),
+        false => Ok(c),
+    });
     ExitCode::from(r.unwrap_or_else(|f| {
         complain(name, &f);
         code(name, &f)

@@ -3,6 +3,7 @@ mod cli;
 mod cmd;
 mod fail;
 mod launch;
+mod output;
 mod pair;
 mod signal;
 mod sync;

@@ -141,8 +141,9 @@ pub fn with_limit<T>(f: impl FnOnce() -> Sys<T>) -> Sys<T> {
     if soft > program && OLD_SOFT.load(Ordering::Relaxed) == 0 && !guest() {
         OLD_SOFT.store(soft, Ordering::Relaxed);
     }
-    if soft < room {
-        sys::nofile(Some((room.min(hard), hard)))?;
+    // root may raise the hard limit too; for others a lower one is the end (EMFILE).
+    if soft < room && sys::nofile(Some((room, hard.max(room)))).is_err() {
+        return Err(Errno::EMFILE);
     }
     let r = f();
     let _ = sys::nofile(Some((program, hard)));

@@ -294,7 +294,6 @@ fn data(s: &Session, from: usize, rel: &[u8], ino: u64, range: Option<(u64, u64)
 }
 
 #[inline(never)]
-#[inline(never)]
 fn rename(
     s: &Session,
     from: usize,

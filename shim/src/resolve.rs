@@ -50,6 +50,9 @@ impl Loc {
 pub enum Place {
     /// Not ours: the kernel shall have the call as it is.
     Out,
+    /// The way there fails with this. It is the answer: asked again later, outside the locks, the
+    /// kernel might find a way into a leg.
+    Fail(Errno),
     /// A leg's root, or V itself (true: the symlink of a link pair).
     Root(bool),
     /// A place in a leg; the Loc says where.
@@ -211,11 +214,12 @@ pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
     let dir_flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
     let mut text = Path::new();
     let _ = text.set(if parent.is_empty() { b"." } else { parent });
-    let Ok(mut at) = sys::openat(dir, &text, dir_flags, 0) else {
-        return Place::Out;
+    let mut at = match sys::openat(dir, &text, dir_flags, 0) {
+        Ok(n) => n,
+        Err(e) => return Place::Fail(e),
     };
     let follow = last == Last::Follow || slash;
-    let mut place = Place::Out;
+    let mut place = Place::Fail(Errno::ELOOP);
     for _ in 0..41 {
         if matches!(leaf.as_bytes(), b"" | b"." | b"..") {
             if leaf.is_empty() {
@@ -223,7 +227,10 @@ pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
             }
             let n = sys::openat(at, &leaf, dir_flags, 0);
             let _ = sys::close(at);
-            let Ok(n) = n else { return Place::Out };
+            let n = match n {
+                Ok(n) => n,
+                Err(e) => return Place::Fail(e),
+            };
             place = if sys::fd_path(n, &mut text).is_ok() {
                 place_text(text.as_bytes(), slash, loc)
             } else {
@@ -243,6 +250,7 @@ pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
             let (parent, name, s) = split(text.as_bytes());
             slash |= s;
             if leaf.set(name).is_err() {
+                place = Place::Fail(Errno::ENAMETOOLONG);
                 break;
             }
             let mut p = Path::new();
@@ -251,7 +259,7 @@ pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
             let _ = sys::close(at);
             match next {
                 Ok(n) => at = n,
-                Err(_) => return Place::Out,
+                Err(e) => return Place::Fail(e),
             }
             continue;
         }

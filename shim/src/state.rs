@@ -88,9 +88,9 @@ impl Config {
         let start = self.used;
         let end = start.checked_add(text.len())?.checked_add(1)?;
         let room = self.arena.get_mut(start..end)?;
-        let (body, nul) = room.split_at_mut(text.len());
-        body.copy_from_slice(text);
-        *nul.first_mut()? = 0;
+        for (d, s) in room.iter_mut().zip(text.iter().chain([&0])) {
+            *d = *s;
+        }
         self.used = end;
         let c: *const Config = self;
         // SAFETY: the arena is a static; the range just filled is never written again, and the

@@ -311,6 +311,14 @@ impl Journal for Port<'_, '_> {
             .transactions
             .fetch_add(1, Ordering::Relaxed);
     }
+    fn partner_error(&mut self, why: Errno) {
+        let h = &self.cx.s.runtime().header;
+        h.partner_errors.fetch_add(1, Ordering::Relaxed);
+        h.last_error.store(
+            why.0 as u64 | u64::from(self.cx.intent.kind as u8) << 32,
+            Ordering::Relaxed,
+        );
+    }
     fn pending(&mut self, _: &BothLocked, _why: Errno) {
         let (a, b) = self.cx.paths();
         heal::pending(self.cx.s, a);
@@ -429,7 +437,7 @@ pub enum Ran {
     Slow,
 }
 
-/// Runs a change on a pair. `may_wait` false: a busy lock is waited for here (exit, exec).
+/// Runs a change on a pair.
 pub fn run(
     pair: usize,
     lead: usize,
@@ -440,13 +448,13 @@ pub fn run(
     patience: Patience,
 ) -> Ran {
     let own = !guest();
-    if own && patience != Patience::Held {
+    if own && patience == Patience::Wait {
         TX.lock();
     }
     let ran = match attach::session(pair) {
         Err(e) => Ran::Done(Err(e)),
         Ok(s) => {
-            let patient = patience != Patience::Wait || MISSES.load(Ordering::Relaxed) > 200;
+            let patient = patience == Patience::Held || MISSES.load(Ordering::Relaxed) > 200;
             let mut p = Port {
                 cx: Cx {
                     s: &s,
@@ -487,20 +495,20 @@ pub fn run(
             }
         }
     };
-    if own && patience != Patience::Held {
+    if own && patience == Patience::Wait {
         TX.unlock();
     }
     ran
 }
 
-/// Who waits for a busy lock.
+/// Who holds TX, and who waits for a busy lock.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Patience {
-    /// The program, on its own stack with its own signals.
+    /// The run takes TX; the program waits, on its own stack with its own signals.
     Wait,
-    /// This call.
-    Here,
-    /// This call, and the caller holds TX.
+    /// The caller holds TX; the program waits.
+    HeldWait,
+    /// The caller holds TX and cannot wait outside (exit, exec): waited for here.
     Held,
 }
 

@@ -664,6 +664,11 @@ pub fn wait_quiet(pid: i32) -> i32 {
     }
 }
 
+/// Whether a process with this pid exists (kill(2) with signal 0).
+pub fn alive(pid: i32) -> bool {
+    call!(syscall2, c::SYS_kill, fd(pid), 0) != Err(Errno::ESRCH)
+}
+
 /// exit_group(2).
 pub fn exit_group(code: i32) -> ! {
     loop {

@@ -52,7 +52,7 @@ def dirfds():
     os.chmod("moved", 0o600, dir_fd=v); os.utime("moved", ns=(5, 7000000005), dir_fd=v); os.mkfifo("p", dir_fd=d); os.unlink("p", dir_fd=d)
     print(err(os.unlink, "none", dir_fd=v), err(os.mkdir, "x", dir_fd=999), err(os.rmdir, "d", dir_fd=v), err(os.open, "d", os.O_WRONLY, dir_fd=v))
     s = os.dup(d); os.mkdir("bydup", dir_fd=s); os.fchdir(s); put("byfchdir"); os.rmdir("bydup"); os.fchmod(d, 0o711); os.fsync(d)
-    out = os.open(S, os.O_RDONLY); os.rename("byfchdir", "out", src_dir_fd=d, dst_dir_fd=out); print(os.path.exists(S + "/out")); os.unlink("out", dir_fd=out)
+    os.rename("byfchdir", "in_v", src_dir_fd=d, dst_dir_fd=v)
     os.rmdir("e", dir_fd=p); os.chdir(S); print(sorted(os.listdir(v)), sorted(os.listdir(d)), get(V + "/g"))
 
 
@@ -144,6 +144,13 @@ def entry_errors():
     o = [("f", os.O_CREAT | os.O_EXCL), ("d", os.O_WRONLY), ("d", os.O_CREAT | os.O_WRONLY), ("f/", os.O_WRONLY), ("new/", os.O_CREAT | os.O_WRONLY), ("none", os.O_WRONLY), ("f", os.O_DIRECTORY | os.O_RDWR), ("dang", os.O_CREAT | os.O_EXCL | os.O_WRONLY), ("dang", os.O_WRONLY | os.O_NOFOLLOW), ("d/g/h", os.O_CREAT | os.O_WRONLY), ("", os.O_CREAT | os.O_WRONLY)]
     print([err(os.open, p, fl | 0, 0o644) for p, fl in o]); print([err(os.truncate, p, 5) for p in ("d", "none", "f")], err(os.truncate, "f", -1), err(os.chmod, "none", 0o600), err(os.utime, "dang"), err(os.readlink, "f"), err(os.setxattr, "none", "user.a", b""))
     print(sorted(os.listdir(".")))
+
+
+def odd_parents():
+    os.chdir(V); put("f", b"x"); os.symlink("none", "dang"); os.symlink("f", "tof"); os.symlink("loop", "loop"); os.mkdir("d"); os.symlink("d", "tod"); os.symlink("tod", "totod")
+    for p in ("dang/x", "tof/x", "loop/x", "f/x", "none/x", "none/none/x", "tod/x", "totod/y", "", "."):
+        print(p, err(os.rename, "f", p), err(os.rename, p, "f"), err(os.link, "f", p), err(os.link, p, "q"), err(os.mkdir, p), err(os.rmdir, p), err(os.unlink, p), err(os.symlink, "t", p), err(put, p), err(os.truncate, p, 3), err(os.chmod, p, 0o600), err(os.utime, p, (1, 1)))
+    print(sorted(os.listdir(".")), sorted(os.listdir("d")))
 
 
 def cross_rename():
@@ -241,6 +248,18 @@ def vfork():
     for i in range(5): subprocess.run(["sh", "-c", "echo x >> rel"], cwd="/" if i % 2 else V + "/d", stderr=subprocess.DEVNULL); put("rel%d" % i, b"parent"); os.rename("rel%d" % i, "d/rel%d" % i)
     if os.path.exists("/rel"): os.unlink("/rel")
     subprocess.run(["sh", "-c", "echo y > fromd"], cwd="d"); put("after", b"a"); print(os.getcwd(), sorted(os.listdir(".")), sorted(os.listdir("d")))
+
+
+def signals():
+    import signal
+    os.chdir(V); got = []
+    signal.signal(signal.SIGUSR1, lambda *a: got.append("usr1"))
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2]); put("f", b"x"); print(sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])))
+    for i in range(50): os.kill(os.getpid(), signal.SIGUSR1); put("f", b"y")
+    print(len(got), subprocess.run(["grep", "SigBlk", "/proc/self/status"], capture_output=True).stdout, subprocess.run(["sh", "-c", "kill -TERM $$; echo survived"]).returncode)
+    p = subprocess.Popen(["sleep", "20"]); p.terminate(); print(p.wait()); signal.setitimer(signal.ITIMER_REAL, 0.05); signal.signal(signal.SIGALRM, lambda *a: got.append("alarm"))
+    while "alarm" not in got: os.write(os.open("g", os.O_CREAT | os.O_WRONLY | os.O_TRUNC), b"z"); os.closerange(10, 200)
+    print(sorted(os.listdir(".")))
 
 
 def inotify():

@@ -262,6 +262,14 @@ impl Pair {
         c
     }
 
+    /// A program preloaded by the wrapper script: no command waits for it or repairs after it.
+    pub fn preloaded(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut c = Command::new(built("mirror-run"));
+        self.environment(&mut c, Side::Mirrored);
+        c.arg(program);
+        c
+    }
+
     /// A program as it would run without the mirror, V being the plain directory.
     pub fn native_command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut c = Command::new(program);
@@ -321,7 +329,8 @@ impl Pair {
         let mirrored = self.run(script);
         assert!(
             native.out == mirrored.out && native.code == mirrored.code,
-            "script: {script}\n--- native: {native:?}\n--- mirrored: {mirrored:?}"
+            "script: {script}\n--- native: {native:?}\n--- mirrored: {mirrored:?}\n{}",
+            first_difference(&native, &mirrored)
         );
         self.assert_equal();
         self.assert_like_native();
@@ -376,6 +385,26 @@ impl Pair {
     }
 }
 
+/// The first line in which two outputs differ.
+fn first_difference(native: &Output, mirrored: &Output) -> String {
+    let lines = |o: &Output| {
+        String::from_utf8_lossy(&o.out)
+            .lines()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let (n, m) = (lines(native), lines(mirrored));
+    let at = (0..n.len().max(m.len())).find(|&i| n.get(i) != m.get(i));
+    at.map_or_else(String::new, |i| {
+        format!(
+            "=== line {}: {:?} natively, {:?} mirrored",
+            i + 1,
+            n.get(i),
+            m.get(i)
+        )
+    })
+}
+
 /// The folder of prepared libc images, shared by all tests of a run.
 fn cache() -> PathBuf {
     // SAFETY: geteuid has no arguments and cannot fail.
@@ -385,7 +414,7 @@ fn cache() -> PathBuf {
         PathBuf::from,
     );
     if fs::create_dir(&dir).is_ok() {
-        let _ = fs::set_permissions(&dir, fs::Permissions::from_mode(0o700));
+        let _ = fs::set_permissions(&dir, fs::Permissions::from_mode(0o755));
     }
     dir
 }

@@ -71,7 +71,8 @@ b' ' d /	tab'; echo y > '*'; echo z > '"q'"'"'\'; echo w > -- '-n'; ls -bR; rm -
     clean_environment: "cd $V; env -i env; env -i /bin/sh -c 'echo x > f; /bin/mkdir d'; env -i PATH=$PATH bash -c 'echo y >> f; mv f d/'; cat d/f";
     environment_is_unchanged: "env | grep -v -E '^(LD_PRELOAD|MIRROR[A-Z_]*|V|S|A|B|TMPDIR|PWD|OLDPWD|_|SHLVL)=' | sort; env -u LD_PRELOAD sh -c 'echo x > $V/f'; cat $V/f";
     low_descriptor_limit: "cd $V; ulimit -n 20; ulimit -n; calls until_emfile; echo after > f; cat f";
-    descriptor_limit_is_kept: "ulimit -n; ulimit -Hn; cd $V; exec 3> f; ulimit -n; sh -c 'ulimit -n'; env -i sh -c 'ulimit -n'; cat /proc/self/limits | grep 'open files' | tr -s ' '";
+    low_soft_descriptor_limit: "cd $V; ulimit -Sn 20; calls until_emfile; echo after > f; cat f; ulimit -n";
+    descriptor_limit_is_kept: "ulimit -Sn 1024; ulimit -n; ulimit -Hn; cd $V; exec 3> f; ulimit -n; sh -c 'ulimit -n'; env -i sh -c 'ulimit -n'; cat /proc/self/limits | grep 'open files' | tr -s ' '";
     numbers_of_descriptors: "py numbers";
     unlinked_while_open: "cd $V; exec 3<>f; echo a >&3; rm f; echo b >&3; cat /proc/self/fd/3; exec 3>&-; ls -A; py unlinked";
     renamed_while_open: "cd $V; exec 3>f; echo a >&3; mv f g; echo b >&3; mkdir d; mv g d/h; echo c >&3; echo new > f; echo d >&3; exec 3>&-; cat f d/h";
@@ -89,10 +90,10 @@ b' ' d /	tab'; echo y > '*'; echo z > '"q'"'"'\'; echo w > -- '-n'; ls -bR; rm -
 
     // ---- entries
     errors_of_entries: "py entry_errors";
+    parents_that_are_no_directories: "py odd_parents";
     rename_flags: "calls rename_flags";
     rename_between_v_and_outside: "cd $V; echo x > f; mkdir d; mv f $S/f; mv d $S/d; echo y > $S/g; mv $S/g $S/d .; rm $S/f; py cross_rename; find . | sort";
     hard_links: "cd $V; echo x > f; ln f g; mkdir d; ln f d/h; echo y >> g; stat -c '%h %s' f g d/h; rm f; echo z >> d/h; cat g; mv g d/g; stat -c %h d/g; ln d/g d/g; echo $?; ln -P d/h hh; stat -c %h hh; chmod 600 hh; stat -c %a d/g";
-    hard_link_from_outside: "echo x > $S/f; ln $S/f $V/g; echo $?; ls $V/; rm $S/f";
     roots_are_busy: "py roots";
     fifo: "cd $V; mkfifo p; cat p > out & echo through > p; wait; cat out; mkfifo -m 600 q; stat -c '%F %a' p q; mv p r; rm q; ls";
     unix_socket: "py unix_socket";
@@ -111,7 +112,7 @@ b' ' d /	tab'; echo y > '*'; echo z > '"q'"'"'\'; echo w > -- '-n'; ls -bR; rm -
     mtime_after_write_is_equal: "cd $V; echo x > f; sleep 0.02; echo y >> f; (sleep 0.02; echo z) >> f; exec 3>> f; echo w >&3; sleep 0.02; touch g; cp -p f g; test f -nt g; echo $?";
     xattrs: "py xattrs";
     acls: "cd $V; echo x > f; mkdir d; setfacl -m u:1:r f; setfacl -d -m g:2:rwx d; getfacl -cn f d; echo y > d/g; mkdir d/e; getfacl -cn d/g d/e; setfacl -b f; stat -c %a f d/g";
-    read_only_modes: "cd $V; echo x > f; chmod 0 f; mkdir d; chmod 500 d; echo y > d/g; r=$?; cat f; echo $r $?; exec 3> h; chmod 400 h; echo z >&3; exec 3>&-; cat h; chmod 700 d";
+    read_only_modes: "cd $V; echo x > f; chmod 0 f; mkdir d; chmod 500 d; echo y > d/g; r=$?; cat f; echo $r $?; exec 3> h; chmod 400 h; echo z >&3; exec 3>&-; cat h; chmod 700 d; chmod 600 f";
 
     // ---- programs and processes
     script_with_a_path_of_v: "printf '#!/bin/sh\\necho $0 $1; echo out > $V/made\\n' > $V/s; chmod +x $V/s; $V/s 1; cd $V; ./s 2; sh s 3; cp /bin/sh mysh; printf '#!%s/mysh\\necho via $0\\n' $V > t; chmod +x t; ./t; cat made";
@@ -121,6 +122,7 @@ b' ' d /	tab'; echo y > '*'; echo z > '"q'"'"'\'; echo w > -- '-n'; ls -bR; rm -
     flock_command: "cd $V; for i in 1 2 3 4 5 6; do flock l sh -c 'n=$(cat n 2>/dev/null || echo 0); sleep 0.01; echo $((n+1)) > n' & done; wait; cat n; exec 9> l; flock 9; flock -n l true; echo $?; flock -u 9; flock -n l echo free";
     fork_and_wait: "cd $V; for i in $(seq 20); do (echo $i > f$i; echo $i >> all) & done; wait; sort -n all; ls | wc -l; rm f* all";
     pipelines: "cd $V; seq 1000 | sort -R | tee a | sort -n > b; seq 1000 | cmp - b; (cat a; cat b) | wc -l > c; cat c; sort a -o a; cat a | tail -1; yes | head -c 300000 > y; cksum y";
+    signal_mask_of_children: "cd $V; echo x > f; grep -h -E 'SigBlk|SigCgt|SigPnd' /proc/self/status; (grep -h SigBlk /proc/self/status); env -i grep -h SigBlk /proc/self/status; py signals";
     killed_by_a_signal: "cd $V; bash -c 'echo x > f; kill -TERM $$'; echo $?; bash -c 'trap \"echo t >> f\" TERM; kill -TERM $$; echo after >> f'; cat f; timeout -s INT 0.2 sh -c 'while :; do echo l >> g; sleep 0.05; done'; echo $?; test -s g; echo > g";
     background_daemon: "cd $V; setsid sh -c 'sleep 0.1; echo late > late' < /dev/null > log 2>&1 & wait; sleep 0.2; cat late log";
     vfork_child_changes_directory: "py vfork";

@@ -73,7 +73,7 @@ const ORDINARY: &[&str] = &[
     "harness ",
     "uses link::",
     "programs in_place::",
-    "crash random_kills",
+    "crash link::random_kills",
     "crash heal",
     "command ",
 ];

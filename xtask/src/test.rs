@@ -113,7 +113,7 @@ impl Run {
             fs::set_permissions(p, fs::Permissions::from_mode(mode))
         };
         make(&self.folder, 0o755)?;
-        make(&self.folder.join("own"), 0o700)?;
+        make(&self.folder.join("own"), 0o755)?;
         fs::write(self.folder.join("runtime"), "")?;
         fs::set_permissions(
             self.folder.join("runtime"),

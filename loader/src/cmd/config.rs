@@ -19,14 +19,14 @@ pub fn check(file: Option<&Path>) -> Res<u8> {
     };
     if all.is_empty() {
         let e = tab::none();
-        println!(
+        crate::say!(
             "{}",
             file.map_or(e.text, |f| format!("{}: no pairs", text::path(f)))
         );
         return Ok(0);
     }
     for l in &all {
-        println!(
+        crate::say!(
             "{}  {}  a {}  b {}  {}",
             l.place(),
             text::path(&l.virt),
@@ -35,6 +35,6 @@ pub fn check(file: Option<&Path>) -> Res<u8> {
             l.options()
         );
     }
-    println!("OK  {}", text::plural(all.len() as u64, "pair"));
+    crate::say!("OK  {}", text::plural(all.len() as u64, "pair"));
     Ok(0)
 }

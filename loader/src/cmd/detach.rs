@@ -1,10 +1,9 @@
 //! `mirror detach`: the pair is no pair any more; both trees stay as they are.
 use crate::cli::Detach;
 use crate::fail::{Fail, Kind, Res};
-use crate::pair::control::{Pair, read_record, remove_control};
+use crate::pair::control::{Leg, remove_control};
 use crate::pair::{domain, tab, tabwrite};
 use crate::text;
-use crate::tree::beneath::Root;
 
 /// Runs it.
 pub fn run(a: &Detach) -> Res<u8> {
@@ -19,41 +18,47 @@ pub fn run(a: &Detach) -> Res<u8> {
             ),
         ));
     };
-    let pair = Pair::open(l);
-    // A broken pair can be detached too: then there is nobody who could be attached.
-    let _alone = match &pair {
-        Ok(p) => Some(domain::alone(p)?),
-        Err(e) if e.kind == Kind::Permission => return Err(Fail::new(e.kind, e.text.clone())),
-        Err(_) => None,
-    };
-    tabwrite::Held::take(file)?.remove(&l.virt)?;
-    let id = pair.as_ref().ok().map(Pair::id);
-    if let Ok(p) = &pair {
-        domain::forget(p);
+    // A pair that is broken can be detached too: what is left of it is cleaned.
+    let mut legs = Vec::new();
+    for path in &l.legs {
+        match Leg::open(path) {
+            Ok(leg) => legs.push(leg),
+            Err(e) if e.kind == Kind::Permission => return Err(e),
+            Err(_) => {}
+        }
     }
-    for leg in &l.legs {
-        let Ok(root) = Root::open(leg) else { continue };
-        // A leg that has become another pair's is not ours to clean.
-        let ours = match (read_record(&root), id) {
-            (Ok(Some(r)), Some(id)) => r.pair == id,
-            (Ok(Some(_)), None) => false,
-            _ => true,
-        };
-        if ours && !remove_control(&root)? {
-            println!(
-                "kept      {}/.mirror holds older versions; remove it when you do not need them",
-                text::path(leg)
+    if let [x, y] = legs.as_slice()
+        && x.record.pair != y.record.pair
+    {
+        for leg in legs.drain(..) {
+            crate::say!(
+                "kept      {}/.mirror: the legs are not those of one pair. Remove it if no other pair needs it",
+                text::path(&leg.root.path)
             );
         }
     }
-    println!(
+    let _alone = legs
+        .iter()
+        .map(|leg| domain::alone(leg, &l.virt))
+        .collect::<Res<Vec<_>>>()?;
+    tabwrite::Held::take(file)?.remove(&l.virt)?;
+    for leg in &legs {
+        domain::forget(leg);
+        if !remove_control(&leg.root)? {
+            crate::say!(
+                "kept      {}/.mirror holds older versions; remove it when you do not need them",
+                text::path(&leg.root.path)
+            );
+        }
+    }
+    crate::say!(
         "detached  {}    {} and {} stay as they are",
         text::path(&l.virt),
         text::path(&l.legs[0]),
         text::path(&l.legs[1])
     );
     if !l.in_place() && l.virt.is_symlink() {
-        println!(
+        crate::say!(
             "          {} still leads to {}",
             text::path(&l.virt),
             text::path(&l.legs[0])

@@ -33,14 +33,14 @@ pub fn run(a: &Diff) -> Res<u8> {
                 what: seen.what.clone(),
                 kind: kind_word(seen),
             };
-            println!("{}", line(&d, 'a', 'b'));
+            crate::say!("{}", line(&d, 'a', 'b'));
         }
     };
     let t = walk(&mut w, &mut Collect(&mut show)).about("comparing")?;
     for (rel, why) in &t.trouble {
-        println!("  {}  cannot be compared: {why}", text::show(rel));
+        crate::say!("  {}  cannot be compared: {why}", text::show(rel));
     }
-    println!(
+    crate::say!(
         "a {}    b {}    {}  {}",
         text::path(&dirs[0]),
         text::path(&dirs[1]),

@@ -13,7 +13,7 @@ struct Sheet {
 impl Sheet {
     fn line(&mut self, ok: bool, what: &str, detail: impl std::fmt::Display) {
         self.bad |= !ok;
-        println!("{}  {what:10} {detail}", if ok { "ok  " } else { "FAIL" });
+        crate::say!("{}  {what:10} {detail}", if ok { "ok  " } else { "FAIL" });
     }
 }
 
@@ -103,7 +103,7 @@ fn prepare() -> Res<u8> {
     for libc in all {
         let p = image::prepare_for(&libc)
             .map_err(|e| Fail::failed(format!("{}: {e}", text::path(&libc))))?;
-        println!(
+        crate::say!(
             "prepared  {}  {} of {} calls  {}",
             text::path(&libc),
             p.patched,

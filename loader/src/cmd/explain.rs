@@ -62,13 +62,13 @@ const TABLE: [(&str, &str, &str); 6] = [
 pub fn run(code: Option<&str>) -> Res<u8> {
     let Some(code) = code else {
         for (c, head, _) in TABLE {
-            println!("{c}  {head}");
+            crate::say!("{c}  {head}");
         }
         return Ok(0);
     };
     match TABLE.iter().find(|(c, ..)| c.eq_ignore_ascii_case(code)) {
         Some((c, head, text)) => {
-            println!("{c}  {head}\n\n{text}");
+            crate::say!("{c}  {head}\n\n{text}");
             Ok(0)
         }
         None => Err(Fail::new(

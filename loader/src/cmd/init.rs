@@ -199,7 +199,7 @@ fn warn(p: &Plan) {
         .filter_map(|(can, what)| (!can).then_some(what))
         .collect();
         if !lost.is_empty() {
-            println!(
+            crate::say!(
                 "! leg {} has no {}: what uses them exists on leg {} only.",
                 crate::pair::control::letter(1 - src),
                 lost.join(", no "),
@@ -208,7 +208,7 @@ fn warn(p: &Plan) {
         }
     }
     if s.links_out > 0 {
-        println!(
+        crate::say!(
             "! {} out of the tree: what is there is not mirrored.",
             if s.links_out == 1 {
                 "1 symlink leads".into()
@@ -218,13 +218,27 @@ fn warn(p: &Plan) {
         );
     }
     for m in &s.mounts {
-        println!(
+        crate::say!(
             "! {} is another file system inside the leg: its contents are mirrored while it is mounted.",
             text::show(m)
         );
     }
+    let mut users: Vec<String> = p.roots.iter().flat_map(super::scan::users).collect();
+    users.dedup();
+    if !users.is_empty() {
+        let (have, them) = if users.len() == 1 {
+            ("has files open here and is", "it")
+        } else {
+            ("have files open here and are", "them")
+        };
+        crate::say!(
+            "! {} {have} not mirrored: {}. Restart {them} under mirror run.",
+            text::plural(users.len() as u64, "program"),
+            users.join(" ")
+        );
+    }
     if p.line.in_place() {
-        println!(
+        crate::say!(
             "! in place: a program started without the mirror writes leg a only. `mirror verify` shows what differs."
         );
     }
@@ -275,7 +289,7 @@ fn prepare(p: &Plan, a: &Init) -> Res<bool> {
         make_control(r)?;
     }
     for i in 0..2 {
-        println!("{}", describe(i, &p.roots[i], &p.scans[i]));
+        crate::say!("{}", describe(i, &p.roots[i], &p.scans[i]));
     }
     warn(p);
     let Some(sink) = p.sink else { return Ok(true) };
@@ -300,7 +314,7 @@ fn prepare(p: &Plan, a: &Init) -> Res<bool> {
     );
     let go = a.yes || ask(&q);
     if !go {
-        eprintln!("Nothing was done.");
+        crate::note!("Nothing was done.");
     }
     Ok(go)
 }
@@ -317,7 +331,7 @@ fn publish(p: &Plan) -> Res<()> {
             id: ids[i],
             peer: ids[1 - i],
             complete: p.sink != Some(i),
-            runtime: runtime_path(pair),
+            runtime: runtime_path(pair, rustix::process::geteuid().as_raw()),
         };
         p.roots[i]
             .replace(b".mirror/leg", record.encode().as_bytes())
@@ -363,12 +377,12 @@ fn again(line: &Line, a: &Init) -> Res<u8> {
         drop(p);
         return complete(line, a);
     }
-    println!(
+    crate::say!(
         "ready     {}  already a pair ({})",
         text::path(&line.virt),
         line.place()
     );
-    println!("next      mirror status {}", text::shell(&line.virt));
+    crate::say!("next      mirror status {}", text::shell(&line.virt));
     Ok(0)
 }
 
@@ -380,8 +394,8 @@ fn complete(line: &Line, a: &Init) -> Res<u8> {
     if p.pair.incomplete().is_some() {
         fill(&mut p).map_err(|f| go_on(f, a, line))?;
     }
-    println!("ready     {}  IN SYNC", text::path(&line.virt));
-    println!("next      mirror run -- COMMAND");
+    crate::say!("ready     {}  IN SYNC", text::path(&line.virt));
+    crate::say!("next      mirror run -- COMMAND");
     Ok(0)
 }
 

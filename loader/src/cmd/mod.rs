@@ -12,7 +12,7 @@ pub mod scan;
 pub mod status;
 pub mod verify;
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{IsTerminal, Write};
 
 /// Whether somebody can be asked.
 pub fn can_ask() -> bool {
@@ -21,9 +21,11 @@ pub fn can_ask() -> bool {
 
 /// Asks a question on the terminal; anything but yes is no.
 pub fn ask(question: &str) -> bool {
-    eprint!("{question}  [y/N] ");
+    let _ = write!(std::io::stderr(), "{question}  [y/N] ");
     let _ = std::io::stderr().flush();
-    let mut answer = String::new();
-    let _ = std::io::stdin().lock().read_line(&mut answer);
+    // Read directly: a ^C must end the wait (std would go on reading).
+    let mut buf = [0u8; 256];
+    let n = rustix::io::read(rustix::stdio::stdin(), &mut buf).unwrap_or(0);
+    let answer = String::from_utf8_lossy(buf.get(..n).unwrap_or(&[])).into_owned();
     matches!(answer.trim(), "y" | "Y" | "yes" | "Yes")
 }

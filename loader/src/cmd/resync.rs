@@ -52,7 +52,7 @@ fn one(p: &mut Attached, a: &Resync) -> Res<u8> {
             return Err(Fail::new(Kind::Usage, "nothing was done"));
         }
         init::fill(p)?;
-        println!(
+        crate::say!(
             "{}    IN SYNC  leg {} is complete",
             text::path(&virt),
             p.pair.legs[sink].letter()
@@ -60,7 +60,7 @@ fn one(p: &mut Attached, a: &Resync) -> Res<u8> {
         return Ok(0);
     }
     if heal::heal_orphan(p) {
-        println!(
+        crate::say!(
             "{}    repaired what a killed program left",
             text::path(&virt)
         );
@@ -78,7 +78,7 @@ fn one(p: &mut Attached, a: &Resync) -> Res<u8> {
         };
         if n == 0 {
             ledger.settle(p)?;
-            println!("{}    IN SYNC  nothing to do", text::path(&virt));
+            crate::say!("{}    IN SYNC  nothing to do", text::path(&virt));
             return Ok(0);
         }
         ledger.restore(p)?;
@@ -103,12 +103,12 @@ fn preview(p: &Attached, s: char, c: char) -> Res<usize> {
     let bar = session::bar(session::total(p), "compared");
     let (t, found) = session::compare(p, bar)?;
     for d in &found {
-        println!("{}", line(d, s, c));
+        crate::say!("{}", line(d, s, c));
     }
     for (rel, why) in &t.trouble {
-        println!("  {}  cannot be compared: {why}", text::show(rel));
+        crate::say!("  {}  cannot be compared: {why}", text::show(rel));
     }
-    println!(
+    crate::say!(
         "{}    {} to make {c} like {s}",
         text::path(&p.pair.line.virt),
         text::plural(found.len() as u64, "repair")
@@ -136,7 +136,7 @@ fn repair(p: &Attached) -> Res<u8> {
         let n = r.tally.differences();
         repaired += n;
         if let Some(folder) = &r.folder {
-            println!(
+            crate::say!(
                 "kept      {} of {} in {root}/{} ({})",
                 text::plural(r.kept.0, "version"),
                 p.pair.legs[1 - p.source()].letter(),
@@ -145,7 +145,7 @@ fn repair(p: &Attached) -> Res<u8> {
             );
         }
         if r.kept.2 > 0 {
-            println!(
+            crate::say!(
                 "kept      {} not kept: more than {} in one run, or no room",
                 text::plural(r.kept.2, "version"),
                 text::bytes(crate::sync::keep::BOUND)
@@ -153,15 +153,15 @@ fn repair(p: &Attached) -> Res<u8> {
         }
         if !r.tally.trouble.is_empty() {
             ledger.restore(p)?;
-            println!(
+            crate::say!(
                 "{shown}    {} repaired, {} left:",
                 text::plural(repaired, "path"),
                 text::plural(r.tally.trouble.len() as u64, "path")
             );
             for (rel, why) in &r.tally.trouble {
-                println!("  {}  {why}", text::show(rel));
+                crate::say!("  {}  {why}", text::show(rel));
             }
-            println!(
+            crate::say!(
                 "action    mend these, then: mirror resync {}",
                 text::shell(&p.pair.line.virt)
             );
@@ -170,7 +170,7 @@ fn repair(p: &Attached) -> Res<u8> {
         if n == 0 {
             ledger.settle(p)?;
             p.pair.set_verified(r.tally.objects, 0);
-            println!(
+            crate::say!(
                 "{shown}    IN SYNC  {} repaired, {} compared",
                 text::plural(repaired, "path"),
                 text::plural(r.tally.objects, "object")
@@ -179,7 +179,7 @@ fn repair(p: &Attached) -> Res<u8> {
         }
         ledger.restore(p)?;
     }
-    println!(
+    crate::say!(
         "{shown}    {} repaired, and still something changes one leg alone. Stop what does, then: mirror resync {}",
         text::plural(repaired, "path"),
         text::shell(&p.pair.line.virt)

@@ -51,6 +51,13 @@ pub fn run(a: &Run) -> Res<u8> {
     c.arg0(word)
         .args(&a.command[1..])
         .env("LD_PRELOAD", library::preload(&lib));
+    if let Some(tab) = std::env::var_os("MIRRORTAB").filter(|t| !t.is_empty()) {
+        // The command may change its directory before it starts others.
+        c.env(
+            "MIRRORTAB",
+            std::path::absolute(&tab).unwrap_or_else(|_| tab.into()),
+        );
+    }
     if a.pair.is_empty() {
         c.env_remove("MIRROR_ONLY");
     } else {
@@ -65,7 +72,7 @@ pub fn run(a: &Run) -> Res<u8> {
     }
     if a.exec {
         c.env_remove("MIRROR_PROOF");
-        supervise::as_started(&mut c, None);
+        supervise::as_started(&mut c, supervise::mask());
         let e = c.exec();
         return Err(Fail::new(
             Kind::NotRunnable,
@@ -123,13 +130,13 @@ fn after(p: &Attached) {
     );
     if w.pending() {
         let n = p.pair.pending().len().max(1) as u64;
-        eprintln!(
+        crate::note!(
             "mirror: {v}: {} known to differ. mirror resync {word}",
             text::plural(n, "path")
         );
     }
     if w.unmirrored() {
-        eprintln!(
+        crate::note!(
             "mirror: {v}: a program ran unmirrored with files open here. mirror verify {word}"
         );
     }

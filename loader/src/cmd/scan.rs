@@ -74,6 +74,34 @@ pub fn scan(root: &Root) -> Res<Scan> {
     Ok(s)
 }
 
+/// Unmirrored processes that have something open below the tree, as `name[pid]`. Those of other users
+/// are seen by root only.
+pub fn users(root: &Root) -> Vec<String> {
+    let own = std::process::id().to_string();
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries
+        .filter_map(|e| e.file_name().into_string().ok())
+        .filter(|pid| pid.parse::<u32>().is_ok() && *pid != own)
+        .filter(|pid| {
+            let fds = std::fs::read_dir(format!("/proc/{pid}/fd"))
+                .into_iter()
+                .flatten()
+                .flatten();
+            let inside = |p: std::path::PathBuf| p != root.path && p.starts_with(&root.path);
+            fds.filter_map(|f| std::fs::read_link(f.path()).ok())
+                .any(inside)
+        })
+        .filter(|pid| {
+            let maps = std::fs::read(format!("/proc/{pid}/maps")).unwrap_or_default();
+            !maps.windows(13).any(|w| w == b"/libmirror.so")
+        })
+        .map(|pid| {
+            let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            format!("{}[{pid}]", text::show(name.trim_end().as_bytes()))
+        })
+        .collect()
+}
+
 /// Whether a symlink's text, taken literally, leads out of the tree.
 fn leads_out(root: &[u8], rel: &[u8], target: &[u8]) -> bool {
     if target.first() == Some(&b'/') {

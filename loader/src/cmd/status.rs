@@ -65,7 +65,7 @@ pub fn look(l: &Line) -> View {
             return view;
         }
     };
-    view.attached = domain::holders(&pair);
+    view.attached = domain::holders(&pair.legs[0]);
     let log = |i: usize| {
         pair.legs[i]
             .root
@@ -216,13 +216,13 @@ fn brief(view: &View, width: usize, state_width: usize) {
         ),
         None => view.why.join("; "),
     };
-    println!("{v:width$}    {:state_width$}    {tail}", view.state);
+    crate::say!("{v:width$}    {:state_width$}    {tail}", view.state);
     if view.exit != 0 {
         if view.pair.is_some() {
-            println!("  why     {}", view.why.join("; "));
+            crate::say!("  why     {}", view.why.join("; "));
         }
         for (what, _) in view.actions.iter().take(1) {
-            println!("  action  {what}");
+            crate::say!("  action  {what}");
         }
     }
 }
@@ -258,13 +258,13 @@ fn full(view: &View) {
         .pair
         .as_ref()
         .map_or(String::new(), |p| format!("  id {}", p.short_id()));
-    println!(
+    crate::say!(
         "pair      {v}  ({place}){id}  {}",
         l.options().replace(',', "  ")
     );
-    println!("state     {}", view.state);
+    crate::say!("state     {}", view.state);
     for (i, w) in view.why.iter().enumerate() {
-        println!("{}{w}", if i == 0 { "why       " } else { "          " });
+        crate::say!("{}{w}", if i == 0 { "why       " } else { "          " });
     }
     if let Some(p) = &view.pair {
         let width = l
@@ -275,35 +275,35 @@ fn full(view: &View) {
             .unwrap_or(0);
         let free = |i: usize| probe::space(&p.legs[i].root).free;
         let same_fs = p.legs[0].root.dev == p.legs[1].root.dev;
-        println!("legs      {}", leg_line(p, 0, width, false));
-        println!(
+        crate::say!("legs      {}", leg_line(p, 0, width, false));
+        crate::say!(
             "          {}",
             leg_line(p, 1, width, !same_fs && free(1) < free(0))
         );
         if let Some(n) = view.attached {
-            println!("coverage  {} attached", text::plural(n, "program"));
+            crate::say!("coverage  {} attached", text::plural(n, "program"));
         }
         if view.pending > 0 {
-            println!("pending   {}", text::plural(view.pending, "path"));
+            crate::say!("pending   {}", text::plural(view.pending, "path"));
         }
         match p.verified() {
-            Some((t, objects, n)) => println!(
+            Some((t, objects, n)) => crate::say!(
                 "verified  {}  {}  {}",
                 text::iso(t),
                 text::plural(objects, "object"),
                 text::plural(n, "difference")
             ),
-            None => println!("verified  never   (mirror verify {})", text::shell(&l.virt)),
+            None => crate::say!("verified  never   (mirror verify {})", text::shell(&l.virt)),
         }
     }
     for (i, (what, effect)) in view.actions.iter().enumerate() {
-        println!(
+        crate::say!(
             "{}{what}    {effect}",
             if i == 0 { "action    " } else { "      and " }
         );
     }
     if let Some(c) = view.code {
-        println!("see       mirror explain {c}");
+        crate::say!("see       mirror explain {c}");
     }
 }
 
@@ -333,7 +333,9 @@ fn json(view: &View) -> Value {
     if let Some(p) = &view.pair {
         m.insert(
             "id".into(),
-            String::from_utf8_lossy(&p.id().hex()).into_owned().into(),
+            String::from_utf8_lossy(&p.pair_id().hex())
+                .into_owned()
+                .into(),
         );
         m.insert("pending".into(), view.pending.into());
         let legs: Vec<Value> = p
@@ -379,7 +381,7 @@ pub fn run(a: &Report) -> Res<u8> {
         .map(|v| v.exit)
         .fold(0, |a, b| if a == 2 || b == 2 { 2 } else { a.max(b) });
     if a.json {
-        println!(
+        crate::say!(
             "{}",
             json!({ "schema": "mirror.status/1", "time": text::iso(text::now()), "pairs": views.iter().map(json).collect::<Vec<_>>() })
         );

@@ -114,10 +114,10 @@ pub fn run(a: &Report) -> Res<u8> {
             text::plural(t.objects, "object")
         );
         if found.is_empty() && t.trouble.is_empty() {
-            println!("{head}  EQUAL  0 differences");
+            crate::say!("{head}  EQUAL  0 differences");
             continue;
         }
-        println!(
+        crate::say!(
             "{head}  {}  {}",
             if found.is_empty() {
                 "UNKNOWN"
@@ -127,13 +127,13 @@ pub fn run(a: &Report) -> Res<u8> {
             text::plural(found.len() as u64, "difference")
         );
         for d in &found {
-            println!("{}", line(d, s, c));
+            crate::say!("{}", line(d, s, c));
         }
         for (rel, why) in &t.trouble {
-            println!("  {}  cannot be compared: {why}", text::show(rel));
+            crate::say!("  {}  cannot be compared: {why}", text::show(rel));
         }
         if !found.is_empty() {
-            println!(
+            crate::say!(
                 "action    mirror resync {}    makes {c} like {s}; what {c} loses is kept aside\nsee       mirror explain {}",
                 text::shell(&l.virt),
                 explain::DIFFERENT
@@ -141,7 +141,7 @@ pub fn run(a: &Report) -> Res<u8> {
         }
     }
     if a.json {
-        println!("{}", json!({ "schema": "mirror.verify/1", "pairs": pairs }));
+        crate::say!("{}", json!({ "schema": "mirror.verify/1", "pairs": pairs }));
     }
     Ok(code)
 }

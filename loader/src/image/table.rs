@@ -85,6 +85,16 @@ pub const WANTED: &[Wanted] = &[
     must("symlinkat", 266),
     must("renameat2", 316),
     may("bind", 49),
+    // calls that only look: the control folder does not exist for a program
+    may("stat", 4),
+    may("lstat", 6),
+    may("access", 21),
+    may("readlink", 89),
+    may("newfstatat", 262),
+    may("readlinkat", 267),
+    may("faccessat", 269),
+    may("statx", 332),
+    may("faccessat2", 439),
     // attributes
     must("chmod", 90),
     must("fchmod", 91),

@@ -75,6 +75,11 @@ fn check(p: &Path) -> Res<()> {
             "{shown}: empty. Build or install it again"
         )));
     }
+    if !super::program::loadable(&f) {
+        return Err(Fail::failed(format!(
+            "{shown}: not a library for this machine. Build or install it again"
+        )));
+    }
     // SAFETY: a fresh private mapping that is unmapped at once and never read.
     let mapped = unsafe {
         rustix::mm::mmap(

@@ -88,6 +88,8 @@ pub fn find(word: &OsStr) -> Res<PathBuf> {
         match runnable(&p) {
             Ok(()) => return Ok(p),
             Err(libc::ENOENT | libc::ENOTDIR) => {}
+            // A folder that may not be searched is passed by, as shells do.
+            Err(libc::EACCES) if std::fs::metadata(&p).is_err() => {}
             Err(e) => {
                 refused.get_or_insert((p, e));
             }
@@ -199,6 +201,12 @@ pub fn inspect(file: PathBuf) -> Res<Program> {
         Kind::NotRunnable,
         format!("{}: too many interpreters in a row", text::path(&file)),
     ))
+}
+
+/// Whether a file is an ELF object of this machine.
+pub fn loadable(f: &File) -> bool {
+    let e = Elf::read(f);
+    bytes(f, 0, 4) == b"\x7fELF" && e.class == 2 && e.data == 1 && e.machine == HOST
 }
 
 fn interpreter(head: &[u8]) -> Option<PathBuf> {

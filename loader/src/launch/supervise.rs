@@ -34,14 +34,12 @@ pub enum End {
 }
 
 /// Puts a child into the state in which this process was started.
-pub fn as_started(c: &mut Command, mask: Option<libc::sigset_t>) {
+pub fn as_started(c: &mut Command, mask: libc::sigset_t) {
     let ignored = crate::signal::pipe_was_ignored();
     // SAFETY: only async-signal-safe calls between fork and exec.
     unsafe {
         c.pre_exec(move || {
-            if let Some(m) = &mask {
-                libc::sigprocmask(libc::SIG_SETMASK, m, std::ptr::null_mut());
-            }
+            libc::sigprocmask(libc::SIG_SETMASK, &mask, std::ptr::null_mut());
             if ignored {
                 libc::signal(libc::SIGPIPE, libc::SIG_IGN);
             }
@@ -97,6 +95,40 @@ fn send(pid: i32, s: i32) {
     unsafe { libc::kill(pid, s) };
 }
 
+/// Kills the command and what it has started. Each is stopped before its children are looked up, so
+/// that none is missed.
+fn stop_all(pid: i32) {
+    let mut all = vec![pid];
+    let mut i = 0;
+    while let Some(&p) = all.get(i) {
+        send(p, libc::SIGSTOP);
+        all.extend(
+            children(p)
+                .into_iter()
+                .filter(|c| !all.contains(c))
+                .collect::<Vec<_>>(),
+        );
+        i += 1;
+    }
+    for p in all {
+        send(p, libc::SIGKILL);
+    }
+}
+
+fn children(of: i32) -> Vec<i32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries
+        .filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok())
+        .filter(|p| {
+            let stat = std::fs::read_to_string(format!("/proc/{p}/stat")).unwrap_or_default();
+            let parent = stat
+                .rsplit_once(')')
+                .and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse::<i32>().ok());
+            parent == Some(of)
+        })
+        .collect()
+}
+
 fn next(fd: &OwnedFd) -> Option<libc::signalfd_siginfo> {
     // SAFETY: the buffer has exactly the size that the kernel fills.
     unsafe {
@@ -118,7 +150,7 @@ pub fn run(mut c: Command, name: &str, prove: bool) -> Res<End> {
     let before = mask();
     let fail = |what: &str, e: io::Error| Fail::failed(format!("{what}: {}", reason(&e)));
     let signals = listen(&before).map_err(|e| fail("signals", e))?;
-    as_started(&mut c, Some(before));
+    as_started(&mut c, before);
     let mut ends = None;
     c.env_remove("MIRROR_PROOF");
     if prove {
@@ -184,8 +216,7 @@ fn follow(pid: i32, name: &str, signals: &OwnedFd, mut proof: Option<Proof>) -> 
                     return unproved(pid, name, status);
                 }
             }
-            send(pid, libc::SIGKILL);
-            send(pid, libc::SIGCONT);
+            stop_all(pid);
             while reap_wait(pid).is_none() {}
             return Err(not_attached(pid, name));
         }

@@ -7,7 +7,9 @@ use mirror_core::path::PathText;
 use mirror_core::record::{Id, LegRecord, PENDING_LOG, RecordFault};
 use rustix::fs::Mode;
 use std::io;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 /// Path of the record of the last comparison.
 pub const VERIFIED: &[u8] = b".mirror/verified";
@@ -36,9 +38,45 @@ impl Leg {
                     "has no .mirror/leg: not a leg of a pair, or its disk is not mounted".into(),
                 ));
             }
+            Err(e) if e.kind == Kind::Permission => {
+                let owner = std::fs::metadata(path.join(".mirror")).map_or(0, |m| m.uid());
+                return Err(Fail::new(
+                    Kind::Permission,
+                    format!(
+                        "{}: the pair belongs to user {owner}, and this user may not use it. Run as that user",
+                        text::path(path)
+                    ),
+                ));
+            }
             Err(e) => return Err(e),
         };
-        Ok(Leg { root, record })
+        let leg = Leg { root, record };
+        // The record lies in a tree that others may own: it cannot name any file it likes.
+        // (A network leg may show root's files as another user's: then this user's place counts.)
+        let owner = leg.owner().about(text::path(path))?;
+        let euid = rustix::process::geteuid().as_raw();
+        let fits =
+            |uid| leg.record.runtime.as_bytes() == runtime_path(leg.record.pair, uid).as_bytes();
+        if !fits(owner) && !fits(euid) {
+            return Err(bad(format!(
+                ".mirror/leg names {} as its runtime file, which is not the place for a pair of user {owner}",
+                text::show(leg.record.runtime.as_bytes())
+            )));
+        }
+        Ok(leg)
+    }
+
+    /// The user to whom the control folder belongs.
+    pub fn owner(&self) -> io::Result<u32> {
+        let fd = self
+            .root
+            .open_at(b".mirror", rustix::fs::OFlags::PATH, Mode::empty())?;
+        Ok(rustix::fs::fstat(&fd)?.st_uid)
+    }
+
+    /// Its runtime file.
+    pub fn runtime_file(&self) -> PathBuf {
+        PathBuf::from(std::ffi::OsStr::from_bytes(self.record.runtime.as_bytes()))
     }
 
     /// A directory that is no leg (yet), to compare it with another.
@@ -199,13 +237,13 @@ impl Pair {
     }
 
     /// The pair's id.
-    pub fn id(&self) -> Id {
+    pub fn pair_id(&self) -> Id {
         self.legs[0].record.pair
     }
 
     /// The first eight digits of the id, for display.
     pub fn short_id(&self) -> String {
-        String::from_utf8_lossy(&self.id().hex()[..8]).into_owned()
+        String::from_utf8_lossy(&self.pair_id().hex()[..8]).into_owned()
     }
 
     /// The leg whose first copy has not finished.
@@ -253,15 +291,14 @@ pub fn random_id() -> Res<Id> {
     Ok(Id(b))
 }
 
-/// Where the runtime file of a pair made by this user is.
-pub fn runtime_path(pair: Id) -> PathText<256> {
-    let uid = rustix::process::geteuid();
+/// Where the runtime file of a pair of this user is.
+pub fn runtime_path(pair: Id, uid: u32) -> PathText<256> {
     let hex = pair.hex();
     let hex = String::from_utf8_lossy(&hex);
-    let p = if uid.is_root() {
+    let p = if uid == 0 {
         format!("/run/mirror/{hex}")
     } else {
-        format!("/dev/shm/mirror-{}/{hex}", uid.as_raw())
+        format!("/dev/shm/mirror-{uid}/{hex}")
     };
     PathText::from_bytes(p.as_bytes()).unwrap_or_default()
 }

@@ -1,6 +1,6 @@
 //! The domain: one runtime file per pair and kernel, named by both legs' `.mirror/owner`, on which
 //! every attached process holds a shared lock. The preloaded library follows the same protocol.
-use super::control::{Pair, random_id};
+use super::control::{Leg, Pair, random_id};
 use super::lock::Locks;
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::text;
@@ -11,10 +11,8 @@ use mirror_core::word::StateWord;
 use parking_lot::Mutex;
 use rustix::fs::{FallocateFlags, FlockOperation, Mode, OFlags};
 use rustix::mm::{MapFlags, ProtFlags};
-use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -63,15 +61,12 @@ pub fn boot_id() -> Res<Id> {
 }
 
 fn runtime_file(p: &Pair) -> PathBuf {
-    Path::new(OsStr::from_bytes(p.legs[0].record.runtime.as_bytes())).to_path_buf()
+    p.legs[0].runtime_file()
 }
 
 /// The user to whom the pair's control folders and runtime file belong.
 fn pair_owner(p: &Pair) -> io::Result<u32> {
-    let fd = p.legs[0]
-        .root
-        .open_at(b".mirror", OFlags::PATH, Mode::empty())?;
-    Ok(rustix::fs::fstat(&fd)?.st_uid)
+    p.legs[0].owner()
 }
 
 /// The runtime file, if it is sane, of this boot and this pair, and belongs to the pair's user.
@@ -95,7 +90,7 @@ pub fn existing(p: &Pair, boot: Id) -> Option<(Runtime, Id)> {
     for (d, w) in have.chunks_exact_mut(8).zip(&h.boot) {
         d.copy_from_slice(&w.load(Ordering::Relaxed).to_le_bytes());
     }
-    (pair == p.id() && have == boot.0).then_some((rt, id))
+    (pair == p.pair_id() && have == boot.0).then_some((rt, id))
 }
 
 fn make_folder(file: &Path, owner: u32) -> Res<()> {
@@ -136,7 +131,7 @@ fn make_runtime(p: &Pair, id: Id, boot: Id) -> Res<Runtime> {
         }
         rustix::fs::fallocate(&fd, FallocateFlags::empty(), 0, SIZE as u64)?;
         let rt = Runtime::map(&fd)?;
-        rt.view().header.init(id, boot, p.id());
+        rt.view().header.init(id, boot, p.pair_id());
         std::fs::rename(&tmp, &file)?;
         Ok(rt)
     };
@@ -305,8 +300,8 @@ impl Attached {
 
 /// How many processes other than commands of this program hold a shared lock on a leg's owner record.
 /// `None`: it cannot be known here.
-pub fn holders(pair: &Pair) -> Option<u64> {
-    let fd = pair.legs[0]
+pub fn holders(leg: &Leg) -> Option<u64> {
+    let fd = leg
         .root
         .open_at(OWNER_RECORD, OFlags::PATH, Mode::empty())
         .ok()?;
@@ -333,29 +328,25 @@ pub fn holders(pair: &Pair) -> Option<u64> {
     u64::try_from(n).ok()
 }
 
-/// Removes a pair's runtime file (the pair is being detached; nobody is attached).
-pub fn forget(p: &Pair) {
+/// Removes a leg's runtime file (the pair is being detached; nobody is attached).
+pub fn forget(leg: &Leg) {
     // A left-over file is harmless: its random id stands in no leg any more.
-    let _ = std::fs::remove_file(runtime_file(p));
+    let _ = std::fs::remove_file(leg.runtime_file());
 }
 
-/// Takes the domain for itself alone: fails while anybody is attached. For `detach`.
-pub fn alone(pair: &Pair) -> Res<Vec<OwnedFd>> {
-    let mut out = Vec::new();
-    for l in &pair.legs {
-        let fd = l
-            .root
-            .open_at(OWNER_RECORD, OFlags::RDWR | OFlags::NOFOLLOW, Mode::empty())
-            .about(text::path(&l.root.path))?;
-        if lock(&fd, FlockOperation::NonBlockingLockExclusive).is_err() {
-            let n = holders(pair).unwrap_or(0).max(1);
-            return Err(Fail::failed(format!(
-                "{} is in use by {}. Stop them first",
-                text::path(&pair.line.virt),
-                text::plural(n, "program")
-            )));
-        }
-        out.push(fd);
+/// Takes a leg's domain for itself alone: fails while anybody is attached. For `detach`.
+pub fn alone(leg: &Leg, virt: &Path) -> Res<OwnedFd> {
+    let fd = leg
+        .root
+        .open_at(OWNER_RECORD, OFlags::RDWR | OFlags::NOFOLLOW, Mode::empty())
+        .about(text::path(&leg.root.path))?;
+    if lock(&fd, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let n = holders(leg).unwrap_or(0).max(1);
+        return Err(Fail::failed(format!(
+            "{} is in use by {}. Stop them first",
+            text::path(virt),
+            text::plural(n, "program")
+        )));
     }
-    Ok(out)
+    Ok(fd)
 }

@@ -111,11 +111,16 @@ fn repair(p: &Attached, i: &Intent, one: &[u8], two: &[u8], held: &BothLocked) -
         let _ = replay_rename(&w, i, one, two);
     }
     let mut failed = Vec::new();
-    for path in paths {
-        let done = w
-            .make_tree_equal(path, held)
-            .and_then(|()| group_known(&w, i, path));
-        if !matches!(done, Ok(true)) {
+    for path in &paths {
+        if w.make_tree_equal(path, held).is_err() {
+            failed.push(path.to_vec());
+        }
+    }
+    // Only when all names are in place are the groups complete.
+    for path in &paths {
+        if !failed.iter().any(|f: &Vec<u8>| f == path)
+            && !matches!(group_known(&w, i, path), Ok(true))
+        {
             failed.push(path.to_vec());
         }
     }
@@ -179,3 +184,7 @@ fn group_known(w: &Work<'_>, i: &Intent, rel: &[u8]) -> io::Result<bool> {
         _ => Ok(true),
     }
 }
+
+#[cfg(test)]
+#[path = "heal_tests.rs"]
+mod tests;

@@ -192,12 +192,12 @@ fn fault_text(fault: Fault, line: &[u8]) -> String {
             }
             let near = OPTIONS
                 .iter()
-                .map(|o| (distance(&key, o), o))
+                .map(|o| (!o.starts_with(key.as_str()), distance(&key, o), o))
                 .min()
-                .filter(|(d, _)| *d <= 4);
+                .filter(|(other, d, _)| !*other || *d <= 4);
             let hint = near.map_or_else(
                 || "known: on-failure=degrade|fail, on-full=error|degrade".into(),
-                |(_, o)| format!("did you mean {o}?"),
+                |(.., o)| format!("did you mean {o}?"),
             );
             return format!("option '{}' unknown ({hint})", text::show(key.as_bytes()));
         }
@@ -333,6 +333,18 @@ pub fn find<'a>(all: &'a [Line], word: &Path) -> Res<&'a Line> {
 /// The named pairs, or all of them; at least one.
 pub fn choose(words: &[PathBuf]) -> Res<Vec<Line>> {
     let all = load()?;
+    if let Some(f) = named()
+        && !all.is_empty()
+        && !f.exists()
+    {
+        return Err(Fail::new(
+            Kind::Config,
+            format!(
+                "MIRRORTAB names {}, which is not there. unset MIRRORTAB",
+                text::path(&f)
+            ),
+        ));
+    }
     if !words.is_empty() {
         return words.iter().map(|w| find(&all, w).cloned()).collect();
     }

@@ -102,6 +102,16 @@ impl<'a> Work<'a> {
         Ok(Seen { source, copy, what })
     }
 
+    /// [`Self::compare`] with the locks held. While a file is open for writing its times may differ:
+    /// they are made equal when it is closed.
+    pub fn compare_held(&self, rel: &[u8], held: &BothLocked) -> io::Result<Seen> {
+        let mut seen = self.compare(rel)?;
+        if seen.what == ["mtime"] && file::open_for_writing(&self.source.root, rel, held) {
+            seen.what.clear();
+        }
+        Ok(seen)
+    }
+
     fn same_content(&self, rel: &[u8]) -> io::Result<bool> {
         let a = file::open_read(&self.source.root, rel)?;
         let b = file::open_read(&self.copy.root, rel)?;
@@ -111,7 +121,7 @@ impl<'a> Work<'a> {
     /// Makes the object at `rel` equal, its parents first; a directory without its contents.
     /// Returns what was different.
     pub fn make_equal(&mut self, rel: &[u8], held: &BothLocked) -> io::Result<Seen> {
-        let mut seen = self.compare(rel)?;
+        let mut seen = self.compare_held(rel, held)?;
         if seen.what.is_empty() {
             self.settle(rel)?;
             return Ok(seen);
@@ -275,13 +285,16 @@ impl<'a> Work<'a> {
         file::put_attributes(dir.as_fd(), &name, &s, &d, self.fidelity, true)
     }
 
-    /// Makes everything at and below `rel` equal, under one hold of the locks.
+    /// Makes the object at `rel` equal, and a directory that the copy did not have with all below it,
+    /// under one hold of the locks.
     pub fn make_tree_equal(&mut self, rel: &[u8], held: &BothLocked) -> io::Result<()> {
         let first_made = self.made.len();
         let mut todo = vec![rel.to_vec()];
         while let Some(p) = todo.pop() {
             let seen = self.make_equal(&p, held)?;
-            if seen.source.is_some_and(|s| s.is_dir()) {
+            // A directory that both have is one object; a new one is filled.
+            let new = !seen.copy.as_ref().is_some_and(Meta::is_dir);
+            if new && seen.source.is_some_and(|s| s.is_dir()) {
                 let mut names = self.source.root.names(&p)?;
                 names.extend(self.copy.root.names(&p).unwrap_or_default());
                 names.sort_unstable();

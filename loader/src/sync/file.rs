@@ -44,6 +44,29 @@ pub fn open_write(root: &Root, rel: &[u8], m: &Meta) -> io::Result<File> {
     }
 }
 
+/// fcntl(2); not in the libc crate.
+const F_SETSIG: i32 = 10;
+
+/// Whether some process has a file open for writing: a read lease is refused then. Ask with the
+/// pair's locks held, when no mirrored program can be opening it.
+pub fn open_for_writing(root: &Root, rel: &[u8], _: &BothLocked) -> bool {
+    use std::os::fd::AsRawFd;
+    let Ok(f) = open_read(root, rel) else {
+        return false;
+    };
+    let n = f.as_raw_fd();
+    // SAFETY: fcntl with integer arguments on our own descriptor. A lease that is broken at once tells
+    // by SIGURG, which does nothing (the default, SIGIO, would end the command).
+    unsafe {
+        libc::fcntl(n, F_SETSIG, libc::SIGURG);
+        if libc::fcntl(n, libc::F_SETLEASE, libc::F_RDLCK) == 0 {
+            libc::fcntl(n, libc::F_SETLEASE, libc::F_UNLCK);
+            return false;
+        }
+    }
+    io::Error::last_os_error().raw_os_error() == Some(libc::EAGAIN)
+}
+
 /// Does something in the parent directory of `rel`; where the user's own directory forbids it, its
 /// mode is lifted for the moment.
 pub fn in_parent<T>(
@@ -209,7 +232,11 @@ pub fn link_temp(
 }
 
 /// Removes an object and all below it.
-pub fn remove(root: &Root, rel: &[u8], held: &BothLocked) -> io::Result<()> {
+pub fn remove(root: &Root, rel: &[u8], _: &BothLocked) -> io::Result<()> {
+    remove_all(root, rel)
+}
+
+fn remove_all(root: &Root, rel: &[u8]) -> io::Result<()> {
     content::check_stop()?;
     let gone = |e: &io::Error| e.kind() == io::ErrorKind::NotFound;
     let direct = in_parent(root, rel, |dir, name| {
@@ -221,7 +248,7 @@ pub fn remove(root: &Root, rel: &[u8], held: &BothLocked) -> io::Result<()> {
         r => return r,
     }
     for name in root.names(rel)? {
-        remove(root, &join(rel, &name), held)?;
+        remove_all(root, &join(rel, &name))?;
     }
     match in_parent(root, rel, |dir, name| {
         rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR)

@@ -45,7 +45,7 @@ struct Confirm<'a> {
 
 impl Visit for Confirm<'_> {
     fn differs(&mut self, work: &mut Work<'_>, rel: &[u8], _: Seen) -> io::Result<Seen> {
-        let seen = locked(self.pair, |_| work.compare(rel)).map_err(to_io)??;
+        let seen = locked(self.pair, |held| work.compare_held(rel, held)).map_err(to_io)??;
         if seen.what.is_empty() {
             work.settle(rel)?;
         } else {

@@ -4,6 +4,7 @@
 //! and a replaced file would leave them with one that has no name.
 use rustix::fs::{FallocateFlags, SeekFrom};
 use rustix::io::Errno;
+use std::cell::Cell;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -24,6 +25,17 @@ pub fn check_stop() -> io::Result<()> {
     }
 }
 
+/// Two buffers of [`CHUNK`] bytes, kept from file to file: clearing them costs more than most files.
+fn buffers<T>(act: impl FnOnce(&mut [u8], &mut [u8]) -> T) -> T {
+    thread_local!(static KEPT: Cell<(Vec<u8>, Vec<u8>)> = const { Cell::new((Vec::new(), Vec::new())) });
+    let (mut x, mut y) = KEPT.take();
+    x.resize(CHUNK, 0);
+    y.resize(CHUNK, 0);
+    let r = act(&mut x, &mut y);
+    KEPT.set((x, y));
+    r
+}
+
 fn fill(f: &File, buf: &mut [u8], at: u64) -> io::Result<usize> {
     let mut n = 0;
     while n < buf.len() {
@@ -39,11 +51,14 @@ fn fill(f: &File, buf: &mut [u8], at: u64) -> io::Result<usize> {
 
 /// Whether two files hold the same bytes; `tick` hears of the bytes that were read.
 pub fn same(a: &File, b: &File, tick: &dyn Fn(u64)) -> io::Result<bool> {
-    let (mut x, mut y) = (vec![0; CHUNK], vec![0; CHUNK]);
+    buffers(|x, y| same_in(a, b, tick, x, y))
+}
+
+fn same_in(a: &File, b: &File, tick: &dyn Fn(u64), x: &mut [u8], y: &mut [u8]) -> io::Result<bool> {
     let mut at = 0;
     loop {
         check_stop()?;
-        let (n, m) = (fill(a, &mut x, at)?, fill(b, &mut y, at)?);
+        let (n, m) = (fill(a, x, at)?, fill(b, y, at)?);
         if x[..n] != y[..m] {
             return Ok(false);
         }
@@ -59,7 +74,10 @@ pub fn same(a: &File, b: &File, tick: &dyn Fn(u64)) -> io::Result<bool> {
 pub fn copy(s: &File, d: &File, tick: &dyn Fn(u64)) -> io::Result<()> {
     let size = s.metadata()?.len();
     rustix::fs::ftruncate(d, size)?;
-    let mut buf = vec![0; CHUNK];
+    buffers(|buf, _| copy_in(s, d, tick, size, buf))
+}
+
+fn copy_in(s: &File, d: &File, tick: &dyn Fn(u64), size: u64, buf: &mut [u8]) -> io::Result<()> {
     let mut at = 0;
     while at < size {
         let data = match rustix::fs::seek(s, SeekFrom::Data(at)) {
@@ -96,11 +114,21 @@ pub fn rewrite(s: &File, d: &File, tick: &dyn Fn(u64)) -> io::Result<()> {
     if d.metadata()?.len() != size {
         rustix::fs::ftruncate(d, size)?;
     }
-    let (mut x, mut y) = (vec![0; CHUNK], vec![0; CHUNK]);
+    buffers(|x, y| rewrite_in(s, d, tick, size, x, y))
+}
+
+fn rewrite_in(
+    s: &File,
+    d: &File,
+    tick: &dyn Fn(u64),
+    size: u64,
+    x: &mut [u8],
+    y: &mut [u8],
+) -> io::Result<()> {
     let mut at = 0u64;
     while at < size {
         check_stop()?;
-        let n = fill(s, &mut x, at)?;
+        let n = fill(s, x, at)?;
         if n == 0 {
             break;
         }

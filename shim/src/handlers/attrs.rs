@@ -291,7 +291,12 @@ impl Change for Attr<'_> {
             return Prepared::Answer(Err(Errno::ELOOP));
         }
         if matches!(self.call.kind, Kind::Truncate(_)) && st.kind() != c::S_IFREG {
-            return Prepared::Forward;
+            let e = if st.kind() == c::S_IFDIR {
+                Errno::EISDIR
+            } else {
+                Errno::EINVAL
+            };
+            return Prepared::Answer(Err(e));
         }
         if let Some(i) = cx.intent.inode.get_mut(cx.lead) {
             *i = st.ino();
@@ -440,6 +445,7 @@ pub fn attribute(regs: &mut Regs) -> usize {
         let root = match place {
             Place::Out | Place::Nameless => return NATIVE,
             Place::Control => return fail(regs, Errno::ENOENT),
+            Place::Fail(e) => return fail(regs, e),
             // The symlink V itself is nobody's component.
             Place::Root(true) if call.last == Last::Keep => return NATIVE,
             Place::Root(_) => true,

@@ -26,18 +26,29 @@ struct Write<'a> {
     at: Where,
 }
 
-/// Fills what an intent says of a descriptor, and the target's path hint.
-fn describe(n: i32, cx: &mut Cx<'_>) {
-    let Some(i) = state::info(n) else { return };
-    for (d, s) in cx.intent.inode.iter_mut().zip(&i.ino) {
-        *d = s.load(Ordering::Relaxed);
+/// Fills what an intent says of a descriptor. `Some`: the number is not what it was when the pair was
+/// chosen (dup2, close); the caller looks again.
+fn describe(n: i32, cx: &mut Cx<'_>) -> Option<Prepared> {
+    let same =
+        (cx.s.pair, cx.lead) == place(n) && (state::hint(n) == state::PAIRED || state::guest());
+    let Some(i) = state::info(n).filter(|_| same) else {
+        cx.slow = true;
+        return Some(Prepared::Answer(Err(Errno::EBADF)));
+    };
+    if state::hint(n) == state::PAIRED {
+        for (d, s) in cx.intent.inode.iter_mut().zip(&i.ino) {
+            *d = s.load(Ordering::Relaxed);
+        }
+        cx.hint.read(i);
     }
-    cx.hint.read(i);
+    None
 }
 
 impl Change for Write<'_> {
     fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
-        describe(self.n, cx);
+        if let Some(p) = describe(self.n, cx) {
+            return p;
+        }
         cx.intent.length = self.len;
         match self.at {
             Where::At(o) => cx.intent.offset = o,
@@ -82,6 +93,8 @@ impl Data for Write<'_> {
         sys::ret(r).map(|v| v as u64)
     }
     fn write_second(&mut self, at: u64, done: u64, upto: u64) -> Sys<u64> {
+        // TX is held: no dup2 takes the number away before its time is owed.
+        owes_time(self.n);
         let m = self.n.saturating_add(K) as usize;
         let [_, buf, len, ..] = self.regs.args;
         let to = at.saturating_add(done) as usize;
@@ -123,6 +136,13 @@ fn vector(
     sys::ret(unsafe { sys::syscall6(c::SYS_pwritev2, m, p, n, to, 0, 0) }).map(|v| v as u64)
 }
 
+/// The partner's mtime is settled when the descriptor is closed. A guest's record is another's.
+fn owes_time(n: i32) {
+    if !state::maybe_guest() {
+        set_dirty(n);
+    }
+}
+
 /// The part `done..upto` of the program's vector.
 fn trim(addr: usize, count: usize, done: u64, upto: u64, out: &mut [c::iovec; IOV_MAX]) -> usize {
     let mut pos = 0u64;
@@ -157,45 +177,78 @@ fn paired(regs: &mut Regs, n: i32) -> Option<usize> {
 
 #[inline(never)]
 fn pair_up(regs: &mut Regs, n: i32) -> Option<usize> {
+    for _ in 0..8 {
+        match try_pair(regs, n) {
+            Ok(v) => return v,
+            // The name was renamed or the number replaced meanwhile: look again.
+            Err(()) => {}
+        }
+    }
+    Some(fail(regs, Errno::EIO))
+}
+
+/// `Err`: changed meanwhile.
+fn try_pair(regs: &mut Regs, n: i32) -> Result<Option<usize>, ()> {
     let mut loc = Loc::new();
-    match recognise(n, &mut loc) {
+    Ok(match recognise(n, &mut loc) {
         Fd::Paired => None,
         Fd::Out => Some(NATIVE),
         Fd::Bare => {
             // The kernel refuses what was opened for reading only.
             let Ok(fl) = sys::fcntl(n, c::F_GETFL, 0) else {
-                return Some(NATIVE);
+                return Ok(Some(NATIVE));
             };
             if fl as i32 & c::O_ACCMODE == c::O_RDONLY || fl as i32 & c::O_PATH != 0 {
-                return Some(NATIVE);
+                return Ok(Some(NATIVE));
             }
             match adopt(n, &loc) {
                 Ran::Done(Ok(_)) => None,
+                Ran::Slow => return Err(()),
                 r => Some(verdict(regs, r)),
             }
         }
+    })
+}
+
+/// Pair and leg of a paired descriptor. A guest's is not on record: its path tells.
+fn place(n: i32) -> (usize, usize) {
+    match state::info(n).filter(|_| state::hint(n) == state::PAIRED) {
+        Some(i) => (
+            usize::from(i.pair.load(Ordering::Relaxed)),
+            usize::from(i.leg.load(Ordering::Relaxed)),
+        ),
+        None => place_by_path(n, &mut Path::new()),
     }
 }
 
-fn place(n: i32) -> (usize, usize) {
-    state::info(n).map_or((0, 0), |i| {
-        (
-            usize::from(i.pair.load(Ordering::Relaxed)),
-            usize::from(i.leg.load(Ordering::Relaxed)),
-        )
-    })
+#[inline(never)]
+fn place_by_path(n: i32, text: &mut Path) -> (usize, usize) {
+    match (sys::fd_path(n, text), state::member(text.as_bytes())) {
+        (Ok(()), state::Member::In(pair, leg, _)) => (pair, leg),
+        _ => (0, 0),
+    }
 }
 
 /// write, pwrite64, writev, pwritev, pwritev2.
 #[inline(never)]
 pub fn write(regs: &mut Regs) -> usize {
     let n = fd_arg(regs, 0);
-    if let Some(v) = paired(regs, n) {
-        return v;
+    for _ in 0..8 {
+        if let Some(v) = paired(regs, n) {
+            return v;
+        }
+        match write_paired(regs, n) {
+            Some(Ran::Slow) => {}
+            Some(ran) => return verdict(regs, ran),
+            None => return NATIVE,
+        }
     }
-    let Ok(fl) = sys::fcntl(n, c::F_GETFL, 0) else {
-        return NATIVE;
-    };
+    fail(regs, Errno::EBADF)
+}
+
+/// `None`: the kernel refuses it.
+fn write_paired(regs: &Regs, n: i32) -> Option<Ran> {
+    let fl = sys::fcntl(n, c::F_GETFL, 0).ok()?;
     let mut append = fl as i32 & c::O_APPEND != 0;
     let nr = regs.nr as i64;
     let (offset, positioned) = match nr {
@@ -212,7 +265,7 @@ pub fn write(regs: &mut Regs) -> usize {
         }
     };
     if !positioned && (offset as i64) < 0 {
-        return NATIVE;
+        return None;
     }
     let at = match (append, positioned) {
         (true, moves) => Where::End { moves },
@@ -247,10 +300,7 @@ pub fn write(regs: &mut Regs) -> usize {
         Action::Write(at),
         Patience::Wait,
     );
-    if matches!(ran, Ran::Done(Ok(k)) if k > 0) {
-        set_dirty(n);
-    }
-    verdict(regs, ran)
+    Some(ran)
 }
 
 struct Resize<'a> {
@@ -260,14 +310,14 @@ struct Resize<'a> {
 
 impl Change for Resize<'_> {
     fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
-        describe(self.n, cx);
-        Prepared::Ready
+        describe(self.n, cx).unwrap_or(Prepared::Ready)
     }
     fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
         if step == Step::First {
             cx.intent.old_size = sys::fstat(self.n)?.size();
             return raw(self.regs);
         }
+        owes_time(self.n);
         let m = self.n.saturating_add(K);
         let a = &self.regs.args;
         if self.regs.nr as i64 == c::SYS_ftruncate {
@@ -293,9 +343,19 @@ impl Change for Resize<'_> {
 #[inline(never)]
 pub fn resize(regs: &mut Regs) -> usize {
     let n = fd_arg(regs, 0);
-    if let Some(v) = paired(regs, n) {
-        return v;
+    for _ in 0..8 {
+        if let Some(v) = paired(regs, n) {
+            return v;
+        }
+        match resize_paired(regs, n) {
+            Ran::Slow => {}
+            ran => return verdict(regs, ran),
+        }
     }
+    fail(regs, Errno::EBADF)
+}
+
+fn resize_paired(regs: &Regs, n: i32) -> Ran {
     let (pair, leg) = place(n);
     let kind = if regs.nr as i64 == c::SYS_ftruncate {
         IntentKind::Truncate
@@ -322,10 +382,7 @@ pub fn resize(regs: &mut Regs) -> usize {
         action,
         Patience::Wait,
     );
-    if let Ran::Done(Ok(_)) = ran {
-        set_dirty(n);
-    }
-    verdict(regs, ran)
+    ran
 }
 
 struct Settle {
@@ -334,8 +391,7 @@ struct Settle {
 
 impl Change for Settle {
     fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
-        describe(self.n, cx);
-        Prepared::Ready
+        describe(self.n, cx).unwrap_or(Prepared::Ready)
     }
     fn apply(&mut self, _: &mut Cx<'_>, step: Step) -> Sys<u64> {
         if step == Step::First {

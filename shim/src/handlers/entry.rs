@@ -175,6 +175,7 @@ fn keep_slash(_what: &What) -> Last {
 fn not_inside(regs: &mut Regs, place: Place, removal: bool, text: &Path) -> Option<usize> {
     match place {
         Place::In => None,
+        Place::Fail(e) => Some(fail(regs, e)),
         Place::Out | Place::Nameless => {
             let (parent, _, _) = split(text.as_bytes());
             if place == Place::Out && text.as_bytes().first() == Some(&b'/') {
@@ -327,6 +328,9 @@ pub fn two(regs: &mut Regs) -> usize {
     for _ in 0..8 {
         if from == Place::Control || to == Place::Control {
             return fail(regs, Errno::ENOENT);
+        }
+        if let (Place::Fail(e), _) | (_, Place::Fail(e)) = (from, to) {
+            return fail(regs, e);
         }
         let root = |p| matches!(p, Place::Root(_));
         if root(from) || root(to) {

@@ -1,16 +1,16 @@
 //! execve, execveat: the next program must be mirrored too, or what it can still write is recorded.
 //!
 //! Rules: the program's arrays are read where the kernel would read them, never copied to its stack;
-//! a new array is mapped only when an entry must be put back. TX is held over the call: other threads'
-//! transactions have ended before they die with the old program.
+//! a new array is mapped only when an entry must be put back. The call itself is made by its own
+//! instruction: the new program inherits the signal mask, and a vfork child shares our stacks.
 use super::process::settle_all;
-use super::{answer, arg, copy_path, quick};
+use super::{arg, copy_path, quick};
 use crate::arch::{NATIVE, Regs};
 use crate::attach;
 use crate::env::{self, INJECTED, NAMES, Var};
 use crate::resolve::Path;
 use crate::state::{self, ANY_PARTNER, OLD_SOFT, PAIRED, TX, guest};
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::path::PathText;
 use mirror_core::{Errno, K, RESERVED, StateWord};
@@ -45,51 +45,39 @@ pub fn exec(regs: &mut Regs) -> usize {
     if target == Target::Unknown {
         return NATIVE;
     }
-    let own = !guest();
-    if own {
+    if !guest() {
+        // Transactions under way in other threads end first; what is begun after this and cut off by
+        // the exec is healed by the next holder of the locks.
         TX.lock();
         settle_all();
+        TX.unlock();
     }
-    let mut args = regs.args;
-    let mut map = None;
     if target == Target::Mirrorable {
-        match with_environment(arg(regs, env_index)) {
-            Ok(Some((envp, len))) => {
-                if let Some(a) = args.get_mut(env_index) {
-                    *a = envp;
-                }
-                map = Some((envp, len));
-            }
-            Ok(None) => {}
-            // Not to be read: the kernel says EFAULT.
-            Err(_) => {}
+        if SEALED.swap(false, Ordering::Relaxed) {
+            seal(false);
+        }
+        // An array that cannot be read is the kernel's to refuse.
+        if let (Ok(Some(envp)), Some(a)) = (
+            with_environment(arg(regs, env_index)),
+            regs.args.get_mut(env_index),
+        ) {
+            *a = envp;
         }
     } else {
         record_writable(true);
+        SEALED.store(true, Ordering::Relaxed);
         seal(true);
         if let (Ok((_, hard)), old @ 1..) = (sys::nofile(None), OLD_SOFT.load(Ordering::Relaxed)) {
             let _ = sys::nofile(Some((old, hard)));
         }
     }
-    let [a, b, cc, d, e, _] = args;
-    // SAFETY: the program's own call; only the environment array may be ours.
-    let r = sys::ret(unsafe { sys::syscall5(regs.nr as i64, a, b, cc, d, e) });
-    // Only a failure comes back.
-    if target == Target::Not {
-        seal(false);
-        if let (Ok((soft, hard)), true) = (sys::nofile(None), attach::any()) {
-            let _ = sys::nofile(Some((soft.min(RESERVED as u64), hard)));
-        }
-    }
-    if let Some((m, len)) = map {
-        // SAFETY: mapped for this call; nobody else has its address.
-        unsafe { sys::unmap(m, len) };
-    }
-    if own {
-        TX.unlock();
-    }
-    answer(regs, r.map(|v| v as u64))
+    // By its own instruction, with the program's mask (a new program inherits it) and stack. If it
+    // fails, the array stays in its slot and the seal until the next exec.
+    NATIVE
 }
+
+/// Partners were told to close on an exec that may have failed.
+static SEALED: AtomicBool = AtomicBool::new(false);
 
 /// Partners close on exec, or (after a failed one) as their descriptors do.
 fn seal(on: bool) {
@@ -178,7 +166,7 @@ fn begins(addr: usize, name: &[u8]) -> bool {
 
 /// A new array with what the program's lacks; `None`: it has everything.
 #[inline(never)]
-fn with_environment(envp: usize) -> Sys<Option<(usize, usize)>> {
+fn with_environment(envp: usize) -> Sys<Option<usize>> {
     let own = env::own_path().to_bytes();
     let mut n = 0usize;
     let mut have = [false; NAMES.len()];
@@ -214,7 +202,7 @@ fn with_environment(envp: usize) -> Sys<Option<(usize, usize)>> {
         .checked_mul(8)
         .and_then(|w| w.checked_add(8192))
         .ok_or(Errno::E2BIG)?;
-    let map = sys::map_anonymous(room)?;
+    let map = array_room(room)?;
     let put = |i: usize, v: usize| {
         // SAFETY: i < words, inside the mapping made above.
         unsafe { (map as *mut usize).wrapping_add(i).write(v) };
@@ -254,7 +242,49 @@ fn with_environment(envp: usize) -> Sys<Option<(usize, usize)>> {
     i = i.saturating_add(1);
     put(i, text);
     put(i.saturating_add(1), 0);
-    Ok(Some((map, room)))
+    Ok(Some(map))
+}
+
+/// Arrays made here: a vfork child's stays in its parent's memory. A slot is free again when the process
+/// that used it has ended.
+struct Slot {
+    pid: AtomicI32,
+    at: AtomicUsize,
+    len: AtomicUsize,
+}
+static ARRAYS: [Slot; 32] = [const {
+    Slot {
+        pid: AtomicI32::new(0),
+        at: AtomicUsize::new(0),
+        len: AtomicUsize::new(0),
+    }
+}; 32];
+
+/// Zeroed memory for an array.
+fn array_room(len: usize) -> Sys<usize> {
+    let me = sys::getpid();
+    for s in &ARRAYS {
+        let pid = s.pid.load(Ordering::Relaxed);
+        if pid != 0 && pid != me && sys::alive(pid) {
+            continue;
+        }
+        if s.pid
+            .compare_exchange(pid, me, Ordering::Acquire, Ordering::Relaxed)
+            .is_err()
+        {
+            continue;
+        }
+        let old = s.len.swap(0, Ordering::Relaxed);
+        if old != 0 {
+            // SAFETY: its user has ended, or is this process with an exec that failed.
+            unsafe { sys::unmap(s.at.load(Ordering::Relaxed), old) };
+        }
+        let at = sys::map_anonymous(len)?;
+        s.at.store(at, Ordering::Relaxed);
+        s.len.store(len, Ordering::Relaxed);
+        return Ok(at);
+    }
+    sys::map_anonymous(len)
 }
 
 /// Whether a preload list names the library, by path or by its file name.

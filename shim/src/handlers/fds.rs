@@ -14,7 +14,7 @@ use mirror_core::{Errno, K, RESERVED};
 use mirror_sys as sys;
 
 /// Whether this process has descriptors of the library at all.
-fn any() -> bool {
+pub fn any() -> bool {
     ANY_PARTNER.load(Ordering::Relaxed) || crate::attach::any()
 }
 
@@ -38,16 +38,23 @@ pub fn close_filter(regs: &mut Regs) -> usize {
     }
 }
 
+/// What a descriptor that goes away owes its partner; TX is held. `Some`: a lock is busy.
+fn owed(n: i32) -> Option<usize> {
+    if guest() {
+        None
+    } else {
+        settle(n, Patience::HeldWait)
+    }
+}
+
 /// close of a number that has, or may have, a partner.
 #[inline(never)]
 pub fn close(regs: &mut Regs) -> usize {
     let n = fd_arg(regs, 0);
-    if !guest() {
-        if let Some(wait) = settle(n, Patience::Wait) {
+    locked(|| {
+        if let Some(wait) = owed(n) {
             return wait;
         }
-    }
-    locked(|| {
         let _ = sys::close(n.saturating_add(K));
         set_hint(n, UNKNOWN);
         let r = raw(regs);
@@ -112,13 +119,10 @@ pub fn dup(regs: &mut Regs) -> usize {
     }
     let replaces = matches!(nr, c::SYS_dup2 | c::SYS_dup3);
     let new = fd_arg(regs, 1);
-    if replaces && new != old && !guest() {
-        // What the replaced descriptor owes its partner.
-        if let Some(wait) = settle(new, Patience::Wait) {
+    locked(|| {
+        if let (true, Some(wait)) = (replaces && new != old, owed(new)) {
             return wait;
         }
-    }
-    locked(|| {
         let partner = old.saturating_add(K);
         let has = hint(old) != OUT && sys::fcntl(partner, c::F_GETFD, 0).is_ok();
         if replaces && (new == old || sys::fcntl(old, c::F_GETFD, 0).is_err()) {
@@ -187,17 +191,15 @@ pub fn close_range(regs: &mut Regs) -> usize {
     }
     let top = (RESERVED as u32).saturating_sub(1);
     let last = hi.min(top);
-    if flags & CLOEXEC == 0 && !guest() {
+    locked(|| {
         for n in lo..last
             .saturating_add(1)
             .min(state::DIRTY_END.load(Ordering::Relaxed) as u32)
         {
-            if let Some(wait) = settle(n as i32, Patience::Wait) {
+            if let (0, Some(wait)) = (flags & CLOEXEC, owed(n as i32)) {
                 return wait;
             }
         }
-    }
-    locked(|| {
         let range = |a: u32, b: u32, f: usize| {
             // SAFETY: no pointers.
             sys::ret(unsafe { sys::syscall3(c::SYS_close_range, a as usize, b as usize, f) })

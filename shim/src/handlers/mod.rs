@@ -14,7 +14,7 @@ mod process;
 mod quick;
 mod readers;
 
-use crate::arch::{BY_FD, DONE, FLAGS_1, FLAGS_2, HEAVY, NATIVE, Regs, WAIT, WATCHED};
+use crate::arch::{BY_FD, DONE, FLAGS_1, FLAGS_2, HEAVY, NATIVE, READS_TOO, Regs, WAIT, WATCHED};
 use crate::resolve::{Loc, Path};
 use crate::txn::Ran;
 use core::sync::atomic::{AtomicU8, Ordering};
@@ -74,7 +74,7 @@ fn copy_path(addr: usize, out: &mut Path) -> Option<()> {
     while n < PATH_MAX {
         let at = addr.checked_add(n)?;
         // One probe a page: what the kernel would refuse is never touched.
-        if (n == 0 || at & 0xfff == 0) && !quick::may_read(at) {
+        if (n == 0 || at & 0xfff == 0) && !sys::readable(at & !7) {
             return None;
         }
         // SAFETY: the byte's page has just been found readable; the program does not unmap what it
@@ -90,6 +90,31 @@ fn copy_path(addr: usize, out: &mut Path) -> Option<()> {
     None
 }
 
+/// Calls whose first argument is a descriptor that they change.
+const BY_FD_CALLS: [i64; 17] = [
+    c::SYS_write,
+    c::SYS_pwrite64,
+    c::SYS_writev,
+    c::SYS_pwritev,
+    c::SYS_pwritev2,
+    c::SYS_ftruncate,
+    c::SYS_fallocate,
+    c::SYS_fchmod,
+    c::SYS_fchown,
+    c::SYS_fsetxattr,
+    c::SYS_fremovexattr,
+    c::SYS_fsync,
+    c::SYS_fdatasync,
+    c::SYS_sync_file_range,
+    c::SYS_syncfs,
+    c::SYS_dup,
+    c::SYS_ioctl,
+];
+
+fn by_fd(nr: i64) -> bool {
+    BY_FD_CALLS.contains(&nr)
+}
+
 /// Fills the table of wanted calls.
 pub fn fill(watch: &[AtomicU8; 512]) {
     let set = |nrs: &[i64], bits: u8| {
@@ -99,30 +124,10 @@ pub fn fill(watch: &[AtomicU8; 512]) {
             }
         }
     };
-    set(&[c::SYS_open], FLAGS_1);
-    set(&[c::SYS_openat], FLAGS_2);
-    set(
-        &[
-            c::SYS_write,
-            c::SYS_pwrite64,
-            c::SYS_writev,
-            c::SYS_pwritev,
-            c::SYS_pwritev2,
-            c::SYS_ftruncate,
-            c::SYS_fallocate,
-            c::SYS_fchmod,
-            c::SYS_fchown,
-            c::SYS_fsetxattr,
-            c::SYS_fremovexattr,
-            c::SYS_fsync,
-            c::SYS_fdatasync,
-            c::SYS_sync_file_range,
-            c::SYS_syncfs,
-            c::SYS_dup,
-            c::SYS_ioctl,
-        ],
-        BY_FD,
-    );
+    set(&[c::SYS_open], FLAGS_1 | READS_TOO);
+    set(&[c::SYS_openat], FLAGS_2 | READS_TOO);
+    set(&READERS, 0);
+    set(&BY_FD_CALLS, BY_FD);
     set(
         &[
             c::SYS_openat2,
@@ -185,9 +190,36 @@ pub fn fill(watch: &[AtomicU8; 512]) {
             c::SYS_unshare,
             c::SYS_prctl,
             c::SYS_seccomp,
+            c::SYS_exit_group,
         ],
         0,
     );
+}
+
+/// Calls that only look: wanted because the control folder does not exist for the program.
+const READERS: [i64; 9] = [
+    c::SYS_stat,
+    c::SYS_lstat,
+    c::SYS_access,
+    c::SYS_readlink,
+    c::SYS_newfstatat,
+    c::SYS_statx,
+    c::SYS_faccessat,
+    c::SYS_faccessat2,
+    c::SYS_readlinkat,
+];
+
+/// (directory, path) of one of [`READERS`].
+fn reader_path(regs: &Regs) -> (i32, usize) {
+    match regs.nr as i64 {
+        c::SYS_stat
+        | c::SYS_lstat
+        | c::SYS_access
+        | c::SYS_readlink
+        | c::SYS_open
+        | c::SYS_chdir => (c::AT_FDCWD, arg(regs, 0)),
+        _ => (fd_arg(regs, 0), arg(regs, 1)),
+    }
 }
 
 /// fchmodat2(2), since Linux 6.6.
@@ -197,6 +229,22 @@ pub const SYS_FCHMODAT2: i64 = 452;
 pub fn filter(regs: &mut Regs) -> usize {
     match regs.nr as i64 {
         c::SYS_open | c::SYS_openat | c::SYS_creat => quick::open(regs),
+        c::SYS_stat
+        | c::SYS_lstat
+        | c::SYS_access
+        | c::SYS_readlink
+        | c::SYS_newfstatat
+        | c::SYS_statx
+        | c::SYS_faccessat
+        | c::SYS_faccessat2
+        | c::SYS_readlinkat => {
+            let (_, p) = reader_path(regs);
+            if quick::names_control(p) {
+                HEAVY
+            } else {
+                NATIVE
+            }
+        }
         c::SYS_close => fds::close_filter(regs),
         c::SYS_dup2 | c::SYS_dup3 => fds::dup_filter(regs),
         c::SYS_fcntl => fds::fcntl_filter(regs),
@@ -214,18 +262,13 @@ pub fn filter(regs: &mut Regs) -> usize {
         | c::SYS_mkdir
         | c::SYS_mknod
         | c::SYS_chdir
-        | c::SYS_lchown => quick::one_path(regs, c::AT_FDCWD, arg(regs, 0)),
+        | c::SYS_lchown => quick::one_path(c::AT_FDCWD, arg(regs, 0)),
         c::SYS_unlinkat | c::SYS_mkdirat | c::SYS_mknodat => {
             let (dir, p) = (fd_arg(regs, 0), arg(regs, 1));
-            quick::one_path(regs, dir, p)
+            quick::one_path(dir, p)
         }
-        c::SYS_rename => quick::two_paths(
-            regs,
-            (c::AT_FDCWD, arg(regs, 0)),
-            (c::AT_FDCWD, arg(regs, 1)),
-        ),
+        c::SYS_rename => quick::two_paths((c::AT_FDCWD, arg(regs, 0)), (c::AT_FDCWD, arg(regs, 1))),
         c::SYS_renameat | c::SYS_renameat2 => quick::two_paths(
-            regs,
             (fd_arg(regs, 0), arg(regs, 1)),
             (fd_arg(regs, 2), arg(regs, 3)),
         ),
@@ -240,8 +283,20 @@ pub fn filter(regs: &mut Regs) -> usize {
 
 /// On the scratch stack: NATIVE, DONE or WAIT.
 pub fn heavy(regs: &mut Regs) -> usize {
+    if by_fd(regs.nr as i64) && crate::state::is_ours(fd_arg(regs, 0)) && fds::any() {
+        return fail(regs, Errno::EBADF);
+    }
     match regs.nr as i64 {
         c::SYS_open | c::SYS_openat | c::SYS_creat | c::SYS_openat2 => open::open(regs),
+        c::SYS_stat
+        | c::SYS_lstat
+        | c::SYS_access
+        | c::SYS_readlink
+        | c::SYS_newfstatat
+        | c::SYS_statx
+        | c::SYS_faccessat
+        | c::SYS_faccessat2
+        | c::SYS_readlinkat => readers::look(regs),
         c::SYS_write | c::SYS_pwrite64 | c::SYS_writev | c::SYS_pwritev | c::SYS_pwritev2 => {
             data::write(regs)
         }

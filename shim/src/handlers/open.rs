@@ -18,6 +18,26 @@ use mirror_sys::{Stat, Sys};
 
 const TMPFILE: i32 = 0o20200000;
 
+/// What the kernel knows; open(2) drops the rest, openat2(2) refuses it.
+const OPEN_FLAGS: i32 = c::O_ACCMODE
+    | c::O_CREAT
+    | c::O_EXCL
+    | c::O_NOCTTY
+    | c::O_TRUNC
+    | c::O_APPEND
+    | c::O_NONBLOCK
+    | c::O_SYNC
+    | c::O_DSYNC
+    | c::O_ASYNC
+    | c::O_DIRECT
+    | 0o100000
+    | TMPFILE
+    | c::O_DIRECTORY
+    | c::O_NOFOLLOW
+    | c::O_NOATIME
+    | c::O_CLOEXEC
+    | c::O_PATH;
+
 struct Open {
     flags: i32,
     mode: u32,
@@ -79,7 +99,8 @@ impl Change for Open {
                     cx.slow = true;
                     Prepared::Answer(Err(Errno::ELOOP))
                 }
-                // A directory (EISDIR), a fifo, a device: no business of ours.
+                c::S_IFDIR => Prepared::Answer(Err(Errno::EISDIR)),
+                // A fifo, a socket, a device: no business of ours.
                 _ => Prepared::Forward,
             },
             Err(Errno::ENOENT) if self.flags & c::O_CREAT != 0 => {
@@ -207,6 +228,21 @@ pub fn note(n: i32, pair: usize, leg: usize, ino: [u64; 2], rel: &[u8]) {
 }
 
 /// open, openat, creat, openat2 that can change something.
+/// The program's open, without what would change a leg if the name meanwhile were another's.
+fn without_effects(regs: &mut Regs) -> usize {
+    let keep = !((c::O_CREAT | c::O_EXCL | c::O_TRUNC) as usize);
+    match (regs.nr as i64, &mut regs.args) {
+        (c::SYS_openat, [_, _, flags, ..]) | (c::SYS_open, [_, flags, ..]) => *flags &= keep,
+        (c::SYS_creat, [_, flags, ..]) => {
+            regs.nr = c::SYS_open as usize;
+            *flags = c::O_WRONLY as usize;
+        }
+        // openat2 keeps its flags in the program's memory.
+        _ => return fail(regs, Errno::ENXIO),
+    }
+    NATIVE
+}
+
 #[inline(never)]
 pub fn open(regs: &mut Regs) -> usize {
     let a = |i| arg(regs, i);
@@ -236,10 +272,19 @@ fn open_how(regs: &mut Regs) -> usize {
     // SAFETY: probed; the kernel would copy the same 24 bytes.
     let h = unsafe { (how as *const sys::OpenHow).read_volatile() };
     let flags = h.flags as i32;
-    if flags & (c::O_ACCMODE | c::O_CREAT | c::O_TRUNC) == 0 || flags & c::O_PATH != 0 {
+    let (dir, path) = (arg(regs, 0) as i32, arg(regs, 1));
+    // What openat2 refuses and open takes.
+    let makes = flags & c::O_CREAT != 0 || flags & TMPFILE == TMPFILE;
+    if h.mode & !0o7777 != 0 || (h.mode != 0 && !makes) || h.flags & !(OPEN_FLAGS as u64) != 0 {
         return NATIVE;
     }
-    let (dir, path) = (arg(regs, 0) as i32, arg(regs, 1));
+    if flags & (c::O_ACCMODE | c::O_CREAT | c::O_TRUNC) == 0 || flags & c::O_PATH != 0 {
+        return if quick::names_control(path) {
+            super::readers::look(regs)
+        } else {
+            NATIVE
+        };
+    }
     opening(regs, dir, path, flags, h.mode as u32, h.resolve != 0)
 }
 
@@ -247,24 +292,11 @@ fn open_how(regs: &mut Regs) -> usize {
 fn opening(regs: &mut Regs, dir: i32, addr: usize, flags: i32, mode: u32, strict: bool) -> usize {
     let tmpfile = flags & TMPFILE == TMPFILE;
     // What the kernel drops or takes from open(2) and refuses from openat2(2).
-    let flags = flags
-        & (c::O_ACCMODE
-            | c::O_CREAT
-            | c::O_EXCL
-            | c::O_NOCTTY
-            | c::O_TRUNC
-            | c::O_APPEND
-            | c::O_NONBLOCK
-            | c::O_SYNC
-            | c::O_DSYNC
-            | c::O_ASYNC
-            | c::O_DIRECT
-            | 0o100000
-            | TMPFILE
-            | c::O_DIRECTORY
-            | c::O_NOFOLLOW
-            | c::O_NOATIME
-            | c::O_CLOEXEC);
+    if flags & c::O_PATH != 0 || (!tmpfile && flags & (c::O_ACCMODE | c::O_CREAT | c::O_TRUNC) == 0)
+    {
+        return super::readers::look(regs);
+    }
+    let flags = flags & OPEN_FLAGS;
     let mut text = Path::new();
     if copy_path(addr, &mut text).is_none() {
         return NATIVE;
@@ -283,6 +315,7 @@ fn opening(regs: &mut Regs, dir: i32, addr: usize, flags: i32, mode: u32, strict
             Place::In => {}
             Place::Root(_) if tmpfile => {}
             Place::Control => return fail(regs, Errno::ENOENT),
+            Place::Fail(e) => return fail(regs, e),
             Place::Out => {
                 let (parent, _, _) = split(text.as_bytes());
                 if text.as_bytes().first() == Some(&b'/') {
@@ -327,6 +360,7 @@ fn opening(regs: &mut Regs, dir: i32, addr: usize, flags: i32, mode: u32, strict
         );
         match ran {
             Ran::Slow => place = locate_slow(dir, &text, last, &mut loc),
+            Ran::Native => return without_effects(regs),
             Ran::Done(Ok(n)) => return opened(regs, n as i32, &change, &loc),
             r => return verdict(regs, r),
         }
@@ -404,8 +438,17 @@ pub enum Fd {
 }
 
 /// Recognises a descriptor; a paired one's record is filled.
-#[inline(never)]
 pub fn recognise(n: i32, loc: &mut Loc) -> Fd {
+    match state::hint(n) {
+        state::PAIRED => Fd::Paired,
+        state::OUT => Fd::Out,
+        // With TX held: no dup2 or close is half done on this number.
+        _ => locked(|| recognise_slow(n, loc)),
+    }
+}
+
+#[inline(never)]
+fn recognise_slow(n: i32, loc: &mut Loc) -> Fd {
     match state::hint(n) {
         state::PAIRED => return Fd::Paired,
         state::OUT => return Fd::Out,
@@ -482,10 +525,10 @@ impl Change for Adopt {
             _ => false,
         };
         if same {
-            Prepared::Ready
-        } else {
-            Prepared::Answer(Err(Errno::EIO))
+            return Prepared::Ready;
         }
+        cx.slow = true;
+        Prepared::Answer(Err(Errno::EIO))
     }
     fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
         let leg = cx.leg(step);

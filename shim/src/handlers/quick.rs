@@ -9,7 +9,7 @@ use crate::state::{self, CONFIG, CWD, OUT, SYMLINKED, hint, maybe_guest, set_hin
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::Errno;
-use mirror_core::path::{Under, under};
+use mirror_core::path::{CONTROL, Under, under};
 use mirror_sys as sys;
 
 /// Whether a byte of the program's memory may be read. Above 4 GiB (where PIE programs, libraries,
@@ -26,7 +26,7 @@ fn text<'a>(addr: usize) -> Option<&'a [u8]> {
     let mut n = 0usize;
     loop {
         let at = addr.wrapping_add(n);
-        if n > 0 && at & 0xfff == 0 && !may_read(at) {
+        if n > 0 && at & 0xfff == 0 && !sys::readable(at) {
             return None;
         }
         // SAFETY: the page was probed or lies where the program's live memory is; a NUL ends it.
@@ -74,6 +74,19 @@ fn away(dir: i32, t: &[u8]) -> bool {
     }
 }
 
+/// Whether ".mirror" stands in the text as the beginning of a component.
+pub fn names_control(path: usize) -> bool {
+    let Some(t) = text(path) else { return false };
+    let mut prev = b'/';
+    for (i, &b) in t.iter().enumerate() {
+        if b == b'.' && prev == b'/' && t.get(i..).is_some_and(|r| r.starts_with(CONTROL)) {
+            return true;
+        }
+        prev = b;
+    }
+    false
+}
+
 const VALID: usize = (c::O_ACCMODE
     | c::O_CREAT
     | c::O_EXCL
@@ -105,10 +118,12 @@ pub fn open(regs: &mut Regs) -> usize {
         ),
     };
     let flags = flags & 0xffff_ffff;
-    if flags & c::O_PATH as usize != 0 {
-        return NATIVE;
-    }
     let tmpfile = flags & 0o20200000 == 0o20200000;
+    if flags & c::O_PATH as usize != 0
+        || (!tmpfile && flags & (c::O_ACCMODE | c::O_CREAT | c::O_TRUNC) as usize == 0)
+    {
+        return if names_control(path) { HEAVY } else { NATIVE };
+    }
     if tmpfile || flags & !VALID != 0 {
         return HEAVY;
     }
@@ -152,15 +167,12 @@ pub fn open(regs: &mut Regs) -> usize {
 }
 
 /// A call that changes one name and never follows its last component.
-pub fn one_path(regs: &mut Regs, dir: i32, path: usize) -> usize {
-    if regs.nr as i64 == c::SYS_chdir {
-        return HEAVY;
-    }
+pub fn one_path(dir: i32, path: usize) -> usize {
     if outside(dir, path) { NATIVE } else { HEAVY }
 }
 
 /// A call that changes two names.
-pub fn two_paths(_regs: &mut Regs, a: (i32, usize), b: (i32, usize)) -> usize {
+pub fn two_paths(a: (i32, usize), b: (i32, usize)) -> usize {
     let native = outside(a.0, a.1) && outside(b.0, b.1);
     if native && SYMLINKED.load(Ordering::Relaxed) {
         forget_proofs();

@@ -1,8 +1,8 @@
 //! Calls of readers that must see a plain directory: listings, and mappings that would write.
 use super::open::{Fd, recognise};
-use super::{answer, arg, fail, fd_arg, raw};
+use super::{answer, arg, fail, fd_arg, locate_arg, raw};
 use crate::arch::{HEAVY, NATIVE, Regs};
-use crate::resolve::Loc;
+use crate::resolve::{Last, Loc, Path, Place};
 use crate::state::{self, CONFIG, is_ours};
 use libc as c;
 use mirror_core::Errno;
@@ -43,6 +43,17 @@ pub fn mmap(regs: &mut Regs) -> usize {
             }
         }
         Fd::Paired => fail(regs, Errno::ENODEV),
+    }
+}
+
+/// A call that looks at a path with the control folder's name in it: there is no such thing.
+#[inline(never)]
+pub fn look(regs: &mut Regs) -> usize {
+    let (dir, addr) = super::reader_path(regs);
+    let (mut text, mut loc) = (Path::new(), Loc::new());
+    match locate_arg(dir, addr, Last::Keep, &mut text, &mut loc) {
+        Some(Place::Control) => fail(regs, Errno::ENOENT),
+        _ => NATIVE,
     }
 }
 
@@ -96,7 +107,7 @@ fn hide(dir: i32, buf: &mut [u8]) -> usize {
             _ => false,
         };
         if hidden {
-            buf.copy_within(at.saturating_add(len)..end, at);
+            remove(buf, at, len, end);
             end = end.saturating_sub(len);
         } else {
             at = at.saturating_add(len);
@@ -106,6 +117,16 @@ fn hide(dir: i32, buf: &mut [u8]) -> usize {
         }
     }
     end
+}
+
+/// Moves what stands behind an entry over it.
+fn remove(buf: &mut [u8], at: usize, len: usize, end: usize) {
+    for i in at..end.saturating_sub(len) {
+        let next = buf.get(i.saturating_add(len)).copied().unwrap_or(0);
+        if let Some(b) = buf.get_mut(i) {
+            *b = next;
+        }
+    }
 }
 
 fn is_name(field: &[u8], name: &[u8]) -> bool {

@@ -1,0 +1,213 @@
+//! What a killed program leaves is made equal again, whichever leg it had reached.
+use super::*;
+use crate::pair::control::{Pair, make_control, random_id, runtime_path};
+use crate::pair::domain::attach;
+use crate::pair::tab::Line;
+use crate::tree::beneath::Root;
+use mirror_core::record::LegRecord;
+use mirror_core::tab::{OnFailure, OnFull};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+struct Case {
+    dir: PathBuf,
+    p: Attached,
+}
+
+impl Case {
+    fn new(name: &str) -> Case {
+        let dir = std::env::temp_dir().join(format!("mirror-heal-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        let legs = [dir.join("a"), dir.join("b")];
+        let (pair, ids) = (
+            random_id().unwrap(),
+            [random_id().unwrap(), random_id().unwrap()],
+        );
+        for (i, l) in legs.iter().enumerate() {
+            fs::create_dir_all(l).unwrap();
+            let root = Root::open(l).unwrap();
+            make_control(&root).unwrap();
+            let record = LegRecord {
+                pair,
+                leg: u8::from(i == 1),
+                id: ids[i],
+                peer: ids[1 - i],
+                complete: true,
+                runtime: runtime_path(pair, rustix::process::geteuid().as_raw()),
+            };
+            root.replace(b".mirror/leg", record.encode().as_bytes())
+                .unwrap();
+        }
+        let line = Line {
+            virt: legs[0].clone(),
+            legs,
+            on_failure: OnFailure::Degrade,
+            on_full: OnFull::Error,
+            file: None,
+            number: 0,
+        };
+        let p = attach(Pair::open(&line).unwrap()).unwrap();
+        Case { dir, p }
+    }
+    fn both(&self, rel: &str, data: &str) {
+        for leg in ["a", "b"] {
+            self.put(leg, rel, data);
+        }
+    }
+    fn put(&self, leg: &str, rel: &str, data: &str) {
+        let path = self.dir.join(leg).join(rel);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, data).unwrap();
+        let t = fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH);
+        fs::File::open(&path).unwrap().set_times(t).unwrap();
+    }
+    fn at(&self, rel: &str) -> PathBuf {
+        self.dir.join(rel)
+    }
+    fn inodes(&self, rel: &str) -> [u64; 2] {
+        ["a", "b"].map(|l| fs::metadata(self.dir.join(l).join(rel)).map_or(0, |m| m.ino()))
+    }
+    fn announce(&self, kind: IntentKind, inode: [u64; 2], one: &str, two: &str) {
+        let i = Intent {
+            inode,
+            ..Intent::of(kind, 0)
+        };
+        self.p.runtime.view().stripes[0].publish(1, &i, one.as_bytes(), two.as_bytes());
+    }
+    /// The next holder of the locks finds everything in order.
+    fn healed(&self) {
+        locked(&self.p, |_| ()).unwrap();
+        assert!(!self.p.runtime.view().stripes[0].announced());
+        assert!(
+            !self.p.runtime.word().pending(),
+            "{:?}",
+            self.p.pair.pending()
+        );
+        let out = std::process::Command::new("diff")
+            .args(["-r", "--no-dereference", "-x", ".mirror"])
+            .args([self.at("a"), self.at("b")])
+            .output()
+            .unwrap();
+        assert!(
+            out.status.success(),
+            "{}",
+            String::from_utf8_lossy(&out.stdout)
+        );
+    }
+}
+
+impl Drop for Case {
+    fn drop(&mut self) {
+        crate::pair::domain::forget(&self.p.pair.legs[0]);
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn ino(p: &Path) -> u64 {
+    fs::metadata(p).unwrap().ino()
+}
+
+#[test]
+fn a_write_is_carried_over_in_place() {
+    let c = Case::new("write");
+    c.both("d/f", "old");
+    let (before, inodes) = (ino(&c.at("b/d/f")), c.inodes("d/f"));
+    c.put("a", "d/f", "new and longer");
+    c.announce(IntentKind::Write, inodes, "d/f", "");
+    c.healed();
+    assert_eq!(ino(&c.at("b/d/f")), before);
+}
+
+#[test]
+fn a_file_made_on_one_leg_exists_on_both_or_on_none() {
+    let c = Case::new("open");
+    c.put("a", "new", "x");
+    c.announce(IntentKind::Open, [0; 2], "new", "");
+    c.healed();
+    c.put("b", "only-b", "x");
+    c.announce(IntentKind::Open, [0; 2], "only-b", "");
+    c.healed();
+    assert!(!c.at("b/only-b").exists());
+}
+
+#[test]
+fn removals_and_links() {
+    let c = Case::new("entries");
+    c.both("f", "x");
+    c.both("g", "y");
+    fs::remove_file(c.at("a/f")).unwrap();
+    c.announce(IntentKind::Unlink, [0; 2], "f", "");
+    c.healed();
+    fs::hard_link(c.at("a/g"), c.at("a/h")).unwrap();
+    c.announce(IntentKind::Link, c.inodes("g"), "g", "h");
+    c.healed();
+    assert_eq!(ino(&c.at("b/g")), ino(&c.at("b/h")));
+    fs::create_dir(c.at("a/dir")).unwrap();
+    c.announce(IntentKind::Mkdir, [0; 2], "dir", "");
+    c.healed();
+}
+
+#[test]
+fn a_rename_is_replayed_with_the_whole_tree() {
+    let c = Case::new("rename");
+    c.both("d/one", "1");
+    c.both("d/sub/two", "2");
+    c.both("t/old", "will be there");
+    let (inodes, two) = (c.inodes("d"), ino(&c.at("b/d/sub/two")));
+    fs::rename(c.at("a/d"), c.at("a/e")).unwrap();
+    c.announce(IntentKind::Rename, inodes, "d", "e");
+    c.healed();
+    assert_eq!(
+        ino(&c.at("b/e/sub/two")),
+        two,
+        "the tree was moved, not copied"
+    );
+    // The copy alone had moved: it is moved back, and what it replaced returns.
+    let inodes = c.inodes("e/one");
+    fs::rename(c.at("b/e/one"), c.at("b/t/old")).unwrap();
+    c.announce(IntentKind::Rename, inodes, "e/one", "t/old");
+    c.healed();
+    assert_eq!(
+        fs::read_to_string(c.at("b/t/old")).unwrap(),
+        "will be there"
+    );
+}
+
+#[test]
+fn an_exchange_is_replayed() {
+    let c = Case::new("exchange");
+    c.both("x", "1");
+    c.both("y", "2");
+    let (inodes, x) = (c.inodes("x"), ino(&c.at("b/x")));
+    fs::rename(c.at("a/x"), c.at("a/t")).unwrap();
+    fs::rename(c.at("a/y"), c.at("a/x")).unwrap();
+    fs::rename(c.at("a/t"), c.at("a/y")).unwrap();
+    c.announce(IntentKind::Exchange, inodes, "x", "y");
+    c.healed();
+    assert_eq!(ino(&c.at("b/y")), x);
+}
+
+#[test]
+fn a_link_whose_other_name_is_unknown_is_pending() {
+    let c = Case::new("unknown");
+    c.both("f", "x");
+    fs::hard_link(c.at("a/f"), c.at("a/n")).unwrap();
+    c.announce(IntentKind::Link, c.inodes("f"), "", "n");
+    locked(&c.p, |_| ()).unwrap();
+    assert!(c.p.runtime.word().pending());
+    assert_eq!(c.p.pair.pending(), [b"n".to_vec()]);
+}
+
+#[test]
+fn a_path_out_of_the_legs_is_not_believed() {
+    let c = Case::new("escape");
+    fs::write(c.at("outside"), "keep").unwrap();
+    for bad in ["../outside", "/etc/passwd", ".mirror/leg", "a//b"] {
+        c.announce(IntentKind::Unlink, [0; 2], bad, "");
+        locked(&c.p, |_| ()).unwrap();
+        assert!(c.p.runtime.word().pending());
+    }
+    assert_eq!(c.p.pair.pending(), [b".".to_vec()]);
+    assert!(c.at("outside").exists() && c.at("a/.mirror/leg").exists());
+}

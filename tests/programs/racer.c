@@ -1,0 +1,168 @@
+/* Races for tests/races.rs: `racer MODE SECONDS`, with V in the environment. Exit 0 unless an
+ * error came that no plain directory gives. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static double end;
+static int who; /* number of this process */
+static double now(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec + t.tv_nsec / 1e9; }
+static int go(void) { return now() < end; }
+static void odd(const char *what) { fprintf(stderr, "%s: %s\n", what, strerrorname_np(errno)); exit(3); }
+/* Allows the errors that other processes' changes explain. */
+static long ok(const char *what, long r)
+{
+    if (r < 0 && errno != ENOENT && errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR && errno != EISDIR && errno != EINVAL && errno != EMLINK && errno != ELOOP && errno != EACCES && errno != EPERM)
+        odd(what);
+    return r;
+}
+static int processes(int n, void (*f)(void))
+{
+    int bad = 0, st;
+    for (who = 0; who < n; who++)
+        if (fork() == 0) { srandom(getpid()); f(); exit(0); }
+    while (wait(&st) > 0)
+        if (st) { fprintf(stderr, "status %x\n", st); bad = 1; }
+    return bad;
+}
+
+/* 8 processes of 4 threads append numbered lines to one file, a descriptor per process. */
+static int shared_fd;
+#define LINES 300
+static void *append_lines(void *t)
+{
+    char line[64];
+    for (int i = 0; i < LINES; i++) {
+        int n = snprintf(line, sizeof line, "%d.%ld.%d %.*s\n", who, (long)t, i, i % 30, "..............................");
+        if (write(shared_fd, line, n) != n) odd("append");
+    }
+    return NULL;
+}
+static void append_process(void)
+{
+    pthread_t t[4];
+    if (who % 2) shared_fd = open("log", O_WRONLY | O_APPEND | O_CREAT, 0644);
+    if (shared_fd < 0) odd("open");
+    for (long i = 0; i < 4; i++) pthread_create(&t[i], NULL, append_lines, (void *)i);
+    for (int i = 0; i < 4; i++) pthread_join(t[i], NULL);
+}
+static int append(void)
+{
+    shared_fd = open("log", O_WRONLY | O_APPEND | O_CREAT, 0644);
+    int bad = processes(8, append_process);
+    struct stat s; fstat(shared_fd, &s); printf("%d lines\n", 8 * 4 * LINES);
+    return bad;
+}
+
+/* Threads and a child read and seek on the descriptor that others write. */
+static void *reader(void *p) { char b[9]; while (go()) if (read(shared_fd, b, 8) == 0) lseek(shared_fd, 0, SEEK_SET); return p; }
+static void *writer(void *p) { char b[64]; memset(b, 'a' + (long)p, 64); while (go()) { long n = 1 + random() % 64; if (write(shared_fd, b, n) != n) odd("write"); if (random() % 512 == 0 && ftruncate(shared_fd, 20000)) odd("ftruncate"); } return p; }
+static int shared_position(void)
+{
+    pthread_t t[3];
+    shared_fd = open("f", O_RDWR | O_CREAT, 0644);
+    if (ftruncate(shared_fd, 100000)) odd("ftruncate");
+    pid_t c = fork();
+    if (c == 0) { reader(NULL); _exit(0); }
+    pthread_create(&t[0], NULL, reader, NULL); pthread_create(&t[1], NULL, writer, (void *)1L); pthread_create(&t[2], NULL, writer, (void *)2L);
+    for (int i = 0; i < 3; i++) pthread_join(t[i], NULL);
+    int st; wait(&st); return st;
+}
+
+/* Log rotation: dup2 of a new file over the descriptor that threads write. */
+static int rotation(void)
+{
+    pthread_t t[2];
+    char name[32];
+    shared_fd = open("log.0", O_WRONLY | O_CREAT | O_APPEND, 0644);
+    for (long i = 0; i < 2; i++) pthread_create(&t[i], NULL, writer, (void *)(i + 3));
+    for (int i = 0; go(); i++) {
+        snprintf(name, sizeof name, "log.%d", i % 7);
+        int n = open(name, O_WRONLY | O_CREAT | O_APPEND | (i % 3 ? 0 : O_TRUNC), 0644);
+        if (n < 0) odd("open"); if (dup2(n, shared_fd) != shared_fd) odd("dup2"); close(n); usleep(500);
+    }
+    for (int i = 0; i < 2; i++) pthread_join(t[i], NULL);
+    return 0;
+}
+
+/* Opens for writing against renames over the name. */
+static void open_rename(void)
+{
+    char b[32]; int n = 0;
+    while (go()) {
+        if (who == 0) { int f = open("t", O_WRONLY | O_CREAT | O_EXCL, 0644); if (f < 0) { ok("create", f); continue; } if (write(f, "new", 3) != 3) odd("write"); close(f); ok("rename", rename("t", "y")); }
+        else { int f = open("y", who == 1 ? O_RDWR : O_WRONLY | O_CREAT | O_APPEND, 0644); if (ok("open", f) < 0) continue; int l = snprintf(b, sizeof b, "%d.%d ", who, n++); if (write(f, b, l) != l) odd("write"); close(f); }
+    }
+}
+
+/* mkdir and rmdir of a directory against creation and removal in it. */
+static void make_remove(void)
+{
+    while (go()) {
+        if (who == 0) { ok("mkdir", mkdir("D", 0755)); ok("rmdir", rmdir("D")); }
+        else if (who == 1) { ok("mkdir", mkdir("D", 0755)); ok("rename", rename("D", "E")); ok("rmdir", rmdir("E")); }
+        else { char n[32]; snprintf(n, sizeof n, "D/x%d", who); int f = open(n, O_CREAT | O_WRONLY, 0644); if (ok("create", f) >= 0) { write(f, n, 4); close(f); } snprintf(n, sizeof n, "%c/x%d", random() % 2 ? 'D' : 'E', who); ok("unlink", unlink(n)); }
+    }
+}
+
+/* chmod of a directory against creation in it, by a user whom modes stop. */
+static void chmod_create(void)
+{
+    if (who == 0) { while (go()) { ok("chmod", chmod("D", 0500)); ok("chmod", chmod("D", 0000)); ok("chmod", chmod("D", 0777)); } return; }
+    int made = 0;
+    for (int i = 0; go(); i++) { char n[32]; snprintf(n, sizeof n, "D/u%d.%d", who, i % 5); int f = open(n, O_CREAT | O_WRONLY, 0644); if (ok("create", f) >= 0) { made++; write(f, n, 5); close(f); } ok("unlink", unlink(n)); ok("mkdir", mkdir("D/sub", 0755)); ok("rmdir", rmdir("D/sub")); }
+    if (!made) { fprintf(stderr, "nothing could be created\n"); exit(4); }
+}
+
+/* Everything on eight names. */
+static char *pick(void) { static char n[4][8]; static int k; k = (k + 1) % 4; static const char *const all[] = { "a", "b", "c", "d/a", "d/b", "d", "e", "e/a" }; return strcpy(n[k], all[random() % 8]); }
+static void mixed(void)
+{
+    int held = -1, f; char b[600]; memset(b, 'A' + who, sizeof b);
+    while (go()) {
+        char *x = pick(), *y = pick();
+        switch (random() % 18) {
+        case 0: case 1: f = open(x, O_CREAT | O_WRONLY, 0644); if (ok("create", f) >= 0) { ok("write", write(f, b, random() % 600)); close(f); } break;
+        case 2: f = open(x, O_CREAT | O_WRONLY | O_APPEND, 0600); if (ok("append", f) >= 0) { ok("write", write(f, b, 1 + random() % 20)); close(f); } break;
+        case 3: f = open(x, O_CREAT | O_EXCL | O_RDWR, 0640); if (ok("excl", f) >= 0) { ok("pwrite", pwrite(f, b, 10, random() % 500)); close(f); } break;
+        case 4: f = open(x, O_WRONLY | O_TRUNC); if (ok("trunc", f) >= 0) close(f); break;
+        case 5: ok("truncate", truncate(x, random() % 700)); break;
+        case 6: case 7: ok("rename", rename(x, y)); break;
+        case 8: ok("exchange", renameat2(AT_FDCWD, x, AT_FDCWD, y, RENAME_EXCHANGE)); break;
+        case 9: ok("link", link(x, y)); break;
+        case 10: case 11: ok("unlink", unlink(x)); break;
+        case 12: ok("mkdir", mkdir(x, 0755)); break;
+        case 13: ok("rmdir", rmdir(x)); break;
+        case 14: ok("symlink", symlink(y, x)); break;
+        case 15: ok("chmod", chmod(x, 0600 + random() % 0177)); break;
+        case 16: if (held >= 0) { ok("held", write(held, b, 5)); ok("fchmod", fchmod(held, 0644)); if (random() % 2) { close(held); held = -1; } } else held = open(x, O_RDWR); break;
+        case 17: { struct timespec t[2] = { { 5, 5 }, { random(), 7 } }; ok("utimens", utimensat(AT_FDCWD, x, t, 0)); } break;
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const char *m = argv[1];
+    int bad = 0;
+    end = now() + atof(argv[2]);
+    umask(022);
+    if (chdir(getenv("V"))) odd("chdir");
+    if (!strcmp(m, "append")) bad = append();
+    else if (!strcmp(m, "shared_position")) bad = shared_position();
+    else if (!strcmp(m, "rotation")) bad = rotation();
+    else if (!strcmp(m, "open_rename")) bad = processes(3, open_rename);
+    else if (!strcmp(m, "make_remove")) bad = processes(4, make_remove);
+    else if (!strcmp(m, "chmod_create")) { mkdir("D", 0777); chmod("D", 0777); bad = processes(3, chmod_create); chmod("D", 0777); }
+    else if (!strcmp(m, "mixed")) bad = processes(4, mixed);
+    else bad = 2;
+    return bad ? 1 : 0;
+}
