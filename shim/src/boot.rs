@@ -166,6 +166,7 @@ extern "C" fn boot() {
     if let Err(reason) = install(&info, &libc, hex) {
         reason.fail(hex);
     }
+    start::prove(&info);
 }
 
 /// Reads ld.so's data.

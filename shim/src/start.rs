@@ -38,7 +38,6 @@ pub fn start(b: &BootInfo) -> Start {
     // SAFETY: boot runs alone.
     let w = unsafe { WORK.boot_mut() };
     env::save(b);
-    prove(b);
     if let Some(v) = env::get(Var::Mirror) {
         match tab::parse_mirror(v, &mut w.entry) {
             Ok(()) => add(w, b"MIRROR", true),
@@ -116,8 +115,9 @@ fn is_command(b: &BootInfo) -> bool {
     false
 }
 
-/// Tells `mirror run` that its child is attached (the descriptor's number is in MIRROR_PROOF).
-fn prove(b: &BootInfo) {
+/// Tells `mirror run` that its child is covered (the descriptor's number is in MIRROR_PROOF): after the
+/// configuration is read and the calls are intercepted.
+pub fn prove(b: &BootInfo) {
     let Some(v) = env::take(b, b"MIRROR_PROOF=") else {
         return;
     };

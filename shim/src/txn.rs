@@ -451,7 +451,7 @@ pub fn run(
     if own && patience == Patience::Wait {
         TX.lock();
     }
-    let ran = match attach::session(pair) {
+    let ran = match attach::session(pair, !own) {
         Err(e) => Ran::Done(Err(e)),
         Ok(s) => {
             let patient = patience == Patience::Held || MISSES.load(Ordering::Relaxed) > 200;

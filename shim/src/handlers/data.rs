@@ -482,7 +482,7 @@ pub fn sync(regs: &mut Regs) -> usize {
 /// not the program's, so opening and closing it drops none.
 #[inline(never)]
 fn sync_partner(nr: i64, loc: &Loc) -> Sys<()> {
-    let s = super::open::locked(|| crate::attach::session(loc.pair))?;
+    let s = super::open::locked(|| crate::attach::session(loc.pair, state::guest()))?;
     let root = s.root.get(loc.leg ^ 1).copied().unwrap_or(-1);
     let mut rel = Path::new();
     let _ = rel.set(if loc.rel.is_empty() {

@@ -127,7 +127,7 @@ pub fn record_writable(exec: bool) {
             }
             _ => (loc.pair, loc.rel.as_bytes()),
         };
-        if let Ok(s) = attach::session(pair) {
+        if let Ok(s) = attach::session(pair, guest()) {
             crate::heal::pending(&s, rel);
             s.runtime()
                 .header

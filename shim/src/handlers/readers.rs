@@ -3,10 +3,11 @@ use super::open::{Fd, recognise};
 use super::{answer, arg, fail, fd_arg, locate_arg, raw};
 use crate::arch::{HEAVY, NATIVE, Regs};
 use crate::resolve::{Last, Loc, Path, Place};
-use crate::state::{self, CONFIG, is_ours};
+use crate::state::{self, ANY_PARTNER, CONFIG, is_ours};
+use core::sync::atomic::{AtomicBool, Ordering};
 use libc as c;
 use mirror_core::Errno;
-use mirror_core::path::CONTROL;
+use mirror_core::path::{CONTROL, PathText};
 use mirror_sys as sys;
 
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;
@@ -19,31 +20,92 @@ pub fn mmap_filter(regs: &mut Regs) -> usize {
     if !shared || flags & c::MAP_ANONYMOUS as usize != 0 || n < 0 || state::hint(n) == state::OUT {
         return NATIVE;
     }
-    if prot & c::PROT_WRITE as usize == 0 {
-        NATIVE
-    } else {
-        HEAVY
+    // Read-only ones of files that are open for reading only are the common case.
+    if prot & c::PROT_WRITE as usize == 0 && state::hint(n) != state::PAIRED && !ANY_PARTNER.load(Ordering::Relaxed) {
+        return NATIVE;
     }
+    HEAVY
 }
+
+/// A shared mapping of a file that this process may write was let through for reading.
+static MAPPED: AtomicBool = AtomicBool::new(false);
 
 /// Stores through a mapping make no call: what cannot be mirrored is refused.
 #[inline(never)]
 pub fn mmap(regs: &mut Regs) -> usize {
     let n = fd_arg(regs, 4);
     let mut loc = Loc::new();
+    let writable = || sys::fcntl(n, c::F_GETFL, 0).is_ok_and(|f| f as i32 & c::O_ACCMODE == c::O_RDWR);
     match recognise(n, &mut loc) {
         Fd::Out => NATIVE,
-        Fd::Bare => {
-            let writable =
-                sys::fcntl(n, c::F_GETFL, 0).is_ok_and(|f| f as i32 & c::O_ACCMODE == c::O_RDWR);
-            if writable {
-                fail(regs, Errno::ENODEV)
-            } else {
-                NATIVE
+        _ if !writable() => NATIVE,
+        _ if arg(regs, 2) & c::PROT_WRITE as usize != 0 => fail(regs, Errno::ENODEV),
+        _ => {
+            MAPPED.store(true, Ordering::Relaxed);
+            NATIVE
+        }
+    }
+}
+
+/// A mapping that only read may be about to store.
+pub fn mprotect_filter(regs: &mut Regs) -> usize {
+    if arg(regs, 2) & c::PROT_WRITE as usize != 0 && MAPPED.load(Ordering::Relaxed) { HEAVY } else { NATIVE }
+}
+
+/// mprotect of a range with a shared mapping of a file of a pair: what mmap refuses is refused here.
+#[inline(never)]
+pub fn mprotect(regs: &mut Regs) -> usize {
+    let (start, end) = (arg(regs, 0), arg(regs, 0).saturating_add(arg(regs, 1)));
+    let name: PathText<32> = PathText::from_bytes(b"/proc/self/maps").unwrap_or_default();
+    let Ok(n) = sys::openat(c::AT_FDCWD, &name, c::O_RDONLY | c::O_CLOEXEC, 0) else {
+        return fail(regs, Errno::EACCES);
+    };
+    let mut buf = [0u8; 8192];
+    let mut have = 0usize;
+    let mut found = false;
+    while let Some(room) = buf.get_mut(have..).filter(|r| !r.is_empty()) {
+        match sys::read(n, room) {
+            Ok(k) if k > 0 => have = have.saturating_add(k),
+            _ => break,
+        }
+        let text = buf.get(..have).unwrap_or(&[]);
+        let Some(last) = text.iter().rposition(|&b| b == b'\n') else { continue };
+        found |= text.get(..last).unwrap_or(&[]).split(|&b| b == b'\n').any(|l| stores(l, start, end));
+        let rest = last.saturating_add(1);
+        for i in rest..have {
+            let b = buf.get(i).copied().unwrap_or(0);
+            if let Some(d) = buf.get_mut(i.saturating_sub(rest)) {
+                *d = b;
             }
         }
-        Fd::Paired => fail(regs, Errno::ENODEV),
+        have = have.saturating_sub(rest);
     }
+    let _ = sys::close(n);
+    if found { fail(regs, Errno::EACCES) } else { NATIVE }
+}
+
+/// Whether a line of /proc/self/maps is a shared mapping of a file of a pair inside the range.
+fn stores(line: &[u8], start: usize, end: usize) -> bool {
+    let mut fields = line.splitn(6, |&b| b == b' ');
+    let (Some(range), Some(perms)) = (fields.next(), fields.next()) else { return false };
+    let mut ends = range.split(|&b| b == b'-').map(hex);
+    let (Some(a), Some(b)) = (ends.next(), ends.next()) else { return false };
+    let path = fields.nth(3).unwrap_or(&[]);
+    let skip = path.iter().take_while(|&&b| b == b' ').count();
+    perms.get(3) == Some(&b's')
+        && a < end
+        && b > start
+        && matches!(state::member(path.get(skip..).unwrap_or(&[])), state::Member::In(..))
+}
+
+fn hex(digits: &[u8]) -> usize {
+    digits.iter().fold(0, |v, &d| {
+        let d = match d {
+            b'0'..=b'9' => d.wrapping_sub(b'0'),
+            _ => d.wrapping_sub(b'a').wrapping_add(10),
+        };
+        v << 4 | usize::from(d & 15)
+    })
 }
 
 /// A call that looks at a path with the control folder's name in it: there is no such thing.
