@@ -96,6 +96,7 @@ pub fn session(pair: usize, guest: bool) -> Sys<Session> {
     unsafe { *slot.session.get() = s };
     slot.locks.store(true, Ordering::Release);
     slot.ready.store(true, Ordering::Release);
+    crate::arch::ACTIVE.store(1, Ordering::Relaxed);
     Ok(s)
 }
 

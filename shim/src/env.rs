@@ -48,7 +48,7 @@ struct Saved {
     len: [usize; NAMES.len()],
     arena: [u8; ARENA],
     used: usize,
-    own: &'static CStr,
+    own: Option<&'static CStr>,
 }
 
 static SAVED: BootCell<Saved> = BootCell::new(Saved {
@@ -56,7 +56,7 @@ static SAVED: BootCell<Saved> = BootCell::new(Saved {
     len: [0; NAMES.len()],
     arena: [0; ARENA],
     used: 0,
-    own: c"",
+    own: None,
 });
 
 /// The value of a variable as it was at boot.
@@ -80,7 +80,7 @@ pub fn whole(v: Var) -> Option<&'static [u8]> {
 
 /// This library's path as ld.so knows it.
 pub fn own_path() -> &'static CStr {
-    SAVED.get().own
+    SAVED.get().own.unwrap_or(c"")
 }
 
 fn entries(b: &BootInfo) -> impl Iterator<Item = (usize, &'static CStr)> {
@@ -101,7 +101,7 @@ pub fn save(b: &BootInfo) {
     let s = unsafe { SAVED.boot_mut() };
     if !b.own_path.is_null() {
         // SAFETY: ld.so's own string, alive as long as the library.
-        s.own = unsafe { CStr::from_ptr(b.own_path.cast()) };
+        s.own = Some(unsafe { CStr::from_ptr(b.own_path.cast()) });
     }
     let mut cut = None;
     for (i, e) in entries(b) {

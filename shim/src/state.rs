@@ -6,6 +6,7 @@
 //! that runs on our memory without being us) may store nothing but "unknown".
 use core::cell::UnsafeCell;
 use core::ffi::CStr;
+use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use mirror_core::path::{Under, under};
 use mirror_core::tab::{Entry, Options};
@@ -55,17 +56,11 @@ pub struct PairConf {
     pub options: Options,
 }
 
-impl PairConf {
-    const NONE: PairConf = PairConf {
-        virt: c"",
-        legs: [c"", c""],
-        options: Options::DEFAULT,
-    };
-}
-
 /// The configuration.
+///
+/// All zero before boot, so that the program's file-backed pages stay untouched.
 pub struct Config {
-    pairs: [PairConf; MAX_PAIRS],
+    pairs: [MaybeUninit<PairConf>; MAX_PAIRS],
     n: usize,
     arena: [u8; ARENA],
     used: usize,
@@ -73,7 +68,7 @@ pub struct Config {
 
 /// The process's configuration.
 pub static CONFIG: BootCell<Config> = BootCell::new(Config {
-    pairs: [PairConf::NONE; MAX_PAIRS],
+    pairs: [const { MaybeUninit::zeroed() }; MAX_PAIRS],
     n: 0,
     arena: [0; ARENA],
     used: 0,
@@ -82,7 +77,9 @@ pub static CONFIG: BootCell<Config> = BootCell::new(Config {
 impl Config {
     /// The pairs.
     pub fn pairs(&'static self) -> &'static [PairConf] {
-        self.pairs.get(..self.n).unwrap_or(&[])
+        let set = self.pairs.get(..self.n).unwrap_or(&[]);
+        // SAFETY: `add` has initialised the first `n` entries; MaybeUninit<T> has T's layout.
+        unsafe { core::slice::from_raw_parts(set.as_ptr().cast(), set.len()) }
     }
     fn keep(&'static mut self, text: &[u8]) -> Option<(&'static CStr, &'static mut Config)> {
         let start = self.used;
@@ -104,11 +101,11 @@ impl Config {
         let (a, c) = c.keep(e.legs[0].as_bytes())?;
         let (b, c) = c.keep(e.legs[1].as_bytes())?;
         let slot = c.pairs.get_mut(c.n)?;
-        *slot = PairConf {
+        slot.write(PairConf {
             virt,
             legs: [a, b],
             options: e.options,
-        };
+        });
         c.n = c.n.checked_add(1)?;
         Some(())
     }
@@ -321,17 +318,17 @@ pub fn is_ours(n: i32) -> bool {
 
 impl Config {
     /// Drops the pairs that `keep` refuses.
-    pub fn retain(&mut self, keep: impl Fn(&PairConf) -> bool) {
+    pub fn retain(&'static mut self, keep: impl Fn(&PairConf) -> bool) {
+        let all = self.n;
         let mut n = 0usize;
-        for i in 0..self.n {
-            let Some(p) = self.pairs.get(i).copied() else {
+        for i in 0..all {
+            // SAFETY: initialised by `add` (i < n as it was).
+            let Some(p) = self.pairs.get(i).map(|p| unsafe { p.assume_init_read() }) else {
                 break;
             };
-            if keep(&p) {
-                if let Some(slot) = self.pairs.get_mut(n) {
-                    *slot = p;
-                    n = n.saturating_add(1);
-                }
+            if let (true, Some(slot)) = (keep(&p), self.pairs.get_mut(n)) {
+                slot.write(p);
+                n = n.saturating_add(1);
             }
         }
         self.n = n;

@@ -669,6 +669,20 @@ pub fn alive(pid: i32) -> bool {
     call!(syscall2, c::SYS_kill, fd(pid), 0) != Err(Errno::ESRCH)
 }
 
+/// Whether the effective user may execute a path (faccessat2(2), X_OK).
+pub fn executable<const N: usize>(dir: i32, path: &PathText<N>) -> bool {
+    let flags = (c::AT_EACCESS) as usize;
+    call!(
+        syscall4,
+        c::SYS_faccessat2,
+        fd(dir),
+        path.as_ptr() as usize,
+        c::X_OK as usize,
+        flags
+    )
+    .is_ok()
+}
+
 /// exit_group(2).
 pub fn exit_group(code: i32) -> ! {
     loop {

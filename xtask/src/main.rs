@@ -27,13 +27,18 @@ type Result<T> = std::result::Result<T, String>;
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let rest = args.get(1..).unwrap_or(&[]);
-    std::env::set_current_dir(root()).expect("the repository's root");
+    if !args.first().is_some_and(|a| a.starts_with("demo-")) {
+        std::env::set_current_dir(root()).expect("the repository's root");
+    }
     let result = match args.first().map(String::as_str) {
         Some("build") if rest.is_empty() => build::build().map(|_| true),
         Some("test") => test::test(rest),
         Some("tidy") if rest.is_empty() => tidy::tidy(),
         Some("demo") if rest.is_empty() => demo::demo(),
         Some("bench") if rest.iter().all(|a| a == "--quick") => bench::bench(!rest.is_empty()),
+        // What the demo starts as an ordinary program of its own.
+        Some("demo-writer") => return ended(demo::writer(rest)),
+        Some("demo-cost") => return ended(demo::cost_loop(rest)),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(64);
@@ -47,6 +52,23 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The end of a helper process.
+fn ended(r: std::io::Result<()>) -> ExitCode {
+    r.map_or_else(
+        |e| {
+            eprintln!("xtask: {e}");
+            ExitCode::FAILURE
+        },
+        |()| ExitCode::SUCCESS,
+    )
+}
+
+/// Tells the harness, when this tool uses it, where the built files are.
+fn use_dist() {
+    // SAFETY: this tool has one thread when it calls this.
+    unsafe { std::env::set_var("MIRROR_DIST", dist()) };
 }
 
 /// The repository's root.

@@ -44,6 +44,8 @@ const fn zeros<const N: usize>() -> [AtomicU8; N] {
 
 /// By system call number: 0 = native at once, else the bits above. Numbers beyond it are native.
 pub static WATCH: [AtomicU8; 512] = zeros();
+/// Not zero: the process has something to settle when it exits. The exit place is native without it.
+pub static ACTIVE: AtomicU8 = AtomicU8::new(0);
 /// By descriptor number.
 pub static HINTS: [AtomicU8; 4096] = zeros();
 

@@ -126,6 +126,8 @@ mirror_watch_at:
     .quad {watch}
 mirror_hints_at:
     .quad {hints}
+mirror_active_at:
+    .quad {active}
     .popsection
 
     .weak __libc_stack_end
@@ -226,6 +228,10 @@ mirror_common_exit:
     pushfq
     push %rcx
     push %rax
+    mov mirror_active_at(%rip), %rax
+    cmpb $0, (%rax)
+    je 88f
+    mov -24(%rbx), %rax
     LOCAL_STACK 112
     SAVE 112
     movq $231, -112(%rbx)
@@ -234,7 +240,7 @@ mirror_common_exit:
     ON_SCRATCH 112, {heavy}
     KEEP_XMM load, 112
     LOAD 112
-    lea -24(%rbx), %rsp
+88: lea -24(%rbx), %rsp
     pop %rax
     pop %rcx
     popfq
@@ -246,6 +252,7 @@ mirror_common_exit:
 "#,
     watch = sym super::WATCH,
     hints = sym super::HINTS,
+    active = sym super::ACTIVE,
     filter = sym super::filter,
     heavy = sym super::heavy,
     wait = sym super::wait,

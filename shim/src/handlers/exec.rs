@@ -322,7 +322,7 @@ fn inspect(dir: i32, path: &Path, flags: i32) -> Target {
         let n = match n {
             Ok(n) => n,
             // Executable but not readable: nothing is known, so nothing is promised.
-            Err(Errno::EACCES) => return Target::Not,
+            Err(Errno::EACCES) if sys::executable(dir, &path) => return Target::Not,
             Err(_) => return Target::Unknown,
         };
         let mut head = [0u8; HEAD];

@@ -224,6 +224,7 @@ pub fn note(n: i32, pair: usize, leg: usize, ino: [u64; 2], rel: &[u8]) {
         d.store(s, Ordering::Relaxed);
     }
     i.set_path(rel);
+    crate::arch::ACTIVE.store(1, Ordering::Relaxed);
     set_hint(n, PAIRED);
 }
 

@@ -21,7 +21,10 @@ pub fn mmap_filter(regs: &mut Regs) -> usize {
         return NATIVE;
     }
     // Read-only ones of files that are open for reading only are the common case.
-    if prot & c::PROT_WRITE as usize == 0 && state::hint(n) != state::PAIRED && !ANY_PARTNER.load(Ordering::Relaxed) {
+    if prot & c::PROT_WRITE as usize == 0
+        && state::hint(n) != state::PAIRED
+        && !ANY_PARTNER.load(Ordering::Relaxed)
+    {
         return NATIVE;
     }
     HEAVY
@@ -35,7 +38,8 @@ static MAPPED: AtomicBool = AtomicBool::new(false);
 pub fn mmap(regs: &mut Regs) -> usize {
     let n = fd_arg(regs, 4);
     let mut loc = Loc::new();
-    let writable = || sys::fcntl(n, c::F_GETFL, 0).is_ok_and(|f| f as i32 & c::O_ACCMODE == c::O_RDWR);
+    let writable =
+        || sys::fcntl(n, c::F_GETFL, 0).is_ok_and(|f| f as i32 & c::O_ACCMODE == c::O_RDWR);
     match recognise(n, &mut loc) {
         Fd::Out => NATIVE,
         _ if !writable() => NATIVE,
@@ -49,7 +53,11 @@ pub fn mmap(regs: &mut Regs) -> usize {
 
 /// A mapping that only read may be about to store.
 pub fn mprotect_filter(regs: &mut Regs) -> usize {
-    if arg(regs, 2) & c::PROT_WRITE as usize != 0 && MAPPED.load(Ordering::Relaxed) { HEAVY } else { NATIVE }
+    if arg(regs, 2) & c::PROT_WRITE as usize != 0 && MAPPED.load(Ordering::Relaxed) {
+        HEAVY
+    } else {
+        NATIVE
+    }
 }
 
 /// mprotect of a range with a shared mapping of a file of a pair: what mmap refuses is refused here.
@@ -69,8 +77,14 @@ pub fn mprotect(regs: &mut Regs) -> usize {
             _ => break,
         }
         let text = buf.get(..have).unwrap_or(&[]);
-        let Some(last) = text.iter().rposition(|&b| b == b'\n') else { continue };
-        found |= text.get(..last).unwrap_or(&[]).split(|&b| b == b'\n').any(|l| stores(l, start, end));
+        let Some(last) = text.iter().rposition(|&b| b == b'\n') else {
+            continue;
+        };
+        found |= text
+            .get(..last)
+            .unwrap_or(&[])
+            .split(|&b| b == b'\n')
+            .any(|l| stores(l, start, end));
         let rest = last.saturating_add(1);
         for i in rest..have {
             let b = buf.get(i).copied().unwrap_or(0);
@@ -81,21 +95,32 @@ pub fn mprotect(regs: &mut Regs) -> usize {
         have = have.saturating_sub(rest);
     }
     let _ = sys::close(n);
-    if found { fail(regs, Errno::EACCES) } else { NATIVE }
+    if found {
+        fail(regs, Errno::EACCES)
+    } else {
+        NATIVE
+    }
 }
 
 /// Whether a line of /proc/self/maps is a shared mapping of a file of a pair inside the range.
 fn stores(line: &[u8], start: usize, end: usize) -> bool {
     let mut fields = line.splitn(6, |&b| b == b' ');
-    let (Some(range), Some(perms)) = (fields.next(), fields.next()) else { return false };
+    let (Some(range), Some(perms)) = (fields.next(), fields.next()) else {
+        return false;
+    };
     let mut ends = range.split(|&b| b == b'-').map(hex);
-    let (Some(a), Some(b)) = (ends.next(), ends.next()) else { return false };
+    let (Some(a), Some(b)) = (ends.next(), ends.next()) else {
+        return false;
+    };
     let path = fields.nth(3).unwrap_or(&[]);
     let skip = path.iter().take_while(|&&b| b == b' ').count();
     perms.get(3) == Some(&b's')
         && a < end
         && b > start
-        && matches!(state::member(path.get(skip..).unwrap_or(&[])), state::Member::In(..))
+        && matches!(
+            state::member(path.get(skip..).unwrap_or(&[])),
+            state::Member::In(..)
+        )
 }
 
 fn hex(digits: &[u8]) -> usize {
