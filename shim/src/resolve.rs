@@ -131,7 +131,7 @@ fn base_is_far(dir: i32) -> bool {
         return false;
     }
     if dir == c::AT_FDCWD {
-        CWD.load(Ordering::Relaxed) == OUT
+        state::cwd_is_out()
     } else {
         hint(dir) == OUT
     }

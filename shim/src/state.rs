@@ -163,6 +163,9 @@ pub fn hint(n: i32) -> u8 {
 
 /// Stores a hint; a guest may only store [`UNKNOWN`].
 pub fn set_hint(n: i32, v: u8) {
+    if v != UNKNOWN && SPLIT.load(Ordering::Relaxed) {
+        return;
+    }
     if let Some(h) = usize::try_from(n).ok().and_then(|i| HINTS.get(i)) {
         h.store(v, Ordering::Relaxed);
     }
@@ -262,8 +265,30 @@ pub fn guest() -> bool {
     sys::getpid() != OWN_PID.load(Ordering::Relaxed)
 }
 
+/// A thread has a descriptor table of its own (unshare): what one thread learns of a number is nothing
+/// to another.
+pub static SPLIT: AtomicBool = AtomicBool::new(false);
+/// A thread has a cwd of its own.
+pub static CWD_SPLIT: AtomicBool = AtomicBool::new(false);
+
+/// Whether the cwd is [`OUT`], as far as memory knows.
+pub fn cwd_is_out() -> bool {
+    CWD.load(Ordering::Relaxed) == OUT && !CWD_SPLIT.load(Ordering::Relaxed)
+}
+
+/// Hints of descriptors are off for good.
+pub fn split_files() {
+    SPLIT.store(true, Ordering::Relaxed);
+    for h in &HINTS {
+        h.store(UNKNOWN, Ordering::Relaxed);
+    }
+}
+
 /// The same, asked only when a guest is possible at all.
 pub fn maybe_guest() -> bool {
+    if SPLIT.load(Ordering::Relaxed) {
+        return true;
+    }
     VFORKED.load(Ordering::Relaxed) && guest()
 }
 

@@ -385,8 +385,11 @@ fn resize_paired(regs: &Regs, n: i32) -> Ran {
     ran
 }
 
+/// One round under the locks: whoever's half-done change of the file ends, or is healed, before; and
+/// the partner's time is made equal.
 struct Settle {
     n: i32,
+    time: bool,
 }
 
 impl Change for Settle {
@@ -394,7 +397,7 @@ impl Change for Settle {
         describe(self.n, cx).unwrap_or(Prepared::Ready)
     }
     fn apply(&mut self, _: &mut Cx<'_>, step: Step) -> Sys<u64> {
-        if step == Step::First {
+        if step == Step::First || !self.time {
             return Ok(0);
         }
         let st = sys::fstat(self.n)?;
@@ -407,19 +410,27 @@ impl Change for Settle {
     }
 }
 
-/// Makes the partner's mtime equal if this process has changed the file through `n`.
+/// Makes the partner's mtime equal if this process has changed the file through `n`. `Some`: a lock is
+/// busy.
 #[inline(never)]
 pub fn settle(n: i32, patience: Patience) -> Option<usize> {
-    let i = state::info(n)?;
-    if i.dirty.load(Ordering::Relaxed) == 0 || state::hint(n) != state::PAIRED {
-        return None;
+    let owes =
+        state::hint(n) == state::PAIRED && state::info(n)?.dirty.load(Ordering::Relaxed) != 0;
+    if owes { round(n, true, patience) } else { None }
+}
+
+fn round(n: i32, time: bool, patience: Patience) -> Option<usize> {
+    let dirty = &state::info(n)?.dirty;
+    if time {
+        // Before the round: what another thread writes after it is owed again.
+        dirty.store(0, Ordering::Relaxed);
     }
     let (pair, leg) = place(n);
-    let mut change = Settle { n };
+    let mut change = Settle { n, time };
     let action = Action::Call {
         undo: Undo::Possible,
     };
-    match run(
+    let ran = run(
         pair,
         leg,
         [None, None],
@@ -427,11 +438,14 @@ pub fn settle(n: i32, patience: Patience) -> Option<usize> {
         &mut change,
         action,
         patience,
-    ) {
-        Ran::Wait => return Some(WAIT),
-        _ => i.dirty.store(0, Ordering::Relaxed),
+    );
+    if !matches!(ran, Ran::Wait) {
+        return None;
     }
-    None
+    if time {
+        dirty.store(1, Ordering::Relaxed);
+    }
+    Some(WAIT)
 }
 
 /// fsync, fdatasync, sync_file_range, syncfs: down on both legs before it is said to be down.
@@ -457,12 +471,11 @@ pub fn sync(regs: &mut Regs) -> usize {
                 });
                 return answer(regs, first.and_then(|v| second.map(|_| v)));
             }
-            // Takes the locks once: another process's half-done write ends, or is healed, before.
-            if !state::guest() {
-                set_dirty(n);
-                if let Some(v) = settle(n, Patience::Wait) {
-                    return v;
-                }
+            // fdatasync has no use for times.
+            let owes = state::info(n).is_some_and(|i| i.dirty.load(Ordering::Relaxed) != 0);
+            let time = owes && regs.nr as i64 != c::SYS_fdatasync;
+            if let (false, Some(wait)) = (state::guest(), round(n, time, Patience::Wait)) {
+                return wait;
             }
             let first = raw(regs);
             // SAFETY: no pointers.

@@ -208,6 +208,7 @@ pub fn close_range(regs: &mut Regs) -> usize {
         if lo <= top {
             if flags & UNSHARE != 0 {
                 // A table of our own first, whatever the range.
+                state::split_files();
                 // SAFETY: no pointers.
                 r = sys::ret(unsafe { sys::syscall1(c::SYS_unshare, c::CLONE_FILES as usize) });
             }

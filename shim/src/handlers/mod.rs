@@ -263,7 +263,6 @@ pub fn filter(regs: &mut Regs) -> usize {
         | c::SYS_rmdir
         | c::SYS_mkdir
         | c::SYS_mknod
-        | c::SYS_chdir
         | c::SYS_lchown => quick::one_path(c::AT_FDCWD, arg(regs, 0)),
         c::SYS_unlinkat | c::SYS_mkdirat | c::SYS_mknodat => {
             let (dir, p) = (fd_arg(regs, 0), arg(regs, 1));

@@ -87,8 +87,14 @@ pub fn chdir(regs: &mut Regs) -> usize {
 }
 
 /// unshare: a cwd of its own (CLONE_FS) or other mounts end what was known.
-pub fn unshare(_: &mut Regs) -> usize {
-    CWD.store(UNKNOWN, Ordering::Relaxed);
+pub fn unshare(regs: &mut Regs) -> usize {
+    let flags = arg(regs, 0);
+    if flags & (c::CLONE_FS | c::CLONE_NEWUSER | c::CLONE_NEWNS) as usize != 0 {
+        state::CWD_SPLIT.store(true, Ordering::Relaxed);
+    }
+    if flags & c::CLONE_FILES as usize != 0 {
+        state::split_files();
+    }
     super::quick::forget_proofs();
     NATIVE
 }

@@ -5,8 +5,8 @@
 //! open itself with NO_SYMLINKS, or a parent that was proved before.
 use super::{answer, arg, fd_arg};
 use crate::arch::{HEAVY, NATIVE, Regs};
-use crate::state::{self, CONFIG, CWD, OUT, SYMLINKED, hint, maybe_guest, set_hint};
-use core::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
+use crate::state::{self, CONFIG, OUT, SYMLINKED, hint, maybe_guest, set_hint};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::path::{CONTROL, Under, under};
@@ -68,7 +68,7 @@ fn away(dir: i32, t: &[u8]) -> bool {
         return false;
     }
     if dir == c::AT_FDCWD {
-        CWD.load(Ordering::Relaxed) == OUT
+        state::cwd_is_out()
     } else {
         hint(dir) == OUT
     }
@@ -196,6 +196,8 @@ fn outside(dir: i32, path: usize) -> bool {
 struct Proof {
     /// Even: stable.
     version: AtomicU32,
+    /// When it was proved, by the processor's clock.
+    at: AtomicU64,
     len: AtomicUsize,
     text: [AtomicU8; 248],
 }
@@ -204,16 +206,28 @@ const PROOFS: usize = 4;
 static PROVED: [Proof; PROOFS] = [const {
     Proof {
         version: AtomicU32::new(0),
+        at: AtomicU64::new(0),
         len: AtomicUsize::new(0),
         text: [const { AtomicU8::new(0) }; 248],
     }
 }; PROOFS];
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
+/// A proof is taken for true this many cycles long (a few tenths of a second): another process may put
+/// a symlink on the way at any time.
+const PROOF_CYCLES: u64 = 1 << 29;
+
+fn cycles() -> u64 {
+    // SAFETY: reads the time stamp counter; x86-64 always has it.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
+
 fn proved(parent: &[u8]) -> bool {
+    let now = cycles();
     PROVED.iter().any(|p| {
         let v = p.version.load(Ordering::Acquire);
         v & 1 == 0
+            && now.wrapping_sub(p.at.load(Ordering::Relaxed)) < PROOF_CYCLES
             && p.len.load(Ordering::Relaxed) == parent.len()
             && p.text
                 .iter()
@@ -248,6 +262,7 @@ pub fn remember(parent: &[u8]) {
         d.store(*s, Ordering::Relaxed);
     }
     p.len.store(parent.len(), Ordering::Relaxed);
+    p.at.store(cycles(), Ordering::Relaxed);
     p.version.store(v.wrapping_add(2), Ordering::Release);
 }
 
