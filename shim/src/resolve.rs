@@ -30,6 +30,42 @@ pub struct Loc {
     pub name: Name,
     /// The text ended with '/'.
     pub slash: bool,
+    /// What the request started from, if that is in the leg.
+    pub anchor: Anchor,
+}
+
+/// A directory that the kernel knows better than its text: a renamed one keeps its descriptors. Under
+/// the locks `rel[..len]` must still be this very directory.
+pub struct Anchor {
+    /// Descriptor, AT_FDCWD, or −1 for none.
+    pub fd: i32,
+    /// How much of the relative text leads to it.
+    pub len: usize,
+    owned: bool,
+}
+
+impl Anchor {
+    /// None.
+    pub const fn none() -> Anchor {
+        Anchor { fd: -1, len: 0, owned: false }
+    }
+    fn set(&mut self, fd: i32, len: usize, owned: bool) {
+        self.drop_fd();
+        *self = Anchor { fd, len, owned };
+    }
+    fn drop_fd(&mut self) {
+        if self.owned {
+            let _ = sys::close(self.fd);
+        }
+        self.fd = -1;
+        self.owned = false;
+    }
+}
+
+impl Drop for Anchor {
+    fn drop(&mut self) {
+        self.drop_fd();
+    }
 }
 
 impl Loc {
@@ -41,6 +77,7 @@ impl Loc {
             rel: Path::new(),
             name: Name::new(),
             slash: false,
+            anchor: Anchor::none(),
         }
     }
 }
@@ -107,12 +144,14 @@ fn place_text(text: &[u8], slash: bool, loc: &mut Loc) -> Place {
 #[inline(never)]
 fn base_text(dir: i32, out: &mut Path) -> Option<()> {
     if dir == c::AT_FDCWD {
+        let before = CWD.load(Ordering::Acquire);
         sys::getcwd(out).ok()?;
         if out.as_bytes().first() != Some(&b'/') {
             return None;
         }
         if matches!(member(out.as_bytes()), Member::Far) && !guest() {
-            CWD.store(OUT, Ordering::Relaxed);
+            // Not if a chdir came between.
+            let _ = CWD.compare_exchange(before, before | 1, Ordering::AcqRel, Ordering::Relaxed);
         }
         return Some(());
     }
@@ -158,6 +197,12 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
     if !absolute && base_text(dir, &mut full).is_none() {
         return Place::Out;
     }
+    loc.anchor.drop_fd();
+    let base = match member(full.as_bytes()) {
+        Member::In(_, _, rel) => Some(rel.len()),
+        Member::Root(..) => Some(0),
+        _ => None,
+    };
     let Ok(exact) = join(&mut full, text) else {
         return Place::Out;
     };
@@ -165,6 +210,12 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
         return locate_slow(dir, path, last, loc);
     }
     let place = place_text(full.as_bytes(), slash, loc);
+    if let (false, Some(len)) = (absolute, base) {
+        // A leading ".." may have left the base behind.
+        if len <= loc.rel.len() {
+            loc.anchor.set(dir, len, false);
+        }
+    }
     match place {
         // The symlink of a link pair is followed by the kernel: then the root is meant.
         Place::Root(true) if last == Last::Follow => Place::Root(false),
@@ -206,6 +257,7 @@ fn prove_out(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
 /// the last component by hand, so that a name which does not exist yet is found too.
 #[inline(never)]
 pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
+    loc.anchor.drop_fd();
     let (parent, name, mut slash) = split(path.as_bytes());
     let mut leaf = Name::new();
     if leaf.set(name).is_err() {
@@ -269,6 +321,11 @@ pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
             && join(&mut text, leaf.as_bytes()).is_ok()
         {
             place = place_text(text.as_bytes(), slash, loc);
+        }
+        if place == Place::In {
+            let len = split(loc.rel.as_bytes()).0.len();
+            loc.anchor.set(at, len, true);
+            return place;
         }
         break;
     }

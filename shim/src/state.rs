@@ -253,8 +253,16 @@ pub static OWN_PID: AtomicI32 = AtomicI32::new(0);
 pub static VFORKED: AtomicBool = AtomicBool::new(false);
 /// This process has, or may have inherited, partner descriptors.
 pub static ANY_PARTNER: AtomicBool = AtomicBool::new(false);
-/// Hint: the cwd is [`OUT`] and no ancestor of a root.
-pub static CWD: AtomicU8 = AtomicU8::new(UNKNOWN);
+/// Hint: bit 0 says that the cwd is outside and no ancestor of a root; the other bits count chdirs.
+pub static CWD: AtomicU32 = AtomicU32::new(0);
+/// The process has had a second thread.
+pub static THREADED: AtomicBool = AtomicBool::new(false);
+
+/// The cwd is about to change, or has just changed.
+pub fn forget_cwd() {
+    let v = CWD.load(Ordering::Relaxed);
+    CWD.store((v | 1).wrapping_add(1), Ordering::Release);
+}
 /// The process has made a symlink: renames may put one in place.
 pub static SYMLINKED: AtomicBool = AtomicBool::new(false);
 /// The soft RLIMIT_NOFILE before it was lowered to RESERVED, or 0.
@@ -273,7 +281,7 @@ pub static CWD_SPLIT: AtomicBool = AtomicBool::new(false);
 
 /// Whether the cwd is [`OUT`], as far as memory knows.
 pub fn cwd_is_out() -> bool {
-    CWD.load(Ordering::Relaxed) == OUT && !CWD_SPLIT.load(Ordering::Relaxed)
+    CWD.load(Ordering::Acquire) & 1 != 0 && !CWD_SPLIT.load(Ordering::Relaxed)
 }
 
 /// Hints of descriptors are off for good.

@@ -27,6 +27,8 @@ pub struct Target {
     /// Parent directories on leg a and b.
     pub dir: [i32; 2],
     opened: [bool; 2],
+    /// Descriptor (−1: none) and length of [`crate::resolve::Anchor`].
+    anchor: (i32, usize),
 }
 
 impl Target {
@@ -37,6 +39,7 @@ impl Target {
             name: loc.name.clone(),
             dir: [-1; 2],
             opened: [false; 2],
+            anchor: (loc.anchor.fd, loc.anchor.len),
         }
     }
     fn leave(&mut self) {
@@ -60,6 +63,7 @@ static NAMELESS: Target = Target {
     name: Name::new(),
     dir: [-1; 2],
     opened: [false; 2],
+    anchor: (-1, 0),
 };
 
 /// What a change sees of its transaction.
@@ -119,8 +123,35 @@ impl Cx<'_> {
             Step::Second => self.lead ^ 1,
         }
     }
+    /// Whether the text still leads where the request's descriptor (or cwd) is. If not, the request is
+    /// resolved again.
+    pub fn anchored(&mut self, which: usize) -> Result<(), Prepared> {
+        let t = self.name(which);
+        let (fd, len) = t.anchor;
+        if fd == -1 {
+            return Ok(());
+        }
+        let mut base = Path::new();
+        let text = t.rel.as_bytes().get(..len).filter(|b| !b.is_empty()).unwrap_or(b".");
+        let _ = base.set(text);
+        let dot: Name = Name::from_bytes(b".").unwrap_or_default();
+        let root = self.s.root.get(self.lead).copied().unwrap_or(-1);
+        let by_text = sys::fstatat(root, &base, c::AT_SYMLINK_NOFOLLOW);
+        let by_fd = if fd == c::AT_FDCWD { sys::fstatat(fd, &dot, 0) } else { sys::fstat(fd) };
+        match (by_text, by_fd) {
+            (Ok(a), Ok(b)) if a.ino() == b.ino() && a.dev() == b.dev() => Ok(()),
+            // A removed cwd or directory: nothing can be made or found in it.
+            (_, Ok(b)) if b.nlink() == 0 => Err(Prepared::Answer(Err(Errno::ENOENT))),
+            (_, Err(e)) => Err(Prepared::Answer(Err(e))),
+            _ => {
+                self.slow = true;
+                Err(Prepared::Answer(Err(Errno::ESTALE)))
+            }
+        }
+    }
     /// Opens a target's parent directory on both legs: below the roots, through no symlink.
     pub fn enter(&mut self, which: usize) -> Result<(), Prepared> {
+        self.anchored(which)?;
         for step in [Step::First, Step::Second] {
             let leg = self.leg(step);
             let root = self.s.root.get(leg).copied().unwrap_or(-1);

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fmt;
 use std::fs;
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// How strictly two trees are compared.
@@ -226,8 +227,14 @@ fn read_object(path: &Path) -> (Object, Option<(u64, u64)>) {
         () => "character device",
     };
     let content = match kind {
-        "file" if meta.len() > KEEP => hash_of(path),
-        "file" => fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display())),
+        "file" => readable(path, &meta, || {
+            if meta.len() > KEEP {
+                hash_of(path)
+            } else {
+                fs::read(path)
+            }
+        })
+        .unwrap_or_else(|e| panic!("{}: {e}", path.display())),
         "symlink" => fs::read_link(path)
             .expect("a readable link")
             .into_os_string()
@@ -248,10 +255,27 @@ fn read_object(path: &Path) -> (Object, Option<(u64, u64)>) {
     (object, inode)
 }
 
+/// Reads an ordinary user's own file whose mode forbids it; the mode is put back.
+fn readable<T>(
+    path: &Path,
+    meta: &fs::Metadata,
+    read: impl Fn() -> io::Result<T>,
+) -> io::Result<T> {
+    match read() {
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o400))?;
+            let result = read();
+            fs::set_permissions(path, meta.permissions())?;
+            result
+        }
+        result => result,
+    }
+}
+
 /// FNV-1a in two halves: good enough to tell two copies apart, no dependency.
-fn hash_of(path: &Path) -> Vec<u8> {
+fn hash_of(path: &Path) -> io::Result<Vec<u8>> {
     use std::io::Read;
-    let mut file = fs::File::open(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let mut file = fs::File::open(path)?;
     let mut buffer = vec![0u8; 1 << 18];
     let (mut h, mut g) = (0xcbf2_9ce4_8422_2325u64, 0x6c62_272e_07bb_0142u64);
     loop {
@@ -266,7 +290,7 @@ fn hash_of(path: &Path) -> Vec<u8> {
             g = g.rotate_left(5).wrapping_add(h);
         }
     }
-    [h.to_le_bytes(), g.to_le_bytes()].concat()
+    Ok([h.to_le_bytes(), g.to_le_bytes()].concat())
 }
 
 /// The xattrs that belong to a copy: `user.`, ACLs, capabilities; not what a kernel adds by itself.

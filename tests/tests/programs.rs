@@ -207,7 +207,7 @@ seq 1 1000 > s; split -l 300 s part.; wc -l part.*; cat part.* | cmp - s; split 
 sort -r s -o s; head -1 s; sort -n s -o s; head -1 s; seq 5 | sort -o $V/sorted; uniq s > u; shuf -n 5 s | wc -l
 truncate -s 10 s; stat -c %s s; truncate -s +5 s; truncate -s 1M hole; stat -c %s hole; truncate -r s hole; stat -c %s hole; truncate -c -s 5 none; test ! -e none
 t=$(mktemp -p $V m.XXXXXX); test -f $t; stat -c %a $t; rm $t; t=$(mktemp -d $V/d.XXXXXX); stat -c %a $t; rmdir $t
-echo tee | tee a b | tee -a a > c; cat a b c; mkdir -p 1/2/3 1/2/4; mkdir -m 700 priv; stat -c %a priv; rmdir -p 1/2/3 2>/dev/null || ls 1/2
+echo tee | tee a b | tee -a a3 > c; cat a b c; mkdir -p 1/2/3 1/2/4; mkdir -m 700 priv; stat -c %a priv; rmdir -p 1/2/3 2>/dev/null || ls 1/2
 touch new; touch -d @1500000000.123456789 new; stat -c %.9Y new; touch -r new s; stat -c %.9Y s; touch -a a; touch -h -d @1 s
 chmod 4755 a; chmod -R u=rwX,go= 1; chmod --reference=b c; stat -c '%a %n' a b c 1 1/2; shred -u -n1 b; test ! -e b
 expand s > ex; paste a c > pa; join a a > jo; cut -c1 s > cu; tr a-z A-Z < a > up; cat up; nl c > nl; fold -w2 s > fo; tac a > ta; od -c a > od

@@ -361,8 +361,8 @@ pub fn wait(_regs: &mut Regs) {
 }
 
 /// The exit_group place: lets this process's transactions end and settles what its descriptors owe.
-pub fn before_exit(_regs: &mut Regs) {
-    process::before_exit();
+pub fn before_exit(regs: &mut Regs) {
+    process::before_exit(regs);
 }
 
 /// Copies a path argument and locates it. `None`: let the kernel refuse it.

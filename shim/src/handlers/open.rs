@@ -54,11 +54,8 @@ impl Open {
     }
     fn open_at(&self, cx: &Cx<'_>, leg: usize, flags: i32) -> Sys<i32> {
         let root = cx.s.root.get(leg).copied().unwrap_or(-1);
-        let mode = if self.made || self.tmpfile() {
-            self.mode & 0o7777
-        } else {
-            0
-        };
+        let makes = flags & c::O_CREAT != 0 || self.tmpfile();
+        let mode = if makes { self.mode & 0o7777 } else { 0 };
         let mut rel = Path::new();
         let _ = rel.set(if cx.name(0).rel.is_empty() {
             b"."
@@ -76,21 +73,21 @@ impl Open {
 
 impl Change for Open {
     fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
+        if let Err(p) = cx.anchored(0) {
+            return p;
+        }
         if self.tmpfile() {
             return Prepared::Ready;
         }
         let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
         match sys::fstatat(root, &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW) {
+            Ok(_) if self.flags & (c::O_CREAT | c::O_EXCL) == c::O_CREAT | c::O_EXCL => {
+                Prepared::Answer(Err(Errno::EEXIST))
+            }
             Ok(st) => match st.kind() {
-                c::S_IFREG if self.flags & (c::O_CREAT | c::O_EXCL) == c::O_CREAT | c::O_EXCL => {
-                    Prepared::Answer(Err(Errno::EEXIST))
-                }
                 c::S_IFREG => {
                     self.found = Some(st);
                     Prepared::Ready
-                }
-                c::S_IFLNK if self.flags & (c::O_CREAT | c::O_EXCL) == c::O_CREAT | c::O_EXCL => {
-                    Prepared::Answer(Err(Errno::EEXIST))
                 }
                 c::S_IFLNK if self.flags & c::O_NOFOLLOW != 0 => {
                     Prepared::Answer(Err(Errno::ELOOP))
@@ -298,6 +295,10 @@ fn opening(regs: &mut Regs, dir: i32, addr: usize, flags: i32, mode: u32, strict
         return super::readers::look(regs);
     }
     let flags = flags & OPEN_FLAGS;
+    if flags & (c::O_CREAT | c::O_DIRECTORY) == c::O_CREAT | c::O_DIRECTORY && !tmpfile {
+        // As Linux 6.4 and later say; earlier ones would make a file.
+        return fail(regs, Errno::EINVAL);
+    }
     let mut text = Path::new();
     if copy_path(addr, &mut text).is_none() {
         return NATIVE;

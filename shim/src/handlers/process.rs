@@ -3,7 +3,9 @@ use super::data::settle;
 use super::{answer, arg, raw};
 use crate::arch::{DONE, HEAVY, NATIVE, Regs};
 use crate::attach;
-use crate::state::{self, ANY_PARTNER, CWD, DIRTY_END, OWN_PID, TX, UNKNOWN, VFORKED, guest};
+use crate::state::{
+    self, ANY_PARTNER, CWD_SPLIT, DIRTY_END, OWN_PID, THREADED, TX, VFORKED, forget_cwd, guest,
+};
 use crate::txn::Patience;
 use core::sync::atomic::Ordering;
 use libc as c;
@@ -23,7 +25,9 @@ pub fn clone_filter(regs: &mut Regs) -> usize {
         },
     };
     if flags & c::CLONE_VM as usize != 0 {
-        if flags & c::CLONE_THREAD as usize == 0 {
+        if flags & c::CLONE_THREAD as usize != 0 {
+            THREADED.store(true, Ordering::Relaxed);
+        } else {
             VFORKED.store(true, Ordering::Relaxed);
         }
         return NATIVE;
@@ -80,8 +84,13 @@ pub fn chdir(regs: &mut Regs) -> usize {
         return DONE;
     }
     super::open::locked(|| {
+        // Another thread's relative name may be between its hint and its call: no hints any more.
+        if THREADED.load(Ordering::Relaxed) {
+            CWD_SPLIT.store(true, Ordering::Release);
+        }
+        forget_cwd();
         let r = raw(regs);
-        CWD.store(UNKNOWN, Ordering::Relaxed);
+        forget_cwd();
         answer(regs, r)
     })
 }
@@ -90,7 +99,7 @@ pub fn chdir(regs: &mut Regs) -> usize {
 pub fn unshare(regs: &mut Regs) -> usize {
     let flags = arg(regs, 0);
     if flags & (c::CLONE_FS | c::CLONE_NEWUSER | c::CLONE_NEWNS) as usize != 0 {
-        state::CWD_SPLIT.store(true, Ordering::Relaxed);
+        CWD_SPLIT.store(true, Ordering::Relaxed);
     }
     if flags & c::CLONE_FILES as usize != 0 {
         state::split_files();
@@ -166,7 +175,7 @@ pub fn seccomp(_: &mut Regs) -> usize {
 
 /// exit_group: no transaction is cut in two, no partner's time is left behind. Bounded.
 #[inline(never)]
-pub fn before_exit() {
+pub fn before_exit(regs: &mut Regs) {
     if guest() || (!ANY_PARTNER.load(Ordering::Relaxed) && !attach::any()) {
         return;
     }
@@ -174,7 +183,8 @@ pub fn before_exit() {
         return;
     }
     settle_all();
-    // TX stays: no thread begins another change.
+    // TX stays and no handler runs: no change begins between this and the end.
+    regs.old_mask = u64::MAX;
 }
 
 /// Settles all descriptors; TX is held.

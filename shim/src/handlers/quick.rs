@@ -12,10 +12,29 @@ use mirror_core::Errno;
 use mirror_core::path::{CONTROL, Under, under};
 use mirror_sys as sys;
 
-/// Whether a byte of the program's memory may be read. Above 4 GiB (where PIE programs, libraries,
-/// heaps and stacks are) wild pointers are left to the program; below, the kernel is asked.
+/// Pages that were found readable: asked once each, as programs pass their paths from a few places.
+static PAGES: [AtomicUsize; 64] = [const { AtomicUsize::new(0) }; 64];
+
+/// Whether a byte of the program's memory may be read. A page that a program takes away after passing
+/// a path from it is remembered wrongly until the next mprotect; nothing else is guessed.
 pub fn may_read(addr: usize) -> bool {
-    addr >= 1 << 32 || sys::readable(addr & !7)
+    let page = addr >> 12;
+    let Some(slot) = PAGES.get(page % PAGES.len()) else { return false };
+    if slot.load(Ordering::Relaxed) == page {
+        return true;
+    }
+    let readable = sys::readable(addr & !7);
+    if readable {
+        slot.store(page, Ordering::Relaxed);
+    }
+    readable
+}
+
+/// mprotect took reading away somewhere.
+pub fn forget_pages() {
+    for p in &PAGES {
+        p.store(0, Ordering::Relaxed);
+    }
 }
 
 /// The program's text if it is a readable pointer and shorter than a page.
@@ -26,7 +45,7 @@ fn text<'a>(addr: usize) -> Option<&'a [u8]> {
     let mut n = 0usize;
     loop {
         let at = addr.wrapping_add(n);
-        if n > 0 && at & 0xfff == 0 && !sys::readable(at) {
+        if n > 0 && at & 0xfff == 0 && !may_read(at) {
             return None;
         }
         // SAFETY: the page was probed or lies where the program's live memory is; a NUL ends it.

@@ -53,6 +53,9 @@ pub fn mmap(regs: &mut Regs) -> usize {
 
 /// A mapping that only read may be about to store.
 pub fn mprotect_filter(regs: &mut Regs) -> usize {
+    if arg(regs, 2) & c::PROT_READ as usize == 0 {
+        super::quick::forget_pages();
+    }
     if arg(regs, 2) & c::PROT_WRITE as usize != 0 && MAPPED.load(Ordering::Relaxed) {
         HEAVY
     } else {
