@@ -49,7 +49,7 @@ pub struct Header {
     pub transactions: AtomicU64,
     /// Errors of a second leg since the file was made: in a healthy pair there are none.
     pub partner_errors: AtomicU64,
-    /// The last one: errno, then call number << 32, for `status`.
+    /// The last one: errno, then the intent's kind << 32, for `status`.
     pub last_error: AtomicU64,
     rest: [AtomicU64; 512 - 20],
 }

@@ -3,7 +3,7 @@
 //!
 //! Rules: called with all signals blocked, and by the owner of the memory with [`TX`] held. What is
 //! stored belongs to the owner; a guest works on a copy with locks of its own and stores nothing.
-use crate::state::{CONFIG, MAX_PAIRS, OLD_SOFT, guest};
+use crate::state::{ANY_PARTNER, CONFIG, MAX_PAIRS, OLD_SOFT, guest};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, Ordering};
 use libc as c;
@@ -25,6 +25,8 @@ pub struct Session {
     /// Lock descriptors of leg a and b; −1: open them for each transaction (guest).
     pub lock: [i32; 2],
     rt: usize,
+    /// A guest's domain records, held for the transaction.
+    owner: [i32; 2],
 }
 
 impl Session {
@@ -46,6 +48,7 @@ struct Slot {
 unsafe impl Sync for Slot {}
 
 const NONE: Session = Session {
+    owner: [-1; 2],
     pair: 0,
     root: [-1; 2],
     lock: [-1; 2],
@@ -86,7 +89,10 @@ pub fn session(pair: usize, guest: bool) -> Sys<Session> {
         }
         return Ok(s);
     }
-    let mut s = attach(pair)?;
+    if !guest {
+        numbers_are_free()?;
+    }
+    let mut s = attach(pair, guest)?;
     if guest {
         s.lock = [-1; 2];
         return Ok(s);
@@ -120,14 +126,72 @@ pub fn after_fork_in_child() {
 
 /// Ends what a guest's session holds beyond the transaction.
 pub fn release_guest(s: &Session) {
-    if !attached(s.pair) && s.rt != 0 {
-        // SAFETY: the guest mapped it for this transaction alone.
-        unsafe { sys::unmap(s.rt, runtime::SIZE) };
+    if s.owner == [-1; 2] {
+        return;
     }
+    for n in s.root.iter().chain(&s.owner) {
+        let _ = sys::close(*n);
+    }
+    // SAFETY: the guest mapped it for this transaction alone.
+    unsafe { sys::unmap(s.rt, runtime::SIZE) };
 }
 
-/// Moves a fresh descriptor to its reserved number.
-fn settle_fd(n: i32, to: i32) -> Sys<i32> {
+/// Nothing of the program stands on the library's numbers. It can only where its limit was higher, and
+/// a process that inherited partners has had a lowered one.
+fn numbers_are_free() -> Sys<()> {
+    let (soft, _) = sys::nofile(None)?;
+    if soft <= RESERVED as u64 || ANY_PARTNER.load(Ordering::Relaxed) || any() {
+        return Ok(());
+    }
+    let dir = sys::openat(
+        c::AT_FDCWD,
+        &text(b"/proc/self/fd"),
+        c::O_RDONLY | c::O_DIRECTORY | c::O_CLOEXEC,
+        0,
+    )?;
+    let mut buf = [0u8; 2048];
+    let mut free = true;
+    loop {
+        // SAFETY: the kernel writes at most buf.len() bytes into it.
+        let r = unsafe {
+            sys::syscall3(
+                c::SYS_getdents64,
+                dir as usize,
+                buf.as_mut_ptr() as usize,
+                buf.len(),
+            )
+        };
+        let n = match sys::ret(r) {
+            Ok(0) | Err(_) => break,
+            Ok(n) => n,
+        };
+        let mut rest = buf.get(..n).unwrap_or(&[]);
+        while let (Some(&[lo, hi]), Some(name)) = (
+            rest.get(16..18).and_then(|s| s.first_chunk::<2>()),
+            rest.get(19..),
+        ) {
+            let digits = name.iter().take_while(|b| b.is_ascii_digit());
+            let number = digits.fold(0i32, |v, b| {
+                v.saturating_mul(10)
+                    .saturating_add(i32::from(b.wrapping_sub(b'0')))
+            });
+            free &= !crate::state::is_ours(number);
+            match rest.get(usize::from(u16::from_le_bytes([lo, hi])).max(1)..) {
+                Some(r) => rest = r,
+                None => break,
+            }
+        }
+    }
+    let _ = sys::close(dir);
+    if free { Ok(()) } else { Err(Errno::EMFILE) }
+}
+
+/// Moves a fresh descriptor to its reserved number. A guest's stay where they are: its numbers are not
+/// on record, and they end with the transaction.
+fn settle_fd(n: i32, to: i32, guest: bool) -> Sys<i32> {
+    if guest {
+        return Ok(n);
+    }
     let r = with_limit(|| sys::dup3(n, to, c::O_CLOEXEC));
     let _ = sys::close(n);
     r.map(|_| to)
@@ -162,7 +226,7 @@ fn open_locks(s: &Session) -> Sys<()> {
         let _ = which;
         let root = s.root.get(leg).copied().ok_or(Errno::EIO)?;
         let n = sys::openat2(root, &path, c::O_RDWR | c::O_CLOEXEC, 0, sys::BENEATH)?;
-        settle_fd(n, number(s.pair, to))?;
+        settle_fd(n, number(s.pair, to), false)?;
     }
     Ok(())
 }
@@ -181,9 +245,10 @@ pub fn guest_lock(s: &Session, leg: usize) -> Sys<i32> {
 
 #[cold]
 #[inline(never)]
-fn attach(pair: usize) -> Sys<Session> {
+fn attach(pair: usize, guest: bool) -> Sys<Session> {
     let conf = CONFIG.get().pairs().get(pair).ok_or(Errno::EIO)?;
     let mut s = Session {
+        owner: [-1; 2],
         pair,
         root: [-1; 2],
         lock: [number(pair, 2), number(pair, 3)],
@@ -204,7 +269,7 @@ fn attach(pair: usize) -> Sys<Session> {
             sys::NO_SYMLINKS,
         )
         .map_err(|_| Errno::EIO)?;
-        let root = settle_fd(n, number(pair, to))?;
+        let root = settle_fd(n, number(pair, to), guest)?;
         if let Some(r) = s.root.get_mut(leg) {
             *r = root;
         }
@@ -230,10 +295,13 @@ fn attach(pair: usize) -> Sys<Session> {
                 _ => Errno::EIO,
             })?;
         if let Some(o) = owner.get_mut(leg) {
-            *o = settle_fd(n, number(pair, to))?;
+            *o = settle_fd(n, number(pair, to), guest)?;
         }
     }
     s.rt = join_domain(&owner, ids[0], &runtime, &s)?;
+    if guest {
+        s.owner = owner;
+    }
     Ok(s)
 }
 

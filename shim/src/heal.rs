@@ -151,11 +151,63 @@ fn attributes(b: &Both, from: usize, f: &Stat) -> Sys<()> {
     if (t.uid(), t.gid()) != (f.uid(), f.gid()) {
         sys::fchownat(to, &b.name, f.uid(), f.gid(), c::AT_SYMLINK_NOFOLLOW)?;
     }
+    xattrs(b, from)?;
     // chown clears setuid bits: mode comes after it.
     if f.kind() != c::S_IFLNK {
         sys::fchmodat(to, &b.name, f.mode() & 0o7777)?;
     }
     sys::utimensat(to, &b.name, OMIT, f.mtime(), c::AT_SYMLINK_NOFOLLOW).map(|_| ())
+}
+
+/// Extended attributes, access control lists among them, as far as this process may see and set them.
+#[inline(never)]
+fn xattrs(b: &Both, from: usize) -> Sys<()> {
+    let path = |leg: usize| {
+        let mut p = Path::new();
+        sys::fd_text(b.at(leg), &mut p);
+        let _ = p.push(b.name.as_bytes());
+        p
+    };
+    let (src, dst) = (path(from), path(from ^ 1));
+    let mut list = [0u8; 4096];
+    let names = |p: &Path, list: &mut [u8; 4096]| match sys::llistxattr(p, list) {
+        Err(Errno::EOPNOTSUPP) => Ok(0),
+        r => r,
+    };
+    let (mut value, mut other) = ([0u8; 4096], [0u8; 4096]);
+    let n = names(&src, &mut list)?;
+    for name in list
+        .get(..n)
+        .unwrap_or(&[])
+        .split(|&b| b == 0)
+        .filter(|n| ours(n))
+    {
+        let name: PathText<264> = PathText::from_bytes(name).map_err(|_| Errno::ERANGE)?;
+        let len = sys::lgetxattr(&src, &name, &mut value)?;
+        let want = value.get(..len).unwrap_or(&[]);
+        let have = sys::lgetxattr(&dst, &name, &mut other).ok();
+        if have.and_then(|n| other.get(..n)) != Some(want) {
+            sys::lsetxattr(&dst, &name, want)?;
+        }
+    }
+    let n = names(&dst, &mut list)?;
+    for name in list
+        .get(..n)
+        .unwrap_or(&[])
+        .split(|&b| b == 0)
+        .filter(|n| ours(n))
+    {
+        let name: PathText<264> = PathText::from_bytes(name).map_err(|_| Errno::ERANGE)?;
+        if sys::lgetxattr(&src, &name, &mut value) == Err(Errno::ENODATA) {
+            sys::lremovexattr(&dst, &name)?;
+        }
+    }
+    Ok(())
+}
+
+/// Labels and trusted attributes are the system's.
+fn ours(name: &[u8]) -> bool {
+    !name.is_empty() && !name.starts_with(b"security.") && !name.starts_with(b"trusted.")
 }
 
 /// Copies data in a quiet fork. `range`: only these bytes may differ.
@@ -227,16 +279,14 @@ pub fn parents(s: &Session, from: usize, rel: &Path) {
     }
 }
 
-/// Ends what a dead holder of the stripe left. The source is the leg that answers for V.
+/// Ends what a dead holder of the stripe left: what was done on the first leg is done on the second.
+/// (Nobody was told of it, so either direction is right; this one never takes a byte back.)
 #[inline(never)]
 pub fn orphan(s: &Session, stripe: &Stripe) {
     let (mut b1, mut b2) = ([0u8; PATH_MAX], [0u8; PATH_MAX]);
     let Some((i, p1, p2)) = stripe.intent(&mut b1, &mut b2) else {
         // Not sane: anything may differ. Only a full comparison helps.
-        s.runtime()
-            .header
-            .word
-            .fetch_or(StateWord::PENDING, Ordering::AcqRel);
+        pending(s, b".");
         return;
     };
     let from = usize::from(i.first);
@@ -263,10 +313,7 @@ pub fn orphan(s: &Session, stripe: &Stripe) {
             }
         }
         if p1.is_empty() {
-            s.runtime()
-                .header
-                .word
-                .fetch_or(StateWord::PENDING, Ordering::AcqRel);
+            pending(s, b".");
         }
     }
 }

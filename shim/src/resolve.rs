@@ -47,7 +47,11 @@ pub struct Anchor {
 impl Anchor {
     /// None.
     pub const fn none() -> Anchor {
-        Anchor { fd: -1, len: 0, owned: false }
+        Anchor {
+            fd: -1,
+            len: 0,
+            owned: false,
+        }
     }
     fn set(&mut self, fd: i32, len: usize, owned: bool) {
         self.drop_fd();
@@ -110,6 +114,18 @@ pub enum Last {
 }
 
 fn place_text(text: &[u8], slash: bool, loc: &mut Loc) -> Place {
+    if state::ROOT.is_default() {
+        return place_absolute(text, slash, loc);
+    }
+    let mut whole = Path::new();
+    if state::ROOT.absolute(text, &mut whole) {
+        place_absolute(whole.as_bytes(), slash, loc)
+    } else {
+        Place::Out
+    }
+}
+
+fn place_absolute(text: &[u8], slash: bool, loc: &mut Loc) -> Place {
     loc.slash = slash;
     match member(text) {
         Member::Far | Member::Near => Place::Out,
@@ -149,7 +165,7 @@ fn base_text(dir: i32, out: &mut Path) -> Option<()> {
         if out.as_bytes().first() != Some(&b'/') {
             return None;
         }
-        if matches!(member(out.as_bytes()), Member::Far) && !guest() {
+        if far(out) && !guest() {
             // Not if a chdir came between.
             let _ = CWD.compare_exchange(before, before | 1, Ordering::AcqRel, Ordering::Relaxed);
         }
@@ -159,10 +175,15 @@ fn base_text(dir: i32, out: &mut Path) -> Option<()> {
     if out.as_bytes().first() != Some(&b'/') {
         return None;
     }
-    if matches!(member(out.as_bytes()), Member::Far) && hint(dir) == UNKNOWN && !guest() {
+    if far(out) && hint(dir) == UNKNOWN && !guest() {
         set_hint(dir, OUT);
     }
     Some(())
+}
+
+/// Away from every root. Below a new root the shortcut is not taken.
+pub fn far(text: &Path) -> bool {
+    state::ROOT.is_default() && matches!(member(text.as_bytes()), Member::Far)
 }
 
 fn base_is_far(dir: i32) -> bool {

@@ -8,7 +8,7 @@ use core::cell::UnsafeCell;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use mirror_core::path::{Under, under};
+use mirror_core::path::{PathText, Under, under};
 use mirror_core::tab::{Entry, Options};
 use mirror_core::{K, RESERVED};
 use mirror_sys as sys;
@@ -124,7 +124,47 @@ pub enum Member<'a> {
     In(usize, usize, &'a [u8]),
 }
 
-/// Classifies a text. V addresses the source leg.
+/// After a chroot the kernel's texts begin at the new root: what stands before them.
+pub static ROOT: RootText = RootText {
+    len: AtomicU32::new(0),
+    text: [const { AtomicU8::new(0) }; 1024],
+};
+
+/// See [`ROOT`]. Written with TX held, by the one process whose root it is.
+pub struct RootText {
+    len: AtomicU32,
+    text: [AtomicU8; 1024],
+}
+
+impl RootText {
+    /// Whether the process's root is the system's.
+    pub fn is_default(&self) -> bool {
+        self.len.load(Ordering::Acquire) == 0
+    }
+    /// Sets the text; false if it is too long.
+    pub fn set(&self, root: &[u8]) -> bool {
+        if root.len() > self.text.len() {
+            return false;
+        }
+        for (d, s) in self.text.iter().zip(root) {
+            d.store(*s, Ordering::Relaxed);
+        }
+        self.len.store(root.len() as u32, Ordering::Release);
+        true
+    }
+    /// `text` as the system sees it.
+    pub fn absolute<const N: usize>(&self, text: &[u8], out: &mut PathText<N>) -> bool {
+        out.truncate(0);
+        let n = self.len.load(Ordering::Acquire) as usize;
+        self.text
+            .iter()
+            .take(n)
+            .all(|b| out.append(&[b.load(Ordering::Relaxed)]).is_ok())
+            && (text == b"/" || out.append(text).is_ok())
+    }
+}
+
+/// Classifies a text of the system's root. V addresses the source leg.
 pub fn member(text: &[u8]) -> Member<'_> {
     let mut near = false;
     for (i, p) in CONFIG.get().pairs().iter().enumerate() {

@@ -132,12 +132,21 @@ impl Cx<'_> {
             return Ok(());
         }
         let mut base = Path::new();
-        let text = t.rel.as_bytes().get(..len).filter(|b| !b.is_empty()).unwrap_or(b".");
+        let text = t
+            .rel
+            .as_bytes()
+            .get(..len)
+            .filter(|b| !b.is_empty())
+            .unwrap_or(b".");
         let _ = base.set(text);
         let dot: Name = Name::from_bytes(b".").unwrap_or_default();
         let root = self.s.root.get(self.lead).copied().unwrap_or(-1);
         let by_text = sys::fstatat(root, &base, c::AT_SYMLINK_NOFOLLOW);
-        let by_fd = if fd == c::AT_FDCWD { sys::fstatat(fd, &dot, 0) } else { sys::fstat(fd) };
+        let by_fd = if fd == c::AT_FDCWD {
+            sys::fstatat(fd, &dot, 0)
+        } else {
+            sys::fstat(fd)
+        };
         match (by_text, by_fd) {
             (Ok(a), Ok(b)) if a.ino() == b.ino() && a.dev() == b.dev() => Ok(()),
             // A removed cwd or directory: nothing can be made or found in it.
@@ -485,7 +494,7 @@ pub fn run(
     let ran = match attach::session(pair, !own) {
         Err(e) => Ran::Done(Err(e)),
         Ok(s) => {
-            let patient = patience == Patience::Held || MISSES.load(Ordering::Relaxed) > 200;
+            let patient = MISSES.load(Ordering::Relaxed) > 200 && patience == Patience::Wait;
             let mut p = Port {
                 cx: Cx {
                     s: &s,
@@ -539,8 +548,6 @@ pub enum Patience {
     Wait,
     /// The caller holds TX; the program waits.
     HeldWait,
-    /// The caller holds TX and cannot wait outside (exit, exec): waited for here.
-    Held,
 }
 
 /// Waits until the busy lock was free once. Program's stack and mask; nothing is held.

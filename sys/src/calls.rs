@@ -683,6 +683,70 @@ pub fn executable<const N: usize>(dir: i32, path: &PathText<N>) -> bool {
     .is_ok()
 }
 
+/// eventfd2(2): a descriptor that pins nothing.
+pub fn eventfd() -> Sys<i32> {
+    call!(syscall2, c::SYS_eventfd2, 0, c::O_CLOEXEC as usize).map(|n| n as i32)
+}
+
+/// llistxattr(2) into `out`; its length.
+pub fn llistxattr<const N: usize>(path: &PathText<N>, out: &mut [u8]) -> Sys<usize> {
+    call!(
+        syscall3,
+        c::SYS_llistxattr,
+        path.as_ptr() as usize,
+        out.as_mut_ptr() as usize,
+        out.len()
+    )
+}
+
+/// lgetxattr(2) into `out`; its length. `name` ends with a NUL.
+pub fn lgetxattr<const N: usize, const M: usize>(
+    path: &PathText<N>,
+    name: &PathText<M>,
+    out: &mut [u8],
+) -> Sys<usize> {
+    let (p, n) = (path.as_ptr() as usize, name.as_ptr() as usize);
+    call!(
+        syscall4,
+        c::SYS_lgetxattr,
+        p,
+        n,
+        out.as_mut_ptr() as usize,
+        out.len()
+    )
+}
+
+/// lsetxattr(2).
+pub fn lsetxattr<const N: usize, const M: usize>(
+    path: &PathText<N>,
+    name: &PathText<M>,
+    value: &[u8],
+) -> Sys<usize> {
+    let (p, n) = (path.as_ptr() as usize, name.as_ptr() as usize);
+    call!(
+        syscall5,
+        c::SYS_lsetxattr,
+        p,
+        n,
+        value.as_ptr() as usize,
+        value.len(),
+        0
+    )
+}
+
+/// lremovexattr(2).
+pub fn lremovexattr<const N: usize, const M: usize>(
+    path: &PathText<N>,
+    name: &PathText<M>,
+) -> Sys<usize> {
+    call!(
+        syscall2,
+        c::SYS_lremovexattr,
+        path.as_ptr() as usize,
+        name.as_ptr() as usize
+    )
+}
+
 /// exit_group(2).
 pub fn exit_group(code: i32) -> ! {
     loop {

@@ -219,6 +219,7 @@ impl Bench {
 
     /// Empties all directories between rounds.
     fn clear(&self) {
+        // Writing back what one round left must not be paid by the next one.
         let wipe = "rm -rf \"$V\"/*";
         self.pair.run(wipe);
         self.pair.plain(wipe);
@@ -230,6 +231,7 @@ impl Bench {
                 .arg(dir)
                 .status();
         }
+        let _ = Command::new("sync").status();
     }
 
     /// Median microseconds of starting /bin/true, natively and preloaded, one after the other.

@@ -60,10 +60,12 @@ const BANNED: &[(&str, &[&str])] = &[
 ];
 
 type Findings = Vec<String>;
+/// A name and what finds violations.
+type Check = (&'static str, fn() -> Result<Findings>);
 
 /// Runs every check; `Ok(false)` when one found something.
 pub fn tidy() -> Result<bool> {
-    let checks: &[(&str, fn() -> Result<Findings>)] = &[
+    let checks: &[Check] = &[
         ("format", || tool(cargo().args(["fmt", "--all", "--check"]))),
         ("lints", lints),
         ("crate arrows", arrows),

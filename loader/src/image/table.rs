@@ -37,6 +37,7 @@ pub const WANTED: &[Wanted] = &[
     must("close", 3),
     must("mmap", 9),
     may("mprotect", 10),
+    may("pkey_mprotect", 329),
     may("ioctl", 16),
     must("pwrite64", 18),
     must("writev", 20),

@@ -217,14 +217,15 @@ fn place(n: i32) -> (usize, usize) {
             usize::from(i.pair.load(Ordering::Relaxed)),
             usize::from(i.leg.load(Ordering::Relaxed)),
         ),
-        None => place_by_path(n, &mut Path::new()),
+        None => place_by_path(n),
     }
 }
 
 #[inline(never)]
-fn place_by_path(n: i32, text: &mut Path) -> (usize, usize) {
-    match (sys::fd_path(n, text), state::member(text.as_bytes())) {
-        (Ok(()), state::Member::In(pair, leg, _)) => (pair, leg),
+fn place_by_path(n: i32) -> (usize, usize) {
+    let mut loc = Loc::new();
+    match crate::resolve::named(n, &mut loc) {
+        crate::resolve::Place::In | crate::resolve::Place::Nameless => (loc.pair, loc.leg),
         _ => (0, 0),
     }
 }

@@ -192,6 +192,7 @@ pub fn fill(watch: &[AtomicU8; 512]) {
             c::SYS_seccomp,
             c::SYS_exit_group,
             c::SYS_mprotect,
+            c::SYS_pkey_mprotect,
         ],
         0,
     );
@@ -251,7 +252,7 @@ pub fn filter(regs: &mut Regs) -> usize {
         c::SYS_fcntl => fds::fcntl_filter(regs),
         c::SYS_close_range => fds::close_range_filter(regs),
         c::SYS_mmap => readers::mmap_filter(regs),
-        c::SYS_mprotect => readers::mprotect_filter(regs),
+        c::SYS_mprotect | c::SYS_pkey_mprotect => readers::mprotect_filter(regs),
         c::SYS_getdents64 => readers::getdents(regs),
         c::SYS_getdents => NATIVE,
         c::SYS_io_uring_setup | c::SYS_io_setup => fail(regs, Errno::ENOSYS),
@@ -259,11 +260,9 @@ pub fn filter(regs: &mut Regs) -> usize {
         c::SYS_ioctl => data::ioctl_filter(regs),
         c::SYS_prlimit64 | c::SYS_setrlimit => process::limit_filter(regs),
         c::SYS_prctl | c::SYS_seccomp => process::seccomp_filter(regs),
-        c::SYS_unlink
-        | c::SYS_rmdir
-        | c::SYS_mkdir
-        | c::SYS_mknod
-        | c::SYS_lchown => quick::one_path(c::AT_FDCWD, arg(regs, 0)),
+        c::SYS_unlink | c::SYS_rmdir | c::SYS_mkdir | c::SYS_mknod | c::SYS_lchown => {
+            quick::one_path(c::AT_FDCWD, arg(regs, 0))
+        }
         c::SYS_unlinkat | c::SYS_mkdirat | c::SYS_mknodat => {
             let (dir, p) = (fd_arg(regs, 0), arg(regs, 1));
             quick::one_path(dir, p)
@@ -344,7 +343,7 @@ pub fn heavy(regs: &mut Regs) -> usize {
         c::SYS_dup | c::SYS_dup2 | c::SYS_dup3 | c::SYS_fcntl => fds::dup(regs),
         c::SYS_close_range => fds::close_range(regs),
         c::SYS_mmap => readers::mmap(regs),
-        c::SYS_mprotect => readers::mprotect(regs),
+        c::SYS_mprotect | c::SYS_pkey_mprotect => readers::mprotect(regs),
         c::SYS_chdir | c::SYS_fchdir | c::SYS_chroot => process::chdir(regs),
         c::SYS_unshare => process::unshare(regs),
         c::SYS_fork | c::SYS_clone => process::fork(regs),

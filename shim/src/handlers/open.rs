@@ -199,7 +199,10 @@ pub fn install(partner: i32, n: i32, cloexec: i32) -> Sys<()> {
     with_limit(|| {
         if first {
             // Inherited over exec, it tells the next program that partners are there.
-            let _ = sys::dup3(partner, crate::start::SENTINEL, 0);
+            if let Ok(n) = sys::eventfd() {
+                let _ = sys::dup3(n, crate::start::SENTINEL, 0);
+                let _ = sys::close(n);
+            }
         }
         sys::dup3(partner, n.saturating_add(K), cloexec)
     })
@@ -473,17 +476,10 @@ fn recognise_slow(n: i32, loc: &mut Loc) -> Fd {
         return Fd::Out;
     }
     let place = crate::resolve::named(n, loc);
-    if let Some(p) = partner {
-        // Inherited: the leg is told by the path, or, without a name, by the pair's only attached leg.
-        let (mut path, mut by_text) = (Path::new(), None);
-        if sys::fd_path(n, &mut path).is_ok() {
-            if let state::Member::In(pair, leg, _) = state::member(path.as_bytes()) {
-                by_text = Some((pair, leg));
-            }
-        }
-        let (pair, leg) = by_text.unwrap_or((0, 0));
+    if let (Some(p), Place::In | Place::Nameless) = (&partner, place) {
+        // Inherited: the kernel's text tells the leg, even of a file whose name is gone.
         let mut ino = [st.ino(), p.ino()];
-        if leg == 1 {
+        if loc.leg == 1 {
             ino.swap(0, 1);
         }
         let rel: &[u8] = if place == Place::In {
@@ -491,17 +487,20 @@ fn recognise_slow(n: i32, loc: &mut Loc) -> Fd {
         } else {
             b""
         };
-        note(n, pair, leg, ino, rel);
+        note(n, loc.pair, loc.leg, ino, rel);
         return Fd::Paired;
+    }
+    if partner.is_some() && matches!(place, Place::Out) {
+        // Left behind by a program that closed n without us: not this file's.
+        let _ = sys::close(n.saturating_add(K));
     }
     match place {
         Place::In | Place::Root(_) => Fd::Bare,
         Place::Nameless if st.nlink() > 0 && st.kind() == c::S_IFREG => Fd::Bare,
         _ => {
             let mut path = Path::new();
-            let near = sys::fd_path(n, &mut path).is_ok()
-                && matches!(state::member(path.as_bytes()), state::Member::Near);
-            if !near && !guest() {
+            let known = sys::fd_path(n, &mut path).is_ok() && crate::resolve::far(&path);
+            if known && !guest() {
                 set_hint(n, state::OUT);
             }
             Fd::Out

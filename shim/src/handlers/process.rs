@@ -3,14 +3,16 @@ use super::data::settle;
 use super::{answer, arg, raw};
 use crate::arch::{DONE, HEAVY, NATIVE, Regs};
 use crate::attach;
+use crate::resolve::Path;
 use crate::state::{
     self, ANY_PARTNER, CWD_SPLIT, DIRTY_END, OWN_PID, THREADED, TX, VFORKED, forget_cwd, guest,
 };
 use crate::txn::Patience;
 use core::sync::atomic::Ordering;
 use libc as c;
-use mirror_core::RESERVED;
+use mirror_core::{Errno, RESERVED};
 use mirror_sys as sys;
+use mirror_sys::Sys;
 
 /// A new process. With shared memory (vfork, posix_spawn) or a stack of its own it is started by its
 /// own instruction; only a plain fork is done here.
@@ -89,10 +91,52 @@ pub fn chdir(regs: &mut Regs) -> usize {
             CWD_SPLIT.store(true, Ordering::Release);
         }
         forget_cwd();
-        let r = raw(regs);
+        let root = if regs.nr as i64 == c::SYS_chroot {
+            new_root(arg(regs, 0))
+        } else {
+            Ok(None)
+        };
+        let r = root.and_then(|root| {
+            let r = raw(regs)?;
+            // Texts of the kernel begin there from now on.
+            if let Some(root) = root {
+                state::ROOT.set(if root.as_bytes() == b"/" {
+                    b""
+                } else {
+                    root.as_bytes()
+                });
+            }
+            Ok(r)
+        });
         forget_cwd();
         answer(regs, r)
     })
+}
+
+/// What a chroot's new root is called from the system's root. `None`: the kernel will refuse it.
+#[inline(never)]
+fn new_root(addr: usize) -> Sys<Option<Path>> {
+    let (mut text, mut whole) = (Path::new(), Path::new());
+    if super::copy_path(addr, &mut text).is_none() || guest() {
+        return Ok(None);
+    }
+    let Ok(n) = sys::openat(
+        c::AT_FDCWD,
+        &text,
+        c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC,
+        0,
+    ) else {
+        return Ok(None);
+    };
+    let r = sys::fd_path(n, &mut text);
+    let _ = sys::close(n);
+    r?;
+    if whole.as_bytes().len() + text.len() > 1000
+        || !state::ROOT.absolute(text.as_bytes(), &mut whole)
+    {
+        return Err(Errno::ENAMETOOLONG);
+    }
+    Ok(Some(whole))
 }
 
 /// unshare: a cwd of its own (CLONE_FS) or other mounts end what was known.
@@ -187,11 +231,20 @@ pub fn before_exit(regs: &mut Regs) {
     regs.old_mask = u64::MAX;
 }
 
-/// Settles all descriptors; TX is held.
+/// Settles all descriptors; TX is held. Bounded: behind a stopped holder of the locks a time is left
+/// to `mirror resync` rather than an exit left hanging.
 pub fn settle_all() {
+    let mut patience = 500;
     for n in 0..DIRTY_END.load(Ordering::Relaxed) {
-        if state::hint(n) == state::PAIRED {
-            let _ = settle(n, Patience::Held);
+        if state::hint(n) != state::PAIRED {
+            continue;
+        }
+        while settle(n, Patience::HeldWait).is_some() {
+            if patience == 0 {
+                return;
+            }
+            patience -= 1;
+            sys::sleep_us(2000);
         }
     }
 }

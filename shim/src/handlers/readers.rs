@@ -120,10 +120,11 @@ fn stores(line: &[u8], start: usize, end: usize) -> bool {
     perms.get(3) == Some(&b's')
         && a < end
         && b > start
-        && matches!(
-            state::member(path.get(skip..).unwrap_or(&[])),
-            state::Member::In(..)
-        )
+        && (!state::ROOT.is_default()
+            || matches!(
+                state::member(path.get(skip..).unwrap_or(&[])),
+                state::Member::In(..)
+            ))
 }
 
 fn hex(digits: &[u8]) -> usize {
