@@ -124,6 +124,15 @@ pub fn after_fork_in_child() {
     }
 }
 
+/// Opens what a fork closed, of every attached pair.
+pub fn reopen() {
+    for pair in 0..MAX_PAIRS {
+        if attached(pair) {
+            let _ = session(pair, false);
+        }
+    }
+}
+
 /// Ends what a guest's session holds beyond the transaction.
 pub fn release_guest(s: &Session) {
     if s.owner == [-1; 2] {

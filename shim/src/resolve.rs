@@ -245,12 +245,20 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
     }
 }
 
+/// A descriptor of our own, before TX is taken: the program's limit is not for it.
+fn own_fd(open: impl Fn() -> sys::Sys<i32>) -> sys::Sys<i32> {
+    match open() {
+        Err(Errno::EMFILE) => crate::handlers::locked(|| crate::attach::with_limit(open)),
+        r => r,
+    }
+}
+
 /// The text looks like outside: make sure that no symlink on the way leads in.
 #[inline(never)]
 fn prove_out(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
     let flags = c::O_PATH | c::O_CLOEXEC;
     if last == Last::Follow {
-        match sys::openat2(dir, path, flags, 0, sys::NO_SYMLINKS) {
+        match own_fd(|| sys::openat2(dir, path, flags, 0, sys::NO_SYMLINKS)) {
             Ok(n) => {
                 let _ = sys::close(n);
                 return Place::Out;
@@ -264,7 +272,7 @@ fn prove_out(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
     let (parent, _, _) = split(path.as_bytes());
     let mut p = Path::new();
     let _ = p.set(if parent.is_empty() { b"." } else { parent });
-    match sys::openat2(dir, &p, flags | c::O_DIRECTORY, 0, sys::NO_SYMLINKS) {
+    match own_fd(|| sys::openat2(dir, &p, flags | c::O_DIRECTORY, 0, sys::NO_SYMLINKS)) {
         Ok(n) => {
             let _ = sys::close(n);
             Place::Out
@@ -287,7 +295,7 @@ pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
     let dir_flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
     let mut text = Path::new();
     let _ = text.set(if parent.is_empty() { b"." } else { parent });
-    let mut at = match sys::openat(dir, &text, dir_flags, 0) {
+    let mut at = match own_fd(|| sys::openat(dir, &text, dir_flags, 0)) {
         Ok(n) => n,
         Err(e) => return Place::Fail(e),
     };
@@ -298,7 +306,7 @@ pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
             if leaf.is_empty() {
                 let _ = leaf.set(b".");
             }
-            let n = sys::openat(at, &leaf, dir_flags, 0);
+            let n = own_fd(|| sys::openat(at, &leaf, dir_flags, 0));
             let _ = sys::close(at);
             let n = match n {
                 Ok(n) => n,
@@ -328,7 +336,7 @@ pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
             }
             let mut p = Path::new();
             let _ = p.set(if parent.is_empty() { b"." } else { parent });
-            let next = sys::openat(at, &p, dir_flags, 0);
+            let next = own_fd(|| sys::openat(at, &p, dir_flags, 0));
             let _ = sys::close(at);
             match next {
                 Ok(n) => at = n,

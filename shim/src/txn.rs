@@ -207,10 +207,18 @@ impl Cx<'_> {
     }
 }
 
+/// Opens a descriptor of our own: the program's limit is not for it. TX is held (or this is a guest).
+pub fn spare(open: impl Fn() -> Sys<i32>) -> Sys<i32> {
+    match open() {
+        Err(Errno::EMFILE) => attach::with_limit(open),
+        r => r,
+    }
+}
+
 /// openat2 below a root: no symlink, no way out.
 pub fn open_below(root: i32, rel: &Path, flags: i32) -> Sys<i32> {
     loop {
-        match sys::openat2(root, rel, flags | c::O_CLOEXEC, 0, sys::BENEATH) {
+        match spare(|| sys::openat2(root, rel, flags | c::O_CLOEXEC, 0, sys::BENEATH)) {
             // A rename elsewhere made the kernel unsure about "..": there is none, so ask again.
             Err(Errno::EAGAIN) => {}
             r => return r,

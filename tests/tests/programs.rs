@@ -241,7 +241,7 @@ const RSYNC: &str = r##"
 cd $S; mkdir -p src/d/e; for i in $(seq 1 40); do seq $i 200 > src/d/f$i; done; ln -s d src/l; ln src/d/f1 src/d/h; chmod 640 src/d/f2
 touch -d @1450000000.75 src/d/f3
 rsync -aH src/ $V/t/; find $V/t | sort | wc -l; stat -c '%a %h' $V/t/d/f2 $V/t/d/h; stat -c %.2Y $V/t/d/f3; rm src/d/f4 src/d/f5; echo new > src/d/f6; touch -d @1500000000 src/d/f6; echo extra > $V/t/extra
-rsync -aHi --delete src/ $V/t/ | sort; rsync -aH --delete --dry-run -i src/ $V/t/; echo x >> src/d/f10; rsync -a --inplace --no-whole-file src/d/ $V/t/d/; cmp src/d/f10 $V/t/d/f10
+rsync -aHiO --delete src/ $V/t/ | sort; rsync -aHO --delete --dry-run -i src/ $V/t/; echo x >> src/d/f10; rsync -a --inplace --no-whole-file src/d/ $V/t/d/; cmp src/d/f10 $V/t/d/f10
 rsync -a --backup --suffix=.old --checksum src/ $V/t/; rsync -a --remove-source-files $V/t/d/e/ $V/t/e2; rsync -aH $V/t/ $S/back/; diff -r src back && echo same
 rsync -a --delete --exclude=keep $S/back/ $V/; ls $V; rsync -a --delete $S/back/d/e/ $V/; ls -A $V; rsync -aR src/./d/e $V; ls $V; rm -rf $S/src $S/back"##;
 

@@ -123,6 +123,9 @@ pub const WANTED: &[Wanted] = &[
     may("unshare", 272),
     may("setns", 308),
     // processes
+    may("setuid", 105),
+    may("setreuid", 113),
+    may("setresuid", 117),
     must("clone", 56),
     must("fork", 57),
     must("vfork", 58),

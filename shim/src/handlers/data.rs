@@ -3,7 +3,7 @@
 use super::open::{Fd, adopt, recognise};
 use super::{answer, arg, fail, fd_arg, raw, verdict};
 use crate::arch::{HEAVY, NATIVE, Regs, WAIT};
-use crate::resolve::{Loc, Path};
+use crate::resolve::{Loc, Name, Path};
 use crate::state::{self, set_dirty};
 use crate::txn::{Change, Cx, Data, Patience, Ran, open_below, run};
 use core::sync::atomic::Ordering;
@@ -29,8 +29,8 @@ struct Write<'a> {
 /// Fills what an intent says of a descriptor. `Some`: the number is not what it was when the pair was
 /// chosen (dup2, close); the caller looks again.
 fn describe(n: i32, cx: &mut Cx<'_>) -> Option<Prepared> {
-    let same =
-        (cx.s.pair, cx.lead) == place(n) && (state::hint(n) == state::PAIRED || state::guest());
+    let same = (cx.s.pair, cx.lead) == place(n)
+        && (state::hint(n) == state::PAIRED || state::maybe_guest());
     let Some(i) = state::info(n).filter(|_| same) else {
         cx.slow = true;
         return Some(Prepared::Answer(Err(Errno::EBADF)));
@@ -93,8 +93,6 @@ impl Data for Write<'_> {
         sys::ret(r).map(|v| v as u64)
     }
     fn write_second(&mut self, at: u64, done: u64, upto: u64) -> Sys<u64> {
-        // TX is held: no dup2 takes the number away before its time is owed.
-        owes_time(self.n);
         let m = self.n.saturating_add(K) as usize;
         let [_, buf, len, ..] = self.regs.args;
         let to = at.saturating_add(done) as usize;
@@ -112,9 +110,15 @@ impl Data for Write<'_> {
                     )
                 }
             }
-            _ => return vector(m, (buf, len), (done, upto), to),
+            _ => {
+                let r = vector(m, (buf, len), (done, upto), to);
+                owes_time(self.n);
+                return r;
+            }
         };
-        sys::ret(r).map(|v| v as u64)
+        let r = sys::ret(r).map(|v| v as u64);
+        owes_time(self.n);
+        r
     }
 }
 
@@ -136,10 +140,13 @@ fn vector(
     sys::ret(unsafe { sys::syscall6(c::SYS_pwritev2, m, p, n, to, 0, 0) }).map(|v| v as u64)
 }
 
-/// The partner's mtime is settled when the descriptor is closed. A guest's record is another's.
+/// The partner's mtime is settled when the descriptor is closed; at once where the number's record may
+/// be another's (a guest, a split table). TX is held: no dup2 takes the number away before.
 fn owes_time(n: i32) {
     if !state::maybe_guest() {
         set_dirty(n);
+    } else if let Ok(st) = sys::fstat(n) {
+        let _ = sys::utimensat(n.saturating_add(K), &Name::new(), OMIT, st.mtime(), 0);
     }
 }
 
@@ -318,14 +325,15 @@ impl Change for Resize<'_> {
             cx.intent.old_size = sys::fstat(self.n)?.size();
             return raw(self.regs);
         }
-        owes_time(self.n);
         let m = self.n.saturating_add(K);
         let a = &self.regs.args;
-        if self.regs.nr as i64 == c::SYS_ftruncate {
+        let r = if self.regs.nr as i64 == c::SYS_ftruncate {
             sys::ftruncate(m, a[1] as u64).map(|v| v as u64)
         } else {
             sys::fallocate(m, a[1] as i32, a[2] as u64, a[3] as u64).map(|v| v as u64)
-        }
+        };
+        owes_time(self.n);
+        r
     }
     fn undo(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
         // Growth can be taken back; what a shrinking or a punched hole destroyed cannot.
@@ -407,6 +415,9 @@ impl Change for Settle {
     }
     fn undo(&mut self, _: &mut Cx<'_>) -> Sys<()> {
         // A time that cannot be set on this leg: verify says so; nothing is lost.
+        Ok(())
+    }
+    fn heal(&mut self, _: &mut Cx<'_>) -> Sys<()> {
         Ok(())
     }
 }

@@ -133,6 +133,10 @@ pub fn one(regs: &mut Regs) -> usize {
             None => return NATIVE,
         }
     };
+    if matches!(split(text.as_bytes()).1, b"" | b"." | b"..") {
+        // EINVAL, EEXIST, ENOTEMPTY, ENOENT…: nothing can change.
+        return NATIVE;
+    }
     let removal = matches!(what, What::Unlink | What::Rmdir);
     let undo = if removal { Undo::Never } else { Undo::Possible };
     let mut place = place;
@@ -324,6 +328,11 @@ pub fn two(regs: &mut Regs) -> usize {
     };
     if SYMLINKED.load(Ordering::Relaxed) {
         quick::forget_proofs();
+    }
+    let nothing = |t: &Path| matches!(split(t.as_bytes()).1, b"" | b"." | b"..");
+    if nothing(&t2) || (nothing(&t1) && nameless.is_none()) {
+        // ENOENT, EBUSY, EPERM…: the kernel refuses it.
+        return NATIVE;
     }
     for _ in 0..8 {
         if from == Place::Control || to == Place::Control {

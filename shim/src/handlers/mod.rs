@@ -193,6 +193,9 @@ pub fn fill(watch: &[AtomicU8; 512]) {
             c::SYS_exit_group,
             c::SYS_mprotect,
             c::SYS_pkey_mprotect,
+            c::SYS_setuid,
+            c::SYS_setreuid,
+            c::SYS_setresuid,
         ],
         0,
     );
@@ -259,6 +262,7 @@ pub fn filter(regs: &mut Regs) -> usize {
         c::SYS_vfork | c::SYS_clone | c::SYS_clone3 | c::SYS_fork => process::clone_filter(regs),
         c::SYS_ioctl => data::ioctl_filter(regs),
         c::SYS_prlimit64 | c::SYS_setrlimit => process::limit_filter(regs),
+        c::SYS_setuid | c::SYS_setreuid | c::SYS_setresuid if !crate::attach::any() => NATIVE,
         c::SYS_prctl | c::SYS_seccomp => process::seccomp_filter(regs),
         c::SYS_unlink | c::SYS_rmdir | c::SYS_mkdir | c::SYS_mknod | c::SYS_lchown => {
             quick::one_path(c::AT_FDCWD, arg(regs, 0))
@@ -346,6 +350,7 @@ pub fn heavy(regs: &mut Regs) -> usize {
         c::SYS_mprotect | c::SYS_pkey_mprotect => readers::mprotect(regs),
         c::SYS_chdir | c::SYS_fchdir | c::SYS_chroot => process::chdir(regs),
         c::SYS_unshare => process::unshare(regs),
+        c::SYS_setuid | c::SYS_setreuid | c::SYS_setresuid => process::new_user(),
         c::SYS_fork | c::SYS_clone => process::fork(regs),
         c::SYS_prlimit64 | c::SYS_setrlimit => process::limit(regs),
         c::SYS_execve | c::SYS_execveat => exec::exec(regs),
@@ -363,6 +368,8 @@ pub fn wait(_regs: &mut Regs) {
 pub fn before_exit(regs: &mut Regs) {
     process::before_exit(regs);
 }
+
+pub use open::locked;
 
 /// Copies a path argument and locates it. `None`: let the kernel refuse it.
 fn locate_arg(

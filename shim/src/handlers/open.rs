@@ -7,7 +7,7 @@ use crate::arch::{NATIVE, Regs};
 use crate::attach::with_limit;
 use crate::resolve::{Last, Loc, Path, Place, locate, locate_slow};
 use crate::state::{self, ANY_PARTNER, PAIRED, TX, guest, set_dirty, set_hint};
-use crate::txn::{Change, Cx, Patience, Ran, Target, run};
+use crate::txn::{Change, Cx, Patience, Ran, Target, run, spare};
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::path::split;
@@ -63,7 +63,9 @@ impl Open {
             cx.name(0).rel.as_bytes()
         });
         loop {
-            match sys::openat2(root, &rel, flags, mode, sys::BENEATH) {
+            let open = || sys::openat2(root, &rel, flags, mode, sys::BENEATH);
+            // The first leg's number is the program's own.
+            match if leg == cx.lead { open() } else { spare(open) } {
                 Err(Errno::EAGAIN) => {}
                 r => return r,
             }

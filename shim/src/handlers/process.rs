@@ -152,6 +152,14 @@ pub fn unshare(regs: &mut Regs) -> usize {
     NATIVE
 }
 
+/// setuid and its like: lock objects that a forked child has not opened yet are opened while it may.
+pub fn new_user() -> usize {
+    if !guest() {
+        super::locked(attach::reopen);
+    }
+    NATIVE
+}
+
 /// setrlimit and prlimit64 of RLIMIT_NOFILE.
 pub fn limit_filter(regs: &mut Regs) -> usize {
     let which = if regs.nr as i64 == c::SYS_setrlimit {
