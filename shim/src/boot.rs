@@ -46,10 +46,6 @@ mirror_nothing:
 /// What the process looks like at boot. All pointers are the kernel's own start block.
 #[derive(Debug)]
 pub struct BootInfo {
-    /// Number of arguments.
-    pub argc: usize,
-    /// Arguments, NULL-terminated.
-    pub argv: *const *const u8,
     /// Environment, NULL-terminated; entries may be taken out by moving the later ones up.
     pub envp: *mut *const u8,
     /// Auxiliary vector, pairs of words, ended by AT_NULL.
@@ -58,12 +54,8 @@ pub struct BootInfo {
     pub libc_base: usize,
     /// This library's path as ld.so knows it (what LD_PRELOAD said).
     pub own_path: *const u8,
-    /// Load address of this library.
-    pub own_base: usize,
     /// Effective user.
     pub euid: u32,
-    /// The program is the `mirror` command itself, which must see both trees as they are.
-    pub is_mirror_command: bool,
 }
 
 /// What `start` decided.
@@ -191,22 +183,13 @@ fn look() -> Option<BootInfo> {
         let own = maps.find(|m| m.dynamic() == arch::find_dynamic())?;
         let libc = maps.find(|m| m.is_libc())?;
         let mut info = BootInfo {
-            argc,
-            argv,
             envp: envp.cast_mut(),
             auxv,
             libc_base: libc.base(),
             own_path: own.name(),
-            own_base: own.base(),
             euid: 0,
-            is_mirror_command: false,
         };
         info.euid = info.auxv(libc::AT_EUID as usize) as u32;
-        let program = info.auxv(libc::AT_EXECFN as usize);
-        if program != 0 {
-            let name = CStr::from_ptr(program as *const _).to_bytes();
-            info.is_mirror_command = name == b"mirror" || name.ends_with(b"/mirror");
-        }
         Some(info)
     }
 }

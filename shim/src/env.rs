@@ -23,19 +23,16 @@ pub enum Var {
     MirrorOptional,
     /// HOME as it was when it was last there.
     Home,
-    /// LD_PRELOAD as it was at boot.
-    Preload,
 }
 
 /// Names with '=', in the order of [`Var`].
-pub const NAMES: [&CStr; 7] = [
+pub const NAMES: [&CStr; 6] = [
     c"MIRROR=",
     c"MIRRORTAB=",
     c"MIRROR_CACHE=",
     c"MIRROR_ONLY=",
     c"MIRROR_OPTIONAL=",
     c"MIRROR_HOME=",
-    c"LD_PRELOAD=",
 ];
 
 /// First of the entries that an exec put back; they are the last of the array.

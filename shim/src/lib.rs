@@ -16,6 +16,10 @@ mod files;
 mod scratch;
 
 #[cfg(not(feature = "selftest"))]
+mod change;
+#[cfg(not(feature = "selftest"))]
+mod domain;
+#[cfg(not(feature = "selftest"))]
 mod env;
 #[cfg(not(feature = "selftest"))]
 mod handlers;

@@ -197,10 +197,6 @@ fn base_is_far(dir: i32) -> bool {
     }
 }
 
-fn has_dotdot(path: &[u8]) -> bool {
-    path.split(|&b| b == b'/').any(|p| p == b"..")
-}
-
 /// First classification, before any lock. `In` is a guess that `enter` proves; `Out` is certain.
 #[inline(never)]
 pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {

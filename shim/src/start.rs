@@ -141,12 +141,12 @@ fn default_tabs(w: &mut Work) {
     read_tab(w);
     read_tab_dir(w);
     // An effective uid of 0 reads no home.
-    if sys_euid() != 0 {
-        if let Some(home) = env::get(Var::Home) {
-            if w.path.set(home).is_ok() && w.path.push(b".config/mirror/mirrortab").is_ok() {
-                read_tab(w);
-            }
-        }
+    if sys_euid() != 0
+        && let Some(home) = env::get(Var::Home)
+        && w.path.set(home).is_ok()
+        && w.path.push(b".config/mirror/mirrortab").is_ok()
+    {
+        read_tab(w);
     }
 }
 

@@ -9,7 +9,7 @@ use core::ffi::CStr;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use mirror_core::path::{PathText, Under, under};
-use mirror_core::tab::{Entry, Options};
+use mirror_core::tab::Entry;
 use mirror_core::{K, RESERVED};
 use mirror_sys as sys;
 
@@ -52,8 +52,6 @@ pub struct PairConf {
     pub virt: &'static CStr,
     /// Legs a and b.
     pub legs: [&'static CStr; 2],
-    /// Policies.
-    pub options: Options,
 }
 
 /// The configuration.
@@ -101,11 +99,7 @@ impl Config {
         let (a, c) = c.keep(e.legs[0].as_bytes())?;
         let (b, c) = c.keep(e.legs[1].as_bytes())?;
         let slot = c.pairs.get_mut(c.n)?;
-        slot.write(PairConf {
-            virt,
-            legs: [a, b],
-            options: e.options,
-        });
+        slot.write(PairConf { virt, legs: [a, b] });
         c.n = c.n.checked_add(1)?;
         Some(())
     }
@@ -188,8 +182,7 @@ pub fn member(text: &[u8]) -> Member<'_> {
 
 /// Hint of a descriptor: nothing is known.
 pub const UNKNOWN: u8 = 0;
-/// Hint of a descriptor: surely not of a pair.
-pub const OUT: u8 = 1;
+pub use crate::arch::OUT;
 /// Hint of a descriptor: has a partner.
 pub const PAIRED: u8 = 2;
 
@@ -225,6 +218,10 @@ pub struct FdInfo {
     path: [AtomicU8; 232],
 }
 
+#[allow(
+    clippy::declare_interior_mutable_const,
+    reason = "the pattern of a static array, never read itself"
+)]
 const NO_INFO: FdInfo = FdInfo {
     pair: AtomicU8::new(0),
     leg: AtomicU8::new(0),

@@ -5,9 +5,13 @@
 //! return value. All wrappers are async-signal-safe.
 #![no_std]
 
-pub mod calls;
+mod calls;
+mod names;
+mod process;
 mod raw;
 
 pub use calls::*;
 pub use mirror_core::Errno;
+pub use names::*;
+pub use process::*;
 pub use raw::{ret, syscall0, syscall1, syscall2, syscall3, syscall4, syscall5, syscall6};

@@ -428,15 +428,9 @@ impl Drop for Pair {
             println!("kept: {}", self.base.display());
             return;
         }
-        let _ = self
-            .mirror_command("detach")
-            .arg(&self.v)
-            .arg("--yes")
-            .output();
+        let _ = self.mirror_command("detach").arg(&self.v).output();
         for path in self.runtime.borrow().iter() {
             let _ = fs::remove_file(path);
-            // The folder is shared by all pairs of this user: goes only when empty.
-            let _ = path.parent().map(fs::remove_dir);
         }
         self.mounts.clear();
         // chmod 0 directories of a test would stop an ordinary user.

@@ -56,7 +56,7 @@ pub fn demo() -> Result<bool> {
     d.cost()?;
     println!(
         "Everything is in {ROOT}; try your own: MIRRORTAB={ROOT}/tab {} run -- COMMAND\n\
-         Remove with: MIRRORTAB={ROOT}/tab {} detach {ROOT}/data --yes; rm -rf {ROOT}",
+         Remove with: MIRRORTAB={ROOT}/tab {} detach {ROOT}/data; rm -rf {ROOT}",
         crate::dist().join("mirror").display(),
         crate::dist().join("mirror").display()
     );
@@ -123,7 +123,7 @@ impl Demo {
     fn two_trees(&mut self) -> Result<()> {
         if self.root.exists() {
             // A demo that ran before: its pair is given back first.
-            let _ = self.mirror(&["detach", &format!("{ROOT}/data"), "--yes"]);
+            let _ = self.mirror(&["detach", &format!("{ROOT}/data")]);
             fs::remove_dir_all(&self.root).map_err(|e| format!("{ROOT}: {e}"))?;
         }
         for d in [

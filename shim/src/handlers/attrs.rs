@@ -2,7 +2,7 @@
 //!
 //! The first leg gets the program's own call and pointers (the kernel checks them); the second gets the
 //! same, except times, which are copied from the first: "now" is never asked twice.
-use super::open::{Fd, recognise};
+use super::recognise::{Fd, recognise};
 use super::{arg, copy_path, fail, fd_arg, raw, verdict};
 use crate::arch::{NATIVE, Regs};
 use crate::resolve::{Last, Loc, Name, Path, Place, locate, locate_slow};
@@ -237,12 +237,12 @@ impl Attr<'_> {
             Kind::Mode(mode) => sys::fchmod(m, mode),
             Kind::Owner(u, g) => sys::fchown(m, u, g),
             Kind::Times => return self.times(cx, leg),
-            // SAFETY: the program's name and value, checked by the kernel.
             Kind::SetXattr => {
+                // SAFETY: the program's name and value, checked by the kernel.
                 sys::ret(unsafe { sys::syscall5(c::SYS_fsetxattr, m as usize, a1, a2, a3, a4) })
             }
-            // SAFETY: as above.
             Kind::RemoveXattr => {
+                // SAFETY: as above.
                 sys::ret(unsafe { sys::syscall2(c::SYS_fremovexattr, m as usize, a1) })
             }
             Kind::Truncate(size) => sys::ftruncate(m, size),
@@ -277,10 +277,12 @@ impl Attr<'_> {
 
 impl Change for Attr<'_> {
     fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
-        if !self.root && !cx.name(0).rel.is_empty() && !matches!(self.by_fd, Some((_, true))) {
-            if let Err(p) = cx.enter(0) {
-                return p;
-            }
+        if !self.root
+            && !cx.name(0).rel.is_empty()
+            && !matches!(self.by_fd, Some((_, true)))
+            && let Err(p) = cx.enter(0)
+        {
+            return p;
         }
         let st = match self.stat(cx, cx.lead, true) {
             Ok(st) => st,

@@ -13,6 +13,10 @@ use mirror_sys as sys;
 use mirror_sys::{OMIT, Sys};
 
 /// What is done to the name.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "no allocation: the link's text is held by value"
+)]
 enum What {
     Mkdir(u32),
     Mknod(u32, u64),

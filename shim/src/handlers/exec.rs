@@ -114,7 +114,7 @@ pub fn record_writable(exec: bool) {
             continue;
         }
         let mut loc = crate::resolve::Loc::new();
-        let _ = super::open::recognise(n, &mut loc);
+        let _ = super::recognise::recognise(n, &mut loc);
         let (pair, rel) = match (state::hint(n), state::info(n)) {
             (PAIRED, Some(i)) => {
                 let mut buf = [0u8; 232];
@@ -144,7 +144,7 @@ pub fn record_writable(exec: bool) {
 fn entry(array: usize, i: usize) -> Option<usize> {
     let at = array.checked_add(i.checked_mul(8)?)?;
     if (i == 0 || at & 0xfff == 0)
-        && !(at < 0x7fff_ffff_f000 && at >= 0x1_0000 && sys::readable(at))
+        && !((0x1_0000..0x7fff_ffff_f000).contains(&at) && sys::readable(at))
     {
         return None;
     }
@@ -171,7 +171,10 @@ fn with_environment(envp: usize) -> Sys<Option<usize>> {
     let mut n = 0usize;
     let mut have = [false; NAMES.len()];
     let mut preload = None;
-    while envp != 0 {
+    loop {
+        if envp == 0 {
+            break;
+        }
         let e = entry(envp, n).ok_or(Errno::EFAULT)?;
         if e == 0 {
             break;

@@ -2,8 +2,9 @@
 //!
 //! Rules: partner away first, then n; n first, then its partner; both with TX held, so that no write
 //! sees one without the other. Numbers from RESERVED on do not exist for the program.
-use super::data::settle;
-use super::open::{install, locked};
+use super::locked;
+use super::open::install;
+use super::sync::settle;
 use super::{answer, arg, fail, fd_arg, raw};
 use crate::arch::{HEAVY, NATIVE, Regs};
 use crate::state::{self, ANY_PARTNER, OUT, PAIRED, UNKNOWN, guest, hint, is_ours, set_hint};
@@ -152,13 +153,14 @@ pub fn dup(regs: &mut Regs) -> usize {
             let _ = sys::close(n);
             return fail(regs, e);
         }
-        if hint(old) == PAIRED && !guest() {
-            if let (Some(a), Some(b)) = (state::info(n), state::info(old)) {
-                a.copy_from(b);
-                set_hint(n, PAIRED);
-                if a.dirty.load(Ordering::Relaxed) != 0 {
-                    state::set_dirty(n);
-                }
+        if hint(old) == PAIRED
+            && !guest()
+            && let (Some(a), Some(b)) = (state::info(n), state::info(old))
+        {
+            a.copy_from(b);
+            set_hint(n, PAIRED);
+            if a.dirty.load(Ordering::Relaxed) != 0 {
+                state::set_dirty(n);
             }
         }
         answer(regs, Ok(n as u64))

@@ -13,9 +13,12 @@ mod open;
 mod process;
 mod quick;
 mod readers;
+mod recognise;
+mod sync;
 
 use crate::arch::{BY_FD, DONE, FLAGS_1, FLAGS_2, HEAVY, NATIVE, READS_TOO, Regs, WAIT, WATCHED};
 use crate::resolve::{Loc, Path};
+use crate::state::{TX, guest};
 use crate::txn::Ran;
 use core::sync::atomic::{AtomicU8, Ordering};
 use libc as c;
@@ -260,7 +263,7 @@ pub fn filter(regs: &mut Regs) -> usize {
         c::SYS_getdents => NATIVE,
         c::SYS_io_uring_setup | c::SYS_io_setup => fail(regs, Errno::ENOSYS),
         c::SYS_vfork | c::SYS_clone | c::SYS_clone3 | c::SYS_fork => process::clone_filter(regs),
-        c::SYS_ioctl => data::ioctl_filter(regs),
+        c::SYS_ioctl => sync::ioctl_filter(regs),
         c::SYS_prlimit64 | c::SYS_setrlimit => process::limit_filter(regs),
         c::SYS_setuid | c::SYS_setreuid | c::SYS_setresuid if !crate::attach::any() => NATIVE,
         c::SYS_prctl | c::SYS_seccomp => process::seccomp_filter(regs),
@@ -306,10 +309,10 @@ pub fn heavy(regs: &mut Regs) -> usize {
         }
         c::SYS_ftruncate | c::SYS_fallocate => data::resize(regs),
         c::SYS_fsync | c::SYS_fdatasync | c::SYS_sync_file_range | c::SYS_syncfs => {
-            data::sync(regs)
+            sync::sync(regs)
         }
         c::SYS_copy_file_range | c::SYS_sendfile | c::SYS_splice | c::SYS_tee | c::SYS_ioctl => {
-            data::refuse(regs)
+            sync::refuse(regs)
         }
         c::SYS_truncate
         | c::SYS_chmod
@@ -369,7 +372,18 @@ pub fn before_exit(regs: &mut Regs) {
     process::before_exit(regs);
 }
 
-pub use open::locked;
+/// Runs `f` with TX held, unless this is a guest.
+pub fn locked<T>(f: impl FnOnce() -> T) -> T {
+    let own = !guest();
+    if own {
+        TX.lock();
+    }
+    let r = f();
+    if own {
+        TX.unlock();
+    }
+    r
+}
 
 /// Copies a path argument and locates it. `None`: let the kernel refuse it.
 fn locate_arg(

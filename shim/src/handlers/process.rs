@@ -1,5 +1,5 @@
 //! Processes: fork, chdir, limits, sandboxes, exit.
-use super::data::settle;
+use super::sync::settle;
 use super::{answer, arg, raw};
 use crate::arch::{DONE, HEAVY, NATIVE, Regs};
 use crate::attach;
@@ -85,7 +85,7 @@ pub fn chdir(regs: &mut Regs) -> usize {
     {
         return DONE;
     }
-    super::open::locked(|| {
+    super::locked(|| {
         // Another thread's relative name may be between its hint and its call: no hints any more.
         if THREADED.load(Ordering::Relaxed) {
             CWD_SPLIT.store(true, Ordering::Release);
@@ -189,14 +189,13 @@ pub fn limit(regs: &mut Regs) -> usize {
     if !own {
         return NATIVE;
     }
-    super::open::locked(|| {
+    super::locked(|| {
         let r = raw(regs);
-        if r.is_ok() {
-            if let Ok((soft, hard)) = sys::nofile(None) {
-                if soft > RESERVED as u64 {
-                    let _ = sys::nofile(Some((RESERVED as u64, hard)));
-                }
-            }
+        if r.is_ok()
+            && let Ok((soft, hard)) = sys::nofile(None)
+            && soft > RESERVED as u64
+        {
+            let _ = sys::nofile(Some((RESERVED as u64, hard)));
         }
         answer(regs, r)
     })

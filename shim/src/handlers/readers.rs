@@ -1,5 +1,5 @@
 //! Calls of readers that must see a plain directory: listings, and mappings that would write.
-use super::open::{Fd, recognise};
+use super::recognise::{Fd, recognise};
 use super::{answer, arg, fail, fd_arg, locate_arg, raw};
 use crate::arch::{HEAVY, NATIVE, Regs};
 use crate::resolve::{Last, Loc, Path, Place};

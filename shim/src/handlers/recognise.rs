@@ -1,0 +1,191 @@
+//! What is behind a descriptor number that memory knows nothing of: inherited, received, reused.
+//!
+//! Rules: with TX held, so that no dup2 or close is half done; a lost partner is made again by name and
+//! inode, under the locks of the pair.
+use super::locked;
+use super::open::{install, note};
+use crate::resolve::{Loc, Path, Place};
+use crate::state::{self, ANY_PARTNER, guest, set_hint};
+use crate::txn::{Change, Cx, Patience, Ran, Target, run};
+use core::sync::atomic::Ordering;
+use libc as c;
+use mirror_core::runtime::IntentKind;
+use mirror_core::{Action, Errno, K, Prepared, RESERVED, Step, Undo};
+use mirror_sys as sys;
+use mirror_sys::Sys;
+
+/// What a descriptor is to the pairs.
+pub enum Fd {
+    /// Not ours.
+    Out,
+    /// Has a partner.
+    Paired,
+    /// Of a pair, without a partner: its place.
+    Bare,
+}
+
+/// Recognises a descriptor; a paired one's record is filled.
+pub fn recognise(n: i32, loc: &mut Loc) -> Fd {
+    match state::hint(n) {
+        state::PAIRED => Fd::Paired,
+        state::OUT => Fd::Out,
+        // With TX held: no dup2 or close is half done on this number.
+        _ => locked(|| recognise_slow(n, loc)),
+    }
+}
+
+#[inline(never)]
+fn recognise_slow(n: i32, loc: &mut Loc) -> Fd {
+    match state::hint(n) {
+        state::PAIRED => return Fd::Paired,
+        state::OUT => return Fd::Out,
+        _ => {}
+    }
+    if !(0..RESERVED).contains(&n) {
+        return Fd::Out;
+    }
+    let partner = ANY_PARTNER
+        .load(Ordering::Relaxed)
+        .then(|| sys::fstat(n.saturating_add(K)).ok())
+        .flatten();
+    let Ok(st) = sys::fstat(n) else {
+        return Fd::Out;
+    };
+    if !matches!(st.kind(), c::S_IFREG | c::S_IFDIR) {
+        if !guest() {
+            set_hint(n, state::OUT);
+        }
+        return Fd::Out;
+    }
+    let place = crate::resolve::named(n, loc);
+    if let (Some(p), Place::In | Place::Nameless) = (&partner, place) {
+        // Inherited: the kernel's text tells the leg, even of a file whose name is gone.
+        let mut ino = [st.ino(), p.ino()];
+        if loc.leg == 1 {
+            ino.swap(0, 1);
+        }
+        let rel: &[u8] = if place == Place::In {
+            loc.rel.as_bytes()
+        } else {
+            b""
+        };
+        note(n, loc.pair, loc.leg, ino, rel);
+        return Fd::Paired;
+    }
+    if partner.is_some() && matches!(place, Place::Out) {
+        // Left behind by a program that closed n without us: not this file's.
+        let _ = sys::close(n.saturating_add(K));
+    }
+    match place {
+        Place::In | Place::Root(_) => Fd::Bare,
+        Place::Nameless if st.nlink() > 0 && st.kind() == c::S_IFREG => Fd::Bare,
+        _ => {
+            let mut path = Path::new();
+            let known = sys::fd_path(n, &mut path).is_ok() && crate::resolve::far(&path);
+            if known && !guest() {
+                set_hint(n, state::OUT);
+            }
+            Fd::Out
+        }
+    }
+}
+
+struct Adopt {
+    n: i32,
+    flags: i32,
+    ino: [u64; 2],
+}
+
+impl Change for Adopt {
+    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
+        // Under the locks: the name must still be this very file.
+        let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
+        let same = match (
+            sys::fstat(self.n),
+            sys::fstatat(root, &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW),
+        ) {
+            (Ok(a), Ok(b)) => a.ino() == b.ino() && a.dev() == b.dev(),
+            _ => false,
+        };
+        if same {
+            return Prepared::Ready;
+        }
+        cx.slow = true;
+        Prepared::Answer(Err(Errno::EIO))
+    }
+    fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
+        let leg = cx.leg(step);
+        if step == Step::First {
+            if let Some(i) = self.ino.get_mut(leg) {
+                *i = sys::fstat(self.n)?.ino();
+            }
+            return Ok(0);
+        }
+        let root = cx.s.root.get(leg).copied().unwrap_or(-1);
+        let m = match sys::openat2(
+            root,
+            &cx.name(0).rel,
+            c::O_RDWR | c::O_CLOEXEC,
+            0,
+            sys::BENEATH,
+        ) {
+            Err(Errno::EACCES | Errno::EPERM) => sys::openat2(
+                root,
+                &cx.name(0).rel,
+                c::O_WRONLY | c::O_CLOEXEC,
+                0,
+                sys::BENEATH,
+            ),
+            r => r,
+        }?;
+        if let (Some(i), Ok(st)) = (self.ino.get_mut(leg), sys::fstat(m)) {
+            *i = st.ino();
+        }
+        let r = install(m, self.n, self.flags);
+        let _ = sys::close(m);
+        r.map(|()| 0)
+    }
+    fn undo(&mut self, _: &mut Cx<'_>) -> Sys<()> {
+        Ok(())
+    }
+    fn heal(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
+        crate::heal::equal(cx.s, cx.lead, cx.name(0).rel.as_bytes())?;
+        self.apply(cx, Step::Second).map(|_| ())
+    }
+}
+
+/// Gives a writable descriptor that lost its partner (passed over a socket, through a program without
+/// the library) a new one, by name and inode, under the locks.
+#[inline(never)]
+pub fn adopt(n: i32, loc: &Loc) -> Ran {
+    let cloexec = if sys::fcntl(n, c::F_GETFD, 0).unwrap_or(0) & 1 != 0 {
+        c::O_CLOEXEC
+    } else {
+        0
+    };
+    let mut change = Adopt {
+        n,
+        flags: cloexec,
+        ino: [0; 2],
+    };
+    let mut t = Target::new(loc);
+    let action = Action::Call {
+        undo: Undo::Possible,
+    };
+    let ran = run(
+        loc.pair,
+        loc.leg,
+        [Some(&mut t), None],
+        IntentKind::Attributes,
+        &mut change,
+        action,
+        Patience::Wait,
+    );
+    if let Ran::Done(Ok(_)) = ran {
+        if sys::fcntl(n.saturating_add(K), c::F_GETFD, 0).is_err() {
+            return Ran::Done(Err(Errno::EIO));
+        }
+        note(n, loc.pair, loc.leg, change.ino, loc.rel.as_bytes());
+    }
+    ran
+}

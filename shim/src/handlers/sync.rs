@@ -1,0 +1,183 @@
+//! The fsync family, times owed to partners, and the calls whose data the kernel moves itself.
+use super::data::{describe, place};
+use super::recognise::{Fd, recognise};
+use super::{answer, arg, fail, fd_arg, raw};
+use crate::arch::{HEAVY, NATIVE, Regs, WAIT};
+use crate::resolve::{Loc, Path};
+use crate::state;
+use crate::txn::{Change, Cx, Patience, Ran, open_below, run};
+use core::sync::atomic::Ordering;
+use libc as c;
+use mirror_core::runtime::IntentKind;
+use mirror_core::{Action, Errno, K, Prepared, Step, Undo};
+use mirror_sys as sys;
+use mirror_sys::{OMIT, Sys};
+
+/// One round under the locks: whoever's half-done change of the file ends, or is healed, before; and
+/// the partner's time is made equal.
+struct Settle {
+    n: i32,
+    time: bool,
+}
+
+impl Change for Settle {
+    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
+        describe(self.n, cx).unwrap_or(Prepared::Ready)
+    }
+    fn apply(&mut self, _: &mut Cx<'_>, step: Step) -> Sys<u64> {
+        if step == Step::First || !self.time {
+            return Ok(0);
+        }
+        let st = sys::fstat(self.n)?;
+        let none = Path::new();
+        sys::utimensat(self.n.saturating_add(K), &none, OMIT, st.mtime(), 0).map(|_| 0)
+    }
+    fn undo(&mut self, _: &mut Cx<'_>) -> Sys<()> {
+        // A time that cannot be set on this leg: verify says so; nothing is lost.
+        Ok(())
+    }
+    fn heal(&mut self, _: &mut Cx<'_>) -> Sys<()> {
+        Ok(())
+    }
+}
+
+/// Makes the partner's mtime equal if this process has changed the file through `n`. `Some`: a lock is
+/// busy.
+#[inline(never)]
+pub fn settle(n: i32, patience: Patience) -> Option<usize> {
+    let owes =
+        state::hint(n) == state::PAIRED && state::info(n)?.dirty.load(Ordering::Relaxed) != 0;
+    if owes { round(n, true, patience) } else { None }
+}
+
+fn round(n: i32, time: bool, patience: Patience) -> Option<usize> {
+    let dirty = &state::info(n)?.dirty;
+    if time {
+        // Before the round: what another thread writes after it is owed again.
+        dirty.store(0, Ordering::Relaxed);
+    }
+    let (pair, leg) = place(n);
+    let mut change = Settle { n, time };
+    let action = Action::Call {
+        undo: Undo::Possible,
+    };
+    let ran = run(
+        pair,
+        leg,
+        [None, None],
+        IntentKind::Attributes,
+        &mut change,
+        action,
+        patience,
+    );
+    if !matches!(ran, Ran::Wait) {
+        return None;
+    }
+    if time {
+        dirty.store(1, Ordering::Relaxed);
+    }
+    Some(WAIT)
+}
+
+/// fsync, fdatasync, sync_file_range, syncfs: down on both legs before it is said to be down.
+#[inline(never)]
+pub fn sync(regs: &mut Regs) -> usize {
+    let n = fd_arg(regs, 0);
+    let mut loc = Loc::new();
+    match recognise(n, &mut loc) {
+        Fd::Out => NATIVE,
+        Fd::Paired => {
+            if regs.nr as i64 == c::SYS_sync_file_range {
+                let first = raw(regs);
+                let [_, a, b, f, ..] = regs.args;
+                // SAFETY: no pointers.
+                let second = sys::ret(unsafe {
+                    sys::syscall4(
+                        c::SYS_sync_file_range,
+                        n.saturating_add(K) as usize,
+                        a,
+                        b,
+                        f,
+                    )
+                });
+                return answer(regs, first.and_then(|v| second.map(|_| v)));
+            }
+            // fdatasync has no use for times.
+            let owes = state::info(n).is_some_and(|i| i.dirty.load(Ordering::Relaxed) != 0);
+            let time = owes && regs.nr as i64 != c::SYS_fdatasync;
+            if let (false, Some(wait)) = (state::guest(), round(n, time, Patience::Wait)) {
+                return wait;
+            }
+            let first = raw(regs);
+            // SAFETY: no pointers.
+            let second =
+                sys::ret(unsafe { sys::syscall1(regs.nr as i64, n.saturating_add(K) as usize) });
+            answer(regs, first.and_then(|v| second.map(|_| v)))
+        }
+        Fd::Bare => {
+            let first = raw(regs);
+            let r = first.and_then(|v| sync_partner(regs.nr as i64, &loc).map(|()| v));
+            answer(regs, r)
+        }
+    }
+}
+
+/// Syncs the other leg's object of a descriptor that only reads (directories above all). Its locks are
+/// not the program's, so opening and closing it drops none.
+#[inline(never)]
+fn sync_partner(nr: i64, loc: &Loc) -> Sys<()> {
+    let s = super::locked(|| crate::attach::session(loc.pair, state::guest()))?;
+    let root = s.root.get(loc.leg ^ 1).copied().unwrap_or(-1);
+    let mut rel = Path::new();
+    let _ = rel.set(if loc.rel.is_empty() {
+        b"."
+    } else {
+        loc.rel.as_bytes()
+    });
+    let m = match open_below(root, &rel, c::O_RDONLY | c::O_NONBLOCK) {
+        Ok(m) => m,
+        // Renamed or removed meanwhile: what it was called then is synced by whoever did that.
+        Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(()),
+        Err(e) => return Err(e),
+    };
+    // SAFETY: no pointers.
+    let r = sys::ret(unsafe { sys::syscall1(nr, m as usize) });
+    let _ = sys::close(m);
+    r.map(|_| ())
+}
+
+/// FICLONE, FICLONERANGE, FIDEDUPERANGE.
+const CLONES: [usize; 3] = [0x4004_9409, 0x4020_940d, 0xc018_9436];
+
+/// Only the ioctls that change data are of interest.
+pub fn ioctl_filter(regs: &mut Regs) -> usize {
+    if CLONES.contains(&(arg(regs, 1) & 0xffff_ffff)) {
+        HEAVY
+    } else {
+        NATIVE
+    }
+}
+
+/// Calls that move data inside the kernel, into a file of a pair: the errno that makes programs fall
+/// back to read and write.
+#[inline(never)]
+pub fn refuse(regs: &mut Regs) -> usize {
+    let (n, e) = match regs.nr as i64 {
+        c::SYS_copy_file_range => (fd_arg(regs, 2), Errno::EXDEV),
+        c::SYS_sendfile => (fd_arg(regs, 0), Errno::EINVAL),
+        c::SYS_splice => (fd_arg(regs, 2), Errno::EINVAL),
+        c::SYS_tee => return NATIVE,
+        _ if arg(regs, 1) & 0xffff_ffff == CLONES[2] => return refuse_dedupe(regs),
+        _ => (fd_arg(regs, 0), Errno::EOPNOTSUPP),
+    };
+    let mut loc = Loc::new();
+    match recognise(n, &mut loc) {
+        Fd::Out => NATIVE,
+        _ => fail(regs, e),
+    }
+}
+
+/// Deduplication changes no content.
+fn refuse_dedupe(_: &mut Regs) -> usize {
+    NATIVE
+}

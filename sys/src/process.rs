@@ -1,0 +1,201 @@
+//! Processes, memory, limits, signals, time.
+use crate::calls::{Sys, call, fd};
+use core::sync::atomic::AtomicU32;
+use libc as c;
+use mirror_core::Errno;
+use mirror_core::path::PathText;
+
+/// rt_sigprocmask(2) with SIG_SETMASK and the kernel's 8-byte set; returns the old mask.
+pub fn set_signal_mask(new: u64) -> u64 {
+    let mut old = 0u64;
+    let (n, o): (*const u64, *mut u64) = (&new, &mut old);
+    let _ = call!(
+        syscall4,
+        c::SYS_rt_sigprocmask,
+        c::SIG_SETMASK as usize,
+        n as usize,
+        o as usize,
+        8
+    );
+    old
+}
+
+/// Whether `addr` may be read. rt_sigprocmask copies the set before it looks at an invalid `how`,
+/// so EINVAL means readable and EFAULT means not; nothing changes.
+pub fn readable(addr: usize) -> bool {
+    call!(syscall4, c::SYS_rt_sigprocmask, 0x7fff, addr, 0, 8) != Err(Errno::EFAULT)
+}
+
+/// The soft and hard RLIMIT_NOFILE, and optionally new ones.
+pub fn nofile(new: Option<(u64, u64)>) -> Sys<(u64, u64)> {
+    let n = c::rlimit {
+        rlim_cur: new.map_or(0, |v| v.0),
+        rlim_max: new.map_or(0, |v| v.1),
+    };
+    let np: *const c::rlimit = &n;
+    let mut old = c::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    let op: *mut c::rlimit = &mut old;
+    let np = if new.is_some() { np as usize } else { 0 };
+    call!(
+        syscall4,
+        c::SYS_prlimit64,
+        0,
+        c::RLIMIT_NOFILE as usize,
+        np,
+        op as usize
+    )?;
+    Ok((old.rlim_cur, old.rlim_max))
+}
+
+/// Anonymous private memory, zeroed.
+pub fn map_anonymous(len: usize) -> Sys<usize> {
+    let flags = c::MAP_PRIVATE | c::MAP_ANONYMOUS | c::MAP_NORESERVE;
+    call!(
+        syscall6,
+        c::SYS_mmap,
+        0,
+        len,
+        (c::PROT_READ | c::PROT_WRITE) as usize,
+        flags as usize,
+        fd(-1),
+        0
+    )
+}
+
+/// A shared read-write mapping of a whole file.
+pub fn map_shared(n: i32, len: usize) -> Sys<usize> {
+    call!(
+        syscall6,
+        c::SYS_mmap,
+        0,
+        len,
+        (c::PROT_READ | c::PROT_WRITE) as usize,
+        c::MAP_SHARED as usize,
+        fd(n),
+        0
+    )
+}
+
+/// munmap(2).
+///
+/// # Safety
+/// Nothing may use the range any more.
+pub unsafe fn unmap(addr: usize, len: usize) {
+    let _ = call!(syscall2, c::SYS_munmap, addr, len);
+}
+
+/// getpid(2).
+pub fn getpid() -> i32 {
+    // SAFETY: takes no pointer.
+    unsafe { crate::raw::syscall0(c::SYS_getpid) as i32 }
+}
+
+/// FUTEX_WAIT on a private futex, at most `ms` milliseconds (0: no limit).
+pub fn futex_wait(word: &AtomicU32, expected: u32, ms: u32) {
+    let t = c::timespec {
+        tv_sec: i64::from(ms / 1000),
+        tv_nsec: i64::from(ms % 1000) * 1_000_000,
+    };
+    let tp: *const c::timespec = &t;
+    let tp = if ms == 0 { 0 } else { tp as usize };
+    let op = (c::FUTEX_WAIT | c::FUTEX_PRIVATE_FLAG) as usize;
+    let _ = call!(
+        syscall4,
+        c::SYS_futex,
+        word.as_ptr() as usize,
+        op,
+        expected as usize,
+        tp
+    );
+}
+
+/// FUTEX_WAKE of one waiter.
+pub fn futex_wake(word: &AtomicU32) {
+    let op = (c::FUTEX_WAKE | c::FUTEX_PRIVATE_FLAG) as usize;
+    let _ = call!(syscall3, c::SYS_futex, word.as_ptr() as usize, op, 1);
+}
+
+/// nanosleep(2), less than a second.
+pub fn sleep_us(us: u32) {
+    let t = c::timespec {
+        tv_sec: 0,
+        tv_nsec: i64::from(us.min(999_999)) * 1000,
+    };
+    let tp: *const c::timespec = &t;
+    let _ = call!(syscall2, c::SYS_nanosleep, tp as usize, 0);
+}
+
+/// getrandom(2).
+pub fn random(out: &mut [u8]) -> Sys<usize> {
+    call!(
+        syscall3,
+        c::SYS_getrandom,
+        out.as_mut_ptr() as usize,
+        out.len(),
+        0
+    )
+}
+
+/// A fork whose death is announced to nobody (exit signal 0): for work that must not close files in
+/// this process. Returns 0 in the child.
+///
+/// # Safety
+/// The child must only do raw system calls on memory it owns and end with [`exit_group`].
+pub unsafe fn quiet_fork() -> Sys<i32> {
+    call!(syscall5, c::SYS_clone, 0, 0, 0, 0, 0).map(|n| n as i32)
+}
+
+/// Waits for a child made by [`quiet_fork`]; its exit code, or −1 when a signal ended it.
+pub fn wait_quiet(pid: i32) -> i32 {
+    let mut status = 0i32;
+    let p: *mut i32 = &mut status;
+    loop {
+        match call!(
+            syscall4,
+            c::SYS_wait4,
+            fd(pid),
+            p as usize,
+            c::__WALL as usize,
+            0
+        ) {
+            Err(Errno::EINTR) => {}
+            Err(_) => return -1,
+            Ok(_) if status & 0x7f == 0 => return (status >> 8) & 0xff,
+            Ok(_) => return -1,
+        }
+    }
+}
+
+/// Whether a process with this pid exists (kill(2) with signal 0).
+pub fn alive(pid: i32) -> bool {
+    call!(syscall2, c::SYS_kill, fd(pid), 0) != Err(Errno::ESRCH)
+}
+
+/// Whether the effective user may execute a path (faccessat2(2), X_OK).
+pub fn executable<const N: usize>(dir: i32, path: &PathText<N>) -> bool {
+    let flags = (c::AT_EACCESS) as usize;
+    call!(
+        syscall4,
+        c::SYS_faccessat2,
+        fd(dir),
+        path.as_ptr() as usize,
+        c::X_OK as usize,
+        flags
+    )
+    .is_ok()
+}
+
+/// eventfd2(2): a descriptor that pins nothing.
+pub fn eventfd() -> Sys<i32> {
+    call!(syscall2, c::SYS_eventfd2, 0, c::O_CLOEXEC as usize).map(|n| n as i32)
+}
+
+/// exit_group(2).
+pub fn exit_group(code: i32) -> ! {
+    loop {
+        let _ = call!(syscall1, c::SYS_exit_group, code as usize);
+    }
+}
