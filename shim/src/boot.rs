@@ -257,7 +257,7 @@ fn install(info: &BootInfo, libc: &Libc, hex: &str) -> Result<(), Reason> {
 /// The folders to look in, in this order (the same as in loader/src/image/store.rs).
 fn folders(info: &BootInfo) -> [(Option<&CStr>, &'static [u8]); 2] {
     let system = (Some(c"/var/cache/mirror"), &b""[..]);
-    if let Some(dir) = info.env(b"MIRROR_CACHE") {
+    if let Some(dir) = crate::start::cache_folder(info) {
         return [(Some(dir), b""), (None, b"")];
     }
     if info.euid == 0 {
@@ -266,7 +266,7 @@ fn folders(info: &BootInfo) -> [(Option<&CStr>, &'static [u8]); 2] {
     [
         system,
         (
-            info.env(b"MIRROR_HOME").or_else(|| info.env(b"HOME")),
+            crate::start::home(info),
             b"/.cache/mirror",
         ),
     ]

@@ -226,6 +226,10 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
     if exact == Exact::DotDot {
         return locate_slow(dir, path, last, loc);
     }
+    if name == b"." && !parent.is_empty() && parent != b"/" {
+        // "x/." asks the kernel whether x is a directory.
+        return locate_slow(dir, path, last, loc);
+    }
     let place = place_text(full.as_bytes(), slash, loc);
     if let (false, Some(len)) = (absolute, base) {
         // A leading ".." may have left the base behind.
@@ -369,6 +373,11 @@ fn magic(at: i32, leaf: &Name, loc: &mut Loc) -> Place {
     place
 }
 
+/// Whether an open object of this type can have a name.
+pub fn has_place(st: &sys::Stat) -> bool {
+    matches!(st.kind(), c::S_IFREG | c::S_IFDIR | c::S_IFIFO | c::S_IFCHR | c::S_IFBLK)
+}
+
 /// The place of an open object: its name, if the name still is this object.
 #[inline(never)]
 pub fn named(n: i32, loc: &mut Loc) -> Place {
@@ -376,7 +385,7 @@ pub fn named(n: i32, loc: &mut Loc) -> Place {
     let Ok(st) = sys::fstat(n) else {
         return Place::Out;
     };
-    if !matches!(st.kind(), c::S_IFREG | c::S_IFDIR) || sys::fd_path(n, &mut text).is_err() {
+    if !has_place(&st) || sys::fd_path(n, &mut text).is_err() {
         return Place::Out;
     }
     let place = place_text(text.as_bytes(), false, loc);

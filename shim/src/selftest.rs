@@ -99,3 +99,13 @@ pub fn before_exit(_: &mut Regs) {
 
 /// There is no `mirror run` to tell.
 pub fn prove(_: &BootInfo) {}
+
+/// The folder of prepared images, from the environment.
+pub fn cache_folder(b: &BootInfo) -> Option<&core::ffi::CStr> {
+    b.env(b"MIRROR_CACHE")
+}
+
+/// The home whose cache is looked at.
+pub fn home(b: &BootInfo) -> Option<&core::ffi::CStr> {
+    b.env(b"HOME")
+}

@@ -6,6 +6,7 @@ use crate::env::{self, Var};
 use crate::handlers;
 use crate::state::{ANY_PARTNER, BootCell, CONFIG, MAX_PAIRS, OWN_PID};
 use core::sync::atomic::Ordering;
+use core::ffi::CStr;
 use libc as c;
 use mirror_core::path::{PATH_MAX, PathText};
 use mirror_core::tab::{self, Entry, Fault};
@@ -113,6 +114,16 @@ fn is_command(b: &BootInfo) -> bool {
         }
     }
     false
+}
+
+/// MIRROR_CACHE, also when an exec put it back.
+pub fn cache_folder(_: &BootInfo) -> Option<&'static CStr> {
+    env::value(Var::MirrorCache)
+}
+
+/// The home whose cache is looked at.
+pub fn home(_: &BootInfo) -> Option<&'static CStr> {
+    env::value(Var::Home)
 }
 
 /// Tells `mirror run` that its child is covered (the descriptor's number is in MIRROR_PROOF): after the

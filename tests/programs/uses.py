@@ -149,7 +149,7 @@ def entry_errors():
 def odd_parents():
     os.chdir(V); put("f", b"x"); os.symlink("none", "dang"); os.symlink("f", "tof"); os.symlink("loop", "loop"); os.mkdir("d"); os.symlink("d", "tod"); os.symlink("tod", "totod")
     for p in ("dang/x", "tof/x", "loop/x", "f/x", "none/x", "none/none/x", "tod/x", "totod/y", "", "."):
-        print(p, err(os.rename, "f", p), err(os.rename, p, "f"), err(os.link, "f", p), err(os.link, p, "q"), err(os.mkdir, p), err(os.rmdir, p), err(os.unlink, p), err(os.symlink, "t", p), err(put, p), err(os.truncate, p, 3), err(os.chmod, p, 0o600), err(os.utime, p, (1, 1)))
+        print(p, err(os.rename, "f", p), err(os.rename, p, "f"), err(os.link, "f", p), err(os.link, p, "q"), err(os.mkdir, p), err(os.rmdir, p), err(os.unlink, p), err(os.symlink, "t", p), err(put, p), err(os.truncate, p, 3), err(os.chmod, p, 0o711), err(os.utime, p, (1, 1)))
     print(sorted(os.listdir(".")), sorted(os.listdir("d")))
 
 

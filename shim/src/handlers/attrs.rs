@@ -35,6 +35,9 @@ enum Kind {
     Truncate(u64),
 }
 
+/// What the kernel knows; it refuses the rest before it looks at the path.
+const AT_FLAGS: usize = (c::AT_SYMLINK_NOFOLLOW | c::AT_EMPTY_PATH) as usize;
+
 fn parse(regs: &Regs) -> Option<Call> {
     let a = |i| arg(regs, i);
     let cwd = c::AT_FDCWD;
@@ -58,6 +61,8 @@ fn parse(regs: &Regs) -> Option<Call> {
     match regs.nr as i64 {
         c::SYS_chmod => call(cwd, a(0), Last::Follow, Kind::Mode(a(1) as u32)),
         c::SYS_fchmodat => call(a(0) as i32, a(1), Last::Follow, Kind::Mode(a(2) as u32)),
+        super::SYS_FCHMODAT2 | c::SYS_utimensat if a(3) & !AT_FLAGS != 0 => None,
+        c::SYS_fchownat if a(4) & !AT_FLAGS != 0 => None,
         super::SYS_FCHMODAT2 => {
             let path = if empty(a(3)) && is_empty(a(1)) {
                 0
@@ -126,6 +131,8 @@ struct Attr<'a> {
     by_fd: Option<(i32, bool)>,
     before: Option<Stat>,
     root: bool,
+    /// The path ended with '/': only a directory will do.
+    slash: bool,
 }
 
 impl Attr<'_> {
@@ -300,6 +307,9 @@ impl Change for Attr<'_> {
             };
             return Prepared::Answer(Err(e));
         }
+        if self.slash && st.kind() != c::S_IFDIR {
+            return Prepared::Answer(Err(Errno::ENOTDIR));
+        }
         if let Some(i) = cx.intent.inode.get_mut(cx.lead) {
             *i = st.ino();
         }
@@ -456,6 +466,16 @@ pub fn attribute(regs: &mut Regs) -> usize {
         if root && matches!(call.kind, Kind::Truncate(_)) {
             return NATIVE;
         }
+        // "name/" is followed by the kernel: through a symlink that might lead from one leg to the other.
+        let slash = loc.slash && call.path != 0;
+        let mut call = call;
+        if slash {
+            call.last = Last::Follow;
+            let bare = loc.name.len().saturating_sub(1);
+            if loc.name.as_bytes().last() == Some(&b'/') {
+                loc.name.truncate(bare);
+            }
+        }
         let mut t = Target::new(&loc);
         let mut change = Attr {
             call,
@@ -463,6 +483,7 @@ pub fn attribute(regs: &mut Regs) -> usize {
             by_fd,
             before: None,
             root,
+            slash,
         };
         let action = Action::Call {
             undo: Undo::Possible,

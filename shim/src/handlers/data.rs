@@ -204,7 +204,8 @@ fn try_pair(regs: &mut Regs, n: i32) -> Result<Option<usize>, ()> {
             let Ok(fl) = sys::fcntl(n, c::F_GETFL, 0) else {
                 return Ok(Some(NATIVE));
             };
-            if fl as i32 & c::O_ACCMODE == c::O_RDONLY || fl as i32 & c::O_PATH != 0 {
+            let regular = sys::fstat(n).is_ok_and(|s| s.kind() == c::S_IFREG);
+            if !regular || fl as i32 & c::O_ACCMODE == c::O_RDONLY || fl as i32 & c::O_PATH != 0 {
                 return Ok(Some(NATIVE));
             }
             match adopt(n, &loc) {

@@ -310,6 +310,14 @@ pub fn two(regs: &mut Regs) -> usize {
         c::SYS_link => (cwd, a0, cwd, a1, 0, true),
         _ => (a0 as i32, a1, a2 as i32, a3, a4, true),
     };
+    // What the kernel refuses before it looks at the paths.
+    let refused = match is_link {
+        true => flags & !((c::AT_SYMLINK_FOLLOW | c::AT_EMPTY_PATH) as usize) != 0,
+        false => flags & !7 != 0 || (flags & 2 != 0 && flags & 5 != 0),
+    };
+    if refused {
+        return NATIVE;
+    }
     let follow = is_link && flags & c::AT_SYMLINK_FOLLOW as usize != 0;
     let (mut t1, mut t2) = (Path::new(), Path::new());
     let (mut l1, mut l2) = (Loc::new(), Loc::new());

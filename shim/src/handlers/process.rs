@@ -86,10 +86,6 @@ pub fn chdir(regs: &mut Regs) -> usize {
         return DONE;
     }
     super::locked(|| {
-        // Another thread's relative name may be between its hint and its call: no hints any more.
-        if THREADED.load(Ordering::Relaxed) {
-            CWD_SPLIT.store(true, Ordering::Release);
-        }
         forget_cwd();
         let root = if regs.nr as i64 == c::SYS_chroot {
             new_root(arg(regs, 0))

@@ -237,9 +237,9 @@ static PROVED: [Proof; PROOFS] = [const {
 }; PROOFS];
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
-/// A proof is taken for true this many cycles long (a few tenths of a second): another process may put
-/// a symlink on the way at any time.
-const PROOF_CYCLES: u64 = 1 << 29;
+/// A proof is taken for true this many cycles long (some milliseconds, for a loop over one directory):
+/// another process may put a symlink on the way at any time.
+const PROOF_CYCLES: u64 = 1 << 24;
 
 fn cycles() -> u64 {
     // SAFETY: reads the time stamp counter; x86-64 always has it.

@@ -51,7 +51,8 @@ fn recognise_slow(n: i32, loc: &mut Loc) -> Fd {
     let Ok(st) = sys::fstat(n) else {
         return Fd::Out;
     };
-    if !matches!(st.kind(), c::S_IFREG | c::S_IFDIR) {
+    // A fifo or device with a name in a leg has attributes there, though no data.
+    if !crate::resolve::has_place(&st) {
         if !guest() {
             set_hint(n, state::OUT);
         }

@@ -172,8 +172,10 @@ pub fn refuse(regs: &mut Regs) -> usize {
     };
     let mut loc = Loc::new();
     match recognise(n, &mut loc) {
-        Fd::Out => NATIVE,
-        _ => fail(regs, e),
+        Fd::Paired => fail(regs, e),
+        // Not a file whose data is mirrored (a fifo), or one that only reads: the kernel says.
+        Fd::Bare if sys::fstat(n).is_ok_and(|s| s.kind() == c::S_IFREG) => fail(regs, e),
+        _ => NATIVE,
     }
 }
 
