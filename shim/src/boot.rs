@@ -263,13 +263,7 @@ fn folders(info: &BootInfo) -> [(Option<&CStr>, &'static [u8]); 2] {
     if info.euid == 0 {
         return [system, (None, b"")];
     }
-    [
-        system,
-        (
-            crate::start::home(info),
-            b"/.cache/mirror",
-        ),
-    ]
+    [system, (crate::start::home(info), b"/.cache/mirror")]
 }
 
 /// `Err(None)`: the kernel refuses code from it.

@@ -64,10 +64,19 @@ pub fn get(v: Var) -> Option<&'static [u8]> {
 /// The same as a C string.
 pub fn value(v: Var) -> Option<&'static CStr> {
     let s = SAVED.get();
-    let (at, len) = (s.at.get(v as usize).copied()?, s.len.get(v as usize).copied()?);
+    let (at, len) = (
+        s.at.get(v as usize).copied()?,
+        s.len.get(v as usize).copied()?,
+    );
     let skip = NAMES.get(v as usize)?.to_bytes().len();
-    let bytes = s.arena.get(at.checked_add(skip)?..at.checked_add(len)?.checked_add(1)?)?;
-    if len == 0 { None } else { CStr::from_bytes_with_nul(bytes).ok() }
+    let bytes = s
+        .arena
+        .get(at.checked_add(skip)?..at.checked_add(len)?.checked_add(1)?)?;
+    if len == 0 {
+        None
+    } else {
+        CStr::from_bytes_with_nul(bytes).ok()
+    }
 }
 
 /// "NAME=value", with a NUL behind it in memory.

@@ -375,7 +375,10 @@ fn magic(at: i32, leaf: &Name, loc: &mut Loc) -> Place {
 
 /// Whether an open object of this type can have a name.
 pub fn has_place(st: &sys::Stat) -> bool {
-    matches!(st.kind(), c::S_IFREG | c::S_IFDIR | c::S_IFIFO | c::S_IFCHR | c::S_IFBLK)
+    matches!(
+        st.kind(),
+        c::S_IFREG | c::S_IFDIR | c::S_IFIFO | c::S_IFCHR | c::S_IFBLK
+    )
 }
 
 /// The place of an open object: its name, if the name still is this object.

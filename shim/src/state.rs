@@ -319,7 +319,9 @@ pub static CWD_SPLIT: AtomicBool = AtomicBool::new(false);
 /// Whether the cwd is [`OUT`], as far as memory knows.
 pub fn cwd_is_out() -> bool {
     // With a second thread a chdir may come between the look and the call.
-    CWD.load(Ordering::Acquire) & 1 != 0 && !THREADED.load(Ordering::Relaxed) && !CWD_SPLIT.load(Ordering::Relaxed)
+    CWD.load(Ordering::Acquire) & 1 != 0
+        && !THREADED.load(Ordering::Relaxed)
+        && !CWD_SPLIT.load(Ordering::Relaxed)
 }
 
 /// Hints of descriptors are off for good.

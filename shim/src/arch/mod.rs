@@ -8,7 +8,7 @@
 //! - static CFI is exact at every instruction, so that cancellation, C++ unwinding, backtraces and
 //!   debuggers pass through;
 //! - while a scratch stack is in use all 64 signals are blocked.
-use core::sync::atomic::AtomicU8;
+use core::sync::atomic::{AtomicU8, AtomicUsize};
 
 pub mod mem;
 mod slots;
@@ -32,8 +32,11 @@ pub const BY_FD: u8 = 2;
 pub const FLAGS_1: u8 = 4;
 /// [`WATCH`]: open-like, flags in the third argument.
 pub const FLAGS_2: u8 = 8;
-/// [`WATCH`]: with FLAGS_*: opens that only read are wanted too.
-pub const READS_TOO: u8 = 16;
+/// [`WATCH`]: the path in the first argument is looked at if the control folder may be named in it. With
+/// FLAGS_*: only that of opens that read.
+pub const PATH_0: u8 = 32;
+/// [`WATCH`]: the same with the second argument.
+pub const PATH_1: u8 = 64;
 
 /// [`HINTS`]: this descriptor is certainly not ours.
 pub const OUT: u8 = 1;
@@ -46,6 +49,8 @@ const fn zeros<const N: usize>() -> [AtomicU8; N] {
 pub static WATCH: [AtomicU8; 512] = zeros();
 /// Not zero: the process has something to settle when it exits. The exit place is native without it.
 pub static ACTIVE: AtomicU8 = AtomicU8::new(0);
+/// Pages (addresses >> 12) that were found readable, by their number modulo 64.
+pub static PAGES: [AtomicUsize; 64] = [const { AtomicUsize::new(0) }; 64];
 /// By descriptor number.
 pub static HINTS: [AtomicU8; 4096] = zeros();
 

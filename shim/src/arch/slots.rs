@@ -128,6 +128,8 @@ mirror_hints_at:
     .quad {hints}
 mirror_active_at:
     .quad {active}
+mirror_pages_at:
+    .quad {pages}
     .popsection
 
     .weak __libc_stack_end
@@ -158,12 +160,10 @@ mirror_common:
     cmpb $1, (%rcx)
     je 9f
     jmp 4f
-1:  test $16, %cl
-    jnz 4f
+1:  test $12, %cl
+    jz 20f
     test $4, %cl
     jnz 2f
-    test $8, %cl
-    jz 4f
     mov %edx, %ecx
     jmp 3f
 2:  mov %esi, %ecx
@@ -173,6 +173,85 @@ mirror_common:
     and $0x410000, %ecx
     cmp $0x410000, %ecx
     je 4f
+    mov mirror_watch_at(%rip), %rcx
+    movzbl (%rcx,%rax), %ecx
+20: test $96, %cl
+    jz 4f
+
+    # A path that is only looked at: is there a ".m" in it? Aligned words, so no page is touched that
+    # the text does not reach; pages that were not found readable before go the slow way.
+    .cfi_remember_state
+    lea -128(%rsp), %rsp
+    .cfi_def_cfa_offset 128
+    .irp r, rax, rdx, rsi, rdi, r8, r9, r10
+    push %\r
+    .cfi_adjust_cfa_offset 8
+    .endr
+    test $32, %cl
+    cmovz %rsi, %rdi
+    mov %rdi, %rax
+    shr $12, %rax
+    mov %eax, %ecx
+    and $63, %ecx
+    mov mirror_pages_at(%rip), %rdx
+    cmp (%rdx,%rcx,8), %rax
+    jne 24f
+    movabs $0x0101010101010101, %rsi
+    movabs $0x8080808080808080, %r8
+    mov %edi, %ecx
+    and $7, %ecx
+    shl $3, %ecx
+    mov $1, %edx
+    shl %cl, %rdx
+    dec %rdx
+    and $-8, %rdi
+    or (%rdi), %rdx
+    mov %rdx, %rax
+21: movabs $0x2e2e2e2e2e2e2e2e, %r9
+    xor %rax, %r9
+    mov %r9, %r10
+    sub %rsi, %r10
+    not %r9
+    and %r9, %r10
+    and %r8, %r10
+    jz 22f
+    # dots: an 'm' behind one, or one at the word's end?
+    mov %rax, %r9
+    shr $8, %r9
+    movabs $0x6d6d6d6d6d6d6d6d, %rdx
+    xor %rdx, %r9
+    mov %r9, %rdx
+    sub %rsi, %rdx
+    not %r9
+    and %r9, %rdx
+    and %r8, %rdx
+    bts $63, %rdx
+    test %rdx, %r10
+    jnz 24f
+22: mov %rax, %r10
+    sub %rsi, %r10
+    not %rax
+    and %rax, %r10
+    test %r8, %r10
+    jnz 23f
+    add $8, %rdi
+    test $0xfff, %edi
+    jz 24f
+    mov (%rdi), %rax
+    jmp 21b
+    # no
+23: xor %ecx, %ecx
+    jmp 25f
+    # perhaps
+24: mov $1, %ecx
+25: .irp r, r10, r9, r8, rdi, rsi, rdx, rax
+    pop %\r
+    .cfi_adjust_cfa_offset -8
+    .endr
+    lea 128(%rsp), %rsp
+    .cfi_restore_state
+    jrcxz 9f
+    jmp 4f
 9:  sub $2, %r11
     jmp *%r11
 
@@ -253,6 +332,7 @@ mirror_common_exit:
     watch = sym super::WATCH,
     hints = sym super::HINTS,
     active = sym super::ACTIVE,
+    pages = sym super::PAGES,
     filter = sym super::filter,
     heavy = sym super::heavy,
     wait = sym super::wait,

@@ -16,7 +16,9 @@ mod readers;
 mod recognise;
 mod sync;
 
-use crate::arch::{BY_FD, DONE, FLAGS_1, FLAGS_2, HEAVY, NATIVE, READS_TOO, Regs, WAIT, WATCHED};
+use crate::arch::{
+    BY_FD, DONE, FLAGS_1, FLAGS_2, HEAVY, NATIVE, PATH_0, PATH_1, Regs, WAIT, WATCHED,
+};
 use crate::resolve::{Loc, Path};
 use crate::state::{TX, guest};
 use crate::txn::Ran;
@@ -127,9 +129,10 @@ pub fn fill(watch: &[AtomicU8; 512]) {
             }
         }
     };
-    set(&[c::SYS_open], FLAGS_1 | READS_TOO);
-    set(&[c::SYS_openat], FLAGS_2 | READS_TOO);
-    set(&READERS, 0);
+    set(&[c::SYS_open], FLAGS_1 | PATH_0);
+    set(&[c::SYS_openat], FLAGS_2 | PATH_1);
+    set(&READERS_0, PATH_0);
+    set(&READERS_1, PATH_1);
     set(&BY_FD_CALLS, BY_FD);
     set(
         &[
@@ -205,11 +208,9 @@ pub fn fill(watch: &[AtomicU8; 512]) {
 }
 
 /// Calls that only look: wanted because the control folder does not exist for the program.
-const READERS: [i64; 9] = [
-    c::SYS_stat,
-    c::SYS_lstat,
-    c::SYS_access,
-    c::SYS_readlink,
+const READERS_0: [i64; 4] = [c::SYS_stat, c::SYS_lstat, c::SYS_access, c::SYS_readlink];
+/// The same, with a directory first.
+const READERS_1: [i64; 5] = [
     c::SYS_newfstatat,
     c::SYS_statx,
     c::SYS_faccessat,
@@ -217,7 +218,7 @@ const READERS: [i64; 9] = [
     c::SYS_readlinkat,
 ];
 
-/// (directory, path) of one of [`READERS`].
+/// (directory, path) of a call that only looks.
 fn reader_path(regs: &Regs) -> (i32, usize) {
     match regs.nr as i64 {
         c::SYS_stat

@@ -4,16 +4,13 @@
 //! outside" needs the text (normal, not under a root) and a proof that no symlink is on the way: the
 //! open itself with NO_SYMLINKS, or a parent that was proved before.
 use super::{answer, arg, fd_arg};
-use crate::arch::{HEAVY, NATIVE, Regs};
+use crate::arch::{HEAVY, NATIVE, PAGES, Regs};
 use crate::state::{self, CONFIG, OUT, SYMLINKED, hint, maybe_guest, set_hint};
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::path::{CONTROL, Under, under};
 use mirror_sys as sys;
-
-/// Pages that were found readable: asked once each, as programs pass their paths from a few places.
-static PAGES: [AtomicUsize; 64] = [const { AtomicUsize::new(0) }; 64];
 
 /// Whether a byte of the program's memory may be read. A page that a program takes away after passing
 /// a path from it is remembered wrongly until the next mprotect; nothing else is guessed.
