@@ -209,6 +209,7 @@ impl BootInfo {
     }
 
     /// The value of an environment variable, if set and not empty.
+    #[cfg(feature = "selftest")]
     pub fn env(&self, name: &[u8]) -> Option<&CStr> {
         let mut p = self.envp;
         loop {

@@ -102,6 +102,8 @@ pub enum Place {
     Control,
     /// An open file without a name, reached through /proc.
     Nameless,
+    /// The same, but another name of it lives somewhere in the leg.
+    Linked,
 }
 
 /// How to treat the last component.
@@ -397,6 +399,7 @@ pub fn named(n: i32, loc: &mut Loc) -> Place {
     }
     match sys::fstatat(c::AT_FDCWD, &text, c::AT_SYMLINK_NOFOLLOW) {
         Ok(s) if s.ino() == st.ino() && s.dev() == st.dev() => Place::In,
+        _ if st.nlink() > 0 && st.kind() != c::S_IFDIR => Place::Linked,
         _ => Place::Nameless,
     }
 }

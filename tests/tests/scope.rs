@@ -54,6 +54,19 @@ each_kind! {
         limits(pair, "io_uring", &[("io_uring_setup", &["ENOSYS"])]);
     }
 
+    fn a_low_hard_limit_of_descriptors_is_the_end(pair) {
+        // The partner of n is n + 4096: without room for it nothing is opened, and no leg is changed.
+        let o = pair.run("exec 2>&1; ulimit -Sn 20; ulimit -Hn 20; echo x > $V/f; mkdir $V/d; ls -A $V");
+        assert!(o.text().contains("Too many open files"), "{}", o.text());
+        pair.assert_equal();
+    }
+
+    fn partner_numbers_answer_who_only_looks(pair) {
+        let o = pair.run("/usr/bin/python3 -c 'import os; f = os.open(os.environ[\"V\"] + \"/f\", os.O_CREAT | os.O_RDWR); print(os.fstat(4096 + f).st_size)'").ok();
+        assert_eq!(o.text().trim(), "0");
+        pair.assert_equal();
+    }
+
     fn limit_of_descriptors_above_k(pair) {
         // A program that raises its limit above K gets K.
         limits(pair, "nofile", &[("setrlimit", &["ok"]), ("more than 3000:", &["1"]), ("mkdir", &["ok"])]);

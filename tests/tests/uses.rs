@@ -70,7 +70,6 @@ b' ' d /	tab'; echo y > '*'; echo z > '"q'"'"'\'; echo w > -- '-n'; ls -bR; rm -
     held_descriptor_without_environment: "cd $V; exec 5>held; env -i sh -c 'echo x >&5'; echo y >&5; env -i sh -c 'exec sh -c \"echo z >&5\"'; exec 5>&-; cat held";
     clean_environment: "cd $V; env -i env; env -i /bin/sh -c 'echo x > f; /bin/mkdir d'; env -i PATH=$PATH bash -c 'echo y >> f; mv f d/'; cat d/f";
     environment_is_unchanged: "env | grep -v -E '^(LD_PRELOAD|MIRROR[A-Z_]*|V|S|A|B|TMPDIR|PWD|OLDPWD|_|SHLVL)=' | sort; env -u LD_PRELOAD sh -c 'echo x > $V/f'; cat $V/f";
-    low_descriptor_limit: "cd $V; ulimit -n 20; ulimit -n; calls until_emfile; echo after > f; cat f";
     low_soft_descriptor_limit: "cd $V; ulimit -Sn 20; calls until_emfile; echo after > f; cat f; ulimit -n";
     descriptor_limit_is_kept: "ulimit -Sn 1024; ulimit -n; ulimit -Hn; cd $V; exec 3> f; ulimit -n; sh -c 'ulimit -n'; env -i sh -c 'ulimit -n'; cat /proc/self/limits | grep 'open files' | tr -s ' '";
     numbers_of_descriptors: "py numbers";

@@ -395,6 +395,10 @@ fn complete(line: &Line, a: &Init) -> Res<u8> {
         fill(&mut p).map_err(|f| go_on(f, a, line))?;
     }
     crate::say!("ready     {}  IN SYNC", text::path(&line.virt));
+    // A plain preload ends with 78 without it.
+    if let Err(e) = crate::launch::library::prepare() {
+        crate::say!("! programs cannot be mirrored yet: {e}");
+    }
     crate::say!("next      mirror run -- COMMAND");
     Ok(0)
 }

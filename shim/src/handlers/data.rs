@@ -232,7 +232,9 @@ pub fn place(n: i32) -> (usize, usize) {
 fn place_by_path(n: i32) -> (usize, usize) {
     let mut loc = Loc::new();
     match crate::resolve::named(n, &mut loc) {
-        crate::resolve::Place::In | crate::resolve::Place::Nameless => (loc.pair, loc.leg),
+        crate::resolve::Place::In
+        | crate::resolve::Place::Nameless
+        | crate::resolve::Place::Linked => (loc.pair, loc.leg),
         _ => (0, 0),
     }
 }

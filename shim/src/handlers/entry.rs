@@ -184,7 +184,7 @@ fn not_inside(regs: &mut Regs, place: Place, removal: bool, text: &Path) -> Opti
     match place {
         Place::In => None,
         Place::Fail(e) => Some(fail(regs, e)),
-        Place::Out | Place::Nameless => {
+        Place::Out | Place::Nameless | Place::Linked => {
             let (parent, _, _) = split(text.as_bytes());
             if place == Place::Out && text.as_bytes().first() == Some(&b'/') {
                 quick::remember(parent);
@@ -365,7 +365,7 @@ pub fn two(regs: &mut Regs) -> usize {
             };
             return fail(regs, e);
         }
-        if from != Place::Nameless {
+        if !matches!(from, Place::Nameless | Place::Linked) {
             nameless = None;
         }
         match (from, to) {
@@ -377,7 +377,7 @@ pub fn two(regs: &mut Regs) -> usize {
                 return NATIVE;
             }
             (Place::In, Place::In) if l1.pair == l2.pair => {}
-            (Place::Nameless, Place::In)
+            (Place::Nameless | Place::Linked, Place::In)
                 if nameless
                     .is_some_and(|n| sys::fcntl(n.saturating_add(K), c::F_GETFD, 0).is_ok()) => {}
             // As between two mounts.

@@ -4,6 +4,7 @@
 //! it only decides, except for calls that touch nothing of ours. `heavy` runs on a scratch stack with
 //! all signals blocked. A call that is not ours, and every call that may block, is executed at its
 //! own address (NATIVE).
+mod attr_call;
 mod attrs;
 mod data;
 mod entry;

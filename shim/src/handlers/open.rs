@@ -230,6 +230,19 @@ pub fn note(n: i32, pair: usize, leg: usize, ino: [u64; 2], rel: &[u8]) {
     set_hint(n, PAIRED);
 }
 
+/// A file of a pair is about to change on one leg, and no name of it is known: all is to be compared.
+pub fn lost_name(pair: usize) {
+    super::locked(|| {
+        let guest = guest();
+        if let Ok(s) = crate::attach::session(pair, guest) {
+            crate::heal::pending(&s, b".");
+            if guest {
+                crate::attach::release_guest(&s);
+            }
+        }
+    });
+}
+
 /// The program's open, without what would change a leg if the name meanwhile were another's.
 fn without_effects(regs: &mut Regs) -> usize {
     let keep = !((c::O_CREAT | c::O_EXCL | c::O_TRUNC) as usize);
@@ -328,6 +341,10 @@ fn opening(regs: &mut Regs, dir: i32, addr: usize, flags: i32, mode: u32, strict
                 if text.as_bytes().first() == Some(&b'/') {
                     quick::remember(parent);
                 }
+                return NATIVE;
+            }
+            Place::Linked => {
+                lost_name(loc.pair);
                 return NATIVE;
             }
             Place::Root(_) | Place::Nameless => return NATIVE,

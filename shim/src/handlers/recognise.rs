@@ -59,7 +59,7 @@ fn recognise_slow(n: i32, loc: &mut Loc) -> Fd {
         return Fd::Out;
     }
     let place = crate::resolve::named(n, loc);
-    if let (Some(p), Place::In | Place::Nameless) = (&partner, place) {
+    if let (Some(p), Place::In | Place::Nameless | Place::Linked) = (&partner, place) {
         // Inherited: the kernel's text tells the leg, even of a file whose name is gone.
         let mut ino = [st.ino(), p.ino()];
         if loc.leg == 1 {
@@ -79,7 +79,7 @@ fn recognise_slow(n: i32, loc: &mut Loc) -> Fd {
     }
     match place {
         Place::In | Place::Root(_) => Fd::Bare,
-        Place::Nameless if st.nlink() > 0 && st.kind() == c::S_IFREG => Fd::Bare,
+        Place::Linked => Fd::Bare,
         _ => {
             let mut path = Path::new();
             let known = sys::fd_path(n, &mut path).is_ok() && crate::resolve::far(&path);

@@ -1,0 +1,125 @@
+//! What one of the attribute calls names and asks for, whatever its shape.
+use super::{arg, copy_path};
+use crate::arch::Regs;
+use crate::resolve::{Last, Path};
+use libc as c;
+
+/// How the call names its object.
+#[derive(Clone, Copy)]
+pub struct Call {
+    /// Where a relative path starts.
+    pub dir: i32,
+    /// Address of the path; 0: the descriptor itself.
+    pub path: usize,
+    /// Whether a symlink at its end is followed.
+    pub last: Last,
+    /// What is asked for.
+    pub kind: Kind,
+}
+
+/// The change.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Permission bits.
+    Mode(u32),
+    /// User and group, −1 for as it is.
+    Owner(u32, u32),
+    /// Access and modification time.
+    Times,
+    /// An extended attribute's value.
+    SetXattr,
+    /// An extended attribute's end.
+    RemoveXattr,
+    /// A file's size in bytes.
+    Truncate(u64),
+}
+
+/// What the kernel knows; it refuses the rest before it looks at the path.
+const AT_FLAGS: usize = (c::AT_SYMLINK_NOFOLLOW | c::AT_EMPTY_PATH) as usize;
+
+/// Reads the call's arguments; `None`: the kernel refuses them before it looks at the path.
+pub fn parse(regs: &Regs) -> Option<Call> {
+    let a = |i| arg(regs, i);
+    let cwd = c::AT_FDCWD;
+    let at = |flags: usize, follow_by_default: bool| {
+        let nofollow = flags & c::AT_SYMLINK_NOFOLLOW as usize != 0;
+        if follow_by_default && !nofollow {
+            Last::Follow
+        } else {
+            Last::Keep
+        }
+    };
+    let empty = |flags: usize| flags & c::AT_EMPTY_PATH as usize != 0;
+    let call = |dir, path, last, kind| {
+        Some(Call {
+            dir,
+            path,
+            last,
+            kind,
+        })
+    };
+    match regs.nr as i64 {
+        c::SYS_chmod => call(cwd, a(0), Last::Follow, Kind::Mode(a(1) as u32)),
+        c::SYS_fchmodat => call(a(0) as i32, a(1), Last::Follow, Kind::Mode(a(2) as u32)),
+        super::SYS_FCHMODAT2 | c::SYS_utimensat if a(3) & !AT_FLAGS != 0 => None,
+        c::SYS_fchownat if a(4) & !AT_FLAGS != 0 => None,
+        super::SYS_FCHMODAT2 => {
+            let path = if empty(a(3)) && is_empty(a(1)) {
+                0
+            } else {
+                a(1)
+            };
+            call(a(0) as i32, path, at(a(3), true), Kind::Mode(a(2) as u32))
+        }
+        c::SYS_fchmod => call(a(0) as i32, 0, Last::Keep, Kind::Mode(a(1) as u32)),
+        c::SYS_chown => call(
+            cwd,
+            a(0),
+            Last::Follow,
+            Kind::Owner(a(1) as u32, a(2) as u32),
+        ),
+        c::SYS_lchown => call(cwd, a(0), Last::Keep, Kind::Owner(a(1) as u32, a(2) as u32)),
+        c::SYS_fchown => call(
+            a(0) as i32,
+            0,
+            Last::Keep,
+            Kind::Owner(a(1) as u32, a(2) as u32),
+        ),
+        c::SYS_fchownat => {
+            let path = if empty(a(4)) && is_empty(a(1)) {
+                0
+            } else {
+                a(1)
+            };
+            call(
+                a(0) as i32,
+                path,
+                at(a(4), true),
+                Kind::Owner(a(2) as u32, a(3) as u32),
+            )
+        }
+        c::SYS_utime | c::SYS_utimes => call(cwd, a(0), Last::Follow, Kind::Times),
+        c::SYS_futimesat => call(a(0) as i32, a(1), Last::Follow, Kind::Times),
+        c::SYS_utimensat => {
+            let path = if empty(a(3)) && is_empty(a(1)) {
+                0
+            } else {
+                a(1)
+            };
+            call(a(0) as i32, path, at(a(3), true), Kind::Times)
+        }
+        c::SYS_setxattr => call(cwd, a(0), Last::Follow, Kind::SetXattr),
+        c::SYS_lsetxattr => call(cwd, a(0), Last::Keep, Kind::SetXattr),
+        c::SYS_fsetxattr => call(a(0) as i32, 0, Last::Keep, Kind::SetXattr),
+        c::SYS_removexattr => call(cwd, a(0), Last::Follow, Kind::RemoveXattr),
+        c::SYS_lremovexattr => call(cwd, a(0), Last::Keep, Kind::RemoveXattr),
+        c::SYS_fremovexattr => call(a(0) as i32, 0, Last::Keep, Kind::RemoveXattr),
+        c::SYS_truncate => call(cwd, a(0), Last::Follow, Kind::Truncate(a(1) as u64)),
+        _ => None,
+    }
+}
+
+fn is_empty(path: usize) -> bool {
+    let mut p = Path::new();
+    path != 0 && copy_path(path, &mut p).is_some() && p.is_empty()
+}
