@@ -188,6 +188,22 @@ pub fn far(text: &Path) -> bool {
     state::ROOT.is_default() && matches!(member(text.as_bytes()), Member::Far)
 }
 
+/// The kernel has no text for the directory: it is gone (nothing can be made in it), or /proc is not
+/// mounted. Then a directory on a leg's file system may be the leg's.
+#[inline(never)]
+fn without_text(dir: i32) -> Place {
+    let mounted: Name = Name::from_bytes(b"/proc/self").unwrap_or_default();
+    if dir == c::AT_FDCWD || sys::fstatat(c::AT_FDCWD, &mounted, c::AT_SYMLINK_NOFOLLOW).is_ok() {
+        return Place::Out;
+    }
+    let on_leg = sys::fstat(dir).is_ok_and(|st| {
+        let legs = state::CONFIG.get().pairs().iter().flat_map(|p| p.legs);
+        let mut devices = legs.filter_map(|l| sys::stat_static(l).ok());
+        devices.any(|l| l.dev() == st.dev())
+    });
+    if on_leg { Place::Fail(Errno::EIO) } else { Place::Out }
+}
+
 fn base_is_far(dir: i32) -> bool {
     if state::maybe_guest() {
         return false;
@@ -214,7 +230,7 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
     }
     let mut full = Path::new();
     if !absolute && base_text(dir, &mut full).is_none() {
-        return Place::Out;
+        return without_text(dir);
     }
     loc.anchor.drop_fd();
     let base = match member(full.as_bytes()) {
