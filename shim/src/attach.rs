@@ -91,7 +91,11 @@ pub fn session(pair: usize, guest: bool) -> Sys<Session> {
     if !guest {
         numbers_are_free()?;
     }
-    let mut s = attach(pair, guest)?;
+    // What goes wrong here is no answer to the program's call, except that it may not, or has no room.
+    let mut s = attach(pair, guest).map_err(|e| match e {
+        Errno::EACCES | Errno::EROFS | Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM => e,
+        _ => Errno::EIO,
+    })?;
     if guest {
         s.lock = [-1; 2];
         return Ok(s);

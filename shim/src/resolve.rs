@@ -201,7 +201,11 @@ fn without_text(dir: i32) -> Place {
         let mut devices = legs.filter_map(|l| sys::stat_static(l).ok());
         devices.any(|l| l.dev() == st.dev())
     });
-    if on_leg { Place::Fail(Errno::EIO) } else { Place::Out }
+    if on_leg {
+        Place::Fail(Errno::EIO)
+    } else {
+        Place::Out
+    }
 }
 
 fn base_is_far(dir: i32) -> bool {

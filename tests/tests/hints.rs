@@ -19,7 +19,11 @@ fn python(pair: &Pair, script: &str) {
 }
 
 fn walk(pair: &Pair, seeds: std::ops::Range<u32>) {
-    std::fs::write(pair.programs().join("fuzz.py"), include_str!("../programs/fuzz.py")).expect("fuzz.py");
+    std::fs::write(
+        pair.programs().join("fuzz.py"),
+        include_str!("../programs/fuzz.py"),
+    )
+    .expect("fuzz.py");
     for seed in seeds {
         let o = pair.run(&format!("/usr/bin/python3 -B $P/fuzz.py $V {seed} 700"));
         println!("seed {seed}: {}", o.text());
