@@ -280,7 +280,7 @@ impl Bench {
             };
             *kib = text
                 .lines()
-                .filter(|l| l.starts_with("Private_"))
+                .filter(|l| l.starts_with("Private_Dirty"))
                 .map(field)
                 .sum();
             for c in [&mut child, &mut second] {
@@ -382,7 +382,7 @@ fn report(all: &[Times], spawn: [f64; 2], memory: [u64; 2], quick: bool) -> Stri
     );
     println!(
         "{:34} {:>6} KiB  {:>29}  {:>23} KiB",
-        "private memory of sleep", memory[0], "", memory[1]
+        "private dirty memory of sleep", memory[0], "", memory[1]
     );
     let _ = write!(
         json,
