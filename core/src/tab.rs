@@ -270,7 +270,9 @@ pub fn lines(text: &[u8]) -> impl Iterator<Item = (u32, &[u8])> {
 mod tests {
     use super::*;
 
-    fn parse(l: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>, Vec<u8>, Options)>, Fault> {
+    type Parsed = (Vec<u8>, Vec<u8>, Vec<u8>, Options);
+
+    fn parse(l: &[u8]) -> Result<Option<Parsed>, Fault> {
         let mut e = Entry::empty();
         Ok(parse_line(l, 1, &mut e)?.then(|| {
             (

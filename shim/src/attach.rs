@@ -235,8 +235,7 @@ pub fn text(s: &[u8]) -> PathText<64> {
 #[inline(never)]
 fn open_locks(s: &Session) -> Sys<()> {
     let path = text(record::LOCK_FILE);
-    for (leg, which, to) in [(0usize, 0usize, 2), (1, 1, 3), (0, 2, 4)] {
-        let _ = which;
+    for (leg, to) in [(0usize, 2), (1, 3), (0, 4)] {
         let root = s.root.get(leg).copied().ok_or(Errno::EIO)?;
         let n = sys::openat2(root, &path, c::O_RDWR | c::O_CLOEXEC, 0, sys::BENEATH)?;
         settle_fd(n, number(s.pair, to), false)?;

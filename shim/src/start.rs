@@ -190,10 +190,7 @@ fn read_tab(w: &mut Work) -> bool {
         );
     }
     let mut len = 0usize;
-    loop {
-        let Some(room) = w.tab.get_mut(len..) else {
-            break;
-        };
+    while let Some(room) = w.tab.get_mut(len..) {
         match sys::read(n, room) {
             Ok(0) => break,
             Ok(k) => len = len.saturating_add(k),

@@ -64,7 +64,7 @@ impl Attr<'_> {
     /// The change on a leg, by name.
     fn by_name(&self, cx: &Cx<'_>, leg: usize, step: Step) -> Sys<u64> {
         let (dir, name) = (self.dir(cx, leg), self.name(cx));
-        let [a0, a1, a2, a3, a4, _] = self.regs.args;
+        let [_, a1, a2, a3, a4, _] = self.regs.args;
         let nr = self.regs.nr as i64;
         let r = match self.call.kind {
             Kind::Mode(m) if nr == super::SYS_FCHMODAT2 && self.call.last == Last::Keep => {
@@ -103,7 +103,6 @@ impl Attr<'_> {
             },
             Kind::SetXattr => {
                 let p = self.text(cx, leg);
-                let _ = a0;
                 // SAFETY: our own path; the program's name and value, checked by the kernel.
                 sys::ret(unsafe {
                     sys::syscall5(c::SYS_lsetxattr, p.as_ptr() as usize, a1, a2, a3, a4)
@@ -207,7 +206,7 @@ impl Change for Attr<'_> {
         }
         cx.intent.old_size = st.size();
         self.before = Some(st);
-        if let Some((n, false)) = self.by_fd {
+        if let Some((_, false)) = self.by_fd {
             // A descriptor without a partner: by name, and only if the name still is this object.
             let same = self.root
                 || sys::fstatat(
@@ -221,7 +220,6 @@ impl Change for Attr<'_> {
                 if st.nlink() > 0 {
                     crate::heal::pending(cx.s, cx.name(0).rel.as_bytes());
                 }
-                let _ = n;
                 return Prepared::Forward;
             }
         }

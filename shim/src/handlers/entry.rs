@@ -132,7 +132,7 @@ pub fn one(regs: &mut Regs) -> usize {
         text = socket;
         crate::resolve::locate(dir, &text, Last::Keep, &mut loc)
     } else {
-        match locate_arg(dir, path, keep_slash(&what), &mut text, &mut loc) {
+        match locate_arg(dir, path, Last::Keep, &mut text, &mut loc) {
             Some(p) => p,
             None => return NATIVE,
         }
@@ -172,11 +172,6 @@ pub fn one(regs: &mut Regs) -> usize {
         }
     }
     fail(regs, Errno::ELOOP)
-}
-
-/// "name/" of a removal or creation of a directory is the name itself, not where it leads.
-fn keep_slash(_what: &What) -> Last {
-    Last::Keep
 }
 
 /// What stands for a place that is not in a leg; `None`: it is.

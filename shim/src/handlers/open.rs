@@ -19,7 +19,7 @@ use mirror_sys::{Stat, Sys};
 const TMPFILE: i32 = 0o20200000;
 
 /// What the kernel knows; open(2) drops the rest, openat2(2) refuses it.
-const OPEN_FLAGS: i32 = c::O_ACCMODE
+pub const OPEN_FLAGS: i32 = c::O_ACCMODE
     | c::O_CREAT
     | c::O_EXCL
     | c::O_NOCTTY
@@ -44,7 +44,6 @@ struct Open {
     fd: [i32; 2],
     found: Option<Stat>,
     made: bool,
-    second: bool,
     stat: [Option<Stat>; 2],
 }
 
@@ -127,7 +126,6 @@ impl Change for Open {
                 r => r?,
             }
         } else {
-            self.second = true;
             // Without O_APPEND pwrite goes where it is told; readable, so that a refused write can be
             // undone and so that nothing needs another descriptor.
             let flags =
@@ -159,7 +157,6 @@ impl Change for Open {
         let r = install(n, first, cloexec);
         let _ = sys::close(n);
         r?;
-        let _ = cx;
         Ok(0)
     }
 
@@ -366,7 +363,6 @@ fn opening(regs: &mut Regs, dir: i32, addr: usize, flags: i32, mode: u32, strict
             fd: [-1; 2],
             found: None,
             made: false,
-            second: false,
             stat: [None, None],
         };
         let mut t = Target::new(&loc);

@@ -108,24 +108,6 @@ pub fn names_control(path: usize) -> bool {
     false
 }
 
-const VALID: usize = (c::O_ACCMODE
-    | c::O_CREAT
-    | c::O_EXCL
-    | c::O_NOCTTY
-    | c::O_TRUNC
-    | c::O_APPEND
-    | c::O_NONBLOCK
-    | c::O_SYNC
-    | c::O_DSYNC
-    | c::O_ASYNC
-    | c::O_DIRECT
-    | 0o100000
-    | c::O_DIRECTORY
-    | c::O_NOFOLLOW
-    | c::O_NOATIME
-    | c::O_CLOEXEC
-    | c::O_PATH) as usize;
-
 /// Opens for change outside the pairs: the open itself proves the text, at no extra call.
 pub fn open(regs: &mut Regs) -> usize {
     let (dir, path, flags, mode) = match regs.nr as i64 {
@@ -145,7 +127,7 @@ pub fn open(regs: &mut Regs) -> usize {
     {
         return if names_control(path) { HEAVY } else { NATIVE };
     }
-    if tmpfile || flags & !VALID != 0 {
+    if tmpfile || flags & !(super::open::OPEN_FLAGS as usize) != 0 {
         return HEAVY;
     }
     let Some(t) = text(path) else { return NATIVE };

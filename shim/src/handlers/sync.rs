@@ -167,7 +167,8 @@ pub fn refuse(regs: &mut Regs) -> usize {
         c::SYS_sendfile => (fd_arg(regs, 0), Errno::EINVAL),
         c::SYS_splice => (fd_arg(regs, 2), Errno::EINVAL),
         c::SYS_tee => return NATIVE,
-        _ if arg(regs, 1) & 0xffff_ffff == CLONES[2] => return refuse_dedupe(regs),
+        // Deduplication changes no content.
+        _ if arg(regs, 1) & 0xffff_ffff == CLONES[2] => return NATIVE,
         _ => (fd_arg(regs, 0), Errno::EOPNOTSUPP),
     };
     let mut loc = Loc::new();
@@ -177,9 +178,4 @@ pub fn refuse(regs: &mut Regs) -> usize {
         Fd::Bare if sys::fstat(n).is_ok_and(|s| s.kind() == c::S_IFREG) => fail(regs, e),
         _ => NATIVE,
     }
-}
-
-/// Deduplication changes no content.
-fn refuse_dedupe(_: &mut Regs) -> usize {
-    NATIVE
 }
