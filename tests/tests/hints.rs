@@ -79,6 +79,19 @@ os.setxattr(V + '/l/', 'user.x', b'v'); os.utime(V + '/l/', ns=(3, 4))");
         pair.assert_equal();
     }
 
+    fn a_change_of_a_file_whose_name_is_lost_is_on_record(pair) {
+        // Its other hard link is not known from the descriptor: the pair is pending until it is compared.
+        python(pair, "
+open(V + '/one', 'w').write('data'); os.link(V + '/one', V + '/two')
+f = os.open(V + '/one', os.O_RDONLY); os.unlink(V + '/one')
+os.close(os.open('/proc/self/fd/%d' % f, os.O_WRONLY | os.O_TRUNC))");
+        let log = std::fs::read_to_string(pair.b().join(".mirror/pending")).unwrap_or_default();
+        assert_eq!(log, ".\n");
+        pair.resync().ok();
+        pair.assert_equal();
+        pair.assert_nothing_pending();
+    }
+
     fn a_new_root_does_not_hide_the_pair(pair) {
         if !mirror_tests::is_root() {
             mirror_tests::skip("chroot needs root");
