@@ -297,6 +297,10 @@ fn prove_out(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
     match own_fd(|| sys::openat2(dir, &p, flags | c::O_DIRECTORY, 0, sys::NO_SYMLINKS)) {
         Ok(n) => {
             let _ = sys::close(n);
+            // Only what the kernel has just proved; a symlink's way out may be turned at any time.
+            if parent.first() == Some(&b'/') {
+                crate::handlers::remember(parent);
+            }
             Place::Out
         }
         Err(Errno::ELOOP) => locate_slow(dir, path, last, loc),

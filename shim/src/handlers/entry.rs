@@ -145,7 +145,7 @@ pub fn one(regs: &mut Regs) -> usize {
     let undo = if removal { Undo::Never } else { Undo::Possible };
     let mut place = place;
     for _ in 0..8 {
-        if let Some(v) = not_inside(regs, place, removal, &text) {
+        if let Some(v) = not_inside(regs, place, removal) {
             return v;
         }
         let mut t = Target::new(&loc);
@@ -175,17 +175,11 @@ pub fn one(regs: &mut Regs) -> usize {
 }
 
 /// What stands for a place that is not in a leg; `None`: it is.
-fn not_inside(regs: &mut Regs, place: Place, removal: bool, text: &Path) -> Option<usize> {
+fn not_inside(regs: &mut Regs, place: Place, removal: bool) -> Option<usize> {
     match place {
         Place::In => None,
         Place::Fail(e) => Some(fail(regs, e)),
-        Place::Out | Place::Nameless | Place::Linked => {
-            let (parent, _, _) = split(text.as_bytes());
-            if place == Place::Out && text.as_bytes().first() == Some(&b'/') {
-                quick::remember(parent);
-            }
-            Some(NATIVE)
-        }
+        Place::Out | Place::Nameless | Place::Linked => Some(NATIVE),
         Place::Root(_) if removal => Some(fail(regs, Errno::EBUSY)),
         Place::Root(_) => Some(NATIVE),
         Place::Control => Some(fail(regs, Errno::ENOENT)),
@@ -364,13 +358,7 @@ pub fn two(regs: &mut Regs) -> usize {
             nameless = None;
         }
         match (from, to) {
-            (Place::Out, Place::Out) => {
-                let (x, _, _) = split(t1.as_bytes());
-                quick::remember(x);
-                let (y, _, _) = split(t2.as_bytes());
-                quick::remember(y);
-                return NATIVE;
-            }
+            (Place::Out, Place::Out) => return NATIVE,
             (Place::In, Place::In) if l1.pair == l2.pair => {}
             (Place::Nameless | Place::Linked, Place::In)
                 if nameless

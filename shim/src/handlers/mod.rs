@@ -387,6 +387,8 @@ pub fn locked<T>(f: impl FnOnce() -> T) -> T {
     r
 }
 
+pub use quick::remember;
+
 /// Copies a path argument and locates it. `None`: let the kernel refuse it.
 fn locate_arg(
     dir: i32,

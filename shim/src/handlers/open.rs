@@ -10,7 +10,6 @@ use crate::state::{self, ANY_PARTNER, PAIRED, guest, set_dirty, set_hint};
 use crate::txn::{Change, Cx, Patience, Ran, Target, run, spare};
 use core::sync::atomic::Ordering;
 use libc as c;
-use mirror_core::path::split;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{Action, Errno, K, Prepared, RESERVED, Step, Undo};
 use mirror_sys as sys;
@@ -333,13 +332,7 @@ fn opening(regs: &mut Regs, dir: i32, addr: usize, flags: i32, mode: u32, strict
             Place::Root(_) if tmpfile => {}
             Place::Control => return fail(regs, Errno::ENOENT),
             Place::Fail(e) => return fail(regs, e),
-            Place::Out => {
-                let (parent, _, _) = split(text.as_bytes());
-                if text.as_bytes().first() == Some(&b'/') {
-                    quick::remember(parent);
-                }
-                return NATIVE;
-            }
+            Place::Out => return NATIVE,
             Place::Linked => {
                 lost_name(loc.pair);
                 return NATIVE;
