@@ -3,23 +3,26 @@
 //!
 //! Text, `key=value` lines, in this order; the last line is a checksum over all bytes before it:
 //! ```text
-//! mirror-leg=1
+//! mirror-leg=2
 //! pair=<32 hex digits>            the pair's random id
 //! leg=a                           a or b: fixed for ever, it orders the locks
 //! id=<32 hex digits>              this leg's random id
 //! peer=<32 hex digits>            the other leg's id
 //! state=ok                        ok, or incomplete: a sink whose first copy has not finished
+//! stripes=64                      stripes of each lock table, 1 to 64
+//! share=owner                     who may use the pair: owner, or group (that of .mirror)
 //! runtime=/run/mirror/<pair>      the runtime file, fixed by the pair
 //! crc=<8 hex digits>
 //! ```
+use crate::lock::{OBJECTS, STRIPES_MAX, WHOLE};
 use crate::path::PathText;
 
 /// Name of the record below a leg's root.
 pub const LEG_RECORD: &[u8] = b".mirror/leg";
 /// The domain record: which runtime file (random id) and which boot; flocked shared by all attached.
 pub const OWNER_RECORD: &[u8] = b".mirror/owner";
-/// Folder of lock objects; stripe n of the single-stripe setting is the file `0`.
-pub const LOCK_FILE: &[u8] = b".mirror/locks/0";
+/// Folder of lock objects: files named as [`lock_name`] says.
+pub const LOCK_DIR: &[u8] = b".mirror/locks";
 /// Temporary objects of repair and resync.
 pub const TMP_DIR: &[u8] = b".mirror/tmp";
 /// What a resync overwrote or deleted is kept here.
@@ -84,6 +87,10 @@ pub struct LegRecord {
     pub peer: Id,
     /// Whether the leg's first copy has finished.
     pub complete: bool,
+    /// Stripes of each lock table.
+    pub stripes: u8,
+    /// Whether the group of the control folder may use the pair.
+    pub group: bool,
     /// Absolute path of the runtime file.
     pub runtime: PathText<256>,
 }
@@ -105,7 +112,7 @@ pub enum RecordFault {
 impl LegRecord {
     /// Parses the file's bytes.
     pub fn parse(text: &[u8]) -> Result<LegRecord, RecordFault> {
-        if !text.starts_with(b"mirror-leg=1\n") {
+        if !text.starts_with(b"mirror-leg=2\n") {
             return Err(RecordFault::Version);
         }
         let body_len = text.len().checked_sub(13).ok_or(RecordFault::Malformed)?;
@@ -128,7 +135,7 @@ impl LegRecord {
                 .ok_or(RecordFault::Malformed)
         };
         let id = |s: &[u8]| Id::from_hex(s).ok_or(RecordFault::Malformed);
-        Ok(LegRecord {
+        let r = LegRecord {
             pair: id(field(b"pair")?)?,
             leg: match field(b"leg")? {
                 b"a" => 0,
@@ -142,9 +149,26 @@ impl LegRecord {
                 b"incomplete" => false,
                 _ => return Err(RecordFault::Malformed),
             },
+            stripes: match field(b"stripes")? {
+                [d @ b'1'..=b'9'] => d.wrapping_sub(b'0'),
+                [t @ b'1'..=b'9', d @ b'0'..=b'9'] => t
+                    .wrapping_sub(b'0')
+                    .wrapping_mul(10)
+                    .wrapping_add(d.wrapping_sub(b'0')),
+                _ => return Err(RecordFault::Malformed),
+            },
+            group: match field(b"share")? {
+                b"owner" => false,
+                b"group" => true,
+                _ => return Err(RecordFault::Malformed),
+            },
             runtime: PathText::from_bytes(field(b"runtime")?)
                 .map_err(|_| RecordFault::Malformed)?,
-        })
+        };
+        if !(1..=STRIPES_MAX).contains(&usize::from(r.stripes)) {
+            return Err(RecordFault::Malformed);
+        }
+        Ok(r)
     }
 
     /// The file's bytes.
@@ -154,7 +178,7 @@ impl LegRecord {
         let mut put = |s: &[u8]| {
             let _ = t.append(s);
         };
-        put(b"mirror-leg=1\npair=");
+        put(b"mirror-leg=2\npair=");
         put(&self.pair.hex());
         put(b"\nleg=");
         put(if self.leg == 0 { b"a" } else { b"b" });
@@ -164,6 +188,14 @@ impl LegRecord {
         put(&self.peer.hex());
         put(b"\nstate=");
         put(if self.complete { b"ok" } else { b"incomplete" });
+        put(b"\nstripes=");
+        let tens = self.stripes / 10 % 10;
+        if tens > 0 {
+            put(&[b'0'.wrapping_add(tens)]);
+        }
+        put(&[b'0'.wrapping_add(self.stripes % 10)]);
+        put(b"\nshare=");
+        put(if self.group { b"group" } else { b"owner" });
         put(b"\nruntime=");
         put(self.runtime.as_bytes());
         put(b"\n");
@@ -173,6 +205,24 @@ impl LegRecord {
         let _ = t.append(b"\n");
         t
     }
+}
+
+/// Path of a lock object below a leg's root: `whole`, then `d00` to `d63` for directories and `f00` to
+/// `f63` for files. `None` beyond.
+pub fn lock_name(object: usize) -> Option<PathText<32>> {
+    let mut t = PathText::from_bytes(LOCK_DIR).ok()?;
+    let (letter, n) = match object {
+        WHOLE => {
+            t.append(b"/whole").ok()?;
+            return Some(t);
+        }
+        1..=STRIPES_MAX => (b'd', object.wrapping_sub(1)),
+        _ if object < OBJECTS => (b'f', object.wrapping_sub(1 + STRIPES_MAX)),
+        _ => return None,
+    };
+    let digit = |d: usize| b'0'.wrapping_add((d % 10) as u8);
+    t.append(&[b'/', letter, digit(n / 10), digit(n)]).ok()?;
+    Some(t)
 }
 
 /// CRC-32 (IEEE 802.3, reflected), bitwise: records are small.
@@ -203,10 +253,26 @@ fn hex8(v: u32) -> [u8; 8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    extern crate std;
+    use std::vec::Vec;
 
     #[test]
     fn crc_is_the_known_one() {
         assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
+    }
+
+    #[test]
+    fn lock_objects_have_names() {
+        let name = |o| lock_name(o).map(|t| Vec::from(t.as_bytes()));
+        assert_eq!(name(0).as_deref(), Some(&b".mirror/locks/whole"[..]));
+        assert_eq!(name(1).as_deref(), Some(&b".mirror/locks/d00"[..]));
+        assert_eq!(name(64).as_deref(), Some(&b".mirror/locks/d63"[..]));
+        assert_eq!(name(65).as_deref(), Some(&b".mirror/locks/f00"[..]));
+        assert_eq!(
+            name(OBJECTS - 1).as_deref(),
+            Some(&b".mirror/locks/f63"[..])
+        );
+        assert!(name(OBJECTS).is_none());
     }
 
     #[test]
@@ -217,6 +283,8 @@ mod tests {
             id: Id([0xab; 16]),
             peer: Id([7; 16]),
             complete: true,
+            stripes: 64,
+            group: true,
             runtime: PathText::from_bytes(b"/run/mirror/x").unwrap(),
         };
         let t = r.encode();
@@ -226,6 +294,24 @@ mod tests {
             (r.pair, 1, r.id, r.peer, true)
         );
         assert_eq!(p.runtime.as_bytes(), b"/run/mirror/x");
+        assert_eq!((p.stripes, p.group), (64, true));
+        for stripes in [1, 9, 10, 63] {
+            let r = LegRecord {
+                stripes,
+                ..r.clone()
+            };
+            assert_eq!(
+                LegRecord::parse(r.encode().as_bytes()).map(|p| p.stripes),
+                Ok(stripes)
+            );
+        }
+        for stripes in [0, 65, 99] {
+            let r = LegRecord {
+                stripes,
+                ..r.clone()
+            };
+            assert!(LegRecord::parse(r.encode().as_bytes()).is_err());
+        }
         let mut bytes = [0u8; RECORD_MAX];
         let n = t.len();
         bytes[..n].copy_from_slice(t.as_bytes());
@@ -235,7 +321,7 @@ mod tests {
             Err(RecordFault::Checksum)
         ));
         assert!(matches!(
-            LegRecord::parse(b"mirror-leg=2\n"),
+            LegRecord::parse(b"mirror-leg=1\n"),
             Err(RecordFault::Version)
         ));
     }

@@ -1,25 +1,27 @@
 //! The runtime file: one per pair and kernel, mapped shared by every attached process.
 //!
 //! ```text
-//! 0      header   magic, version, size, random id, boot id, pair id, crc over these
-//! 64+    word     the state word (own cache line)
-//! 4096   stripes  each: owner word, then the intent of the transaction that holds the stripe
+//! 0      header   magic, version, size, random id, boot id, pair id, stripes, crc over these;
+//!                 then the state word and counters
+//! 4096   posts    one for each lock object: who is inside
+//! then   records  one for each lock object: the intent of the transaction that leads with it
 //! ```
 //! All fields behind the header are atomics, so that a view of the mapping is a plain `&RuntimeFile`
-//! and no reader can see a torn word. Only the holder of a stripe's locks stores into its record.
-//! A record whose owner is not zero, found by somebody who has just taken the locks, belongs to a
-//! process that died in mid-transaction: flock is the death oracle, no pid is trusted.
+//! and no reader can see a torn word. Only the holder of an object's locks stores into its post and its
+//! record. A post that is occupied, found by somebody who has just taken the locks, belongs to a process
+//! that died in mid-transaction: flock is the death oracle, no pid is trusted.
+//!
+//! A transaction occupies the posts of all its objects, and each names the *lead*, the first of them:
+//! its record holds the intent. The lead is occupied first and left last.
+use crate::lock::{LockPlan, OBJECTS};
 use crate::path::PATH_MAX;
 use crate::record::{Id, crc32};
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// "MIRRORRT" in ASCII, little-endian.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"MIRRORRT");
 /// Version of this layout. Another one is refused.
-pub const VERSION: u64 = 1;
-/// Stripes of a runtime file of this version: one (correct by construction; the wide setting comes
-/// with the two lock tables).
-pub const STRIPES: usize = 1;
+pub const VERSION: u64 = 2;
 /// Offset of a write that goes to the end, wherever that is.
 pub const AT_END: u64 = u64::MAX;
 /// Words of path text per intent: two paths of PATH_MAX.
@@ -40,13 +42,16 @@ pub struct Header {
     pub boot: [AtomicU64; 2],
     /// The pair's id.
     pub pair: [AtomicU64; 2],
-    /// CRC-32 of the nine words before.
+    /// Stripes of each lock table.
+    pub stripes: AtomicU64,
+    /// CRC-32 of the ten words before.
     pub crc: AtomicU64,
-    pad: [AtomicU64; 6],
+    pad: [AtomicU64; 5],
     /// The state word, [`crate::word::StateWord`].
     pub word: AtomicU64,
-    /// Transactions completed since the file was made (wraps), for `status`.
-    pub transactions: AtomicU64,
+    /// Counts what may end the truth of "this path is that directory": each rmdir, each end of an
+    /// exclusive transaction.
+    pub generation: AtomicU64,
     /// Errors of a second leg since the file was made: in a healthy pair there are none.
     pub partner_errors: AtomicU64,
     /// The last one: errno, then the intent's kind << 32, for `status`.
@@ -54,11 +59,30 @@ pub struct Header {
     rest: [AtomicU64; 512 - 20],
 }
 
-/// One lock stripe's record.
+/// Who is inside with a lock object. On a cache line of its own.
+#[repr(C, align(64))]
+pub struct Post {
+    /// 0, or lead + 1 | [`ANNOUNCED`] | a count << 9: a transaction is inside. Futex word.
+    pub state: AtomicU32,
+    /// The pid of the transaction, for display only.
+    pub pid: AtomicU32,
+    /// Not 0: somebody waits for the object.
+    pub waiting: AtomicU32,
+    /// Transactions that came in since the file was made (wraps).
+    pub entries: AtomicU64,
+}
+
+/// In a lead's [`Post::state`]: its record holds an intent.
+pub const ANNOUNCED: u32 = 1 << 8;
+
+/// The lead of an occupied post.
+pub const fn lead(state: u32) -> usize {
+    ((state & 0xff) as usize).wrapping_sub(1)
+}
+
+/// The intent of a transaction.
 #[repr(C)]
-pub struct Stripe {
-    /// 0, or (pid << 1 | 1) of the holder in mid-transaction; the pid is for display only.
-    pub owner: AtomicU64,
+pub struct Record {
     /// kind | first leg << 8 | flags << 16 | len(path 1) << 32 | len(path 2) << 48
     head: AtomicU64,
     /// Inode of the object on leg a and b (0: unknown or not there).
@@ -71,7 +95,7 @@ pub struct Stripe {
     old_size: AtomicU64,
     /// Device numbers of the object on leg a and b (0: unknown).
     device: [AtomicU64; 2],
-    reserved: [AtomicU64; 7],
+    reserved: [AtomicU64; 8],
     text: [AtomicU64; TEXT_WORDS],
 }
 
@@ -80,8 +104,10 @@ pub struct Stripe {
 pub struct RuntimeFile {
     /// Header page.
     pub header: Header,
-    /// The stripes' records.
-    pub stripes: [Stripe; STRIPES],
+    /// Who is inside, by lock object.
+    pub posts: [Post; OBJECTS],
+    /// Intents, by lock object.
+    pub records: [Record; OBJECTS],
 }
 
 /// Bytes of a runtime file (a multiple of the page size).
@@ -195,9 +221,9 @@ fn load_text(words: &[AtomicU64], out: &mut [u8]) {
     }
 }
 
-impl Stripe {
-    /// Announces a change. Call with the stripe's locks held, before anything is touched.
-    pub fn publish(&self, owner_pid: u32, i: &Intent, path1: &[u8], path2: &[u8]) {
+impl Record {
+    /// Writes an intent down. Its post says that it is there: see [`RuntimeFile::publish`].
+    fn store(&self, i: &Intent, path1: &[u8], path2: &[u8]) {
         let (l1, l2) = (
             path1.len().min(PATH_MAX) as u64,
             path2.len().min(PATH_MAX) as u64,
@@ -220,31 +246,15 @@ impl Stripe {
             u64::from(i.kind as u8) | u64::from(i.first) << 8 | l1 << 32 | l2 << 48,
             Ordering::Relaxed,
         );
-        // Release: whoever sees the owner sees the whole intent.
-        self.owner
-            .store(u64::from(owner_pid) << 1 | 1, Ordering::Release);
     }
 
-    /// The change is complete on both legs (or on none).
-    pub fn retract(&self) {
-        self.owner.store(0, Ordering::Release);
-    }
-
-    /// Whether a transaction is announced. Seen with the locks held, it is a dead process's.
-    pub fn announced(&self) -> bool {
-        self.owner.load(Ordering::Acquire) != 0
-    }
-
-    /// The announced intent and its paths; `None` if nothing is announced or its bytes are not sane
-    /// (then the object is unknown: only a full comparison helps).
+    /// The intent and its paths; `None` if its bytes are not sane (then the object is unknown: only a
+    /// full comparison helps). Only meaningful while its post is [`ANNOUNCED`].
     pub fn intent<'a>(
         &self,
         buf1: &'a mut [u8; PATH_MAX],
         buf2: &'a mut [u8; PATH_MAX],
     ) -> Option<(Intent, &'a [u8], &'a [u8])> {
-        if !self.announced() {
-            return None;
-        }
         let head = self.head.load(Ordering::Relaxed);
         let kind = IntentKind::from_u8(head as u8)?;
         let (half1, half2) = self.text.split_at(TEXT_WORDS / 2);
@@ -267,8 +277,81 @@ impl Stripe {
     }
 }
 
+impl RuntimeFile {
+    /// Who is inside with an object: [`Post::state`].
+    pub fn state(&self, object: usize) -> u32 {
+        self.posts
+            .get(object)
+            .map_or(0, |p| p.state.load(Ordering::SeqCst))
+    }
+
+    /// Occupies a plan's posts: from here on a quiesce waits for this transaction. Call with the locks
+    /// held, then look at the state word (store, then load: both sequentially consistent).
+    pub fn enter(&self, plan: LockPlan, lead: usize, pid: u32) {
+        for p in plan.objects().filter_map(|o| self.posts.get(o)) {
+            let n = p.entries.load(Ordering::Relaxed).wrapping_add(1);
+            p.entries.store(n, Ordering::Relaxed);
+            p.pid.store(pid, Ordering::Relaxed);
+            p.state
+                .store(lead as u32 + 1 | (n as u32) << 9, Ordering::SeqCst);
+        }
+    }
+
+    /// Announces a change, before anything is touched.
+    pub fn publish(&self, lead: usize, i: &Intent, path1: &[u8], path2: &[u8]) {
+        if let (Some(p), Some(r)) = (self.posts.get(lead), self.records.get(lead)) {
+            r.store(i, path1, path2);
+            // Release: whoever sees the bit sees the whole intent.
+            let s = p.state.load(Ordering::Relaxed) | ANNOUNCED;
+            p.state.store(s, Ordering::Release);
+        }
+    }
+
+    /// The change is complete on both legs (or on none). The lead is left last: a death in between
+    /// leaves a post whose lead is free, or an intent whose objects are equal.
+    pub fn leave(&self, plan: LockPlan) {
+        for p in plan.objects().rev().filter_map(|o| self.posts.get(o)) {
+            p.state.store(0, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether somebody waits for an object that was given back just now; asked once.
+    pub fn waited_for(&self, object: usize) -> bool {
+        self.posts.get(object).is_some_and(|p| {
+            p.waiting.load(Ordering::SeqCst) != 0 && p.waiting.swap(0, Ordering::SeqCst) != 0
+        })
+    }
+
+    /// Transactions since the file was made, for display.
+    pub fn transactions(&self) -> u64 {
+        self.posts
+            .iter()
+            .fold(0, |n, p| n.wrapping_add(p.entries.load(Ordering::Relaxed)))
+    }
+
+    /// Sets bits of the state word.
+    pub fn set_bits(&self, bits: u64) {
+        self.header.word.fetch_or(bits, Ordering::SeqCst);
+    }
+
+    /// Clears bits of the state word.
+    pub fn clear_bits(&self, bits: u64) {
+        self.header.word.fetch_and(!bits, Ordering::SeqCst);
+    }
+
+    /// The state word.
+    pub fn word(&self) -> crate::StateWord {
+        crate::StateWord(self.header.word.load(Ordering::SeqCst))
+    }
+
+    /// See [`Header::generation`].
+    pub fn generation(&self) -> u64 {
+        self.header.generation.load(Ordering::SeqCst)
+    }
+}
+
 impl Header {
-    fn words(&self) -> [u64; 9] {
+    fn words(&self) -> [u64; 10] {
         let l = |a: &AtomicU64| a.load(Ordering::Relaxed);
         [
             l(&self.magic),
@@ -280,11 +363,12 @@ impl Header {
             l(&self.boot[1]),
             l(&self.pair[0]),
             l(&self.pair[1]),
+            l(&self.stripes),
         ]
     }
 
     fn checksum(&self) -> u64 {
-        let mut bytes = [0u8; 72];
+        let mut bytes = [0u8; 80];
         for (d, w) in bytes.chunks_exact_mut(8).zip(self.words()) {
             d.copy_from_slice(&w.to_le_bytes());
         }
@@ -292,7 +376,7 @@ impl Header {
     }
 
     /// Fills a zeroed header.
-    pub fn init(&self, id: Id, boot: Id, pair: Id) {
+    pub fn init(&self, id: Id, boot: Id, pair: Id, stripes: usize) {
         let put = |d: &[AtomicU64; 2], v: Id| {
             let mut halves = v.0.chunks_exact(8).map(|c| {
                 let mut b = [0u8; 8];
@@ -306,6 +390,7 @@ impl Header {
         self.magic.store(MAGIC, Ordering::Relaxed);
         self.version.store(VERSION, Ordering::Relaxed);
         self.size.store(SIZE as u64, Ordering::Relaxed);
+        self.stripes.store(stripes as u64, Ordering::Relaxed);
         put(&self.id, id);
         put(&self.boot, boot);
         put(&self.pair, pair);
@@ -337,24 +422,27 @@ mod tests {
     extern crate std;
     use std::boxed::Box;
 
-    fn zeroed() -> Box<Stripe> {
-        Box::new(Stripe {
-            owner: AtomicU64::new(0),
+    fn zeroed() -> Box<Record> {
+        Box::new(Record {
             head: AtomicU64::new(0),
             inode: [const { AtomicU64::new(0) }; 2],
             offset: AtomicU64::new(0),
             length: AtomicU64::new(0),
             old_size: AtomicU64::new(0),
             device: [const { AtomicU64::new(0) }; 2],
-            reserved: [const { AtomicU64::new(0) }; 7],
+            reserved: [const { AtomicU64::new(0) }; 8],
             text: [const { AtomicU64::new(0) }; TEXT_WORDS],
         })
     }
 
     #[test]
     fn layout_is_fixed() {
+        use core::mem::offset_of;
         assert_eq!(size_of::<Header>(), 4096);
-        assert_eq!(size_of::<Stripe>(), 128 + 8192);
+        assert_eq!(offset_of!(Header, word), 128);
+        assert_eq!(offset_of!(Header, partner_errors), 144);
+        assert_eq!(size_of::<Post>(), 64);
+        assert_eq!(size_of::<Record>(), 128 + 8192);
         assert_eq!(SIZE % 4096, 0);
     }
 
@@ -362,28 +450,39 @@ mod tests {
     fn intent_round_trips() {
         let s = zeroed();
         let (mut a, mut b) = ([0; PATH_MAX], [0; PATH_MAX]);
-        assert!(s.intent(&mut a, &mut b).is_none());
         let mut i = Intent::of(IntentKind::Rename, 1);
         i.inode = [7, 9];
         i.old_size = 3;
-        s.publish(42, &i, b"dir/one", b"other/two and more");
+        s.store(&i, b"dir/one", b"other/two and more");
         let (j, p1, p2) = s.intent(&mut a, &mut b).unwrap();
         assert_eq!(
             (i, &b"dir/one"[..], &b"other/two and more"[..]),
             (j, p1, p2)
         );
-        s.retract();
-        assert!(!s.announced());
     }
 
     #[test]
     fn insane_bytes_are_no_intent() {
         let s = zeroed();
-        s.owner.store(1, Ordering::Relaxed);
-        s.head.store(77, Ordering::Relaxed);
         let (mut a, mut b) = ([0; PATH_MAX], [0; PATH_MAX]);
-        assert!(s.announced() && s.intent(&mut a, &mut b).is_none());
+        assert!(s.intent(&mut a, &mut b).is_none());
+        s.head.store(77, Ordering::Relaxed);
+        assert!(s.intent(&mut a, &mut b).is_none());
         s.head.store(1 | 0xffff << 32, Ordering::Relaxed);
         assert!(s.intent(&mut a, &mut b).is_none());
+    }
+
+    #[test]
+    fn posts_name_their_lead() {
+        // SAFETY-free: a zeroed runtime file is built on the heap, field by field, by the simulator;
+        // here one post is enough.
+        let p = Post {
+            state: AtomicU32::new(65 + 1 | ANNOUNCED | 3 << 9),
+            pid: AtomicU32::new(0),
+            waiting: AtomicU32::new(0),
+            entries: AtomicU64::new(0),
+        };
+        assert_eq!(lead(p.state.load(Ordering::Relaxed)), 65);
+        assert!(OBJECTS < 255, "a lead fits into eight bits");
     }
 }

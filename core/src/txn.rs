@@ -1,8 +1,10 @@
 //! The one algorithm for every change (design §5):
-//! lock, heal what a dead holder left, resolve under the lock, publish the intent, first leg, second
-//! leg, settle, retract, unlock. The preloaded library and the simulator both run this code; what
-//! differs is the port.
-use crate::lock::{BothLocked, LegLock, LockMiss, LockPlan, lock_both, unlock_both};
+//! lock, come in, resolve under the lock, publish the intent, first leg, second leg, settle, leave,
+//! unlock. The preloaded library and the simulator both run this code; what differs is the port.
+use crate::lock::{
+    BothLocked, LegLock, LockMiss, LockPlan, WHOLE, lock_both, lock_more, unlock_both, unlock_late,
+};
+use crate::quiesce::quiesce;
 use crate::word::StateWord;
 use crate::{Errno, ErrorClass};
 
@@ -59,18 +61,33 @@ pub enum Prepared {
     Forward,
     /// There is nothing to do: this is the answer.
     Answer(Result<u64, Errno>),
+    /// The plan was made from what is not true any more: plan again.
+    Replan,
+    /// The legs do not look alike on the way: another change is half done, or somebody touched one tree.
+    /// Only with everybody else kept out can that be told.
+    Exclusive,
 }
 
-/// The state word and the intents.
+/// The state word, the posts and the intents.
 pub trait Journal {
     /// Loads the state word.
     fn word(&self) -> StateWord;
-    /// Whether the record behind the held locks is that of a dead holder.
-    fn orphan(&self, held: &BothLocked) -> bool;
+    /// The state of an object's post: not 0 while somebody is inside. Seen with the object's locks
+    /// held, it is a dead one's.
+    fn state(&self, object: usize) -> u32;
+    /// Occupies the posts of `plan`'s objects, with this lead. The word is looked at after it.
+    fn enter(&mut self, held: &BothLocked, plan: LockPlan, lead: usize);
     /// Stores the intent (memory stores only), before the first leg is touched.
     fn publish(&mut self, held: &BothLocked);
-    /// Clears it.
-    fn retract(&mut self, held: &BothLocked);
+    /// Frees the posts of `plan`'s objects, the lead last.
+    fn leave(&mut self, held: &BothLocked, plan: LockPlan);
+    /// Frees the post of a dead one, whose change has been ended.
+    fn forget(&mut self, object: usize, held: &BothLocked);
+    /// Sets or clears the EXCLUSIVE bit. Clearing it also counts the generation: what others know of
+    /// paths may have ended.
+    fn keep_out(&mut self, held: &BothLocked, on: bool);
+    /// Waits a little, for the `nth` time, for somebody to leave an object. `false`: it was enough.
+    fn pause(&mut self, object: usize, nth: u32) -> bool;
     /// Counts an error of the second leg, whatever becomes of it: in a healthy pair there is none.
     fn partner_error(&mut self, _why: Errno) {}
     /// Records durably that this transaction's object differs between the legs, and why.
@@ -81,17 +98,21 @@ pub trait Journal {
 pub trait LegIo {
     /// Resolves the request on both legs.
     fn prepare(&mut self, held: &BothLocked) -> Prepared;
+    /// What else must be locked, now that the request is resolved: of the last table only.
+    fn late(&mut self, _held: &BothLocked) -> LockPlan {
+        LockPlan::EMPTY
+    }
     /// The call of an [`Action::Call`] on one leg.
     fn apply(&mut self, step: Step, held: &BothLocked) -> Result<u64, Errno>;
     /// Takes the first leg's call back. Refused if that would lose something (a replaced name, cut
     /// data), or if the second leg's object is pending: it is no source.
     fn undo(&mut self, held: &BothLocked) -> Result<(), Errno>;
-    /// Whether the second leg already is as the call would leave it.
-    fn holds(&mut self, held: &BothLocked) -> bool;
-    /// Makes the object equal, from the first leg to the second.
+    /// Whether the second leg, which has answered `why`, already is as the call would leave it.
+    fn holds(&mut self, why: Errno, held: &BothLocked) -> bool;
+    /// Makes the object equal, from the first leg to the second. Everybody else is kept out.
     fn heal(&mut self, held: &BothLocked) -> Result<(), Errno>;
-    /// Ends what a dead holder left.
-    fn heal_orphan(&mut self, held: &BothLocked);
+    /// Ends the change of the intent in this object's record. Everybody else is kept out.
+    fn heal_orphan(&mut self, object: usize, held: &BothLocked);
 
     /// The descriptor's position on the first leg.
     fn position(&mut self) -> Result<u64, Errno>;
@@ -127,8 +148,17 @@ pub enum Verdict {
     Done(Result<u64, Errno>),
     /// Not ours.
     Forward,
-    /// A lock is held elsewhere: wait holding nothing, then ask again.
-    NeedLock,
+    /// This object is held elsewhere: wait holding nothing, then ask again.
+    NeedLock(usize),
+    /// The plan is out of date: make it anew.
+    Replan,
+    /// Ask again with [`LockPlan::EXCLUSIVE`].
+    Exclusive,
+    /// A dead one's change is in the way: [`crate::mend`], then ask again.
+    Mend,
+    /// The answer for the program. The second leg lacks the change: it stays announced, and
+    /// [`crate::mend`] ends it.
+    Left(u64),
 }
 
 /// Runs one change.
@@ -139,56 +169,178 @@ pub fn transact<P: LegLock + Journal + LegIo + ?Sized>(
 ) -> Verdict {
     let held = match lock_both(p, plan) {
         Ok(h) => h,
-        Err(LockMiss::Busy) => return Verdict::NeedLock,
-        Err(LockMiss::Failed(e)) => return Verdict::Done(Err(e)),
+        Err(miss) => return missed(miss),
     };
-    if p.orphan(&held) {
-        p.heal_orphan(&held);
-        p.retract(&held);
+    if plan.objects().any(|o| p.state(o) != 0) {
+        unlock_both(p, held);
+        return Verdict::Mend;
     }
-    let verdict = match p.prepare(&held) {
-        Prepared::Forward => Verdict::Forward,
-        Prepared::Answer(r) => Verdict::Done(r),
-        Prepared::Ready => {
-            p.publish(&held);
-            let r = match action {
-                Action::Write(w) => write(p, w, &held),
-                Action::Call { undo } => call(p, undo, &held),
-            };
-            p.retract(&held);
-            Verdict::Done(r)
-        }
-    };
+    if plan.is_exclusive() {
+        return exclusive(p, held, action);
+    }
+    p.enter(&held, plan, plan.lead());
+    if p.word().exclusive() {
+        p.leave(&held, plan);
+        unlock_both(p, held);
+        return kept_out(p);
+    }
+    let (held, verdict) = inside(p, held, action);
+    if !matches!(verdict, Verdict::Left(_)) {
+        p.leave(&held, held.plan());
+    }
     unlock_both(p, held);
     verdict
 }
 
-fn call<P: Journal + LegIo + ?Sized>(
-    p: &mut P,
-    undo: Undo,
-    held: &BothLocked,
-) -> Result<u64, Errno> {
-    let answer = p.apply(Step::First, held)?;
-    let Err(e) = p.apply(Step::Second, held) else {
-        return Ok(answer);
-    };
-    p.partner_error(e);
-    match e.class() {
-        // Somebody touched one tree alone. The first leg answers; the second is made like it.
-        ErrorClass::Semantic => {
-            if !p.holds(held) && p.heal(held).is_err() {
-                p.pending(held, e);
+fn missed(miss: LockMiss) -> Verdict {
+    match miss {
+        LockMiss::Busy(object) => Verdict::NeedLock(object),
+        LockMiss::Failed(e) => Verdict::Done(Err(e)),
+    }
+}
+
+/// Somebody keeps us out, or has died doing so.
+fn kept_out<P: LegLock + Journal + ?Sized>(p: &mut P) -> Verdict {
+    match p.try_lock(0, WHOLE) {
+        Ok(()) => {
+            let dead = p.word().exclusive();
+            p.unlock(0, WHOLE);
+            if dead {
+                Verdict::Mend
+            } else {
+                Verdict::NeedLock(WHOLE)
             }
-            Ok(answer)
         }
-        ErrorClass::Leg | ErrorClass::Refusal | ErrorClass::ProcessLocal => {
-            if undo == Undo::Possible && p.undo(held).is_ok() {
-                return Err(e);
-            }
-            p.pending(held, e);
-            Ok(answer)
+        Err(miss) => missed(miss),
+    }
+}
+
+/// A change with everybody else kept out: the rename of a directory, or what needs a still picture.
+fn exclusive<P: LegLock + Journal + LegIo + ?Sized>(
+    p: &mut P,
+    held: BothLocked,
+    action: Action,
+) -> Verdict {
+    p.keep_out(&held, true);
+    if let Err(miss) = quiesce(p, &held) {
+        p.keep_out(&held, false);
+        unlock_both(p, held);
+        return missed(miss);
+    }
+    p.enter(&held, LockPlan::EXCLUSIVE, WHOLE);
+    let (held, verdict) = inside(p, held, action);
+    // In this order: a death in between leaves the bit, which is mended, never an intent without it.
+    p.leave(&held, held.plan());
+    p.keep_out(&held, false);
+    unlock_both(p, held);
+    verdict
+}
+
+/// From the first lock to the answer. Gives back what is held.
+fn inside<P: LegLock + Journal + LegIo + ?Sized>(
+    p: &mut P,
+    held: BothLocked,
+    action: Action,
+) -> (BothLocked, Verdict) {
+    let verdict = match p.prepare(&held) {
+        Prepared::Ready => return ready(p, held, action),
+        Prepared::Forward => Verdict::Forward,
+        Prepared::Answer(r) => Verdict::Done(r),
+        Prepared::Replan => Verdict::Replan,
+        Prepared::Exclusive => Verdict::Exclusive,
+    };
+    (held, verdict)
+}
+
+fn ready<P: LegLock + Journal + LegIo + ?Sized>(
+    p: &mut P,
+    held: BothLocked,
+    action: Action,
+) -> (BothLocked, Verdict) {
+    let mut held = held;
+    if !held.plan().is_exclusive() {
+        let more = p.late(&held).without(held.plan());
+        if !more.is_empty() {
+            held = match late(p, held, more) {
+                Ok(h) => h,
+                Err(out) => return out,
+            };
         }
     }
+    p.publish(&held);
+    let verdict = match action {
+        Action::Write(w) => Verdict::Done(write(p, w, &held)),
+        Action::Call { undo } => call(p, undo, &held),
+    };
+    (held, verdict)
+}
+
+/// Locks what was found late.
+fn late<P: LegLock + Journal + ?Sized>(
+    p: &mut P,
+    held: BothLocked,
+    more: LockPlan,
+) -> Result<BothLocked, (BothLocked, Verdict)> {
+    let lead = held.plan().lead();
+    let held = match lock_more(p, held, more) {
+        Ok(h) => h,
+        Err((h, miss)) => return Err((h, missed(miss))),
+    };
+    if more.objects().all(|o| p.state(o) == 0) {
+        p.enter(&held, more, lead);
+        return Ok(held);
+    }
+    // A dead one's post is not ours to free: give these back before the rest is left.
+    Err((unlock_late(p, held, more), Verdict::Mend))
+}
+
+fn call<P: Journal + LegIo + ?Sized>(p: &mut P, undo: Undo, held: &BothLocked) -> Verdict {
+    let answer = match p.apply(Step::First, held) {
+        Ok(a) => a,
+        Err(e) => return Verdict::Done(Err(e)),
+    };
+    let Err(e) = p.apply(Step::Second, held) else {
+        return Verdict::Done(Ok(answer));
+    };
+    match e.class() {
+        // Another change was half done on the way, or somebody touched one tree alone.
+        ErrorClass::Semantic => semantic(p, undo, answer, e, held),
+        ErrorClass::Leg | ErrorClass::Refusal | ErrorClass::ProcessLocal => {
+            p.partner_error(e);
+            if undo == Undo::Possible && p.undo(held).is_ok() {
+                return Verdict::Done(Err(e));
+            }
+            p.pending(held, e);
+            Verdict::Done(Ok(answer))
+        }
+    }
+}
+
+/// Retried once with everybody else kept out; then the first leg answers, and the second is made like
+/// it.
+fn semantic<P: Journal + LegIo + ?Sized>(
+    p: &mut P,
+    undo: Undo,
+    answer: u64,
+    e: Errno,
+    held: &BothLocked,
+) -> Verdict {
+    if p.holds(e, held) {
+        p.partner_error(e);
+        return Verdict::Done(Ok(answer));
+    }
+    if !held.plan().is_exclusive() {
+        if undo == Undo::Possible && p.undo(held).is_ok() {
+            return Verdict::Exclusive;
+        }
+        p.partner_error(e);
+        return Verdict::Left(answer);
+    }
+    p.partner_error(e);
+    if p.heal(held).is_err() {
+        p.pending(held, e);
+    }
+    Verdict::Done(Ok(answer))
 }
 
 /// Offsets are given, never derived: a reader that shares the descriptor moves its position without

@@ -1,9 +1,10 @@
 //! `transact` against a port that writes down what is asked of it. The simulator (package
 //! mirror-sim) runs it against trees.
 extern crate std;
+use crate::runtime::ANNOUNCED;
 use crate::{
-    Action, BothLocked, Errno, Journal, LegIo, LegLock, LockMiss, LockPlan, Prepared, StateWord,
-    Step, Undo, Verdict, Where, transact,
+    Action, BothLocked, Errno, Journal, LegIo, LegLock, LockMiss, LockPlan, OBJECTS, Prepared,
+    StateWord, Step, Undo, Verdict, WHOLE, Where, mend, transact,
 };
 use std::string::String;
 use std::vec::Vec;
@@ -12,14 +13,30 @@ use std::{format, vec};
 /// Answers are popped from the front of their list; an empty list answers "good".
 struct Script {
     log: Vec<String>,
-    busy: Option<usize>,
-    orphan: bool,
+    busy: Option<(usize, usize)>,
+    posts: Vec<u32>,
+    word: u64,
+    late: LockPlan,
     prepared: Prepared,
     applies: Vec<Result<u64, Errno>>,
     seconds: Vec<Result<u64, Errno>>,
     repair: Result<(), Errno>,
     holds: bool,
     size: Result<u64, Errno>,
+    /// Somebody leaves this object after so many pauses.
+    leaves: Option<(usize, u32)>,
+}
+
+/// The directory stripe that the tests lock, of a pair with one stripe a table, and the file stripe.
+const DIR: usize = 1;
+const FILE: usize = 65;
+
+fn dir() -> LockPlan {
+    LockPlan::EMPTY.dir(1, 1)
+}
+
+fn file() -> LockPlan {
+    LockPlan::EMPTY.file(1, 1)
 }
 
 impl Script {
@@ -27,13 +44,16 @@ impl Script {
         Script {
             log: vec![],
             busy: None,
-            orphan: false,
+            posts: vec![0; OBJECTS],
+            word: StateWord::FRESH.0,
+            late: LockPlan::EMPTY,
             prepared: Prepared::Ready,
             applies: vec![],
             seconds: vec![],
             repair: Ok(()),
             holds: false,
             size: Ok(100),
+            leaves: None,
         }
     }
     fn note(&mut self, what: &str) {
@@ -41,11 +61,11 @@ impl Script {
     }
     /// Runs, and gives what was asked for between the locks.
     fn run(&mut self, action: Action) -> (Verdict, String) {
-        let v = transact(self, LockPlan::SINGLE, action);
+        let v = transact(self, dir(), action);
         let all = self.log.join(" ");
         let inner = all
-            .strip_prefix("+0 +1")
-            .and_then(|l| l.strip_suffix("-1 -0"));
+            .strip_prefix("+1a +1b enter")
+            .and_then(|l| l.strip_suffix("-1b -1a"));
         let inner = String::from(
             inner
                 .unwrap_or_else(|| panic!("not between the locks: {all}"))
@@ -63,31 +83,66 @@ fn next(from: &mut Vec<Result<u64, Errno>>, good: u64) -> Result<u64, Errno> {
     }
 }
 
+fn leg(l: usize) -> char {
+    ['a', 'b'][l]
+}
+
 impl LegLock for Script {
-    fn try_lock(&mut self, leg: usize, _: LockPlan) -> Result<(), LockMiss> {
-        if self.busy == Some(leg) {
-            return Err(LockMiss::Busy);
+    fn try_lock(&mut self, l: usize, object: usize) -> Result<(), LockMiss> {
+        if self.busy == Some((object, l)) {
+            return Err(LockMiss::Busy(object));
         }
-        self.note(&format!("+{leg}"));
+        self.note(&format!("+{object}{}", leg(l)));
         Ok(())
     }
-    fn unlock(&mut self, leg: usize, _: LockPlan) {
-        self.note(&format!("-{leg}"));
+    fn unlock(&mut self, l: usize, object: usize) {
+        self.note(&format!("-{object}{}", leg(l)));
     }
 }
 
 impl Journal for Script {
     fn word(&self) -> StateWord {
-        StateWord::FRESH
+        StateWord(self.word)
     }
-    fn orphan(&self, _: &BothLocked) -> bool {
-        self.orphan
+    fn state(&self, object: usize) -> u32 {
+        self.posts[object]
     }
-    fn publish(&mut self, _: &BothLocked) {
+    fn enter(&mut self, _: &BothLocked, plan: LockPlan, lead: usize) {
+        self.note("enter");
+        for o in plan.objects() {
+            self.posts[o] = lead as u32 + 1;
+        }
+    }
+    fn publish(&mut self, held: &BothLocked) {
         self.note("publish");
+        self.posts[held.plan().lead()] |= ANNOUNCED;
     }
-    fn retract(&mut self, _: &BothLocked) {
-        self.note("retract");
+    fn leave(&mut self, _: &BothLocked, plan: LockPlan) {
+        self.note("leave");
+        for o in plan.objects() {
+            self.posts[o] = 0;
+        }
+    }
+    fn forget(&mut self, object: usize, _: &BothLocked) {
+        self.note(&format!("forget({object})"));
+        self.posts[object] = 0;
+    }
+    fn keep_out(&mut self, _: &BothLocked, on: bool) {
+        self.note(if on { "out" } else { "in" });
+        self.word = self.word & !StateWord::EXCLUSIVE | if on { StateWord::EXCLUSIVE } else { 0 };
+    }
+    fn pause(&mut self, object: usize, nth: u32) -> bool {
+        self.note("pause");
+        match self.leaves {
+            Some((o, n)) if o == object => {
+                if nth + 1 == n {
+                    self.posts[o] = 0;
+                    self.busy = None;
+                }
+                true
+            }
+            _ => false,
+        }
     }
     fn pending(&mut self, _: &BothLocked, why: Errno) {
         self.note(&format!("pending({})", why.name()));
@@ -111,15 +166,18 @@ impl LegIo for Script {
         self.note("undo");
         self.repair
     }
-    fn holds(&mut self, _: &BothLocked) -> bool {
+    fn late(&mut self, _: &BothLocked) -> LockPlan {
+        self.late
+    }
+    fn holds(&mut self, _: Errno, _: &BothLocked) -> bool {
         self.holds
     }
     fn heal(&mut self, _: &BothLocked) -> Result<(), Errno> {
         self.note("heal");
         self.repair
     }
-    fn heal_orphan(&mut self, _: &BothLocked) {
-        self.note("heal_orphan");
+    fn heal_orphan(&mut self, object: usize, _: &BothLocked) {
+        self.note(&format!("orphan({object})"));
     }
     fn position(&mut self) -> Result<u64, Errno> {
         Ok(40)
@@ -173,45 +231,148 @@ fn effects_come_in_their_order() {
     let (v, log) = ran(|_| {}, CALL);
     assert_eq!(
         (v, &*log),
-        (Verdict::Done(Ok(7)), "prepare publish first second retract")
+        (Verdict::Done(Ok(7)), "prepare publish first second leave")
     );
     let (v, log) = ran(|_| {}, Action::Write(Where::Position));
     assert_eq!(v, Verdict::Done(Ok(10)));
-    assert_eq!(
-        log,
-        "prepare publish first@40 second@40+0..10 pos=50 retract"
-    );
+    assert_eq!(log, "prepare publish first@40 second@40+0..10 pos=50 leave");
     let (_, log) = ran(|_| {}, Action::Write(Where::At(3)));
-    assert_eq!(log, "prepare publish first@3 second@3+0..10 retract");
+    assert_eq!(log, "prepare publish first@3 second@3+0..10 leave");
 }
 
 #[test]
 fn a_busy_lock_leaves_nothing_held() {
-    for (leg, log) in [(0, ""), (1, "+0 -0")] {
+    for (l, log) in [(0, ""), (1, "+1a -1a")] {
         let mut s = Script {
-            busy: Some(leg),
+            busy: Some((DIR, l)),
             ..Script::new()
         };
-        assert_eq!(transact(&mut s, LockPlan::SINGLE, CALL), Verdict::NeedLock);
+        assert_eq!(transact(&mut s, dir(), CALL), Verdict::NeedLock(DIR));
         assert_eq!(s.log.join(" "), log);
     }
 }
 
 #[test]
-fn a_dead_holder_is_healed_before_anything_is_resolved() {
-    let (_, log) = ran(|s| s.orphan = true, CALL);
+fn what_is_found_late_is_locked_before_anything_is_announced() {
+    let mut s = Script {
+        late: file(),
+        ..Script::new()
+    };
+    assert_eq!(transact(&mut s, dir(), CALL), Verdict::Done(Ok(7)));
     assert_eq!(
-        log,
-        "heal_orphan retract prepare publish first second retract"
+        s.log.join(" "),
+        "+1a +1b enter prepare +65a +65b enter publish first second leave -65b -65a -1b -1a"
     );
+    assert!(s.posts.iter().all(|&p| p == 0));
+    // Busy: nothing is held, nothing was announced.
+    let mut s = Script {
+        late: file(),
+        busy: Some((FILE, 1)),
+        ..Script::new()
+    };
+    assert_eq!(transact(&mut s, dir(), CALL), Verdict::NeedLock(FILE));
+    assert_eq!(
+        s.log.join(" "),
+        "+1a +1b enter prepare +65a -65a leave -1b -1a"
+    );
+    // A dead one's: its post stays for whoever mends.
+    let mut s = Script {
+        late: file(),
+        ..Script::new()
+    };
+    s.posts[FILE] = FILE as u32 + 1 | ANNOUNCED;
+    assert_eq!(transact(&mut s, dir(), CALL), Verdict::Mend);
+    assert_eq!((s.posts[DIR], s.posts[FILE] & ANNOUNCED), (0, ANNOUNCED));
+}
+
+#[test]
+fn a_dead_holder_is_in_the_way_until_it_is_mended() {
+    let mut s = Script::new();
+    s.posts[DIR] = DIR as u32 + 1 | ANNOUNCED;
+    s.posts[FILE] = DIR as u32 + 1;
+    s.posts[FILE + 1] = FILE as u32 + 2;
+    assert_eq!(transact(&mut s, dir(), CALL), Verdict::Mend);
+    assert_eq!(s.log.join(" "), "+1a +1b -1b -1a");
+    s.log.clear();
+    assert_eq!(mend(&mut s), Ok(()));
+    // One was in mid-change with two objects; the other one had come in and touched nothing.
+    assert_eq!(
+        s.log.join(" "),
+        "+0a +0b out +1a +1b orphan(1) forget(1) -1b -1a +65a +65b forget(65) -65b -65a \
+         +66a +66b forget(66) -66b -66a in -0b -0a"
+    );
+    s.log.clear();
+    assert_eq!(s.run(CALL).0, Verdict::Done(Ok(7)));
+}
+
+#[test]
+fn exclusive_changes_wait_for_those_inside() {
+    let busy = |leaves| {
+        let mut s = Script {
+            busy: Some((FILE, 0)),
+            leaves,
+            ..Script::new()
+        };
+        s.posts[FILE] = FILE as u32 + 1 | ANNOUNCED;
+        s
+    };
+    let mut s = busy(Some((FILE, 2)));
+    assert_eq!(
+        transact(&mut s, LockPlan::EXCLUSIVE, CALL),
+        Verdict::Done(Ok(7))
+    );
+    assert_eq!(
+        s.log.join(" "),
+        "+0a +0b out pause pause enter prepare publish first second leave in -0b -0a"
+    );
+    // Who does not leave is waited for outside.
+    let mut s = busy(None);
+    assert_eq!(
+        transact(&mut s, LockPlan::EXCLUSIVE, CALL),
+        Verdict::NeedLock(FILE)
+    );
+    assert_eq!(s.log.join(" "), "+0a +0b out pause in -0b -0a");
+    assert_eq!(mend(&mut s), Err(LockMiss::Busy(FILE)));
+    assert!(!StateWord(s.word).exclusive());
+}
+
+#[test]
+fn who_is_kept_out_touches_nothing() {
+    let mut s = Script {
+        word: StateWord::FRESH.0 | StateWord::EXCLUSIVE,
+        busy: Some((WHOLE, 0)),
+        ..Script::new()
+    };
+    assert_eq!(transact(&mut s, dir(), CALL), Verdict::NeedLock(WHOLE));
+    assert_eq!(s.log.join(" "), "+1a +1b enter leave -1b -1a");
+    // The one who kept us out is dead.
+    s.busy = None;
+    assert_eq!(transact(&mut s, dir(), CALL), Verdict::Mend);
+    s.posts[WHOLE] = 1 | ANNOUNCED;
+    s.log.clear();
+    assert_eq!(mend(&mut s), Ok(()));
+    assert_eq!(
+        s.log.join(" "),
+        "+0a +0b out orphan(0) forget(0) in -0b -0a"
+    );
+    // Its change cannot be ended yet: nobody comes in.
+    s.posts[WHOLE] = 1 | ANNOUNCED;
+    s.word |= StateWord::EXCLUSIVE;
+    s.posts[FILE] = FILE as u32 + 1;
+    s.busy = Some((FILE, 1));
+    assert_eq!(mend(&mut s), Err(LockMiss::Busy(FILE)));
+    assert!(StateWord(s.word).exclusive());
 }
 
 #[test]
 fn what_is_not_ours_leaves_nothing_published() {
     let (v, log) = ran(|s| s.prepared = Prepared::Forward, CALL);
-    assert_eq!((v, &*log), (Verdict::Forward, "prepare"));
+    assert_eq!((v, &*log), (Verdict::Forward, "prepare leave"));
     let (v, log) = ran(|s| s.prepared = Prepared::Answer(Err(Errno::EBADF)), APPEND);
-    assert_eq!((v, &*log), (Verdict::Done(Err(Errno::EBADF)), "prepare"));
+    assert_eq!(
+        (v, &*log),
+        (Verdict::Done(Err(Errno::EBADF)), "prepare leave")
+    );
 }
 
 #[test]
@@ -221,7 +382,7 @@ fn an_error_of_the_first_leg_is_the_answer() {
         (v, &*log),
         (
             Verdict::Done(Err(Errno::ENOENT)),
-            "prepare publish first retract"
+            "prepare publish first leave"
         )
     );
 }
@@ -234,7 +395,7 @@ fn a_refusal_of_the_second_leg_is_undone() {
         (v, &*log),
         (
             Verdict::Done(Err(Errno::ENOSPC)),
-            "prepare publish first second undo retract"
+            "prepare publish first second undo leave"
         )
     );
     // What cannot be undone stays, and is recorded.
@@ -243,7 +404,7 @@ fn a_refusal_of_the_second_leg_is_undone() {
         (v, &*log),
         (
             Verdict::Done(Ok(7)),
-            "prepare publish first second pending(ENOSPC) retract"
+            "prepare publish first second pending(ENOSPC) leave"
         )
     );
     let (v, log) = ran(|s| (refuse(s), s.repair = Err(Errno::EIO)).1, CALL);
@@ -251,28 +412,58 @@ fn a_refusal_of_the_second_leg_is_undone() {
         (v, &*log),
         (
             Verdict::Done(Ok(7)),
-            "prepare publish first second undo pending(ENOSPC) retract"
+            "prepare publish first second undo pending(ENOSPC) leave"
         )
     );
 }
 
 #[test]
-fn a_semantic_error_of_the_second_leg_heals_the_object() {
+fn a_semantic_error_of_the_second_leg_is_tried_again_alone() {
     let differ = |s: &mut Script| s.applies = vec![Ok(7), Err(Errno::EEXIST)];
     let (v, log) = ran(differ, CALL);
     assert_eq!(
         (v, &*log),
         (
-            Verdict::Done(Ok(7)),
-            "prepare publish first second heal retract"
+            Verdict::Exclusive,
+            "prepare publish first second undo leave"
         )
     );
-    let (_, log) = ran(|s| (differ(s), s.holds = true).1, CALL);
-    assert_eq!(log, "prepare publish first second retract");
-    let (_, log) = ran(|s| (differ(s), s.repair = Err(Errno::EIO)).1, CALL);
+    let (v, log) = ran(|s| (differ(s), s.holds = true).1, CALL);
     assert_eq!(
-        log,
-        "prepare publish first second heal pending(EEXIST) retract"
+        (v, &*log),
+        (Verdict::Done(Ok(7)), "prepare publish first second leave")
+    );
+    // What cannot be undone stays announced, for the mending.
+    let mut s = Script::new();
+    differ(&mut s);
+    let (v, log) = s.run(Action::Call { undo: Undo::Never });
+    assert_eq!(
+        (v, &*log),
+        (Verdict::Left(7), "prepare publish first second")
+    );
+    assert_ne!(s.posts[DIR] & ANNOUNCED, 0);
+    assert_eq!(mend(&mut s), Ok(()));
+    assert!(s.log.contains(&"orphan(1)".into()) && s.posts[DIR] == 0);
+    // Alone it still differs: somebody touched one tree.
+    let alone = |repair| {
+        let mut s = Script {
+            repair,
+            ..Script::new()
+        };
+        differ(&mut s);
+        assert_eq!(
+            transact(&mut s, LockPlan::EXCLUSIVE, CALL),
+            Verdict::Done(Ok(7))
+        );
+        s.log.join(" ")
+    };
+    assert_eq!(
+        alone(Ok(())),
+        "+0a +0b out enter prepare publish first second heal leave in -0b -0a"
+    );
+    assert_eq!(
+        alone(Err(Errno::EIO)),
+        "+0a +0b out enter prepare publish first second heal pending(EEXIST) leave in -0b -0a"
     );
 }
 
@@ -284,7 +475,7 @@ fn a_full_second_leg_shortens_the_write() {
     let writes = "first@40 second@40+0..10 second@40+4..10 second@40+4..10";
     assert_eq!(
         log,
-        format!("prepare publish {writes} unwrite(44..50,None) pos=44 retract")
+        format!("prepare publish {writes} unwrite(44..50,None) pos=44 leave")
     );
     // Nothing fitted: the errno, and the position stays.
     let (v, log) = ran(
@@ -294,7 +485,7 @@ fn a_full_second_leg_shortens_the_write() {
     assert_eq!(v, Verdict::Done(Err(Errno::ENOSPC)));
     assert_eq!(
         log,
-        "prepare publish first@40 second@40+0..10 unwrite(40..50,None) retract"
+        "prepare publish first@40 second@40+0..10 unwrite(40..50,None) leave"
     );
     let (v, log) = ran(
         |s| (full(s), s.repair = Err(Errno::EIO)).1,
@@ -302,7 +493,7 @@ fn a_full_second_leg_shortens_the_write() {
     );
     assert_eq!(v, Verdict::Done(Ok(10)));
     assert!(
-        log.ends_with("unwrite(4..10,None) pending(ENOSPC) retract"),
+        log.ends_with("unwrite(4..10,None) pending(ENOSPC) leave"),
         "{log}"
     );
 }
@@ -314,20 +505,20 @@ fn an_append_lands_where_the_first_leg_put_it() {
         (v, &*log),
         (
             Verdict::Done(Ok(10)),
-            "prepare publish first@end second@90+0..10 retract"
+            "prepare publish first@end second@90+0..10 leave"
         )
     );
     let (v, log) = ran(|s| s.seconds = vec![Ok(4), Err(Errno::ENOSPC)], APPEND);
     assert_eq!(v, Verdict::Done(Ok(4)));
     assert!(
-        log.ends_with("unwrite(94..100,Some(90)) pos=94 retract"),
+        log.ends_with("unwrite(94..100,Some(90)) pos=94 leave"),
         "{log}"
     );
     // The kernel had moved the position: a failed write puts it back to where it was.
     let (v, log) = ran(|s| s.seconds = vec![Err(Errno::ENOSPC)], APPEND);
     assert_eq!(v, Verdict::Done(Err(Errno::ENOSPC)));
     assert!(
-        log.ends_with("unwrite(90..100,Some(90)) pos=40 retract"),
+        log.ends_with("unwrite(90..100,Some(90)) pos=40 leave"),
         "{log}"
     );
     // pwrite on such a descriptor moves nothing.
@@ -335,14 +526,14 @@ fn an_append_lands_where_the_first_leg_put_it() {
         |s| s.seconds = vec![Err(Errno::ENOSPC)],
         Action::Write(Where::End { moves: false }),
     );
-    assert!(log.ends_with("unwrite(90..100,Some(90)) retract"), "{log}");
+    assert!(log.ends_with("unwrite(90..100,Some(90)) leave"), "{log}");
     // Written, but nobody knows where: never an unrecorded difference.
     let (v, log) = ran(|s| s.size = Err(Errno::EIO), APPEND);
     assert_eq!(
         (v, &*log),
         (
             Verdict::Done(Ok(10)),
-            "prepare publish first@end pending(EIO) retract"
+            "prepare publish first@end pending(EIO) leave"
         )
     );
 }

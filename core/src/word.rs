@@ -6,7 +6,7 @@
 //! bits  1..0   leg a            0 in sync, 1 away, 2 joining
 //! bits  3..2   leg b
 //! bit   4      DEGRADING        the mark of a lost leg is not yet durable
-//! bit   5      RENAMING         a directory rename is under way
+//! bit   5      EXCLUSIVE        a directory rename or a repair is under way: everybody else keeps out
 //! bit   6      PENDING          objects are known to differ (`.mirror/pending`)
 //! bit   7      UNMIRRORED       a program that could not be mirrored ran with files of the pair open
 //! ```
@@ -29,6 +29,8 @@ pub struct StateWord(pub u64);
 impl StateWord {
     /// Both legs in sync, epoch 1.
     pub const FRESH: StateWord = StateWord(1 << 32);
+    /// A directory rename or a repair is under way.
+    pub const EXCLUSIVE: u64 = 1 << 5;
     /// Objects are known to differ.
     pub const PENDING: u64 = 1 << 6;
     /// A program ran unmirrored.
@@ -45,6 +47,10 @@ impl StateWord {
             1 => LegState::Away,
             _ => LegState::Joining,
         }
+    }
+    /// Whether everybody but the holder of the whole pair's lock keeps out.
+    pub const fn exclusive(self) -> bool {
+        self.0 & Self::EXCLUSIVE != 0
     }
     /// Whether objects are known to differ.
     pub const fn pending(self) -> bool {

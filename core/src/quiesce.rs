@@ -1,0 +1,70 @@
+//! Keeping everybody else out, and ending what the dead left.
+//!
+//! There is no list of processes. A transaction occupies the posts of its lock objects, then looks at
+//! the EXCLUSIVE bit; whoever wants to be alone sets the bit, then looks at the posts. One of the two
+//! sees the other. A post that stays occupied while its locks can be taken is a dead one's: the kernel
+//! frees the locks of the dead, whatever their pids, namespaces and zombies look like.
+use crate::lock::{
+    BothLocked, LegLock, LockMiss, LockPlan, OBJECTS, WHOLE, lock_both, lock_one, unlock_both,
+    unlock_one,
+};
+use crate::runtime::{ANNOUNCED, lead};
+use crate::txn::{Journal, LegIo};
+
+/// Waits until nobody is inside, ending what dead ones left. The whole pair is locked and the bit set.
+pub(crate) fn quiesce<P: LegLock + Journal + LegIo + ?Sized>(
+    p: &mut P,
+    held: &BothLocked,
+) -> Result<(), LockMiss> {
+    // In the order of locking: a lead is healed before the posts that name it are freed.
+    for object in WHOLE + 1..OBJECTS {
+        let mut nth = 0;
+        while p.state(object) != 0 {
+            match lock_one(p, object) {
+                Ok(()) => {
+                    bury(p, object, held);
+                    unlock_one(p, object);
+                }
+                Err(LockMiss::Busy(_)) if p.pause(object, nth) => nth = nth.saturating_add(1),
+                Err(miss) => return Err(miss),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Ends the change of a dead one, if there is one. The object's locks are held.
+fn bury<P: Journal + LegIo + ?Sized>(p: &mut P, object: usize, held: &BothLocked) {
+    let state = p.state(object);
+    if state == 0 {
+        return;
+    }
+    if state & ANNOUNCED != 0 && lead(state) == object {
+        p.heal_orphan(object, held);
+    }
+    p.forget(object, held);
+}
+
+/// Ends all that dead ones left. Never waits long: [`LockMiss::Busy`] names who is in the way.
+pub fn mend<P: LegLock + Journal + LegIo + ?Sized>(p: &mut P) -> Result<(), LockMiss> {
+    alone(p, |_, _| ())
+}
+
+/// Runs `act` with everybody else kept out and nothing half done.
+pub fn alone<P: LegLock + Journal + LegIo + ?Sized, T>(
+    p: &mut P,
+    act: impl FnOnce(&mut P, &BothLocked) -> T,
+) -> Result<T, LockMiss> {
+    let held = lock_both(p, LockPlan::EXCLUSIVE)?;
+    p.keep_out(&held, true);
+    let r = quiesce(p, &held).map(|()| {
+        bury(p, WHOLE, &held);
+        act(p, &held)
+    });
+    // While a dead one's exclusive change is not ended, nobody may come in.
+    if p.state(WHOLE) == 0 {
+        p.keep_out(&held, false);
+    }
+    unlock_both(p, held);
+    r
+}
