@@ -25,7 +25,7 @@ pub use lock::{
     lock_both, lock_more, unlock_both,
 };
 pub use quiesce::{alone, mend};
-pub use txn::{Action, Journal, LegIo, Prepared, Step, Undo, Verdict, Where, transact};
+pub use txn::{Action, Journal, LegIo, Posts, Prepared, Step, Undo, Verdict, Where, transact};
 pub use word::{LegState, StateWord};
 
 /// Partner of descriptor n is descriptor n + K, held by the kernel.

@@ -9,10 +9,10 @@ use crate::lock::{
     unlock_one,
 };
 use crate::runtime::{ANNOUNCED, lead};
-use crate::txn::{Journal, LegIo};
+use crate::txn::Posts;
 
 /// Waits until nobody is inside, ending what dead ones left. The whole pair is locked and the bit set.
-pub(crate) fn quiesce<P: LegLock + Journal + LegIo + ?Sized>(
+pub(crate) fn quiesce<P: LegLock + Posts + ?Sized>(
     p: &mut P,
     held: &BothLocked,
 ) -> Result<(), LockMiss> {
@@ -34,7 +34,7 @@ pub(crate) fn quiesce<P: LegLock + Journal + LegIo + ?Sized>(
 }
 
 /// Ends the change of a dead one, if there is one. The object's locks are held.
-fn bury<P: Journal + LegIo + ?Sized>(p: &mut P, object: usize, held: &BothLocked) {
+fn bury<P: Posts + ?Sized>(p: &mut P, object: usize, held: &BothLocked) {
     let state = p.state(object);
     if state == 0 {
         return;
@@ -46,12 +46,12 @@ fn bury<P: Journal + LegIo + ?Sized>(p: &mut P, object: usize, held: &BothLocked
 }
 
 /// Ends all that dead ones left. Never waits long: [`LockMiss::Busy`] names who is in the way.
-pub fn mend<P: LegLock + Journal + LegIo + ?Sized>(p: &mut P) -> Result<(), LockMiss> {
+pub fn mend<P: LegLock + Posts + ?Sized>(p: &mut P) -> Result<(), LockMiss> {
     alone(p, |_, _| ())
 }
 
 /// Runs `act` with everybody else kept out and nothing half done.
-pub fn alone<P: LegLock + Journal + LegIo + ?Sized, T>(
+pub fn alone<P: LegLock + Posts + ?Sized, T>(
     p: &mut P,
     act: impl FnOnce(&mut P, &BothLocked) -> T,
 ) -> Result<T, LockMiss> {

@@ -57,6 +57,8 @@ pub enum Step {
 pub enum Prepared {
     /// Both legs' objects are at hand.
     Ready,
+    /// The same, of a write; only now is it known where it goes.
+    Write(Where),
     /// The request has no business with the pair: let the kernel do it.
     Forward,
     /// There is nothing to do: this is the answer.
@@ -68,19 +70,13 @@ pub enum Prepared {
     Exclusive,
 }
 
-/// The state word, the posts and the intents.
-pub trait Journal {
+/// The state word and the posts: what keeping everybody out needs.
+pub trait Posts {
     /// Loads the state word.
     fn word(&self) -> StateWord;
     /// The state of an object's post: not 0 while somebody is inside. Seen with the object's locks
     /// held, it is a dead one's.
     fn state(&self, object: usize) -> u32;
-    /// Occupies the posts of `plan`'s objects, with this lead. The word is looked at after it.
-    fn enter(&mut self, held: &BothLocked, plan: LockPlan, lead: usize);
-    /// Stores the intent (memory stores only), before the first leg is touched.
-    fn publish(&mut self, held: &BothLocked);
-    /// Frees the posts of `plan`'s objects, the lead last.
-    fn leave(&mut self, held: &BothLocked, plan: LockPlan);
     /// Frees the post of a dead one, whose change has been ended.
     fn forget(&mut self, object: usize, held: &BothLocked);
     /// Sets or clears the EXCLUSIVE bit. Clearing it also counts the generation: what others know of
@@ -88,6 +84,18 @@ pub trait Journal {
     fn keep_out(&mut self, held: &BothLocked, on: bool);
     /// Waits a little, for the `nth` time, for somebody to leave an object. `false`: it was enough.
     fn pause(&mut self, object: usize, nth: u32) -> bool;
+    /// Ends the change of the intent in this object's record. Everybody else is kept out.
+    fn heal_orphan(&mut self, object: usize, held: &BothLocked);
+}
+
+/// The intents.
+pub trait Journal: Posts {
+    /// Occupies the posts of `plan`'s objects, with this lead. The word is looked at after it.
+    fn enter(&mut self, held: &BothLocked, plan: LockPlan, lead: usize);
+    /// Stores the intent (memory stores only), before the first leg is touched.
+    fn publish(&mut self, held: &BothLocked);
+    /// Frees the posts of `plan`'s objects, the lead last.
+    fn leave(&mut self, held: &BothLocked, plan: LockPlan);
     /// Counts an error of the second leg, whatever becomes of it: in a healthy pair there is none.
     fn partner_error(&mut self, _why: Errno) {}
     /// Records durably that this transaction's object differs between the legs, and why.
@@ -111,8 +119,6 @@ pub trait LegIo {
     fn holds(&mut self, why: Errno, held: &BothLocked) -> bool;
     /// Makes the object equal, from the first leg to the second. Everybody else is kept out.
     fn heal(&mut self, held: &BothLocked) -> Result<(), Errno>;
-    /// Ends the change of the intent in this object's record. Everybody else is kept out.
-    fn heal_orphan(&mut self, object: usize, held: &BothLocked);
 
     /// The descriptor's position on the first leg.
     fn position(&mut self) -> Result<u64, Errno>;
@@ -244,6 +250,7 @@ fn inside<P: LegLock + Journal + LegIo + ?Sized>(
 ) -> (BothLocked, Verdict) {
     let verdict = match p.prepare(&held) {
         Prepared::Ready => return ready(p, held, action),
+        Prepared::Write(w) => return ready(p, held, Action::Write(w)),
         Prepared::Forward => Verdict::Forward,
         Prepared::Answer(r) => Verdict::Done(r),
         Prepared::Replan => Verdict::Replan,

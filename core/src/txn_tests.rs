@@ -3,8 +3,8 @@
 extern crate std;
 use crate::runtime::ANNOUNCED;
 use crate::{
-    Action, BothLocked, Errno, Journal, LegIo, LegLock, LockMiss, LockPlan, OBJECTS, Prepared,
-    StateWord, Step, Undo, Verdict, WHOLE, Where, mend, transact,
+    Action, BothLocked, Errno, Journal, LegIo, LegLock, LockMiss, LockPlan, OBJECTS, Posts,
+    Prepared, StateWord, Step, Undo, Verdict, WHOLE, Where, mend, transact,
 };
 use std::string::String;
 use std::vec::Vec;
@@ -100,28 +100,12 @@ impl LegLock for Script {
     }
 }
 
-impl Journal for Script {
+impl Posts for Script {
     fn word(&self) -> StateWord {
         StateWord(self.word)
     }
     fn state(&self, object: usize) -> u32 {
         self.posts[object]
-    }
-    fn enter(&mut self, _: &BothLocked, plan: LockPlan, lead: usize) {
-        self.note("enter");
-        for o in plan.objects() {
-            self.posts[o] = lead as u32 + 1;
-        }
-    }
-    fn publish(&mut self, held: &BothLocked) {
-        self.note("publish");
-        self.posts[held.plan().lead()] |= ANNOUNCED;
-    }
-    fn leave(&mut self, _: &BothLocked, plan: LockPlan) {
-        self.note("leave");
-        for o in plan.objects() {
-            self.posts[o] = 0;
-        }
     }
     fn forget(&mut self, object: usize, _: &BothLocked) {
         self.note(&format!("forget({object})"));
@@ -142,6 +126,28 @@ impl Journal for Script {
                 true
             }
             _ => false,
+        }
+    }
+    fn heal_orphan(&mut self, object: usize, _: &BothLocked) {
+        self.note(&format!("orphan({object})"));
+    }
+}
+
+impl Journal for Script {
+    fn enter(&mut self, _: &BothLocked, plan: LockPlan, lead: usize) {
+        self.note("enter");
+        for o in plan.objects() {
+            self.posts[o] = lead as u32 + 1;
+        }
+    }
+    fn publish(&mut self, held: &BothLocked) {
+        self.note("publish");
+        self.posts[held.plan().lead()] |= ANNOUNCED;
+    }
+    fn leave(&mut self, _: &BothLocked, plan: LockPlan) {
+        self.note("leave");
+        for o in plan.objects() {
+            self.posts[o] = 0;
         }
     }
     fn pending(&mut self, _: &BothLocked, why: Errno) {
@@ -175,9 +181,6 @@ impl LegIo for Script {
     fn heal(&mut self, _: &BothLocked) -> Result<(), Errno> {
         self.note("heal");
         self.repair
-    }
-    fn heal_orphan(&mut self, object: usize, _: &BothLocked) {
-        self.note(&format!("orphan({object})"));
     }
     fn position(&mut self) -> Result<u64, Errno> {
         Ok(40)

@@ -88,6 +88,9 @@ pub struct Init {
     /// When a leg is full
     #[arg(long, value_enum, default_value = "error")]
     pub on_full: OnFull,
+    /// Locks of each kind (directories, files): more let more processes change the pair at a time
+    #[arg(long, value_name = "N", default_value_t = mirror_core::STRIPES_DEFAULT as u8, value_parser = clap::value_parser!(u8).range(1..=mirror_core::STRIPES_MAX as i64), hide_short_help = true)]
+    pub stripes: u8,
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,

@@ -10,7 +10,7 @@ use libc as c;
 use mirror_core::path::PathText;
 use mirror_core::record::{self, Id, LegRecord};
 use mirror_core::runtime::{self, RuntimeFile};
-use mirror_core::{Errno, RESERVED};
+use mirror_core::{Errno, K, NUMBERS_END, OBJECTS, RESERVED, STRIPES_MAX, WHOLE};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -21,8 +21,10 @@ pub struct Session {
     pub pair: usize,
     /// O_PATH descriptors of leg a and b.
     pub root: [i32; 2],
-    /// Lock descriptors of leg a and b; −1: open them for each transaction (guest).
-    pub lock: [i32; 2],
+    /// Inode of leg a's root: its key.
+    pub root_ino: u64,
+    /// Stripes of each lock table.
+    pub stripes: usize,
     rt: usize,
     /// A guest's domain records, held for the transaction.
     owner: [i32; 2],
@@ -40,7 +42,6 @@ impl Session {
 
 struct Slot {
     ready: AtomicBool,
-    locks: AtomicBool,
     session: UnsafeCell<Session>,
 }
 // SAFETY: `session` is written with TX held before `ready` is released, and not changed later.
@@ -50,13 +51,13 @@ const NONE: Session = Session {
     owner: [-1; 2],
     pair: 0,
     root: [-1; 2],
-    lock: [-1; 2],
+    root_ino: 0,
+    stripes: 1,
     rt: 0,
 };
 static SLOTS: [Slot; MAX_PAIRS] = [const {
     Slot {
         ready: AtomicBool::new(false),
-        locks: AtomicBool::new(false),
         session: UnsafeCell::new(NONE),
     }
 }; MAX_PAIRS];
@@ -67,11 +68,25 @@ fn number(pair: usize, which: i32) -> i32 {
         .saturating_add(which)
 }
 
-/// The descriptor to wait on when a lock of the pair is busy: an own description of the first leg's
-/// lock object.
-pub fn wait_fd(pair: usize) -> Option<i32> {
+/// The number of a lock object's descriptor. Opened at its first use.
+pub fn lock_number(pair: usize, leg: usize, object: usize) -> i32 {
+    let i = pair
+        .wrapping_mul(OBJECTS)
+        .wrapping_add(object)
+        .wrapping_mul(2)
+        .wrapping_add(leg);
+    (2 * K).saturating_add(i as i32)
+}
+
+/// The runtime file of a pair that the owner of this memory is attached to. Never unmapped.
+pub fn runtime_of(pair: usize) -> Option<&'static RuntimeFile> {
     let slot = SLOTS.get(pair)?;
-    (slot.locks.load(Ordering::Acquire)).then(|| number(pair, 4))
+    if !slot.ready.load(Ordering::Acquire) {
+        return None;
+    }
+    // SAFETY: written before `ready` was released, never changed since; the mapping lives as long as
+    // the process.
+    Some(unsafe { &*((*slot.session.get()).rt as *const RuntimeFile) })
 }
 
 /// The session of a pair, attaching first if need be.
@@ -79,31 +94,21 @@ pub fn session(pair: usize, guest: bool) -> Sys<Session> {
     let slot = SLOTS.get(pair).ok_or(Errno::EIO)?;
     if slot.ready.load(Ordering::Acquire) {
         // SAFETY: written before `ready` was released, never changed since.
-        let mut s = unsafe { *slot.session.get() };
-        if guest {
-            s.lock = [-1; 2];
-        } else if !slot.locks.load(Ordering::Relaxed) {
-            open_locks(&s)?;
-            slot.locks.store(true, Ordering::Release);
-        }
-        return Ok(s);
+        return Ok(unsafe { *slot.session.get() });
     }
     if !guest {
         numbers_are_free()?;
     }
     // What goes wrong here is no answer to the program's call, except that it may not, or has no room.
-    let mut s = attach(pair, guest).map_err(|e| match e {
+    let s = attach(pair, guest).map_err(|e| match e {
         Errno::EACCES | Errno::EROFS | Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM => e,
         _ => Errno::EIO,
     })?;
     if guest {
-        s.lock = [-1; 2];
         return Ok(s);
     }
-    open_locks(&s)?;
     // SAFETY: TX is held (rule of this file) and `ready` is still false: nobody reads it.
     unsafe { *slot.session.get() = s };
-    slot.locks.store(true, Ordering::Release);
     slot.ready.store(true, Ordering::Release);
     crate::arch::ACTIVE.store(1, Ordering::Relaxed);
     Ok(s)
@@ -118,22 +123,42 @@ pub fn attached(pair: usize) -> bool {
 
 /// First act of a forked child: the inherited lock descriptors share their locks with the parent.
 pub fn after_fork_in_child() {
-    for (p, s) in SLOTS.iter().enumerate() {
-        if s.locks.swap(false, Ordering::Relaxed) {
-            for which in 2..5 {
-                let _ = sys::close(number(p, which));
+    if any() {
+        // SAFETY: no pointers; the numbers are the library's.
+        unsafe {
+            sys::syscall3(
+                c::SYS_close_range,
+                2 * K as usize,
+                NUMBERS_END as usize - 1,
+                0,
+            )
+        };
+    }
+}
+
+/// Opens the lock objects that are not open yet, of every attached pair: soon they may not be opened.
+pub fn reopen() {
+    for pair in 0..MAX_PAIRS {
+        if !attached(pair) {
+            continue;
+        }
+        let Ok(s) = session(pair, false) else {
+            continue;
+        };
+        for object in 0..OBJECTS {
+            for leg in 0..2 {
+                let n = lock_number(pair, leg, object);
+                if in_use(object, s.stripes) && sys::fcntl(n, c::F_GETFD, 0).is_err() {
+                    let _ = open_lock(&s, leg, object);
+                }
             }
         }
     }
 }
 
-/// Opens what a fork closed, of every attached pair.
-pub fn reopen() {
-    for pair in 0..MAX_PAIRS {
-        if attached(pair) {
-            let _ = session(pair, false);
-        }
-    }
+/// Whether a pair with so many stripes has this lock object.
+fn in_use(object: usize, stripes: usize) -> bool {
+    object == WHOLE || (object.wrapping_sub(1) % STRIPES_MAX) < stripes
 }
 
 /// Ends what a guest's session holds beyond the transaction.
@@ -212,7 +237,7 @@ fn settle_fd(n: i32, to: i32, guest: bool) -> Sys<i32> {
 /// Runs `f` with the soft RLIMIT_NOFILE raised to the hard one. The caller holds TX.
 pub fn with_limit<T>(f: impl FnOnce() -> Sys<T>) -> Sys<T> {
     let (soft, hard) = sys::nofile(None)?;
-    let room = 2 * mirror_core::K as u64;
+    let room = NUMBERS_END as u64;
     let program = soft.min(RESERVED as u64);
     if soft > program && OLD_SOFT.load(Ordering::Relaxed) == 0 && !guest() {
         OLD_SOFT.store(soft, Ordering::Relaxed);
@@ -231,28 +256,23 @@ pub fn text(s: &[u8]) -> PathText<64> {
     PathText::from_bytes(s).unwrap_or_default()
 }
 
+/// Opens a lock object under its number. TX is held.
 #[cold]
 #[inline(never)]
-fn open_locks(s: &Session) -> Sys<()> {
-    let path = text(record::LOCK_FILE);
-    for (leg, to) in [(0usize, 2), (1, 3), (0, 4)] {
-        let root = s.root.get(leg).copied().ok_or(Errno::EIO)?;
-        let n = sys::openat2(root, &path, c::O_RDWR | c::O_CLOEXEC, 0, sys::BENEATH)?;
-        settle_fd(n, number(s.pair, to), false)?;
-    }
-    Ok(())
+pub fn open_lock(s: &Session, leg: usize, object: usize) -> Sys<i32> {
+    let n = guest_lock(s, leg, object)?;
+    settle_fd(n, lock_number(s.pair, leg, object), false)
 }
 
-/// Opens one leg's lock object for a guest's single transaction.
-pub fn guest_lock(s: &Session, leg: usize) -> Sys<i32> {
+/// Opens a lock object for a guest's single transaction.
+pub fn guest_lock(s: &Session, leg: usize, object: usize) -> Sys<i32> {
     let root = s.root.get(leg).copied().ok_or(Errno::EIO)?;
-    sys::openat2(
-        root,
-        &text(record::LOCK_FILE),
-        c::O_RDWR | c::O_CLOEXEC,
-        0,
-        sys::BENEATH,
-    )
+    let name = record::lock_name(object).ok_or(Errno::EIO)?;
+    let open = || sys::openat2(root, &name, c::O_RDWR | c::O_CLOEXEC, 0, sys::BENEATH);
+    crate::change::spare(open).map_err(|e| match e {
+        Errno::EACCES | Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM => e,
+        _ => Errno::EIO,
+    })
 }
 
 #[cold]
@@ -263,7 +283,8 @@ fn attach(pair: usize, guest: bool) -> Sys<Session> {
         owner: [-1; 2],
         pair,
         root: [-1; 2],
-        lock: [number(pair, 2), number(pair, 3)],
+        root_ino: 0,
+        stripes: 1,
         rt: 0,
     };
     let mut ids = [Id([0; 16]); 2];
@@ -290,8 +311,15 @@ fn attach(pair: usize, guest: bool) -> Sys<Session> {
         if usize::from(rec.leg) != leg || !rec.complete {
             return Err(Errno::EIO);
         }
-        if leg == 1 && (rec.pair != ids[0] || rec.runtime.as_bytes() != runtime.as_bytes()) {
+        let alike = rec.pair == ids[0]
+            && rec.runtime.as_bytes() == runtime.as_bytes()
+            && usize::from(rec.stripes) == s.stripes;
+        if leg == 1 && !alike {
             return Err(Errno::EIO);
+        }
+        if leg == 0 {
+            s.root_ino = sys::fstat(root)?.ino();
+            s.stripes = usize::from(rec.stripes);
         }
         ids[0] = rec.pair;
         ids[1] = rec.id;

@@ -1,13 +1,16 @@
 //! A change as the handlers describe it: its names, entered on both legs, and its call on one leg.
 //!
-//! Rules: as in `txn`: both locks are held, signals are blocked, nothing waits.
+//! Rules: as in `txn`: signals are blocked, nothing waits; all but `plan` runs under the locks.
 use crate::attach::{self, Session};
 use crate::heal;
+use crate::keys;
 use crate::resolve::{Loc, Name, Path};
+use crate::state;
+use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::path::split;
 use mirror_core::runtime::Intent;
-use mirror_core::{Errno, Prepared, Step};
+use mirror_core::{Errno, K, LockPlan, Prepared, Step};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -76,6 +79,12 @@ pub struct Cx<'a> {
     pub intent: Intent,
     /// The descriptor's position, if `prepare` has read it.
     pub position: Option<u64>,
+    /// Everybody else is kept out.
+    pub exclusive: bool,
+    /// The generation at which the plan's directories were found.
+    pub generation: u64,
+    /// Whether the plan depends on it.
+    pub dated: bool,
 }
 
 /// A short path by value.
@@ -116,6 +125,70 @@ impl Cx<'_> {
             None => self.hint.as_bytes(),
         };
         (first, self.name(1).rel.as_bytes())
+    }
+    /// The lock on the parent directory of a name.
+    pub fn parent(&mut self, which: usize) -> Result<LockPlan, Prepared> {
+        let mut dir = Path::new();
+        let _ = dir.set(split(self.name(which).rel.as_bytes()).0);
+        let plan = self.directory(&dir);
+        plan.map_err(|e| self.unplanned(which, e))
+    }
+    /// The lock on the directory that a name is.
+    pub fn itself(&mut self, which: usize) -> Sys<LockPlan> {
+        let rel = self.name(which).rel.clone();
+        self.directory(&rel)
+    }
+    fn directory(&mut self, rel: &Path) -> Sys<LockPlan> {
+        self.dated = true;
+        let key = keys::directory(self.s, rel.as_bytes(), self.generation)?;
+        Ok(LockPlan::EMPTY.dir(key, self.s.stripes))
+    }
+    /// The lock on a file, by leg a's inode.
+    pub fn file(&self, ino: u64) -> LockPlan {
+        LockPlan::EMPTY.file(ino, self.s.stripes)
+    }
+    /// The lock on a directory, by leg a's inode.
+    pub fn dir(&self, ino: u64) -> LockPlan {
+        LockPlan::EMPTY.dir(ino, self.s.stripes)
+    }
+    /// The lock on the file behind a name that was entered.
+    pub fn file_named(&self, which: usize) -> LockPlan {
+        let t = self.name(which);
+        match sys::fstatat(t.at(0), &t.name, c::AT_SYMLINK_NOFOLLOW) {
+            Ok(st) => self.file(st.ino()),
+            // Leg a lacks it: healing comes, with everybody kept out.
+            Err(_) => LockPlan::EMPTY,
+        }
+    }
+    /// The lock on the file of a descriptor, by its record or (a guest) by the kernel.
+    pub fn file_of(&self, n: i32) -> Sys<LockPlan> {
+        let known = state::hint(n) == state::PAIRED && !state::maybe_guest();
+        let ino = match state::info(n).filter(|_| known) {
+            Some(i) => i.ino[0].load(Ordering::Relaxed),
+            None if self.lead == 0 => sys::fstat(n)?.ino(),
+            None => sys::fstat(n.saturating_add(K))?.ino(),
+        };
+        Ok(self.file(ino))
+    }
+    /// What the failure to find a directory without locks means.
+    fn unplanned(&mut self, which: usize, e: Errno) -> Prepared {
+        match e {
+            Errno::ELOOP | Errno::EXDEV => {
+                self.slow = true;
+                Prepared::Answer(Err(Errno::ELOOP))
+            }
+            // Leg a is the one that the request addresses: its answer, if the text leads where the
+            // request's descriptor is.
+            _ if self.lead == 0 => match self.anchored(which) {
+                Ok(()) => Prepared::Answer(Err(e)),
+                Err(p) => p,
+            },
+            _ => Prepared::Exclusive,
+        }
+    }
+    /// Whether what the plan was made from still stands. Asked under the locks.
+    pub fn plan_stands(&self) -> bool {
+        self.exclusive || !self.dated || self.s.runtime().generation() == self.generation
     }
     /// The leg of a step.
     pub fn leg(&self, step: Step) -> usize {
@@ -180,7 +253,9 @@ impl Cx<'_> {
                         return Err(Prepared::Answer(Err(Errno::ELOOP)));
                     }
                     Err(e) if step == Step::First => return Err(Prepared::Answer(Err(e))),
-                    // The other leg lacks a directory: somebody changed one tree alone.
+                    // The other leg lacks a directory: a change is half done, or somebody changed one
+                    // tree alone.
+                    Err(_) if !self.exclusive => return Err(Prepared::Exclusive),
                     Err(_) => {
                         heal::parents(self.s, self.lead, &parent);
                         match open_below(root, &parent, c::O_PATH | c::O_DIRECTORY) {
@@ -229,6 +304,17 @@ pub fn open_below(root: i32, rel: &Path, flags: i32) -> Sys<i32> {
 
 /// A change: what the handlers of one family provide.
 pub trait Change {
+    /// What must be locked, found without locks. May be asked again, after `undo` or a plan that did
+    /// not stand.
+    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared>;
+    /// What else, now that the request is resolved: files only.
+    fn late(&mut self, _cx: &mut Cx<'_>) -> LockPlan {
+        LockPlan::EMPTY
+    }
+    /// Whether the second leg, which has answered `why`, already is as the call would leave it.
+    fn holds(&mut self, _cx: &mut Cx<'_>, _why: Errno) -> bool {
+        false
+    }
     /// Resolves under the locks and fills the intent.
     fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared;
     /// The call on one leg.

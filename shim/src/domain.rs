@@ -45,12 +45,12 @@ pub fn join_domain(owner: &[i32; 2], pair: Id, path: &PathText<256>, s: &Session
     let boot = boot_id()?;
     for _ in 0..200 {
         if flock_all(owner, c::LOCK_SH)? {
-            if let Some(found) = live(owner, pair, boot, path) {
+            if let Some(found) = live(owner, pair, boot, path, s) {
                 return Ok(found);
             }
             if flock_all(owner, c::LOCK_EX)? {
                 // Somebody may have founded it between the two locks.
-                let found = match live(owner, pair, boot, path) {
+                let found = match live(owner, pair, boot, path, s) {
                     Some(f) => Ok(f),
                     None => found_domain(owner, pair, boot, path, s),
                 };
@@ -78,7 +78,7 @@ fn flock_all(owner: &[i32; 2], op: i32) -> Sys<bool> {
     Ok(true)
 }
 
-fn live(owner: &[i32; 2], pair: Id, boot: Id, path: &PathText<256>) -> Option<usize> {
+fn live(owner: &[i32; 2], pair: Id, boot: Id, path: &PathText<256>, s: &Session) -> Option<usize> {
     let mut id = None;
     for n in owner {
         let mut b = [0u8; OWNER_SIZE];
@@ -101,7 +101,8 @@ fn live(owner: &[i32; 2], pair: Id, boot: Id, path: &PathText<256>) -> Option<us
     let at = at.ok()?;
     // SAFETY: as in Session::runtime.
     let rt = unsafe { &*(at as *const RuntimeFile) };
-    if rt.header.verify() == Some((id?, pair)) {
+    let stripes = rt.header.stripes.load(Ordering::Relaxed) == s.stripes as u64;
+    if stripes && rt.header.verify() == Some((id?, pair)) {
         return Some(at);
     }
     // SAFETY: just mapped, used by nobody.
@@ -177,7 +178,7 @@ fn found_domain(
     };
     // SAFETY: as in Session::runtime.
     let rt = unsafe { &*(at as *const RuntimeFile) };
-    rt.header.init(id, boot, pair);
+    rt.header.init(id, boot, pair, s.stripes);
     if has_pending(s) {
         rt.header
             .word

@@ -1,7 +1,7 @@
 //! "Make this object equal, from one leg to the other": repair of what a dead holder left, and of an
 //! object that somebody changed on one tree alone.
 //!
-//! Rules: both locks are held. Paths come from shared memory or from other processes and are not
+//! Rules: the whole pair is locked and everybody else kept out. Paths come from shared memory or from other processes and are not
 //! trusted: every step goes through BENEATH and NO_SYMLINKS. Data files are opened, and so closed,
 //! only in a quiet fork with a descriptor table of its own: closing one in the program would drop the
 //! program's fcntl locks. What cannot be repaired here is recorded as pending, never guessed.
@@ -12,7 +12,7 @@ use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::path::{PATH_MAX, PathText, split};
 use mirror_core::record;
-use mirror_core::runtime::{AT_END, IntentKind, Stripe};
+use mirror_core::runtime::{AT_END, IntentKind, Record};
 use mirror_core::{Errno, StateWord};
 use mirror_sys as sys;
 use mirror_sys::{OMIT, Stat, Sys};
@@ -279,12 +279,12 @@ pub fn parents(s: &Session, from: usize, rel: &Path) {
     }
 }
 
-/// Ends what a dead holder of the stripe left: what was done on the first leg is done on the second.
+/// Ends what a dead holder left: what was done on the first leg is done on the second.
 /// (Nobody was told of it, so either direction is right; this one never takes a byte back.)
 #[inline(never)]
-pub fn orphan(s: &Session, stripe: &Stripe) {
+pub fn orphan(s: &Session, record: &Record) {
     let (mut b1, mut b2) = ([0u8; PATH_MAX], [0u8; PATH_MAX]);
-    let Some((i, p1, p2)) = stripe.intent(&mut b1, &mut b2) else {
+    let Some((i, p1, p2)) = record.intent(&mut b1, &mut b2) else {
         // Not sane: anything may differ. Only a full comparison helps.
         pending(s, b".");
         return;

@@ -25,6 +25,7 @@ mod env;
 mod handlers;
 #[cfg(not(feature = "selftest"))]
 mod heal;
+mod keys;
 #[cfg(not(feature = "selftest"))]
 mod resolve;
 #[cfg(not(feature = "selftest"))]

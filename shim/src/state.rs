@@ -10,7 +10,7 @@ use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use mirror_core::path::{PathText, Under, under};
 use mirror_core::tab::Entry;
-use mirror_core::{K, RESERVED};
+use mirror_core::{NUMBERS_END, RESERVED};
 use mirror_sys as sys;
 
 pub use crate::arch::HINTS;
@@ -386,7 +386,7 @@ impl Mutex {
 
 /// Whether `n` is a number that belongs to the library.
 pub fn is_ours(n: i32) -> bool {
-    (RESERVED..2 * K).contains(&n)
+    (RESERVED..NUMBERS_END).contains(&n)
 }
 
 impl Config {

@@ -1,84 +1,98 @@
 //! The engine's ports on real legs.
 //!
 //! Rules: runs on the scratch stack with all signals blocked; the owner of the memory holds TX, a guest
-//! has lock descriptions of its own. Nothing here waits for another process, except a `flock` after many
-//! misses in a row.
-use crate::attach;
+//! has lock descriptions of its own. Nothing here waits for another process, except `pause`: with the
+//! whole pair locked it waits at most some twenty milliseconds for others to end their change.
+use crate::attach::{self, Session};
 use crate::change::Hint;
 pub use crate::change::{Change, Cx, Data, Target, open_below, spare};
 use crate::heal;
 use crate::state::{TX, guest};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use libc as c;
-use mirror_core::runtime::{Intent, IntentKind, Stripe};
+use mirror_core::runtime::{Intent, IntentKind};
 use mirror_core::{
-    Action, BothLocked, Errno, Journal, LegIo, LegLock, LockMiss, LockPlan, Prepared, StateWord,
-    Step, Verdict,
+    Action, BothLocked, Errno, Journal, LegIo, LegLock, LockMiss, LockPlan, Posts, Prepared,
+    StateWord, Step, Verdict,
 };
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
+/// Most lock descriptions of a guest's transaction: two directories, a file, the whole, and one of a
+/// dead one, on two legs.
+const GUEST_LOCKS: usize = 12;
+
 struct Port<'a, 'b> {
     cx: Cx<'b>,
     change: &'a mut dyn Change,
-    guest_fd: [i32; 2],
-    patient: bool,
+    own: bool,
+    /// A guest's open lock objects: (leg, object, descriptor or −1).
+    guest: [(usize, usize, i32); GUEST_LOCKS],
 }
 
+/// Busy tries in a row, and what was busy: pair, object.
 static MISSES: AtomicU32 = AtomicU32::new(0);
-static BUSY_PAIR: AtomicUsize = AtomicUsize::new(0);
+static BUSY: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 
 impl LegLock for Port<'_, '_> {
-    fn try_lock(&mut self, leg: usize, _: LockPlan) -> Result<(), LockMiss> {
-        let mut n = self.cx.s.lock.get(leg).copied().unwrap_or(-1);
-        if n < 0 {
-            n = attach::guest_lock(self.cx.s, leg).map_err(LockMiss::Failed)?;
-            if let Some(g) = self.guest_fd.get_mut(leg) {
-                *g = n;
+    fn try_lock(&mut self, leg: usize, object: usize) -> Result<(), LockMiss> {
+        let r = if self.own {
+            let n = attach::lock_number(self.cx.s.pair, leg, object);
+            match flock(n) {
+                Err(Errno::EBADF) => attach::open_lock(self.cx.s, leg, object).and_then(flock),
+                r => r,
             }
-        }
-        let how = if self.patient {
-            c::LOCK_EX
         } else {
-            c::LOCK_EX | c::LOCK_NB
+            self.guest_lock(leg, object)
         };
-        loop {
-            match sys::flock(n, how) {
-                Ok(_) => return Ok(()),
-                Err(Errno::EINTR) => {}
-                Err(Errno::EAGAIN) => {
-                    self.drop_guest_fd(leg);
-                    return Err(LockMiss::Busy);
-                }
-                Err(e) => {
-                    self.drop_guest_fd(leg);
-                    return Err(LockMiss::Failed(e));
-                }
-            }
+        r.map_err(|e| match e {
+            Errno::EAGAIN => LockMiss::Busy(object),
+            e => LockMiss::Failed(e),
+        })
+    }
+    fn unlock(&mut self, leg: usize, object: usize) {
+        if self.own {
+            let n = attach::lock_number(self.cx.s.pair, leg, object);
+            let _ = sys::flock(n, c::LOCK_UN);
+        } else if let Some(g) = self
+            .guest
+            .iter_mut()
+            .find(|g| g.2 >= 0 && (g.0, g.1) == (leg, object))
+        {
+            let _ = sys::close(g.2);
+            g.2 = -1;
+        }
+        // Leg a's is the last to go.
+        let rt = self.cx.s.runtime();
+        if leg == 0
+            && rt.waited_for(object)
+            && let Some(p) = rt.posts.get(object)
+        {
+            sys::futex_wake_shared(&p.state);
         }
     }
-    fn unlock(&mut self, leg: usize, _: LockPlan) {
-        if !self.drop_guest_fd(leg) {
-            let _ = sys::flock(self.cx.s.lock.get(leg).copied().unwrap_or(-1), c::LOCK_UN);
+}
+
+fn flock(n: i32) -> Sys<()> {
+    loop {
+        match sys::flock(n, c::LOCK_EX | c::LOCK_NB) {
+            Err(Errno::EINTR) => {}
+            r => return r.map(|_| ()),
         }
     }
 }
 
 impl Port<'_, '_> {
-    fn drop_guest_fd(&mut self, leg: usize) -> bool {
-        let Some(g) = self.guest_fd.get_mut(leg) else {
-            return false;
-        };
-        if *g < 0 {
-            return false;
+    fn guest_lock(&mut self, leg: usize, object: usize) -> Sys<()> {
+        let slot = self.guest.iter_mut().find(|g| g.2 < 0);
+        let slot = slot.ok_or(Errno::ENOLCK)?;
+        let n = attach::guest_lock(self.cx.s, leg, object)?;
+        if let Err(e) = flock(n) {
+            let _ = sys::close(n);
+            return Err(e);
         }
-        let _ = sys::close(*g);
-        *g = -1;
-        true
-    }
-    fn stripe(&self) -> &Stripe {
-        let [s] = &self.cx.s.runtime().stripes;
-        s
+        *slot = (leg, object, n);
+        Ok(())
     }
     /// What is pending differs already: the second leg is no truth to go back to.
     fn second_is_true(&self) -> Result<(), Errno> {
@@ -94,25 +108,61 @@ impl Port<'_, '_> {
     }
 }
 
-impl Journal for Port<'_, '_> {
+impl Posts for Port<'_, '_> {
     fn word(&self) -> StateWord {
-        StateWord(self.cx.s.runtime().header.word.load(Ordering::Acquire))
+        self.cx.s.runtime().word()
     }
-    fn orphan(&self, _: &BothLocked) -> bool {
-        self.stripe().announced()
+    fn state(&self, object: usize) -> u32 {
+        self.cx.s.runtime().state(object)
     }
-    fn publish(&mut self, _: &BothLocked) {
+    fn forget(&mut self, object: usize, _: &BothLocked) {
+        if let Some(p) = self.cx.s.runtime().posts.get(object) {
+            p.state.store(0, Ordering::SeqCst);
+        }
+    }
+    fn keep_out(&mut self, _: &BothLocked, on: bool) {
+        let rt = self.cx.s.runtime();
+        if on {
+            rt.set_bits(StateWord::EXCLUSIVE);
+        } else {
+            rt.header.generation.fetch_add(1, Ordering::SeqCst);
+            rt.clear_bits(StateWord::EXCLUSIVE);
+        }
+    }
+    #[cold]
+    fn pause(&mut self, object: usize, nth: u32) -> bool {
+        if nth >= 20 {
+            return false;
+        }
+        if let Some(p) = self.cx.s.runtime().posts.get(object) {
+            p.waiting.store(1, Ordering::SeqCst);
+            let s = p.state.load(Ordering::SeqCst);
+            if s != 0 {
+                sys::futex_wait_shared(&p.state, s, 1);
+            }
+        }
+        true
+    }
+    #[cold]
+    #[inline(never)]
+    fn heal_orphan(&mut self, object: usize, _: &BothLocked) {
+        if let Some(r) = self.cx.s.runtime().records.get(object) {
+            heal::orphan(self.cx.s, r);
+        }
+    }
+}
+
+impl Journal for Port<'_, '_> {
+    fn enter(&mut self, _: &BothLocked, plan: LockPlan, lead: usize) {
+        self.cx.s.runtime().enter(plan, lead, sys_pid());
+    }
+    fn publish(&mut self, held: &BothLocked) {
         let (a, b) = self.cx.paths();
-        self.stripe().publish(sys_pid(), &self.cx.intent, a, b);
+        let lead = held.plan().lead();
+        self.cx.s.runtime().publish(lead, &self.cx.intent, a, b);
     }
-    fn retract(&mut self, _: &BothLocked) {
-        self.stripe().retract();
-        self.cx
-            .s
-            .runtime()
-            .header
-            .transactions
-            .fetch_add(1, Ordering::Relaxed);
+    fn leave(&mut self, _: &BothLocked, plan: LockPlan) {
+        self.cx.s.runtime().leave(plan);
     }
     fn partner_error(&mut self, why: Errno) {
         let h = &self.cx.s.runtime().header;
@@ -138,7 +188,14 @@ fn sys_pid() -> u32 {
 
 impl LegIo for Port<'_, '_> {
     fn prepare(&mut self, _: &BothLocked) -> Prepared {
-        self.change.prepare(&mut self.cx)
+        if self.cx.plan_stands() {
+            self.change.prepare(&mut self.cx)
+        } else {
+            Prepared::Replan
+        }
+    }
+    fn late(&mut self, _: &BothLocked) -> LockPlan {
+        self.change.late(&mut self.cx)
     }
     fn apply(&mut self, step: Step, _: &BothLocked) -> Result<u64, Errno> {
         self.change.apply(&mut self.cx, step)
@@ -147,18 +204,14 @@ impl LegIo for Port<'_, '_> {
         self.second_is_true()?;
         self.change.undo(&mut self.cx)
     }
-    fn holds(&mut self, _: &BothLocked) -> bool {
-        false
+    #[cold]
+    fn holds(&mut self, why: Errno, _: &BothLocked) -> bool {
+        self.change.holds(&mut self.cx, why)
     }
     #[cold]
     #[inline(never)]
     fn heal(&mut self, _: &BothLocked) -> Result<(), Errno> {
         self.change.heal(&mut self.cx)
-    }
-    #[cold]
-    #[inline(never)]
-    fn heal_orphan(&mut self, _: &BothLocked) {
-        heal::orphan(self.cx.s, self.stripe());
     }
     fn position(&mut self) -> Result<u64, Errno> {
         if let Some(p) = self.cx.position {
@@ -257,7 +310,6 @@ pub fn run(
     let ran = match attach::session(pair, !own) {
         Err(e) => Ran::Done(Err(e)),
         Ok(s) => {
-            let patient = MISSES.load(Ordering::Relaxed) > 200 && patience == Patience::Wait;
             let mut p = Port {
                 cx: Cx {
                     s: &s,
@@ -267,38 +319,102 @@ pub fn run(
                     slow: false,
                     intent: Intent::of(kind, lead as u8),
                     position: None,
+                    exclusive: false,
+                    generation: 0,
+                    dated: false,
                 },
                 change,
-                guest_fd: [-1; 2],
-                patient,
+                own,
+                guest: [(0, 0, -1); GUEST_LOCKS],
             };
-            let v = mirror_core::transact(&mut p, LockPlan::SINGLE, action);
-            for t in p.cx.t.iter_mut().flatten() {
-                t.leave();
-            }
-            let slow = p.cx.slow;
+            let ran = drive(&mut p, kind, action);
             if !own {
                 attach::release_guest(&s);
             }
-            match v {
-                _ if slow => Ran::Slow,
-                Verdict::Done(r) => {
-                    MISSES.store(0, Ordering::Relaxed);
-                    Ran::Done(r)
-                }
-                Verdict::Forward => Ran::Native,
-                Verdict::NeedLock => {
-                    MISSES.fetch_add(1, Ordering::Relaxed);
-                    BUSY_PAIR.store(pair, Ordering::Relaxed);
-                    Ran::Wait
-                }
-            }
+            ran
         }
     };
     if own && patience == Patience::Wait {
         TX.unlock();
     }
     ran
+}
+
+/// Plans and runs until there is an answer.
+fn drive(p: &mut Port<'_, '_>, kind: IntentKind, action: Action) -> Ran {
+    let mut replans = 0u32;
+    loop {
+        let plan = match plan(p) {
+            Ok(plan) => plan,
+            Err(_) if p.cx.slow => return Ran::Slow,
+            Err(Prepared::Answer(r)) => return Ran::Done(r),
+            Err(Prepared::Forward) => return Ran::Native,
+            Err(_) => {
+                p.cx.exclusive = true;
+                LockPlan::EXCLUSIVE
+            }
+        };
+        let v = mirror_core::transact(p, plan, action);
+        for t in p.cx.t.iter_mut().flatten() {
+            t.leave();
+        }
+        if p.cx.slow {
+            return Ran::Slow;
+        }
+        match v {
+            Verdict::Done(r) => {
+                MISSES.store(0, Ordering::Relaxed);
+                return Ran::Done(r);
+            }
+            Verdict::Forward => return Ran::Native,
+            Verdict::NeedLock(object) => return busy(p.cx.s, object),
+            Verdict::Replan => {
+                replans = replans.saturating_add(1);
+                p.cx.exclusive = replans > 3;
+            }
+            Verdict::Exclusive => p.cx.exclusive = true,
+            Verdict::Mend => match mirror_core::mend(p) {
+                Ok(()) => {}
+                Err(LockMiss::Busy(object)) => return busy(p.cx.s, object),
+                Err(LockMiss::Failed(e)) => return Ran::Done(Err(e)),
+            },
+            Verdict::Left(r) => {
+                mend_own(p);
+                return Ran::Done(Ok(r));
+            }
+        }
+        p.cx.intent = Intent::of(kind, p.cx.lead as u8);
+        p.cx.position = None;
+    }
+}
+
+fn plan(p: &mut Port<'_, '_>) -> Result<LockPlan, Prepared> {
+    if p.cx.exclusive {
+        return Ok(LockPlan::EXCLUSIVE);
+    }
+    p.cx.dated = false;
+    p.cx.generation = p.cx.s.runtime().generation();
+    p.change.plan(&mut p.cx)
+}
+
+/// Ends the own change that the second leg did not take. If others are in the way for long, the next
+/// one who comes upon it ends it.
+#[cold]
+#[inline(never)]
+fn mend_own(p: &mut Port<'_, '_>) {
+    for _ in 0..200 {
+        if !matches!(mirror_core::mend(p), Err(LockMiss::Busy(_))) {
+            return;
+        }
+        sys::sleep_us(500);
+    }
+}
+
+fn busy(s: &Session, object: usize) -> Ran {
+    MISSES.fetch_add(1, Ordering::Relaxed);
+    BUSY[0].store(s.pair, Ordering::Relaxed);
+    BUSY[1].store(object, Ordering::Relaxed);
+    Ran::Wait
 }
 
 /// Who holds TX, and who waits for a busy lock.
@@ -310,15 +426,22 @@ pub enum Patience {
     HeldWait,
 }
 
-/// Waits until the busy lock was free once. Program's stack and mask; nothing is held.
+/// Waits until the busy object may be free. Program's stack and mask; nothing is held.
 pub fn wait_outside() {
-    match attach::wait_fd(BUSY_PAIR.load(Ordering::Relaxed)) {
-        Some(n) if !guest() => {
-            // EINTR: a handler ran; the caller tries the lock again either way.
-            if sys::flock(n, c::LOCK_EX).is_ok() {
-                let _ = sys::flock(n, c::LOCK_UN);
-            }
-        }
-        _ => sys::sleep_us(200),
+    let post = attach::runtime_of(BUSY[0].load(Ordering::Relaxed))
+        .and_then(|rt| rt.posts.get(BUSY[1].load(Ordering::Relaxed)));
+    let Some(p) = post.filter(|_| !guest()) else {
+        return sys::sleep_us(200);
+    };
+    p.waiting.store(1, Ordering::SeqCst);
+    let s = p.state.load(Ordering::SeqCst);
+    if s != 0 {
+        // Bounded: a holder that dies wakes nobody. A signal handler ends it as well.
+        sys::futex_wait_shared(&p.state, s, 10);
+    } else if MISSES.load(Ordering::Relaxed) < 8 {
+        // Just coming in, or just gone.
+        sys::yield_now();
+    } else {
+        sys::sleep_us(200);
     }
 }

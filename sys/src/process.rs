@@ -112,6 +112,36 @@ pub fn futex_wait(word: &AtomicU32, expected: u32, ms: u32) {
     );
 }
 
+/// FUTEX_WAIT on a futex in shared memory, at most `ms` milliseconds.
+pub fn futex_wait_shared(word: &AtomicU32, expected: u32, ms: u32) {
+    let t = c::timespec {
+        tv_sec: i64::from(ms / 1000),
+        tv_nsec: i64::from(ms % 1000) * 1_000_000,
+    };
+    let tp: *const c::timespec = &t;
+    let _ = call!(
+        syscall4,
+        c::SYS_futex,
+        word.as_ptr() as usize,
+        c::FUTEX_WAIT as usize,
+        expected as usize,
+        tp as usize
+    );
+}
+
+/// FUTEX_WAKE of all waiters of a futex in shared memory.
+pub fn futex_wake_shared(word: &AtomicU32) {
+    let op = c::FUTEX_WAKE as usize;
+    let all = i32::MAX as usize;
+    let _ = call!(syscall3, c::SYS_futex, word.as_ptr() as usize, op, all);
+}
+
+/// sched_yield(2).
+pub fn yield_now() {
+    // SAFETY: takes no pointer.
+    unsafe { crate::raw::syscall0(c::SYS_sched_yield) };
+}
+
 /// FUTEX_WAKE of one waiter.
 pub fn futex_wake(word: &AtomicU32) {
     let op = (c::FUTEX_WAKE | c::FUTEX_PRIVATE_FLAG) as usize;

@@ -29,6 +29,8 @@ struct Plan {
     scans: [Scan; 2],
     /// The leg that is filled, if one is.
     sink: Option<usize>,
+    /// Stripes of each lock table.
+    stripes: u8,
 }
 
 /// Runs it.
@@ -77,6 +79,7 @@ pub fn run(a: &Init) -> Res<u8> {
             roots,
             scans,
             sink,
+            stripes: a.stripes,
         },
         a,
     )
@@ -331,6 +334,8 @@ fn publish(p: &Plan) -> Res<()> {
             id: ids[i],
             peer: ids[1 - i],
             complete: p.sink != Some(i),
+            stripes: p.stripes,
+            group: false,
             runtime: runtime_path(pair, rustix::process::geteuid().as_raw()),
         };
         p.roots[i]

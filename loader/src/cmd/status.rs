@@ -163,21 +163,8 @@ fn judge(
 
 /// Whether an announced change is that of a dead process: its locks are free.
 fn orphan(rt: &Runtime, pair: &Pair) -> bool {
-    let stripe = &rt.view().stripes[0];
-    if !stripe.announced() {
-        return false;
-    }
-    let Ok(mut locks) = Locks::open([&pair.legs[0].root, &pair.legs[1].root]) else {
-        return false;
-    };
-    match locks.attempt() {
-        Some(held) => {
-            let dead = stripe.announced();
-            locks.release(held);
-            dead
-        }
-        None => false,
-    }
+    Locks::open([&pair.legs[0].root, &pair.legs[1].root])
+        .is_ok_and(|mut locks| locks.any_dead(rt.view()))
 }
 
 /// V of a link pair that does not lead to a leg.

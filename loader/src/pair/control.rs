@@ -3,8 +3,9 @@ use super::tab::Line;
 use crate::fail::{Context, Fail, Kind, Res, reason};
 use crate::text;
 use crate::tree::beneath::Root;
+use mirror_core::OBJECTS;
 use mirror_core::path::PathText;
-use mirror_core::record::{Id, LegRecord, PENDING_LOG, RecordFault};
+use mirror_core::record::{Id, LegRecord, OWNER_RECORD, PENDING_LOG, RecordFault, lock_name};
 use rustix::fs::Mode;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -90,6 +91,8 @@ impl Leg {
                 id: none,
                 peer: none,
                 complete: true,
+                stripes: 1,
+                group: false,
                 runtime: PathText::new(),
             },
         }
@@ -159,7 +162,9 @@ pub fn make_control(root: &Root) -> Res<()> {
         root.mkdir(d, Mode::RWXU)
             .about(format!("{}/{}", text::path(&root.path), text::show(d)))?;
     }
-    for f in [&b".mirror/owner"[..], b".mirror/locks/0"] {
+    let locks = (0..OBJECTS).filter_map(lock_name);
+    for f in locks.chain([PathText::from_bytes(OWNER_RECORD).unwrap_or_default()]) {
+        let f = f.as_bytes();
         root.append(f, b"")
             .about(format!("{}/{}", text::path(&root.path), text::show(f)))?;
     }
@@ -176,14 +181,11 @@ pub fn remove_control(root: &Root) -> Res<bool> {
                 .about(about())?;
         }
     }
-    for f in [
-        &b".mirror/leg"[..],
-        b".mirror/owner",
-        b".mirror/locks/0",
-        PENDING_LOG,
-        VERIFIED,
-    ] {
+    for f in [&b".mirror/leg"[..], OWNER_RECORD, PENDING_LOG, VERIFIED] {
         root.remove(f).about(about())?;
+    }
+    for f in (0..OBJECTS).filter_map(lock_name) {
+        root.remove(f.as_bytes()).about(about())?;
     }
     for d in [
         &b".mirror/locks"[..],

@@ -86,6 +86,9 @@ pub fn existing(p: &Pair, boot: Id) -> Option<(Runtime, Id)> {
     let rt = Runtime::map(&fd).ok()?;
     let h = &rt.view().header;
     let (id, pair) = h.verify()?;
+    if h.stripes.load(Ordering::Relaxed) != u64::from(p.legs[0].record.stripes) {
+        return None;
+    }
     let mut have = [0u8; 16];
     for (d, w) in have.chunks_exact_mut(8).zip(&h.boot) {
         d.copy_from_slice(&w.load(Ordering::Relaxed).to_le_bytes());
@@ -131,7 +134,9 @@ fn make_runtime(p: &Pair, id: Id, boot: Id) -> Res<Runtime> {
         }
         rustix::fs::fallocate(&fd, FallocateFlags::empty(), 0, SIZE as u64)?;
         let rt = Runtime::map(&fd)?;
-        rt.view().header.init(id, boot, p.pair_id());
+        rt.view()
+            .header
+            .init(id, boot, p.pair_id(), usize::from(p.legs[0].record.stripes));
         std::fs::rename(&tmp, &file)?;
         Ok(rt)
     };

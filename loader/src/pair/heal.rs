@@ -1,54 +1,67 @@
 //! Taking the pair's locks, and ending what a process left that died holding them.
 use super::domain::Attached;
-use crate::fail::Res;
+use super::lock::{Alone, Locks};
+use crate::fail::{Fail, Res};
 use crate::sync::equal::Work;
 use crate::text;
 use crate::tree::object::Meta;
 use crate::tree::probe;
 use indicatif::ProgressBar;
-use mirror_core::BothLocked;
 use mirror_core::path::PATH_MAX;
 use mirror_core::record::PENDING_LOG;
 use mirror_core::runtime::{Intent, IntentKind};
 use mirror_core::word::StateWord;
+use mirror_core::{BothLocked, LockMiss, alone};
 use rustix::fs::RenameFlags;
 use std::io;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
-/// Runs `act` with both locks held. If the last holder died in mid-change, that change is ended first.
+/// Runs `act` with the whole pair locked, everybody else kept out, and nothing half done: what dead
+/// processes left is ended first. Waits for living ones to end their change.
 pub fn locked<T>(p: &Attached, act: impl FnOnce(&BothLocked) -> T) -> Res<T> {
     let mut locks = p.locks.lock();
-    let held = locks.wait()?;
-    if p.runtime.view().stripes[0].announced() {
-        heal(p, &held);
+    let mut act = Some(act);
+    loop {
+        let mut port = port(p, &mut locks);
+        let done = alone(&mut port, |_, held| act.take().map(|act| act(held)));
+        match done {
+            Ok(Some(r)) => return Ok(r),
+            Ok(None) => return Err(Fail::failed("a change was asked for twice")),
+            Err(LockMiss::Busy(_)) => std::thread::sleep(Duration::from_millis(1)),
+            Err(LockMiss::Failed(e)) => {
+                let e = io::Error::from_raw_os_error(e.0);
+                return Err(Fail::io("the pair's locks", e));
+            }
+        }
     }
-    let r = act(&held);
-    locks.release(held);
-    Ok(r)
 }
 
-/// Ends what a dead process left, if there is anything and nobody holds the locks. Returns whether
-/// there was.
+/// Ends what dead processes left, if there is anything and nobody is in the way. Returns whether there
+/// was.
 pub fn heal_orphan(p: &Attached) -> bool {
-    if !p.runtime.view().stripes[0].announced() {
-        return false;
-    }
     let mut locks = p.locks.lock();
-    let Some(held) = locks.attempt() else {
+    locks.any_dead(p.runtime.view()) && alone(&mut port(p, &mut locks), |_, _| ()).is_ok()
+}
+
+fn port<'a>(
+    p: &'a Attached,
+    locks: &'a mut Locks,
+) -> Alone<'a, impl FnMut(usize, &BothLocked) -> bool> {
+    Alone {
+        locks,
+        runtime: p.runtime.view(),
+        heal: |object, held: &BothLocked| heal(p, object, held),
+    }
+}
+
+/// Ends the change in an object's record, or records its objects as pending.
+fn heal(p: &Attached, object: usize, held: &BothLocked) -> bool {
+    let Some(record) = p.runtime.view().records.get(object) else {
         return false;
     };
-    let found = p.runtime.view().stripes[0].announced();
-    if found {
-        heal(p, &held);
-    }
-    locks.release(held);
-    found
-}
-
-fn heal(p: &Attached, held: &BothLocked) {
-    let stripe = &p.runtime.view().stripes[0];
     let (mut b1, mut b2) = (Box::new([0; PATH_MAX]), Box::new([0; PATH_MAX]));
-    let intent = stripe
+    let intent = record
         .intent(&mut b1, &mut b2)
         .map(|(i, a, b)| (i, a.to_vec(), b.to_vec()));
     let failed = match &intent {
@@ -56,11 +69,7 @@ fn heal(p: &Attached, held: &BothLocked) {
         // Unknown bytes: only a full comparison helps.
         None => vec![b".".to_vec()],
     };
-    if !failed.is_empty() && !append_pending(p, &failed, held) {
-        // It could not be recorded: it stays announced, and the next holder tries again.
-        return;
-    }
-    stripe.retract();
+    failed.is_empty() || append_pending(p, &failed, held)
 }
 
 /// Records paths as known to differ, on both legs.

@@ -4,11 +4,15 @@ use crate::pair::control::{Pair, make_control, random_id, runtime_path};
 use crate::pair::domain::attach;
 use crate::pair::tab::Line;
 use crate::tree::beneath::Root;
+use mirror_core::LockPlan;
 use mirror_core::record::LegRecord;
 use mirror_core::tab::{OnFailure, OnFull};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+/// The object that leads the dead process's plan.
+const LEAD: usize = LockPlan::EMPTY.dir(7, 2).lead();
 
 struct Case {
     dir: PathBuf,
@@ -34,6 +38,8 @@ impl Case {
                 id: ids[i],
                 peer: ids[1 - i],
                 complete: true,
+                stripes: 2,
+                group: false,
                 runtime: runtime_path(pair, rustix::process::geteuid().as_raw()),
             };
             root.replace(b".mirror/leg", record.encode().as_bytes())
@@ -73,12 +79,15 @@ impl Case {
             inode,
             ..Intent::of(kind, 0)
         };
-        self.p.runtime.view().stripes[0].publish(1, &i, one.as_bytes(), two.as_bytes());
+        // A process that came in with a directory's lock, announced its change, and died.
+        let rt = self.p.runtime.view();
+        rt.enter(LockPlan::EMPTY.dir(7, 2), LEAD, 1);
+        rt.publish(LEAD, &i, one.as_bytes(), two.as_bytes());
     }
     /// The next holder of the locks finds everything in order.
     fn healed(&self) {
         locked(&self.p, |_| ()).unwrap();
-        assert!(!self.p.runtime.view().stripes[0].announced());
+        assert_eq!(self.p.runtime.view().state(LEAD), 0);
         assert!(
             !self.p.runtime.word().pending(),
             "{:?}",

@@ -1,82 +1,141 @@
-//! The pair's lock: one object in each leg, leg a before leg b. The same objects that every mirrored
-//! program takes for every change.
+//! The pair's lock objects in each leg, leg a before leg b: the same objects that every mirrored program
+//! takes. The command takes the whole pair and keeps everybody else out.
 use crate::fail::{Context, Res};
 use crate::text;
 use crate::tree::beneath::Root;
-use mirror_core::record::LOCK_FILE;
-use mirror_core::{BothLocked, Errno, LegLock, LockMiss, LockPlan, lock_both, unlock_both};
+use mirror_core::record::lock_name;
+use mirror_core::runtime::RuntimeFile;
+use mirror_core::{BothLocked, Errno, LegLock, LockMiss, OBJECTS, Posts, StateWord, WHOLE};
 use rustix::fs::{FlockOperation, Mode, OFlags};
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-/// This process's own descriptions of both lock objects.
+/// This process's own descriptions of the lock objects, opened as they are needed.
 pub struct Locks {
-    fds: [OwnedFd; 2],
+    legs: [Root; 2],
+    fds: BTreeMap<(usize, usize), OwnedFd>,
 }
 
 impl Locks {
-    /// Opens them.
+    /// Opens the objects of the whole pair; fails if this user may not.
     pub fn open(legs: [&Root; 2]) -> Res<Locks> {
-        let one = |r: &Root| {
-            r.open_at(LOCK_FILE, OFlags::RDWR | OFlags::NOFOLLOW, Mode::empty())
-                .about(format!("{}/{}", text::path(&r.path), text::show(LOCK_FILE)))
+        let mut l = Locks {
+            legs: [legs[0].again()?, legs[1].again()?],
+            fds: BTreeMap::new(),
         };
-        Ok(Locks {
-            fds: [one(legs[0])?, one(legs[1])?],
-        })
+        for leg in 0..2 {
+            let name = format!("{}/.mirror/locks/whole", text::path(&l.legs[leg].path));
+            l.fd(leg, WHOLE).about(name)?;
+        }
+        Ok(l)
     }
 
-    /// Waits for both. Waiting while holding leg a's is safe: everybody takes them in this order.
-    pub fn wait(&mut self) -> Res<BothLocked> {
-        lock_both(self, LockPlan::SINGLE).map_err(|m| match m {
-            LockMiss::Failed(e) => {
-                crate::fail::Fail::io("the pair's locks", std::io::Error::from_raw_os_error(e.0))
+    fn fd(&mut self, leg: usize, object: usize) -> std::io::Result<&OwnedFd> {
+        use std::collections::btree_map::Entry;
+        match self.fds.entry((leg, object)) {
+            Entry::Occupied(e) => Ok(e.into_mut()),
+            Entry::Vacant(v) => {
+                let name = lock_name(object).ok_or(std::io::ErrorKind::InvalidInput)?;
+                let flags = OFlags::RDWR | OFlags::NOFOLLOW;
+                Ok(v.insert(self.legs[leg & 1].open_at(name.as_bytes(), flags, Mode::empty())?))
             }
-            LockMiss::Busy => crate::fail::Fail::failed("the pair's locks are busy"),
-        })
+        }
     }
 
-    /// Takes both if nobody holds them.
-    pub fn attempt(&mut self) -> Option<BothLocked> {
-        lock_both(&mut Attempt(self), LockPlan::SINGLE).ok()
+    /// Whether a post is a dead one's: occupied, while nobody holds its locks.
+    pub fn dead(&mut self, rt: &RuntimeFile, object: usize) -> bool {
+        let inside =
+            |rt: &RuntimeFile| rt.state(object) != 0 || (object == WHOLE && rt.word().exclusive());
+        if !inside(rt) || self.try_lock(0, object).is_err() {
+            return false;
+        }
+        let dead = inside(rt);
+        self.unlock(0, object);
+        dead
     }
 
-    /// Gives both back.
-    pub fn release(&mut self, held: BothLocked) {
-        unlock_both(self, held);
-    }
-}
-
-fn flock(fd: &OwnedFd, how: FlockOperation) -> Result<(), LockMiss> {
-    loop {
-        return match rustix::fs::flock(fd, how) {
-            Ok(()) => Ok(()),
-            Err(rustix::io::Errno::INTR) => continue,
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(LockMiss::Busy),
-            Err(e) => Err(LockMiss::Failed(Errno(e.raw_os_error()))),
-        };
+    /// Whether any post is a dead one's.
+    pub fn any_dead(&mut self, rt: &RuntimeFile) -> bool {
+        (WHOLE..OBJECTS).any(|o| self.dead(rt, o))
     }
 }
 
-/// The command waits in the kernel: unlike the preloaded library it has no program's stack to go back to.
 impl LegLock for Locks {
-    fn try_lock(&mut self, leg: usize, _: LockPlan) -> Result<(), LockMiss> {
-        flock(&self.fds[leg & 1], FlockOperation::LockExclusive)
+    fn try_lock(&mut self, leg: usize, object: usize) -> Result<(), LockMiss> {
+        let failed =
+            |e: std::io::Error| LockMiss::Failed(Errno(e.raw_os_error().unwrap_or(libc::EIO)));
+        let fd = self.fd(leg, object).map_err(failed)?;
+        loop {
+            return match rustix::fs::flock(fd, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => Ok(()),
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(rustix::io::Errno::WOULDBLOCK) => Err(LockMiss::Busy(object)),
+                Err(e) => Err(LockMiss::Failed(Errno(e.raw_os_error()))),
+            };
+        }
     }
-    fn unlock(&mut self, leg: usize, _: LockPlan) {
-        let _ = flock(&self.fds[leg & 1], FlockOperation::Unlock);
+    fn unlock(&mut self, leg: usize, object: usize) {
+        if let Ok(fd) = self.fd(leg, object) {
+            let _ = rustix::fs::flock(fd, FlockOperation::Unlock);
+        }
     }
 }
 
-struct Attempt<'a>(&'a mut Locks);
+/// The locks, the posts, and what ends a dead one's change.
+pub struct Alone<'a, H> {
+    /// The lock objects.
+    pub locks: &'a mut Locks,
+    /// The runtime file.
+    pub runtime: &'a RuntimeFile,
+    /// Ends the change in an object's record.
+    pub heal: H,
+}
 
-impl LegLock for Attempt<'_> {
-    fn try_lock(&mut self, leg: usize, _: LockPlan) -> Result<(), LockMiss> {
-        flock(
-            &self.0.fds[leg & 1],
-            FlockOperation::NonBlockingLockExclusive,
-        )
+impl<H> LegLock for Alone<'_, H> {
+    fn try_lock(&mut self, leg: usize, object: usize) -> Result<(), LockMiss> {
+        self.locks.try_lock(leg, object)
     }
-    fn unlock(&mut self, leg: usize, plan: LockPlan) {
-        self.0.unlock(leg, plan);
+    fn unlock(&mut self, leg: usize, object: usize) {
+        self.locks.unlock(leg, object);
+        if leg == 0
+            && self.runtime.waited_for(object)
+            && let Some(p) = self.runtime.posts.get(object)
+        {
+            let all = i32::MAX as u32;
+            let _ =
+                rustix::thread::futex::wake(&p.state, rustix::thread::futex::Flags::empty(), all);
+        }
+    }
+}
+
+impl<H: FnMut(usize, &BothLocked) -> bool> Posts for Alone<'_, H> {
+    fn word(&self) -> StateWord {
+        self.runtime.word()
+    }
+    fn state(&self, object: usize) -> u32 {
+        self.runtime.state(object)
+    }
+    fn forget(&mut self, object: usize, _: &BothLocked) {
+        if let Some(p) = self.runtime.posts.get(object) {
+            p.state.store(0, Ordering::SeqCst);
+        }
+    }
+    fn keep_out(&mut self, _: &BothLocked, on: bool) {
+        if on {
+            self.runtime.set_bits(StateWord::EXCLUSIVE);
+        } else {
+            let h = &self.runtime.header;
+            h.generation.fetch_add(1, Ordering::SeqCst);
+            self.runtime.clear_bits(StateWord::EXCLUSIVE);
+        }
+    }
+    fn pause(&mut self, _: usize, nth: u32) -> bool {
+        std::thread::sleep(Duration::from_micros(200));
+        nth < 250
+    }
+    fn heal_orphan(&mut self, object: usize, held: &BothLocked) {
+        (self.heal)(object, held);
     }
 }

@@ -54,6 +54,16 @@ impl Root {
         })
     }
 
+    /// The same root, held a second time.
+    pub fn again(&self) -> Res<Root> {
+        Ok(Root {
+            fd: self.fd.try_clone().about(crate::text::path(&self.path))?,
+            path: self.path.clone(),
+            dev: self.dev,
+            ino: self.ino,
+        })
+    }
+
     /// The root's descriptor.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()

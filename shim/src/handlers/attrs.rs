@@ -12,7 +12,7 @@ use crate::txn::{Change, Cx, Patience, Ran, Target, run};
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{Action, Errno, K, Prepared, Step, Undo};
+use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
 use mirror_sys as sys;
 use mirror_sys::{OMIT, Stat, Sys};
 
@@ -25,6 +25,8 @@ struct Attr<'a> {
     root: bool,
     /// The path ended with '/': only a directory will do.
     slash: bool,
+    /// The object is a directory, as far as is known.
+    directory: bool,
 }
 
 impl Attr<'_> {
@@ -174,6 +176,32 @@ impl Attr<'_> {
 }
 
 impl Change for Attr<'_> {
+    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
+        if self.root {
+            return Ok(cx.dir(cx.s.root_ino));
+        }
+        if let Some((n, true)) = self.by_fd {
+            return cx.file_of(n).map_err(|e| Prepared::Answer(Err(e)));
+        }
+        // A directory is locked itself: its name moves only with everybody else kept out, and rmdir
+        // locks it too.
+        if self.directory {
+            if let Ok(plan) = cx.itself(0) {
+                return Ok(plan);
+            }
+            self.directory = false;
+        }
+        cx.parent(0)
+    }
+    fn late(&mut self, cx: &mut Cx<'_>) -> LockPlan {
+        if self.root || self.directory || matches!(self.by_fd, Some((_, true))) {
+            return LockPlan::EMPTY;
+        }
+        match self.before {
+            Some(st) if cx.lead == 0 => cx.file(st.ino()),
+            _ => cx.file_named(0),
+        }
+    }
     fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
         if !self.root
             && !cx.name(0).rel.is_empty()
@@ -189,6 +217,12 @@ impl Change for Attr<'_> {
         if self.by_fd.is_none() && st.kind() == c::S_IFLNK && self.call.last == Last::Follow {
             cx.slow = true;
             return Prepared::Answer(Err(Errno::ELOOP));
+        }
+        if !self.root && self.directory != (st.kind() == c::S_IFDIR) {
+            self.directory = !self.directory;
+            if !cx.exclusive {
+                return Prepared::Replan;
+            }
         }
         if matches!(self.call.kind, Kind::Truncate(_)) && st.kind() != c::S_IFREG {
             let e = if st.kind() == c::S_IFDIR {
@@ -378,6 +412,7 @@ pub fn attribute(regs: &mut Regs) -> usize {
             before: None,
             root,
             slash,
+            directory: slash,
         };
         let action = Action::Call {
             undo: Undo::Possible,

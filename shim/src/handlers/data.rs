@@ -9,7 +9,7 @@ use crate::txn::{Change, Cx, Data, Patience, Ran, run};
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::runtime::{AT_END, IntentKind};
-use mirror_core::{Action, Errno, K, Prepared, Step, Undo, Where};
+use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo, Where};
 use mirror_sys as sys;
 use mirror_sys::{OMIT, Sys};
 
@@ -23,7 +23,25 @@ struct Write<'a> {
     n: i32,
     regs: &'a Regs,
     len: u64,
-    at: Where,
+    /// `None`: at the position of the descriptor.
+    offset: Option<u64>,
+}
+
+impl Write<'_> {
+    /// Where the write goes. O_APPEND is asked for under the lock, and set under it (`set_flags`): a
+    /// process that shares the description may be about to set it.
+    fn place(&self) -> Sys<Where> {
+        let mut append = sys::fcntl(self.n, c::F_GETFL, 0)? as i32 & c::O_APPEND != 0;
+        if self.regs.nr as i64 == c::SYS_pwritev2 {
+            append |= arg(self.regs, 5) & RWF_APPEND != 0;
+            append &= arg(self.regs, 5) & RWF_NOAPPEND == 0;
+        }
+        Ok(match (append, self.offset) {
+            (true, o) => Where::End { moves: o.is_none() },
+            (false, None) => Where::Position,
+            (false, Some(o)) => Where::At(o),
+        })
+    }
 }
 
 /// Fills what an intent says of a descriptor. `Some`: the number is not what it was when the pair was
@@ -45,12 +63,19 @@ pub fn describe(n: i32, cx: &mut Cx<'_>) -> Option<Prepared> {
 }
 
 impl Change for Write<'_> {
+    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
+        cx.file_of(self.n).map_err(|e| Prepared::Answer(Err(e)))
+    }
     fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
         if let Some(p) = describe(self.n, cx) {
             return p;
         }
         cx.intent.length = self.len;
-        match self.at {
+        let at = match self.place() {
+            Ok(at) => at,
+            Err(e) => return Prepared::Answer(Err(e)),
+        };
+        match at {
             Where::At(o) => cx.intent.offset = o,
             Where::Position => match sys::lseek(self.n, 0, c::SEEK_CUR) {
                 Ok(p) => {
@@ -61,7 +86,7 @@ impl Change for Write<'_> {
             },
             Where::End { .. } => cx.intent.offset = AT_END,
         }
-        Prepared::Ready
+        Prepared::Write(at)
     }
     fn apply(&mut self, _: &mut Cx<'_>, _: Step) -> Sys<u64> {
         Err(Errno::EINVAL)
@@ -258,30 +283,15 @@ pub fn write(regs: &mut Regs) -> usize {
 
 /// `None`: the kernel refuses it.
 fn write_paired(regs: &Regs, n: i32) -> Option<Ran> {
-    let fl = sys::fcntl(n, c::F_GETFL, 0).ok()?;
-    let mut append = fl as i32 & c::O_APPEND != 0;
     let nr = regs.nr as i64;
-    let (offset, positioned) = match nr {
-        c::SYS_write | c::SYS_writev => (0, true),
-        c::SYS_pwrite64 | c::SYS_pwritev => (arg(regs, 3), false),
-        _ => {
-            if arg(regs, 5) & RWF_APPEND != 0 {
-                append = true;
-            }
-            if arg(regs, 5) & RWF_NOAPPEND != 0 {
-                append = false;
-            }
-            (arg(regs, 3), arg(regs, 3) == usize::MAX)
-        }
+    let offset = match nr {
+        c::SYS_write | c::SYS_writev => None,
+        c::SYS_pwritev2 if arg(regs, 3) == usize::MAX => None,
+        _ => Some(arg(regs, 3) as u64),
     };
-    if !positioned && (offset as i64) < 0 {
+    if offset.is_some_and(|o| (o as i64) < 0) {
         return None;
     }
-    let at = match (append, positioned) {
-        (true, moves) => Where::End { moves },
-        (false, true) => Where::Position,
-        (false, false) => Where::At(offset as u64),
-    };
     let len = if matches!(nr, c::SYS_write | c::SYS_pwrite64) {
         arg(regs, 2) as u64
     } else {
@@ -299,7 +309,7 @@ fn write_paired(regs: &Regs, n: i32) -> Option<Ran> {
         n,
         regs: &copy,
         len,
-        at,
+        offset,
     };
     let ran = run(
         pair,
@@ -307,10 +317,57 @@ fn write_paired(regs: &Regs, n: i32) -> Option<Ran> {
         [None, None],
         IntentKind::Write,
         &mut change,
-        Action::Write(at),
+        // Where, is found under the lock.
+        Action::Write(Where::Position),
         Patience::Wait,
     );
     Some(ran)
+}
+
+/// F_SETFL: how writes go is changed under the file's lock.
+struct Flags<'a> {
+    n: i32,
+    regs: &'a Regs,
+}
+
+impl Change for Flags<'_> {
+    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
+        cx.file_of(self.n).map_err(|e| Prepared::Answer(Err(e)))
+    }
+    fn prepare(&mut self, _: &mut Cx<'_>) -> Prepared {
+        Prepared::Answer(raw(self.regs))
+    }
+    fn apply(&mut self, _: &mut Cx<'_>, _: Step) -> Sys<u64> {
+        Err(Errno::EINVAL)
+    }
+}
+
+/// fcntl F_SETFL of a descriptor that has, or may have, a partner.
+#[inline(never)]
+pub fn set_flags(regs: &mut Regs) -> usize {
+    let n = fd_arg(regs, 0);
+    let mut loc = Loc::new();
+    if !matches!(recognise(n, &mut loc), Fd::Paired) {
+        return NATIVE;
+    }
+    let (pair, leg) = place(n);
+    let copy = Regs {
+        nr: regs.nr,
+        args: regs.args,
+        site: regs.site,
+        old_mask: regs.old_mask,
+        scratch: 0,
+    };
+    let ran = run(
+        pair,
+        leg,
+        [None, None],
+        IntentKind::Attributes,
+        &mut Flags { n, regs: &copy },
+        Action::Call { undo: Undo::Never },
+        Patience::Wait,
+    );
+    verdict(regs, ran)
 }
 
 struct Resize<'a> {
@@ -319,6 +376,9 @@ struct Resize<'a> {
 }
 
 impl Change for Resize<'_> {
+    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
+        cx.file_of(self.n).map_err(|e| Prepared::Answer(Err(e)))
+    }
     fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
         describe(self.n, cx).unwrap_or(Prepared::Ready)
     }

@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::path::split;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{Action, Errno, K, Prepared, Step, Undo};
+use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
 use mirror_sys as sys;
 use mirror_sys::{OMIT, Sys};
 
@@ -29,14 +29,38 @@ enum What {
 struct One<'a> {
     what: What,
     regs: &'a Regs,
+    /// rmdir: only the parent is locked.
+    alone: bool,
 }
 
 impl Change for One<'_> {
-    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
-        match cx.enter(0) {
-            Ok(()) => Prepared::Ready,
-            Err(p) => p,
+    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
+        let plan = cx.parent(0)?;
+        self.alone = true;
+        if matches!(self.what, What::Rmdir)
+            && let Ok(victim) = cx.itself(0)
+        {
+            self.alone = false;
+            return Ok(plan.union(victim));
         }
+        Ok(plan)
+    }
+    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
+        if let Err(p) = cx.enter(0) {
+            return p;
+        }
+        // What was no directory when the plan was made may be one now.
+        if matches!(self.what, What::Rmdir) && self.alone && !cx.exclusive {
+            let t = cx.name(0);
+            let st = sys::fstatat(t.at(cx.lead), &t.name, c::AT_SYMLINK_NOFOLLOW);
+            if st.is_ok_and(|st| st.kind() == c::S_IFDIR) {
+                return Prepared::Replan;
+            }
+        }
+        Prepared::Ready
+    }
+    fn holds(&mut self, _: &mut Cx<'_>, why: Errno) -> bool {
+        matches!(self.what, What::Unlink | What::Rmdir) && why == Errno::ENOENT
     }
     fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
         let leg = cx.leg(step);
@@ -47,7 +71,15 @@ impl Change for One<'_> {
             What::Mknod(mode, dev) => sys::mknodat(dir, name, *mode, *dev),
             What::Symlink(target) => sys::symlinkat(target, dir, name),
             What::Unlink => sys::unlinkat(dir, name, 0),
-            What::Rmdir => sys::unlinkat(dir, name, c::AT_REMOVEDIR),
+            What::Rmdir => {
+                let r = sys::unlinkat(dir, name, c::AT_REMOVEDIR);
+                if r.is_ok() {
+                    // A text that led to it leads nowhere now.
+                    let h = &cx.s.runtime().header;
+                    h.generation.fetch_add(1, Ordering::SeqCst);
+                }
+                r
+            }
             What::Bind if step == Step::First => return raw(self.regs),
             What::Bind => {
                 let st = sys::fstatat(t.at(leg ^ 1), name, c::AT_SYMLINK_NOFOLLOW)?;
@@ -157,7 +189,11 @@ pub fn one(regs: &mut Regs) -> usize {
             What::Unlink => What::Unlink,
             What::Rmdir => What::Rmdir,
         };
-        let mut change = One { what, regs };
+        let mut change = One {
+            what,
+            regs,
+            alone: true,
+        };
         match run(
             loc.pair,
             loc.leg,
@@ -213,7 +249,31 @@ struct Two {
     nameless: Option<i32>,
 }
 
+impl Two {
+    /// Whether a name is a directory on the first leg: it moves only with everybody else kept out, so
+    /// that no path resolution straddles its way from one leg to the other.
+    fn moves_directory(&self, cx: &Cx<'_>) -> bool {
+        let names: &[usize] = match self.kind {
+            IntentKind::Rename => &[0],
+            IntentKind::Exchange => &[0, 1],
+            _ => &[],
+        };
+        names.iter().any(|&which| {
+            let t = cx.name(which);
+            sys::fstatat(t.at(cx.lead), &t.name, c::AT_SYMLINK_NOFOLLOW)
+                .is_ok_and(|st| st.kind() == c::S_IFDIR)
+        })
+    }
+}
+
 impl Change for Two {
+    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
+        let new = cx.parent(1)?;
+        if self.nameless.is_some() {
+            return Ok(new);
+        }
+        Ok(new.union(cx.parent(0)?))
+    }
     fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
         for which in 0..2 {
             if which == 0 && self.nameless.is_some() {
@@ -222,6 +282,9 @@ impl Change for Two {
             if let Err(p) = cx.enter(which) {
                 return p;
             }
+        }
+        if !cx.exclusive && self.moves_directory(cx) {
+            return Prepared::Exclusive;
         }
         if self.kind == IntentKind::Exchange {
             for leg in 0..2 {

@@ -13,7 +13,7 @@ use crate::state::{self, ANY_PARTNER, OLD_SOFT, PAIRED, TX, guest};
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::path::PathText;
-use mirror_core::{Errno, K, RESERVED, StateWord};
+use mirror_core::{Errno, K, NUMBERS_END, RESERVED, StateWord};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -84,7 +84,7 @@ fn seal(on: bool) {
     if !ANY_PARTNER.load(Ordering::Relaxed) {
         return;
     }
-    let (lo, hi) = (RESERVED as usize, 2 * K as usize - 1);
+    let (lo, hi) = (RESERVED as usize, NUMBERS_END as usize - 1);
     if on {
         // SAFETY: no pointers. CLOSE_RANGE_CLOEXEC.
         let _ = sys::ret(unsafe { sys::syscall3(c::SYS_close_range, lo, hi, 4) });

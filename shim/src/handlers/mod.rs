@@ -349,6 +349,7 @@ pub fn heavy(regs: &mut Regs) -> usize {
             entry::two(regs)
         }
         c::SYS_close => fds::close(regs),
+        c::SYS_fcntl if arg(regs, 1) as i32 == c::F_SETFL => data::set_flags(regs),
         c::SYS_dup | c::SYS_dup2 | c::SYS_dup3 | c::SYS_fcntl => fds::dup(regs),
         c::SYS_close_range => fds::close_range(regs),
         c::SYS_mmap => readers::mmap(regs),

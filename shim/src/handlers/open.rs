@@ -11,7 +11,7 @@ use crate::txn::{Change, Cx, Patience, Ran, Target, run, spare};
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{Action, Errno, K, Prepared, RESERVED, Step, Undo};
+use mirror_core::{Action, Errno, K, LockPlan, Prepared, RESERVED, Step, Undo};
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
 
@@ -72,7 +72,28 @@ impl Open {
 }
 
 impl Change for Open {
+    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
+        if !self.tmpfile() {
+            return cx.parent(0);
+        }
+        match cx.itself(0) {
+            Ok(plan) => Ok(plan),
+            // It has no name that anybody could race for.
+            Err(_) => Ok(cx.dir(cx.s.root_ino)),
+        }
+    }
+    fn late(&mut self, cx: &mut Cx<'_>) -> LockPlan {
+        match self.found {
+            Some(st) if self.flags & c::O_TRUNC != 0 && cx.lead == 0 => cx.file(st.ino()),
+            Some(_) if self.flags & c::O_TRUNC != 0 => {
+                sys::fstatat(cx.s.root[0], &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW)
+                    .map_or(LockPlan::EMPTY, |st| cx.file(st.ino()))
+            }
+            _ => LockPlan::EMPTY,
+        }
+    }
     fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
+        (self.found, self.made, self.fd, self.stat) = (None, false, [-1; 2], [None, None]);
         if let Err(p) = cx.anchored(0) {
             return p;
         }
@@ -173,7 +194,9 @@ impl Change for Open {
             sys::unlinkat(root, &cx.name(0).rel, 0)?;
         }
         let n = self.fd.get(cx.lead).copied().unwrap_or(-1);
-        sys::close(n).map(|_| ())
+        sys::close(n)?;
+        self.fd = [-1; 2];
+        Ok(())
     }
 
     fn heal(&mut self, cx: &mut Cx<'_>) -> Sys<()> {

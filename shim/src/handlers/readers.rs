@@ -189,7 +189,7 @@ fn hide(dir: i32, buf: &mut [u8]) -> usize {
                 let v = verdict.first_mut();
                 v.is_some_and(|v| *v.get_or_insert_with(|| is_root(dir)))
             }
-            Some(b'4'..=b'8') if is_ours(number(name)) => {
+            Some(b'1' | b'4'..=b'9') if is_ours(number(name)) => {
                 let v = verdict.get_mut(1);
                 v.is_some_and(|v| {
                     *v.get_or_insert_with(|| sys::fs_magic(dir) == Ok(PROC_SUPER_MAGIC))
@@ -226,10 +226,11 @@ fn is_name(field: &[u8], name: &[u8]) -> bool {
         .is_some_and(|r| r.first() == Some(&0))
 }
 
-/// Four digits, or −1.
+/// Four or five digits, or −1.
 fn number(field: &[u8]) -> i32 {
-    match field {
-        [a, b, c, d, 0, ..] if [a, b, c, d].iter().all(|x| x.is_ascii_digit()) => [a, b, c, d]
+    let digits = field.iter().take_while(|b| **b != 0).take(6).count();
+    match field.get(..digits) {
+        Some(d) if matches!(digits, 4 | 5) && d.iter().all(u8::is_ascii_digit) => d
             .iter()
             .fold(0, |n, x| n * 10 + i32::from(x.wrapping_sub(b'0'))),
         _ => -1,

@@ -10,7 +10,7 @@ use crate::txn::{Change, Cx, Patience, Ran, Target, run};
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{Action, Errno, K, Prepared, RESERVED, Step, Undo};
+use mirror_core::{Action, Errno, K, LockPlan, Prepared, RESERVED, Step, Undo};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -98,6 +98,9 @@ struct Adopt {
 }
 
 impl Change for Adopt {
+    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
+        cx.parent(0)
+    }
     fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
         // Under the locks: the name must still be this very file.
         let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);

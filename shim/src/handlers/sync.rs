@@ -9,7 +9,7 @@ use crate::txn::{Change, Cx, Patience, Ran, open_below, run};
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{Action, Errno, K, Prepared, Step, Undo};
+use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
 use mirror_sys as sys;
 use mirror_sys::{OMIT, Sys};
 
@@ -21,6 +21,9 @@ struct Settle {
 }
 
 impl Change for Settle {
+    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
+        cx.file_of(self.n).map_err(|e| Prepared::Answer(Err(e)))
+    }
     fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
         describe(self.n, cx).unwrap_or(Prepared::Ready)
     }
