@@ -5,7 +5,7 @@
 //! stored belongs to the owner; a guest works on a copy with locks of its own and stores nothing.
 use crate::state::{ANY_PARTNER, CONFIG, MAX_PAIRS, OLD_SOFT, guest};
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use libc as c;
 use mirror_core::path::PathText;
 use mirror_core::record::{self, Id, LegRecord};
@@ -109,9 +109,19 @@ pub fn session(pair: usize, guest: bool) -> Sys<Session> {
     }
     // SAFETY: TX is held (rule of this file) and `ready` is still false: nobody reads it.
     unsafe { *slot.session.get() = s };
+    NEW.fetch_or(1 << (pair & 7), Ordering::Relaxed);
     slot.ready.store(true, Ordering::Release);
     crate::arch::ACTIVE.store(1, Ordering::Relaxed);
     Ok(s)
+}
+
+/// Pairs that were attached to just now: bit n.
+static NEW: AtomicU8 = AtomicU8::new(0);
+
+/// Whether the pair was attached to just now. Asked once.
+pub fn is_new(pair: usize) -> bool {
+    let bit = 1 << (pair & 7);
+    NEW.load(Ordering::Relaxed) & bit != 0 && NEW.fetch_and(!bit, Ordering::Relaxed) & bit != 0
 }
 
 /// Whether this memory's owner is attached to the pair.
@@ -237,7 +247,7 @@ fn settle_fd(n: i32, to: i32, guest: bool) -> Sys<i32> {
 /// Runs `f` with the soft RLIMIT_NOFILE raised to the hard one. The caller holds TX.
 pub fn with_limit<T>(f: impl FnOnce() -> Sys<T>) -> Sys<T> {
     let (soft, hard) = sys::nofile(None)?;
-    let room = NUMBERS_END as u64;
+    let room = lock_number(CONFIG.get().pairs().len(), 0, 0) as u64;
     let program = soft.min(RESERVED as u64);
     if soft > program && OLD_SOFT.load(Ordering::Relaxed) == 0 && !guest() {
         OLD_SOFT.store(soft, Ordering::Relaxed);

@@ -12,8 +12,8 @@ use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::runtime::{Intent, IntentKind};
 use mirror_core::{
-    Action, BothLocked, Errno, Journal, LegIo, LegLock, LockMiss, LockPlan, Posts, Prepared,
-    StateWord, Step, Verdict,
+    Action, BothLocked, Errno, Journal, LegIo, LegLock, LockMiss, LockPlan, OBJECTS, Posts,
+    Prepared, StateWord, Step, Verdict, WHOLE,
 };
 use mirror_sys as sys;
 use mirror_sys::Sys;
@@ -327,6 +327,9 @@ pub fn run(
                 own,
                 guest: [(0, 0, -1); GUEST_LOCKS],
             };
+            if own && attach::is_new(pair) {
+                mend_the_dead(&mut p);
+            }
             let ran = drive(&mut p, kind, action);
             if !own {
                 attach::release_guest(&s);
@@ -395,6 +398,25 @@ fn plan(p: &mut Port<'_, '_>) -> Result<LockPlan, Prepared> {
     p.cx.dated = false;
     p.cx.generation = p.cx.s.runtime().generation();
     p.change.plan(&mut p.cx)
+}
+
+/// At attach: ends what dead ones left, also where nobody may ever come by again.
+#[cold]
+#[inline(never)]
+fn mend_the_dead(p: &mut Port<'_, '_>) {
+    for object in WHOLE..OBJECTS {
+        let occupied =
+            |p: &Port<'_, '_>| p.state(object) != 0 || (object == WHOLE && p.word().exclusive());
+        if !occupied(p) || p.try_lock(0, object).is_err() {
+            continue;
+        }
+        let dead = occupied(p);
+        p.unlock(0, object);
+        if dead {
+            mend_own(p);
+            return;
+        }
+    }
 }
 
 /// Ends the own change that the second leg did not take. If others are in the way for long, the next

@@ -377,7 +377,7 @@ pub fn attribute(regs: &mut Regs) -> usize {
         }
         place = locate(call.dir, &text, call.last, &mut loc);
     }
-    for _ in 0..8 {
+    for _ in 0..super::TRIES {
         let root = match place {
             Place::Linked => {
                 super::open::lost_name(loc.pair);

@@ -209,7 +209,7 @@ fn paired(regs: &mut Regs, n: i32) -> Option<usize> {
 
 #[inline(never)]
 fn pair_up(regs: &mut Regs, n: i32) -> Option<usize> {
-    for _ in 0..8 {
+    for _ in 0..super::TRIES {
         if let Ok(v) = try_pair(regs, n) {
             return v;
         }
@@ -268,7 +268,7 @@ fn place_by_path(n: i32) -> (usize, usize) {
 #[inline(never)]
 pub fn write(regs: &mut Regs) -> usize {
     let n = fd_arg(regs, 0);
-    for _ in 0..8 {
+    for _ in 0..super::TRIES {
         if let Some(v) = paired(regs, n) {
             return v;
         }
@@ -414,7 +414,7 @@ impl Change for Resize<'_> {
 #[inline(never)]
 pub fn resize(regs: &mut Regs) -> usize {
     let n = fd_arg(regs, 0);
-    for _ in 0..8 {
+    for _ in 0..super::TRIES {
         if let Some(v) = paired(regs, n) {
             return v;
         }

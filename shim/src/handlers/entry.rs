@@ -176,7 +176,7 @@ pub fn one(regs: &mut Regs) -> usize {
     let removal = matches!(what, What::Unlink | What::Rmdir);
     let undo = if removal { Undo::Never } else { Undo::Possible };
     let mut place = place;
-    for _ in 0..8 {
+    for _ in 0..super::TRIES {
         if let Some(v) = not_inside(regs, place, removal) {
             return v;
         }
@@ -398,7 +398,7 @@ pub fn two(regs: &mut Regs) -> usize {
         // ENOENT, EBUSY, EPERM…: the kernel refuses it.
         return NATIVE;
     }
-    for _ in 0..8 {
+    for _ in 0..super::TRIES {
         if from == Place::Control || to == Place::Control {
             return fail(regs, Errno::ENOENT);
         }

@@ -349,7 +349,7 @@ fn opening(regs: &mut Regs, dir: i32, addr: usize, flags: i32, mode: u32, strict
     };
     let mut loc = Loc::new();
     let mut place = locate(dir, &text, last, &mut loc);
-    for _ in 0..8 {
+    for _ in 0..super::TRIES {
         match place {
             Place::In => {}
             Place::Root(_) if tmpfile => {}

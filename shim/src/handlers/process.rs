@@ -186,6 +186,8 @@ pub fn limit(regs: &mut Regs) -> usize {
         return NATIVE;
     }
     super::locked(|| {
+        // Lock objects that are not open yet are opened while there is room for their numbers.
+        attach::reopen();
         let r = raw(regs);
         if r.is_ok()
             && let Ok((soft, hard)) = sys::nofile(None)
