@@ -266,12 +266,27 @@ pub fn text(s: &[u8]) -> PathText<64> {
     PathText::from_bytes(s).unwrap_or_default()
 }
 
-/// Opens a lock object under its number. TX is held.
+/// Opens a lock object under its number. TX is held. Leg a's is the first to be wanted: leg b's comes with
+/// it, never the other way round, since a description that is replaced loses its lock.
 #[cold]
 #[inline(never)]
 pub fn open_lock(s: &Session, leg: usize, object: usize) -> Sys<i32> {
-    let n = guest_lock(s, leg, object)?;
-    settle_fd(n, lock_number(s.pair, leg, object), false)
+    if leg != 0 {
+        let n = guest_lock(s, leg, object)?;
+        return settle_fd(n, lock_number(s.pair, leg, object), false);
+    }
+    let a = guest_lock(s, 0, object)?;
+    let b = guest_lock(s, 1, object);
+    let to = |leg| lock_number(s.pair, leg, object);
+    let r = b.and_then(|b| {
+        with_limit(|| {
+            sys::dup3(a, to(0), c::O_CLOEXEC)?;
+            sys::dup3(b, to(1), c::O_CLOEXEC)
+        })
+    });
+    let _ = sys::close(a);
+    let _ = b.map(sys::close);
+    r.map(|_| to(leg))
 }
 
 /// Opens a lock object for a guest's single transaction.

@@ -232,8 +232,27 @@ impl Cx<'_> {
             }
         }
     }
+    /// Two names in one directory: the second is entered with the first, which closes it.
+    fn share_directory(&mut self) -> bool {
+        let [Some(a), Some(b)] = &mut self.t else {
+            return false;
+        };
+        let dir = |t: &Target| split(t.rel.as_bytes()).0.len();
+        let (na, nb) = (dir(a), dir(b));
+        let same = a.rel.as_bytes().get(..na) == b.rel.as_bytes().get(..nb)
+            && a.anchor == b.anchor
+            && a.dir != [-1; 2];
+        if same {
+            b.dir = a.dir;
+            b.opened = [false; 2];
+        }
+        same
+    }
     /// Opens a target's parent directory on both legs: below the roots, through no symlink.
     pub fn enter(&mut self, which: usize) -> Result<(), Prepared> {
+        if which == 1 && self.share_directory() {
+            return Ok(());
+        }
         self.anchored(which)?;
         for step in [Step::First, Step::Second] {
             let leg = self.leg(step);
