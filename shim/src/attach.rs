@@ -110,6 +110,7 @@ pub fn session(pair: usize, guest: bool) -> Sys<Session> {
     // SAFETY: TX is held (rule of this file) and `ready` is still false: nobody reads it.
     unsafe { *slot.session.get() = s };
     NEW.fetch_or(1 << (pair & 7), Ordering::Relaxed);
+    crate::state::own();
     slot.ready.store(true, Ordering::Release);
     crate::arch::ACTIVE.store(1, Ordering::Relaxed);
     Ok(s)

@@ -10,6 +10,7 @@
 use core::sync::atomic::{AtomicI32, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use crate::arch::Regs;
+use crate::state::{OWN_PID, THREADED, VFORKED, guest};
 use mirror_sys::{ret, syscall0, syscall2, syscall3, syscall6};
 
 const SLOTS: u32 = 64;
@@ -26,7 +27,11 @@ static USED: AtomicU64 = AtomicU64::new(0);
 static BASE: [AtomicUsize; SLOTS as usize] = [const { AtomicUsize::new(0) }; SLOTS as usize];
 static OWNER: [AtomicI32; SLOTS as usize] = [const { AtomicI32::new(0) }; SLOTS as usize];
 
+/// A process that never had a second thread, nor a child on its memory, is its own only thread.
 fn tid() -> i32 {
+    if !THREADED.load(Ordering::Relaxed) && !VFORKED.load(Ordering::Relaxed) && !guest() {
+        return OWN_PID.load(Ordering::Relaxed);
+    }
     // SAFETY: gettid takes and touches nothing.
     unsafe { syscall0(libc::SYS_gettid) as i32 }
 }

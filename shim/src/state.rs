@@ -7,7 +7,9 @@
 use core::cell::UnsafeCell;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{
+    AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
 use mirror_core::path::{PathText, Under, under};
 use mirror_core::tab::Entry;
 use mirror_core::{NUMBERS_END, RESERVED};
@@ -305,9 +307,37 @@ pub static SYMLINKED: AtomicBool = AtomicBool::new(false);
 /// The soft RLIMIT_NOFILE before it was lowered to RESERVED, or 0.
 pub static OLD_SOFT: AtomicU64 = AtomicU64::new(0);
 
-/// Whether this code runs in a process that is not the owner of this memory.
+/// Address of a word in a page that the kernel empties in every copy of this memory
+/// (MADV_WIPEONFORK), or 0: not made yet, or refused. The word is 1 in its owner.
+static MARK: AtomicUsize = AtomicUsize::new(0);
+
+fn mark() -> Option<&'static AtomicU32> {
+    let at = MARK.load(Ordering::Relaxed);
+    // SAFETY: not 0: the address of a page that `own` has mapped and nobody unmaps.
+    (at != 0).then(|| unsafe { &*(at as *const AtomicU32) })
+}
+
+/// Says that this process is the owner of this memory: at attach, and in a child that our fork made.
+/// TX is held.
+pub fn own() {
+    if mark().is_none()
+        && let Ok(at) = sys::map_wiped_on_fork(4096)
+    {
+        MARK.store(at, Ordering::Relaxed);
+    }
+    if let Some(m) = mark() {
+        m.store(1, Ordering::Relaxed);
+    }
+}
+
+/// Whether this code runs in a process that is not the owner of this memory. Only after a clone that
+/// shares memory must the kernel be asked.
 pub fn guest() -> bool {
-    sys::getpid() != OWN_PID.load(Ordering::Relaxed)
+    match mark() {
+        Some(m) if m.load(Ordering::Relaxed) == 0 => true,
+        Some(_) if !VFORKED.load(Ordering::Relaxed) => false,
+        _ => sys::getpid() != OWN_PID.load(Ordering::Relaxed),
+    }
 }
 
 /// A thread has a descriptor table of its own (unshare): what one thread learns of a number is nothing

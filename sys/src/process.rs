@@ -65,6 +65,26 @@ pub fn map_anonymous(len: usize) -> Sys<usize> {
     )
 }
 
+/// Anonymous private memory, zeroed, that is zeroed again in every copy that a fork makes
+/// (MADV_WIPEONFORK, since Linux 4.14).
+pub fn map_wiped_on_fork(len: usize) -> Sys<usize> {
+    let at = map_anonymous(len)?;
+    match call!(
+        syscall3,
+        c::SYS_madvise,
+        at,
+        len,
+        c::MADV_WIPEONFORK as usize
+    ) {
+        Ok(_) => Ok(at),
+        Err(e) => {
+            // SAFETY: just mapped, used by nobody.
+            unsafe { unmap(at, len) };
+            Err(e)
+        }
+    }
+}
+
 /// A shared read-write mapping of a whole file.
 pub fn map_shared(n: i32, len: usize) -> Sys<usize> {
     call!(

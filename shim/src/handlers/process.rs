@@ -70,6 +70,9 @@ pub fn fork(regs: &mut Regs) -> usize {
     let r = raw(regs);
     if r == Ok(0) {
         OWN_PID.store(sys::getpid(), Ordering::Relaxed);
+        if attach::any() {
+            state::own();
+        }
         crate::scratch::after_fork_in_child(regs);
         attach::after_fork_in_child();
     }
