@@ -92,9 +92,16 @@ pub fn runtime_of(pair: usize) -> Option<&'static RuntimeFile> {
 /// The session of a pair, attaching first if need be.
 pub fn session(pair: usize, guest: bool) -> Sys<Session> {
     let slot = SLOTS.get(pair).ok_or(Errno::EIO)?;
+    if guest {
+        let_go();
+    }
     if slot.ready.load(Ordering::Acquire) {
         // SAFETY: written before `ready` was released, never changed since.
-        return Ok(unsafe { *slot.session.get() });
+        let s = unsafe { *slot.session.get() };
+        // The owner may have attached after this guest got its descriptors.
+        if !guest || s.root.iter().all(|n| sys::fcntl(*n, c::F_GETFD, 0).is_ok()) {
+            return Ok(s);
+        }
     }
     if !guest {
         numbers_are_free()?;
@@ -135,15 +142,31 @@ pub fn attached(pair: usize) -> bool {
 /// First act of a forked child: the inherited lock descriptors share their locks with the parent.
 pub fn after_fork_in_child() {
     if any() {
-        // SAFETY: no pointers; the numbers are the library's.
-        unsafe {
-            sys::syscall3(
-                c::SYS_close_range,
-                2 * K as usize,
-                NUMBERS_END as usize - 1,
-                0,
-            )
-        };
+        close_locks();
+    }
+}
+
+fn close_locks() {
+    // SAFETY: no pointers; the numbers are the library's.
+    unsafe {
+        sys::syscall3(
+            c::SYS_close_range,
+            2 * K as usize,
+            NUMBERS_END as usize - 1,
+            0,
+        )
+    };
+}
+
+/// A child process was started that shares the table of descriptors: what it closes is closed for its
+/// parent.
+pub static SHARED_FILES: AtomicBool = AtomicBool::new(false);
+
+/// A guest inherits the owner's lock descriptions. If the owner dies in mid-change, they keep its locks;
+/// the guest would wait for itself.
+fn let_go() {
+    if !SHARED_FILES.load(Ordering::Relaxed) {
+        close_locks();
     }
 }
 

@@ -413,9 +413,23 @@ fn opened(regs: &mut Regs, n: i32, change: &Open, loc: &Loc) -> usize {
             .flatten()
             .map_or(0, |s| s.ino())
     };
-    if change.fd.get(loc.leg ^ 1).copied().unwrap_or(-1) < 0
-        || sys::fcntl(n.saturating_add(K), c::F_GETFD, 0).is_err()
-    {
+    let paired = || sys::fcntl(n.saturating_add(K), c::F_GETFD, 0).is_ok();
+    if change.fd.get(loc.leg ^ 1).copied().unwrap_or(-1) < 0 && !change.tmpfile() {
+        // The second leg's file came by repair, after its open had failed.
+        for _ in 0..100 {
+            match super::recognise::adopt(n, loc) {
+                Ran::Wait => sys::sleep_us(1000),
+                _ => break,
+            }
+        }
+        if paired() {
+            if change.made || change.flags & c::O_TRUNC != 0 {
+                set_dirty(n);
+            }
+            return super::answer(regs, Ok(n as u64));
+        }
+    }
+    if !paired() {
         // Never hand out a descriptor whose changes would reach one leg only.
         let _ = sys::close(n);
         return fail(regs, Errno::EIO);

@@ -26,6 +26,9 @@ pub fn clone_filter(regs: &mut Regs) -> usize {
             None => return NATIVE,
         },
     };
+    if flags & (c::CLONE_FILES | c::CLONE_THREAD) as usize == c::CLONE_FILES as usize {
+        attach::SHARED_FILES.store(true, Ordering::Relaxed);
+    }
     if flags & c::CLONE_VM as usize != 0 {
         if flags & c::CLONE_THREAD as usize != 0 {
             THREADED.store(true, Ordering::Relaxed);
