@@ -1,22 +1,23 @@
 //! `mirror init`: makes two directories the legs of a pair. Refused, it leaves nothing; interrupted,
 //! the same command goes on.
+use super::fill::{adopt, again, complete};
 use super::places::{self, There};
-use super::scan::{Scan, scan};
-use super::{ask, can_ask};
-use crate::cli::{self, Init};
+use super::scan::{Needs, Scan, scan};
+use super::{ask, can_ask, explain, fit};
+use crate::cli::{self, Init, Wanted};
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::pair::control::{
-    Leg, Pair, make_control, random_id, read_record, remove_control, runtime_path,
+    KEEP, Leg, letter, make_control, random_id, read_record, remove_control, runtime_path,
 };
 use crate::pair::tab::{self, Line};
-use crate::pair::{domain, tabwrite};
-use crate::sync::equal::Work;
+use crate::pair::tabwrite;
+use crate::sync::equal::{Seen, Work};
 use crate::sync::session;
-use crate::sync::walk::{Collect, Tally, walk};
+use crate::sync::walk::{Collect, walk};
 use crate::text;
 use crate::tree::beneath::Root;
 use crate::tree::object::Fidelity;
-use crate::tree::probe;
+use crate::tree::{locks, probe};
 use mirror_core::record::LegRecord;
 use mirror_core::tab::{OnFailure, OnFull, overlap};
 use std::os::unix::ffi::OsStrExt;
@@ -28,7 +29,30 @@ struct Plan {
     roots: [Root; 2],
     scans: [Scan; 2],
     /// The leg that is filled, if one is.
-    sink: Option<usize>,
+    fill: Option<Fill>,
+}
+
+/// The first copy.
+struct Fill {
+    /// The leg that is made like the other.
+    sink: usize,
+    /// Bytes to copy, and to make room for.
+    bytes: u64,
+    /// Objects that only the sink has and that differ: their versions are kept aside.
+    loses: Option<(u64, u64)>,
+}
+
+impl Fill {
+    fn letters(&self) -> (char, char) {
+        (letter(1 - self.sink), letter(self.sink))
+    }
+}
+
+/// What the preparations came to.
+enum Ready {
+    Go,
+    No,
+    Dry,
 }
 
 /// Runs it.
@@ -69,14 +93,14 @@ pub fn run(a: &Init) -> Res<u8> {
             )));
         }
     }
-    let (roots, sink) = judge(roots, &scans)?;
+    let (roots, fill) = judge(roots, &scans, a)?;
     execute(
         Plan {
             line,
             tab,
             roots,
             scans,
-            sink,
+            fill,
         },
         a,
     )
@@ -136,35 +160,96 @@ fn place(a: &Init) -> Res<(Line, PathBuf, [Root; 2])> {
     Ok((line, tab, roots))
 }
 
-/// Which leg must be filled. Two trees that differ are refused.
-fn judge(roots: [Root; 2], scans: &[Scan; 2]) -> Res<([Root; 2], Option<usize>)> {
-    match (scans[0].entries, scans[1].entries) {
-        (0, 0) => return Ok((roots, None)),
-        (_, 0) => return Ok((roots, Some(1))),
-        (0, _) => return Ok((roots, Some(0))),
-        _ => {}
+/// Which leg must be filled. Two trees that differ are refused, unless one is named as the source.
+fn judge(roots: [Root; 2], scans: &[Scan; 2], a: &Init) -> Res<([Root; 2], Option<Fill>)> {
+    let empty = |i: usize| scans[i].entries == 0;
+    if empty(0) && empty(1) {
+        return Ok((roots, None));
     }
-    let [a, b] = roots;
-    let (a, b) = (Leg::bare(a, 0), Leg::bare(b, 1));
+    if let Some(sink) = [1, 0].into_iter().find(|&i| empty(i)) {
+        if a.source.is_some_and(|s| s.index() == sink) {
+            let (e, full) = (letter(sink), letter(1 - sink));
+            return Err(Fail::failed(format!(
+                "--source {e}: leg {e} is empty, so everything in {} would be removed. Is its disk mounted? To copy {full} to {e}, leave --source out; to begin empty, empty {} yourself",
+                text::path(&roots[1 - sink].path),
+                text::path(&roots[1 - sink].path)
+            )));
+        }
+        let bytes = scans[1 - sink].bytes;
+        return Ok((
+            roots,
+            Some(Fill {
+                sink,
+                bytes,
+                loses: None,
+            }),
+        ));
+    }
+    let [x, y] = roots;
+    let (x, y) = (Leg::bare(x, 0), Leg::bare(y, 1));
     let bar = session::bar(scans[0].bytes, "compared");
-    let mut w = Work::new(&a, &b, Fidelity::full(), false, bar.clone());
-    let r = walk(&mut w, &mut Collect(|_: &[u8], _: &_| {}));
+    let mut w = Work::new(&x, &y, Fidelity::full(), false, bar.clone());
+    let mut need = [0u64; 2];
+    let r = walk(
+        &mut w,
+        &mut Collect(|_: &[u8], seen: &Seen| room(seen, &mut need)),
+    );
     bar.finish_and_clear();
-    let t: Tally = r.about("comparing")?;
-    if t.differences() > 0 || !t.trouble.is_empty() {
-        let (pa, pb) = (&a.root.path, &b.root.path);
+    let t = r.about("comparing")?;
+    if let Some((rel, why)) = t.trouble.first() {
         return Err(Fail::failed(format!(
-            "{} and {} differ ({} only in a, {} only in b, {} different).\n  look: mirror diff {} {}    then make one of them empty, or equal to the other, and type this again",
+            "{} cannot be compared, first: {} ({why}). Mend that, then type this again",
+            text::plural(t.trouble.len() as u64, "path"),
+            text::show(rel)
+        )));
+    }
+    if t.differences() == 0 {
+        return Ok(([x.root, y.root], None));
+    }
+    let Some(source) = a.source else {
+        let (pa, pb) = (&x.root.path, &y.root.path);
+        return Err(Fail::failed(format!(
+            "{} and {} differ ({} only in a, {} only in b, {} different; {}).\n  look: mirror diff {} {}    choose: --source a | --source b (the other's versions are kept aside)",
             text::path(pa),
             text::path(pb),
             text::plural(t.missing, "file"),
             text::count(t.extra),
-            text::count(t.different + t.trouble.len() as u64),
+            text::count(t.different),
+            explain::TREES,
             text::shell(pa),
             text::shell(pb)
         )));
+    };
+    let sink = 1 - source.index();
+    let only_there = if sink == 1 { t.extra } else { t.missing };
+    let fill = Fill {
+        sink,
+        bytes: need[sink],
+        loses: Some((only_there, t.different)),
+    };
+    Ok(([x.root, y.root], Some(fill)))
+}
+
+/// Adds the room that one difference takes on leg a and b, if that is the sink: the old version stays
+/// beside the new one.
+fn room(seen: &Seen, need: &mut [u64; 2]) {
+    let file = |m: &Option<crate::tree::object::Meta>| {
+        m.as_ref().filter(|m| m.is_file()).map_or(0, |m| m.size())
+    };
+    let (s, d) = (file(&seen.source), file(&seen.copy));
+    match seen.what.as_slice() {
+        [] => {}
+        ["missing"] => need[1] += s,
+        ["extra"] => need[0] += d,
+        w if w
+            .iter()
+            .any(|w| !matches!(*w, "mode" | "owner" | "mtime" | "xattrs")) =>
+        {
+            need[0] += s.max(d);
+            need[1] += s.max(d);
+        }
+        _ => {}
     }
-    Ok(([a.root, b.root], None))
 }
 
 fn describe(i: usize, r: &Root, s: &Scan) -> String {
@@ -179,34 +264,73 @@ fn describe(i: usize, r: &Root, s: &Scan) -> String {
     };
     format!(
         "leg {}  {}   {}  {what}",
-        crate::pair::control::letter(i),
+        letter(i),
         text::path(&r.path),
         probe::kind(&r.path)
     )
 }
 
-fn warn(p: &Plan) {
-    let src = p.sink.map_or(0, |s| 1 - s);
-    let s = &p.scans[src];
-    if let Ok(a) = probe::abilities(&p.roots[1 - src]) {
-        let lost: Vec<&str> = [
-            (a.xattrs, "extended attributes"),
-            (a.links, "hard links"),
-            (a.symlinks, "symlinks"),
-            (a.modes, "permission bits"),
-        ]
-        .into_iter()
-        .filter_map(|(can, what)| (!can).then_some(what))
-        .collect();
-        if !lost.is_empty() {
-            crate::say!(
-                "! leg {} has no {}: what uses them exists on leg {} only.",
-                crate::pair::control::letter(1 - src),
-                lost.join(", no "),
-                crate::pair::control::letter(src)
-            );
+/// Tries both legs, and says what they cannot do together. What cannot work is refused.
+fn try_legs(p: &Plan, a: &Init) -> Res<()> {
+    let mut able = Vec::new();
+    for (i, r) in p.roots.iter().enumerate() {
+        if let Err(why) = locks::exclude(r) {
+            return Err(Fail::failed(format!(
+                "leg {} ({}): {why}. Mirrored programs could not keep out of each other's way: choose another file system ({})",
+                letter(i),
+                text::path(&r.path),
+                explain::UNFIT
+            )));
         }
+        able.push(probe::abilities(r).about(text::path(&r.path))?);
     }
+    for (i, able) in able.iter().enumerate() {
+        crate::say!("{}", describe(i, &p.roots[i], &p.scans[i]));
+        crate::say!("       {}", fit::checks(able));
+    }
+    let sink = p.fill.as_ref().map_or(1, |f| f.sink);
+    let (s, c) = (1 - sink, sink);
+    let mut v = fit::judge(
+        &able[s],
+        &able[c],
+        &p.scans[s].needs,
+        [letter(s), letter(c)],
+    );
+    // What the source lacks concerns what programs will make.
+    let back = fit::judge(
+        &able[c],
+        &able[s],
+        &Needs::default(),
+        [letter(c), letter(s)],
+    );
+    v.lost.extend(back.lost);
+    v.later.extend(back.later);
+    if !v.refused.is_empty() {
+        return Err(Fail::failed(v.refused.join("\n  ")));
+    }
+    if a.fidelity == Wanted::Full && !(v.lost.is_empty() && v.later.is_empty()) {
+        let all: Vec<String> = v.lost.into_iter().chain(v.later).collect();
+        return Err(Fail::failed(format!(
+            "--fidelity full: {}\n  Choose another file system, or leave --fidelity full out ({})",
+            all.join("\n  "),
+            explain::LOSS
+        )));
+    }
+    for line in v.lost.iter().chain(&v.later) {
+        crate::say!("! {line}");
+    }
+    if !v.lost.is_empty() {
+        crate::say!(
+            "  (verify knows; refuse instead with --fidelity full; mirror explain {})",
+            explain::LOSS
+        );
+    }
+    Ok(())
+}
+
+fn warn(p: &Plan) {
+    let src = p.fill.as_ref().map_or(0, |f| 1 - f.sink);
+    let s = &p.scans[src];
     if s.links_out > 0 {
         crate::say!(
             "! {} out of the tree: what is there is not mirrored.",
@@ -245,27 +369,41 @@ fn warn(p: &Plan) {
 }
 
 fn execute(p: Plan, a: &Init) -> Res<u8> {
-    let copied = p.sink.map(|s| p.scans[1 - s].bytes);
-    if let (Some(bytes), Some(sink)) = (copied, p.sink)
+    if let Some(f) = &p.fill
         && !a.yes
+        && !a.dry_run
         && !can_ask()
     {
+        let what = match f.loses {
+            Some((extra, different)) => format!(
+                "{} in {} would be overwritten and {} taken out of it (their versions kept aside)",
+                text::plural(different, "path"),
+                text::path(&p.roots[f.sink].path),
+                text::count(extra)
+            ),
+            None => format!(
+                "{} would be copied from {} to {}",
+                text::bytes(f.bytes),
+                text::path(&p.roots[1 - f.sink].path),
+                text::path(&p.roots[f.sink].path)
+            ),
+        };
         return Err(Fail::failed(format!(
-            "{} would be copied from {} to {}, and nobody can be asked here. Nothing was done. To do it: add --yes",
-            text::bytes(bytes),
-            text::path(&p.roots[1 - sink].path),
-            text::path(&p.roots[sink].path)
+            "{what}, and nobody can be asked here. Nothing was done. To do it: add --yes"
         )));
     }
     let ready = prepare(&p, a);
-    match ready {
-        Ok(true) => {}
-        r => {
-            for root in &p.roots {
-                let _ = remove_control(root);
-            }
-            return r.map(|_| 1);
+    let undone = match ready {
+        Ok(Ready::Go) => None,
+        Ok(Ready::No) => Some(Ok(1)),
+        Ok(Ready::Dry) => Some(Ok(0)),
+        Err(e) => Some(Err(e)),
+    };
+    if let Some(r) = undone {
+        for root in &p.roots {
+            let _ = remove_control(root);
         }
+        return r;
     }
     let undo_link = !p.line.in_place()
         && places::look(&p.line.virt, &p.line.legs[0]).is_ok_and(|t| t != There::Link);
@@ -283,54 +421,78 @@ fn execute(p: Plan, a: &Init) -> Res<u8> {
     complete(&p.line, a)
 }
 
-/// Makes the control folders, says what will be, asks. `false`: the answer was no.
-fn prepare(p: &Plan, a: &Init) -> Res<bool> {
+/// Makes the control folders, says what will be, asks.
+fn prepare(p: &Plan, a: &Init) -> Res<Ready> {
     for r in &p.roots {
         make_control(r)?;
     }
-    for i in 0..2 {
-        crate::say!("{}", describe(i, &p.roots[i], &p.scans[i]));
-    }
+    try_legs(p, a)?;
     warn(p);
-    let Some(sink) = p.sink else { return Ok(true) };
-    let bytes = p.scans[1 - sink].bytes;
-    let free = probe::space(&p.roots[sink]).free;
-    if bytes > free {
+    let dry = || {
+        crate::say!("dry run: nothing was done");
+        Ok(Ready::Dry)
+    };
+    let Some(f) = &p.fill else {
+        if a.dry_run {
+            crate::say!(
+                "would make {} a pair; nothing to copy",
+                text::path(&p.line.virt)
+            );
+            return dry();
+        }
+        return Ok(Ready::Go);
+    };
+    let free = probe::space(&p.roots[f.sink]).free;
+    let (from, to) = f.letters();
+    if f.bytes > free {
         return Err(Fail::failed(format!(
-            "leg {} ({}) has {} free, {} are needed. Make room, or choose another directory",
-            crate::pair::control::letter(sink),
-            text::path(&p.roots[sink].path),
+            "leg {to} ({}) has {} free, {} are needed. Make room, or choose another directory",
+            text::path(&p.roots[f.sink].path),
             text::bytes(free),
-            text::bytes(bytes)
+            text::bytes(f.bytes)
         )));
     }
-    let (from, to) = (
-        crate::pair::control::letter(1 - sink),
-        crate::pair::control::letter(sink),
-    );
-    let q = format!(
-        "Copy {} from {from} to {to} (can be stopped and continued)?",
-        text::bytes(bytes)
-    );
-    let go = a.yes || ask(&q);
-    if !go {
-        crate::note!("Nothing was done.");
+    let what = match f.loses {
+        Some((extra, different)) => format!(
+            "ake {to} like {from}: {} overwritten, {} taken out of {to}, {} copied; what {to} had is kept in {}/.mirror/kept",
+            text::plural(different, "path"),
+            text::count(extra),
+            text::bytes(f.bytes),
+            text::path(&p.roots[f.sink].path)
+        ),
+        None => format!("opy {} from {from} to {to}", text::bytes(f.bytes)),
+    };
+    let head = if f.loses.is_some() { 'm' } else { 'c' };
+    if a.dry_run {
+        crate::say!("would {head}{what}");
+        return dry();
     }
-    Ok(go)
+    let head = head.to_ascii_uppercase();
+    let go = a.yes || ask(&format!("{head}{what} (can be stopped and continued)?"));
+    if go {
+        return Ok(Ready::Go);
+    }
+    crate::note!("Nothing was done.");
+    Ok(Ready::No)
 }
 
 /// Records, V, the mirrortab: from here on the pair exists.
 fn publish(p: &Plan) -> Res<()> {
     let (pair, ids) = (random_id()?, [random_id()?, random_id()?]);
     // The sink's record first: a leg that is not complete must never be taken for one that is.
-    let order = if p.sink == Some(0) { [0, 1] } else { [1, 0] };
+    let sink = p.fill.as_ref().map(|f| f.sink);
+    if let Some(f) = p.fill.as_ref().filter(|f| f.loses.is_some()) {
+        let root = &p.roots[f.sink];
+        root.append(KEEP, b"").about(text::path(&root.path))?;
+    }
+    let order = if sink == Some(0) { [0, 1] } else { [1, 0] };
     for i in order {
         let record = LegRecord {
             pair,
             leg: u8::from(i == 1),
             id: ids[i],
             peer: ids[1 - i],
-            complete: p.sink != Some(i),
+            complete: sink != Some(i),
             runtime: runtime_path(pair, rustix::process::geteuid().as_raw()),
         };
         p.roots[i]
@@ -343,108 +505,4 @@ fn publish(p: &Plan) -> Res<()> {
     let mut held = tabwrite::Held::take(&p.tab)?;
     places::free(&p.line, &tab::load()?)?;
     held.add(&p.line)
-}
-
-/// The records of an interrupted or forgotten init of exactly these legs: the pair is taken up again.
-fn adopt(line: &Line, tab: &std::path::Path, roots: &[Root; 2], a: &Init) -> Res<Option<u8>> {
-    let (Ok(Some(x)), Ok(Some(y))) = (read_record(&roots[0]), read_record(&roots[1])) else {
-        return Ok(None);
-    };
-    if x.pair != y.pair || x.peer != y.id || y.peer != x.id || (x.leg, y.leg) != (0, 1) {
-        return Ok(None);
-    }
-    if !line.in_place() {
-        places::make_link(&line.virt, &line.legs[0])?;
-    }
-    tabwrite::Held::take(tab)?.add(line)?;
-    complete(line, a).map(Some)
-}
-
-/// The pair is configured: goes on where the first copy stopped, if it did.
-fn again(line: &Line, a: &Init) -> Res<u8> {
-    if !line.in_place() {
-        places::make_link(&line.virt, &line.legs[0])?;
-    }
-    let p = Pair::open(line)?;
-    if let Some(sink) = p.incomplete() {
-        if !a.yes && !can_ask() {
-            return Err(Fail::failed(format!(
-                "the first copy of {} to leg {} has not finished, and nobody can be asked here. Nothing was done. To go on: add --yes",
-                text::path(&line.virt),
-                p.legs[sink].letter()
-            )));
-        }
-        drop(p);
-        return complete(line, a);
-    }
-    crate::say!(
-        "ready     {}  already a pair ({})",
-        text::path(&line.virt),
-        line.place()
-    );
-    crate::say!("next      mirror status {}", text::shell(&line.virt));
-    Ok(0)
-}
-
-/// Copies what is missing and declares the pair complete.
-fn complete(line: &Line, a: &Init) -> Res<u8> {
-    crate::signal::stop_gently();
-    let pair = Pair::open(line)?;
-    let mut p = domain::attach(pair)?;
-    if p.pair.incomplete().is_some() {
-        fill(&mut p).map_err(|f| go_on(f, a, line))?;
-    }
-    crate::say!("ready     {}  IN SYNC", text::path(&line.virt));
-    // A plain preload ends with 78 without it.
-    if let Err(e) = crate::launch::library::prepare() {
-        crate::say!("! programs cannot be mirrored yet: {e}");
-    }
-    crate::say!("next      mirror run -- COMMAND");
-    Ok(0)
-}
-
-/// Finishes the first copy of an attached pair. Also what `resync` does with an incomplete leg.
-pub fn fill(p: &mut domain::Attached) -> Res<()> {
-    let Some(sink) = p.pair.incomplete() else {
-        return Ok(());
-    };
-    let bar = session::bar(
-        session::total(p),
-        "  ^C continues later with the same command",
-    );
-    let r = session::repair(p, false, bar)?;
-    if let Some((rel, why)) = r.tally.trouble.first() {
-        return Err(Fail::failed(format!(
-            "{} could not be copied, first: {} ({why}). Mend that, then",
-            text::plural(r.tally.trouble.len() as u64, "path"),
-            text::show(rel)
-        )));
-    }
-    p.pair.legs[sink].set_complete(true)
-}
-
-fn go_on(f: Fail, a: &Init, line: &Line) -> Fail {
-    let mut words = vec![
-        "mirror init".to_string(),
-        text::shell(&a.leg_a),
-        text::shell(&a.leg_b),
-    ];
-    if let Some(v) = &a.at {
-        words.push(format!("--at {}", text::shell(v)));
-    }
-    if let Some(n) = &a.name {
-        words.push(format!("--name {}", text::shell(n.as_ref())));
-    }
-    if a.yes {
-        words.push("--yes".into());
-    }
-    Fail::new(
-        f.kind,
-        format!(
-            "{}\n  the copy is not finished; what is there stays. To go on: {}    to give up: mirror detach {}",
-            f.text,
-            words.join(" "),
-            text::shell(&line.virt)
-        ),
-    )
 }

@@ -31,6 +31,13 @@ pub fn leg(word: &Path) -> Res<Root> {
         );
     }
     let root = Root::open(&path).about(&shown)?;
+    if let Err(e) = root.dir(b"") {
+        return refuse(format!(
+            "{shown}: openat2 does not work there ({}). The mirror needs Linux 5.11 or later, and no filter that forbids it ({})",
+            crate::fail::reason(&e),
+            super::explain::UNFIT
+        ));
+    }
     if probe::read_only(&root) {
         return refuse(format!(
             "{shown}: its file system is mounted read-only. Remount it writable, or choose another directory"

@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 /// Path of the record of the last comparison.
 pub const VERIFIED: &[u8] = b".mirror/verified";
 
+/// Stands in a sink that had contents of its own: the first copy keeps aside what it overwrites.
+pub const KEEP: &[u8] = b".mirror/keep";
+
 /// One leg: its root and its record.
 pub struct Leg {
     /// The held root.
@@ -27,7 +30,7 @@ impl Leg {
     pub fn open(path: &Path) -> Res<Leg> {
         let bad = |why: String| Fail::new(Kind::Leg, format!("{}: {why}", text::path(path)));
         let root = Root::open(path).map_err(|e| match e.kind() {
-            io::ErrorKind::PermissionDenied => Fail::io(text::path(path), e),
+            io::ErrorKind::PermissionDenied => Leg::not_yours(path),
             io::ErrorKind::NotFound => bad("not there. Is its disk mounted?".into()),
             _ => bad(reason(&e)),
         })?;
@@ -39,14 +42,7 @@ impl Leg {
                 ));
             }
             Err(e) if e.kind == Kind::Permission => {
-                let owner = std::fs::metadata(path.join(".mirror")).map_or(0, |m| m.uid());
-                return Err(Fail::new(
-                    Kind::Permission,
-                    format!(
-                        "{}: the pair belongs to user {owner}, and this user may not use it. Run as that user",
-                        text::path(path)
-                    ),
-                ));
+                return Err(Leg::not_yours(path));
             }
             Err(e) => return Err(e),
         };
@@ -64,6 +60,34 @@ impl Leg {
             )));
         }
         Ok(leg)
+    }
+
+    /// This user may not look at the leg.
+    fn not_yours(path: &Path) -> Fail {
+        let shown = text::path(path);
+        let owner = std::fs::metadata(path.join(".mirror")).or_else(|_| std::fs::metadata(path));
+        Fail::new(
+            Kind::Permission,
+            match owner {
+                Ok(m) if m.uid() == rustix::process::geteuid().as_raw() => {
+                    return Fail::new(
+                        Kind::Leg,
+                        format!(
+                            "{shown}: permission denied, although it is this user's. chmod u+rwx {shown}"
+                        ),
+                    );
+                }
+                Ok(m) => {
+                    let who = text::user(m.uid());
+                    format!(
+                        "{shown}: the pair belongs to {who}, and this user may not use it. Run as {who}"
+                    )
+                }
+                Err(_) => format!(
+                    "{shown}: permission denied: the pair belongs to another user. Run as its owner"
+                ),
+            },
+        )
     }
 
     /// The user to whom the control folder belongs.
@@ -182,6 +206,8 @@ pub fn remove_control(root: &Root) -> Res<bool> {
         b".mirror/locks/0",
         PENDING_LOG,
         VERIFIED,
+        KEEP,
+        crate::sync::turn::FILE,
     ] {
         root.remove(f).about(about())?;
     }

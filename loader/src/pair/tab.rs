@@ -119,11 +119,32 @@ pub fn files() -> Vec<PathBuf> {
         .flatten()
         .map(|e| e.path())
         .filter(|p| p.extension() == Some(OsStr::new("tab")))
+        .filter(|p| {
+            !p.file_name()
+                .is_some_and(|n| n.as_bytes().starts_with(b"."))
+        })
         .collect();
     more.sort();
     out.append(&mut more);
     if !root() {
         out.extend(user_tab());
+    }
+    out
+}
+
+/// Files (and the folder) of the default places that are there and that this user may not read: the
+/// pairs in them belong to somebody else. The library passes them over too.
+pub fn unreadable() -> Vec<PathBuf> {
+    if named().is_some() {
+        return Vec::new();
+    }
+    let denied = |e: std::io::Error| e.kind() == std::io::ErrorKind::PermissionDenied;
+    let mut out: Vec<PathBuf> = files()
+        .into_iter()
+        .filter(|f| std::fs::File::open(f).is_err_and(denied))
+        .collect();
+    if std::fs::read_dir("/etc/mirrortab.d").is_err_and(denied) {
+        out.push("/etc/mirrortab.d".into());
     }
     out
 }
@@ -267,7 +288,8 @@ pub fn check_overlaps(all: &[Line]) -> Res<()> {
 /// All configured pairs.
 pub fn load() -> Res<Vec<Line>> {
     let mut all = Vec::new();
-    for file in files() {
+    let hidden = unreadable();
+    for file in files().into_iter().filter(|f| !hidden.contains(f)) {
         if let Some(content) = read_trusted(&file)? {
             all.append(&mut parse(&file, &content)?);
         }
@@ -295,7 +317,15 @@ pub fn none() -> Fail {
             if f.exists() { "none" } else { "no such file" }
         ),
         None if root() => "/etc/mirrortab, /etc/mirrortab.d: none".into(),
-        None => "/etc/mirrortab, /etc/mirrortab.d, ~/.config/mirror/mirrortab: none".into(),
+        None => {
+            let hidden: Vec<String> = unreadable().iter().map(|f| text::path(f)).collect();
+            let mut s =
+                "/etc/mirrortab, /etc/mirrortab.d, ~/.config/mirror/mirrortab: none".to_string();
+            if !hidden.is_empty() {
+                s += &format!(" that this user may read; not {}", hidden.join(", "));
+            }
+            s
+        }
     };
     Fail::new(
         Kind::Usage,
