@@ -296,6 +296,15 @@ fn code(name: &str, f: &Fail) -> u8 {
     }
 }
 
+/// The command line without what is for ourselves alone.
+fn visible() -> clap::Command {
+    let all = Cli::command();
+    let shown = all.get_subcommands().filter(|s| !s.is_hide_set()).cloned();
+    clap::Command::new("mirror")
+        .version(env!("CARGO_PKG_VERSION"))
+        .subcommands(shown.collect::<Vec<_>>())
+}
+
 fn usage_code(name: &str) -> u8 {
     code(name, &Fail::new(Kind::Usage, ""))
 }
@@ -340,7 +349,7 @@ pub fn run() -> ExitCode {
         Command::Try(a) => ("try", cmd::try_pair::run(&a)),
         Command::Completions { shell } => {
             let mut text = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "mirror", &mut text);
+            clap_complete::generate(shell, &mut visible(), "mirror", &mut text);
             crate::say!("{}", String::from_utf8_lossy(&text).trim_end());
             ("completions", Ok(0))
         }

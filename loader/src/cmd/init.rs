@@ -254,7 +254,10 @@ fn room(seen: &Seen, need: &mut [u64; 2]) {
 
 fn describe(i: usize, r: &Root, s: &Scan) -> String {
     let what = if s.entries == 0 {
-        format!("empty, {} free", text::bytes(probe::space(r).free))
+        match probe::space(r) {
+            s if s.known => format!("empty, {} free", text::bytes(s.free)),
+            _ => "empty".into(),
+        }
     } else {
         format!(
             "{} in {}",
@@ -442,9 +445,10 @@ fn prepare(p: &Plan, a: &Init) -> Res<Ready> {
         }
         return Ok(Ready::Go);
     };
-    let free = probe::space(&p.roots[f.sink]).free;
+    let space = probe::space(&p.roots[f.sink]);
+    let free = space.free;
     let (from, to) = f.letters();
-    if f.bytes > free {
+    if space.known && f.bytes > free {
         return Err(Fail::failed(format!(
             "leg {to} ({}) has {} free, {} are needed. Make room, or choose another directory",
             text::path(&p.roots[f.sink].path),

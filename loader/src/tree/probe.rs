@@ -151,6 +151,8 @@ pub fn fidelity(legs: [&Root; 2]) -> Fidelity {
 /// Space of a file system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Space {
+    /// Whether the file system says anything (one in memory without a limit does not).
+    pub known: bool,
     /// Bytes in use.
     pub used: u64,
     /// Bytes that this user may still write.
@@ -160,6 +162,7 @@ pub struct Space {
 /// Space of the file system that holds `root`.
 pub fn space(root: &Root) -> Space {
     rustix::fs::fstatvfs(root.fd()).map_or(Space::default(), |s| Space {
+        known: s.f_blocks > 0,
         used: s.f_blocks.saturating_sub(s.f_bfree) * s.f_frsize,
         free: s.f_bavail * s.f_frsize,
     })
