@@ -7,6 +7,7 @@ pub mod explain;
 pub mod fill;
 pub mod fit;
 pub mod init;
+pub mod judge;
 pub mod man;
 pub mod places;
 pub mod ps;
@@ -25,8 +26,8 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
 /// The pairs that a command works on: the named ones; without names, all that this user may use.
-/// Those of other users are then left alone.
-pub fn usable(words: &[PathBuf]) -> Res<Vec<Pair>> {
+/// Those of other users are then left alone, which `tell` says on stderr.
+pub fn usable(words: &[PathBuf], tell: bool) -> Res<Vec<Pair>> {
     let mut mine = Vec::new();
     let mut others = Vec::new();
     for l in tab::choose(words)? {
@@ -44,7 +45,12 @@ pub fn usable(words: &[PathBuf]) -> Res<Vec<Pair>> {
                 first.text
             ),
         )),
-        _ => Ok(mine),
+        _ => {
+            for e in others.iter().filter(|_| tell) {
+                crate::note!("mirror: passed over: {}", e.text);
+            }
+            Ok(mine)
+        }
     }
 }
 

@@ -178,7 +178,10 @@ pub fn make_link(virt: &Path, leg_a: &Path) -> Res<()> {
 /// No leg lies inside a leg of another pair.
 pub fn no_leg_above(path: &Path) -> Res<()> {
     for up in path.ancestors().skip(1) {
-        if up.join(".mirror/leg").symlink_metadata().is_ok() {
+        let record = up.join(".mirror/leg").symlink_metadata();
+        // What may not be looked at is another user's.
+        if record.is_ok() || record.is_err_and(|e| e.kind() == std::io::ErrorKind::PermissionDenied)
+        {
             return refuse(format!(
                 "{} is inside {}, a leg of another pair. Pairs cannot share directories",
                 text::path(path),

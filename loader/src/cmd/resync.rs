@@ -20,7 +20,7 @@ const PASSES: usize = 4;
 pub fn run(a: &Resync) -> Res<u8> {
     crate::signal::stop_gently();
     let mut code = 0;
-    for pair in super::usable(a.pair.as_slice())? {
+    for pair in super::usable(a.pair.as_slice(), true)? {
         let mut p = domain::attach(pair)?;
         code = code.max(one(&mut p, a)?);
     }

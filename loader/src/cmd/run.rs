@@ -24,7 +24,7 @@ pub fn run(a: &Run) -> Res<u8> {
 /// Starts the command and waits for its end.
 pub fn start(a: &Run) -> Res<End> {
     // A pair of another user is no reason not to work with one's own: its directories refuse.
-    let pairs = super::usable(&a.pair)?
+    let pairs = super::usable(&a.pair, false)?
         .into_iter()
         .map(|p| ready(p, a))
         .collect::<Res<Vec<_>>>()?;

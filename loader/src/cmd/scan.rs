@@ -113,16 +113,17 @@ pub fn scan(root: &Root) -> Res<Scan> {
                     if st.st_dev != dev {
                         s.mounts.push(rel.clone());
                     }
-                    if n == b".mirror"
-                        && root
-                            .open_at(
-                                &join(&rel, b"leg"),
-                                rustix::fs::OFlags::PATH,
-                                rustix::fs::Mode::empty(),
-                            )
-                            .is_ok()
-                    {
+                    let record = |e: &Vec<u8>| {
+                        let flags = rustix::fs::OFlags::PATH;
+                        match root.open_at(&join(e, b"leg"), flags, rustix::fs::Mode::empty()) {
+                            Ok(_) => true,
+                            // What may not be looked at is another user's.
+                            Err(e) => e.kind() == std::io::ErrorKind::PermissionDenied,
+                        }
+                    };
+                    if n == b".mirror" && record(&rel) {
                         s.nested = Some(dir.clone());
+                        return Ok(s);
                     }
                     todo.push((rel, st.st_dev));
                     continue;

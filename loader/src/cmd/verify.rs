@@ -50,7 +50,7 @@ pub fn run(a: &Report) -> Res<u8> {
     crate::signal::stop_gently();
     let mut code = 0;
     let mut pairs = Vec::new();
-    for pair in super::usable(a.pair.as_slice())? {
+    for pair in super::usable(a.pair.as_slice(), true)? {
         let l = &pair.line.clone();
         if let Some(i) = pair.incomplete() {
             return Err(Fail::new(

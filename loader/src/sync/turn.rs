@@ -3,6 +3,7 @@
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::pair::control::{Pair, letter};
 use crate::text;
+use crate::tree::beneath::give_away;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -39,8 +40,12 @@ impl Running {
 fn open(p: &Pair, i: usize) -> Res<OwnedFd> {
     let root = &p.legs[i].root;
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW;
-    root.open_at(FILE, flags, Mode::RUSR | Mode::WUSR)
-        .about(format!("{}/{}", text::path(&root.path), text::show(FILE)))
+    let about = || format!("{}/{}", text::path(&root.path), text::show(FILE));
+    let fd = root
+        .open_at(FILE, flags, Mode::RUSR | Mode::WUSR)
+        .about(about())?;
+    give_away(root.dir(b".mirror").about(about())?, &fd);
+    Ok(fd)
 }
 
 /// Takes the turn for a repair from leg `from`; refuses while another repair runs.

@@ -199,6 +199,45 @@ fn a_tab_that_may_not_be_read_is_passed_over() {
     let script = "echo mine > @/na/g".replace('@', t.0.dir.to_str().unwrap());
     t.nobody(&["run", "--", "sh", "-c", &script], 0, &[]);
     assert_eq!(fs::read_to_string(t.0.p("nb/g")).unwrap(), "mine\n");
+    // What root repairs in this user's pair stays this user's: nothing in it is closed to its owner.
+    t.0.write("nb/g", "changed alone");
+    let tab = t.0.p("home/.config/mirror/mirrortab");
+    let line = fs::read_to_string(&tab).unwrap();
+    fs::write(t.0.p("etc/mirrortab.d/nobody.tab"), line).unwrap();
+    t.root(&["resync", "@/na", "--yes"], 0, &["kept", "IN SYNC"]);
+    fs::remove_file(t.0.p("etc/mirrortab.d/nobody.tab")).unwrap();
+    let mut todo = vec![t.0.p("na/.mirror"), t.0.p("nb/.mirror")];
+    while let Some(p) = todo.pop() {
+        let m = fs::symlink_metadata(&p).unwrap();
+        assert_eq!(m.uid(), NOBODY, "{}", p.display());
+        if m.is_dir() {
+            todo.extend(fs::read_dir(&p).unwrap().flatten().map(|d| d.path()));
+        }
+    }
+    t.nobody(&["status"], 0, &["verified "]);
+    t.nobody(&["resync", "--yes"], 0, &["IN SYNC"]);
+    // A pair that this user cannot know of is no place for another one, above or below.
+    for d in ["na2", "ra/sub"] {
+        fs::create_dir(t.0.p(d)).unwrap();
+        std::os::unix::fs::chown(t.0.p(d), Some(NOBODY), None).unwrap();
+    }
+    t.nobody(
+        &["init", "@/na2", "@/ra/sub", "--yes"],
+        1,
+        &["is inside", "a leg of another pair"],
+    );
+    fs::create_dir(t.0.p("na2/low")).unwrap();
+    fs::create_dir(t.0.p("rc")).unwrap();
+    t.root(&["init", "@/na2/low", "@/rc", "--yes"], 0, &["IN SYNC"]);
+    fs::create_dir(t.0.p("nc")).unwrap();
+    std::os::unix::fs::chown(t.0.p("nc"), Some(NOBODY), None).unwrap();
+    t.nobody(
+        &["init", "@/na2", "@/nc", "--yes"],
+        1,
+        &["@/na2 contains a leg of another pair: low"],
+    );
+    t.root(&["detach", "@/rc"], 0, &[]);
+    fs::remove_dir(t.0.p("ra/sub")).unwrap();
     // A file that belongs to others does not count, and is not passed over in silence.
     t.readable(0o666);
     t.nobody(&["status"], 3, &["others can write it"]);
