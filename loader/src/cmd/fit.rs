@@ -124,6 +124,16 @@ pub fn judge(source: &Abilities, copy: &Abilities, n: &Needs, letters: [char; 2]
     v
 }
 
+/// What an ordinary user's copy loses: only root can give files to others.
+pub fn given_away(n: &Needs, copy: char) -> Option<String> {
+    (n.owners > 0).then(|| {
+        format!(
+            "this user cannot give files away: {} of other users or groups will belong to this user on leg {copy}.",
+            plural(n.owners, "object")
+        )
+    })
+}
+
 /// A time resolution in words.
 fn grain(ns: i128) -> String {
     match ns {

@@ -196,6 +196,9 @@ fn try_legs(p: &Plan, a: &Init) -> Res<()> {
         [letter(c), letter(s)],
     );
     v.lost.extend(back.lost);
+    if p.fill.is_some() && !rustix::process::geteuid().is_root() {
+        v.lost.extend(fit::given_away(&p.scans[s].needs, letter(c)));
+    }
     v.later.extend(back.later);
     if !v.refused.is_empty() {
         return Err(Fail::failed(v.refused.join("\n  ")));

@@ -122,7 +122,22 @@ fn an_ordinary_user_works_beside_roots_pairs() {
     // Only root's pair so far: nothing is known of any.
     t.nobody(&["status"], 3, &["UNKNOWN", "belongs to root"]);
     t.nobody(&["run", "true"], 125, &["belongs to root", "mirror init"]);
-    t.nobody(&["init", "@/na", "@/nb", "--yes"], 0, &["IN SYNC"]);
+    t.0.write("na/given", "by root");
+    t.nobody(
+        &["init", "@/na", "@/nb", "--yes", "--fidelity", "full"],
+        1,
+        &["cannot give files away: 1 object"],
+    );
+    t.nobody(
+        &["init", "@/na", "@/nb", "--yes"],
+        0,
+        &[
+            "cannot give files away: 1 object",
+            "will belong to this user on leg b",
+            "IN SYNC",
+        ],
+    );
+    assert_eq!(fs::metadata(t.0.p("nb/given")).unwrap().uid(), NOBODY);
     assert!(t.0.p("home/.config/mirror/mirrortab").exists());
     // Both are listed; the code speaks of what this user can know.
     let o = t.nobody(
