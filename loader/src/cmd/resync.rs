@@ -3,7 +3,7 @@
 use super::verify::line;
 use super::{ask, can_ask, fill};
 use crate::cli::Resync;
-use crate::fail::{Fail, Kind, Res};
+use crate::fail::{Context, Fail, Kind, Res};
 use crate::pair::control::letter;
 use crate::pair::domain::{self, Attached};
 use crate::pair::heal;
@@ -55,10 +55,32 @@ fn source(p: &Attached, a: &Resync) -> Res<usize> {
     Ok(from)
 }
 
+/// A source without anything would take everything away: more likely it was emptied by mistake, or is
+/// not what it seems.
+fn not_empty(p: &Attached, from: usize) -> Res<()> {
+    let legs = [&p.pair.legs[from].root, &p.pair.legs[1 - from].root];
+    let names = |i: usize| legs[i].names(b"").about(text::path(&legs[i].path));
+    if names(0)?.is_empty() && !names(1)?.is_empty() {
+        let (s, c) = (letter(from), letter(1 - from));
+        return Err(Fail::new(
+            Kind::Usage,
+            format!(
+                "{}: leg {s} is empty: everything in leg {c} would be removed. If {c} is right: --from {c}. If all shall go: mirror run -- find {} -mindepth 1 -delete, then again",
+                text::path(&p.pair.line.virt),
+                text::shell(&p.pair.legs[1 - from].root.path)
+            ),
+        ));
+    }
+    Ok(())
+}
+
 fn one(p: &mut Attached, a: &Resync) -> Res<u8> {
     let virt = p.pair.line.virt.clone();
     let from = source(p, a)?;
     let (s, c) = (letter(from), letter(1 - from));
+    if p.pair.incomplete().is_none() {
+        not_empty(p, from)?;
+    }
     if a.dry_run {
         return preview(p, from).map(|_| 0);
     }
@@ -161,7 +183,13 @@ fn repair(p: &Attached, from: usize) -> Res<u8> {
             session::total(p, from),
             if pass == 1 { "" } else { "checked again" },
         );
-        let r = match session::repair(p, from, Keeper::new(true), bar) {
+        // What programs have worked with is kept whole, or left where it is.
+        let keeper = if from == p.source() {
+            Keeper::new(true)
+        } else {
+            Keeper::all()
+        };
+        let r = match session::repair(p, from, keeper, bar) {
             Ok(r) => r,
             Err(e) => {
                 ledger.restore(p)?;

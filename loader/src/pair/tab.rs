@@ -42,6 +42,10 @@ impl Line {
     pub fn in_place(&self) -> bool {
         self.legs.contains(&self.virt)
     }
+    /// Whether two lines say the same pair (in two files, for two users): that is one pair.
+    fn same_pair(&self, other: &Line) -> bool {
+        self.virt == other.virt && self.legs == other.legs
+    }
     /// `FILE:LINE`, or `MIRROR`.
     pub fn place(&self) -> String {
         match &self.file {
@@ -264,9 +268,10 @@ pub fn parse(file: &Path, content: &[u8]) -> Res<Vec<Line>> {
 /// The failure of two overlapping pairs.
 pub fn check_overlaps(all: &[Line]) -> Res<()> {
     for (i, b) in all.iter().enumerate() {
-        if let Some(a) = all[..i].iter().find(|a| collide(a, b)) {
+        let others = &mut all[..i].iter();
+        if let Some(a) = others.find(|a| collide(a, b) && !a.same_pair(b)) {
             let same = if a.virt == b.virt {
-                "are the same pair twice"
+                "name one V for two pairs"
             } else {
                 "overlap: pairs must not share directories"
             };
@@ -304,8 +309,14 @@ pub fn load() -> Res<Vec<Line>> {
         })?;
         all.push(Line::new(&e, None));
     }
-    check_overlaps(&all)?;
-    Ok(all)
+    let mut distinct: Vec<Line> = Vec::new();
+    for l in all {
+        if !distinct.iter().any(|d| d.same_pair(&l)) {
+            distinct.push(l);
+        }
+    }
+    check_overlaps(&distinct)?;
+    Ok(distinct)
 }
 
 /// Says that no pair is configured, and how to make one.

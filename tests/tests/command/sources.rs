@@ -277,6 +277,45 @@ fn resync_goes_either_way() {
 }
 
 #[test]
+fn an_empty_leg_is_no_source_of_a_resync() {
+    let e = Env::new("emptied");
+    e.write("a/f", "precious");
+    e.expect(&["init", "a", "b", "--yes"], 0, &[]);
+    fs::remove_file(e.p("b/f")).unwrap();
+    e.expect(
+        &["resync", "--from", "b", "--yes"],
+        2,
+        &[
+            "leg b is empty: everything in leg a would be removed",
+            "--from a",
+        ],
+    );
+    assert!(e.p("a/f").exists());
+    e.expect(&["resync", "--from", "a", "--yes"], 0, &["IN SYNC"]);
+    fs::remove_file(e.p("a/f")).unwrap();
+    e.expect(&["resync", "--yes"], 2, &["leg a is empty", "--from b"]);
+    assert!(e.p("b/f").exists());
+    e.expect(&["resync", "--from", "b", "--yes"], 0, &["IN SYNC"]);
+    // The words that are given for the other case do it.
+    fs::remove_file(e.p("b/f")).unwrap();
+    let o = e.expect(
+        &["resync", "--from", "b", "--yes"],
+        2,
+        &["If all shall go: "],
+    );
+    let words = o.err.split_once("shall go: ").unwrap().1;
+    let words = words
+        .split_once(", then")
+        .unwrap()
+        .0
+        .replace("mirror run", "run");
+    let args: Vec<&str> = words.split(' ').collect();
+    e.expect(&args, 0, &[]);
+    e.expect(&["verify"], 0, &["0 differences"]);
+    assert!(!e.p("a/f").exists());
+}
+
+#[test]
 fn one_repair_at_a_time() {
     let e = pair("oneatatime");
     e.write("a/f", "x");

@@ -220,6 +220,22 @@ fn a_tab_that_may_not_be_read_is_passed_over() {
     let line = fs::read_to_string(&tab).unwrap();
     fs::write(t.0.p("etc/mirrortab.d/nobody.tab"), line).unwrap();
     t.root(&["resync", "@/na", "--yes"], 0, &["kept", "IN SYNC"]);
+    // The same line in two files is one pair. A command of root's there: its user is told what can
+    // be known of it.
+    t.nobody(&["status"], 0, &["@/na    IN SYNC"]);
+    let ps =
+        "setpriv --reuid 65534 --regid 65534 --clear-groups env HOME=@/home @/bin/mirror ps @/na";
+    let ps = ps.replace('@', t.0.dir.to_str().unwrap());
+    t.root(
+        &["run", "--", "sh", "-c", &ps],
+        0,
+        &[
+            "0 programs attached",
+            "  root  ",
+            "mirror run",
+            "sudo mirror ps",
+        ],
+    );
     fs::remove_file(t.0.p("etc/mirrortab.d/nobody.tab")).unwrap();
     let mut todo = vec![t.0.p("na/.mirror"), t.0.p("nb/.mirror")];
     while let Some(p) = todo.pop() {
