@@ -2,7 +2,7 @@
 use super::{can_ask, places};
 use crate::cli::{Init, Wanted};
 use crate::fail::{Fail, Res};
-use crate::pair::control::{KEEP, Pair, letter, read_record};
+use crate::pair::control::{KEEP, Pair, letter, made, read_record};
 use crate::pair::tab::Line;
 use crate::pair::{domain, tabwrite};
 use crate::sync::keep::Keeper;
@@ -29,6 +29,9 @@ pub fn adopt(line: &Line, tab: &std::path::Path, roots: &[Root; 2], a: &Init) ->
             text::path(&line.virt)
         );
         return Ok(Some(0));
+    }
+    for r in roots {
+        made(r)?;
     }
     if !line.in_place() {
         places::make_link(&line.virt, &line.legs[0])?;
@@ -129,6 +132,7 @@ pub fn fill(p: &mut domain::Attached) -> Res<()> {
     let Some(sink) = p.pair.incomplete() else {
         return Ok(());
     };
+    session::sweep(p, 1 - sink)?;
     let root = &p.pair.legs[sink].root;
     let keep = root.open_at(KEEP, OFlags::PATH, Mode::empty()).is_ok();
     for pass in 1..=PASSES {

@@ -8,7 +8,8 @@ use super::{ask, can_ask, explain, fit};
 use crate::cli::{self, Init, Wanted};
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::pair::control::{
-    KEEP, letter, make_control, random_id, read_record, remove_control, runtime_path,
+    KEEP, begin_making, discard_unfinished, letter, made, make_control, random_id, read_record,
+    remove_control, runtime_path,
 };
 use crate::pair::tab::{self, Line};
 use crate::pair::tabwrite;
@@ -51,6 +52,7 @@ pub fn run(a: &Init) -> Res<u8> {
         return Ok(code);
     }
     for r in &roots {
+        discard_unfinished(r)?;
         if read_record(r)?.is_some() {
             return Err(Fail::failed(format!(
                 "{} is already a leg of another pair. mirror detach that pair first (or, if it is gone for good, remove {}/.mirror)",
@@ -295,8 +297,11 @@ fn execute(p: Plan, a: &Init) -> Res<u8> {
         Err(e) => Some(Err(e)),
     };
     if let Some(r) = undone {
+        // A record that is there now is that of another init.
         for root in &p.roots {
-            let _ = remove_control(root);
+            if matches!(read_record(root), Ok(None)) {
+                let _ = remove_control(root);
+            }
         }
         return r;
     }
@@ -304,6 +309,10 @@ fn execute(p: Plan, a: &Init) -> Res<u8> {
         && places::look(&p.line.virt, &p.line.legs[0]).is_ok_and(|t| t != There::Link);
     let made = publish(&p);
     if let Err(e) = made {
+        if e.kind == Kind::Busy {
+            // What stands there is another one's.
+            return Err(e);
+        }
         for root in &p.roots {
             let _ = remove_control(root);
         }
@@ -381,6 +390,15 @@ fn publish(p: &Plan) -> Res<()> {
         let root = &p.roots[f.sink];
         root.append(KEEP, b"").about(text::path(&root.path))?;
     }
+    let _alone = [begin_making(&p.roots[0])?, begin_making(&p.roots[1])?];
+    for r in &p.roots {
+        if read_record(r)?.is_some() {
+            return Err(Fail::new(
+                Kind::Busy,
+                format!("{}: another mirror init was faster", text::path(&r.path)),
+            ));
+        }
+    }
     let order = if sink == Some(0) { [0, 1] } else { [1, 0] };
     for i in order {
         let record = LegRecord {
@@ -394,6 +412,9 @@ fn publish(p: &Plan) -> Res<()> {
         p.roots[i]
             .replace(b".mirror/leg", record.encode().as_bytes())
             .about(text::path(&p.roots[i].path))?;
+    }
+    for r in &p.roots {
+        made(r)?;
     }
     if !p.line.in_place() {
         places::make_link(&p.line.virt, &p.line.legs[0])?;

@@ -177,6 +177,7 @@ fn repair(p: &Attached, from: usize) -> Res<u8> {
     let shown = text::path(&p.pair.line.virt);
     let root = text::path(&p.pair.legs[1 - from].root.path);
     let mut repaired = 0;
+    session::sweep(p, from)?;
     for pass in 1..=PASSES {
         let ledger = Ledger::begin(p)?;
         let bar = session::bar(

@@ -5,8 +5,9 @@ use crate::text;
 use crate::tree::beneath::Root;
 use mirror_core::path::PathText;
 use mirror_core::record::{Id, LegRecord, PENDING_LOG, RecordFault};
-use rustix::fs::Mode;
+use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,41 @@ pub const VERIFIED: &[u8] = b".mirror/verified";
 
 /// Stands in a sink that had contents of its own: the first copy keeps aside what it overwrites.
 pub const KEEP: &[u8] = b".mirror/keep";
+
+/// Stands in a leg while `init` writes the records, under its flock: one that is found free is what a
+/// killed init left.
+const INIT: &[u8] = b".mirror/init";
+
+/// Marks a directory as one that is just made a leg; taken back by [`made`].
+pub fn begin_making(root: &Root) -> Res<OwnedFd> {
+    let about = || text::path(&root.path);
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW;
+    let fd = root
+        .open_at(INIT, flags, Mode::RUSR | Mode::WUSR)
+        .about(about())?;
+    match rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive) {
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(Fail::new(
+            Kind::Busy,
+            format!("{}: another mirror init is at it", about()),
+        )),
+        r => r.map(|()| fd).about(about()),
+    }
+}
+
+/// Both records are written.
+pub fn made(root: &Root) -> Res<()> {
+    root.remove(INIT).about(text::path(&root.path))
+}
+
+/// Takes away a record that a killed init left half of: no pair has ever had it.
+pub fn discard_unfinished(root: &Root) -> Res<()> {
+    if root.open_at(INIT, OFlags::PATH, Mode::empty()).is_err() {
+        return Ok(());
+    }
+    let _alone = begin_making(root)?;
+    root.remove(b".mirror/leg").about(text::path(&root.path))?;
+    made(root)
+}
 
 /// One leg: its root and its record.
 pub struct Leg {
@@ -207,6 +243,7 @@ pub fn remove_control(root: &Root) -> Res<bool> {
         PENDING_LOG,
         VERIFIED,
         KEEP,
+        INIT,
         crate::sync::turn::FILE,
     ] {
         root.remove(f).about(about())?;

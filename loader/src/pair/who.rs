@@ -2,6 +2,7 @@
 //! by their open files, and by the kernel's list of locks where their files cannot be looked at.
 use super::control::Pair;
 use crate::text;
+use crate::tree::beneath::join;
 use mirror_core::record::OWNER_RECORD;
 use rustix::fs::{Mode, OFlags};
 use std::collections::{BTreeMap, BTreeSet};
@@ -100,9 +101,12 @@ impl Objects {
                 Some((st.st_dev, st.st_ino))
             };
             o.owners.extend(id(OWNER_RECORD));
-            for name in leg.root.names(b".mirror/locks").unwrap_or_default() {
-                o.locks
-                    .extend(id(&[b".mirror/locks/", name.as_slice()].concat()));
+            let mut todo = vec![b".mirror/locks".to_vec()];
+            while let Some(rel) = todo.pop() {
+                match leg.root.names(&rel) {
+                    Ok(names) => todo.extend(names.iter().map(|n| join(&rel, n))),
+                    Err(_) => o.locks.extend(id(&rel)),
+                }
             }
         }
         o

@@ -1,12 +1,14 @@
 //! Comparing and repairing an attached pair while programs use it: look without any lock, then take
 //! the pair's locks for each difference, look again, act, release.
 use super::equal::{Seen, Work};
+use super::file;
 use super::keep::Keeper;
 use super::walk::{Tally, Visit, walk};
 use crate::fail::{Fail, Kind, Res};
 use crate::pair::domain::Attached;
 use crate::pair::heal::locked;
 use crate::text;
+use crate::tree::beneath::join;
 use crate::tree::content::STOP;
 use crate::tree::probe;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -160,6 +162,32 @@ pub fn compare(p: &Attached, from: usize, bar: ProgressBar) -> Res<(Tally, Vec<D
     let tally = walk(&mut w, &mut v).map_err(|e| stopped(p, e, 1 - from));
     bar.finish_and_clear();
     Ok((tally?, v.found))
+}
+
+/// Removes from the copy what a killed repair left half made. Whoever makes something there for a pair
+/// in use holds the locks; only trials of the file system do not, and their process lives.
+pub fn sweep(p: &Attached, from: usize) -> Res<()> {
+    const TMP: &[u8] = b".mirror/tmp";
+    let root = &p.pair.legs[1 - from].root;
+    let lives = |name: &[u8]| {
+        let pid: String = name
+            .iter()
+            .skip_while(|b| !b.is_ascii_digit())
+            .take_while(|b| b.is_ascii_digit())
+            .map(|b| char::from(*b))
+            .collect();
+        std::path::Path::new("/proc")
+            .join(pid)
+            .join("stat")
+            .exists()
+    };
+    let done = locked(p, |held| -> io::Result<()> {
+        for name in root.names(TMP)?.iter().filter(|n| !lives(n)) {
+            file::remove(root, &join(TMP, name), held)?;
+        }
+        Ok(())
+    })?;
+    done.map_err(|e| stopped(p, e, 1 - from))
 }
 
 /// What a repair did.

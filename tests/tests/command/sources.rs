@@ -220,6 +220,127 @@ fn an_interrupted_copy_to_leg_a_goes_on_and_keeps_aside() {
     e.expect(&["verify"], 0, &["0 differences"]);
 }
 
+/// Killed at each of its renames and at each of its writes, the first copy goes on by the same command,
+/// and nothing that the losing leg had is gone.
+fn killed_at_every(call: &str) {
+    need!("strace");
+    let init = ["init", "a", "b", "--source", "b", "--yes"];
+    let mut ended = false;
+    for n in 1..80 {
+        let e = Env::new(&format!("sweep-{call}-{n}"));
+        differing(&e);
+        let (lost, won) = (contents(&e.p("a")), contents(&e.p("b")));
+        let mut c = Command::new("strace");
+        c.args(["-f", "-o", "/dev/null", "-e", &format!("trace={call}")])
+            .args(["-e", &format!("inject={call}:signal=KILL:when={n}")])
+            .arg(dist().join("mirror"))
+            .args(init)
+            .current_dir(&e.dir)
+            .env("MIRRORTAB", e.p("tab"));
+        ended = finish(&mut c).code == 0;
+        e.expect(&init, 0, &["ready "]);
+        assert_eq!(contents(&e.p("a")), won, "{call} {n}");
+        assert_eq!(contents(&e.p("b")), won, "{call} {n}");
+        let kept = kept(&e.p("a"));
+        for (name, what) in &lost {
+            if !won.contains(&(name.clone(), what.clone())) && what != "/" {
+                has(&kept, name, what);
+            }
+        }
+        assert!(!e.p("a/.mirror/keep").exists());
+        assert!(fs::read_dir(e.p("a/.mirror/tmp")).unwrap().next().is_none());
+        if ended {
+            break;
+        }
+    }
+    assert!(ended, "{call}: it was killed each time");
+}
+
+#[test]
+fn a_first_copy_killed_at_every_rename() {
+    killed_at_every("renameat");
+}
+
+#[test]
+fn a_first_copy_killed_at_every_write() {
+    killed_at_every("pwrite64");
+}
+
+#[test]
+fn two_inits_at_once_make_one_pair() {
+    let e = Env::new("twoinits");
+    e.write("a/f", "x");
+    let start = |tab: &str| {
+        e.command(&["init", "a", "b", "--yes"])
+            .env("MIRRORTAB", e.p(tab))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    let all: Vec<_> = (0..6).map(|_| start("tab")).collect();
+    let codes: Vec<_> = all
+        .into_iter()
+        .map(|mut c| c.wait().unwrap().code())
+        .collect();
+    assert!(codes.contains(&Some(0)), "{codes:?}");
+    assert!(codes.iter().all(|c| matches!(c, Some(0 | 1))), "{codes:?}");
+    e.expect(&["status"], 0, &["IN SYNC"]);
+    e.expect(&["verify"], 0, &["0 differences"]);
+    assert_eq!(fs::read_to_string(e.p("b/f")).unwrap(), "x");
+}
+
+#[test]
+fn the_user_is_asked() {
+    need!("script");
+    let e = pair("asked");
+    e.write("b/f", "of b");
+    let on_terminal = |words: &str, answer: &str| {
+        use std::io::Write;
+        let mut c = Command::new("script");
+        c.args([
+            "-qec",
+            &format!("{} {words}", dist().join("mirror").display()),
+            "/dev/null",
+        ])
+        .current_dir(&e.dir)
+        .env("MIRRORTAB", e.p("tab"))
+        .env("SHELL", "/bin/sh")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+        let mut c = c.spawn().unwrap();
+        let mut input = c.stdin.take().unwrap();
+        input.write_all(answer.as_bytes()).unwrap();
+        // Kept open: the end of the input would end the terminal.
+        let o = c.wait_with_output().unwrap();
+        drop(input);
+        (
+            o.status.code(),
+            String::from_utf8_lossy(&o.stdout).into_owned(),
+        )
+    };
+    let (code, out) = on_terminal("resync --from b", "n\n");
+    assert!(code == Some(2) && out.contains("Make a like b?"), "{out}");
+    assert!(out.contains("is what programs see in"), "{out}");
+    assert!(!e.p("a/f").exists());
+    let (code, out) = on_terminal("resync --from b", "y\n");
+    assert!(code == Some(0) && out.contains("IN SYNC"), "{out}");
+    assert_eq!(fs::read_to_string(e.p("a/f")).unwrap(), "of b");
+    e.expect(&["detach", "a"], 0, &[]);
+    e.write("b/f", "newer of b");
+    let (code, out) = on_terminal("init a b --source a", "\n");
+    assert!(
+        code == Some(1) && out.contains("Make b like a: 1 path"),
+        "{out}"
+    );
+    assert!(!e.p("tab").exists() || !fs::read_to_string(e.p("tab")).unwrap().contains("/a "));
+    assert_eq!(fs::read_to_string(e.p("b/f")).unwrap(), "newer of b");
+    let (code, out) = on_terminal("init a b --source a", "y\n");
+    assert!(code == Some(0) && out.contains("IN SYNC"), "{out}");
+    assert_eq!(fs::read_to_string(e.p("b/f")).unwrap(), "of b");
+}
+
 #[test]
 fn resync_goes_either_way() {
     let e = pair("either");

@@ -49,6 +49,27 @@ fn a_pair_to_throw_away() {
 }
 
 #[test]
+fn a_signal_ends_it_and_nothing_is_left() {
+    let e = Env::new("trysignal");
+    let mut c = try_in(
+        &e,
+        &["--", "sh", "-c", "echo x > f; echo up; exec sleep 50"],
+    )
+    .stdout(Stdio::piped())
+    .spawn()
+    .unwrap();
+    let mut up = [0u8; 3];
+    std::io::Read::read_exact(c.stdout.as_mut().unwrap(), &mut up).unwrap();
+    let killed = Command::new("kill")
+        .arg(c.id().to_string())
+        .status()
+        .unwrap();
+    assert!(killed.success());
+    assert_eq!(c.wait().unwrap().signal(), Some(libc::SIGTERM));
+    assert!(left(&e).is_empty(), "{:?}", left(&e));
+}
+
+#[test]
 fn a_shell_with_a_hint() {
     let e = Env::new("tryshell");
     let mut c = try_in(&e, &[])
