@@ -17,6 +17,8 @@ mod attached;
 mod fidelity;
 #[path = "command/repair.rs"]
 mod repair;
+#[path = "command/resyncs.rs"]
+mod resyncs;
 #[path = "command/run.rs"]
 mod run;
 #[path = "command/sources.rs"]
