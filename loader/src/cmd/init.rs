@@ -66,7 +66,7 @@ pub fn run(a: &Init) -> Res<u8> {
         places::look(&line.virt, &line.legs[0])?;
     }
     crate::signal::stop_gently();
-    let scans = [scan(&roots[0])?, scan(&roots[1])?];
+    let scans = [scan(&roots[0], &roots[1])?, scan(&roots[1], &roots[0])?];
     for (r, s) in roots.iter().zip(&scans) {
         if let Some(n) = &s.nested {
             return Err(Fail::failed(format!(

@@ -4,7 +4,7 @@ use crate::cli::Report;
 use crate::fail::{Kind, Res};
 use crate::pair::control::Pair;
 use crate::pair::tab::{self, Line};
-use crate::pair::who::{self, Attendance, Library, User};
+use crate::pair::who::{Attendance, Census, Library, User};
 use crate::text;
 use serde_json::{Map, Value, json};
 
@@ -15,10 +15,11 @@ const WIDTH: usize = 70;
 pub fn run(a: &Report) -> Res<u8> {
     let mut out = Vec::new();
     let lines = tab::choose(a.pair.as_slice())?;
+    let census = Census::take();
     for (i, l) in lines.iter().enumerate() {
         match Pair::open(l) {
             Ok(p) => {
-                let who = who::attached(&p);
+                let who = census.of(&p);
                 if a.json {
                     out.push(json(l, &who));
                 } else {

@@ -1,5 +1,5 @@
 //! A first look at a tree before it becomes a leg.
-use crate::fail::{Context, Res};
+use crate::fail::{Context, Fail, Res};
 use crate::text;
 use crate::tree::beneath::{Root, join, split};
 use rustix::fs::{AtFlags, FileType, Stat};
@@ -92,8 +92,8 @@ impl Needs {
     }
 }
 
-/// Walks the tree once, without looking into files.
-pub fn scan(root: &Root) -> Res<Scan> {
+/// Walks the tree once, without looking into files. `other` is the root that must not be met in it.
+pub fn scan(root: &Root, other: &Root) -> Res<Scan> {
     let mut s = Scan::default();
     let mut todo = vec![(Vec::new(), root.dev)];
     while let Some((dir, dev)) = todo.pop() {
@@ -110,6 +110,14 @@ pub fn scan(root: &Root) -> Res<Scan> {
             s.needs.add(fd.as_fd(), &n, &st);
             match FileType::from_raw_mode(st.st_mode) {
                 FileType::Directory => {
+                    if (st.st_dev, st.st_ino) == (other.dev, other.ino) {
+                        return Err(Fail::failed(format!(
+                            "{} is inside {} (as {}): a leg cannot contain the other. Choose a directory outside it",
+                            text::path(&other.path),
+                            text::path(&root.path),
+                            text::show(&rel)
+                        )));
+                    }
                     if st.st_dev != dev {
                         s.mounts.push(rel.clone());
                     }

@@ -6,7 +6,7 @@ use crate::pair::control::Pair;
 use crate::pair::domain::{self, Runtime};
 use crate::pair::lock::Locks;
 use crate::pair::tab::{self, Line};
-use crate::pair::who::{self, Attendance};
+use crate::pair::who::{Attendance, Census};
 use crate::sync::turn;
 use crate::text;
 use crate::tree::beneath::Root;
@@ -73,7 +73,6 @@ pub fn look(l: &Line) -> View {
             return view;
         }
     };
-    view.who = Some(who::attached(&pair));
     let log = |i: usize| {
         pair.legs[i]
             .root
@@ -434,7 +433,13 @@ fn json(view: &View) -> Value {
 
 /// Runs it.
 pub fn run(a: &Report) -> Res<u8> {
-    let views: Vec<View> = tab::choose(a.pair.as_slice())?.iter().map(look).collect();
+    let mut views: Vec<View> = tab::choose(a.pair.as_slice())?.iter().map(look).collect();
+    if a.json || a.pair.is_some() {
+        let census = Census::take();
+        for v in &mut views {
+            v.who = v.pair.as_ref().map(|p| census.of(p));
+        }
+    }
     // Other users' pairs say nothing about one's own, unless they were asked for.
     let asked = a.pair.is_some() || views.iter().all(|v| v.foreign);
     let code = views

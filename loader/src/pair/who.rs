@@ -113,44 +113,73 @@ impl Objects {
     }
 }
 
-/// What the open files of one process say.
-#[derive(Default)]
-struct Found {
-    attached: bool,
-    changing: bool,
-    /// Pids that the kernel names as the takers of these locks (a parent's, after a fork).
-    takers: BTreeSet<u32>,
+/// A descriptor below some control folder, in some process, with the flocks on it.
+struct Descriptor {
+    pid: u32,
+    id: (u64, u64),
+    /// Whether exclusive, and the pid that the kernel names as the taker (a parent's, after a fork).
+    locks: Vec<(bool, Option<u32>)>,
 }
 
-/// Looks at all processes.
-pub fn attached(p: &Pair) -> Attendance {
-    let objects = Objects::of(p);
-    let current = crate::launch::library::find().ok().map(|(_, file)| file);
-    let mut a = Attendance::default();
-    let mut takers: BTreeSet<u32> = BTreeSet::new();
-    for pid in pids() {
-        let f = files_of(pid, &objects);
-        takers.extend(&f.takers);
-        if f.attached && pid != std::process::id() {
-            a.users.push(user(pid, f.changing, current.as_deref()));
+/// One look at all processes, for any number of pairs.
+pub struct Census {
+    open: Vec<Descriptor>,
+}
+
+impl Census {
+    /// Looks.
+    pub fn take() -> Census {
+        Census {
+            open: pids().into_iter().flat_map(descriptors).collect(),
         }
     }
-    // What the kernel lists beyond these belongs to processes whose files are not shown to this user.
-    let mut others: BTreeMap<u32, bool> = BTreeMap::new();
-    for l in kernel_locks(&objects) {
-        if !takers.contains(&l.pid) && l.pid != std::process::id() {
-            *others.entry(l.pid).or_default() |= l.changing;
+
+    /// Who is attached to a pair.
+    pub fn of(&self, p: &Pair) -> Attendance {
+        let objects = Objects::of(p);
+        let own = std::process::id();
+        let current = crate::launch::library::find().ok().map(|(_, file)| file);
+        let mut a = Attendance::default();
+        let mut takers: BTreeSet<u32> = BTreeSet::new();
+        // By pid: attached, and in the middle of a change.
+        let mut found: BTreeMap<u32, (bool, bool)> = BTreeMap::new();
+        for d in &self.open {
+            let (owner, lock) = (
+                objects.owners.contains(&d.id),
+                objects.locks.contains(&d.id),
+            );
+            if !owner && !lock {
+                continue;
+            }
+            let f = found.entry(d.pid).or_default();
+            for (write, taker) in &d.locks {
+                f.0 |= owner;
+                f.1 |= lock && *write;
+                takers.extend(taker);
+            }
         }
-    }
-    for (pid, changing) in others {
-        if pid != 0 && Path::new(&format!("/proc/{pid}")).exists() {
-            a.users.push(user(pid, changing, current.as_deref()));
-        } else {
-            a.unseen += 1;
+        for (pid, (attached, changing)) in found {
+            if attached && pid != own {
+                a.users.push(user(pid, changing, current.as_deref()));
+            }
         }
+        // What the kernel lists beyond these belongs to processes whose files are not shown to this user.
+        let mut others: BTreeMap<u32, bool> = BTreeMap::new();
+        for l in kernel_locks(&objects) {
+            if !takers.contains(&l.pid) && l.pid != own {
+                *others.entry(l.pid).or_default() |= l.changing;
+            }
+        }
+        for (pid, changing) in others {
+            if pid != 0 && Path::new(&format!("/proc/{pid}")).exists() {
+                a.users.push(user(pid, changing, current.as_deref()));
+            } else {
+                a.unseen += 1;
+            }
+        }
+        a.users.sort_by_key(|u| u.pid);
+        a
     }
-    a.users.sort_by_key(|u| u.pid);
-    a
 }
 
 /// Processes (as `name[pid]`) that work below a directory: an open file there, or their own directory.
@@ -178,41 +207,29 @@ fn pids() -> Vec<u32> {
         .collect()
 }
 
-fn files_of(pid: u32, objects: &Objects) -> Found {
-    let mut found = Found::default();
-    let fds = std::fs::read_dir(format!("/proc/{pid}/fd"))
-        .into_iter()
+/// A process's descriptors below control folders. Their names sort out nearly all others without a
+/// further look.
+fn descriptors(pid: u32) -> Vec<Descriptor> {
+    let fds = std::fs::read_dir(format!("/proc/{pid}/fd"));
+    let below = |p: &Path| {
+        let name = std::fs::read_link(p).unwrap_or_default();
+        let name = name.as_os_str().as_bytes();
+        name.windows(9).any(|w| w == b"/.mirror/")
+    };
+    fds.into_iter()
         .flatten()
-        .flatten();
-    for fd in fds {
-        // The names sort out nearly all of them without a further look.
-        let Ok(name) = std::fs::read_link(fd.path()) else {
-            continue;
-        };
-        if !name
-            .as_os_str()
-            .as_bytes()
-            .windows(9)
-            .any(|w| w == b"/.mirror/")
-        {
-            continue;
-        }
-        let Ok(m) = std::fs::metadata(fd.path()) else {
-            continue;
-        };
-        let id = (m.dev(), m.ino());
-        let (owner, lock) = (objects.owners.contains(&id), objects.locks.contains(&id));
-        if !owner && !lock {
-            continue;
-        }
-        let info = format!("/proc/{pid}/fdinfo/{}", fd.file_name().to_string_lossy());
-        for (write, taker) in flocks(&std::fs::read_to_string(info).unwrap_or_default()) {
-            found.attached |= owner;
-            found.changing |= lock && write;
-            found.takers.extend(taker);
-        }
-    }
-    found
+        .flatten()
+        .filter(|fd| below(&fd.path()))
+        .filter_map(|fd| {
+            let m = std::fs::metadata(fd.path()).ok()?;
+            let info = format!("/proc/{pid}/fdinfo/{}", fd.file_name().to_string_lossy());
+            Some(Descriptor {
+                pid,
+                id: (m.dev(), m.ino()),
+                locks: flocks(&std::fs::read_to_string(info).unwrap_or_default()),
+            })
+        })
+        .collect()
 }
 
 /// The flocks of one descriptor, from its fdinfo: whether exclusive, and the pid that took it.

@@ -47,6 +47,28 @@ fn the_checks_are_shown() {
 }
 
 #[test]
+fn a_leg_inside_the_other_by_a_bind_mount() {
+    need!(root);
+    let e = Env::new("bind");
+    fs::create_dir_all(e.p("a/deep/sub")).unwrap();
+    let bind = |from: &str, to: &str| {
+        let o = Command::new("mount")
+            .arg("--bind")
+            .args([e.p(from), e.p(to)])
+            .output();
+        o.is_ok_and(|o| o.status.success()).then(|| Mount(e.p(to)))
+    };
+    let Some(m) = bind("a/deep/sub", "b") else {
+        return skip("cannot bind a directory here");
+    };
+    e.refused_init(&["a", "b", "--yes"], &["is inside", "(as deep/sub)"]);
+    e.refused_init(&["b", "a", "--yes"], &["is inside", "(as deep/sub)"]);
+    drop(m);
+    let _m = bind("a", "b");
+    e.refused_init(&["a", "b", "--yes"], &["the same directory"]);
+}
+
+#[test]
 fn lost_attributes_are_counted() {
     need!(root);
     need!("setfattr");
