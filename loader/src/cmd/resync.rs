@@ -20,7 +20,19 @@ const PASSES: usize = 4;
 pub fn run(a: &Resync) -> Res<u8> {
     crate::signal::stop_gently();
     let mut code = 0;
-    for pair in super::usable(a.pair.as_slice(), true)? {
+    let pairs = super::usable(a.pair.as_slice(), true)?;
+    if let (Some(s), None, 2..) = (a.from, &a.pair, pairs.len()) {
+        let names: Vec<String> = pairs.iter().map(|p| text::path(&p.line.virt)).collect();
+        return Err(Fail::new(
+            Kind::Usage,
+            format!(
+                "--from {} is a word about one pair. Name it: {}",
+                letter(s.index()),
+                names.join("  ")
+            ),
+        ));
+    }
+    for pair in pairs {
         let mut p = domain::attach(pair)?;
         code = code.max(one(&mut p, a)?);
     }

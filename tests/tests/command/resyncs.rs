@@ -98,6 +98,73 @@ fn an_empty_leg_is_no_source_of_a_resync() {
 }
 
 #[test]
+fn from_is_said_of_one_pair() {
+    let e = pair("onepair");
+    for d in ["c", "d"] {
+        fs::create_dir(e.p(d)).unwrap();
+    }
+    e.expect(&["init", "c", "d"], 0, &[]);
+    e.write("b/f", "x");
+    e.expect(
+        &["resync", "--from", "b", "--yes"],
+        2,
+        &[
+            "--from b is a word about one pair",
+            e.p("c").to_str().unwrap(),
+        ],
+    );
+    assert!(!e.p("a/f").exists());
+    e.expect(&["resync", "a", "--from", "b", "--yes"], 0, &["IN SYNC"]);
+    assert!(e.p("a/f").exists());
+    e.expect(&["resync", "--yes"], 0, &["IN SYNC"]);
+}
+
+/// Killed at each of its renames or writes, a resync goes on by the same words, and nothing that the
+/// losing leg had is gone.
+fn killed_at_every(call: &str) {
+    need!("strace");
+    let resync = ["resync", "--from", "b", "--yes"];
+    let mut ended = false;
+    for n in 1..60 {
+        let e = pair(&format!("killed-{call}-{n}"));
+        super::sources::differing(&e);
+        let (lost, won) = (contents(&e.p("a")), contents(&e.p("b")));
+        let mut c = Command::new("strace");
+        c.args(["-f", "-o", "/dev/null", "-e", &format!("trace={call}")])
+            .args(["-e", &format!("inject={call}:signal=KILL:when={n}")])
+            .arg(dist().join("mirror"))
+            .args(resync)
+            .current_dir(&e.dir)
+            .env("MIRRORTAB", e.p("tab"));
+        ended = finish(&mut c).code == 0;
+        e.expect(&resync, 0, &["IN SYNC"]);
+        assert_eq!(contents(&e.p("a")), won, "{call} {n}");
+        assert_eq!(contents(&e.p("b")), won, "{call} {n}");
+        let kept = kept(&e.p("a"));
+        for (name, what) in &lost {
+            if !won.contains(&(name.clone(), what.clone())) && what != "/" {
+                has(&kept, name, what);
+            }
+        }
+        assert!(fs::read_dir(e.p("a/.mirror/tmp")).unwrap().next().is_none());
+        if ended {
+            break;
+        }
+    }
+    assert!(ended, "{call}: it was killed each time");
+}
+
+#[test]
+fn killed_at_every_rename() {
+    killed_at_every("renameat");
+}
+
+#[test]
+fn killed_at_every_write() {
+    killed_at_every("pwrite64");
+}
+
+#[test]
 fn one_repair_at_a_time() {
     let e = pair("oneatatime");
     e.write("a/f", "x");

@@ -2,7 +2,7 @@
 use super::*;
 
 /// Two trees that differ in every way; returns what leg b had.
-fn differing(e: &Env) {
+pub(super) fn differing(e: &Env) {
     for (f, d) in [
         ("a/only-a", "1"),
         ("a/x", "one"),
