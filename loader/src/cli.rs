@@ -21,15 +21,31 @@ enum Command {
     /// Make two directories the legs of a pair
     Init(Init),
     /// Run a command whose changes reach both legs
+    #[command(
+        after_help = "Exit codes: the command's; 125 a failure of mirror, 126 not runnable, 127 not found."
+    )]
     Run(Run),
     /// Say whether pairs are in sync, and what to type if not
+    #[command(after_help = STATUS_CODES)]
     Status(Report),
     /// Compare both legs completely
+    #[command(after_help = VERIFY_CODES)]
     Verify(Report),
-    /// Make leg b like leg a again (or finish an interrupted first copy)
+    /// Make one leg like the other again (or finish an interrupted first copy)
+    #[command(after_help = RESYNC_CODES)]
     Resync(Resync),
     /// List the differences of a pair, or of two directories
+    #[command(after_help = VERIFY_CODES)]
     Diff(Diff),
+    /// Say who is attached to a pair
+    Ps(Report),
+    /// Return when a pair is in sync
+    #[command(
+        after_help = "Exit codes: 0 in sync, 1 not in time, 64 usage, 77 no permission, 78 configuration."
+    )]
+    Wait(Wait),
+    /// Try it: a pair to throw away, and a shell in it
+    Try(Try),
     /// Undo init: both trees stay as they are
     #[command(alias = "remove")]
     Detach(Detach),
@@ -44,11 +60,52 @@ enum Command {
         code: Option<String>,
     },
     /// Print completions for a shell
-    #[command(hide = true)]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Write the manual pages
+    #[command(hide = true)]
+    Man {
+        /// The folder; man1, man5 and man7 are made in it
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// The second process of the check whether locks exclude: standard input is the directory
+    #[command(hide = true, name = "probe-lock")]
+    ProbeLock {
+        /// The file in it
+        name: OsString,
+    },
+}
+
+const STATUS_CODES: &str = "Exit codes: 0 in sync, 1 not in sync or something is pending, 2 no usable leg, 3 unknown (no such pair, no permission).";
+const VERIFY_CODES: &str = "Exit codes: 0 equal, 1 different, 2 trouble.";
+const RESYNC_CODES: &str = "Exit codes: 0 whole, 1 finished with paths left, 2 refused, 3 interrupted (the same command goes on).";
+
+/// One of the legs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Side {
+    /// Leg a
+    A,
+    /// Leg b
+    B,
+}
+
+impl Side {
+    /// 0 or 1.
+    pub fn index(self) -> usize {
+        usize::from(self == Side::B)
+    }
+}
+
+/// What is done when a leg cannot hold everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Wanted {
+    /// Say what is lost, and go on
+    Possible,
+    /// Refuse
+    Full,
 }
 
 /// What a pair does when a leg is lost.
@@ -82,6 +139,12 @@ pub struct Init {
     /// Make V a link of this name beside leg a
     #[arg(long, conflicts_with = "at")]
     pub name: Option<OsString>,
+    /// The leg that wins when both have contents that differ; what the other loses is kept aside
+    #[arg(long, value_enum, value_name = "LEG")]
+    pub source: Option<Side>,
+    /// When one leg cannot hold what the other can
+    #[arg(long, value_enum, default_value = "possible")]
+    pub fidelity: Wanted,
     /// When a leg is lost
     #[arg(long, value_enum, default_value = "degrade")]
     pub on_failure: OnFailure,
@@ -91,6 +154,9 @@ pub struct Init {
     /// Locks of each kind (directories, files): more let more processes change the pair at a time
     #[arg(long, value_name = "N", default_value_t = mirror_core::STRIPES_DEFAULT as u8, value_parser = clap::value_parser!(u8).range(1..=mirror_core::STRIPES_MAX as i64), hide_short_help = true)]
     pub stripes: u8,
+    /// Only say what would be done
+    #[arg(long, short = 'n')]
+    pub dry_run: bool,
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
@@ -125,7 +191,7 @@ pub struct Run {
     pub command: Vec<OsString>,
 }
 
-/// `mirror status`, `mirror verify`
+/// `mirror status`, `mirror verify`, `mirror ps`
 #[derive(Args)]
 pub struct Report {
     /// The pair (default: all)
@@ -140,6 +206,9 @@ pub struct Report {
 pub struct Resync {
     /// The pair (default: all)
     pub pair: Option<PathBuf>,
+    /// The leg that is right (default: a, or the complete one); what the other loses is kept aside
+    #[arg(long, value_enum, value_name = "LEG")]
+    pub from: Option<Side>,
     /// Only say what would be done
     #[arg(long, short = 'n')]
     pub dry_run: bool,
@@ -155,6 +224,34 @@ pub struct Diff {
     pub first: PathBuf,
     /// Another directory
     pub second: Option<PathBuf>,
+    /// Machine-readable output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `mirror wait`
+#[derive(Args)]
+pub struct Wait {
+    /// The pair
+    pub pair: PathBuf,
+    /// Give up after so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<f64>,
+}
+
+/// `mirror try`
+#[derive(Args)]
+pub struct Try {
+    /// Leave the folder when the command has ended
+    #[arg(long)]
+    pub keep: bool,
+    /// A command in place of a shell
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
+    pub command: Vec<OsString>,
 }
 
 /// `mirror detach`
@@ -196,8 +293,19 @@ fn code(name: &str, f: &Fail) -> u8 {
         ("resync", Kind::Interrupted) => 3,
         ("resync", Kind::Failed) => 1,
         ("resync", _) => 2,
+        ("try", Kind::NotFound) => 127,
+        ("try", Kind::NotRunnable) => 126,
         _ => f.code(),
     }
+}
+
+/// The command line without what is for ourselves alone.
+fn visible() -> clap::Command {
+    let all = Cli::command();
+    let shown = all.get_subcommands().filter(|s| !s.is_hide_set()).cloned();
+    clap::Command::new("mirror")
+        .version(env!("CARGO_PKG_VERSION"))
+        .subcommands(shown.collect::<Vec<_>>())
 }
 
 fn usage_code(name: &str) -> u8 {
@@ -239,12 +347,17 @@ pub fn run() -> ExitCode {
             ("config check", cmd::config::check(file.as_deref()))
         }
         Command::Explain { code } => ("explain", cmd::explain::run(code.as_deref())),
+        Command::Ps(a) => ("ps", cmd::ps::run(&a)),
+        Command::Wait(a) => ("wait", cmd::wait::run(&a)),
+        Command::Try(a) => ("try", cmd::try_pair::run(&a)),
         Command::Completions { shell } => {
             let mut text = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "mirror", &mut text);
+            clap_complete::generate(shell, &mut visible(), "mirror", &mut text);
             crate::say!("{}", String::from_utf8_lossy(&text).trim_end());
             ("completions", Ok(0))
         }
+        Command::Man { out } => ("man", cmd::man::run(Cli::command(), &out)),
+        Command::ProbeLock { name } => ("probe-lock", crate::tree::locks::second(&name)),
     };
     let r = r.and_then(|c| match crate::output::lost() {
         true => Err(Fail::failed(

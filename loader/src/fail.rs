@@ -15,6 +15,8 @@ pub enum Kind {
     Config,
     /// A leg of the pair cannot be used.
     Leg,
+    /// Another command works on the pair.
+    Busy,
     /// Stopped by the user.
     Interrupted,
     /// The command to run was not found.

@@ -5,9 +5,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 static LOST: AtomicBool = AtomicBool::new(false);
 
+static HUSHED: AtomicBool = AtomicBool::new(false);
+
+/// While it is set nothing goes to stdout: a command does another one's work.
+pub fn hush(on: bool) {
+    HUSHED.store(on, Ordering::Relaxed);
+}
+
 /// One line to stdout; use [`crate::say`].
 pub fn line(text: Arguments<'_>) {
-    if writeln!(std::io::stdout(), "{text}").is_err() {
+    if !HUSHED.load(Ordering::Relaxed) && writeln!(std::io::stdout(), "{text}").is_err() {
         LOST.store(true, Ordering::Relaxed);
     }
 }

@@ -118,6 +118,28 @@ pub fn bytes(n: u64) -> String {
     }
 }
 
+/// A user's name, or `user N`.
+pub fn user(uid: u32) -> String {
+    let mut buf = vec![0u8; 4096];
+    // SAFETY: a zeroed passwd is a valid out-buffer; the strings that the call points it to lie in
+    // `buf`, which is read before it is dropped.
+    unsafe {
+        let mut pwd: libc::passwd = std::mem::zeroed();
+        let mut found = std::ptr::null_mut();
+        let r = libc::getpwuid_r(
+            uid,
+            &mut pwd,
+            buf.as_mut_ptr().cast(),
+            buf.len(),
+            &mut found,
+        );
+        if r == 0 && !found.is_null() && !pwd.pw_name.is_null() {
+            return show(std::ffi::CStr::from_ptr(pwd.pw_name).to_bytes());
+        }
+    }
+    format!("user {uid}")
+}
+
 /// Seconds since 1970.
 pub fn now() -> u64 {
     SystemTime::now()

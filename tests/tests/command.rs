@@ -11,10 +11,22 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+#[path = "command/attached.rs"]
+mod attached;
+#[path = "command/fidelity.rs"]
+mod fidelity;
 #[path = "command/repair.rs"]
 mod repair;
+#[path = "command/resyncs.rs"]
+mod resyncs;
 #[path = "command/run.rs"]
 mod run;
+#[path = "command/sources.rs"]
+mod sources;
+#[path = "command/trial.rs"]
+mod trial;
+#[path = "command/users.rs"]
+mod users;
 
 /// A directory of its own with two empty legs; pairs are detached and everything removed at the end.
 struct Env {

@@ -43,7 +43,17 @@ pub fn build() -> Result<PathBuf> {
             dist.display()
         );
     }
+    manual(&dist)?;
     Ok(dist)
+}
+
+/// The manual pages, written by the command from its own definition.
+fn manual(dist: &Path) -> Result<()> {
+    let mut c = Command::new(dist.join("mirror"));
+    run(c
+        .args(["man", "--out"])
+        .arg(dist.join("man"))
+        .stdout(std::process::Stdio::null()))
 }
 
 /// Builds the library with its own flags and target directory; returns the file.

@@ -127,6 +127,9 @@ impl Run {
         make(&self.folder.join("dist"), 0o755)?;
         for entry in fs::read_dir(crate::dist())? {
             let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                continue; // the manual
+            }
             fs::copy(
                 entry.path(),
                 self.folder.join("dist").join(entry.file_name()),

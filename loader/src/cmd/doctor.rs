@@ -77,7 +77,7 @@ pub fn run(a: &Doctor) -> Res<u8> {
             for l in &all {
                 let v = super::status::look(l);
                 s.line(
-                    v.exit == 0,
+                    v.exit == 0 || v.foreign,
                     "pair",
                     format!(
                         "{}  {}  (mirror status {})",

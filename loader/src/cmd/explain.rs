@@ -11,16 +11,30 @@ pub const ORPHAN: &str = "M-103";
 pub const INCOMPLETE: &str = "M-105";
 /// verify found differences.
 pub const DIFFERENT: &str = "M-106";
+/// V of a link pair does not lead to a leg.
+pub const LINK: &str = "M-107";
+/// The pair belongs to another user.
+pub const NOT_YOURS: &str = "M-108";
+/// Programs run with an older or another library.
+pub const OLD_LIBRARY: &str = "M-109";
 /// A leg cannot be used.
 pub const LEG: &str = "M-201";
+/// Two directories cannot be legs of one pair.
+pub const UNFIT: &str = "M-202";
+/// A leg cannot hold everything that the other can.
+pub const LOSS: &str = "M-203";
+/// Two trees differ, and no source was named.
+pub const TREES: &str = "M-204";
 
-const TABLE: [(&str, &str, &str); 6] = [
+/// Code, one line, the text. In the order of the codes; a code is never used again for something else.
+const TABLE: [(&str, &str, &str); 12] = [
     (
         PENDING,
         "Objects are known to differ between the legs.",
         "A change reached one leg only: the other refused it, or somebody changed one tree alone.\n\
          The paths stand in .mirror/pending of both legs. Programs may keep running.\n\
-         Remedy: mirror resync V makes leg b like leg a; what b loses is kept in its .mirror/kept.",
+         Remedy: mirror resync V makes leg b like leg a; what b loses is kept in its .mirror/kept.\n\
+         If leg b is the one that is right: mirror resync V --from b. Look first: mirror diff V",
     ),
     (
         UNMIRRORED,
@@ -47,7 +61,28 @@ const TABLE: [(&str, &str, &str); 6] = [
         "Each was looked at again while no mirrored program could change it. Most often somebody changed one\n\
          tree without the mirror.\n\
          Remedy: mirror resync V makes leg b like leg a; what b loses is kept in its .mirror/kept.\n\
-         If b has what you want, copy it to a through the mirror first: mirror run -- cp B/FILE V/FILE",
+         mirror diff V shows both sides. If b has what you want: mirror resync V --from b makes a like b. For\n\
+         one file, copy it through the mirror first: mirror run -- cp B/FILE V/FILE",
+    ),
+    (
+        LINK,
+        "V of a link pair does not lead to leg a.",
+        "The symlink is missing, or leads elsewhere: programs that use V do not reach the pair.\n\
+         Remedy: ln -sfn LEG_A V, or mirror init with the same words again.",
+    ),
+    (
+        NOT_YOURS,
+        "The pair belongs to another user.",
+        "Its control folders can be read by their owner alone (and by root), so nothing is known of its state.\n\
+         Programs of this user may read V as its modes allow; their changes there fail.\n\
+         Remedy: run the command as the owner. A pair of your own: mirror init LEG_A LEG_B.",
+    ),
+    (
+        OLD_LIBRARY,
+        "Programs run with an older or another libmirror.so than this command would load.",
+        "After an update a program keeps the library with which it was started. Versions of one format work\n\
+         together; what the new one mends is missing in the old programs.\n\
+         Remedy: restart the programs that mirror ps V lists as old or other.",
     ),
     (
         LEG,
@@ -55,6 +90,29 @@ const TABLE: [(&str, &str, &str); 6] = [
         "Its directory is missing, is not the one that was made a leg (a disk that is not mounted?), or its\n\
          record is damaged. The pair is not used, so that nothing is written beside it.\n\
          Remedy: mount the disk. If the leg is lost for good: mirror detach V, then mirror init again.",
+    ),
+    (
+        UNFIT,
+        "Two directories cannot be the legs of one pair.",
+        "mirror init tried both file systems. Locks (flock) must keep processes apart on both; both must agree\n\
+         whether 'A' and 'a' are one name; and what the source holds – symlinks, devices, long names – must be\n\
+         possible on the other leg, or the two could never be equal.\n\
+         Remedy: another file system for the poorer leg, or move away what it cannot hold.",
+    ),
+    (
+        LOSS,
+        "A leg cannot hold everything that the other can.",
+        "What is lost (extended attributes, hard links, modes, owners, fine times) exists on one leg only.\n\
+         mirror verify and mirror resync know, and do not call it a difference. New ones are refused to\n\
+         programs where the poorer leg refuses them.\n\
+         mirror init --fidelity full refuses such a pair.",
+    ),
+    (
+        TREES,
+        "Two trees that are not empty differ.",
+        "mirror init does not guess which is right. mirror diff A B lists what differs, with both sides.\n\
+         mirror init A B --source a (or b) makes the other leg like it; what that leg had is kept in its\n\
+         .mirror/kept, all of it. --dry-run says what would be done.",
     ),
 ];
 
@@ -78,5 +136,71 @@ pub fn run(code: Option<&str>) -> Res<u8> {
                 crate::text::show(code.as_bytes())
             ),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TABLE;
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    /// All `M-NNN` in a file.
+    fn codes(file: &Path, into: &mut BTreeSet<String>) {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        for (i, _) in text.match_indices("M-") {
+            let code: String = text[i..].chars().take(5).collect();
+            if code.len() == 5 && code[2..].chars().all(|c| c.is_ascii_digit()) {
+                into.insert(code);
+            }
+        }
+    }
+
+    fn walk(dir: &Path, into: &mut BTreeSet<String>) {
+        for e in std::fs::read_dir(dir).unwrap().flatten() {
+            let p = e.path();
+            if p.is_dir() {
+                walk(&p, into);
+            } else if p
+                .extension()
+                .is_some_and(|x| x == "rs" || x == "md" || x == "7")
+            {
+                codes(&p, into);
+            }
+        }
+    }
+
+    #[test]
+    fn every_code_has_a_text_and_is_used() {
+        let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut found = BTreeSet::new();
+        for dir in ["src", "../core/src", "../shim/src", "../docs", "man"] {
+            walk(&top.join(dir), &mut found);
+        }
+        let known: BTreeSet<String> = TABLE.iter().map(|(c, ..)| (*c).to_string()).collect();
+        assert_eq!(known.len(), TABLE.len(), "a code stands twice");
+        assert!(TABLE.is_sorted_by_key(|(c, ..)| *c));
+        let lost: Vec<_> = found.difference(&known).collect();
+        assert!(lost.is_empty(), "codes without a text: {lost:?}");
+        assert!(
+            TABLE
+                .iter()
+                .all(|(_, head, text)| head.ends_with('.') && text.len() > 80)
+        );
+        // Each constant is named by a message somewhere else.
+        let here = std::fs::read_to_string(top.join("src/cmd/explain.rs")).unwrap();
+        let mut rest = String::new();
+        for e in std::fs::read_dir(top.join("src/cmd")).unwrap().flatten() {
+            if e.file_name() != "explain.rs" {
+                rest += &std::fs::read_to_string(e.path()).unwrap_or_default();
+            }
+        }
+        for line in here.lines().filter_map(|l| l.strip_prefix("pub const ")) {
+            let name = line.split(':').next().unwrap();
+            assert!(
+                rest.contains(&format!("explain::{name}")),
+                "{name} is printed by nobody"
+            );
+        }
     }
 }

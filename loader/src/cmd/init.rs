@@ -1,22 +1,21 @@
 //! `mirror init`: makes two directories the legs of a pair. Refused, it leaves nothing; interrupted,
 //! the same command goes on.
+use super::fill::{adopt, again, complete};
+use super::judge::{Fill, judge};
 use super::places::{self, There};
-use super::scan::{Scan, scan};
-use super::{ask, can_ask};
-use crate::cli::{self, Init};
+use super::scan::{Needs, Scan, scan};
+use super::{ask, can_ask, explain, fit};
+use crate::cli::{self, Init, Wanted};
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::pair::control::{
-    Leg, Pair, make_control, random_id, read_record, remove_control, runtime_path,
+    KEEP, begin_making, discard_unfinished, letter, made, make_control, random_id, read_record,
+    remove_control, runtime_path,
 };
 use crate::pair::tab::{self, Line};
-use crate::pair::{domain, tabwrite};
-use crate::sync::equal::Work;
-use crate::sync::session;
-use crate::sync::walk::{Collect, Tally, walk};
+use crate::pair::tabwrite;
 use crate::text;
 use crate::tree::beneath::Root;
-use crate::tree::object::Fidelity;
-use crate::tree::probe;
+use crate::tree::{locks, probe};
 use mirror_core::record::LegRecord;
 use mirror_core::tab::{OnFailure, OnFull, overlap};
 use std::os::unix::ffi::OsStrExt;
@@ -28,9 +27,16 @@ struct Plan {
     roots: [Root; 2],
     scans: [Scan; 2],
     /// The leg that is filled, if one is.
-    sink: Option<usize>,
+    fill: Option<Fill>,
     /// Stripes of each lock table.
     stripes: u8,
+}
+
+/// What the preparations came to.
+enum Ready {
+    Go,
+    No,
+    Dry,
 }
 
 /// Runs it.
@@ -48,6 +54,7 @@ pub fn run(a: &Init) -> Res<u8> {
         return Ok(code);
     }
     for r in &roots {
+        discard_unfinished(r)?;
         if read_record(r)?.is_some() {
             return Err(Fail::failed(format!(
                 "{} is already a leg of another pair. mirror detach that pair first (or, if it is gone for good, remove {}/.mirror)",
@@ -61,7 +68,7 @@ pub fn run(a: &Init) -> Res<u8> {
         places::look(&line.virt, &line.legs[0])?;
     }
     crate::signal::stop_gently();
-    let scans = [scan(&roots[0])?, scan(&roots[1])?];
+    let scans = [scan(&roots[0], &roots[1])?, scan(&roots[1], &roots[0])?];
     for (r, s) in roots.iter().zip(&scans) {
         if let Some(n) = &s.nested {
             return Err(Fail::failed(format!(
@@ -71,14 +78,14 @@ pub fn run(a: &Init) -> Res<u8> {
             )));
         }
     }
-    let (roots, sink) = judge(roots, &scans)?;
+    let (roots, fill) = judge(roots, &scans, a)?;
     execute(
         Plan {
             line,
             tab,
             roots,
             scans,
-            sink,
+            fill,
             stripes: a.stripes,
         },
         a,
@@ -139,40 +146,12 @@ fn place(a: &Init) -> Res<(Line, PathBuf, [Root; 2])> {
     Ok((line, tab, roots))
 }
 
-/// Which leg must be filled. Two trees that differ are refused.
-fn judge(roots: [Root; 2], scans: &[Scan; 2]) -> Res<([Root; 2], Option<usize>)> {
-    match (scans[0].entries, scans[1].entries) {
-        (0, 0) => return Ok((roots, None)),
-        (_, 0) => return Ok((roots, Some(1))),
-        (0, _) => return Ok((roots, Some(0))),
-        _ => {}
-    }
-    let [a, b] = roots;
-    let (a, b) = (Leg::bare(a, 0), Leg::bare(b, 1));
-    let bar = session::bar(scans[0].bytes, "compared");
-    let mut w = Work::new(&a, &b, Fidelity::full(), false, bar.clone());
-    let r = walk(&mut w, &mut Collect(|_: &[u8], _: &_| {}));
-    bar.finish_and_clear();
-    let t: Tally = r.about("comparing")?;
-    if t.differences() > 0 || !t.trouble.is_empty() {
-        let (pa, pb) = (&a.root.path, &b.root.path);
-        return Err(Fail::failed(format!(
-            "{} and {} differ ({} only in a, {} only in b, {} different).\n  look: mirror diff {} {}    then make one of them empty, or equal to the other, and type this again",
-            text::path(pa),
-            text::path(pb),
-            text::plural(t.missing, "file"),
-            text::count(t.extra),
-            text::count(t.different + t.trouble.len() as u64),
-            text::shell(pa),
-            text::shell(pb)
-        )));
-    }
-    Ok(([a.root, b.root], None))
-}
-
 fn describe(i: usize, r: &Root, s: &Scan) -> String {
     let what = if s.entries == 0 {
-        format!("empty, {} free", text::bytes(probe::space(r).free))
+        match probe::space(r) {
+            s if s.known => format!("empty, {} free", text::bytes(s.free)),
+            _ => "empty".into(),
+        }
     } else {
         format!(
             "{} in {}",
@@ -182,34 +161,76 @@ fn describe(i: usize, r: &Root, s: &Scan) -> String {
     };
     format!(
         "leg {}  {}   {}  {what}",
-        crate::pair::control::letter(i),
+        letter(i),
         text::path(&r.path),
         probe::kind(&r.path)
     )
 }
 
-fn warn(p: &Plan) {
-    let src = p.sink.map_or(0, |s| 1 - s);
-    let s = &p.scans[src];
-    if let Ok(a) = probe::abilities(&p.roots[1 - src]) {
-        let lost: Vec<&str> = [
-            (a.xattrs, "extended attributes"),
-            (a.links, "hard links"),
-            (a.symlinks, "symlinks"),
-            (a.modes, "permission bits"),
-        ]
-        .into_iter()
-        .filter_map(|(can, what)| (!can).then_some(what))
-        .collect();
-        if !lost.is_empty() {
-            crate::say!(
-                "! leg {} has no {}: what uses them exists on leg {} only.",
-                crate::pair::control::letter(1 - src),
-                lost.join(", no "),
-                crate::pair::control::letter(src)
-            );
+/// Tries both legs, and says what they cannot do together. What cannot work is refused.
+fn try_legs(p: &Plan, a: &Init) -> Res<()> {
+    let mut able = Vec::new();
+    for (i, r) in p.roots.iter().enumerate() {
+        if let Err(why) = locks::exclude(r) {
+            return Err(Fail::failed(format!(
+                "leg {} ({}): {why}. Mirrored programs could not keep out of each other's way: choose another file system ({})",
+                letter(i),
+                text::path(&r.path),
+                explain::UNFIT
+            )));
         }
+        able.push(probe::abilities(r).about(text::path(&r.path))?);
     }
+    for (i, able) in able.iter().enumerate() {
+        crate::say!("{}", describe(i, &p.roots[i], &p.scans[i]));
+        crate::say!("       {}", fit::checks(able));
+    }
+    let sink = p.fill.as_ref().map_or(1, |f| f.sink);
+    let (s, c) = (1 - sink, sink);
+    let mut v = fit::judge(
+        &able[s],
+        &able[c],
+        &p.scans[s].needs,
+        [letter(s), letter(c)],
+    );
+    // What the source lacks concerns what programs will make.
+    let back = fit::judge(
+        &able[c],
+        &able[s],
+        &Needs::default(),
+        [letter(c), letter(s)],
+    );
+    v.lost.extend(back.lost);
+    if p.fill.is_some() && !rustix::process::geteuid().is_root() {
+        v.lost.extend(fit::given_away(&p.scans[s].needs, letter(c)));
+    }
+    v.later.extend(back.later);
+    if !v.refused.is_empty() {
+        return Err(Fail::failed(v.refused.join("\n  ")));
+    }
+    if a.fidelity == Wanted::Full && !(v.lost.is_empty() && v.later.is_empty()) {
+        let all: Vec<String> = v.lost.into_iter().chain(v.later).collect();
+        return Err(Fail::failed(format!(
+            "--fidelity full: {}\n  Choose another file system, or leave --fidelity full out ({})",
+            all.join("\n  "),
+            explain::LOSS
+        )));
+    }
+    for line in v.lost.iter().chain(&v.later) {
+        crate::say!("! {line}");
+    }
+    if !v.lost.is_empty() {
+        crate::say!(
+            "  (verify knows; refuse instead with --fidelity full; mirror explain {})",
+            explain::LOSS
+        );
+    }
+    Ok(())
+}
+
+fn warn(p: &Plan) {
+    let src = p.fill.as_ref().map_or(0, |f| 1 - f.sink);
+    let s = &p.scans[src];
     if s.links_out > 0 {
         crate::say!(
             "! {} out of the tree: what is there is not mirrored.",
@@ -248,32 +269,53 @@ fn warn(p: &Plan) {
 }
 
 fn execute(p: Plan, a: &Init) -> Res<u8> {
-    let copied = p.sink.map(|s| p.scans[1 - s].bytes);
-    if let (Some(bytes), Some(sink)) = (copied, p.sink)
+    if let Some(f) = &p.fill
         && !a.yes
+        && !a.dry_run
         && !can_ask()
     {
+        let what = match f.loses {
+            Some((extra, different)) => format!(
+                "{} in {} would be overwritten and {} taken out of it (their versions kept aside)",
+                text::plural(different, "path"),
+                text::path(&p.roots[f.sink].path),
+                text::count(extra)
+            ),
+            None => format!(
+                "{} would be copied from {} to {}",
+                text::bytes(f.bytes),
+                text::path(&p.roots[1 - f.sink].path),
+                text::path(&p.roots[f.sink].path)
+            ),
+        };
         return Err(Fail::failed(format!(
-            "{} would be copied from {} to {}, and nobody can be asked here. Nothing was done. To do it: add --yes",
-            text::bytes(bytes),
-            text::path(&p.roots[1 - sink].path),
-            text::path(&p.roots[sink].path)
+            "{what}, and nobody can be asked here. Nothing was done. To do it: add --yes"
         )));
     }
     let ready = prepare(&p, a);
-    match ready {
-        Ok(true) => {}
-        r => {
-            for root in &p.roots {
+    let undone = match ready {
+        Ok(Ready::Go) => None,
+        Ok(Ready::No) => Some(Ok(1)),
+        Ok(Ready::Dry) => Some(Ok(0)),
+        Err(e) => Some(Err(e)),
+    };
+    if let Some(r) = undone {
+        // A record that is there now is that of another init.
+        for root in &p.roots {
+            if matches!(read_record(root), Ok(None)) {
                 let _ = remove_control(root);
             }
-            return r.map(|_| 1);
         }
+        return r;
     }
     let undo_link = !p.line.in_place()
         && places::look(&p.line.virt, &p.line.legs[0]).is_ok_and(|t| t != There::Link);
     let made = publish(&p);
     if let Err(e) = made {
+        if e.kind == Kind::Busy {
+            // What stands there is another one's.
+            return Err(e);
+        }
         for root in &p.roots {
             let _ = remove_control(root);
         }
@@ -286,54 +328,88 @@ fn execute(p: Plan, a: &Init) -> Res<u8> {
     complete(&p.line, a)
 }
 
-/// Makes the control folders, says what will be, asks. `false`: the answer was no.
-fn prepare(p: &Plan, a: &Init) -> Res<bool> {
+/// Makes the control folders, says what will be, asks.
+fn prepare(p: &Plan, a: &Init) -> Res<Ready> {
     for r in &p.roots {
         make_control(r)?;
     }
-    for i in 0..2 {
-        crate::say!("{}", describe(i, &p.roots[i], &p.scans[i]));
-    }
+    try_legs(p, a)?;
     warn(p);
-    let Some(sink) = p.sink else { return Ok(true) };
-    let bytes = p.scans[1 - sink].bytes;
-    let free = probe::space(&p.roots[sink]).free;
-    if bytes > free {
+    let dry = || {
+        crate::say!("dry run: nothing was done");
+        Ok(Ready::Dry)
+    };
+    let Some(f) = &p.fill else {
+        if a.dry_run {
+            crate::say!(
+                "would make {} a pair; nothing to copy",
+                text::path(&p.line.virt)
+            );
+            return dry();
+        }
+        return Ok(Ready::Go);
+    };
+    let space = probe::space(&p.roots[f.sink]);
+    let free = space.free;
+    let (from, to) = f.letters();
+    if space.known && f.bytes > free {
         return Err(Fail::failed(format!(
-            "leg {} ({}) has {} free, {} are needed. Make room, or choose another directory",
-            crate::pair::control::letter(sink),
-            text::path(&p.roots[sink].path),
+            "leg {to} ({}) has {} free, {} are needed. Make room, or choose another directory",
+            text::path(&p.roots[f.sink].path),
             text::bytes(free),
-            text::bytes(bytes)
+            text::bytes(f.bytes)
         )));
     }
-    let (from, to) = (
-        crate::pair::control::letter(1 - sink),
-        crate::pair::control::letter(sink),
-    );
-    let q = format!(
-        "Copy {} from {from} to {to} (can be stopped and continued)?",
-        text::bytes(bytes)
-    );
-    let go = a.yes || ask(&q);
-    if !go {
-        crate::note!("Nothing was done.");
+    let what = match f.loses {
+        Some((extra, different)) => format!(
+            "ake {to} like {from}: {} overwritten, {} taken out of {to}, {} copied; what {to} had is kept in {}/.mirror/kept",
+            text::plural(different, "path"),
+            text::count(extra),
+            text::bytes(f.bytes),
+            text::path(&p.roots[f.sink].path)
+        ),
+        None => format!("opy {} from {from} to {to}", text::bytes(f.bytes)),
+    };
+    let head = if f.loses.is_some() { 'm' } else { 'c' };
+    if a.dry_run {
+        crate::say!("would {head}{what}");
+        return dry();
     }
-    Ok(go)
+    let head = head.to_ascii_uppercase();
+    let go = a.yes || ask(&format!("{head}{what} (can be stopped and continued)?"));
+    if go {
+        return Ok(Ready::Go);
+    }
+    crate::note!("Nothing was done.");
+    Ok(Ready::No)
 }
 
 /// Records, V, the mirrortab: from here on the pair exists.
 fn publish(p: &Plan) -> Res<()> {
     let (pair, ids) = (random_id()?, [random_id()?, random_id()?]);
     // The sink's record first: a leg that is not complete must never be taken for one that is.
-    let order = if p.sink == Some(0) { [0, 1] } else { [1, 0] };
+    let sink = p.fill.as_ref().map(|f| f.sink);
+    if let Some(f) = p.fill.as_ref().filter(|f| f.loses.is_some()) {
+        let root = &p.roots[f.sink];
+        root.append(KEEP, b"").about(text::path(&root.path))?;
+    }
+    let _alone = [begin_making(&p.roots[0])?, begin_making(&p.roots[1])?];
+    for r in &p.roots {
+        if read_record(r)?.is_some() {
+            return Err(Fail::new(
+                Kind::Busy,
+                format!("{}: another mirror init was faster", text::path(&r.path)),
+            ));
+        }
+    }
+    let order = if sink == Some(0) { [0, 1] } else { [1, 0] };
     for i in order {
         let record = LegRecord {
             pair,
             leg: u8::from(i == 1),
             id: ids[i],
             peer: ids[1 - i],
-            complete: p.sink != Some(i),
+            complete: sink != Some(i),
             stripes: p.stripes,
             group: false,
             runtime: runtime_path(pair, rustix::process::geteuid().as_raw()),
@@ -342,114 +418,13 @@ fn publish(p: &Plan) -> Res<()> {
             .replace(b".mirror/leg", record.encode().as_bytes())
             .about(text::path(&p.roots[i].path))?;
     }
+    for r in &p.roots {
+        made(r)?;
+    }
     if !p.line.in_place() {
         places::make_link(&p.line.virt, &p.line.legs[0])?;
     }
     let mut held = tabwrite::Held::take(&p.tab)?;
     places::free(&p.line, &tab::load()?)?;
     held.add(&p.line)
-}
-
-/// The records of an interrupted or forgotten init of exactly these legs: the pair is taken up again.
-fn adopt(line: &Line, tab: &std::path::Path, roots: &[Root; 2], a: &Init) -> Res<Option<u8>> {
-    let (Ok(Some(x)), Ok(Some(y))) = (read_record(&roots[0]), read_record(&roots[1])) else {
-        return Ok(None);
-    };
-    if x.pair != y.pair || x.peer != y.id || y.peer != x.id || (x.leg, y.leg) != (0, 1) {
-        return Ok(None);
-    }
-    if !line.in_place() {
-        places::make_link(&line.virt, &line.legs[0])?;
-    }
-    tabwrite::Held::take(tab)?.add(line)?;
-    complete(line, a).map(Some)
-}
-
-/// The pair is configured: goes on where the first copy stopped, if it did.
-fn again(line: &Line, a: &Init) -> Res<u8> {
-    if !line.in_place() {
-        places::make_link(&line.virt, &line.legs[0])?;
-    }
-    let p = Pair::open(line)?;
-    if let Some(sink) = p.incomplete() {
-        if !a.yes && !can_ask() {
-            return Err(Fail::failed(format!(
-                "the first copy of {} to leg {} has not finished, and nobody can be asked here. Nothing was done. To go on: add --yes",
-                text::path(&line.virt),
-                p.legs[sink].letter()
-            )));
-        }
-        drop(p);
-        return complete(line, a);
-    }
-    crate::say!(
-        "ready     {}  already a pair ({})",
-        text::path(&line.virt),
-        line.place()
-    );
-    crate::say!("next      mirror status {}", text::shell(&line.virt));
-    Ok(0)
-}
-
-/// Copies what is missing and declares the pair complete.
-fn complete(line: &Line, a: &Init) -> Res<u8> {
-    crate::signal::stop_gently();
-    let pair = Pair::open(line)?;
-    let mut p = domain::attach(pair)?;
-    if p.pair.incomplete().is_some() {
-        fill(&mut p).map_err(|f| go_on(f, a, line))?;
-    }
-    crate::say!("ready     {}  IN SYNC", text::path(&line.virt));
-    // A plain preload ends with 78 without it.
-    if let Err(e) = crate::launch::library::prepare() {
-        crate::say!("! programs cannot be mirrored yet: {e}");
-    }
-    crate::say!("next      mirror run -- COMMAND");
-    Ok(0)
-}
-
-/// Finishes the first copy of an attached pair. Also what `resync` does with an incomplete leg.
-pub fn fill(p: &mut domain::Attached) -> Res<()> {
-    let Some(sink) = p.pair.incomplete() else {
-        return Ok(());
-    };
-    let bar = session::bar(
-        session::total(p),
-        "  ^C continues later with the same command",
-    );
-    let r = session::repair(p, false, bar)?;
-    if let Some((rel, why)) = r.tally.trouble.first() {
-        return Err(Fail::failed(format!(
-            "{} could not be copied, first: {} ({why}). Mend that, then",
-            text::plural(r.tally.trouble.len() as u64, "path"),
-            text::show(rel)
-        )));
-    }
-    p.pair.legs[sink].set_complete(true)
-}
-
-fn go_on(f: Fail, a: &Init, line: &Line) -> Fail {
-    let mut words = vec![
-        "mirror init".to_string(),
-        text::shell(&a.leg_a),
-        text::shell(&a.leg_b),
-    ];
-    if let Some(v) = &a.at {
-        words.push(format!("--at {}", text::shell(v)));
-    }
-    if let Some(n) = &a.name {
-        words.push(format!("--name {}", text::shell(n.as_ref())));
-    }
-    if a.yes {
-        words.push("--yes".into());
-    }
-    Fail::new(
-        f.kind,
-        format!(
-            "{}\n  the copy is not finished; what is there stays. To go on: {}    to give up: mirror detach {}",
-            f.text,
-            words.join(" "),
-            text::shell(&line.virt)
-        ),
-    )
 }

@@ -31,6 +31,13 @@ pub fn leg(word: &Path) -> Res<Root> {
         );
     }
     let root = Root::open(&path).about(&shown)?;
+    if let Err(e) = root.dir(b"") {
+        return refuse(format!(
+            "{shown}: openat2 does not work there ({}). The mirror needs Linux 5.11 or later, and no filter that forbids it ({})",
+            crate::fail::reason(&e),
+            super::explain::UNFIT
+        ));
+    }
     if probe::read_only(&root) {
         return refuse(format!(
             "{shown}: its file system is mounted read-only. Remount it writable, or choose another directory"
@@ -171,7 +178,10 @@ pub fn make_link(virt: &Path, leg_a: &Path) -> Res<()> {
 /// No leg lies inside a leg of another pair.
 pub fn no_leg_above(path: &Path) -> Res<()> {
     for up in path.ancestors().skip(1) {
-        if up.join(".mirror/leg").symlink_metadata().is_ok() {
+        let record = up.join(".mirror/leg").symlink_metadata();
+        // What may not be looked at is another user's.
+        if record.is_ok() || record.is_err_and(|e| e.kind() == std::io::ErrorKind::PermissionDenied)
+        {
             return refuse(format!(
                 "{} is inside {}, a leg of another pair. Pairs cannot share directories",
                 text::path(path),

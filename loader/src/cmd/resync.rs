@@ -1,13 +1,17 @@
-//! `mirror resync`: makes the copy like the source, while programs run.
+//! `mirror resync`: makes one leg like the other, while programs run. One source per repair; what the
+//! losing leg had is kept aside.
 use super::verify::line;
-use super::{ask, can_ask, init};
+use super::{ask, can_ask, fill};
 use crate::cli::Resync;
-use crate::fail::{Fail, Kind, Res};
-use crate::pair::control::Pair;
+use crate::fail::{Context, Fail, Kind, Res};
+use crate::pair::control::letter;
 use crate::pair::domain::{self, Attached};
-use crate::pair::{heal, tab};
+use crate::pair::heal;
+use crate::sync::keep::Keeper;
 use crate::sync::session::{self, Ledger};
+use crate::sync::turn;
 use crate::text;
+use mirror_core::word::LegState;
 
 /// Walks after which a pair that programs keep changing from outside is given up.
 const PASSES: usize = 4;
@@ -16,48 +20,85 @@ const PASSES: usize = 4;
 pub fn run(a: &Resync) -> Res<u8> {
     crate::signal::stop_gently();
     let mut code = 0;
-    for l in &tab::choose(a.pair.as_slice())? {
-        let pair = Pair::open(l)?;
+    let pairs = super::usable(a.pair.as_slice(), true)?;
+    if let (Some(s), None, 2..) = (a.from, &a.pair, pairs.len()) {
+        let names: Vec<String> = pairs.iter().map(|p| text::path(&p.line.virt)).collect();
+        return Err(Fail::new(
+            Kind::Usage,
+            format!(
+                "--from {} is a word about one pair. Name it: {}",
+                letter(s.index()),
+                names.join("  ")
+            ),
+        ));
+    }
+    for pair in pairs {
         let mut p = domain::attach(pair)?;
         code = code.max(one(&mut p, a)?);
     }
     Ok(code)
 }
 
+/// The leg that is right. A leg that lacks what the other has is never taken for it.
+fn source(p: &Attached, a: &Resync) -> Res<usize> {
+    let (v, word) = (
+        text::path(&p.pair.line.virt),
+        text::shell(&p.pair.line.virt),
+    );
+    let from = a.from.map_or_else(|| p.source(), |s| s.index());
+    if p.pair.incomplete() == Some(from) {
+        let (s, c) = (letter(1 - from), letter(from));
+        return Err(Fail::new(
+            Kind::Usage,
+            format!(
+                "{v}: the first copy to leg {c} has not finished, so {c} cannot be the source. Finish it: mirror resync {word} --from {s}    or give up: mirror detach {word}"
+            ),
+        ));
+    }
+    if p.runtime.word().leg(from) != LegState::InSync {
+        return Err(Fail::new(
+            Kind::Usage,
+            format!(
+                "{v}: leg {} lacks changes that the other leg has, so it cannot be the source. mirror status {word}",
+                letter(from)
+            ),
+        ));
+    }
+    Ok(from)
+}
+
+/// A source without anything would take everything away: more likely it was emptied by mistake, or is
+/// not what it seems.
+fn not_empty(p: &Attached, from: usize) -> Res<()> {
+    let legs = [&p.pair.legs[from].root, &p.pair.legs[1 - from].root];
+    let names = |i: usize| legs[i].names(b"").about(text::path(&legs[i].path));
+    if names(0)?.is_empty() && !names(1)?.is_empty() {
+        let (s, c) = (letter(from), letter(1 - from));
+        return Err(Fail::new(
+            Kind::Usage,
+            format!(
+                "{}: leg {s} is empty: everything in leg {c} would be removed. If {c} is right: --from {c}. If all shall go: mirror run -- find {} -mindepth 1 -delete, then again",
+                text::path(&p.pair.line.virt),
+                text::shell(&p.pair.legs[1 - from].root.path)
+            ),
+        ));
+    }
+    Ok(())
+}
+
 fn one(p: &mut Attached, a: &Resync) -> Res<u8> {
     let virt = p.pair.line.virt.clone();
-    let (s, c) = (
-        p.pair.legs[p.source()].letter(),
-        p.pair.legs[1 - p.source()].letter(),
-    );
-    if a.dry_run {
-        return preview(p, s, c).map(|_| 0);
+    let from = source(p, a)?;
+    let (s, c) = (letter(from), letter(1 - from));
+    if p.pair.incomplete().is_none() {
+        not_empty(p, from)?;
     }
-    if let Some(sink) = p.pair.incomplete() {
-        if !a.yes && !can_ask() {
-            return Err(Fail::new(
-                Kind::Usage,
-                format!(
-                    "the first copy of {} to leg {c} has not finished, and nobody can be asked here. To go on: add --yes",
-                    text::path(&virt)
-                ),
-            ));
-        }
-        if !a.yes
-            && !ask(&format!(
-                "Go on copying {} from {s} to {c}?",
-                text::path(&virt)
-            ))
-        {
-            return Err(Fail::new(Kind::Usage, "nothing was done"));
-        }
-        init::fill(p)?;
-        crate::say!(
-            "{}    IN SYNC  leg {} is complete",
-            text::path(&virt),
-            p.pair.legs[sink].letter()
-        );
-        return Ok(0);
+    if a.dry_run {
+        return preview(p, from).map(|_| 0);
+    }
+    let _turn = turn::take(&p.pair, from)?;
+    if p.pair.incomplete().is_some() {
+        return finish_copy(p, a, s, c);
     }
     if heal::heal_orphan(p) {
         crate::say!(
@@ -68,7 +109,7 @@ fn one(p: &mut Attached, a: &Resync) -> Res<u8> {
     if !a.yes {
         let (n, ledger) = {
             let ledger = Ledger::begin(p)?;
-            match preview(p, s, c) {
+            match preview(p, from) {
                 Ok(n) => (n, ledger),
                 Err(e) => {
                     ledger.restore(p)?;
@@ -91,17 +132,45 @@ fn one(p: &mut Attached, a: &Resync) -> Res<u8> {
                 ),
             ));
         }
-        if !ask(&format!("Make {c} like {s}?")) {
+        let question = if from == p.source() {
+            format!("Make {c} like {s}?")
+        } else {
+            format!(
+                "Make {c} like {s}? {} is what programs see in {} today.",
+                text::path(&p.pair.legs[1 - from].root.path),
+                text::path(&virt)
+            )
+        };
+        if !ask(&question) {
             return Err(Fail::new(Kind::Usage, "nothing was done"));
         }
     }
-    repair(p)
+    repair(p, from)
+}
+
+fn finish_copy(p: &mut Attached, a: &Resync, s: char, c: char) -> Res<u8> {
+    let shown = text::path(&p.pair.line.virt);
+    if !a.yes && !can_ask() {
+        return Err(Fail::new(
+            Kind::Usage,
+            format!(
+                "the first copy of {shown} to leg {c} has not finished, and nobody can be asked here. To go on: add --yes"
+            ),
+        ));
+    }
+    if !a.yes && !ask(&format!("Go on copying {shown} from {s} to {c}?")) {
+        return Err(Fail::new(Kind::Usage, "nothing was done"));
+    }
+    fill::fill(p)?;
+    crate::say!("{shown}    IN SYNC  leg {c} is complete");
+    Ok(0)
 }
 
 /// Lists what differs; the number of differences.
-fn preview(p: &Attached, s: char, c: char) -> Res<usize> {
-    let bar = session::bar(session::total(p), "compared");
-    let (t, found) = session::compare(p, bar)?;
+fn preview(p: &Attached, from: usize) -> Res<usize> {
+    let (s, c) = (letter(from), letter(1 - from));
+    let bar = session::bar(session::total(p, from), "compared");
+    let (t, found) = session::compare(p, from, bar)?;
     for d in &found {
         crate::say!("{}", line(d, s, c));
     }
@@ -116,17 +185,24 @@ fn preview(p: &Attached, s: char, c: char) -> Res<usize> {
     Ok(found.len() + t.trouble.len())
 }
 
-fn repair(p: &Attached) -> Res<u8> {
+fn repair(p: &Attached, from: usize) -> Res<u8> {
     let shown = text::path(&p.pair.line.virt);
-    let root = text::path(&p.pair.legs[1 - p.source()].root.path);
+    let root = text::path(&p.pair.legs[1 - from].root.path);
     let mut repaired = 0;
+    session::sweep(p, from)?;
     for pass in 1..=PASSES {
         let ledger = Ledger::begin(p)?;
         let bar = session::bar(
-            session::total(p),
+            session::total(p, from),
             if pass == 1 { "" } else { "checked again" },
         );
-        let r = match session::repair(p, true, bar) {
+        // What programs have worked with is kept whole, or left where it is.
+        let keeper = if from == p.source() {
+            Keeper::new(true)
+        } else {
+            Keeper::all()
+        };
+        let r = match session::repair(p, from, keeper, bar) {
             Ok(r) => r,
             Err(e) => {
                 ledger.restore(p)?;
@@ -139,7 +215,7 @@ fn repair(p: &Attached) -> Res<u8> {
             crate::say!(
                 "kept      {} of {} in {root}/{} ({})",
                 text::plural(r.kept.0, "version"),
-                p.pair.legs[1 - p.source()].letter(),
+                p.pair.legs[1 - from].letter(),
                 text::show(folder),
                 text::bytes(r.kept.1)
             );
@@ -162,8 +238,9 @@ fn repair(p: &Attached) -> Res<u8> {
                 crate::say!("  {}  {why}", text::show(rel));
             }
             crate::say!(
-                "action    mend these, then: mirror resync {}",
-                text::shell(&p.pair.line.virt)
+                "action    mend these, then: mirror resync {} --from {}",
+                text::shell(&p.pair.line.virt),
+                letter(from)
             );
             return Ok(1);
         }
@@ -180,9 +257,10 @@ fn repair(p: &Attached) -> Res<u8> {
         ledger.restore(p)?;
     }
     crate::say!(
-        "{shown}    {} repaired, and still something changes one leg alone. Stop what does, then: mirror resync {}",
+        "{shown}    {} repaired, and still something changes one leg alone. Stop what does, then: mirror resync {} --from {}",
         text::plural(repaired, "path"),
-        text::shell(&p.pair.line.virt)
+        text::shell(&p.pair.line.virt),
+        letter(from)
     );
     Ok(1)
 }

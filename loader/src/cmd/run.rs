@@ -5,7 +5,7 @@ use crate::launch::supervise::{self, End};
 use crate::launch::{library, program};
 use crate::pair::control::Pair;
 use crate::pair::domain::{self, Attached};
-use crate::pair::{heal, tab};
+use crate::pair::heal;
 use crate::text;
 use mirror_core::word::{LegState, StateWord};
 use std::ffi::OsString;
@@ -15,11 +15,19 @@ use std::process::Command;
 
 /// Runs it.
 pub fn run(a: &Run) -> Res<u8> {
-    let lines = tab::choose(&a.pair)?;
-    let mut pairs = Vec::new();
-    for l in &lines {
-        pairs.push(ready(l, a)?);
+    match start(a)? {
+        End::Status(status) => Ok(supervise::end_like(status)),
+        End::Refused => Ok(125),
     }
+}
+
+/// Starts the command and waits for its end.
+pub fn start(a: &Run) -> Res<End> {
+    // A pair of another user is no reason not to work with one's own: its directories refuse.
+    let pairs = super::usable(&a.pair, false)?
+        .into_iter()
+        .map(|p| ready(p, a))
+        .collect::<Res<Vec<_>>>()?;
     let Some(word) = a.command.first() else {
         return Err(Fail::new(Kind::Usage, "no command given"));
     };
@@ -63,9 +71,9 @@ pub fn run(a: &Run) -> Res<u8> {
     } else {
         c.env(
             "MIRROR_ONLY",
-            lines
+            pairs
                 .iter()
-                .map(|l| l.virt.as_os_str())
+                .map(|p| p.pair.line.virt.as_os_str())
                 .collect::<Vec<_>>()
                 .join(&OsString::from(":")),
         );
@@ -83,16 +91,13 @@ pub fn run(a: &Run) -> Res<u8> {
     for pair in &pairs {
         after(pair);
     }
-    match end? {
-        End::Status(status) => Ok(supervise::end_like(status)),
-        End::Refused => Ok(125),
-    }
+    end
 }
 
 /// The pair, attached and fit to be written.
-fn ready(l: &tab::Line, a: &Run) -> Res<Attached> {
+fn ready(pair: Pair, a: &Run) -> Res<Attached> {
+    let l = &pair.line.clone();
     let v = text::path(&l.virt);
-    let pair = Pair::open(l)?;
     if let Some(i) = pair.incomplete() {
         return Err(Fail::failed(format!(
             "leg {} of {v} has not been copied completely. mirror resync {}",

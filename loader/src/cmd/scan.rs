@@ -1,8 +1,10 @@
 //! A first look at a tree before it becomes a leg.
-use crate::fail::{Context, Res};
+use crate::fail::{Context, Fail, Res};
 use crate::text;
 use crate::tree::beneath::{Root, join, split};
-use rustix::fs::{AtFlags, FileType};
+use rustix::fs::{AtFlags, FileType, Stat};
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// What there is.
 #[derive(Default)]
@@ -19,10 +21,79 @@ pub struct Scan {
     pub mounts: Vec<Vec<u8>>,
     /// A leg of another pair below.
     pub nested: Option<Vec<u8>>,
+    /// Which abilities of the leg its contents need.
+    pub needs: Needs,
 }
 
-/// Walks the tree once, without looking into files.
-pub fn scan(root: &Root) -> Res<Scan> {
+/// How many objects need what a file system may lack.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Carry extended attributes that are copied.
+    pub xattrs: u64,
+    /// Have more than one name.
+    pub links: u64,
+    /// Symlinks.
+    pub symlinks: u64,
+    /// Fifos and sockets.
+    pub special: u64,
+    /// Device nodes.
+    pub devices: u64,
+    /// Have permission bits (all but symlinks).
+    pub modes: u64,
+    /// Belong to somebody other than this user.
+    pub owners: u64,
+    /// The last digit of their mtime that counts, by grain (as in [`GRAINS`]).
+    pub finer: [u64; GRAINS.len()],
+    /// Bytes of the longest names: count by length.
+    pub names: BTreeMap<usize, u64>,
+}
+
+/// Resolutions of time stamps in nanoseconds, of which file systems have one.
+pub const GRAINS: [i128; 5] = [100, 1000, 1_000_000, 1_000_000_000, 2_000_000_000];
+
+impl Needs {
+    /// Notes one object.
+    fn add(&mut self, dir: BorrowedFd<'_>, name: &[u8], st: &Stat) {
+        let kind = FileType::from_raw_mode(st.st_mode);
+        match kind {
+            FileType::Symlink => self.symlinks += 1,
+            FileType::Fifo | FileType::Socket => self.special += 1,
+            FileType::BlockDevice | FileType::CharacterDevice => self.devices += 1,
+            _ => {}
+        }
+        self.links += u64::from(kind != FileType::Directory && st.st_nlink > 1);
+        self.modes += u64::from(kind != FileType::Symlink);
+        let own = (
+            rustix::process::geteuid().as_raw(),
+            rustix::process::getegid().as_raw(),
+        );
+        self.owners += u64::from((st.st_uid, st.st_gid) != own);
+        if kind == FileType::RegularFile {
+            let t = i128::from(st.st_mtime) * 1_000_000_000 + i128::from(st.st_mtime_nsec);
+            for (n, g) in self.finer.iter_mut().zip(GRAINS) {
+                *n += u64::from(t.rem_euclid(g) != 0);
+            }
+        }
+        if name.len() > 8 {
+            *self.names.entry(name.len()).or_default() += 1;
+        }
+        self.xattrs += u64::from(crate::tree::object::has_xattrs(dir, name));
+    }
+
+    /// Names longer than `max` bytes.
+    pub fn longer(&self, max: usize) -> u64 {
+        self.names.range(max + 1..).map(|(_, n)| n).sum()
+    }
+
+    /// Files whose times are finer than `grain`.
+    pub fn finer_than(&self, grain: i128) -> u64 {
+        let at = GRAINS.iter().position(|g| *g >= grain);
+        at.and_then(|i| self.finer.get(i)).copied().unwrap_or(0)
+    }
+}
+
+/// Walks the tree once, without looking into files. `other` is the root that must not be met in it.
+pub fn scan(root: &Root, other: &Root) -> Res<Scan> {
     let mut s = Scan::default();
     let mut todo = vec![(Vec::new(), root.dev)];
     while let Some((dir, dev)) = todo.pop() {
@@ -36,21 +107,31 @@ pub fn scan(root: &Root) -> Res<Scan> {
             };
             let rel = join(&dir, &n);
             s.entries += 1;
+            s.needs.add(fd.as_fd(), &n, &st);
             match FileType::from_raw_mode(st.st_mode) {
                 FileType::Directory => {
+                    if (st.st_dev, st.st_ino) == (other.dev, other.ino) {
+                        return Err(Fail::failed(format!(
+                            "{} is inside {} (as {}): a leg cannot contain the other. Choose a directory outside it",
+                            text::path(&other.path),
+                            text::path(&root.path),
+                            text::show(&rel)
+                        )));
+                    }
                     if st.st_dev != dev {
                         s.mounts.push(rel.clone());
                     }
-                    if n == b".mirror"
-                        && root
-                            .open_at(
-                                &join(&rel, b"leg"),
-                                rustix::fs::OFlags::PATH,
-                                rustix::fs::Mode::empty(),
-                            )
-                            .is_ok()
-                    {
+                    let record = |e: &Vec<u8>| {
+                        let flags = rustix::fs::OFlags::PATH;
+                        match root.open_at(&join(e, b"leg"), flags, rustix::fs::Mode::empty()) {
+                            Ok(_) => true,
+                            // What may not be looked at is another user's.
+                            Err(e) => e.kind() == std::io::ErrorKind::PermissionDenied,
+                        }
+                    };
+                    if n == b".mirror" && record(&rel) {
                         s.nested = Some(dir.clone());
+                        return Ok(s);
                     }
                     todo.push((rel, st.st_dev));
                     continue;

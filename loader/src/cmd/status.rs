@@ -6,6 +6,8 @@ use crate::pair::control::Pair;
 use crate::pair::domain::{self, Runtime};
 use crate::pair::lock::Locks;
 use crate::pair::tab::{self, Line};
+use crate::pair::who::{Attendance, Census};
+use crate::sync::turn;
 use crate::text;
 use crate::tree::beneath::Root;
 use crate::tree::probe;
@@ -18,11 +20,14 @@ pub struct View {
     pair: Option<Pair>,
     /// IN SYNC, REPAIR PENDING…
     pub state: &'static str,
-    why: Vec<String>,
+    /// Why it is so.
+    pub why: Vec<String>,
     actions: Vec<(String, String)>,
     code: Option<&'static str>,
     pending: u64,
-    attached: Option<u64>,
+    who: Option<Attendance>,
+    /// The pair of another user, of which nothing can be known.
+    pub foreign: bool,
     /// The exit code of this state.
     pub exit: u8,
 }
@@ -38,7 +43,8 @@ pub fn look(l: &Line) -> View {
         actions: vec![],
         code: None,
         pending: 0,
-        attached: None,
+        who: None,
+        foreign: false,
         exit: 0,
     };
     let pair = match Pair::open(l) {
@@ -46,6 +52,8 @@ pub fn look(l: &Line) -> View {
         Err(e) if e.kind == Kind::Permission => {
             view.state = "UNKNOWN";
             view.exit = 3;
+            view.foreign = true;
+            view.code = Some(explain::NOT_YOURS);
             view.why.push(e.text);
             view.actions.push((
                 format!("sudo mirror status {v}"),
@@ -65,7 +73,6 @@ pub fn look(l: &Line) -> View {
             return view;
         }
     };
-    view.attached = domain::holders(&pair.legs[0]);
     let log = |i: usize| {
         pair.legs[i]
             .root
@@ -79,23 +86,62 @@ pub fn look(l: &Line) -> View {
         .ok()
         .and_then(|b| domain::existing(&pair, b))
         .map(|(rt, _)| rt);
+    let repair = turn::running(&pair);
     if let Some(i) = pair.incomplete() {
-        view.state = "INCOMPLETE";
-        view.exit = 1;
-        view.code = Some(explain::INCOMPLETE);
-        view.why.push(format!(
-            "the first copy to leg {} has not finished",
-            pair.legs[i].letter()
-        ));
-        view.actions.push((
-            format!("mirror resync {v}"),
-            "goes on where it stopped".into(),
-        ));
+        incomplete(&mut view, &pair, i, repair.as_ref());
     } else {
         judge(&mut view, runtime.as_ref(), &pair, known, &paths, &v);
+        if let Some(r) = repair {
+            resyncing(&mut view, &r);
+        }
     }
     view.pair = Some(pair);
     view
+}
+
+/// The first copy has not finished.
+fn incomplete(view: &mut View, pair: &Pair, sink: usize, now: Option<&turn::Running>) {
+    let v = text::shell(&view.line.virt);
+    let (from, to) = (pair.legs[1 - sink].letter(), pair.legs[sink].letter());
+    view.state = "INCOMPLETE";
+    view.exit = 1;
+    view.code = Some(explain::INCOMPLETE);
+    if let Some(r) = now {
+        view.why.push(format!(
+            "the first copy from {from} to {to} runs (pid {})",
+            r.pid
+        ));
+        view.actions
+            .push((format!("mirror wait {v}"), "returns when it is done".into()));
+        return;
+    }
+    view.why.push(format!(
+        "the first copy from leg {from} to leg {to} has not finished; programs cannot use the pair yet"
+    ));
+    view.actions.push((
+        format!("mirror resync {v}"),
+        "goes on where it stopped".into(),
+    ));
+    view.actions.push((
+        format!("mirror detach {v}"),
+        "gives up; both trees stay as they are".into(),
+    ));
+}
+
+/// A repair is under way.
+fn resyncing(view: &mut View, r: &turn::Running) {
+    let v = text::shell(&view.line.virt);
+    view.state = "RESYNCING";
+    view.exit = 1;
+    view.code = None;
+    view.why.insert(
+        0,
+        format!(
+            "{} -> {} (pid {}): safe again when done; programs keep running",
+            r.way.0, r.way.1, r.pid
+        ),
+    );
+    view.actions = vec![(format!("mirror wait {v}"), "returns when in sync".into())];
 }
 
 fn judge(
@@ -120,7 +166,7 @@ fn judge(
         ));
         view.actions.push((
             format!("mirror resync {v}"),
-            "makes b like a; programs keep running".into(),
+            "makes b like a (--from b: a like b); programs keep running".into(),
         ));
     }
     if runtime.is_some_and(|rt| orphan(rt, pair)) {
@@ -154,6 +200,7 @@ fn judge(
         }
         view.exit = 1;
         view.why.push(at);
+        view.code.get_or_insert(explain::LINK);
         view.actions.push((
             format!("ln -sfn {} {v}", text::shell(&view.line.legs[0])),
             "makes the link again".into(),
@@ -193,13 +240,15 @@ fn verified(p: &Pair, v: &str) -> String {
     }
 }
 
-fn brief(view: &View, width: usize, state_width: usize) {
+/// One pair in a list.
+pub fn brief(view: &View, width: usize, state_width: usize) {
     let v = text::path(&view.line.virt);
     let tail = match &view.pair {
         Some(p) => format!(
-            "a+b   {} pending   {}",
+            "a+b   {} pending   {}   {}",
             text::count(view.pending),
-            verified(p, &text::shell(&view.line.virt))
+            verified(p, &text::shell(&view.line.virt)),
+            view.line.options()
         ),
         None => view.why.join("; "),
     };
@@ -221,8 +270,9 @@ fn leg_line(p: &Pair, i: usize, width: usize, smaller: bool) -> String {
     let current = if leg.record.complete {
         "current"
     } else {
-        "incomplete"
+        "sink, incomplete"
     };
+    // What programs see in V.
     let primary = if i == 0 { "primary" } else { "" };
     let df = if smaller { "  (df shows this one)" } else { "" };
     let line = format!(
@@ -235,7 +285,8 @@ fn leg_line(p: &Pair, i: usize, width: usize, smaller: bool) -> String {
     line.trim_end().to_string()
 }
 
-fn full(view: &View) {
+/// One pair in detail.
+pub fn full(view: &View) {
     let l = &view.line;
     let (v, place) = (
         text::path(&l.virt),
@@ -267,16 +318,21 @@ fn full(view: &View) {
             "          {}",
             leg_line(p, 1, width, !same_fs && free(1) < free(0))
         );
-        if let Some(n) = view.attached {
-            crate::say!("coverage  {} attached", text::plural(n, "program"));
+        if let Some(who) = &view.who {
+            crate::say!(
+                "coverage  {}    (mirror ps {})",
+                super::ps::summary(who),
+                text::shell(&l.virt)
+            );
         }
         if view.pending > 0 {
             crate::say!("pending   {}", text::plural(view.pending, "path"));
         }
         match p.verified() {
             Some((t, objects, n)) => crate::say!(
-                "verified  {}  {}  {}",
+                "verified  {}  {}  {}  {}",
                 text::iso(t),
+                text::ago(t),
                 text::plural(objects, "object"),
                 text::plural(n, "difference")
             ),
@@ -349,8 +405,10 @@ fn json(view: &View) -> Value {
             })
             .collect();
         m.insert("legs".into(), legs.into());
-        if let Some(n) = view.attached {
-            m.insert("attached".into(), n.into());
+        if let Some(who) = &view.who {
+            m.insert("attached".into(), who.programs().count().into());
+            m.insert("changing".into(), who.changing().into());
+            m.insert("stale_libraries".into(), who.stale().into());
         }
         let v = p.verified().map(
             |(t, objects, n)| json!({ "time": text::iso(t), "objects": objects, "differences": n }),
@@ -362,15 +420,29 @@ fn json(view: &View) -> Value {
 
 /// Runs it.
 pub fn run(a: &Report) -> Res<u8> {
-    let views: Vec<View> = tab::choose(a.pair.as_slice())?.iter().map(look).collect();
+    let mut views: Vec<View> = tab::choose(a.pair.as_slice())?.iter().map(look).collect();
+    if a.json || a.pair.is_some() {
+        let census = Census::take();
+        for v in &mut views {
+            v.who = v.pair.as_ref().map(|p| census.of(p));
+        }
+    }
+    // Other users' pairs say nothing about one's own, unless they were asked for.
+    let asked = a.pair.is_some() || views.iter().all(|v| v.foreign);
     let code = views
         .iter()
+        .filter(|v| asked || !v.foreign)
         .map(|v| v.exit)
         .fold(0, |a, b| if a == 2 || b == 2 { 2 } else { a.max(b) });
     if a.json {
         crate::say!(
             "{}",
-            json!({ "schema": "mirror.status/1", "time": text::iso(text::now()), "pairs": views.iter().map(json).collect::<Vec<_>>() })
+            json!({
+                "schema": "mirror.status/1",
+                "time": text::iso(text::now()),
+                "pairs": views.iter().map(json).collect::<Vec<_>>(),
+                "unreadable": tab::unreadable().iter().map(|f| text::path(f)).collect::<Vec<_>>(),
+            })
         );
         return Ok(code);
     }
@@ -385,5 +457,11 @@ pub fn run(a: &Report) -> Res<u8> {
         .unwrap_or(0);
     let states = views.iter().map(|v| v.state.len()).max().unwrap_or(0);
     views.iter().for_each(|v| brief(v, width, states));
+    for f in tab::unreadable() {
+        crate::say!(
+            "{}: not readable for this user: the pairs in it belong to others and are not shown",
+            text::path(&f)
+        );
+    }
     Ok(code)
 }

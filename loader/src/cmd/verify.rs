@@ -2,9 +2,7 @@
 use crate::cli::Report;
 use crate::cmd::explain;
 use crate::fail::{Fail, Kind, Res};
-use crate::pair::control::Pair;
 use crate::pair::domain::{self, Attached};
-use crate::pair::tab;
 use crate::sync::session::{self, Difference, Ledger};
 use crate::sync::walk::Tally;
 use crate::text;
@@ -33,8 +31,8 @@ pub fn line(d: &Difference, source: char, copy: char) -> String {
 /// Compares an attached pair and records the result.
 pub fn compare(p: &Attached) -> Res<(Tally, Vec<Difference>)> {
     let ledger = Ledger::begin(p)?;
-    let bar = session::bar(session::total(p), "compared");
-    let r = session::compare(p, bar);
+    let bar = session::bar(session::total(p, p.source()), "compared");
+    let r = session::compare(p, p.source(), bar);
     match &r {
         Ok((t, found)) if t.trouble.is_empty() => {
             if !found.is_empty() {
@@ -50,11 +48,10 @@ pub fn compare(p: &Attached) -> Res<(Tally, Vec<Difference>)> {
 /// Runs it.
 pub fn run(a: &Report) -> Res<u8> {
     crate::signal::stop_gently();
-    let lines = tab::choose(a.pair.as_slice())?;
     let mut code = 0;
     let mut pairs = Vec::new();
-    for l in &lines {
-        let pair = Pair::open(l)?;
+    for pair in super::usable(a.pair.as_slice(), true)? {
+        let l = &pair.line.clone();
         if let Some(i) = pair.incomplete() {
             return Err(Fail::new(
                 Kind::Leg,
@@ -134,7 +131,8 @@ pub fn run(a: &Report) -> Res<u8> {
         }
         if !found.is_empty() {
             crate::say!(
-                "action    mirror resync {}    makes {c} like {s}; what {c} loses is kept aside\nsee       mirror explain {}",
+                "look      mirror diff {}    shows both sides\naction    mirror resync {}    makes {c} like {s}; what {c} loses is kept aside (--from {c}: the other way)\nsee       mirror explain {}",
+                text::shell(&l.virt),
                 text::shell(&l.virt),
                 explain::DIFFERENT
             );
@@ -146,7 +144,8 @@ pub fn run(a: &Report) -> Res<u8> {
     Ok(code)
 }
 
-fn difference(d: &Difference, s: char, c: char) -> Value {
+/// One difference for JSON.
+pub fn difference(d: &Difference, s: char, c: char) -> Value {
     let mut m = Map::new();
     text::json_path("path", &d.rel, &mut m);
     m.insert("type".into(), d.kind.into());

@@ -6,14 +6,53 @@ use crate::tree::beneath::Root;
 use mirror_core::OBJECTS;
 use mirror_core::path::PathText;
 use mirror_core::record::{Id, LegRecord, OWNER_RECORD, PENDING_LOG, RecordFault, lock_name};
-use rustix::fs::Mode;
+use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Path of the record of the last comparison.
 pub const VERIFIED: &[u8] = b".mirror/verified";
+
+/// Stands in a sink that had contents of its own: the first copy keeps aside what it overwrites.
+pub const KEEP: &[u8] = b".mirror/keep";
+
+/// Stands in a leg while `init` writes the records, under its flock: one that is found free is what a
+/// killed init left.
+const INIT: &[u8] = b".mirror/init";
+
+/// Marks a directory as one that is just made a leg; taken back by [`made`].
+pub fn begin_making(root: &Root) -> Res<OwnedFd> {
+    let about = || text::path(&root.path);
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW;
+    let fd = root
+        .open_at(INIT, flags, Mode::RUSR | Mode::WUSR)
+        .about(about())?;
+    match rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive) {
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(Fail::new(
+            Kind::Busy,
+            format!("{}: another mirror init is at it", about()),
+        )),
+        r => r.map(|()| fd).about(about()),
+    }
+}
+
+/// Both records are written.
+pub fn made(root: &Root) -> Res<()> {
+    root.remove(INIT).about(text::path(&root.path))
+}
+
+/// Takes away a record that a killed init left half of: no pair has ever had it.
+pub fn discard_unfinished(root: &Root) -> Res<()> {
+    if root.open_at(INIT, OFlags::PATH, Mode::empty()).is_err() {
+        return Ok(());
+    }
+    let _alone = begin_making(root)?;
+    root.remove(b".mirror/leg").about(text::path(&root.path))?;
+    made(root)
+}
 
 /// One leg: its root and its record.
 pub struct Leg {
@@ -28,7 +67,7 @@ impl Leg {
     pub fn open(path: &Path) -> Res<Leg> {
         let bad = |why: String| Fail::new(Kind::Leg, format!("{}: {why}", text::path(path)));
         let root = Root::open(path).map_err(|e| match e.kind() {
-            io::ErrorKind::PermissionDenied => Fail::io(text::path(path), e),
+            io::ErrorKind::PermissionDenied => Leg::not_yours(path),
             io::ErrorKind::NotFound => bad("not there. Is its disk mounted?".into()),
             _ => bad(reason(&e)),
         })?;
@@ -40,14 +79,7 @@ impl Leg {
                 ));
             }
             Err(e) if e.kind == Kind::Permission => {
-                let owner = std::fs::metadata(path.join(".mirror")).map_or(0, |m| m.uid());
-                return Err(Fail::new(
-                    Kind::Permission,
-                    format!(
-                        "{}: the pair belongs to user {owner}, and this user may not use it. Run as that user",
-                        text::path(path)
-                    ),
-                ));
+                return Err(Leg::not_yours(path));
             }
             Err(e) => return Err(e),
         };
@@ -65,6 +97,34 @@ impl Leg {
             )));
         }
         Ok(leg)
+    }
+
+    /// This user may not look at the leg.
+    fn not_yours(path: &Path) -> Fail {
+        let shown = text::path(path);
+        let owner = std::fs::metadata(path.join(".mirror")).or_else(|_| std::fs::metadata(path));
+        Fail::new(
+            Kind::Permission,
+            match owner {
+                Ok(m) if m.uid() == rustix::process::geteuid().as_raw() => {
+                    return Fail::new(
+                        Kind::Leg,
+                        format!(
+                            "{shown}: permission denied, although it is this user's. chmod u+rwx {shown}"
+                        ),
+                    );
+                }
+                Ok(m) => {
+                    let who = text::user(m.uid());
+                    format!(
+                        "{shown}: the pair belongs to {who}, and this user may not use it. Run as {who}"
+                    )
+                }
+                Err(_) => format!(
+                    "{shown}: permission denied: the pair belongs to another user. Run as its owner"
+                ),
+            },
+        )
     }
 
     /// The user to whom the control folder belongs.
@@ -181,7 +241,15 @@ pub fn remove_control(root: &Root) -> Res<bool> {
                 .about(about())?;
         }
     }
-    for f in [&b".mirror/leg"[..], OWNER_RECORD, PENDING_LOG, VERIFIED] {
+    for f in [
+        &b".mirror/leg"[..],
+        OWNER_RECORD,
+        PENDING_LOG,
+        VERIFIED,
+        KEEP,
+        INIT,
+        crate::sync::turn::FILE,
+    ] {
         root.remove(f).about(about())?;
     }
     for f in (0..OBJECTS).filter_map(lock_name) {

@@ -5,3 +5,4 @@ pub mod heal;
 pub mod lock;
 pub mod tab;
 pub mod tabwrite;
+pub mod who;

@@ -42,6 +42,10 @@ impl Line {
     pub fn in_place(&self) -> bool {
         self.legs.contains(&self.virt)
     }
+    /// Whether two lines say the same pair (in two files, for two users): that is one pair.
+    fn same_pair(&self, other: &Line) -> bool {
+        self.virt == other.virt && self.legs == other.legs
+    }
     /// `FILE:LINE`, or `MIRROR`.
     pub fn place(&self) -> String {
         match &self.file {
@@ -119,11 +123,32 @@ pub fn files() -> Vec<PathBuf> {
         .flatten()
         .map(|e| e.path())
         .filter(|p| p.extension() == Some(OsStr::new("tab")))
+        .filter(|p| {
+            !p.file_name()
+                .is_some_and(|n| n.as_bytes().starts_with(b"."))
+        })
         .collect();
     more.sort();
     out.append(&mut more);
     if !root() {
         out.extend(user_tab());
+    }
+    out
+}
+
+/// Files (and the folder) of the default places that are there and that this user may not read: the
+/// pairs in them belong to somebody else. The library passes them over too.
+pub fn unreadable() -> Vec<PathBuf> {
+    if named().is_some() {
+        return Vec::new();
+    }
+    let denied = |e: std::io::Error| e.kind() == std::io::ErrorKind::PermissionDenied;
+    let mut out: Vec<PathBuf> = files()
+        .into_iter()
+        .filter(|f| std::fs::File::open(f).is_err_and(denied))
+        .collect();
+    if std::fs::read_dir("/etc/mirrortab.d").is_err_and(denied) {
+        out.push("/etc/mirrortab.d".into());
     }
     out
 }
@@ -243,9 +268,10 @@ pub fn parse(file: &Path, content: &[u8]) -> Res<Vec<Line>> {
 /// The failure of two overlapping pairs.
 pub fn check_overlaps(all: &[Line]) -> Res<()> {
     for (i, b) in all.iter().enumerate() {
-        if let Some(a) = all[..i].iter().find(|a| collide(a, b)) {
+        let others = &mut all[..i].iter();
+        if let Some(a) = others.find(|a| collide(a, b) && !a.same_pair(b)) {
             let same = if a.virt == b.virt {
-                "are the same pair twice"
+                "name one V for two pairs"
             } else {
                 "overlap: pairs must not share directories"
             };
@@ -267,7 +293,8 @@ pub fn check_overlaps(all: &[Line]) -> Res<()> {
 /// All configured pairs.
 pub fn load() -> Res<Vec<Line>> {
     let mut all = Vec::new();
-    for file in files() {
+    let hidden = unreadable();
+    for file in files().into_iter().filter(|f| !hidden.contains(f)) {
         if let Some(content) = read_trusted(&file)? {
             all.append(&mut parse(&file, &content)?);
         }
@@ -282,8 +309,14 @@ pub fn load() -> Res<Vec<Line>> {
         })?;
         all.push(Line::new(&e, None));
     }
-    check_overlaps(&all)?;
-    Ok(all)
+    let mut distinct: Vec<Line> = Vec::new();
+    for l in all {
+        if !distinct.iter().any(|d| d.same_pair(&l)) {
+            distinct.push(l);
+        }
+    }
+    check_overlaps(&distinct)?;
+    Ok(distinct)
 }
 
 /// Says that no pair is configured, and how to make one.
@@ -295,7 +328,15 @@ pub fn none() -> Fail {
             if f.exists() { "none" } else { "no such file" }
         ),
         None if root() => "/etc/mirrortab, /etc/mirrortab.d: none".into(),
-        None => "/etc/mirrortab, /etc/mirrortab.d, ~/.config/mirror/mirrortab: none".into(),
+        None => {
+            let hidden: Vec<String> = unreadable().iter().map(|f| text::path(f)).collect();
+            let mut s =
+                "/etc/mirrortab, /etc/mirrortab.d, ~/.config/mirror/mirrortab: none".to_string();
+            if !hidden.is_empty() {
+                s += &format!(" that this user may read; not {}", hidden.join(", "));
+            }
+            s
+        }
     };
     Fail::new(
         Kind::Usage,

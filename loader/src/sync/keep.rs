@@ -13,6 +13,8 @@ pub const BOUND: u64 = 1 << 30;
 pub struct Keeper {
     folder: Option<Vec<u8>>,
     on: bool,
+    /// Everything must be kept: what cannot be is an error, and there is no bound.
+    all: bool,
     left: u64,
     /// Objects kept.
     pub kept: u64,
@@ -29,11 +31,30 @@ impl Keeper {
         Keeper {
             folder: None,
             on,
+            all: false,
             left: BOUND,
             kept: 0,
             bytes: 0,
             skipped: 0,
         }
+    }
+
+    /// Keeps everything, whatever it takes: for a leg's contents that its user has never seen mirrored.
+    pub fn all() -> Keeper {
+        Keeper {
+            all: true,
+            left: u64::MAX,
+            ..Keeper::new(true)
+        }
+    }
+
+    /// What could not be kept is left out, or, when everything must be kept, is an error.
+    fn missed<T>(&mut self, e: io::Error, without: T) -> io::Result<T> {
+        if self.all || e.kind() == io::ErrorKind::Interrupted {
+            return Err(e);
+        }
+        self.skipped += 1;
+        Ok(without)
     }
 
     /// Where the versions are, relative to the leg.
@@ -86,6 +107,7 @@ impl Keeper {
             return Ok(false);
         }
         let size = match tree_size(root, rel, self.left) {
+            None if self.all => 0,
             Some(n) if n <= self.left => n,
             _ => {
                 self.skipped += 1;
@@ -102,10 +124,7 @@ impl Keeper {
                 self.count(size);
                 Ok(true)
             }
-            Err(_) => {
-                self.skipped += 1;
-                Ok(false)
-            }
+            Err(e) => self.missed(e, false),
         }
     }
 
@@ -146,11 +165,12 @@ impl Keeper {
             Ok(())
         });
         match done {
-            Ok(()) => self.count(meta.size()),
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => return Err(e),
-            Err(_) => self.skipped += 1,
+            Ok(()) => {
+                self.count(meta.size());
+                Ok(())
+            }
+            Err(e) => self.missed(e, ()),
         }
-        Ok(())
     }
 }
 

@@ -4,4 +4,5 @@ pub mod file;
 pub mod keep;
 pub mod links;
 pub mod session;
+pub mod turn;
 pub mod walk;

@@ -1,11 +1,14 @@
 //! Comparing and repairing an attached pair while programs use it: look without any lock, then take
 //! the pair's locks for each difference, look again, act, release.
 use super::equal::{Seen, Work};
+use super::file;
+use super::keep::Keeper;
 use super::walk::{Tally, Visit, walk};
 use crate::fail::{Fail, Kind, Res};
 use crate::pair::domain::Attached;
 use crate::pair::heal::locked;
 use crate::text;
+use crate::tree::beneath::join;
 use crate::tree::content::STOP;
 use crate::tree::probe;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -90,9 +93,9 @@ pub fn bar(total: u64, tail: &str) -> ProgressBar {
     b
 }
 
-/// Bytes of the source's file system in use, as a total for a progress bar.
-pub fn total(p: &Attached) -> u64 {
-    tree_bytes(&p.pair.legs[p.source()].root).0
+/// Bytes of leg `from`, as a total for a progress bar.
+pub fn total(p: &Attached, from: usize) -> u64 {
+    tree_bytes(&p.pair.legs[from].root).0
 }
 
 /// Bytes and files of a tree, without looking into files.
@@ -125,10 +128,11 @@ pub fn tree_bytes(root: &crate::tree::beneath::Root) -> (u64, u64) {
     (bytes, files)
 }
 
-fn work<'a>(p: &'a Attached, keep: bool, bar: ProgressBar) -> Work<'a> {
-    let s = p.source();
+fn work<'a>(p: &'a Attached, from: usize, keeper: Keeper, bar: ProgressBar) -> Work<'a> {
     let f = probe::fidelity([&p.pair.legs[0].root, &p.pair.legs[1].root]);
-    Work::new(&p.pair.legs[s], &p.pair.legs[1 - s], f, keep, bar)
+    let mut w = Work::new(&p.pair.legs[from], &p.pair.legs[1 - from], f, false, bar);
+    w.keeper = keeper;
+    w
 }
 
 fn stopped(p: &Attached, e: io::Error, to: usize) -> Fail {
@@ -136,6 +140,10 @@ fn stopped(p: &Attached, e: io::Error, to: usize) -> Fail {
     let where_ = format!("leg {} ({})", copy.letter(), text::path(&copy.root.path));
     match e.raw_os_error() {
         Some(libc::EINTR) => Fail::new(Kind::Interrupted, "stopped"),
+        Some(libc::ESTALE) => Fail::new(
+            Kind::Leg,
+            "a leg is not the directory that it was (unmounted, or replaced). Nothing more was done",
+        ),
         Some(libc::ENOSPC | libc::EDQUOT) => Fail::failed(format!(
             "{where_} is full. Make room there, then type the same command again: it goes on"
         )),
@@ -143,16 +151,43 @@ fn stopped(p: &Attached, e: io::Error, to: usize) -> Fail {
     }
 }
 
-/// Compares both legs; every difference has been confirmed under the locks.
-pub fn compare(p: &Attached, bar: ProgressBar) -> Res<(Tally, Vec<Difference>)> {
+/// Compares both legs, `from` as the one that is right; every difference has been confirmed under the
+/// locks.
+pub fn compare(p: &Attached, from: usize, bar: ProgressBar) -> Res<(Tally, Vec<Difference>)> {
     let mut v = Confirm {
         pair: p,
         found: Vec::new(),
     };
-    let mut w = work(p, false, bar.clone());
-    let tally = walk(&mut w, &mut v).map_err(|e| stopped(p, e, 1 - p.source()));
+    let mut w = work(p, from, Keeper::new(false), bar.clone());
+    let tally = walk(&mut w, &mut v).map_err(|e| stopped(p, e, 1 - from));
     bar.finish_and_clear();
     Ok((tally?, v.found))
+}
+
+/// Removes from the copy what a killed repair left half made. Whoever makes something there for a pair
+/// in use holds the locks; only trials of the file system do not, and their process lives.
+pub fn sweep(p: &Attached, from: usize) -> Res<()> {
+    const TMP: &[u8] = b".mirror/tmp";
+    let root = &p.pair.legs[1 - from].root;
+    let lives = |name: &[u8]| {
+        let pid: String = name
+            .iter()
+            .skip_while(|b| !b.is_ascii_digit())
+            .take_while(|b| b.is_ascii_digit())
+            .map(|b| char::from(*b))
+            .collect();
+        std::path::Path::new("/proc")
+            .join(pid)
+            .join("stat")
+            .exists()
+    };
+    let done = locked(p, |held| -> io::Result<()> {
+        for name in root.names(TMP)?.iter().filter(|n| !lives(n)) {
+            file::remove(root, &join(TMP, name), held)?;
+        }
+        Ok(())
+    })?;
+    done.map_err(|e| stopped(p, e, 1 - from))
 }
 
 /// What a repair did.
@@ -165,9 +200,9 @@ pub struct Repaired {
     pub folder: Option<Vec<u8>>,
 }
 
-/// Walks once and makes every difference equal.
-pub fn repair(p: &Attached, keep: bool, bar: ProgressBar) -> Res<Repaired> {
-    let mut w = work(p, keep, bar.clone());
+/// Walks once and makes every difference as it is on leg `from`.
+pub fn repair(p: &Attached, from: usize, keeper: Keeper, bar: ProgressBar) -> Res<Repaired> {
+    let mut w = work(p, from, keeper, bar.clone());
     let r = walk(&mut w, &mut Repair(p));
     let made = std::mem::take(&mut w.made);
     for rel in made.into_iter().rev() {
@@ -175,8 +210,7 @@ pub fn repair(p: &Attached, keep: bool, bar: ProgressBar) -> Res<Repaired> {
         let _ = locked(p, |held| w.finish_made(&rel, held))?;
     }
     bar.finish_and_clear();
-    let to = usize::from(w.copy.record.leg);
-    let tally = r.map_err(|e| stopped(p, e, to))?;
+    let tally = r.map_err(|e| stopped(p, e, 1 - from))?;
     w.copy.root.sync()?;
     Ok(Repaired {
         tally,

@@ -1,7 +1,7 @@
 //! A tree seen only through its held root: every path is resolved by the kernel with
 //! `RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS`, so that nothing leads out of it.
 use crate::fail::{Context, Fail, Res};
-use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, ResolveFlags, Uid};
 use rustix::io::Errno;
 use std::ffi::CString;
 use std::fs::File;
@@ -126,6 +126,7 @@ impl Root {
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC,
             Mode::RUSR | Mode::WUSR,
         )?;
+        give_away(&dir, &fd);
         let mut f = File::from(fd);
         let done = f
             .write_all(data)
@@ -141,7 +142,9 @@ impl Root {
     /// Appends to a file of the control folder and syncs it.
     pub fn append(&self, rel: &[u8], data: &[u8]) -> io::Result<()> {
         let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW;
-        let mut f = File::from(self.open_at(rel, flags, Mode::RUSR | Mode::WUSR)?);
+        let fd = self.open_at(rel, flags, Mode::RUSR | Mode::WUSR)?;
+        give_away(&self.parent(rel)?.0, &fd);
+        let mut f = File::from(fd);
         f.write_all(data)?;
         f.sync_data()
     }
@@ -163,7 +166,14 @@ impl Root {
     pub fn mkdir(&self, rel: &[u8], mode: Mode) -> io::Result<()> {
         let (dir, name) = self.parent(rel)?;
         match rustix::fs::mkdirat(&dir, &name, mode) {
-            Err(Errno::EXIST) | Ok(()) => Ok(()),
+            Ok(()) => {
+                // The control folder itself belongs to who made the pair.
+                if !split(rel).0.is_empty() {
+                    give_away(&dir, self.dir(rel)?);
+                }
+                Ok(())
+            }
+            Err(Errno::EXIST) => Ok(()),
             Err(e) => Err(e.into()),
         }
     }
@@ -187,6 +197,20 @@ impl Root {
         }
         out.sort_unstable();
         Ok(out)
+    }
+}
+
+/// What root makes in another user's folder belongs to that user, as the folder does: the pair's own
+/// user must be able to read and remove it. Failure is no harm to root's work.
+pub fn give_away(folder: impl AsFd, made: impl AsFd) {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    if let Ok(st) = rustix::fs::fstat(folder)
+        && st.st_uid != 0
+    {
+        let (u, g) = (Uid::from_raw(st.st_uid), Gid::from_raw(st.st_gid));
+        let _ = rustix::fs::fchown(made, Some(u), Some(g));
     }
 }
 

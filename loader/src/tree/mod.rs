@@ -1,5 +1,6 @@
 //! One physical tree: its root, its objects, their contents.
 pub mod beneath;
 pub mod content;
+pub mod locks;
 pub mod object;
 pub mod probe;

@@ -85,6 +85,11 @@ impl Meta {
     }
 }
 
+/// Whether `dir/name` carries attributes that are part of the copy.
+pub fn has_xattrs(dir: BorrowedFd<'_>, name: &[u8]) -> bool {
+    read_xattrs(dir, name).is_ok_and(|x| !x.is_empty())
+}
+
 fn read_xattrs(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<Xattrs> {
     let mut out = Xattrs::new();
     let path = proc_path(dir, name);

@@ -1,12 +1,13 @@
 //! What a leg's file system can do, found by trying in `.mirror/tmp`, and how much room it has.
 use super::beneath::{Root, temp_name};
 use super::object::Fidelity;
-use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 /// Abilities of one leg.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Abilities {
     /// user.* attributes can be set.
     pub xattrs: bool,
@@ -14,52 +15,114 @@ pub struct Abilities {
     pub links: bool,
     /// Symlinks can be made.
     pub symlinks: bool,
+    /// Fifos and sockets can be made.
+    pub special: bool,
+    /// Device nodes can be made (by this user).
+    pub devices: bool,
     /// Permission bits stay as set.
     pub modes: bool,
+    /// Files can be given to other users (by this user; only root can anywhere).
+    pub owners: bool,
+    /// `A` and `a` are two names.
+    pub case: bool,
+    /// Longest name in bytes.
+    pub name_max: usize,
     /// Time resolution in nanoseconds.
     pub grain: i128,
+}
+
+impl Abilities {
+    /// Everything that Linux knows, for root.
+    pub const FULL: Abilities = Abilities {
+        xattrs: true,
+        links: true,
+        symlinks: true,
+        special: true,
+        devices: true,
+        modes: true,
+        owners: true,
+        case: true,
+        name_max: 255,
+        grain: 1,
+    };
 }
 
 /// Tries the leg. `.mirror/tmp` must exist; nothing is left behind.
 pub fn abilities(root: &Root) -> io::Result<Abilities> {
     let dir = root.dir(b".mirror/tmp")?;
-    let (name, other) = (temp_name(), temp_name());
+    let name = temp_name();
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let fd = rustix::fs::openat(&dir, &name, flags, Mode::from_raw_mode(0o600))?;
+    let r = with_file(&dir, &name, &fd);
+    rustix::fs::unlinkat(&dir, &name, AtFlags::empty())?;
+    let name_max = rustix::fs::fstatvfs(&dir)?.f_namemax;
+    Ok(Abilities {
+        case: case(&dir)?,
+        name_max: usize::try_from(name_max).unwrap_or(255).min(255),
+        ..r?
+    })
+}
+
+fn with_file(dir: &OwnedFd, name: &str, fd: &OwnedFd) -> io::Result<Abilities> {
+    let root = rustix::process::geteuid().is_root();
+    let set = |st: Stat, mode: u32| st.st_mode & 0o777 == mode;
     let xattrs =
-        rustix::fs::fsetxattr(&fd, "user.mirror", b"1", rustix::fs::XattrFlags::empty()).is_ok();
-    let modes = rustix::fs::fchmod(&fd, Mode::from_raw_mode(0o641)).is_ok()
-        && rustix::fs::fstat(&fd).is_ok_and(|st| st.st_mode & 0o777 == 0o641);
+        rustix::fs::fsetxattr(fd, "user.mirror", b"1", rustix::fs::XattrFlags::empty()).is_ok();
+    let modes = rustix::fs::fchmod(fd, Mode::from_raw_mode(0o641)).is_ok()
+        && rustix::fs::fstat(fd).is_ok_and(|st| set(st, 0o641));
+    let (uid, gid) = (Uid::from_raw(4711), Gid::from_raw(4712));
+    let owners = root
+        && rustix::fs::fchown(fd, Some(uid), Some(gid)).is_ok()
+        && rustix::fs::fstat(fd).is_ok_and(|st| (st.st_uid, st.st_gid) == (4711, 4712));
     let time = Timespec {
         tv_sec: 1_000_000_001,
         tv_nsec: 123_456_789,
     };
-    let grain = match rustix::fs::futimens(
-        &fd,
-        &Timestamps {
-            last_access: time,
-            last_modification: time,
-        },
-    ) {
+    let both = Timestamps {
+        last_access: time,
+        last_modification: time,
+    };
+    let grain = match rustix::fs::futimens(fd, &both) {
         Ok(()) => {
-            let st = rustix::fs::fstat(&fd)?;
+            let st = rustix::fs::fstat(fd)?;
             let got = i128::from(st.st_mtime) * 1_000_000_000 + i128::from(st.st_mtime_nsec);
             grain_of(1_000_000_001_123_456_789 - got)
         }
         Err(_) => i128::MAX,
     };
-    let links = rustix::fs::linkat(&dir, &name, &dir, &other, AtFlags::empty()).is_ok();
-    let _ = rustix::fs::unlinkat(&dir, &other, AtFlags::empty());
-    let symlinks = rustix::fs::symlinkat("x", &dir, &other).is_ok();
-    let _ = rustix::fs::unlinkat(&dir, &other, AtFlags::empty());
-    rustix::fs::unlinkat(&dir, &name, AtFlags::empty())?;
+    let other = temp_name();
+    let made = |r: rustix::io::Result<()>| {
+        let _ = rustix::fs::unlinkat(dir, &other, AtFlags::empty());
+        r.is_ok()
+    };
+    let node = |kind, dev| rustix::fs::mknodat(dir, &other, kind, Mode::RUSR, dev);
     Ok(Abilities {
+        links: made(rustix::fs::linkat(dir, name, dir, &other, AtFlags::empty())),
+        symlinks: made(rustix::fs::symlinkat("x", dir, &other)),
+        special: made(node(FileType::Fifo, 0)),
+        devices: root && made(node(FileType::CharacterDevice, libc::makedev(1, 3))),
         xattrs,
-        links,
-        symlinks,
         modes,
+        owners,
         grain,
+        ..Abilities::FULL
     })
+}
+
+/// Whether names that differ in case alone are two.
+fn case(dir: &OwnedFd) -> io::Result<bool> {
+    let small = format!("case-{}", temp_name());
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    drop(rustix::fs::openat(
+        dir,
+        &small,
+        flags,
+        Mode::RUSR | Mode::WUSR,
+    )?);
+    let large = small.to_uppercase();
+    let blind = rustix::fs::statat(dir, &large, AtFlags::SYMLINK_NOFOLLOW).is_ok();
+    rustix::fs::unlinkat(dir, &small, AtFlags::empty())?;
+    Ok(!blind)
 }
 
 fn grain_of(lost: i128) -> i128 {
@@ -78,6 +141,7 @@ pub fn fidelity(legs: [&Root; 2]) -> Fidelity {
             f.xattrs &= a.xattrs;
             f.modes &= a.modes;
             f.links &= a.links;
+            f.owner &= a.owners;
             f.grain = f.grain.max(a.grain);
         }
     }
@@ -87,6 +151,8 @@ pub fn fidelity(legs: [&Root; 2]) -> Fidelity {
 /// Space of a file system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Space {
+    /// Whether the file system says anything (one in memory without a limit does not).
+    pub known: bool,
     /// Bytes in use.
     pub used: u64,
     /// Bytes that this user may still write.
@@ -96,6 +162,7 @@ pub struct Space {
 /// Space of the file system that holds `root`.
 pub fn space(root: &Root) -> Space {
     rustix::fs::fstatvfs(root.fd()).map_or(Space::default(), |s| Space {
+        known: s.f_blocks > 0,
         used: s.f_blocks.saturating_sub(s.f_bfree) * s.f_frsize,
         free: s.f_bavail * s.f_frsize,
     })

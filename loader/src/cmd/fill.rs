@@ -1,0 +1,217 @@
+//! The first copy of a pair that is configured: carried out, continued, finished.
+use super::{can_ask, places};
+use crate::cli::{Init, Wanted};
+use crate::fail::{Fail, Res};
+use crate::pair::control::{KEEP, Pair, letter, made, read_record};
+use crate::pair::tab::Line;
+use crate::pair::{domain, tabwrite};
+use crate::sync::keep::Keeper;
+use crate::sync::{session, turn};
+use crate::text;
+use crate::tree::beneath::Root;
+use rustix::fs::{Mode, OFlags};
+
+/// Walks after which a first copy over existing contents is left to resync.
+const PASSES: usize = 4;
+
+/// The records of an interrupted or forgotten init of exactly these legs: the pair is taken up again.
+pub fn adopt(line: &Line, tab: &std::path::Path, roots: &[Root; 2], a: &Init) -> Res<Option<u8>> {
+    let (Ok(Some(x)), Ok(Some(y))) = (read_record(&roots[0]), read_record(&roots[1])) else {
+        return Ok(None);
+    };
+    if x.pair != y.pair || x.peer != y.id || y.peer != x.id || (x.leg, y.leg) != (0, 1) {
+        return Ok(None);
+    }
+    fits(a, [x.complete, y.complete].iter().position(|c| !c), line)?;
+    if a.dry_run {
+        crate::say!(
+            "would take up the pair {} again, whose legs these are\ndry run: nothing was done",
+            text::path(&line.virt)
+        );
+        return Ok(Some(0));
+    }
+    for r in roots {
+        made(r)?;
+    }
+    if !line.in_place() {
+        places::make_link(&line.virt, &line.legs[0])?;
+    }
+    tabwrite::Held::take(tab)?.add(line)?;
+    complete(line, a).map(Some)
+}
+
+/// `--source` must be that of the copy that has begun.
+fn fits(a: &Init, sink: Option<usize>, line: &Line) -> Res<()> {
+    match (a.source, sink) {
+        (Some(s), Some(sink)) if s.index() == sink => Err(Fail::failed(format!(
+            "--source {}: a copy from leg {} to leg {} has begun and not finished. Finish it with --source {}, or give up first: mirror detach {}",
+            letter(sink),
+            letter(1 - sink),
+            letter(sink),
+            letter(1 - sink),
+            text::shell(&line.virt)
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The pair is configured: goes on where the first copy stopped, if it did.
+pub fn again(line: &Line, a: &Init) -> Res<u8> {
+    let p = Pair::open(line)?;
+    let sink = p.incomplete();
+    fits(a, sink, line)?;
+    if a.dry_run {
+        match sink {
+            Some(sink) => crate::say!(
+                "would go on copying {} to leg {}",
+                text::path(&line.virt),
+                letter(sink)
+            ),
+            None => crate::say!(
+                "{}  already a pair ({})",
+                text::path(&line.virt),
+                line.place()
+            ),
+        }
+        crate::say!("dry run: nothing was done");
+        return Ok(0);
+    }
+    if !line.in_place() {
+        places::make_link(&line.virt, &line.legs[0])?;
+    }
+    if let Some(sink) = sink {
+        if !a.yes && !can_ask() {
+            return Err(Fail::failed(format!(
+                "the first copy of {} to leg {} has not finished, and nobody can be asked here. Nothing was done. To go on: add --yes",
+                text::path(&line.virt),
+                p.legs[sink].letter()
+            )));
+        }
+        drop(p);
+        return complete(line, a);
+    }
+    crate::say!(
+        "ready     {}  already a pair ({})",
+        text::path(&line.virt),
+        line.place()
+    );
+    if let Some(s) = a.source {
+        crate::say!(
+            "! --source counts for the first copy only. To make the other leg like {}: mirror resync {} --from {}",
+            letter(s.index()),
+            text::shell(&line.virt),
+            letter(s.index())
+        );
+    }
+    crate::say!("next      mirror status {}", text::shell(&line.virt));
+    Ok(0)
+}
+
+/// Copies what is missing and declares the pair complete.
+pub fn complete(line: &Line, a: &Init) -> Res<u8> {
+    crate::signal::stop_gently();
+    let pair = Pair::open(line)?;
+    let mut p = domain::attach(pair)?;
+    if let Some(sink) = p.pair.incomplete() {
+        let turn = turn::take(&p.pair, 1 - sink)?;
+        fill(&mut p).map_err(|f| go_on(f, a, line))?;
+        drop(turn);
+    }
+    crate::say!("ready     {}  IN SYNC", text::path(&line.virt));
+    // A plain preload ends with 78 without it.
+    if let Err(e) = crate::launch::library::prepare() {
+        crate::say!("! programs cannot be mirrored yet: {e}");
+    }
+    crate::say!("next      mirror run -- COMMAND");
+    Ok(0)
+}
+
+/// Finishes the first copy of an attached pair. Also what `resync` does with an incomplete leg. The
+/// caller has the turn.
+pub fn fill(p: &mut domain::Attached) -> Res<()> {
+    let Some(sink) = p.pair.incomplete() else {
+        return Ok(());
+    };
+    session::sweep(p, 1 - sink)?;
+    let root = &p.pair.legs[sink].root;
+    let keep = root.open_at(KEEP, OFlags::PATH, Mode::empty()).is_ok();
+    for pass in 1..=PASSES {
+        let keeper = if keep {
+            Keeper::all()
+        } else {
+            Keeper::new(false)
+        };
+        let bar = session::bar(
+            session::total(p, 1 - sink),
+            "  ^C continues later with the same command",
+        );
+        let r = session::repair(p, 1 - sink, keeper, bar)?;
+        if let Some(folder) = &r.folder {
+            crate::say!(
+                "kept      {} of {} in {}/{} ({})",
+                text::plural(r.kept.0, "version"),
+                letter(sink),
+                text::path(&root.path),
+                text::show(folder),
+                text::bytes(r.kept.1)
+            );
+        }
+        if let Some((rel, why)) = r.tally.trouble.first() {
+            return Err(Fail::failed(format!(
+                "{} could not be copied, first: {} ({why}). Mend that, then",
+                text::plural(r.tally.trouble.len() as u64, "path"),
+                text::show(rel)
+            )));
+        }
+        // An empty sink holds what was just put into it; over other contents one walk may not be all
+        // (groups of hard links are known only at its end).
+        if !keep || r.tally.differences() == 0 {
+            break;
+        }
+        if pass == PASSES {
+            return Err(Fail::failed(format!(
+                "{} still differ: something changes a leg. Stop what does, then",
+                text::plural(r.tally.differences(), "path")
+            )));
+        }
+    }
+    p.pair.legs[sink].set_complete(true)?;
+    // Left behind by a kill right here it means nothing: the leg is complete.
+    let _ = p.pair.legs[sink].root.remove(KEEP);
+    Ok(())
+}
+
+fn go_on(f: Fail, a: &Init, line: &Line) -> Fail {
+    let mut words = vec![
+        "mirror init".to_string(),
+        text::shell(&a.leg_a),
+        text::shell(&a.leg_b),
+    ];
+    if let Some(v) = &a.at {
+        words.push(format!("--at {}", text::shell(v)));
+    }
+    if let Some(n) = &a.name {
+        words.push(format!("--name {}", text::shell(n.as_ref())));
+    }
+    if let Some(t) = &a.tab {
+        words.push(format!("--tab {}", text::shell(t)));
+    }
+    if let Some(s) = a.source {
+        words.push(format!("--source {}", letter(s.index())));
+    }
+    if a.fidelity == Wanted::Full {
+        words.push("--fidelity full".into());
+    }
+    if a.yes {
+        words.push("--yes".into());
+    }
+    Fail::new(
+        f.kind,
+        format!(
+            "{}\n  the copy is not finished; what is there stays. To go on: {}    to give up: mirror detach {}",
+            f.text,
+            words.join(" "),
+            text::shell(&line.virt)
+        ),
+    )
+}

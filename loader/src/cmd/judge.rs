@@ -1,0 +1,121 @@
+//! Which leg of a new pair is filled from the other, and what that costs.
+use super::explain;
+use super::scan::Scan;
+use crate::cli::Init;
+use crate::fail::{Context, Fail, Res};
+use crate::pair::control::{Leg, letter};
+use crate::sync::equal::{Seen, Work};
+use crate::sync::session;
+use crate::sync::walk::{Collect, walk};
+use crate::text;
+use crate::tree::beneath::Root;
+use crate::tree::object::Fidelity;
+
+/// The first copy.
+pub struct Fill {
+    /// The leg that is made like the other.
+    pub sink: usize,
+    /// Bytes to copy, and to make room for.
+    pub bytes: u64,
+    /// Objects that only the sink has and that differ: their versions are kept aside.
+    pub loses: Option<(u64, u64)>,
+}
+
+impl Fill {
+    /// Letters of the source and of the sink.
+    pub fn letters(&self) -> (char, char) {
+        (letter(1 - self.sink), letter(self.sink))
+    }
+}
+
+/// Which leg must be filled. Two trees that differ are refused, unless one is named as the source.
+pub fn judge(roots: [Root; 2], scans: &[Scan; 2], a: &Init) -> Res<([Root; 2], Option<Fill>)> {
+    let empty = |i: usize| scans[i].entries == 0;
+    if empty(0) && empty(1) {
+        return Ok((roots, None));
+    }
+    if let Some(sink) = [1, 0].into_iter().find(|&i| empty(i)) {
+        if a.source.is_some_and(|s| s.index() == sink) {
+            let (e, full) = (letter(sink), letter(1 - sink));
+            return Err(Fail::failed(format!(
+                "--source {e}: leg {e} is empty, so everything in {} would be removed. Is its disk mounted? To copy {full} to {e}, leave --source out; to begin empty, empty {} yourself",
+                text::path(&roots[1 - sink].path),
+                text::path(&roots[1 - sink].path)
+            )));
+        }
+        let bytes = scans[1 - sink].bytes;
+        return Ok((
+            roots,
+            Some(Fill {
+                sink,
+                bytes,
+                loses: None,
+            }),
+        ));
+    }
+    let [x, y] = roots;
+    let (x, y) = (Leg::bare(x, 0), Leg::bare(y, 1));
+    let bar = session::bar(scans[0].bytes, "compared");
+    let mut w = Work::new(&x, &y, Fidelity::full(), false, bar.clone());
+    let mut need = [0u64; 2];
+    let r = walk(
+        &mut w,
+        &mut Collect(|_: &[u8], seen: &Seen| room(seen, &mut need)),
+    );
+    bar.finish_and_clear();
+    let t = r.about("comparing")?;
+    if let Some((rel, why)) = t.trouble.first() {
+        return Err(Fail::failed(format!(
+            "{} cannot be compared, first: {} ({why}). Mend that, then type this again",
+            text::plural(t.trouble.len() as u64, "path"),
+            text::show(rel)
+        )));
+    }
+    if t.differences() == 0 {
+        return Ok(([x.root, y.root], None));
+    }
+    let Some(source) = a.source else {
+        let (pa, pb) = (&x.root.path, &y.root.path);
+        return Err(Fail::failed(format!(
+            "{} and {} differ ({} only in a, {} only in b, {} different; {}).\n  look: mirror diff {} {}    choose: --source a | --source b (the other's versions are kept aside)",
+            text::path(pa),
+            text::path(pb),
+            text::plural(t.missing, "file"),
+            text::count(t.extra),
+            text::count(t.different),
+            explain::TREES,
+            text::shell(pa),
+            text::shell(pb)
+        )));
+    };
+    let sink = 1 - source.index();
+    let only_there = if sink == 1 { t.extra } else { t.missing };
+    let fill = Fill {
+        sink,
+        bytes: need[sink],
+        loses: Some((only_there, t.different)),
+    };
+    Ok(([x.root, y.root], Some(fill)))
+}
+
+/// Adds the room that one difference takes on leg a and b, if that is the sink: the old version stays
+/// beside the new one.
+fn room(seen: &Seen, need: &mut [u64; 2]) {
+    let file = |m: &Option<crate::tree::object::Meta>| {
+        m.as_ref().filter(|m| m.is_file()).map_or(0, |m| m.size())
+    };
+    let (s, d) = (file(&seen.source), file(&seen.copy));
+    match seen.what.as_slice() {
+        [] => {}
+        ["missing"] => need[1] += s,
+        ["extra"] => need[0] += d,
+        w if w
+            .iter()
+            .any(|w| !matches!(*w, "mode" | "owner" | "mtime" | "xattrs")) =>
+        {
+            need[0] += s.max(d);
+            need[1] += s.max(d);
+        }
+        _ => {}
+    }
+}

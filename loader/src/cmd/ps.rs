@@ -1,0 +1,155 @@
+//! `mirror ps`: who is attached to a pair, and who is in the middle of a change.
+use super::explain;
+use crate::cli::Report;
+use crate::fail::{Kind, Res};
+use crate::pair::control::Pair;
+use crate::pair::tab::{self, Line};
+use crate::pair::who::{Attendance, Census, Library, User};
+use crate::text;
+use serde_json::{Map, Value, json};
+
+/// Longest command line that is printed in a table.
+const WIDTH: usize = 70;
+
+/// Runs it.
+pub fn run(a: &Report) -> Res<u8> {
+    let mut out = Vec::new();
+    let lines = tab::choose(a.pair.as_slice())?;
+    let census = Census::take();
+    for (i, l) in lines.iter().enumerate() {
+        match Pair::open(l) {
+            Ok(p) => {
+                let who = census.of(&p);
+                if a.json {
+                    out.push(json(l, &who));
+                } else {
+                    if i > 0 {
+                        crate::say!("");
+                    }
+                    table(l, &who);
+                }
+            }
+            Err(e) if e.kind == Kind::Permission && a.pair.is_none() => {
+                if a.json {
+                    let mut m = Map::new();
+                    text::json_path("virtual", l.virt.as_os_str().as_encoded_bytes(), &mut m);
+                    m.insert("unknown".into(), e.text.into());
+                    out.push(Value::Object(m));
+                } else {
+                    crate::say!(
+                        "{}    who is attached cannot be known here: {}",
+                        text::path(&l.virt),
+                        e.text
+                    );
+                }
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    if a.json {
+        crate::say!(
+            "{}",
+            json!({ "schema": "mirror.ps/1", "time": text::iso(text::now()), "pairs": out })
+        );
+    }
+    Ok(0)
+}
+
+/// The coverage in words: how many, and what is not as it should be.
+pub fn summary(who: &Attendance) -> String {
+    let n = who.programs().count() as u64;
+    let mut s = format!("{} attached", text::plural(n, "program"));
+    match who.changing() {
+        0 => {}
+        c => s += &format!(", {} in mid-change", text::count(c)),
+    }
+    match who.stale() {
+        0 if n > 0 && who.programs().all(|u| u.library == Library::Current) => {
+            s += ", all complete"
+        }
+        0 => {}
+        o => s += &format!(", {} with an old or another libmirror.so", text::count(o)),
+    }
+    if who.unseen > 0 {
+        s += &format!(
+            ", {} that cannot be seen from here (another container?)",
+            text::count(who.unseen)
+        );
+    }
+    s
+}
+
+fn name(u: &User) -> String {
+    u.uid.map_or_else(|| "?".into(), text::user)
+}
+
+fn table(l: &Line, who: &Attendance) {
+    crate::say!("{}    {}", text::path(&l.virt), summary(who));
+    if who.users.is_empty() {
+        return;
+    }
+    let width = who.users.iter().map(|u| name(u).len()).max().unwrap_or(4);
+    crate::say!(
+        "{:>8}  {:width$}  {:20}  {:9}  {:8}  COMMAND",
+        "PID",
+        "USER",
+        "STARTED",
+        "STATE",
+        "LIBRARY"
+    );
+    for u in &who.users {
+        let command: String = u.command.chars().take(WIDTH).collect();
+        crate::say!(
+            "{:>8}  {:width$}  {:20}  {:9}  {:8}  {command}",
+            u.pid,
+            name(u),
+            u.started.map_or_else(|| "?".into(), text::iso),
+            if u.changing { "changing" } else { "idle" },
+            if u.tool { "-" } else { u.library.word() },
+        );
+    }
+    if who.stale() > 0 {
+        crate::say!(
+            "action    restart the programs with an old or another library    see mirror explain {}",
+            explain::OLD_LIBRARY
+        );
+    }
+    if who.users.iter().any(|u| u.library == Library::Unknown) {
+        crate::say!(
+            "          programs of other users show neither library nor all of their locks: sudo mirror ps"
+        );
+    }
+}
+
+fn json(l: &Line, who: &Attendance) -> Value {
+    let mut m = Map::new();
+    text::json_path("virtual", l.virt.as_os_str().as_encoded_bytes(), &mut m);
+    m.insert("attached".into(), who.programs().count().into());
+    m.insert("changing".into(), who.changing().into());
+    m.insert("stale".into(), who.stale().into());
+    m.insert("unseen".into(), who.unseen.into());
+    let list: Vec<Value> = who
+        .users
+        .iter()
+        .map(|u| {
+            let mut o = Map::new();
+            o.insert("pid".into(), u.pid.into());
+            o.insert("uid".into(), u.uid.into());
+            o.insert("user".into(), name(u).into());
+            o.insert("command".into(), u.command.clone().into());
+            o.insert("started".into(), u.started.map(text::iso).into());
+            o.insert("changing".into(), u.changing.into());
+            o.insert("library".into(), u.library.word().into());
+            if let Library::Other(p) = &u.library {
+                text::json_path("library_path", p.as_os_str().as_encoded_bytes(), &mut o);
+            }
+            o.insert(
+                "kind".into(),
+                if u.tool { "command" } else { "program" }.into(),
+            );
+            Value::Object(o)
+        })
+        .collect();
+    m.insert("processes".into(), list.into());
+    Value::Object(m)
+}

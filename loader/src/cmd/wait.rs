@@ -1,0 +1,41 @@
+//! `mirror wait`: returns when a pair is in sync, or when the time is over.
+use super::status;
+use crate::cli::Wait;
+use crate::fail::{Fail, Kind, Res};
+use crate::pair::tab;
+use std::time::{Duration, Instant};
+
+/// Between two looks.
+const STEP: Duration = Duration::from_millis(200);
+
+/// Runs it: 0 in sync, 1 not in time.
+pub fn run(a: &Wait) -> Res<u8> {
+    let limit = match a.timeout {
+        None => None,
+        Some(s) => Some(Duration::try_from_secs_f64(s).map_err(|_| {
+            Fail::new(
+                Kind::Usage,
+                format!("--timeout {s}: a number of seconds, 0 or more"),
+            )
+        })?),
+    };
+    let begun = Instant::now();
+    loop {
+        // The mirrortab is read each time: the pair may be detached meanwhile.
+        let all = tab::load()?;
+        let view = status::look(tab::find(&all, &a.pair)?);
+        if view.exit == 0 {
+            status::brief(&view, 0, 0);
+            return Ok(0);
+        }
+        if view.foreign {
+            return Err(Fail::new(Kind::Permission, view.why.join("; ")));
+        }
+        let left = limit.map(|l| l.saturating_sub(begun.elapsed()));
+        if left == Some(Duration::ZERO) {
+            status::full(&view);
+            return Ok(1);
+        }
+        std::thread::sleep(left.unwrap_or(STEP).min(STEP));
+    }
+}
