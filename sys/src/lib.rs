@@ -6,11 +6,13 @@
 #![no_std]
 
 mod calls;
+mod moves;
 mod names;
 mod process;
 mod raw;
 
 pub use calls::*;
+pub use moves::*;
 pub use mirror_core::Errno;
 pub use names::*;
 pub use process::*;
