@@ -1,5 +1,6 @@
 /* Calls that move data inside the kernel, with usual and odd arguments, for tests/copies.rs:
- * `copies MODE` works in $V, with sources in $V and in $S, and prints every answer and its effect. */
+ * `copies MODE` works in $V, with sources in $V and in $S, and prints every answer and its effect.
+ * `copies prepare DIR` and `copies OP DIR` are for sweeps of kills: one change, then "done". */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -40,6 +41,7 @@ static void show(int f)
     loff_t at = 0;
     char name[64];
     if (fstat(f, &st)) { printf(" -"); return; }
+    if (st.st_size > 1 << 26) { printf(" %lld", (long long)st.st_size); return; }
     snprintf(name, sizeof name, "/proc/self/fd/%d", f);
     int r = open(name, O_RDONLY);
     if (r < 0) { printf(" %lld ?", (long long)st.st_size); return; }
@@ -266,6 +268,7 @@ static void allocations(void)
     ALLOC("all", O_RDWR, C | I, 0, 4096); ALLOC("unknown", O_RDWR, 0x1000, 0, 4096); ALLOC("no length", O_RDWR, 0, 0, 0);
     ALLOC("negative", O_RDWR, 0, -4096, 4096); ALLOC("reader", O_RDONLY, 0, 0, 4096); ALLOC("unshare", O_RDWR, FALLOC_FL_UNSHARE_RANGE, 0, 4096);
     ALLOC("too far", O_RDWR, 0, INT64_MAX - 4096, 4096);
+    unlink(path(vdir, "dst"));
 }
 
 /* Writes past the page cache, and how they look through another descriptor. */
@@ -384,7 +387,7 @@ static void threads(void)
     int stop = 0;
     for (int w = 0; w < 2; w++) {
         FILE *f = fopen(path(vdir, w ? "two" : "one"), "w");
-        for (int i = 0; i < RECORDS; i++) fprintf(f, "%d %-60d\n", w, i);
+        for (int i = 0; i < RECORDS; i++) fprintf(f, "%d %-61d\n", w, i);
         fclose(f);
     }
     shared_out = open(path(vdir, "out"), O_CREAT | O_TRUNC | O_WRONLY, 0644);
@@ -392,7 +395,7 @@ static void threads(void)
     pthread_create(&t[0], NULL, sender, "one"); pthread_create(&t[1], NULL, sender, "two");
     pthread_create(&t[2], NULL, splicer, NULL); pthread_create(&t[3], NULL, looker, &stop);
     for (int i = 0; i < RECORDS; i++) {
-        snprintf(line, sizeof line, "%d %-60d\n", 2, i);
+        snprintf(line, sizeof line, "%d %-61d\n", 2, i);
         if (write(shared_pipe[1], line, strlen(line)) < 0) die("write");
     }
     for (int i = 0; i < 3; i++) pthread_join(t[i], NULL);
@@ -401,11 +404,77 @@ static void threads(void)
     printf("%lld bytes\n", (long long)lseek(shared_out, 0, SEEK_CUR));
 }
 
+/* One change in a directory of its own, for a sweep of kills. */
+static int prepare(const char *dir)
+{
+    if (mkdir(dir, 0755) || chdir(dir)) return 1;
+    close(make("src", sizeof data, O_RDONLY));
+    char *upper = malloc(50000);
+    for (int i = 0; i < 50000; i++) upper[i] = 'A' + i / 64 % 26;
+    int f = open("f", O_CREAT | O_WRONLY, 0644);
+    return write(f, upper, 50000) != 50000;
+}
+#define IS_(name) !strcmp(op, name)
+static int once(const char *op, const char *dir)
+{
+    if (chdir(dir)) return 1;
+    int s = open("src", O_RDONLY), f = open("f", O_WRONLY), p[2];
+    loff_t in = 70, out = 90;
+    struct file_clone_range r = { s, 4096, 8192, 12288 };
+    if (s < 0 || f < 0 || pipe(p) || write(p[1], data, 9000) != 9000) return 1;
+    lseek(f, 49000, SEEK_SET);
+    long k = IS_("range") ? copy_file_range(s, &in, f, &out, 3000, 0)
+        : IS_("position") ? copy_file_range(s, NULL, f, NULL, 3000, 0)
+        : IS_("long") ? copy_file_range(s, NULL, f, NULL, sizeof data, 0)
+        : IS_("sendfile") ? sendfile(f, s, NULL, 3000)
+        : IS_("splice") ? splice(p[0], NULL, f, NULL, 9000, 0)
+        : IS_("clone") ? !ioctl(f, FICLONE, s)
+        : IS_("clone_range") ? !ioctl(f, FICLONERANGE, &r)
+        : IS_("punch") ? !fallocate(f, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 100, 5000)
+        : IS_("zero") ? !fallocate(f, FALLOC_FL_ZERO_RANGE, 48000, 5000)
+        : IS_("collapse") ? !fallocate(f, FALLOC_FL_COLLAPSE_RANGE, 4096, 8192)
+        : IS_("insert") ? !fallocate(f, FALLOC_FL_INSERT_RANGE, 4096, 8192)
+        : IS_("allocate") ? !fallocate(f, 0, 0, 90000) : 0;
+    if (k <= 0) { perror(op); return 3; }
+    return write(1, "done\n", 5) != 5;
+}
+
+/* Until the other leg is full: what is said to be written is there, and a pipe loses nothing. */
+static void full(void)
+{
+    int s = make(path(sdir, "src"), sizeof data, O_RDONLY), d = make(path(vdir, "dst"), 0, O_WRONLY), p[2];
+    char rest[60000];
+    long k, sum = 0;
+    while (lseek(s, 0, SEEK_SET), (k = sendfile(d, s, NULL, sizeof data)) > 0) sum += k;
+    say("sendfile", k); printf(" %d\n", sum == lseek(d, 0, SEEK_CUR));
+    say("copy_file_range", copy_file_range(d, NULL, s, NULL, 9000, 0)); puts("");
+    if (pipe(p) || write(p[1], data, 60000) != 60000) die("pipe");
+    for (sum = 0; (k = splice(p[0], NULL, d, NULL, 60000, 0)) > 0 && sum < 60000; sum += k) ;
+    say("splice", k);
+    fcntl(p[0], F_SETFL, O_NONBLOCK);
+    k = read(p[0], rest, sizeof rest);
+    printf(" all there %d\n", k == 60000 - sum && !memcmp(rest, data + sum, k));
+    int e = make(path(vdir, "empty"), 0, O_WRONLY);
+    say("zero", fallocate(e, FALLOC_FL_ZERO_RANGE, 0, 8 << 20)); show(e); puts("");
+}
+
+/* Two files of the same bytes made to share them. */
+static void dedupe(void)
+{
+    struct { struct file_dedupe_range h; struct file_dedupe_range_info i[1]; } u;
+    int s = make(path(vdir, "twin1"), 65536, O_RDONLY), d = make(path(vdir, "twin2"), 65536, O_RDWR);
+    memset(&u, 0, sizeof u);
+    u.h.src_length = 65536; u.h.dest_count = 1; u.i[0].dest_fd = d;
+    say("dedupe", ioctl(s, FIDEDUPERANGE, &u)); printf(" %d %lld\n", u.i[0].status, (long long)u.i[0].bytes_deduped);
+}
+
 int main(int argc, char **argv)
 {
+    for (unsigned i = 0; i < sizeof data; i++) data[i] = "0123456789abcdefghijklmnopqrstuvwxyz\n"[(i * 7 + i / 37) % 37];
+    if (argc == 3 && !strcmp(argv[1], "prepare")) return prepare(argv[2]);
+    if (argc == 3) return once(argv[1], argv[2]);
     if (argc < 2 || !realpath(getenv("V"), vdir) || !realpath(getenv("S"), sdir)) return 2;
     setvbuf(stdout, NULL, _IOLBF, 0);
-    for (unsigned i = 0; i < sizeof data; i++) data[i] = "0123456789abcdefghijklmnopqrstuvwxyz\n"[(i * 7 + i / 37) % 37];
 #define IS(name) !strcmp(argv[1], name)
     if (IS("ranges")) { ranges(vdir, "in"); ranges(sdir, "out"); }
     else if (IS("sendfiles")) { sendfiles(vdir, "in"); sendfiles(sdir, "out"); }
@@ -415,6 +484,8 @@ int main(int argc, char **argv)
     else if (IS("direct")) direct();
     else if (IS("waits")) waits();
     else if (IS("threads")) threads();
+    else if (IS("full")) full();
+    else if (IS("dedupe")) dedupe();
     else return 2;
     return 0;
 }

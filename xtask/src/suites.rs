@@ -63,6 +63,7 @@ impl Test {
 const LIMITS: &[(&str, u64)] = &[
     ("abi cpython", 240),
     ("crash ", 180),
+    ("copies ", 180),
     ("races ", 120),
     ("programs ", 120),
     ("unit sim", 180),

@@ -226,7 +226,9 @@ fn range(from: i32, to: i32, at: u64, goal: u64, len: u64) -> Sys<u64> {
         return Err(Errno::EOVERFLOW);
     }
     let (f, t) = (sys::fstat(from)?, sys::fstat(to)?);
-    let count = len.min(f.size().saturating_sub(at));
+    // As far as the source reaches, and as far as a file can.
+    let room = (i64::MAX as u64).saturating_sub(goal);
+    let count = len.min(f.size().saturating_sub(at)).min(room);
     let same = (f.dev(), f.ino()) == (t.dev(), t.ino());
     if same && goal.saturating_add(count) > at && goal < at.saturating_add(count) {
         return Err(Errno::EINVAL);

@@ -73,9 +73,9 @@ fn carry(m: i32, mode: i32, off: u64, len: u64, why: Errno) -> Sys<()> {
 
 /// Gives the first leg back what the second still has, where zeros were made.
 pub fn back(n: i32, m: i32, off: u64, len: u64, old_size: u64) -> Sys<()> {
-    if len.min(old_size.saturating_sub(off)) > SMALL {
+    let len = len.min(old_size.saturating_sub(off));
+    if len > SMALL {
         return Err(Errno::EFBIG);
     }
-    copy(m, n, off, off, len.min(old_size.saturating_sub(off)))?;
-    sys::ftruncate(n, old_size).map(|_| ())
+    copy(m, n, off, off, len)
 }

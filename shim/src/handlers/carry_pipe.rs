@@ -90,16 +90,20 @@ pub fn splice(regs: &mut Regs) -> usize {
         Ok(p) => p,
         Err(e) => return fail(regs, e),
     };
-    // The kernel's checks: the same call with a pipe that is empty.
+    // The kernel's checks: the same call with a pipe that is empty. Never at the position: the kernel
+    // stores it even then, and might undo another thread's move.
     let [_, in_at, _, out_at, len, flags] = regs.args;
-    // SAFETY: the program's pointers, which the kernel checks.
+    let mut none = 0u64;
+    let spare: *mut u64 = &mut none;
+    let goal = if out_at == 0 { spare as usize } else { out_at };
+    // SAFETY: a variable of ours, or the program's pointers, which the kernel checks.
     let r = sys::ret(unsafe {
         sys::syscall6(
             c::SYS_splice,
             own.read as usize,
             in_at,
             to as usize,
-            out_at,
+            goal,
             len,
             flags | NONBLOCK as usize,
         )

@@ -361,13 +361,19 @@ impl Change for Resize<'_> {
             _ => self.regs.args[1] & !1 == 0,
         };
         let old = cx.intent.old_size;
+        let m = self.n.saturating_add(K);
         match self.allocation() {
-            _ if grew => sys::ftruncate(self.n, old).map(|_| ()),
+            _ if grew => {}
             Some((mode, off, len)) if carry_alloc::clears(mode) => {
-                carry_alloc::back(self.n, self.n.saturating_add(K), off, len, old)
+                carry_alloc::back(self.n, m, off, len, old)?;
             }
-            _ => Err(Errno::EIO),
+            _ => return Err(Errno::EIO),
         }
+        // A full file system may have done a part.
+        if sys::fstat(m)?.size() > old {
+            sys::ftruncate(m, old)?;
+        }
+        sys::ftruncate(self.n, old).map(|_| ())
     }
 }
 
