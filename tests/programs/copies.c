@@ -404,6 +404,51 @@ static void threads(void)
     printf("%lld bytes\n", (long long)lseek(shared_out, 0, SEEK_CUR));
 }
 
+/* Two processes take from one pipe: each record goes to one of them. */
+static void readers(void)
+{
+    char line[RECORD + 1];
+    if (pipe(shared_pipe)) die("pipe");
+    for (int w = 0; w < 2; w++)
+        if (!fork()) {
+            long k, sum = 0;
+            shared_out = open(path(vdir, w ? "two" : "one"), O_CREAT | O_TRUNC | O_WRONLY, 0644);
+            close(shared_pipe[1]);
+            while ((k = splice(shared_pipe[0], NULL, shared_out, NULL, RECORD, 0)) > 0) sum += k;
+            if (k < 0) die("splice");
+            _exit(sum != lseek(shared_out, 0, SEEK_CUR));
+        }
+    close(shared_pipe[0]);
+    for (int i = 0; i < 3 * RECORDS; i++) {
+        snprintf(line, sizeof line, "%-63d\n", i);
+        if (write(shared_pipe[1], line, RECORD) != RECORD) die("write");
+        /* Now and then the pipe is empty for both. */
+        if (i % 100 == 0) usleep(1000);
+    }
+    close(shared_pipe[1]);
+    int a, b;
+    wait(&a); wait(&b);
+    printf("%d %d\n", a, b);
+}
+
+/* A long copy under a hail of signals. */
+static void hail(void)
+{
+    struct sigaction a = { .sa_handler = handler, .sa_flags = SA_RESTART };
+    int s = make(path(sdir, "src"), 0, O_RDWR), d = make(path(vdir, "dst"), 0, O_WRONLY);
+    const long all = 20 << 20;
+    if (ftruncate(s, all)) die("ftruncate");
+    sigaction(SIGALRM, &a, NULL);
+    ualarm(1000, 1000);
+    long k = sendfile(d, s, NULL, all);
+    ualarm(0, 0);
+    printf("%d %d %d\n", k >= 16 << 20, handled > 0, k == lseek(d, 0, SEEK_CUR) && k == lseek(s, 0, SEEK_CUR));
+    while (k > 0) k = sendfile(d, s, NULL, all);
+    printf("%ld %d\n", k, lseek(d, 0, SEEK_CUR) == all);
+    close(d);
+    truncate(path(vdir, "dst"), 0);
+}
+
 /* One change in a directory of its own, for a sweep of kills. */
 static int prepare(const char *dir)
 {
@@ -484,6 +529,8 @@ int main(int argc, char **argv)
     else if (IS("direct")) direct();
     else if (IS("waits")) waits();
     else if (IS("threads")) threads();
+    else if (IS("readers")) readers();
+    else if (IS("hail")) hail();
     else if (IS("full")) full();
     else if (IS("dedupe")) dedupe();
     else return 2;

@@ -195,6 +195,29 @@ each_kind! {
         assert_eq!(lines.len(), 3 * 2000, "each record once");
     }
 
+    fn two_readers_of_one_pipe(pair) {
+        if helper(pair).is_none() {
+            return;
+        }
+        assert_eq!(pair.run("$P/copies readers").ok().text(), "0 0");
+        pair.assert_equal();
+        let read = |name: &str| std::fs::read_to_string(pair.b().join(name)).unwrap();
+        let text = read("one") + &read("two");
+        let mut lines: Vec<&str> = text.lines().collect();
+        assert!(lines.iter().all(|l| l.len() == 63), "no torn record");
+        lines.sort_unstable();
+        lines.dedup();
+        assert_eq!((text.len(), lines.len()), (3 * 2000 * 64, 3 * 2000), "each record once");
+    }
+
+    fn signals_do_not_shorten_a_copy_before_it_is_long(pair) {
+        if helper(pair).is_none() {
+            return;
+        }
+        assert_eq!(pair.run("$P/copies hail").ok().text(), "1 1 1\n0 1");
+        pair.assert_equal();
+    }
+
     fn programs_copy(pair) {
         need!("rsync", "python3");
         pair.both_ok(PROGRAMS);

@@ -16,6 +16,9 @@ use mirror_sys::Sys;
 
 /// Bytes of one mirrored write.
 const PIECE: usize = 128 << 10;
+/// A signal ends a call that has moved as much. (The kernel ends its own sooner, but not at signals that
+/// are ignored: blocked as they are here, those cannot be told apart.)
+const LONG: u64 = 16 << 20;
 /// What the kernel moves at most in one call (MAX_RW_COUNT).
 const MOST: u64 = 0x7fff_f000;
 
@@ -91,23 +94,23 @@ impl Offset {
     }
 }
 
-/// A piece of our own memory written to both legs: at an offset, or at the position, which moves.
-pub fn put(n: i32, buf: *const u8, len: usize, at: Option<u64>) -> Ran {
-    let call = Regs {
-        nr: at.map_or(c::SYS_write, |_| c::SYS_pwrite64) as usize,
-        args: [
-            n as usize,
-            buf as usize,
-            len,
-            at.unwrap_or(0) as usize,
-            0,
-            0,
-        ],
+/// A call of our own, for the handlers of the program's.
+pub fn call(nr: i64, args: [usize; 6]) -> Regs {
+    Regs {
+        nr: nr as usize,
+        args,
         site: 0,
         old_mask: 0,
         scratch: 0,
-    };
-    write_paired(&call, n).unwrap_or(Ran::Done(Err(Errno::EBADF)))
+    }
+}
+
+/// A piece of our own memory written to both legs: at an offset, or at the position, which moves.
+pub fn put(n: i32, buf: *const u8, len: usize, at: Option<u64>) -> Ran {
+    let nr = at.map_or(c::SYS_write, |_| c::SYS_pwrite64);
+    let to = at.unwrap_or(0) as usize;
+    let write = call(nr, [n as usize, buf as usize, len, to, 0, 0]);
+    write_paired(&write, n).unwrap_or(Ran::Done(Err(Errno::EBADF)))
 }
 
 /// Whether a signal waits that the program does not block: what has been moved so far is the answer.
@@ -275,7 +278,8 @@ fn pieces(
         match next(regs, ran, done) {
             Next::Moved(n) => {
                 done = done.saturating_add(n);
-                if moved(from, &input, done).is_err() || n < k as u64 || interrupted(regs) {
+                let stop = done >= LONG && interrupted(regs);
+                if moved(from, &input, done).is_err() || n < k as u64 || stop {
                     break;
                 }
             }

@@ -143,12 +143,18 @@ impl Change for Clone {
             0 => size(self.src()).saturating_sub(self.range.src_offset),
             l => l,
         };
-        // The kernel of a file system that cannot clone says so by itself.
+        // A file system that cannot clone says so by itself. One that perhaps can is not asked to do
+        // what might take long on the other leg.
         if !clones(self.n) {
-            return if self.carry {
+            return if self.carry && cx.intent.length <= SMALL {
                 Prepared::Ready
             } else {
-                Prepared::Answer(Err(Errno::EOPNOTSUPP))
+                let dev = |n| sys::fstat(n).map(|s| s.dev());
+                Prepared::Answer(Err(match (dev(self.src()), dev(self.n)) {
+                    (Err(e), _) => e,
+                    (a, b) if a != b => Errno::EXDEV,
+                    _ => Errno::EOPNOTSUPP,
+                }))
             };
         }
         self.twin = twin(cx.s, cx.lead, self.src());
@@ -274,7 +280,7 @@ fn program<T: Copy>(addr: usize) -> Option<T> {
 #[inline(never)]
 pub fn share(from: i32, to: i32, at: u64, goal: u64, count: u64) -> Ran {
     const NO: Ran = Ran::Done(Ok(0));
-    if count < WORTH || (at | goal) % BLOCK != 0 || !clones(to) {
+    if count < WORTH || !(at | goal).is_multiple_of(BLOCK) || !clones(to) {
         return NO;
     }
     let (Ok(f), Ok(t)) = (sys::fstat(from), sys::fstat(to)) else {

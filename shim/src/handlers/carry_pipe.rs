@@ -3,12 +3,13 @@
 //! Rules: what the pipe holds is looked at (tee), written to both legs, and only then taken out, so that
 //! a write that fails loses nothing. Waiting for data happens on the program's own stack with its own
 //! signal mask, in a tee: it is interrupted and restarted by signals exactly as splice is.
-use super::carry::{Buffer, Next, Offset, next, put};
-use super::data::paired;
+use super::carry::{Buffer, Next, Offset, call, next, put};
+use super::data::{paired, resize_paired};
 use super::{answer, arg, fail, fd_arg, locked};
 use crate::arch::{NATIVE, Regs, WAIT};
 use crate::attach;
 use crate::state::is_ours;
+use crate::txn::Ran;
 use libc as c;
 use mirror_core::Errno;
 use mirror_sys as sys;
@@ -132,12 +133,14 @@ fn pieces(regs: &mut Regs, own: &Pipe, from: i32, to: i32, output: Offset) -> us
             Err(e) => return fail(regs, e),
         };
         let at = (!output.is_position()).then(|| output.start.saturating_add(done));
+        let old = sys::fstat(to).map_or(u64::MAX, |s| s.size());
         let ran = put(to, seen.at(), k, at);
         match next(regs, ran, done) {
             Next::Moved(n) => {
-                let taken = take(own, (from, to), n as usize, at, &mut seen);
+                let taken = take(own, (from, to), n as usize, (at, old), &mut seen);
                 done = done.saturating_add(taken);
-                if taken < k as u64 {
+                // Nothing: another reader was faster, and the pipe is looked at anew.
+                if taken > 0 && taken < k as u64 {
                     break;
                 }
             }
@@ -178,13 +181,13 @@ fn read_all(own: &Pipe, to: &mut Buffer<PIECE>, len: usize) -> Sys<usize> {
     Ok(have)
 }
 
-/// Takes what has been written (`n` bytes of `seen`) out of the pipe. Where another reader was faster,
-/// the legs get what this call really took.
+/// Takes what has been written (`n` bytes of `seen`, into a file of size `old`) out of the pipe. Where
+/// another reader was faster, the legs get what this call really took.
 fn take(
     own: &Pipe,
     (from, to): (i32, i32),
     n: usize,
-    at: Option<u64>,
+    (at, old): (Option<u64>, u64),
     seen: &mut Buffer<PIECE>,
 ) -> u64 {
     let mut taken = Buffer::<PIECE>::new();
@@ -210,10 +213,16 @@ fn take(
             .saturating_sub(n as u64),
     };
     if have > 0 {
-        let _ = again(to, seen.at(), have, start);
+        until_free(|| put(to, seen.at(), have, Some(start)));
+    }
+    let end = start.saturating_add(have as u64);
+    if old < start.saturating_add(n as u64) {
+        let size = end.max(old) as usize;
+        let cut = call(c::SYS_ftruncate, [to as usize, size, 0, 0, 0, 0]);
+        until_free(|| resize_paired(&cut, to));
     }
     if at.is_none() {
-        let _ = sys::lseek(to, start.saturating_add(have as u64) as i64, c::SEEK_SET);
+        let _ = sys::lseek(to, end as i64, c::SEEK_SET);
     }
     have as u64
 }
@@ -244,13 +253,9 @@ fn agree(a: *mut u8, b: *const u8, len: usize) -> bool {
     true
 }
 
-/// Writes until the locks are free.
-fn again(to: i32, buf: *const u8, len: usize, at: u64) -> bool {
-    loop {
-        match put(to, buf, len, Some(at)) {
-            crate::txn::Ran::Wait => sys::sleep_us(100),
-            crate::txn::Ran::Done(Ok(k)) => return k == len as u64,
-            _ => return false,
-        }
+/// Runs a change until the locks are free.
+fn until_free(mut change: impl FnMut() -> Ran) {
+    while let Ran::Wait = change() {
+        sys::sleep_us(100);
     }
 }

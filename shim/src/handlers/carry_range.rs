@@ -55,7 +55,8 @@ fn bring_child(n: i32, m: i32, at: u64, len: u64) -> Sys<()> {
                 Err(_) => pos,
             };
             zero(m, pos, data)?;
-            let hole = sys::lseek(r, data as i64, c::SEEK_HOLE).map_or(end, |h| h.clamp(data, end));
+            let hole =
+                sys::lseek(r, data as i64, c::SEEK_HOLE).map_or(end, |h| h.min(end).max(data));
             copy(r, m, data, data, hole.saturating_sub(data))?;
             pos = hole.max(data);
         }

@@ -401,7 +401,7 @@ pub fn resize(regs: &mut Regs) -> usize {
     fail(regs, Errno::EBADF)
 }
 
-fn resize_paired(regs: &Regs, n: i32) -> Ran {
+pub(super) fn resize_paired(regs: &Regs, n: i32) -> Ran {
     let (pair, leg) = place(n);
     let kind = if regs.nr as i64 == c::SYS_ftruncate {
         IntentKind::Truncate
