@@ -328,13 +328,43 @@ fn clones_share_blocks_on_btrfs() {
 
 #[test]
 fn a_clone_that_the_second_leg_cannot_make_is_copied_if_it_is_small() {
+    need!("python3");
     on_loops(Kind::InPlace, FsType::Xfs, FsType::Ext4, |pair| {
-        pair.run("cd $V; head -c 3000000 /dev/urandom > f; truncate -s 9M f; cp --reflink=always f g; cmp f g").ok();
+        pair.run("cd $V; head -c 3000000 /dev/urandom > f; truncate -s 9M f; cp --reflink=always f g; cmp f g")
+            .ok();
+        pair.assert_equal();
+        // A hole is brought over what stood there.
+        pair.run("cd $V; head -c 10M /dev/urandom > h; python3 -B -c 'import fcntl; s, d = open(\"f\"), open(\"h\", \"r+\"); fcntl.ioctl(d, 0x40049409, s.fileno())'; cmp -n 9M f h")
+            .ok();
         pair.assert_equal();
         let o = pair.run("cd $V; truncate -s 20M f; cp --reflink=always f big; echo $?; cp f big; cmp f big && echo same");
         assert_eq!(o.text(), "1\nsame", "{o:?}");
         pair.assert_equal();
     });
+}
+
+/// Unmounts when the test ends, however it does.
+struct Mounted(std::path::PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let o = std::process::Command::new("umount").arg(&self.0).output();
+        println!("{o:?}");
+    }
+}
+
+#[test]
+fn o_direct_where_the_second_leg_has_none() {
+    need!(root);
+    let Some(pair) = Pair::bare(Kind::InPlace, Fs::Plain) else {
+        return;
+    };
+    pair.bypass("mount -t ramfs none $B").ok();
+    let _mounted = Mounted(pair.b().to_owned());
+    pair.init(&[]).ok();
+    tables(&pair, &[("direct", 15), ("splices", 30), ("sendfiles", 45)]);
+    pair.mirror("detach", &[pair.v().to_str().expect("plain names")])
+        .ok();
 }
 
 #[test]
