@@ -235,6 +235,17 @@ each_kind! {
         pair.assert_equal();
     }
 
+    fn random_calls_as_in_a_plain_directory(pair) {
+        need!("python3");
+        std::fs::write(pair.programs().join("copies.py"), include_str!("../programs/copies.py")).unwrap();
+        let first = u32::from(pair.kind() == Kind::Link) * 1000;
+        for seed in first..first + if mirror_tests::soak() { 100 } else { 5 } {
+            println!("seed {seed}");
+            let o = pair.both_ok(&format!("python3 -B $P/copies.py {seed}"));
+            assert_eq!(o.text().lines().count(), 300);
+        }
+    }
+
     fn programs_copy(pair) {
         need!("rsync", "python3");
         pair.both_ok(PROGRAMS);

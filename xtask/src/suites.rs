@@ -73,6 +73,7 @@ const LIMITS: &[(&str, u64)] = &[
 const ORDINARY: &[&str] = &[
     "harness ",
     "uses link::",
+    "copies link::",
     "programs in_place::",
     "crash link::random_kills",
     "crash heal",
