@@ -138,7 +138,8 @@ impl Cx<'_> {
         let rel = self.name(which).rel.clone();
         self.directory(&rel)
     }
-    fn directory(&mut self, rel: &Path) -> Sys<LockPlan> {
+    /// The lock on any directory of the pair.
+    pub fn directory(&mut self, rel: &Path) -> Sys<LockPlan> {
         self.dated = true;
         let key = keys::directory(self.s, rel.as_bytes(), self.generation)?;
         Ok(LockPlan::EMPTY.dir(key, self.s.stripes))

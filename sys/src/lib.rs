@@ -6,12 +6,14 @@
 #![no_std]
 
 mod calls;
+mod moves;
 mod names;
 mod process;
 mod raw;
 
 pub use calls::*;
 pub use mirror_core::Errno;
+pub use moves::*;
 pub use names::*;
 pub use process::*;
 pub use raw::{ret, syscall0, syscall1, syscall2, syscall3, syscall4, syscall5, syscall6};

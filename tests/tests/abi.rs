@@ -124,24 +124,9 @@ fn results(o: &Output) -> Vec<String> {
         l.split_once("... skipped")
             .map_or(l.to_owned(), |(name, _)| format!("{name}... skipped"))
     };
-    let mut lines: Vec<String> = text
-        .lines()
-        .filter(ended)
-        .map(without_reason)
-        .filter(|l| !limit(l))
-        .collect();
+    let mut lines: Vec<String> = text.lines().filter(ended).map(without_reason).collect();
     lines.sort();
     lines
-}
-
-/// Cases that are about calls with documented limits (docs/LIMITS.md, pinned in tests/scope.rs).
-fn limit(line: &str) -> bool {
-    const LIMITS: &[&str] = &[
-        "test_copy_file_range",
-        "test_splice_offset_out",
-        "TestZeroCopySendfile",
-    ];
-    LIMITS.iter().any(|l| line.contains(l))
 }
 
 fn cpython(names: &str) {

@@ -63,6 +63,7 @@ impl Test {
 const LIMITS: &[(&str, u64)] = &[
     ("abi cpython", 240),
     ("crash ", 180),
+    ("copies ", 180),
     ("races ", 120),
     ("programs ", 120),
     ("unit sim", 180),
@@ -72,6 +73,7 @@ const LIMITS: &[(&str, u64)] = &[
 const ORDINARY: &[&str] = &[
     "harness ",
     "uses link::",
+    "copies link::",
     "programs in_place::",
     "crash link::random_kills",
     "crash heal",

@@ -1,5 +1,6 @@
 //! Data of a descriptor: the write family, ftruncate, fallocate, the fsync family, and the calls whose
 //! data the kernel moves itself.
+use super::carry_alloc;
 use super::recognise::{Fd, adopt, recognise};
 use super::{arg, fail, fd_arg, raw, verdict};
 use crate::arch::{NATIVE, Regs};
@@ -167,7 +168,7 @@ fn vector(
 
 /// The partner's mtime is settled when the descriptor is closed; at once where the number's record may
 /// be another's (a guest, a split table). TX is held: no dup2 takes the number away before.
-fn owes_time(n: i32) {
+pub(super) fn owes_time(n: i32) {
     if !state::maybe_guest() {
         set_dirty(n);
     } else if let Ok(st) = sys::fstat(n) {
@@ -199,7 +200,7 @@ fn trim(addr: usize, count: usize, done: u64, upto: u64, out: &mut [c::iovec; IO
 }
 
 /// Sees to it that `n` is paired. `Some`: what to answer instead.
-fn paired(regs: &mut Regs, n: i32) -> Option<usize> {
+pub(super) fn paired(regs: &mut Regs, n: i32) -> Option<usize> {
     if state::hint(n) == state::PAIRED {
         None
     } else {
@@ -282,7 +283,7 @@ pub fn write(regs: &mut Regs) -> usize {
 }
 
 /// `None`: the kernel refuses it.
-fn write_paired(regs: &Regs, n: i32) -> Option<Ran> {
+pub(super) fn write_paired(regs: &Regs, n: i32) -> Option<Ran> {
     let nr = regs.nr as i64;
     let offset = match nr {
         c::SYS_write | c::SYS_writev => None,
@@ -380,11 +381,27 @@ impl Change for Resize<'_> {
         cx.file_of(self.n).map_err(|e| Prepared::Answer(Err(e)))
     }
     fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
-        describe(self.n, cx).unwrap_or(Prepared::Ready)
+        if let Some(p) = describe(self.n, cx) {
+            return p;
+        }
+        let size = sys::fstat(self.n).map_or(0, |s| s.size());
+        cx.intent.old_size = size;
+        if let Some((mode, off, len)) = self.allocation() {
+            if !carry_alloc::shifts(mode) {
+                // Repair looks at these bytes and the size alone.
+                cx.intent.kind = IntentKind::Write;
+                let clears = carry_alloc::clears(mode);
+                (cx.intent.offset, cx.intent.length) = if clears { (off, len) } else { (size, 0) };
+            }
+            let m = self.n.saturating_add(K);
+            if let Err(e) = carry_alloc::prepare(self.n, m, mode, off, size) {
+                return Prepared::Answer(Err(e));
+            }
+        }
+        Prepared::Ready
     }
-    fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
+    fn apply(&mut self, _: &mut Cx<'_>, step: Step) -> Sys<u64> {
         if step == Step::First {
-            cx.intent.old_size = sys::fstat(self.n)?.size();
             return raw(self.regs);
         }
         let m = self.n.saturating_add(K);
@@ -392,7 +409,7 @@ impl Change for Resize<'_> {
         let r = if self.regs.nr as i64 == c::SYS_ftruncate {
             sys::ftruncate(m, a[1] as u64).map(|v| v as u64)
         } else {
-            sys::fallocate(m, a[1] as i32, a[2] as u64, a[3] as u64).map(|v| v as u64)
+            carry_alloc::second(m, a[1] as i32, a[2] as u64, a[3] as u64)
         };
         owes_time(self.n);
         r
@@ -403,10 +420,28 @@ impl Change for Resize<'_> {
             c::SYS_ftruncate => self.regs.args[1] as u64 >= cx.intent.old_size,
             _ => self.regs.args[1] & !1 == 0,
         };
-        if !grew {
-            return Err(Errno::EIO);
+        let old = cx.intent.old_size;
+        let m = self.n.saturating_add(K);
+        match self.allocation() {
+            _ if grew => {}
+            Some((mode, off, len)) if carry_alloc::clears(mode) => {
+                carry_alloc::back(self.n, m, off, len, old)?;
+            }
+            _ => return Err(Errno::EIO),
         }
-        sys::ftruncate(self.n, cx.intent.old_size).map(|_| ())
+        // A full file system may have done a part.
+        if sys::fstat(m)?.size() > old {
+            sys::ftruncate(m, old)?;
+        }
+        sys::ftruncate(self.n, old).map(|_| ())
+    }
+}
+
+impl Resize<'_> {
+    /// (mode, offset, length) of fallocate.
+    fn allocation(&self) -> Option<(i32, u64, u64)> {
+        let a = &self.regs.args;
+        (self.regs.nr as i64 == c::SYS_fallocate).then(|| (a[1] as i32, a[2] as u64, a[3] as u64))
     }
 }
 
@@ -426,7 +461,7 @@ pub fn resize(regs: &mut Regs) -> usize {
     fail(regs, Errno::EBADF)
 }
 
-fn resize_paired(regs: &Regs, n: i32) -> Ran {
+pub(super) fn resize_paired(regs: &Regs, n: i32) -> Ran {
     let (pair, leg) = place(n);
     let kind = if regs.nr as i64 == c::SYS_ftruncate {
         IntentKind::Truncate

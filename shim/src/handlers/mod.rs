@@ -6,6 +6,11 @@
 //! own address (NATIVE).
 mod attr_call;
 mod attrs;
+mod carry;
+mod carry_alloc;
+mod carry_clone;
+mod carry_pipe;
+mod carry_range;
 mod data;
 mod entry;
 mod exec;
@@ -192,7 +197,6 @@ pub fn fill(watch: &[AtomicU8; 512]) {
             c::SYS_copy_file_range,
             c::SYS_sendfile,
             c::SYS_splice,
-            c::SYS_tee,
             c::SYS_io_uring_setup,
             c::SYS_io_setup,
             c::SYS_prlimit64,
@@ -269,7 +273,8 @@ pub fn filter(regs: &mut Regs) -> usize {
         c::SYS_getdents => NATIVE,
         c::SYS_io_uring_setup | c::SYS_io_setup => fail(regs, Errno::ENOSYS),
         c::SYS_vfork | c::SYS_clone | c::SYS_clone3 | c::SYS_fork => process::clone_filter(regs),
-        c::SYS_ioctl => sync::ioctl_filter(regs),
+        c::SYS_ioctl => carry_clone::filter(regs),
+        c::SYS_copy_file_range | c::SYS_sendfile | c::SYS_splice => carry::filter(regs),
         c::SYS_prlimit64 | c::SYS_setrlimit => process::limit_filter(regs),
         c::SYS_setuid | c::SYS_setreuid | c::SYS_setresuid if !crate::attach::any() => NATIVE,
         c::SYS_prctl | c::SYS_seccomp => process::seccomp_filter(regs),
@@ -296,6 +301,10 @@ pub fn filter(regs: &mut Regs) -> usize {
 
 /// On the scratch stack: NATIVE, DONE or WAIT.
 pub fn heavy(regs: &mut Regs) -> usize {
+    // Beside the number it carries what its wait came to.
+    if regs.nr as u32 as i64 == c::SYS_splice {
+        return carry_pipe::splice(regs);
+    }
     if by_fd(regs.nr as i64) && crate::state::is_ours(fd_arg(regs, 0)) && fds::any() {
         return fail(regs, Errno::EBADF);
     }
@@ -317,9 +326,8 @@ pub fn heavy(regs: &mut Regs) -> usize {
         c::SYS_fsync | c::SYS_fdatasync | c::SYS_sync_file_range | c::SYS_syncfs => {
             sync::sync(regs)
         }
-        c::SYS_copy_file_range | c::SYS_sendfile | c::SYS_splice | c::SYS_tee | c::SYS_ioctl => {
-            sync::refuse(regs)
-        }
+        c::SYS_copy_file_range | c::SYS_sendfile => carry::copy(regs),
+        c::SYS_ioctl => carry_clone::ioctl(regs),
         c::SYS_truncate
         | c::SYS_chmod
         | c::SYS_fchmodat
@@ -370,8 +378,12 @@ pub fn heavy(regs: &mut Regs) -> usize {
 }
 
 /// On the program's stack with its own mask, holding nothing.
-pub fn wait(_regs: &mut Regs) {
-    crate::txn::wait_outside();
+pub fn wait(regs: &mut Regs) {
+    if carry_pipe::waits(regs) {
+        carry_pipe::wait(regs);
+    } else {
+        crate::txn::wait_outside();
+    }
 }
 
 /// The exit_group place: lets this process's transactions end and settles what its descriptors owe.

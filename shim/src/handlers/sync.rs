@@ -1,8 +1,8 @@
-//! The fsync family, times owed to partners, and the calls whose data the kernel moves itself.
+//! The fsync family, and times owed to partners.
 use super::data::{describe, place};
 use super::recognise::{Fd, recognise};
-use super::{answer, arg, fail, fd_arg, raw};
-use crate::arch::{HEAVY, NATIVE, Regs, WAIT};
+use super::{answer, fd_arg, raw};
+use crate::arch::{NATIVE, Regs, WAIT};
 use crate::resolve::{Loc, Path};
 use crate::state;
 use crate::txn::{Change, Cx, Patience, Ran, open_below, run};
@@ -147,38 +147,4 @@ fn sync_partner(nr: i64, loc: &Loc) -> Sys<()> {
     let r = sys::ret(unsafe { sys::syscall1(nr, m as usize) });
     let _ = sys::close(m);
     r.map(|_| ())
-}
-
-/// FICLONE, FICLONERANGE, FIDEDUPERANGE.
-const CLONES: [usize; 3] = [0x4004_9409, 0x4020_940d, 0xc018_9436];
-
-/// Only the ioctls that change data are of interest.
-pub fn ioctl_filter(regs: &mut Regs) -> usize {
-    if CLONES.contains(&(arg(regs, 1) & 0xffff_ffff)) {
-        HEAVY
-    } else {
-        NATIVE
-    }
-}
-
-/// Calls that move data inside the kernel, into a file of a pair: the errno that makes programs fall
-/// back to read and write.
-#[inline(never)]
-pub fn refuse(regs: &mut Regs) -> usize {
-    let (n, e) = match regs.nr as i64 {
-        c::SYS_copy_file_range => (fd_arg(regs, 2), Errno::EXDEV),
-        c::SYS_sendfile => (fd_arg(regs, 0), Errno::EINVAL),
-        c::SYS_splice => (fd_arg(regs, 2), Errno::EINVAL),
-        c::SYS_tee => return NATIVE,
-        // Deduplication changes no content.
-        _ if arg(regs, 1) & 0xffff_ffff == CLONES[2] => return NATIVE,
-        _ => (fd_arg(regs, 0), Errno::EOPNOTSUPP),
-    };
-    let mut loc = Loc::new();
-    match recognise(n, &mut loc) {
-        Fd::Paired => fail(regs, e),
-        // Not a file whose data is mirrored (a fifo), or one that only reads: the kernel says.
-        Fd::Bare if sys::fstat(n).is_ok_and(|s| s.kind() == c::S_IFREG) => fail(regs, e),
-        _ => NATIVE,
-    }
 }
