@@ -114,6 +114,20 @@ enum Repair {
     EndOfRun,
 }
 
+/// The calls of a trace: name and how many of its name came before, from 1.
+fn calls_made(trace: &str) -> Vec<(String, u32)> {
+    let mut seen = std::collections::HashMap::<&str, u32>::new();
+    trace
+        .lines()
+        .filter_map(|l| l.split_whitespace().nth(1)?.split_once('('))
+        .map(|(name, _)| {
+            let n = seen.entry(name).or_default();
+            *n += 1;
+            (name.to_owned(), *n)
+        })
+        .collect()
+}
+
 /// Kills one change at its n-th call for every n, and repairs; each outcome must be wholly the state
 /// before or wholly the one after.
 fn sweep(pair: &Pair, repair: Repair) {
@@ -141,44 +155,37 @@ fn sweep(pair: &Pair, repair: Repair) {
         let whole = format!("{op}.whole");
         make(&whole);
         let before = Tree::read(&pair.a().join(&whole));
-        pair.command(&oneop)
-            .arg(op)
-            .arg(pair.v().join(&whole))
-            .output()
-            .map(Output::from_std)
-            .unwrap()
-            .ok();
+        let run = |tool: &mut std::process::Command, name: &str| {
+            tool.arg(&oneop).arg(op).arg(pair.v().join(name));
+            Output::from_std(tool.output().expect("running strace"))
+        };
+        let trace = pair.programs().join("trace");
+        let mut c = pair.preloaded("strace");
+        c.args(["-f", "-qq", "-o"]).arg(&trace);
+        run(c.args(["-e", &format!("trace={CALLS}")]), &whole).ok();
+        // strace counts each call by its name, so each is struck by itself.
+        let made = calls_made(&std::fs::read_to_string(&trace).expect("the trace"));
         let after = Tree::read(&pair.a().join(&whole));
         assert!(
             !after.differences(&before, Level::Strict).0.is_empty(),
             "{op} changes something"
         );
-        for n in 1..60 {
-            let name = format!("{op}.{n}");
+        for (call, n) in made {
+            let name = format!("{op}.{call}.{n}");
             make(&name);
             let mut c = if repair == Repair::EndOfRun {
                 pair.command("strace")
             } else {
                 pair.preloaded("strace")
             };
-            c.args([
-                "-f",
-                "-qq",
-                "-o",
-                "/dev/null",
-                "-e",
-                &format!("trace={CALLS}"),
-                "-e",
-            ]);
-            c.arg(format!("inject={CALLS}:signal=KILL:when={n}"))
-                .arg(&oneop)
-                .arg(op)
-                .arg(pair.v().join(&name));
-            let o = Output::from_std(c.output().expect("running strace"));
+            c.args(["-f", "-qq", "-o", "/dev/null", "-e"])
+                .arg(format!("trace={call}"))
+                .args(["-e", &format!("inject={call}:signal=KILL:when={n}")]);
+            let o = run(&mut c, &name);
             let done = o.out == b"done\n";
             let killed = o.code == 137;
             if !killed && o.code != 0 {
-                problems.push(format!("{op} at call {n}: {o:?}"));
+                problems.push(format!("{op} at {call} {n}: {o:?}"));
             }
             kills += u32::from(killed);
             match repair {
@@ -203,7 +210,7 @@ fn sweep(pair: &Pair, repair: Repair) {
             let d = legs[0].differences(&legs[1], level);
             if !d.0.is_empty() {
                 problems.push(format!(
-                    "{op} killed at call {n}: the legs differ: {}",
+                    "{op} killed at {call} {n}: the legs differ: {}",
                     d.0.join("; ")
                 ));
             }
@@ -213,18 +220,15 @@ fn sweep(pair: &Pair, repair: Repair) {
             );
             if done && !new.0.is_empty() {
                 problems.push(format!(
-                    "{op} killed at call {n}: acknowledged, but: {}",
+                    "{op} killed at {call} {n}: acknowledged, but: {}",
                     new.0.join("; ")
                 ));
             } else if !old.0.is_empty() && !new.0.is_empty() {
                 problems.push(format!(
-                    "{op} killed at call {n}: neither before ({}) nor after ({})",
+                    "{op} killed at {call} {n}: neither before ({}) nor after ({})",
                     old.0.join("; "),
                     new.0.join("; ")
                 ));
-            }
-            if !killed {
-                break;
             }
         }
     }

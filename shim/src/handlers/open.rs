@@ -71,6 +71,25 @@ impl Open {
     }
 }
 
+impl Open {
+    /// A file system without O_DIRECT refuses it when the file is made already: then it is on the
+    /// second leg too.
+    #[cold]
+    fn made_in_vain(&self, cx: &Cx<'_>) {
+        let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
+        if sys::fstatat(root, &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW).is_err() {
+            return;
+        }
+        let flags = c::O_CREAT | c::O_EXCL | c::O_WRONLY | c::O_CLOEXEC;
+        match self.open_at(cx, cx.lead ^ 1, flags) {
+            Ok(n) => {
+                let _ = sys::close(n);
+            }
+            Err(_) => crate::heal::pending(cx.s, cx.name(0).rel.as_bytes()),
+        }
+    }
+}
+
 impl Change for Open {
     fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
         if !self.tmpfile() {
@@ -142,6 +161,10 @@ impl Change for Open {
                 Err(Errno::ELOOP | Errno::EXDEV) => {
                     cx.slow = true;
                     return Err(Errno::ELOOP);
+                }
+                Err(Errno::EINVAL) if self.made && self.flags & c::O_DIRECT != 0 => {
+                    self.made_in_vain(cx);
+                    return Err(Errno::EINVAL);
                 }
                 r => r?,
             }
