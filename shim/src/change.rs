@@ -155,7 +155,7 @@ impl Cx<'_> {
     /// The lock on the file behind a name that was entered.
     pub fn file_named(&self, which: usize) -> LockPlan {
         let t = self.name(which);
-        match sys::fstatat(t.at(0), &t.name, c::AT_SYMLINK_NOFOLLOW) {
+        match sys::glance(t.at(0), &t.name, c::AT_SYMLINK_NOFOLLOW) {
             Ok(st) => self.file(st.ino()),
             // Leg a lacks it: healing comes, with everybody kept out.
             Err(_) => LockPlan::EMPTY,
@@ -166,8 +166,8 @@ impl Cx<'_> {
         let known = state::hint(n) == state::PAIRED && !state::maybe_guest();
         let ino = match state::info(n).filter(|_| known) {
             Some(i) => i.ino[0].load(Ordering::Relaxed),
-            None if self.lead == 0 => sys::fstat(n)?.ino(),
-            None => sys::fstat(n.saturating_add(K))?.ino(),
+            None if self.lead == 0 => sys::fglance(n)?.ino(),
+            None => sys::fglance(n.saturating_add(K))?.ino(),
         };
         Ok(self.file(ino))
     }
@@ -216,11 +216,11 @@ impl Cx<'_> {
         let _ = base.set(text);
         let dot: Name = Name::from_bytes(b".").unwrap_or_default();
         let root = self.s.root.get(self.lead).copied().unwrap_or(-1);
-        let by_text = sys::fstatat(root, &base, c::AT_SYMLINK_NOFOLLOW);
+        let by_text = sys::glance(root, &base, c::AT_SYMLINK_NOFOLLOW);
         let by_fd = if fd == c::AT_FDCWD {
-            sys::fstatat(fd, &dot, 0)
+            sys::glance(fd, &dot, 0)
         } else {
-            sys::fstat(fd)
+            sys::fglance(fd)
         };
         match (by_text, by_fd) {
             (Ok(a), Ok(b)) if a.ino() == b.ino() && a.dev() == b.dev() => Ok(()),

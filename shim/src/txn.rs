@@ -223,7 +223,7 @@ impl LegIo for Port<'_, '_> {
         sys::lseek(self.fds()?.0, to as i64, c::SEEK_SET).map(|_| ())
     }
     fn size(&mut self) -> Result<u64, Errno> {
-        sys::fstat(self.fds()?.0).map(|s| s.size())
+        sys::fglance(self.fds()?.0).map(|s| s.size())
     }
     fn write_first(&mut self, at: Option<u64>, _: &BothLocked) -> Result<u64, Errno> {
         self.change.data().ok_or(Errno::EIO)?.write_first(at)

@@ -260,7 +260,7 @@ impl Two {
         };
         names.iter().any(|&which| {
             let t = cx.name(which);
-            sys::fstatat(t.at(cx.lead), &t.name, c::AT_SYMLINK_NOFOLLOW)
+            sys::glance(t.at(cx.lead), &t.name, c::AT_SYMLINK_NOFOLLOW)
                 .is_ok_and(|st| st.kind() == c::S_IFDIR)
         })
     }

@@ -120,7 +120,7 @@ impl Change for Open {
             return Prepared::Ready;
         }
         let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
-        match sys::fstatat(root, &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW) {
+        match sys::glance(root, &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW) {
             Ok(_) if self.flags & (c::O_CREAT | c::O_EXCL) == c::O_CREAT | c::O_EXCL => {
                 Prepared::Answer(Err(Errno::EEXIST))
             }
@@ -189,7 +189,7 @@ impl Change for Open {
             *s = if step == Step::First && self.found.is_some() {
                 self.found
             } else {
-                sys::fstat(n).ok()
+                sys::fglance(n).ok()
             };
         }
         if step == Step::First {
