@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -74,6 +75,36 @@ static void appends(long n)
     while (n--) EACH(i) whole(write(f[i], data, 100), 100);
     EACH(i) close(f[i]);
 }
+/* A directory with a few files in it, renamed to and fro. */
+static void rename_directory(long n)
+{
+    char from[512];
+    EACH(i) {
+        need(!mkdir(path(i, "r%ld", 0, 0), 0755), "mkdir");
+        for (long k = 0; k < 10; k++) close(opened(path(i, "r%ld/f%ld", 0, k), O_WRONLY | O_CREAT));
+    }
+    for (long k = 0; k < n; k++) EACH(i) {
+        strcpy(from, path(i, "r%ld", k % 2, 0));
+        need(!rename(from, path(i, "r%ld", (k + 1) % 2, 0)), "rename");
+    }
+    EACH(i) {
+        for (long k = 0; k < 10; k++) need(!unlink(path(i, "r%ld/f%ld", n % 2, k)), "unlink");
+        need(!rmdir(path(i, "r%ld", n % 2, 0)), "rmdir");
+    }
+}
+/* 4 KiB and fsync: both copies written, then both made durable. */
+static void synced_writes(long n)
+{
+    int f[2];
+    EACH(i) f[i] = opened(path(i, "synced", 0, 0), O_WRONLY | O_CREAT | O_TRUNC);
+    while (n--) {
+        EACH(i) whole(pwrite(f[i], data, BLOCK, 0), BLOCK);
+        EACH(i) need(!fsync(f[i]), "fsync");
+    }
+    EACH(i) close(f[i]);
+}
+/* The cheapest call there is: what entering and leaving the kernel costs. */
+static void nothing(long n) { while (n--) syscall(SYS_getppid); }
 /* Reading: one copy is enough. */
 static void walk(const char *dir)
 {
@@ -112,6 +143,7 @@ int main(int argc, char **argv)
     static const struct { const char *name; void (*run)(long); } loops[] = {
         { "sequential", sequential }, { "random", random_writes }, { "small", small_files }, { "rename", rename_unlink },
         { "append", appends }, { "walk", stat_and_read }, { "stat", stats }, { "read", reads }, { "open", opens }, { "cycle", open_write_unlink },
+        { "directory", rename_directory }, { "fsync", synced_writes }, { "nothing", nothing },
     };
     struct timespec a, b;
     if (argc < 4 || argc > 5) errx(2, "usage: fsops LOOP COUNT DIR [DIR2]");
