@@ -18,6 +18,8 @@ const MEMORY: u64 = 12 << 30;
 pub struct Ground {
     pair: Option<Pair>,
     mounts: Vec<PathBuf>,
+    /// A folder of our own in somebody's directory, to be removed.
+    folder: Option<PathBuf>,
 }
 
 /// What the trees of a run lie on.
@@ -48,7 +50,9 @@ impl Floor {
     pub fn describe(&self) -> String {
         match self {
             Floor::Fresh(kind) => {
-                format!("{kind}, one file system for each tree, in memory, made anew for each round")
+                format!(
+                    "{kind}, one file system for each tree, in memory, made anew for each round"
+                )
             }
             Floor::Directory(dir) => {
                 let kind = super::facts::file_system_of(dir);
@@ -66,8 +70,16 @@ impl Ground {
     /// A fresh pair.
     pub fn new(floor: &Floor) -> Result<Ground> {
         let kept = std::env::var_os("TMPDIR");
+        let mut folder = None;
         if let Floor::Directory(dir) = floor {
-            set_tmpdir(Some(dir.as_os_str()));
+            // Numbers of processes are small in a namespace: the time makes the name our own.
+            let since = std::time::SystemTime::UNIX_EPOCH
+                .elapsed()
+                .unwrap_or_default();
+            let own = dir.join(format!("mirror-bench.{}", since.as_nanos()));
+            create(&own)?;
+            set_tmpdir(Some(own.as_os_str()));
+            folder = Some(own);
         }
         let pair = Pair::bare(Kind::Link, Fs::Plain);
         set_tmpdir(kept.as_deref());
@@ -75,6 +87,7 @@ impl Ground {
         let mut ground = Ground {
             pair: Some(pair),
             mounts: Vec::new(),
+            folder,
         };
         if let Floor::Fresh(kind) = floor {
             for leg in ["a", "b"] {
@@ -131,6 +144,13 @@ impl Ground {
         programs.parent().expect("a folder of the base").into()
     }
 
+    /// Writes back what the two file systems hold; no other one, which might hang.
+    pub fn settle(&self) -> Result<()> {
+        let mut c = Command::new("sync");
+        c.arg("-f").args(["a", "b"].map(|d| self.base().join(d)));
+        super::watch::run(&mut c, std::time::Duration::from_secs(300)).map(drop)
+    }
+
     /// The two directories of the work by hand, on the pair's two file systems.
     pub fn hand(&self) -> [PathBuf; 2] {
         [self.base().join("a/h"), self.base().join("b/h")]
@@ -149,6 +169,9 @@ impl Drop for Ground {
             for place in self.mounts.drain(..).rev() {
                 sandbox::unmount(&place);
             }
+        }
+        if let Some(folder) = &self.folder {
+            let _ = fs::remove_dir_all(folder);
         }
     }
 }

@@ -10,7 +10,11 @@ pub fn readme(r: &Results) -> String {
     let mut t = String::from("![Ratios to one plain directory](docs/bench.svg)\n");
     if let Some(main) = part_of(r, "main") {
         let rows = main.rows.iter().map(|row| {
-            let median = |k: &str| row.ratios.get(k).map_or_else(|| "–".into(), |f| short(f.median));
+            let median = |k: &str| {
+                row.ratios
+                    .get(k)
+                    .map_or_else(|| "–".into(), |f| short(f.median))
+            };
             vec![
                 title(&row.title),
                 median("hand"),
@@ -18,7 +22,11 @@ pub fn readme(r: &Results) -> String {
                 spread(row.ratios.get("mirror/hand")),
             ]
         });
-        table(&mut t, &["Work", "by hand", "mirror", "mirror / by hand [quartiles]"], rows);
+        table(
+            &mut t,
+            &["Work", "by hand", "mirror", "mirror / by hand [quartiles]"],
+            rows,
+        );
     }
     if let Some(peers) = part_of(r, "peers") {
         t.push_str("\nOther file systems in the same place, less work in each sample:\n");
@@ -34,7 +42,10 @@ pub fn readme(r: &Results) -> String {
     }
     if !r.scaling.is_empty() {
         let n = r.scaling[0].processes;
-        let _ = writeln!(t, "\n{n} processes at once against one, times the throughput:");
+        let _ = writeln!(
+            t,
+            "\n{n} processes at once against one, times the throughput:"
+        );
         let rows = r.scaling.iter().map(|s| scaling(s, |f| short(f.median)));
         table(&mut t, SCALING, rows);
     }
@@ -47,7 +58,10 @@ const SCALING: &[&str] = &["Work", "native", "by hand", "mirror", "mirror / by h
 /// The section of docs/PERFORMANCE.md with all figures.
 pub fn figures(r: &Results) -> String {
     let mut t = conditions(r) + "\n";
-    let meanings = r.columns.iter().map(|c| vec![c.label.clone(), c.meaning.clone()]);
+    let meanings = r
+        .columns
+        .iter()
+        .map(|c| vec![c.label.clone(), c.meaning.clone()]);
     table(&mut t, &["Column", "What it is"], meanings);
     for l in &r.left_out {
         let _ = writeln!(t, "\nLeft out: {} ({}).", l.key, l.reason);
@@ -67,7 +81,10 @@ pub fn figures(r: &Results) -> String {
                 format!("{} {}", row.key, row.title),
                 native.map_or_else(|| "–".into(), |f| format!("{:.3} s", f.median)),
             ];
-            cells.extend(keys.iter().map(|k| whole(row.ratios.get(*k), row.errors.get(*k))));
+            cells.extend(
+                keys.iter()
+                    .map(|k| whole(row.ratios.get(*k), row.errors.get(*k))),
+            );
             cells
         });
         let headings: Vec<&str> = ["Work", "native"]
@@ -82,7 +99,13 @@ pub fn figures(r: &Results) -> String {
             "\n### {} processes against one\n\nTimes the throughput of one process. The bar for mirror / by hand is {BAR}.",
             first.processes
         );
-        table(&mut t, SCALING, r.scaling.iter().map(|s| scaling(s, |f| whole(Some(f), None))));
+        table(
+            &mut t,
+            SCALING,
+            r.scaling
+                .iter()
+                .map(|s| scaling(s, |f| whole(Some(f), None))),
+        );
     }
     t
 }
@@ -113,16 +136,21 @@ fn profile(t: &mut String, p: &Profile) {
     let line = |name: &str, cell: &dyn Fn(&str) -> String| {
         let mut cells = vec![name.to_owned()];
         cells.extend(PROFILED.iter().map(|c| cell(c)));
-        let by = |c: &str| text::call(p, c, name).map(|c| c.per_operation * c.ns.unwrap_or(f64::NAN));
+        let by =
+            |c: &str| text::call(p, c, name).map(|c| c.per_operation * c.ns.unwrap_or(f64::NAN));
         let over = by("mirror").map(|m| m - by("hand").unwrap_or(0.0));
-        cells.push(over.filter(|x| x.is_finite()).map_or_else(String::new, |x| format!("{x:+.0}")));
+        cells.push(
+            over.filter(|x| x.is_finite())
+                .map_or_else(String::new, |x| format!("{x:+.0}")),
+        );
         cells
     };
     let mut rows: Vec<Vec<String>> = text::call_names(p)
         .into_iter()
         .map(|name| {
             line(name, &|c| {
-                text::call(p, c, name).map_or_else(String::new, |c| text::cost(c).replace(" x ", " × "))
+                text::call(p, c, name)
+                    .map_or_else(String::new, |c| text::cost(c).replace(" x ", " × "))
             })
         })
         .collect();
@@ -134,9 +162,15 @@ fn profile(t: &mut String, p: &Profile) {
         rows.push(cells);
     };
     sum("in system calls", &|c| text::in_kernel(p, c));
-    sum("outside them", &|c| Some(total(c)? - text::in_kernel(p, c)?));
+    sum("outside them", &|c| {
+        Some(total(c)? - text::in_kernel(p, c)?)
+    });
     sum("one operation", &total);
-    table(t, &["Call", "native", "by hand", "mirror", "mirror − by hand"], rows.into_iter());
+    table(
+        t,
+        &["Call", "native", "by hand", "mirror", "mirror − by hand"],
+        rows.into_iter(),
+    );
 }
 
 /// What the figures hold for, in a few sentences.
@@ -147,7 +181,11 @@ fn conditions(r: &Results) -> String {
         "Medians of up to {rounds} interleaved rounds of `cargo xtask bench`{} on {} {} ({}), Linux {}, load {:.1} before and {:.1} after; both trees on {}; mirror {}, {}. {}",
         if r.quick { " **--quick**" } else { "" },
         m.cores,
-        if m.virtual_machine { "virtual cores" } else { "cores" },
+        if m.virtual_machine {
+            "virtual cores"
+        } else {
+            "cores"
+        },
         m.cpu,
         m.kernel,
         m.load[0],
@@ -225,7 +263,11 @@ mod tests {
     #[test]
     fn tables_have_as_many_cells_as_headings() {
         let mut t = String::new();
-        table(&mut t, &["a", "b"], [vec!["1".into(), "2".into()]].into_iter());
+        table(
+            &mut t,
+            &["a", "b"],
+            [vec!["1".into(), "2".into()]].into_iter(),
+        );
         assert_eq!(t, "\n| a | b |\n| --- | --- |\n| 1 | 2 |\n");
     }
 
@@ -243,7 +285,13 @@ mod tests {
         row.add("hand", Ok(2.0));
         row.add("gluster", Err("took | long".into()));
         row.finish();
-        assert_eq!(medians(&row, &["hand", "gluster", "x"]), ["Writes", "2.00", "failed", "–"]);
-        assert_eq!(whole(None, row.errors.get("gluster")), "failed: took / long");
+        assert_eq!(
+            medians(&row, &["hand", "gluster", "x"]),
+            ["Writes", "2.00", "failed", "–"]
+        );
+        assert_eq!(
+            whole(None, row.errors.get("gluster")),
+            "failed: took / long"
+        );
     }
 }

@@ -72,7 +72,11 @@ pub fn profile(args: &[String]) -> Result<bool> {
     };
     print!("{}", text::profiles(&results));
     if options.write {
-        sections::rewrite("docs/PERFORMANCE.md", "profile", &markdown::profiles(&results))?;
+        sections::rewrite(
+            "docs/PERFORMANCE.md",
+            "profile",
+            &markdown::profiles(&results),
+        )?;
     }
     Ok(true)
 }
@@ -177,8 +181,7 @@ fn measure_with(
 /// Results of an earlier run.
 fn read(file: &Path) -> Result<Results> {
     let text = fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
-    let r: Results =
-        serde_json::from_str(&text).map_err(|e| format!("{}: {e}", file.display()))?;
+    let r: Results = serde_json::from_str(&text).map_err(|e| format!("{}: {e}", file.display()))?;
     if r.schema != SCHEMA {
         return Err(format!("{}: schema {:?}", file.display(), r.schema));
     }
@@ -192,13 +195,25 @@ fn show(results: &Results, options: &Options) -> Result<bool> {
         let plot = crate::root().join("docs/bench.svg");
         fs::write(&plot, svg::plot(results)).map_err(|e| format!("{}: {e}", plot.display()))?;
         sections::rewrite("README.md", "bench", &markdown::readme(results))?;
-        sections::rewrite("docs/PERFORMANCE.md", "figures", &markdown::figures(results))?;
+        sections::rewrite(
+            "docs/PERFORMANCE.md",
+            "figures",
+            &markdown::figures(results),
+        )?;
         if !results.profiles.is_empty() {
-            sections::rewrite("docs/PERFORMANCE.md", "profile", &markdown::profiles(results))?;
+            sections::rewrite(
+                "docs/PERFORMANCE.md",
+                "profile",
+                &markdown::profiles(results),
+            )?;
         }
     }
     let own = ["native", "hand", "mirror"];
-    let rows = results.parts.iter().flat_map(|p| &p.rows).map(|r| &r.errors);
+    let rows = results
+        .parts
+        .iter()
+        .flat_map(|p| &p.rows)
+        .map(|r| &r.errors);
     let mut errors = rows.chain(results.scaling.iter().map(|s| &s.errors));
     Ok(errors.all(|e| !own.iter().any(|k| e.contains_key(*k))))
 }

@@ -45,6 +45,9 @@ impl Options {
                 _ => return Err(format!("unknown option {arg}; bench takes {FLAGS}")),
             }
         }
+        if o.write && !o.only.is_empty() {
+            return Err("--write-readme wants all rows, not --only some".into());
+        }
         Ok(o)
     }
 
@@ -68,7 +71,11 @@ impl Options {
 
     /// Whether the workload of this key was asked for.
     pub fn wants(&self, key: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|o| !o.is_empty() && key.starts_with(o.as_str()))
+        self.only.is_empty()
+            || self
+                .only
+                .iter()
+                .any(|o| !o.is_empty() && key.starts_with(o.as_str()))
     }
 }
 
@@ -100,6 +107,7 @@ mod tests {
         assert!(parse("--rounds").is_err());
         assert!(parse("--rounds 0").is_err());
         assert!(parse("w2").is_err());
+        assert!(parse("--write-readme --only w2").is_err());
         assert!(Options::parse_profile(&["--only".into()]).is_err());
     }
 }

@@ -168,7 +168,10 @@ impl Scaling {
             let (Some(all), Some(one)) = (self.all.get(k), self.one.get(k)) else {
                 return Vec::new();
             };
-            all.iter().zip(one).map(|(a, b)| Some((*a)? / (*b)?)).collect()
+            all.iter()
+                .zip(one)
+                .map(|(a, b)| Some((*a)? / (*b)?))
+                .collect()
         };
         self.against_hand = ratios(&each("mirror"), &each("hand"));
     }

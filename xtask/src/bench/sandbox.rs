@@ -93,12 +93,30 @@ fn inner(folder: &Path) -> Result<bool> {
 
 /// The mounts of the inner process; none of them is seen outside.
 fn furnish(folder: &Path) -> io::Result<()> {
-    mount("none", Path::new("/"), "", libc::MS_REC | libc::MS_PRIVATE, "")?;
+    mount(
+        "none",
+        Path::new("/"),
+        "",
+        libc::MS_REC | libc::MS_PRIVATE,
+        "",
+    )?;
     mount("proc", Path::new("/proc"), "proc", 0, "")?;
     mount("tmpfs", folder, "tmpfs", 0, "mode=0755,size=75%")?;
     // What these are needed for says by itself that they are missing.
-    let _ = mount("fusectl", Path::new("/sys/fs/fuse/connections"), "fusectl", 0, "");
-    let _ = mount("tracefs", Path::new("/sys/kernel/tracing"), "tracefs", 0, "");
+    let _ = mount(
+        "fusectl",
+        Path::new("/sys/fs/fuse/connections"),
+        "fusectl",
+        0,
+        "",
+    );
+    let _ = mount(
+        "tracefs",
+        Path::new("/sys/kernel/tracing"),
+        "tracefs",
+        0,
+        "",
+    );
     for args in [
         &["link", "set", "lo", "up"][..],
         &["addr", "add", &format!("{ADDRESS}/32"), "dev", "lo"],

@@ -14,8 +14,16 @@ pub const BAR: f64 = 0.9;
 
 const WORKS: &[(&str, &str, &str)] = &[
     ("s1", "create", "create files, a directory each"),
-    ("s2", "directories", "random 4 KiB writes, a directory and a file each"),
-    ("s3", "one-directory", "random 4 KiB writes, a file each in one directory"),
+    (
+        "s2",
+        "directories",
+        "random 4 KiB writes, a directory and a file each",
+    ),
+    (
+        "s3",
+        "one-directory",
+        "random 4 KiB writes, a file each in one directory",
+    ),
 ];
 
 /// Empty rows of what is wanted.
@@ -38,7 +46,14 @@ pub fn rows(wants: &dyn Fn(&str) -> bool) -> Vec<Scaling> {
 }
 
 /// One sample of a row in each column: one process and all of them, right after each other.
-pub fn sample(kit: &Kit, ground: &Ground, all: &[Column], row: &mut Scaling, round: usize, ms: u32) {
+pub fn sample(
+    kit: &Kit,
+    ground: &Ground,
+    all: &[Column],
+    row: &mut Scaling,
+    round: usize,
+    ms: u32,
+) {
     let work = WORKS.iter().find(|w| w.0 == row.key).map_or("", |w| w.1);
     for k in 0..all.len() {
         let column = &all[(k + round) % all.len()];
@@ -46,7 +61,7 @@ pub fn sample(kit: &Kit, ground: &Ground, all: &[Column], row: &mut Scaling, rou
             let r = throughput(kit, ground, column, work, processes, ms);
             r.map_err(|e| row.errors.insert(column.key.into(), e)).ok()
         };
-        let (one, several) = if round % 2 == 0 {
+        let (one, several) = if round.is_multiple_of(2) {
             let one = run(1);
             (one, run(PROCESSES))
         } else {

@@ -45,7 +45,10 @@ pub fn memory(ground: &Ground, all: &[Column]) -> Result<ByColumn<u64>> {
             let _ = c.kill();
             let _ = c.wait();
         }
-        kib.insert(column.key.into(), private_dirty(&rollup.unwrap_or_default()));
+        kib.insert(
+            column.key.into(),
+            private_dirty(&rollup.unwrap_or_default()),
+        );
     }
     Ok(kib)
 }

@@ -100,11 +100,7 @@ mod tests {
 
     #[test]
     fn a_wide_middle_half_is_noisy() {
-        assert!(
-            !Five::of(some(&[1.0, 1.0, 1.0, 9.0, 1.0]))
-                .unwrap()
-                .noisy()
-        );
+        assert!(!Five::of(some(&[1.0, 1.0, 1.0, 9.0, 1.0])).unwrap().noisy());
         assert!(Five::of(some(&[1.0, 1.2, 1.5, 1.0])).unwrap().noisy());
     }
 }

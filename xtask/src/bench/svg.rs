@@ -49,12 +49,22 @@ pub fn plot(r: &Results) -> String {
     let lines: Vec<Vec<(&Series, Five)>> = rows
         .iter()
         .map(|row| {
-            let found = series.iter().filter_map(|s| Some((s, ratio(row, peers, s.key)?)));
+            let found = series
+                .iter()
+                .filter_map(|s| Some((s, ratio(row, peers, s.key)?)));
             found.collect()
         })
         .collect();
-    let most = lines.iter().flatten().map(|(_, f)| f.q3).fold(2.0, f64::max);
-    let least = lines.iter().flatten().map(|(_, f)| f.q1).fold(1.0, f64::min);
+    let most = lines
+        .iter()
+        .flatten()
+        .map(|(_, f)| f.q3)
+        .fold(2.0, f64::max);
+    let least = lines
+        .iter()
+        .flatten()
+        .map(|(_, f)| f.q1)
+        .fold(1.0, f64::min);
     let axis = Axis::new(least, most);
     draw(&rows, &lines, &series, &axis)
 }
@@ -99,8 +109,11 @@ impl Axis {
             &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0]
         };
         let decades = [0.01, 0.1, 1.0, 10.0, 100.0, 1000.0];
-        let all = decades.iter().flat_map(|d| steps.iter().map(move |s| d * s));
-        all.filter(|t| (self.low..=self.high).contains(&t.log10())).collect()
+        let all = decades
+            .iter()
+            .flat_map(|d| steps.iter().map(move |s| d * s));
+        all.filter(|t| (self.low..=self.high).contains(&t.log10()))
+            .collect()
     }
 }
 
@@ -118,7 +131,12 @@ fn draw(rows: &[&Row], lines: &[Vec<(&Series, Five)>], series: &[Series], axis: 
     for s in series {
         let label = heading(s.key);
         mark(&mut t, s, x, 42.0);
-        let _ = writeln!(t, "<text x=\"{:.1}\" y=\"46.5\">{}</text>", x + 11.0, escaped(label));
+        let _ = writeln!(
+            t,
+            "<text x=\"{:.1}\" y=\"46.5\">{}</text>",
+            x + 11.0,
+            escaped(label)
+        );
         #[allow(clippy::cast_precision_loss)]
         let wide = label.len() as f64;
         x += 32.0 + 7.2 * wide;
@@ -165,8 +183,14 @@ fn draw(rows: &[&Row], lines: &[Vec<(&Series, Five)>], series: &[Series], axis: 
 fn mark(t: &mut String, s: &Series, x: f64, y: f64) {
     let class = &s.class;
     let _ = match s.key {
-        "hand" => writeln!(t, "<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5.5\"/>"),
-        "mirror" => writeln!(t, "<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\"/>"),
+        "hand" => writeln!(
+            t,
+            "<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5.5\"/>"
+        ),
+        "mirror" => writeln!(
+            t,
+            "<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\"/>"
+        ),
         _ => writeln!(
             t,
             "<path class=\"{class}\" d=\"M{x:.1} {:.1}l4 4-4 4-4-4z\"/>",
@@ -176,7 +200,9 @@ fn mark(t: &mut String, s: &Series, x: f64, y: f64) {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
 #[cfg(test)]

@@ -58,9 +58,13 @@ pub fn starts(r: &Results) -> Option<[Five; 2]> {
 /// How far the figures can be trusted, in one sentence.
 pub fn noise(r: &Results) -> String {
     let all = r.parts.iter().flat_map(|p| &p.rows).flat_map(|row| {
-        let named = move |(k, f): (&String, &Five)| (k != "native" && f.noisy()).then(|| row.key.clone());
+        let named =
+            move |(k, f): (&String, &Five)| (k != "native" && f.noisy()).then(|| row.key.clone());
         let count = row.ratios.len().saturating_sub(1);
-        std::iter::once((count, row.ratios.iter().filter_map(named).collect::<Vec<_>>()))
+        std::iter::once((
+            count,
+            row.ratios.iter().filter_map(named).collect::<Vec<_>>(),
+        ))
     });
     let (mut count, mut bad, mut rows) = (0, 0, Vec::new());
     for (n, noisy) in all {
@@ -69,9 +73,14 @@ pub fn noise(r: &Results) -> String {
         rows.extend(noisy);
     }
     rows.dedup();
+    if r.parts.iter().any(|p| p.rounds < 3) {
+        return "Too few rounds to say how far the figures can be trusted.".into();
+    }
     let bar = NOISY * 100.0;
     if bad == 0 {
-        return format!("Spread: the middle half of each of {count} ratios spans at most {bar:.0} %.");
+        return format!(
+            "Spread: the middle half of each of {count} ratios spans at most {bar:.0} %."
+        );
     }
     format!(
         "NOISY: in {bad} of {count} ratios (marked ~) the middle half spans more than {bar:.0} %: {}.",
@@ -85,7 +94,12 @@ pub fn spread(five: Option<&Five>) -> String {
         || "-".into(),
         |f| {
             let mark = if f.noisy() { "~" } else { "" };
-            format!("{mark}{} [{}-{}]", short(f.median), short(f.q1), short(f.q3))
+            format!(
+                "{mark}{} [{}-{}]",
+                short(f.median),
+                short(f.q1),
+                short(f.q3)
+            )
         },
     )
 }
@@ -116,7 +130,10 @@ pub fn ratio_keys(p: &Part) -> Vec<&str> {
         .map(String::as_str)
         .filter(|c| *c != "native")
         .collect();
-    let after = keys.iter().position(|k| *k == "mirror").map_or(0, |i| i + 1);
+    let after = keys
+        .iter()
+        .position(|k| *k == "mirror")
+        .map_or(0, |i| i + 1);
     keys.insert(after, "mirror/hand");
     keys
 }
@@ -136,7 +153,11 @@ fn part(t: &mut String, p: &Part) {
         let native = row.samples.get("native");
         let native = native.and_then(|s| Five::of(s.iter().copied()));
         let seconds = native.map_or_else(|| "-".into(), |f| format!("{:.3} s", f.median));
-        let _ = write!(t, "{:34} {seconds:>10}", format!("{} {}", row.key, row.title));
+        let _ = write!(
+            t,
+            "{:34} {seconds:>10}",
+            format!("{} {}", row.key, row.title)
+        );
         for k in &keys {
             let _ = write!(t, "  {:>20}", spread(row.ratios.get(*k)));
         }
@@ -222,7 +243,9 @@ pub fn profiles(r: &Results) -> String {
         let ns = |x: Option<f64>| x.map_or_else(|| "-".into(), |x| format!("{x:.0}"));
         let total = |c: &str| p.total_ns.get(c).copied();
         line("in system calls", &|c| ns(in_kernel(p, c)));
-        line("outside them", &|c| ns(total(c).zip(in_kernel(p, c)).map(|(a, b)| a - b)));
+        line("outside them", &|c| {
+            ns(total(c).zip(in_kernel(p, c)).map(|(a, b)| a - b))
+        });
         line("one operation", &|c| ns(total(c)));
     }
     t
@@ -244,8 +267,17 @@ mod tests {
 
     #[test]
     fn figures_are_short_and_noise_is_marked() {
-        assert_eq!([short(1.234), short(12.34), short(123.4)], ["1.23", "12.3", "123"]);
-        let five = |q1, q3| Five { min: 1.0, q1, median: 2.0, q3, max: 9.0 };
+        assert_eq!(
+            [short(1.234), short(12.34), short(123.4)],
+            ["1.23", "12.3", "123"]
+        );
+        let five = |q1, q3| Five {
+            min: 1.0,
+            q1,
+            median: 2.0,
+            q3,
+            max: 9.0,
+        };
         assert_eq!(spread(Some(&five(1.9, 2.1))), "2.00 [1.90-2.10]");
         assert_eq!(spread(Some(&five(1.0, 2.1))), "~2.00 [1.00-2.10]");
         assert_eq!(spread(None), "-");
@@ -253,7 +285,11 @@ mod tests {
 
     #[test]
     fn a_cost_is_calls_times_time() {
-        let call = |n, ns| Call { name: "x".into(), per_operation: n, ns };
+        let call = |n, ns| Call {
+            name: "x".into(),
+            per_operation: n,
+            ns,
+        };
         assert_eq!(cost(&call(2.0, Some(650.0))), "2 x 650 = 1300");
         assert_eq!(cost(&call(0.5, None)), "0.50");
     }

@@ -51,17 +51,83 @@ const fn row(
 /// Workloads in the order in which they run. Those that remove files come after all that create some:
 /// ext4 passes over the numbers of files removed a short time ago, one by one.
 pub const WORKLOADS: &[Workload] = &[
-    row("w1", "sequential 1 MiB writes", Work::Loop("sequential"), 256, None),
-    row("w2", "random 4 KiB writes", Work::Loop("random"), 80_000, Some("w1")),
-    row("w3", "create, write 4 KiB, close", Work::Loop("small"), 8_000, None),
-    row("w4", "unpack a tar", Work::Script("mkdir $1/t; tar xf $DATA/src.tar -C $1/t"), 1, None),
-    row("w5", "stat and read a tree", Work::Reading("walk", "t"), 8, Some("w4")),
-    row("append", "appends of 100 bytes", Work::Loop("append"), 100_000, None),
-    row("fsync", "write 4 KiB, fsync", Work::Loop("fsync"), 2_000, None),
-    row("dirrename", "rename a directory", Work::Loop("directory"), 10_000, None),
-    row("stat", "stat in V", Work::Reading("stat", ""), 400_000, Some("w1")),
-    row("pread", "pread 4 KiB in V", Work::Reading("read", ""), 400_000, Some("w1")),
-    row("open", "open for reading, close in V", Work::Reading("open", ""), 200_000, Some("w1")),
+    row(
+        "w1",
+        "sequential 1 MiB writes",
+        Work::Loop("sequential"),
+        256,
+        None,
+    ),
+    row(
+        "w2",
+        "random 4 KiB writes",
+        Work::Loop("random"),
+        80_000,
+        Some("w1"),
+    ),
+    row(
+        "w3",
+        "create, write 4 KiB, close",
+        Work::Loop("small"),
+        8_000,
+        None,
+    ),
+    row(
+        "w4",
+        "unpack a tar",
+        Work::Script("mkdir $1/t; tar xf $DATA/src.tar -C $1/t"),
+        1,
+        None,
+    ),
+    row(
+        "w5",
+        "stat and read a tree",
+        Work::Reading("walk", "t"),
+        8,
+        Some("w4"),
+    ),
+    row(
+        "append",
+        "appends of 100 bytes",
+        Work::Loop("append"),
+        100_000,
+        None,
+    ),
+    row(
+        "fsync",
+        "write 4 KiB, fsync",
+        Work::Loop("fsync"),
+        2_000,
+        None,
+    ),
+    row(
+        "dirrename",
+        "rename a directory",
+        Work::Loop("directory"),
+        10_000,
+        None,
+    ),
+    row(
+        "stat",
+        "stat in V",
+        Work::Reading("stat", ""),
+        400_000,
+        Some("w1"),
+    ),
+    row(
+        "pread",
+        "pread 4 KiB in V",
+        Work::Reading("read", ""),
+        400_000,
+        Some("w1"),
+    ),
+    row(
+        "open",
+        "open for reading, close in V",
+        Work::Reading("open", ""),
+        200_000,
+        Some("w1"),
+    ),
     row(
         "w7d",
         "SQLite, journal deleted each time",
@@ -92,8 +158,20 @@ pub const WORKLOADS: &[Workload] = &[
         400,
         None,
     ),
-    row("w6", "rename, unlink", Work::Loop("rename"), 8_000, Some("w3")),
-    row("outside", "create, write, unlink outside V", Work::Outside("cycle"), 40_000, None),
+    row(
+        "w6",
+        "rename, unlink",
+        Work::Loop("rename"),
+        8_000,
+        Some("w3"),
+    ),
+    row(
+        "outside",
+        "create, write, unlink outside V",
+        Work::Outside("cycle"),
+        40_000,
+        None,
+    ),
 ];
 
 const SQL: &str = "
@@ -163,9 +241,13 @@ impl Kit {
                 let dir = column.reading.join(folder);
                 self.fsops(ground, column, name, count, &[dir])
             }
-            Work::Outside(name) => {
-                self.fsops(ground, column, name, count, std::slice::from_ref(&self.outside))
-            }
+            Work::Outside(name) => self.fsops(
+                ground,
+                column,
+                name,
+                count,
+                std::slice::from_ref(&self.outside),
+            ),
             Work::Script(script) => {
                 let mut seconds = 0.0;
                 for dir in &column.dirs {
@@ -206,7 +288,10 @@ mod tests {
     #[test]
     fn what_a_workload_needs_runs_before_it() {
         for w in WORKLOADS {
-            let keys: Vec<&str> = selected(|k| k == w.key).iter().map(|(w, _)| w.key).collect();
+            let keys: Vec<&str> = selected(|k| k == w.key)
+                .iter()
+                .map(|(w, _)| w.key)
+                .collect();
             assert_eq!(keys.last(), Some(&w.key));
             assert_eq!(keys.len(), 1 + usize::from(w.needs.is_some()), "{keys:?}");
             assert!(w.needs.is_none_or(|n| keys[0] == n), "{keys:?}");

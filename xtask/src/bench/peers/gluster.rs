@@ -77,7 +77,10 @@ impl Drop for Services {
         // Bricks and the heal daemon put themselves into the background. In this pid namespace every
         // process of that name was started by the glusterd above.
         for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-            let pid = entry.file_name().to_str().and_then(|n| n.parse::<i32>().ok());
+            let pid = entry
+                .file_name()
+                .to_str()
+                .and_then(|n| n.parse::<i32>().ok());
             let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
             if let Some(pid) = pid
                 && name.starts_with("gluster")

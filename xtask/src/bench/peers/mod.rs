@@ -104,7 +104,9 @@ pub fn present(outside: Option<&str>) -> (Vec<&'static Peer>, Vec<LeftOut>) {
         } else if let Some(why) = outside {
             Some(format!("no namespaces of our own to mount it in ({why})"))
         } else {
-            File::open("/dev/fuse").err().map(|e| format!("/dev/fuse: {e}"))
+            File::open("/dev/fuse")
+                .err()
+                .map(|e| format!("/dev/fuse: {e}"))
         };
         match reason {
             None => here.push(peer),

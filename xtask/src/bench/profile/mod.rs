@@ -76,7 +76,10 @@ pub fn all(kit: &Kit, floor: &Floor, options: &Options) -> Result<Vec<Profile>> 
         .find(|o| !TARGETS.iter().any(|t| t.key == **o))
     {
         let known: Vec<&str> = TARGETS.iter().map(|t| t.key).collect();
-        return Err(format!("no profile of {unknown}; there are: {}", known.join(", ")));
+        return Err(format!(
+            "no profile of {unknown}; there are: {}",
+            known.join(", ")
+        ));
     }
     let wanted = |t: &&Target| {
         if options.only.is_empty() {
@@ -111,7 +114,10 @@ impl Run<'_> {
         let all = columns::own(&self.ground);
         let count = target.count / self.divisor;
         let mut times: ByColumn<Vec<Option<f64>>> = ByColumn::new();
-        for _ in 0..7 {
+        let mut traced: ByColumn<Vec<[Sums; 2]>> = ByColumn::new();
+        // What the start of the program does is in both counts and falls out.
+        let few = count / 4;
+        for round in 0..9_u32 {
             for column in &all {
                 interrupt::check()?;
                 let dirs = self.prepared(target, column, count)?;
@@ -120,36 +126,39 @@ impl Run<'_> {
                     .fsops(&self.ground, column, target.name, count, &dirs)?;
                 let ns = seconds * 1e9 / f64::from(count);
                 times.entry(column.key.into()).or_default().push(Some(ns));
-            }
-        }
-        let mut calls = ByColumn::new();
-        for column in &all {
-            // What the start of the program costs is in both counts and falls out.
-            let few = count / 4;
-            let mut runs = Vec::new();
-            for _ in 0..3 {
-                let mut sums = Vec::new();
-                for n in [few, count] {
-                    interrupt::check()?;
-                    let dirs = self.prepared(target, column, n)?;
-                    sums.push(tracer.trace(self.kit, &self.ground, column, target.name, n, &dirs)?);
+                if round.is_multiple_of(3) {
+                    let sums = [
+                        self.traced(target, column, few, tracer)?,
+                        self.traced(target, column, count, tracer)?,
+                    ];
+                    traced.entry(column.key.into()).or_default().push(sums);
                 }
-                runs.push(trace::less(&sums[1], &sums[0]));
             }
-            calls.insert(
-                column.key.into(),
-                calls_of(&runs, count - few, tracer.correction()),
-            );
         }
         eprintln!("profile of {}", target.key);
-        let total = |v: &Vec<Option<f64>>| Five::of(v.iter().copied()).map_or(f64::NAN, |f| f.median);
+        let least = |v: &Vec<Option<f64>>| Five::of(v.iter().copied()).map_or(f64::NAN, |f| f.min);
+        let operations = f64::from(count - few);
+        let calls = |(k, runs): (&String, &Vec<_>)| {
+            (k.clone(), calls_of(runs, operations, tracer.correction()))
+        };
         Ok(Profile {
             key: target.key.into(),
             title: target.title.into(),
             method: tracer.method(),
-            total_ns: times.iter().map(|(k, v)| (k.clone(), total(v))).collect(),
-            calls,
+            total_ns: times.iter().map(|(k, v)| (k.clone(), least(v))).collect(),
+            calls: traced.iter().map(calls).collect(),
         })
+    }
+
+    fn traced(
+        &self,
+        target: &Target,
+        column: &Column,
+        count: u32,
+        tracer: &trace::Tracer,
+    ) -> Result<Sums> {
+        let dirs = self.prepared(target, column, count)?;
+        tracer.trace(self.kit, &self.ground, column, target.name, count, &dirs)
     }
 
     /// New directories of a column with what the loop needs in them.
@@ -167,21 +176,23 @@ impl Run<'_> {
     }
 }
 
-/// Calls of one operation out of several traced runs; `correction` is added to each call's time.
-fn calls_of(runs: &[Sums], operations: u32, correction: Option<f64>) -> Vec<Call> {
+/// Calls of one operation out of several pairs of traced runs, a short and a long one: how often by
+/// their difference, how dear by the least disturbed long one. `correction` is added to each call's time.
+fn calls_of(runs: &[[Sums; 2]], operations: f64, correction: Option<f64>) -> Vec<Call> {
     let mut all: Vec<Call> = Vec::new();
-    for (number, (calls, _)) in runs.first().into_iter().flatten() {
-        let per_operation = *calls / f64::from(operations);
+    for (number, sum) in runs.first().map(|r| &r[1]).into_iter().flatten() {
+        let start = runs[0][0].get(number).map_or(0.0, |s| s.calls);
+        let per_operation = (sum.calls - start) / operations;
         // A call now and then belongs to the program, not to the operation.
         if per_operation < 0.005 {
             continue;
         }
-        let each = |r: &Sums| r.get(number).map(|(n, ns)| ns / n);
-        let mean = Five::of(runs.iter().map(each)).map(|f| f.median);
+        let means = runs.iter().map(|r| r[1].get(number)?.mean());
+        let least = Five::of(means).map(|f| f.min);
         all.push(Call {
             name: names::of(*number),
             per_operation,
-            ns: correction.and_then(|c| Some((mean? + c).max(0.0))),
+            ns: correction.and_then(|c| Some((least? + c).max(0.0))),
         });
     }
     let cost = |c: &Call| c.per_operation * c.ns.unwrap_or(1.0);
@@ -192,19 +203,34 @@ fn calls_of(runs: &[Sums], operations: u32, correction: Option<f64>) -> Vec<Call
 #[cfg(test)]
 mod tests {
     use super::*;
+    use trace::Sum;
 
     #[test]
     fn calls_are_counted_for_one_operation_and_corrected() {
-        let run = |ns: f64| Sums::from([(1, (200.0, ns)), (39, (100.0, 5000.0)), (3, (0.1, 1.0))]);
-        let calls = calls_of(&[run(60_000.0), run(40_000.0), run(40_000.0)], 100, Some(-50.0));
-        // The close that came by is gone; the write has the median of its means, corrected.
+        let sum = |calls, timed, ns| Sum { calls, timed, ns };
+        let short = Sums::from([(1, sum(50.0, 50.0, 1.0)), (3, sum(7.0, 7.0, 1.0))]);
+        let long = |ns| {
+            let close = sum(7.1, 7.0, 1.0);
+            Sums::from([
+                (1, sum(250.0, 200.0, ns)),
+                (39, sum(100.0, 100.0, 4000.0)),
+                (3, close),
+            ])
+        };
+        let runs = [
+            [short.clone(), long(60_000.0)],
+            [short.clone(), long(40_000.0)],
+        ];
+        // The close of the start is gone; the write has the least of its means, corrected.
+        let call = |name: &str, per_operation, ns| Call {
+            name: name.into(),
+            per_operation,
+            ns: Some(ns),
+        };
         assert_eq!(
-            calls,
-            [
-                Call { name: "write".into(), per_operation: 2.0, ns: Some(150.0) },
-                Call { name: "getpid".into(), per_operation: 1.0, ns: Some(0.0) },
-            ]
+            calls_of(&runs, 100.0, Some(-50.0)),
+            [call("write", 2.0, 150.0), call("getpid", 1.0, 0.0)]
         );
-        assert!(calls_of(&[run(1.0)], 100, None)[0].ns.is_none());
+        assert!(calls_of(&runs, 100.0, None)[0].ns.is_none());
     }
 }

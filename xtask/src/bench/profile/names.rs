@@ -31,7 +31,9 @@ pub fn of(number: i64) -> String {
 
 /// A call's number.
 pub fn number(name: &str) -> Option<i64> {
-    let found = CALLS.iter().find(|(n, _)| n.strip_prefix("SYS_") == Some(name));
+    let found = CALLS
+        .iter()
+        .find(|(n, _)| n.strip_prefix("SYS_") == Some(name));
     found.map(|(_, number)| *number)
 }
 
@@ -41,7 +43,10 @@ mod tests {
 
     #[test]
     fn names_and_numbers_fit() {
-        assert_eq!((of(libc::SYS_flock).as_str(), number("flock")), ("flock", Some(libc::SYS_flock)));
+        assert_eq!(
+            (of(libc::SYS_flock).as_str(), number("flock")),
+            ("flock", Some(libc::SYS_flock))
+        );
         assert_eq!((of(9999).as_str(), number("no")), ("call 9999", None));
     }
 }

@@ -9,13 +9,37 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Calls and nanoseconds by number of the call.
-pub type Sums = BTreeMap<i64, (f64, f64)>;
+/// What was seen, by number of the call.
+pub type Sums = BTreeMap<i64, Sum>;
 
-/// Only the loop's own process is looked at; its name is enough to know it.
+/// What was seen of one call.
+#[derive(Clone, Copy, Default, PartialEq, Debug)]
+pub struct Sum {
+    /// How often it was made.
+    pub calls: f64,
+    /// How many of these were timed: not those in whose middle another program had the core.
+    pub timed: f64,
+    /// Nanoseconds of the timed ones together.
+    pub ns: f64,
+}
+
+impl Sum {
+    /// Nanoseconds of one call.
+    pub fn mean(&self) -> Option<f64> {
+        (self.timed > 0.0).then(|| self.ns / self.timed)
+    }
+}
+
+/// Only the loop's own process is looked at; its name is enough to know it. A call of more than 100 us
+/// was interrupted by another program: it is counted and not timed.
 const SCRIPT: &str = "
 tracepoint:raw_syscalls:sys_enter /comm == \"fsops\"/ { @s[tid] = nsecs; }
-tracepoint:raw_syscalls:sys_exit /@s[tid]/ { $d = nsecs - @s[tid]; @n[args->id] = count(); @t[args->id] = sum($d); delete(@s[tid]); }
+tracepoint:raw_syscalls:sys_exit /@s[tid]/ {
+  $d = nsecs - @s[tid];
+  @n[args->id] = count();
+  if ($d < 100000) { @m[args->id] = count(); @t[args->id] = sum($d); }
+  delete(@s[tid]);
+}
 END { clear(@s); }";
 
 /// How calls are counted here.
@@ -36,12 +60,12 @@ impl Tracer {
         let native = &all[0];
         let (name, n) = ("nothing", 1_000_000);
         let calibrate = || -> Result<f64> {
-            let seconds = watch::median(5, || kit.fsops(ground, native, name, n, &native.dirs))?;
+            let seconds = watch::least(9, || kit.fsops(ground, native, name, n, &native.dirs))?;
             let cheap = seconds * 1e9 / f64::from(n);
-            let traced = watch::median(3, || {
+            let traced = watch::least(5, || {
                 let sums = bpf(kit, ground, native, name, n, &native.dirs)?;
-                let (calls, ns) = sums.get(&libc::SYS_getppid).ok_or("no call was seen")?;
-                Ok(ns / calls)
+                let sum = sums.get(&libc::SYS_getppid).ok_or("no call was seen")?;
+                sum.mean().ok_or_else(|| "no call was timed".into())
             })?;
             Ok(cheap - traced)
         };
@@ -121,7 +145,7 @@ fn library() -> PathBuf {
     crate::dist().join("libmirror.so")
 }
 
-/// Reads `@n[NUMBER]: CALLS` and `@t[NUMBER]: NANOSECONDS`.
+/// Reads `@n[NUMBER]: CALLS`, `@m[NUMBER]: TIMED CALLS` and `@t[NUMBER]: NANOSECONDS`.
 fn of_bpf(text: &str) -> Sums {
     let mut sums = Sums::new();
     for line in text.lines() {
@@ -134,10 +158,11 @@ fn of_bpf(text: &str) -> Sums {
         let (Ok(number), Ok(value)) = (number.parse(), value.trim().parse()) else {
             continue;
         };
-        let entry: &mut (f64, f64) = sums.entry(number).or_default();
+        let sum: &mut Sum = sums.entry(number).or_default();
         match map {
-            "n" => entry.0 = value,
-            "t" => entry.1 = value,
+            "n" => sum.calls = value,
+            "m" => sum.timed = value,
+            "t" => sum.ns = value,
             _ => {}
         }
     }
@@ -157,9 +182,13 @@ fn strace(
     let mut c: Command = ground.pair().native_command(program);
     c.args(["-f", "-c", "-U", "name,calls", "-o"]).arg(&log);
     if column.preload {
-        c.arg("-E").arg(format!("LD_PRELOAD={}", library().display()));
+        c.arg("-E")
+            .arg(format!("LD_PRELOAD={}", library().display()));
     }
-    c.arg(&kit.fsops).arg(name).arg(count.to_string()).args(dirs);
+    c.arg(&kit.fsops)
+        .arg(name)
+        .arg(count.to_string())
+        .args(dirs);
     watch::run(&mut c, column.limit())?;
     read(&log)
 }
@@ -178,19 +207,11 @@ fn of_strace(text: &str) -> Sums {
             continue;
         };
         if let Some(number) = super::names::number(name) {
-            sums.insert(number, (calls, 0.0));
+            let none = Sum::default();
+            sums.insert(number, Sum { calls, ..none });
         }
     }
     sums
-}
-
-/// The difference of two runs.
-pub fn less(more: &Sums, few: &Sums) -> Sums {
-    let rest = |(number, (n, t)): (&i64, &(f64, f64))| {
-        let (fn_, ft) = few.get(number).copied().unwrap_or_default();
-        (n - fn_ > 0.0).then_some((*number, (n - fn_, (t - ft).max(0.0))))
-    };
-    more.iter().filter_map(rest).collect()
 }
 
 #[cfg(test)]
@@ -199,27 +220,21 @@ mod tests {
 
     #[test]
     fn output_of_bpftrace_is_read() {
-        let text = "0.123\n\n@n[18]: 20000\n@n[73]: 40010\n@t[18]: 9000000\n@s[12]: 5\n";
+        let text =
+            "0.123\n\n@n[18]: 20000\n@n[73]: 40010\n@m[18]: 19999\n@t[18]: 9000000\n@s[12]: 5\n";
         let sums = of_bpf(text);
-        assert_eq!(sums[&18], (20000.0, 9_000_000.0));
-        assert_eq!(sums[&73], (40010.0, 0.0));
+        let (calls, timed, ns) = (20000.0, 19999.0, 9_000_000.0);
+        assert_eq!(sums[&18], Sum { calls, timed, ns });
+        assert_eq!(sums[&18].mean(), Some(ns / timed));
+        assert_eq!((sums[&73].calls, sums[&73].mean()), (40010.0, None));
     }
 
     #[test]
     fn output_of_strace_is_read() {
-        let text = "syscall  calls\n----- -----\nflock  40010\npwrite64  20000\n----\ntotal 60010\n";
+        let text =
+            "syscall  calls\n----- -----\nflock  40010\npwrite64  20000\n----\ntotal 60010\n";
         let sums = of_strace(text);
-        assert_eq!(sums[&libc::SYS_flock], (40010.0, 0.0));
-        assert_eq!(sums.len(), 2);
-    }
-
-    #[test]
-    fn what_both_runs_have_falls_out() {
-        let few = Sums::from([(1, (10.0, 100.0)), (2, (5.0, 50.0))]);
-        let more = Sums::from([(1, (30.0, 500.0)), (2, (5.0, 60.0)), (3, (2.0, 1.0))]);
-        assert_eq!(
-            less(&more, &few),
-            Sums::from([(1, (20.0, 400.0)), (3, (2.0, 1.0))])
-        );
+        assert_eq!(sums[&libc::SYS_flock].calls, 40010.0);
+        assert_eq!((sums.len(), sums[&libc::SYS_flock].mean()), (2, None));
     }
 }
