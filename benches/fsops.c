@@ -1,5 +1,5 @@
 /* The tight loops of `cargo xtask bench`: `fsops LOOP COUNT DIR [DIR2]` prints the seconds that the
- * loop took. With DIR2 each changing call is made on both, one after the other: what a synchronous
+ * loop took, and those in which it had a core. With DIR2 each changing call is made on both, one after the other: what a synchronous
  * mirror costs at least when it is written by hand. */
 #include <dirent.h>
 #include <err.h>
@@ -138,6 +138,8 @@ static void open_write_unlink(long n)
     }
 }
 
+static double seconds(struct timespec a, struct timespec b) { return (b.tv_sec - a.tv_sec) + (b.tv_nsec - a.tv_nsec) / 1e9; }
+
 int main(int argc, char **argv)
 {
     static const struct { const char *name; void (*run)(long); } loops[] = {
@@ -145,16 +147,18 @@ int main(int argc, char **argv)
         { "append", appends }, { "walk", stat_and_read }, { "stat", stats }, { "read", reads }, { "open", opens }, { "cycle", open_write_unlink },
         { "directory", rename_directory }, { "fsync", synced_writes }, { "nothing", nothing },
     };
-    struct timespec a, b;
+    struct timespec a, b, c, d;
     if (argc < 4 || argc > 5) errx(2, "usage: fsops LOOP COUNT DIR [DIR2]");
     for (roots = 0; roots < argc - 3; roots++) root[roots] = argv[3 + roots];
     memset(data, 'x', sizeof data);
     for (size_t k = 0; k < sizeof loops / sizeof *loops; k++) {
         if (strcmp(loops[k].name, argv[1])) continue;
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &c);
         clock_gettime(CLOCK_MONOTONIC, &a);
         loops[k].run(atol(argv[2]));
         clock_gettime(CLOCK_MONOTONIC, &b);
-        printf("%.9f\n", (b.tv_sec - a.tv_sec) + (b.tv_nsec - a.tv_nsec) / 1e9);
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &d);
+        printf("%.9f %.9f\n", seconds(a, b), seconds(c, d));
         return 0;
     }
     errx(2, "no loop of this name: %s", argv[1]);

@@ -186,7 +186,7 @@ pub struct Profile {
     pub title: String,
     /// How the calls were counted and timed.
     pub method: String,
-    /// Nanoseconds of one operation, not traced.
+    /// Nanoseconds of one operation on a core, not traced.
     pub total_ns: ByColumn<f64>,
     /// System calls of one operation.
     pub calls: ByColumn<Vec<Call>>,

@@ -57,22 +57,18 @@ pub fn starts(r: &Results) -> Option<[Five; 2]> {
 
 /// How far the figures can be trusted, in one sentence.
 pub fn noise(r: &Results) -> String {
-    let all = r.parts.iter().flat_map(|p| &p.rows).flat_map(|row| {
-        let named =
-            move |(k, f): (&String, &Five)| (k != "native" && f.noisy()).then(|| row.key.clone());
-        let count = row.ratios.len().saturating_sub(1);
-        std::iter::once((
-            count,
-            row.ratios.iter().filter_map(named).collect::<Vec<_>>(),
-        ))
-    });
     let (mut count, mut bad, mut rows) = (0, 0, Vec::new());
-    for (n, noisy) in all {
-        count += n;
-        bad += noisy.len();
-        rows.extend(noisy);
+    for row in r.parts.iter().flat_map(|p| &p.rows) {
+        for (_, five) in row.ratios.iter().filter(|(k, _)| *k != "native") {
+            count += 1;
+            if five.noisy() {
+                bad += 1;
+                if !rows.contains(&row.key.as_str()) {
+                    rows.push(&row.key);
+                }
+            }
+        }
     }
-    rows.dedup();
     if r.parts.iter().any(|p| p.rounds < 3) {
         return "Too few rounds to say how far the figures can be trusted.".into();
     }

@@ -181,6 +181,25 @@ c.execute('pragma synchronous=off'); c.execute('pragma journal_mode=' + sys.argv
 for i in range(int(sys.argv[3])): c.execute('insert into t values (?)', (i,))
 assert c.execute('pragma integrity_check').fetchone()[0] == 'ok'";
 
+/// What a loop took.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Took {
+    /// By the clock.
+    pub seconds: f64,
+    /// On a core: what other programs take from it does not count.
+    pub core: f64,
+}
+
+impl Took {
+    fn read(text: &str) -> Option<Took> {
+        let (seconds, core) = text.trim().split_once(' ')?;
+        Some(Took {
+            seconds: seconds.parse().ok()?,
+            core: core.parse().ok()?,
+        })
+    }
+}
+
 /// Programs and data that all rounds share.
 pub struct Kit {
     /// The loops of benches/fsops.c.
@@ -216,7 +235,7 @@ impl Kit {
         build::run(c.args(["-euc", make, "sh"]).arg(&self.data))
     }
 
-    /// Seconds of one loop of fsops.c.
+    /// Runs one loop of fsops.c.
     pub fn fsops(
         &self,
         ground: &Ground,
@@ -224,30 +243,28 @@ impl Kit {
         name: &str,
         count: u32,
         dirs: &[PathBuf],
-    ) -> Result<f64> {
+    ) -> Result<Took> {
         let mut c = column.command(ground, &self.fsops);
         c.arg(name).arg(count.to_string()).args(dirs);
         let (text, _) = watch::run(&mut c, column.limit())?;
-        text.trim()
-            .parse()
-            .map_err(|e| format!("fsops {name}: {e}"))
+        Took::read(&text).ok_or_else(|| format!("fsops {name}: {text}"))
     }
 
     /// Seconds of one sample of a workload.
     pub fn run(&self, ground: &Ground, column: &Column, work: Work, count: u32) -> Result<f64> {
         match work {
-            Work::Loop(name) => self.fsops(ground, column, name, count, &column.dirs),
+            Work::Loop(name) => {
+                let took = self.fsops(ground, column, name, count, &column.dirs)?;
+                Ok(took.seconds)
+            }
             Work::Reading(name, folder) => {
                 let dir = column.reading.join(folder);
-                self.fsops(ground, column, name, count, &[dir])
+                Ok(self.fsops(ground, column, name, count, &[dir])?.seconds)
             }
-            Work::Outside(name) => self.fsops(
-                ground,
-                column,
-                name,
-                count,
-                std::slice::from_ref(&self.outside),
-            ),
+            Work::Outside(name) => {
+                let dirs = std::slice::from_ref(&self.outside);
+                Ok(self.fsops(ground, column, name, count, dirs)?.seconds)
+            }
             Work::Script(script) => {
                 let mut seconds = 0.0;
                 for dir in &column.dirs {
@@ -284,6 +301,13 @@ pub fn selected(wants: impl Fn(&str) -> bool) -> Vec<(&'static Workload, bool)> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn both_clocks_of_a_loop_are_read() {
+        let (seconds, core) = (0.25, 0.125);
+        assert_eq!(Took::read("0.25 0.125\n"), Some(Took { seconds, core }));
+        assert_eq!(Took::read("0.25"), None);
+    }
 
     #[test]
     fn what_a_workload_needs_runs_before_it() {

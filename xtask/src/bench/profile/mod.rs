@@ -121,10 +121,10 @@ impl Run<'_> {
             for column in &all {
                 interrupt::check()?;
                 let dirs = self.prepared(target, column, count)?;
-                let seconds = self
+                let took = self
                     .kit
                     .fsops(&self.ground, column, target.name, count, &dirs)?;
-                let ns = seconds * 1e9 / f64::from(count);
+                let ns = took.core * 1e9 / f64::from(count);
                 times.entry(column.key.into()).or_default().push(Some(ns));
                 if round.is_multiple_of(3) {
                     let sums = [
