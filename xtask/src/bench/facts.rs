@@ -49,8 +49,8 @@ pub fn available_memory() -> u64 {
 
 /// The type of the file system that a directory lies on.
 pub fn file_system_of(dir: &Path) -> String {
-    first_line(Command::new("stat").args(["-f", "-c", "%T"]).arg(dir))
-        .unwrap_or_else(|| "unknown".into())
+    let args = ["-n", "-o", "FSTYPE", "-T"];
+    first_line(Command::new("findmnt").args(args).arg(dir)).unwrap_or_else(|| "unknown".into())
 }
 
 /// Now, in ISO 8601.

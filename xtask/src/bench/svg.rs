@@ -33,7 +33,7 @@ struct Series<'a> {
 pub fn plot(r: &Results) -> String {
     let main = r.parts.iter().find(|p| p.name == "main");
     let peers = r.parts.iter().find(|p| p.name == "peers");
-    let mut series: Vec<Series> = ["hand", "mirror"]
+    let mut series: Vec<Series> = ["mirror", "hand"]
         .map(|key| Series {
             key,
             class: key.into(),
@@ -160,7 +160,8 @@ fn draw(rows: &[&Row], lines: &[Vec<(&Series, Five)>], series: &[Series], axis: 
             y + 4.5,
             escaped(&row.title)
         );
-        for (s, f) in marks {
+        // Ours last, on top of the others.
+        for (s, f) in marks.iter().rev() {
             let _ = writeln!(
                 t,
                 "<line class=\"w {}\" x1=\"{:.1}\" y1=\"{y:.1}\" x2=\"{:.1}\" y2=\"{y:.1}\"/>",
