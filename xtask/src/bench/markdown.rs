@@ -1,11 +1,11 @@
 //! The tables as Markdown, for the marked sections of README.md and docs/PERFORMANCE.md.
-use super::results::{Part, Profile, Results, Row, Scaling};
+use super::results::{Part, Profile, Results, Scaling};
 use super::scaling::BAR;
 use super::stats::Five;
 use super::text::{self, PROFILED, heading, short, spread};
 use std::fmt::Write as _;
 
-/// The README's section: medians and the plot.
+/// The README's section: the plot, which shows the peers too, and our own medians.
 pub fn readme(r: &Results) -> String {
     let mut t = String::from("![Ratios to one plain directory](docs/bench.svg)\n");
     if let Some(main) = part_of(r, "main") {
@@ -16,7 +16,7 @@ pub fn readme(r: &Results) -> String {
                     .map_or_else(|| "–".into(), |f| short(f.median))
             };
             vec![
-                title(&row.title),
+                row.title.clone(),
                 median("hand"),
                 median("mirror"),
                 spread(row.ratios.get("mirror/hand")),
@@ -28,18 +28,6 @@ pub fn readme(r: &Results) -> String {
             rows,
         );
     }
-    if let Some(peers) = part_of(r, "peers") {
-        t.push_str("\nOther file systems in the same place, less work in each sample:\n");
-        let keys: Vec<&str> = text::ratio_keys(peers)
-            .into_iter()
-            .filter(|k| *k != "mirror/hand")
-            .collect();
-        let rows = peers.rows.iter().map(|row| medians(row, &keys));
-        let headings: Vec<&str> = std::iter::once("Work")
-            .chain(keys.iter().map(|k| heading(k)))
-            .collect();
-        table(&mut t, &headings, rows);
-    }
     if !r.scaling.is_empty() {
         let n = r.scaling[0].processes;
         let _ = writeln!(
@@ -49,7 +37,14 @@ pub fn readme(r: &Results) -> String {
         let rows = r.scaling.iter().map(|s| scaling(s, |f| short(f.median)));
         table(&mut t, SCALING, rows);
     }
-    let _ = writeln!(t, "\n{}", conditions(r));
+    let noise = text::noise(r);
+    // The names of the rows are for those who read on.
+    let short = noise.split(": ").take(2).collect::<Vec<_>>().join(": ");
+    let _ = writeln!(
+        t,
+        "\n{}",
+        conditions(r, &format!("{}.", short.trim_end_matches('.')))
+    );
     t
 }
 
@@ -57,7 +52,7 @@ const SCALING: &[&str] = &["Work", "native", "by hand", "mirror", "mirror / by h
 
 /// The section of docs/PERFORMANCE.md with all figures.
 pub fn figures(r: &Results) -> String {
-    let mut t = conditions(r) + "\n";
+    let mut t = conditions(r, &text::noise(r)) + "\n";
     let meanings = r
         .columns
         .iter()
@@ -174,7 +169,7 @@ fn profile(t: &mut String, p: &Profile) {
 }
 
 /// What the figures hold for, in a few sentences.
-fn conditions(r: &Results) -> String {
+fn conditions(r: &Results, noise: &str) -> String {
     let m = &r.machine;
     let rounds = r.parts.iter().map(|p| p.rounds).max().unwrap_or(0);
     let mut t = format!(
@@ -193,7 +188,7 @@ fn conditions(r: &Results) -> String {
         m.file_system,
         r.versions.get("mirror").map_or("?", String::as_str),
         r.when.split('T').next().unwrap_or_default(),
-        text::noise(r),
+        noise,
     );
     if let Some([native, mirror]) = text::starts(r) {
         let _ = write!(
@@ -212,18 +207,8 @@ fn part_of<'a>(r: &'a Results, name: &str) -> Option<&'a Part> {
     r.parts.iter().find(|p| p.name == name)
 }
 
-fn medians(row: &Row, keys: &[&str]) -> Vec<String> {
-    let mut cells = vec![title(&row.title)];
-    cells.extend(keys.iter().map(|k| match row.ratios.get(*k) {
-        Some(f) if !row.errors.contains_key(*k) => short(f.median),
-        _ if row.errors.contains_key(*k) => "failed".into(),
-        _ => "–".into(),
-    }));
-    cells
-}
-
 fn scaling(s: &Scaling, show: impl Fn(&Five) -> String) -> Vec<String> {
-    let mut cells = vec![title(&s.title)];
+    let mut cells = vec![s.title.clone()];
     for k in PROFILED {
         cells.push(s.speed_up.get(k).map_or_else(|| "–".into(), &show));
     }
@@ -258,7 +243,6 @@ fn table(t: &mut String, headings: &[&str], rows: impl Iterator<Item = Vec<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::results::ByColumn;
 
     #[test]
     fn tables_have_as_many_cells_as_headings() {
@@ -273,25 +257,10 @@ mod tests {
 
     #[test]
     fn a_failed_peer_is_named_and_has_no_figure() {
-        let mut row = Row {
-            key: "w2".into(),
-            title: "writes".into(),
-            count: 1,
-            samples: ByColumn::new(),
-            errors: ByColumn::new(),
-            ratios: ByColumn::new(),
-        };
-        row.add("native", Ok(1.0));
-        row.add("hand", Ok(2.0));
-        row.add("gluster", Err("took | long".into()));
-        row.finish();
-        assert_eq!(
-            medians(&row, &["hand", "gluster", "x"]),
-            ["Writes", "2.00", "failed", "–"]
-        );
-        assert_eq!(
-            whole(None, row.errors.get("gluster")),
-            "failed: took / long"
-        );
+        let error = "took | long".to_owned();
+        assert_eq!(whole(None, Some(&error)), "failed: took / long");
+        assert_eq!(whole(None, None), "–");
+        let five = Five::of([1.0, 2.0, 2.0, 2.0, 3.0].map(Some));
+        assert_eq!(whole(five.as_ref(), None), "2.00 [2.00-2.00] (1.00–3.00)");
     }
 }
