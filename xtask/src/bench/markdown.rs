@@ -34,7 +34,7 @@ pub fn readme(r: &Results) -> String {
             t,
             "\n{n} processes at once against one, times the throughput:"
         );
-        let rows = r.scaling.iter().map(|s| scaling(s, |f| short(f.median)));
+        let rows = r.scaling.iter().map(|s| scaling(s, marked));
         table(&mut t, SCALING, rows);
     }
     let noise = text::noise(r);
@@ -214,6 +214,15 @@ fn scaling(s: &Scaling, show: impl Fn(&Five) -> String) -> Vec<String> {
     }
     cells.push(s.against_hand.as_ref().map_or_else(|| "–".into(), &show));
     cells
+}
+
+/// The median, marked when noisy.
+fn marked(five: &Five) -> String {
+    format!(
+        "{}{}",
+        if five.noisy() { "~" } else { "" },
+        short(five.median)
+    )
 }
 
 /// Median, quartiles and ends.
