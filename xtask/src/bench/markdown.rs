@@ -10,11 +10,7 @@ pub fn readme(r: &Results) -> String {
     let mut t = String::from("![Ratios to one plain directory](docs/bench.svg)\n");
     if let Some(main) = part_of(r, "main") {
         let rows = main.rows.iter().map(|row| {
-            let median = |k: &str| {
-                row.ratios
-                    .get(k)
-                    .map_or_else(|| "–".into(), |f| short(f.median))
-            };
+            let median = |k: &str| row.ratios.get(k).map_or_else(|| "–".into(), marked);
             vec![
                 row.title.clone(),
                 median("hand"),

