@@ -1,5 +1,5 @@
 /* The tight loops of `cargo xtask bench`: `fsops LOOP COUNT DIR [DIR2]` prints the seconds that the
- * loop took. With DIR2 each changing call is made on both, one after the other: what a synchronous
+ * loop took, and those in which it had a core. With DIR2 each changing call is made on both, one after the other: what a synchronous
  * mirror costs at least when it is written by hand. */
 #include <dirent.h>
 #include <err.h>
@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -74,6 +75,36 @@ static void appends(long n)
     while (n--) EACH(i) whole(write(f[i], data, 100), 100);
     EACH(i) close(f[i]);
 }
+/* A directory with a few files in it, renamed to and fro. */
+static void rename_directory(long n)
+{
+    char from[512];
+    EACH(i) {
+        need(!mkdir(path(i, "r%ld", 0, 0), 0755), "mkdir");
+        for (long k = 0; k < 10; k++) close(opened(path(i, "r%ld/f%ld", 0, k), O_WRONLY | O_CREAT));
+    }
+    for (long k = 0; k < n; k++) EACH(i) {
+        strcpy(from, path(i, "r%ld", k % 2, 0));
+        need(!rename(from, path(i, "r%ld", (k + 1) % 2, 0)), "rename");
+    }
+    EACH(i) {
+        for (long k = 0; k < 10; k++) need(!unlink(path(i, "r%ld/f%ld", n % 2, k)), "unlink");
+        need(!rmdir(path(i, "r%ld", n % 2, 0)), "rmdir");
+    }
+}
+/* 4 KiB and fsync: both copies written, then both made durable. */
+static void synced_writes(long n)
+{
+    int f[2];
+    EACH(i) f[i] = opened(path(i, "synced", 0, 0), O_WRONLY | O_CREAT | O_TRUNC);
+    while (n--) {
+        EACH(i) whole(pwrite(f[i], data, BLOCK, 0), BLOCK);
+        EACH(i) need(!fsync(f[i]), "fsync");
+    }
+    EACH(i) close(f[i]);
+}
+/* The cheapest call there is: what entering and leaving the kernel costs. */
+static void nothing(long n) { while (n--) syscall(SYS_getppid); }
 /* Reading: one copy is enough. */
 static void walk(const char *dir)
 {
@@ -107,22 +138,27 @@ static void open_write_unlink(long n)
     }
 }
 
+static double seconds(struct timespec a, struct timespec b) { return (b.tv_sec - a.tv_sec) + (b.tv_nsec - a.tv_nsec) / 1e9; }
+
 int main(int argc, char **argv)
 {
     static const struct { const char *name; void (*run)(long); } loops[] = {
         { "sequential", sequential }, { "random", random_writes }, { "small", small_files }, { "rename", rename_unlink },
         { "append", appends }, { "walk", stat_and_read }, { "stat", stats }, { "read", reads }, { "open", opens }, { "cycle", open_write_unlink },
+        { "directory", rename_directory }, { "fsync", synced_writes }, { "nothing", nothing },
     };
-    struct timespec a, b;
+    struct timespec a, b, c, d;
     if (argc < 4 || argc > 5) errx(2, "usage: fsops LOOP COUNT DIR [DIR2]");
     for (roots = 0; roots < argc - 3; roots++) root[roots] = argv[3 + roots];
     memset(data, 'x', sizeof data);
     for (size_t k = 0; k < sizeof loops / sizeof *loops; k++) {
         if (strcmp(loops[k].name, argv[1])) continue;
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &c);
         clock_gettime(CLOCK_MONOTONIC, &a);
         loops[k].run(atol(argv[2]));
         clock_gettime(CLOCK_MONOTONIC, &b);
-        printf("%.9f\n", (b.tv_sec - a.tv_sec) + (b.tv_nsec - a.tv_nsec) / 1e9);
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &d);
+        printf("%.9f %.9f\n", seconds(a, b), seconds(c, d));
         return 0;
     }
     errx(2, "no loop of this name: %s", argv[1]);

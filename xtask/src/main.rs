@@ -19,7 +19,11 @@ usage: cargo xtask COMMAND
                                (FILTER: part of `suite test_name`; --install: apt-get what is missing)
   tidy                         format, lints, crate arrows, the built library, house rules
   demo                         the main job, step by step, in /tmp/mfs-demo
-  bench [--quick]              ratios to a plain directory and to two writes by hand";
+  bench [--quick] [--peers]    ratios to a plain directory, to two writes by hand and to other file systems
+        [--only w2,w3] [--rounds N] [--on DIR] [--from FILE.json]
+        [--write-readme]       puts the figures and the profiles into README.md and docs/
+  profile [--quick] [w2 w3 …]  where each microsecond of a loop goes, call by call
+          [--write-doc]        puts them into docs/PERFORMANCE.md";
 
 /// What a command of this tool returns; `Err` is printed.
 type Result<T> = std::result::Result<T, String>;
@@ -35,7 +39,8 @@ fn main() -> ExitCode {
         Some("test") => test::test(rest),
         Some("tidy") if rest.is_empty() => tidy::tidy(),
         Some("demo") if rest.is_empty() => demo::demo(),
-        Some("bench") if rest.iter().all(|a| a == "--quick") => bench::bench(!rest.is_empty()),
+        Some("bench") => bench::bench(rest),
+        Some("profile") => bench::profile(rest),
         // What the demo starts as an ordinary program of its own.
         Some("demo-writer") => return ended(demo::writer(rest)),
         Some("demo-cost") => return ended(demo::cost_loop(rest)),
