@@ -115,6 +115,11 @@ fn equal_at(b: &Both, from: usize, range: Option<(u64, u64)>) -> Sys<()> {
             if f.kind() != t.kind() {
                 return Err(Errno::EEXIST);
             }
+            // A file of more names than the other is perhaps another one's: its content is not ours to
+            // write. Resync knows all names.
+            if f.kind() == c::S_IFREG && f.nlink() != t.nlink() {
+                return Err(Errno::EMLINK);
+            }
             if f.kind() == c::S_IFREG {
                 let whole = if f.size() == t.size() {
                     range

@@ -144,30 +144,34 @@ fn at(leg: &crate::pair::control::Leg, rel: &[u8]) -> io::Result<Option<Meta>> {
     }
 }
 
-/// Brings the copy's names to where the source's are, when the object is recognised by its inode.
+/// Ends a rename that one leg has and the other has not, on the other: whichever that is. A rename keeps
+/// hard links and whole trees, and what it replaced is gone already.
 fn replay_rename(w: &Work<'_>, i: &Intent, one: &[u8], two: &[u8]) -> io::Result<()> {
     if two.is_empty() {
         return Ok(());
     }
-    let (si, di) = (
-        usize::from(w.source.record.leg),
-        usize::from(w.copy.record.leg),
-    );
-    let (s_ino, d_ino) = (i.inode[si], i.inode[di]);
-    if s_ino == 0 || d_ino == 0 {
-        return Ok(());
+    let legs = [w.source, w.copy];
+    let mut moved = [false; 2];
+    for (m, leg) in moved.iter_mut().zip(legs) {
+        let (from, to) = (at(leg, one)?, at(leg, two)?);
+        *m = if i.kind == IntentKind::Exchange {
+            let ino = i.inode[usize::from(leg.record.leg)];
+            let is = |x: &Option<Meta>| x.as_ref().is_some_and(|x| x.st.st_ino == ino);
+            if ino == 0 || is(&from) == is(&to) {
+                return Ok(());
+            }
+            is(&to)
+        } else {
+            from.is_none() && to.is_some()
+        };
     }
-    let is = |leg, rel: &[u8], ino: u64| -> io::Result<bool> {
-        Ok(at(leg, rel)?.is_some_and(|m| m.st.st_ino == ino))
+    let late = match moved {
+        [true, false] => w.copy,
+        [false, true] => w.source,
+        _ => return Ok(()),
     };
-    let source_moved = !is(w.source, one, s_ino)? && is(w.source, two, s_ino)?;
-    let copy_moved = !is(w.copy, one, d_ino)? && is(w.copy, two, d_ino)?;
-    if source_moved == copy_moved {
-        return Ok(());
-    }
-    let (from, to) = if source_moved { (one, two) } else { (two, one) };
-    let (from_dir, from_name) = w.copy.root.parent(from)?;
-    let (to_dir, to_name) = w.copy.root.parent(to)?;
+    let (from_dir, from_name) = late.root.parent(one)?;
+    let (to_dir, to_name) = late.root.parent(two)?;
     let flags = if i.kind == IntentKind::Exchange {
         RenameFlags::EXCHANGE
     } else {

@@ -172,15 +172,28 @@ fn a_rename_is_replayed_with_the_whole_tree() {
         two,
         "the tree was moved, not copied"
     );
-    // The copy alone had moved: it is moved back, and what it replaced returns.
+    // The copy alone had moved: what it replaced is gone, so the source follows.
     let inodes = c.inodes("e/one");
     fs::rename(c.at("b/e/one"), c.at("b/t/old")).unwrap();
     c.announce(IntentKind::Rename, inodes, "e/one", "t/old");
     c.healed();
-    assert_eq!(
-        fs::read_to_string(c.at("b/t/old")).unwrap(),
-        "will be there"
-    );
+    assert_eq!(fs::read_to_string(c.at("a/t/old")).unwrap(), "1");
+    assert!(!c.at("a/e/one").exists());
+}
+
+#[test]
+fn a_rename_over_a_linked_file_leaves_its_other_name_alone() {
+    let c = Case::new("rename-linked");
+    c.both("f", "new content");
+    c.both("g", "old");
+    for leg in ["a", "b"] {
+        fs::hard_link(c.at(&format!("{leg}/g")), c.at(&format!("{leg}/hard"))).unwrap();
+    }
+    fs::rename(c.at("a/f"), c.at("a/g")).unwrap();
+    c.announce(IntentKind::Rename, [0; 2], "f", "g");
+    c.healed();
+    assert_eq!(fs::read_to_string(c.at("b/hard")).unwrap(), "old");
+    assert_eq!(fs::read_to_string(c.at("b/g")).unwrap(), "new content");
 }
 
 #[test]

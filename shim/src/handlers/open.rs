@@ -72,6 +72,22 @@ impl Open {
 }
 
 impl Open {
+    /// Notes the new pair of descriptors, with TX held: whoever exits next must know what it owes.
+    fn remember(&self, cx: &Cx<'_>, n: i32) {
+        let ino = |leg: usize| {
+            let st = self.stat.get(leg).copied().flatten();
+            st.map_or(0, |s| s.ino())
+        };
+        let rel: &[u8] = if self.tmpfile() {
+            b""
+        } else {
+            cx.name(0).rel.as_bytes()
+        };
+        note(n, cx.s.pair, cx.lead, [ino(0), ino(1)], rel);
+        if self.made || self.flags & c::O_TRUNC != 0 {
+            set_dirty(n);
+        }
+    }
     /// A file system without O_DIRECT refuses it when the file is made already: then it is on the
     /// second leg too.
     #[cold]
@@ -200,6 +216,7 @@ impl Change for Open {
         let r = install(n, first, cloexec);
         let _ = sys::close(n);
         r?;
+        self.remember(cx, first);
         Ok(0)
     }
 
@@ -428,14 +445,6 @@ fn opening(regs: &mut Regs, dir: i32, addr: usize, flags: i32, mode: u32, strict
 }
 
 fn opened(regs: &mut Regs, n: i32, change: &Open, loc: &Loc) -> usize {
-    let ino = |leg: usize| {
-        change
-            .stat
-            .get(leg)
-            .copied()
-            .flatten()
-            .map_or(0, |s| s.ino())
-    };
     let paired = || sys::fcntl(n.saturating_add(K), c::F_GETFD, 0).is_ok();
     if change.fd.get(loc.leg ^ 1).copied().unwrap_or(-1) < 0 && !change.tmpfile() {
         // The second leg's file came by repair, after its open had failed.
@@ -456,15 +465,6 @@ fn opened(regs: &mut Regs, n: i32, change: &Open, loc: &Loc) -> usize {
         // Never hand out a descriptor whose changes would reach one leg only.
         let _ = sys::close(n);
         return fail(regs, Errno::EIO);
-    }
-    let rel: &[u8] = if change.tmpfile() {
-        b""
-    } else {
-        loc.rel.as_bytes()
-    };
-    note(n, loc.pair, loc.leg, [ino(0), ino(1)], rel);
-    if change.made || change.flags & c::O_TRUNC != 0 {
-        set_dirty(n);
     }
     super::answer(regs, Ok(n as u64))
 }
