@@ -14,6 +14,7 @@ mod loops;
 mod output;
 mod pair;
 mod program;
+mod talker;
 
 pub use compare::{Differences, Level, Tree};
 pub use environment::{base_dir, dist, have, is_root, soak, tool};
@@ -21,6 +22,7 @@ pub use loops::{FsType, LoopFs};
 pub use output::Output;
 pub use pair::{Fs, Kind, Pair, STRIPES_CAN_BE_CHOSEN};
 pub use program::{compile, compile_with};
+pub use talker::{PATIENCE, Talker, send};
 
 /// Says why a test is skipped; `xtask test` counts and lists the line.
 pub fn skip(reason: impl std::fmt::Display) {
