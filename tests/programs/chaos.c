@@ -1,12 +1,15 @@
 /* Random conflicting calls for tests/races.rs and tests/storms.rs:
- *     chaos PROCESSES THREADS SECONDS|rROUNDS SEED [double]
+ *     chaos PROCESSES THREADS SECONDS|rROUNDS SEED [double|storm]
  * V is the tree, A and B its legs' own paths (V alone: a plain directory). With `double` A and B are two
  * plain trees, and each call is made on both without any lock: the mirror written by hand.
+ * `storm`: processes, their forked and their spawned children are killed at random and left as zombies; a
+ * child goes on with what it inherited when its parent is gone.
  * Exit 0 unless a call gave an error that a plain directory does not give. Prints what succeeded. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -14,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -43,7 +47,7 @@ struct me { uint64_t rng; int who, thread, depth, dirfd; char buf[3000]; };
 
 extern char **environ;
 static const char *self, *root[3]; /* V, A, B */
-static int doubled, rounds;
+static int doubled, storm, rounds;
 static double end;
 static uint64_t seed;
 static struct { long done[OPS], failed; } *shared;
@@ -122,8 +126,10 @@ static void spawn_writer(struct me *m, struct call *c, const char *path)
     int e = posix_spawn(&p, self, &fa, NULL, argv, environ);
     posix_spawn_file_actions_destroy(&fa);
     if (e) { errno = e; check(m, c, "posix_spawn", -1, PATH_ERRORS, EISDIR, 0); return; }
+    if (storm && c->flag & 2) { usleep(c->off); kill(p, SIGKILL); }
+    if (storm && c->flag & 4) return;
     while (waitpid(p, &st, 0) < 0 && errno == EINTR) ;
-    if (st) { errno = EIO; check(m, c, "the spawned writer", -1, 0); }
+    if (st && !(storm && st == SIGKILL)) { errno = EIO; check(m, c, "the spawned writer", -1, 0); }
     check(m, c, "spawn", 0, 0);
 }
 
@@ -165,7 +171,7 @@ static void apply(struct me *m, struct call *c, int leg)
     case DUP2: check(m, c, "dup2", f & 1 ? dup2(s, s2) : dup3(s, s2, O_CLOEXEC), EBADF, EINVAL, 0);
         if ((f & 14) == 0 && (n = dup(s)) >= 0) { check(m, c, "write to a dup", write(n, m->buf, 9), EBADF, 0); close(n); }
         break;
-    case CLOSE: check(m, c, "close", close(s), EBADF, 0); break;
+    case CLOSE: if (m->depth) check(m, c, "close", close(s), EBADF, 0); break; /* threads would write to whatever comes next */
     case TRUNCATE: check(m, c, "truncate", truncate(x, c->off), PATH_ERRORS, EISDIR, 0); break;
     case CHMOD: check(m, c, "chmod", f & 1 ? fchmodat(dx, x, c->mode, 0) : dx == AT_FDCWD ? chmod(x, c->mode) : fchmodat(dx, x, c->mode, 0), PATH_ERRORS, 0); break;
     case UTIMENS: check(m, c, "utimensat", utimensat(dx, x, f & 1 ? t : NULL, f & 2 ? AT_SYMLINK_NOFOLLOW : 0), PATH_ERRORS, 0); break;
@@ -227,8 +233,10 @@ static void apply(struct me *m, struct call *c, int leg)
         pid_t p = fork();
         if (p == 0) { struct me child = *m; child.depth = 1; child.rng ^= 0x9e3779b97f4a7c15 * (unsigned)(f + 1); run(&child, 5 + f % 20); _exit(0); }
         check(m, c, "fork", p, 0);
+        if (storm && f & 1) { usleep(c->off / 2); kill(p, SIGKILL); }
+        if (storm && f & 2) break;
         while (waitpid(p, &st, 0) < 0 && errno == EINTR) ;
-        if (st) { errno = EIO; check(m, c, "the forked child", -1, 0); }
+        if (st && !(storm && st == SIGKILL)) { errno = EIO; check(m, c, "the forked child", -1, 0); }
         break;
     }
     case SPAWN: if (!doubled) spawn_writer(m, c, x); break;
@@ -252,11 +260,19 @@ static void *thread(void *p)
     return NULL;
 }
 
+/* Descriptors that all threads share and that are never closed: only put on other files. */
 static void process(int who, int threads)
 {
     pthread_t t[64];
     struct me *m = calloc(threads, sizeof *m);
     if (chdir(root[0])) exit(2);
+    for (int leg = 0; leg <= doubled; leg++)
+        for (int s = 0; s < SLOTS; s++) {
+            char name[2 * NAME];
+            snprintf(name, sizeof name, "%s/%c", root[doubled ? 1 + leg : 0], 's' + s);
+            int n = open(name, O_RDWR | O_CREAT, 0644);
+            if (n < 0 || dup2(n, slot(leg, s)) < 0 || close(n)) exit(2);
+        }
     for (int i = 0; i < threads; i++) {
         m[i].who = who; m[i].thread = i; m[i].dirfd = -1;
         m[i].rng = (seed + 1) * 0x9e3779b97f4a7c15 ^ (uint64_t)(who * 64 + i + 1) * 0xbf58476d1ce4e5b9;
@@ -279,15 +295,26 @@ int main(int argc, char **argv)
     int processes = atoi(argv[1]), threads = atoi(argv[2]), st, bad = 0;
     if (argv[3][0] == 'r') rounds = atoi(argv[3] + 1); else end = now() + atof(argv[3]);
     seed = strtoull(argv[4], NULL, 0);
-    doubled = argc > 5;
+    doubled = argc > 5 && !strcmp(argv[5], "double");
+    storm = argc > 5 && !strcmp(argv[5], "storm");
     self = realpath("/proc/self/exe", NULL);
     root[0] = getenv("V"); root[1] = getenv("A"); root[2] = getenv("B");
     for (int i = 1; i < 3; i++) if (!root[i]) root[i] = root[0];
     umask(022);
     shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    for (int i = 0; i < processes; i++) if (fork() == 0) process(i, threads);
+    pid_t pids[64];
+    /* Orphans become ours; nobody is reaped before the end. */
+    if (storm) prctl(PR_SET_CHILD_SUBREAPER, 1);
+    for (int i = 0; i < processes; i++) if ((pids[i] = fork()) == 0) process(i, threads);
+    for (unsigned k = seed; storm && now() < end; k = k * 1103515245 + 12345) {
+        usleep(2000 + (k >> 8) % 30000);
+        int i = (k >> 20) % processes;
+        kill(pids[i], SIGKILL);
+        if ((pids[i] = fork()) == 0) process(i + 64 * (k % 1000), threads);
+    }
     while (wait(&st) > 0)
-        if (st) { fprintf(stderr, "seed %lu: a process ended with status %x\n", seed, st); bad = 1; }
+        if (st && !(storm && (st == SIGKILL || st == 127 << 8))) { /* 127: a spawned child without a parent */
+            fprintf(stderr, "seed %lu: a process ended with status %x\n", seed, st); bad = 1; }
     for (int i = 0; i < OPS; i++) printf("%s %ld\n", op_table[i].name, shared->done[i]);
     return bad || shared->failed;
 }

@@ -1,5 +1,6 @@
 //! A running program whose lines on standard output are read as they come.
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 /// than a test's own limit.
 pub const PATIENCE: Duration = Duration::from_secs(25);
 
-/// A child process; killed and reaped when dropped.
+/// A child process in a process group of its own; when it is dropped, all that is left of the group is killed.
 pub struct Talker {
     child: Child,
     lines: Receiver<String>,
@@ -19,6 +20,7 @@ impl Talker {
     pub fn start(c: &mut Command) -> Talker {
         let mut child = c
             .stdout(Stdio::piped())
+            .process_group(0)
             .spawn()
             .expect("starting a program");
         let out = BufReader::new(child.stdout.take().expect("piped"));
@@ -56,7 +58,7 @@ impl Talker {
     /// Waits until all who hold its output have ended. Panics when they do not.
     #[track_caller]
     pub fn drain(&self) -> Vec<String> {
-        let until = Instant::now() + 2 * PATIENCE;
+        let until = Instant::now() + PATIENCE;
         let mut all = Vec::new();
         loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -96,9 +98,7 @@ impl Talker {
 
 impl Drop for Talker {
     fn drop(&mut self) {
-        if self.child.try_wait().is_ok_and(|s| s.is_none()) {
-            let _ = self.child.kill();
-        }
+        send(-self.pid(), libc::SIGKILL);
         let _ = self.child.wait();
     }
 }
