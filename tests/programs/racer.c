@@ -134,6 +134,23 @@ static int from_outside(void)
     return 0;
 }
 
+/* A relative by fork switches O_APPEND of the description that we write to at its position. */
+static int append_switched(void)
+{
+    char b[64];
+    int st, f = open("f", O_RDWR | O_CREAT, 0644);
+    if (ftruncate(f, 5000)) odd("ftruncate");
+    if (fork() == 0) { while (go()) if (fcntl(f, F_SETFL, O_APPEND) || fcntl(f, F_SETFL, 0)) odd("fcntl"); _exit(0); }
+    for (int i = 0; go(); i++) {
+        int n = 1 + i % 64;
+        memset(b, 'a' + i % 26, sizeof b);
+        lseek(f, i * 64 % 4000, SEEK_SET);
+        if (write(f, b, n) != n || (i % 100 == 0 && ftruncate(f, 5000))) odd("write");
+    }
+    wait(&st);
+    return st;
+}
+
 int main(int argc, char **argv)
 {
     const char *m = argv[1];
@@ -147,6 +164,7 @@ int main(int argc, char **argv)
     else if (!strcmp(m, "open_rename")) bad = processes(3, open_rename);
     else if (!strcmp(m, "make_remove")) bad = processes(4, make_remove);
     else if (!strcmp(m, "from_outside")) bad = from_outside();
+    else if (!strcmp(m, "append_switched")) bad = append_switched();
     else bad = 2;
     return bad ? 1 : 0;
 }
