@@ -3,9 +3,8 @@
 //! with the default number of stripes, with one and with two.
 //!
 //! The random calls take their seed from `MIRROR_RACE_SEED`, else from the clock; it is printed.
-use mirror_tests::{Level, Output, Pair, Tree, compile, each_shape, need, soak};
+use mirror_tests::{Level, Output, Pair, Tree, compile, each_shape, need, race_seed, soak};
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 /// Runs one race of racer.c through the mirror.
 fn race(pair: &Pair, mode: &str) -> bool {
@@ -24,21 +23,13 @@ fn chaos_program(pair: &Pair) -> Option<PathBuf> {
     compile(&pair.programs(), "chaos", include_str!("../programs/chaos.c"))
 }
 
-fn first_seed() -> u64 {
-    let given = std::env::var("MIRROR_RACE_SEED").ok();
-    given.and_then(|s| s.parse().ok()).unwrap_or_else(|| {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        u64::from(now.expect("a clock").subsec_nanos())
-    })
-}
-
 /// Rounds of random calls by this many processes of two threads, on a tree that the rounds share.
 fn chaos(pair: &Pair, processes: &str) {
     let Some(program) = chaos_program(pair) else {
         return;
     };
     let (runs, seconds) = if soak() { (200, "2") } else { (2, "0.7") };
-    let first = first_seed();
+    let first = race_seed();
     let mut counts = Counts::default();
     for seed in first..first + runs {
         println!("MIRROR_RACE_SEED={seed}");
@@ -125,7 +116,7 @@ fn random_calls_in_a_plain_directory() {
     let Some(program) = chaos_program(&pair) else {
         return;
     };
-    let first = first_seed();
+    let first = race_seed();
     for seed in first..first + if soak() { 20 } else { 3 } {
         println!("MIRROR_RACE_SEED={seed}");
         let o = pair
@@ -145,7 +136,7 @@ fn a_mirror_by_hand_differs() {
     let Some(program) = chaos_program(&pair) else {
         return;
     };
-    let first = first_seed();
+    let first = race_seed();
     let mut different = 0;
     let by_hand = |seed: u64, how: [&str; 3]| {
         println!("MIRROR_RACE_SEED={seed}");

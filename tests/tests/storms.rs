@@ -2,25 +2,15 @@
 //! pid namespaces of their own. Whatever has died: nobody waits for ever, what differs is known, and a
 //! resync ends it.
 use mirror_tests::{
-    Level, Output, Pair, Talker, Tree, compile, each_kind, each_shape, need, send, soak,
+    Level, Output, Pair, Talker, Tree, compile, each_kind, each_shape, need, race_seed,
+    send, soak,
 };
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 fn chaos(pair: &Pair) -> Option<PathBuf> {
     compile(&pair.programs(), "chaos", include_str!("../programs/chaos.c"))
-}
-
-/// A seed from `MIRROR_RACE_SEED`, else from the clock; printed.
-fn seed() -> u64 {
-    let given = std::env::var("MIRROR_RACE_SEED").ok();
-    let seed = given.and_then(|s| s.parse().ok()).unwrap_or_else(|| {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        u64::from(now.expect("a clock").subsec_nanos())
-    });
-    println!("MIRROR_RACE_SEED={seed}");
-    seed
 }
 
 /// Rounds, and seconds of each.
@@ -49,8 +39,9 @@ fn settle(pair: &Pair, what: &str) {
 fn storm(pair: &Pair, processes: &str, threads: &str) {
     let Some(program) = chaos(pair) else { return };
     let (rounds, seconds) = extent();
-    let first = seed();
+    let first = race_seed();
     for seed in first..first + rounds {
+        println!("MIRROR_RACE_SEED={seed}");
         let mut c = pair.preloaded(&program);
         c.args([processes, threads, seconds, &seed.to_string(), "storm"]);
         let mut t = Talker::start(&mut c);
@@ -87,8 +78,9 @@ mod kinds {
             need!(root);
             let Some(program) = chaos(pair) else { return };
             let (rounds, seconds) = extent();
-            let first = seed();
+            let first = race_seed();
             for seed in first..first + rounds {
+                println!("MIRROR_RACE_SEED={seed}");
                 let mut both = [seed, seed + 1000].map(|s| {
                     let s = s.to_string();
                     Talker::start(&mut unshared(pair, &program, &["3", "2", seconds, &s]))
@@ -104,8 +96,9 @@ mod kinds {
         fn a_pid_namespace_is_killed_beside_another(pair) {
             need!(root);
             let Some(program) = chaos(pair) else { return };
-            let first = seed();
+            let first = race_seed();
             for seed in first..first + if soak() { 100 } else { 3 } {
+                println!("MIRROR_RACE_SEED={seed}");
                 let start = |s: u64, seconds| {
                     let s = s.to_string();
                     Talker::start(&mut unshared(pair, &program, &["3", "2", seconds, &s]))
@@ -153,9 +146,12 @@ mod kinds {
         }
 
         fn a_parent_is_killed_while_its_children_write(pair) {
-            let Some(program) = chaos(pair) else { return };
+            if chaos(pair).is_none() {
+                return;
+            }
             for i in 0..if soak() { 100 } else { 5 } {
-                let s = (seed() + i).to_string();
+                let s = race_seed().wrapping_add(i).to_string();
+                println!("MIRROR_RACE_SEED={s}");
                 let mut c = pair.preloaded("bash");
                 // The shell's end is not the end of what it started.
                 c.args(["-c", "$P/chaos 1 6 1.0 $N storm & echo $!; wait"]).env("N", &s);
@@ -165,7 +161,6 @@ mod kinds {
                 send(pid, libc::SIGKILL);
                 t.drain();
                 t.end();
-                let _ = &program;
                 settle(pair, &format!("seed {s}"));
             }
         }
