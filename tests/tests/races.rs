@@ -20,7 +20,11 @@ fn race(pair: &Pair, mode: &str) -> bool {
 }
 
 fn chaos_program(pair: &Pair) -> Option<PathBuf> {
-    compile(&pair.programs(), "chaos", include_str!("../programs/chaos.c"))
+    compile(
+        &pair.programs(),
+        "chaos",
+        include_str!("../programs/chaos.c"),
+    )
 }
 
 /// Rounds of random calls by this many processes of two threads, on a tree that the rounds share.

@@ -2,15 +2,18 @@
 //! pid namespaces of their own. Whatever has died: nobody waits for ever, what differs is known, and a
 //! resync ends it.
 use mirror_tests::{
-    Level, Output, Pair, Talker, Tree, compile, each_kind, each_shape, need, race_seed,
-    send, soak,
+    Level, Output, Pair, Talker, Tree, compile, each_kind, each_shape, need, race_seed, send, soak,
 };
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 fn chaos(pair: &Pair) -> Option<PathBuf> {
-    compile(&pair.programs(), "chaos", include_str!("../programs/chaos.c"))
+    compile(
+        &pair.programs(),
+        "chaos",
+        include_str!("../programs/chaos.c"),
+    )
 }
 
 /// Rounds, and seconds of each.
@@ -21,8 +24,15 @@ fn extent() -> (u64, &'static str) {
 /// After a storm: a program changes the pair at once, what differs is known, resync repairs it.
 fn settle(pair: &Pair, what: &str) {
     let mut canary = pair.preloaded("bash");
-    let mut canary = Talker::start(canary.args(["-c", "mkdir -p $V/canary && echo x >> $V/canary/f && echo alive"]));
-    assert_eq!(canary.line(), "alive", "{what}: somebody still holds a lock");
+    let mut canary = Talker::start(canary.args([
+        "-c",
+        "mkdir -p $V/canary && echo x >> $V/canary/f && echo alive",
+    ]));
+    assert_eq!(
+        canary.line(),
+        "alive",
+        "{what}: somebody still holds a lock"
+    );
     assert_eq!(canary.end(), 0);
     let d = Tree::read(pair.a()).differences(&Tree::read(pair.b()), Level::NoTimes);
     let status = pair.status();
@@ -48,7 +58,10 @@ fn storm(pair: &Pair, processes: &str, threads: &str) {
         // The end of its output: no child is left either.
         let counts = t.drain();
         assert_eq!(t.end(), 0, "seed {seed}");
-        assert!(counts.iter().any(|l| l.starts_with("put ") && l != "put 0"), "{counts:?}");
+        assert!(
+            counts.iter().any(|l| l.starts_with("put ") && l != "put 0"),
+            "{counts:?}"
+        );
         settle(pair, &format!("seed {seed}"));
     }
 }
@@ -56,7 +69,15 @@ fn storm(pair: &Pair, processes: &str, threads: &str) {
 /// Programs in pid namespaces of their own, both on this pair.
 fn unshared(pair: &Pair, program: &PathBuf, args: &[&str]) -> Command {
     let mut c = pair.preloaded("unshare");
-    c.args(["--pid", "--fork", "--kill-child", "--mount-proc", "--ipc", "--uts", "--"]);
+    c.args([
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+        "--ipc",
+        "--uts",
+        "--",
+    ]);
     c.arg(program).args(args);
     c
 }
