@@ -134,6 +134,24 @@ static int from_outside(void)
     return 0;
 }
 
+/* Log rotation between a descriptor that appends and one that writes at its position. */
+static void *by_number(void *p) { char b[40]; memset(b, 'a' + (long)p, 40); long n = 1 + (long)p * 7; while (go()) if (write(100, b, n) != n) odd("write"); return p; }
+static int dup_append(void)
+{
+    pthread_t t[3];
+    int a = open("append", O_WRONLY | O_CREAT | O_APPEND, 0644), p = open("plain", O_WRONLY | O_CREAT, 0644);
+    dup2(a, 100);
+    for (long i = 0; i < 3; i++) pthread_create(&t[i], NULL, by_number, (void *)i);
+    for (int i = 0; go(); i++) {
+        lseek(p, random() % 3000, SEEK_SET);
+        if (dup2(i % 2 ? a : p, 100) < 0) odd("dup2");
+        usleep(random() % 100);
+        if (i % 50 == 0 && (ftruncate(a, 10) || ftruncate(p, 4000))) odd("ftruncate");
+    }
+    for (int i = 0; i < 3; i++) pthread_join(t[i], NULL);
+    return 0;
+}
+
 /* A relative by fork switches O_APPEND of the description that we write to at its position. */
 static int append_switched(void)
 {
@@ -163,6 +181,7 @@ int main(int argc, char **argv)
     else if (!strcmp(m, "rotation")) bad = rotation();
     else if (!strcmp(m, "open_rename")) bad = processes(3, open_rename);
     else if (!strcmp(m, "make_remove")) bad = processes(4, make_remove);
+    else if (!strcmp(m, "dup_append")) bad = dup_append();
     else if (!strcmp(m, "from_outside")) bad = from_outside();
     else if (!strcmp(m, "append_switched")) bad = append_switched();
     else bad = 2;

@@ -261,6 +261,29 @@ static int spawner(const char *name, char *const argv[])
     return 0;
 }
 
+/* F16: threads change things, others spawn children that open a file of V before their exec; killed. */
+static void *spawning(void *p)
+{
+    char *argv[] = { "true", NULL };
+    for (;;) {
+        pid_t c;
+        posix_spawn_file_actions_t fa;
+        posix_spawn_file_actions_init(&fa);
+        posix_spawn_file_actions_addopen(&fa, 7, "spawned", O_WRONLY | O_CREAT, 0644);
+        if (posix_spawn(&c, "/bin/true", &fa, NULL, argv, environ) == 0) waitpid(c, NULL, 0);
+        posix_spawn_file_actions_destroy(&fa);
+    }
+    return p;
+}
+static int spawning_writers(void)
+{
+    pthread_t t;
+    for (long i = 0; i < 4; i++) pthread_create(&t, NULL, endless, (void *)i);
+    for (long i = 0; i < 2; i++) pthread_create(&t, NULL, spawning, NULL);
+    say("started\n");
+    for (;;) pause();
+}
+
 int main(int argc, char **argv)
 {
     const char *m = argv[1], *dir = getenv("DIR");
@@ -270,6 +293,7 @@ int main(int argc, char **argv)
     if (!strcmp(m, "attributes")) return attributes(argv[2], argv[3]);
     if (!strcmp(m, "exchange")) return exchange(argv[2]);
     if (!strcmp(m, "writers")) return writers(argv[2]);
+    if (!strcmp(m, "spawning_writers")) return spawning_writers();
     if (!strcmp(m, "change")) return change(argv[2]);
     if (!strcmp(m, "waiter")) return waiter(argv[2]);
     if (!strcmp(m, "spawner")) { char *a[] = { argv[0], "child", NULL }; return spawner(argv[0], a); }

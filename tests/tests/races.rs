@@ -96,6 +96,10 @@ each_shape! {
         race(pair, "rotation");
     }
 
+    fn dup2_between_appending_and_positioned(pair) {
+        race(pair, "dup_append");
+    }
+
     fn opens_against_renames(pair) {
         race(pair, "open_rename");
     }

@@ -167,7 +167,12 @@ fn stopped_in(pair: &Pair, op: &str) {
     loop {
         let name = format!("{op}.{n}");
         make(pair, &name);
-        make(pair, &format!("{name}.others"));
+        let script = "mkdir $V/$1.others && cd $V/$1.others && mkdir 0 1 2 3 4 5 6 7";
+        let o = pair
+            .command("bash")
+            .args(["-euc", script, "sh", &name])
+            .output();
+        Output::from_std(o.expect("running mirror run")).ok();
         let mut holder = traced(pair, "stop", "0", n, &name, &["change", op]);
         let said = holder.line();
         let Some(pid) = said.strip_prefix("stopped ") else {
@@ -224,19 +229,18 @@ fn stopped_in(pair: &Pair, op: &str) {
     pair.assert_undisturbed();
 }
 
-/// At least one of eight programs on other files ends while the holder is stopped: a few may share
-/// its stripe.
+/// At least one of eight programs, each in a directory of its own, ends while the holder is stopped: a
+/// few may share its stripe.
 fn others_go_on(pair: &Pair, name: &str) {
     let others: Vec<Talker> = (0..8)
         .map(|i| {
             let mut c = pair.preloaded("bash");
-            c.args(["-c", "mkdir $DIR/$I && echo x > $DIR/$I/f && echo done"]);
+            c.args(["-c", "echo x > $DIR/$I/f && echo done"]);
             c.env("DIR", pair.v().join(format!("{name}.others")))
                 .env("I", i.to_string());
             Talker::start(&mut c)
         })
         .collect();
-    // All make something in one directory: it is one stripe that they need, and eight of their own.
     let until = std::time::Instant::now() + PATIENCE;
     while std::time::Instant::now() < until {
         if others
@@ -309,6 +313,26 @@ each_kind! {
         }
         println!("{kills} kills");
         assert!(kills > 10, "{kills} kills");
+        pair.resync().ok();
+        pair.assert_sound();
+    }
+
+    fn f16_a_spawned_child_does_not_keep_its_dead_parents_locks(pair) {
+        if !programs(pair) {
+            return;
+        }
+        for round in 0..if soak() { 100 } else { 10 } {
+            let mut c = pair.preloaded(pair.programs().join("scenes"));
+            let mut t = Talker::start(c.arg("spawning_writers"));
+            assert_eq!(t.line(), "started");
+            std::thread::sleep(random_wait(Duration::from_millis(100)));
+            t.signal(libc::SIGKILL);
+            assert_eq!(t.end(), 137);
+            let mut next = Talker::start(pair.preloaded("bash").args(["-c", "echo next >> $V/next; echo done"]));
+            assert_eq!(next.line(), "done");
+            assert_eq!(next.end(), 0);
+            assert_known(pair, &format!("round {round}"));
+        }
         pair.resync().ok();
         pair.assert_sound();
     }
