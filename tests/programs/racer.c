@@ -113,40 +113,60 @@ static void make_remove(void)
     }
 }
 
-/* chmod of a directory against creation in it, by a user whom modes stop. */
-static void chmod_create(void)
+/* A thread writes to a number that leads out of V, and again and again becomes a file of V. */
+static void *to_number(void *p) { char b[40]; memset(b, 'E', 40); while (go()) if (write(100, b, 40) != 40) odd("write"); return p; }
+static int from_outside(void)
 {
-    if (who == 0) { while (go()) { ok("chmod", chmod("D", 0500)); ok("chmod", chmod("D", 0000)); ok("chmod", chmod("D", 0777)); } return; }
-    int made = 0;
-    for (int i = 0; go(); i++) { char n[32]; snprintf(n, sizeof n, "D/u%d.%d", who, i % 5); int f = open(n, O_CREAT | O_WRONLY, 0644); if (ok("create", f) >= 0) { made++; write(f, n, 5); close(f); } ok("unlink", unlink(n)); ok("mkdir", mkdir("D/sub", 0755)); ok("rmdir", rmdir("D/sub")); }
-    if (!made) { fprintf(stderr, "nothing could be created\n"); exit(4); }
+    pthread_t t[3];
+    char n[16];
+    int out = open("/dev/null", O_WRONLY);
+    dup2(out, 100);
+    for (int i = 0; i < 3; i++) pthread_create(&t[i], NULL, to_number, NULL);
+    for (int i = 0; go(); i++) {
+        snprintf(n, sizeof n, "f%d", i % 50);
+        int f = open(n, O_WRONLY | O_CREAT | O_APPEND, 0644);
+        if (f < 0 || dup2(f, 100) < 0 || close(f)) odd("dup2");
+        usleep(random() % 200);
+        dup2(out, 100);
+        usleep(random() % 200);
+    }
+    for (int i = 0; i < 3; i++) pthread_join(t[i], NULL);
+    return 0;
 }
 
-/* Everything on eight names. */
-static char *pick(void) { static char n[4][8]; static int k; k = (k + 1) % 4; static const char *const all[] = { "a", "b", "c", "d/a", "d/b", "d", "e", "e/a" }; return strcpy(n[k], all[random() % 8]); }
-static void mixed(void)
+/* Log rotation between a descriptor that appends and one that writes at its position. */
+static void *by_number(void *p) { char b[40]; memset(b, 'a' + (long)p, 40); long n = 1 + (long)p * 7; while (go()) if (write(100, b, n) != n) odd("write"); return p; }
+static int dup_append(void)
 {
-    int held = -1, f; char b[600]; memset(b, 'A' + who, sizeof b);
-    while (go()) {
-        char *x = pick(), *y = pick();
-        switch (random() % 18) {
-        case 0: case 1: f = open(x, O_CREAT | O_WRONLY, 0644); if (ok("create", f) >= 0) { ok("write", write(f, b, random() % 600)); close(f); } break;
-        case 2: f = open(x, O_CREAT | O_WRONLY | O_APPEND, 0600); if (ok("append", f) >= 0) { ok("write", write(f, b, 1 + random() % 20)); close(f); } break;
-        case 3: f = open(x, O_CREAT | O_EXCL | O_RDWR, 0640); if (ok("excl", f) >= 0) { ok("pwrite", pwrite(f, b, 10, random() % 500)); close(f); } break;
-        case 4: f = open(x, O_WRONLY | O_TRUNC); if (ok("trunc", f) >= 0) close(f); break;
-        case 5: ok("truncate", truncate(x, random() % 700)); break;
-        case 6: case 7: ok("rename", rename(x, y)); break;
-        case 8: ok("exchange", renameat2(AT_FDCWD, x, AT_FDCWD, y, RENAME_EXCHANGE)); break;
-        case 9: ok("link", link(x, y)); break;
-        case 10: case 11: ok("unlink", unlink(x)); break;
-        case 12: ok("mkdir", mkdir(x, 0755)); break;
-        case 13: ok("rmdir", rmdir(x)); break;
-        case 14: ok("symlink", symlink(y, x)); break;
-        case 15: ok("chmod", chmod(x, 0600 + random() % 0177)); break;
-        case 16: if (held >= 0) { ok("held", write(held, b, 5)); ok("fchmod", fchmod(held, 0644)); if (random() % 2) { close(held); held = -1; } } else held = open(x, O_RDWR); break;
-        case 17: { struct timespec t[2] = { { 5, 5 }, { random(), 7 } }; ok("utimens", utimensat(AT_FDCWD, x, t, 0)); } break;
-        }
+    pthread_t t[3];
+    int a = open("append", O_WRONLY | O_CREAT | O_APPEND, 0644), p = open("plain", O_WRONLY | O_CREAT, 0644);
+    dup2(a, 100);
+    for (long i = 0; i < 3; i++) pthread_create(&t[i], NULL, by_number, (void *)i);
+    for (int i = 0; go(); i++) {
+        lseek(p, random() % 3000, SEEK_SET);
+        if (dup2(i % 2 ? a : p, 100) < 0) odd("dup2");
+        usleep(random() % 100);
+        if (i % 50 == 0 && (ftruncate(a, 10) || ftruncate(p, 4000))) odd("ftruncate");
     }
+    for (int i = 0; i < 3; i++) pthread_join(t[i], NULL);
+    return 0;
+}
+
+/* A relative by fork switches O_APPEND of the description that we write to at its position. */
+static int append_switched(void)
+{
+    char b[64];
+    int st, f = open("f", O_RDWR | O_CREAT, 0644);
+    if (ftruncate(f, 5000)) odd("ftruncate");
+    if (fork() == 0) { while (go()) if (fcntl(f, F_SETFL, O_APPEND) || fcntl(f, F_SETFL, 0)) odd("fcntl"); _exit(0); }
+    for (int i = 0; go(); i++) {
+        int n = 1 + i % 64;
+        memset(b, 'a' + i % 26, sizeof b);
+        lseek(f, i * 64 % 4000, SEEK_SET);
+        if (write(f, b, n) != n || (i % 100 == 0 && ftruncate(f, 5000))) odd("write");
+    }
+    wait(&st);
+    return st;
 }
 
 int main(int argc, char **argv)
@@ -161,8 +181,9 @@ int main(int argc, char **argv)
     else if (!strcmp(m, "rotation")) bad = rotation();
     else if (!strcmp(m, "open_rename")) bad = processes(3, open_rename);
     else if (!strcmp(m, "make_remove")) bad = processes(4, make_remove);
-    else if (!strcmp(m, "chmod_create")) { mkdir("D", 0777); chmod("D", 0777); bad = processes(3, chmod_create); chmod("D", 0777); }
-    else if (!strcmp(m, "mixed")) bad = processes(4, mixed);
+    else if (!strcmp(m, "dup_append")) bad = dup_append();
+    else if (!strcmp(m, "from_outside")) bad = from_outside();
+    else if (!strcmp(m, "append_switched")) bad = append_switched();
     else bad = 2;
     return bad ? 1 : 0;
 }

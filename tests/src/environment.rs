@@ -63,3 +63,12 @@ pub fn base_dir() -> PathBuf {
     dir.canonicalize()
         .expect("a resolvable temporary directory")
 }
+
+/// Where random calls begin: `MIRROR_RACE_SEED`, else the clock. Each run prints its own seed.
+pub fn race_seed() -> u64 {
+    let given = std::env::var("MIRROR_RACE_SEED").ok();
+    given.and_then(|s| s.parse().ok()).unwrap_or_else(|| {
+        let now = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
+        u64::from(now.expect("a clock").subsec_nanos())
+    })
+}

@@ -9,17 +9,20 @@
 
 mod compare;
 mod environment;
+mod health;
 mod loops;
 mod output;
 mod pair;
 mod program;
+mod talker;
 
 pub use compare::{Differences, Level, Tree};
-pub use environment::{base_dir, dist, have, is_root, soak, tool};
+pub use environment::{base_dir, dist, have, is_root, race_seed, soak, tool};
 pub use loops::{FsType, LoopFs};
 pub use output::Output;
-pub use pair::{Fs, Kind, Pair};
+pub use pair::{Fs, Kind, Pair, STRIPES_CAN_BE_CHOSEN};
 pub use program::{compile, compile_with};
+pub use talker::{PATIENCE, Talker, send};
 
 /// Says why a test is skipped; `xtask test` counts and lists the line.
 pub fn skip(reason: impl std::fmt::Display) {
@@ -57,6 +60,32 @@ macro_rules! each_kind {
         }
         mod link {
             $(#[test] fn $name() { $crate::Pair::with($crate::Kind::Link, super::cases::$name); })+
+        }
+    };
+}
+
+/// Declares tests that run once per kind of pair and number of stripes: `in_place::name` and
+/// `link::name` with the default number, `in_place_1::name` and so on with 1 and 2.
+#[macro_export]
+macro_rules! each_shape {
+    ($($(#[$attribute:meta])* fn $name:ident($pair:ident) $body:block)+) => {
+        mod shaped {
+            #[allow(unused_imports)]
+            use super::*;
+            $($(#[$attribute])* pub(super) fn $name($pair: &$crate::Pair) $body)+
+        }
+        $crate::each_shape!(@ in_place, InPlace, None, $($name)+);
+        $crate::each_shape!(@ link, Link, None, $($name)+);
+        $crate::each_shape!(@ in_place_1, InPlace, Some(1), $($name)+);
+        $crate::each_shape!(@ link_1, Link, Some(1), $($name)+);
+        $crate::each_shape!(@ in_place_2, InPlace, Some(2), $($name)+);
+        $crate::each_shape!(@ link_2, Link, Some(2), $($name)+);
+    };
+    (@ $module:ident, $kind:ident, $stripes:expr, $($name:ident)+) => {
+        mod $module {
+            $(#[test] fn $name() {
+                super::shaped::$name(&$crate::Pair::striped($crate::Kind::$kind, $stripes));
+            })+
         }
     };
 }

@@ -35,13 +35,17 @@ pub enum Fs {
     Loop(FsType, FsType),
 }
 
+/// Whether `mirror init` has the option `--stripes N`. Without it every pair has one stripe, and what
+/// only several can do is skipped.
+pub const STRIPES_CAN_BE_CHOSEN: bool = false;
+
 /// A pair and its surroundings.
 pub struct Pair {
     base: PathBuf,
     kind: Kind,
     v: PathBuf,
     legs: [PathBuf; 2],
-    runtime: RefCell<Vec<PathBuf>>,
+    pub(crate) runtime: RefCell<Vec<PathBuf>>,
     unstable: RefCell<Vec<String>>,
     // Dropped (unmounted) by hand, before the base directory goes.
     mounts: Vec<LoopFs>,
@@ -58,6 +62,16 @@ impl Pair {
     /// A pair on plain folders, given to one test.
     pub fn with(kind: Kind, test: fn(&Pair)) {
         test(&Pair::new(kind, Fs::Plain).expect("plain folders can always be made"));
+    }
+
+    /// A pair on plain folders whose locks have this many stripes (`None`: the default).
+    pub fn striped(kind: Kind, stripes: Option<u32>) -> Pair {
+        let pair = Pair::bare(kind, Fs::Plain).expect("plain folders can always be made");
+        match stripes.filter(|_| STRIPES_CAN_BE_CHOSEN) {
+            Some(n) => pair.init(&["--stripes", &n.to_string()]).ok(),
+            None => pair.init(&[]).ok(),
+        };
+        pair
     }
 
     /// A fresh pair with empty legs; `None` (and a SKIP line) when this machine cannot have it.

@@ -65,6 +65,8 @@ const LIMITS: &[(&str, u64)] = &[
     ("crash ", 180),
     ("copies ", 180),
     ("races ", 120),
+    ("scenarios ", 180),
+    ("storms ", 180),
     ("programs ", 120),
     ("unit sim", 180),
 ];
@@ -78,6 +80,7 @@ const ORDINARY: &[&str] = &[
     "crash link::random_kills",
     "crash heal",
     "command ",
+    "races link::random_calls_of_4",
 ];
 
 /// Builds all test binaries and lists their tests. The library is no_std and has none of its own.
