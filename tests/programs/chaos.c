@@ -27,7 +27,7 @@
 
 enum { PUT, OPEN, WRITE, PWRITE, WRITEV, FTRUNCATE, FALLOCATE, FCHMOD, FUTIMENS, FXATTR, READ, DUP2, CLOSE, TRUNCATE,
        CHMOD, UTIMENS, XATTR, LINK, SYMLINK, UNLINK, RENAME, NOREPLACE, EXCHANGE, MKDIR, RMDIR, TREE_RENAME,
-       TREE_EXCHANGE, DEEP, CLEAR, DIRFD, CHDIR, LOOK, FORK, SPAWN, OPS };
+       TREE_EXCHANGE, DEEP, CLEAR, DIRFD, CHDIR, SETFL, LOOK, FORK, SPAWN, OPS };
 static const struct { const char *name; int weight; } op_table[OPS] = {
     [PUT] = { "put", 14 }, [OPEN] = { "open", 8 }, [WRITE] = { "write", 10 }, [PWRITE] = { "pwrite", 5 },
     [WRITEV] = { "writev", 5 }, [FTRUNCATE] = { "ftruncate", 3 }, [FALLOCATE] = { "fallocate", 1 },
@@ -37,7 +37,7 @@ static const struct { const char *name; int weight; } op_table[OPS] = {
     [UNLINK] = { "unlink", 9 }, [RENAME] = { "rename", 8 }, [NOREPLACE] = { "noreplace", 3 },
     [EXCHANGE] = { "exchange", 4 }, [MKDIR] = { "mkdir", 8 }, [RMDIR] = { "rmdir", 5 },
     [TREE_RENAME] = { "tree_rename", 6 }, [TREE_EXCHANGE] = { "tree_exchange", 4 }, [DEEP] = { "deep", 8 },
-    [CLEAR] = { "clear", 2 }, [DIRFD] = { "dirfd", 3 }, [CHDIR] = { "chdir", 2 }, [LOOK] = { "look", 4 }, [FORK] = { "fork", 1 }, [SPAWN] = { "spawn", 1 },
+    [CLEAR] = { "clear", 2 }, [DIRFD] = { "dirfd", 3 }, [CHDIR] = { "chdir", 2 }, [SETFL] = { "setfl", 1 }, [LOOK] = { "look", 4 }, [FORK] = { "fork", 1 }, [SPAWN] = { "spawn", 1 },
 };
 enum { SLOTS = 6, SLOT = 100, NAME = 200 };
 /* One call with all its arguments, so that it can be made twice. */
@@ -216,6 +216,7 @@ static void apply(struct me *m, struct call *c, int leg)
         m->dirfd = n;
         break;
     case CHDIR: if (!doubled) check(m, c, "chdir", chdir(f & 1 ? root[0] : x), PATH_ERRORS, 0); break;
+    case SETFL: check(m, c, "fcntl", fcntl(s, F_SETFL, f & 1 ? O_APPEND : 0), EBADF, 0); break;
     case LOOK: {
         struct stat st;
         check(m, c, "fstatat", fstatat(dx, x, &st, 0), PATH_ERRORS, 0);

@@ -35,10 +35,6 @@ pub enum Fs {
     Loop(FsType, FsType),
 }
 
-/// Whether `mirror init` has the option `--stripes N`. Without it every pair has one stripe, and what
-/// only several can do is skipped.
-pub const STRIPES_CAN_BE_CHOSEN: bool = false;
-
 /// A pair and its surroundings.
 pub struct Pair {
     base: PathBuf,
@@ -67,7 +63,7 @@ impl Pair {
     /// A pair on plain folders whose locks have this many stripes (`None`: the default).
     pub fn striped(kind: Kind, stripes: Option<u32>) -> Pair {
         let pair = Pair::bare(kind, Fs::Plain).expect("plain folders can always be made");
-        match stripes.filter(|_| STRIPES_CAN_BE_CHOSEN) {
+        match stripes {
             Some(n) => pair.init(&["--stripes", &n.to_string()]).ok(),
             None => pair.init(&[]).ok(),
         };
