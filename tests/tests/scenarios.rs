@@ -199,13 +199,18 @@ fn stopped_in(pair: &Pair, op: &str) {
         if first == "handled" && patient.line_within(Duration::from_millis(50)).is_none() {
             blocked += 1;
         }
-        if !whole_pair {
-            others_go_on(pair, &name);
-        }
+        let others = if whole_pair {
+            Vec::new()
+        } else {
+            others_go_on(pair, &name)
+        };
         let killed = n % 2 == 0;
         send(pid, if killed { libc::SIGKILL } else { libc::SIGCONT });
         assert_eq!(holder.end(), if killed { 137 } else { 0 });
         assert_eq!(patient.end(), 0, "{op} at call {n}: the waiter finishes");
+        for mut t in others {
+            assert_eq!(t.end(), 0, "{op} at call {n}: so do the others");
+        }
         if killed {
             pair.resync().ok();
         }
@@ -230,7 +235,7 @@ fn stopped_in(pair: &Pair, op: &str) {
 
 /// At least one of eight programs, each in a directory of its own, ends while the holder is stopped: a
 /// few may share its stripe.
-fn others_go_on(pair: &Pair, name: &str) {
+fn others_go_on(pair: &Pair, name: &str) -> Vec<Talker> {
     let others: Vec<Talker> = (0..8)
         .map(|i| {
             let mut c = pair.preloaded("bash");
@@ -246,7 +251,7 @@ fn others_go_on(pair: &Pair, name: &str) {
             .iter()
             .any(|t| t.line_within(Duration::from_millis(10)).as_deref() == Some("done"))
         {
-            return;
+            return others;
         }
     }
     panic!("{name}: nobody goes on");
