@@ -11,26 +11,46 @@ use crate::lock::{
 use crate::runtime::{ANNOUNCED, lead};
 use crate::txn::{Journal, LegIo};
 
-/// Waits until nobody is inside, ending what dead ones left. The whole pair is locked and the bit set.
+/// Waits until nobody is inside, then ends what dead ones left. The whole pair is locked and the bit set.
 pub(crate) fn quiesce<P: LegLock + Journal + LegIo + ?Sized>(
     p: &mut P,
     held: &BothLocked,
 ) -> Result<(), LockMiss> {
+    // First all the living, of every object: a repair reads and writes beyond its own.
+    if visit(p, held, false)? {
+        visit(p, held, true)?;
+    }
+    Ok(())
+}
+
+/// Goes over all objects, waits for the living and finds, or buries, the dead. Whether there are any.
+fn visit<P: LegLock + Journal + LegIo + ?Sized>(
+    p: &mut P,
+    held: &BothLocked,
+    end: bool,
+) -> Result<bool, LockMiss> {
+    let mut dead = false;
     // In the order of locking: a lead is healed before the posts that name it are freed.
     for object in WHOLE + 1..OBJECTS {
         let mut nth = 0;
         while p.state(object) != 0 {
             match lock_one(p, object) {
                 Ok(()) => {
-                    bury(p, object, held);
+                    if end {
+                        bury(p, object, held);
+                    }
+                    dead |= p.state(object) != 0;
                     unlock_one(p, object);
+                    if !end {
+                        break;
+                    }
                 }
                 Err(LockMiss::Busy(_)) if p.pause(object, nth) => nth = nth.saturating_add(1),
                 Err(miss) => return Err(miss),
             }
         }
     }
-    Ok(())
+    Ok(dead)
 }
 
 /// Ends the change of a dead one, if there is one. The object's locks are held.

@@ -29,6 +29,7 @@ fn sweep(seeds: u64, make: impl Fn(u64) -> Case) -> Report {
         None => (0, env("MIRROR_SIM_STEPS").unwrap_or(seeds)),
     };
     let mut all = Report::default();
+    let (mut steps, start) = (0, std::time::Instant::now());
     for seed in from..from + n {
         let case = make(seed);
         match run(&case) {
@@ -37,6 +38,7 @@ fn sweep(seeds: u64, make: impl Fn(u64) -> Case) -> Report {
                 all.healed += r.healed;
                 all.injected += r.injected;
                 all.pending += r.pending;
+                steps += r.steps.iter().map(|&n| u64::from(n)).sum::<u64>();
             }
             Err(e) => {
                 let (small, why) = shrink(&case);
@@ -44,6 +46,7 @@ fn sweep(seeds: u64, make: impl Fn(u64) -> Case) -> Report {
             }
         }
     }
+    println!("seeds {from}..{}: {steps} steps in {:?}", from + n, start.elapsed());
     if env("MIRROR_SIM_SEED").is_some() {
         // One seed need not meet what many do.
         all.healed += 1;

@@ -1,6 +1,6 @@
 //! Every kind of call, killed at each of its yield points, and failed at each of its effects.
 use mirror_core::Errno;
-use mirror_sim::{Case, ErrorAt, How, Op, run};
+use mirror_sim::{Case, ErrorAt, How, Op, Place, run};
 
 fn open(path: &str, create: bool, trunc: bool, append: bool) -> Op {
     Op::Open {
@@ -156,6 +156,7 @@ fn every_error_at_every_effect() {
                     c.programs.truncate(1);
                     c.faults.errors.push(ErrorAt {
                         second,
+                        place: Place::Effect,
                         nth,
                         times: 1,
                         errno,
@@ -176,6 +177,7 @@ fn a_full_second_leg_leaves_both_equal() {
         // Effect 1 on the second leg is that of the call.
         c.faults.errors.push(ErrorAt {
             second: true,
+            place: Place::Effect,
             nth: 1,
             times: 1,
             errno: Errno::ENOSPC,
