@@ -96,8 +96,6 @@ pub enum Sabotage {
     Position,
     /// What a process remembers of paths is believed whatever the generation.
     Generation,
-    /// The generation counts an rmdir only when both legs have it.
-    LateCount,
     /// The EXCLUSIVE bit is not looked at.
     Bit,
     /// Nobody is waited for after the EXCLUSIVE bit is set.

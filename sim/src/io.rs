@@ -81,11 +81,7 @@ impl World {
         let moves = moves_directory(&self.legs[leg], &op, &at);
         let done = effect(self.change(p.pid, leg, &locked), &op, &at)?;
         self.moves += u64::from(moves);
-        let counted = match self.sabotage {
-            Some(Sabotage::LateCount) => Step::Second,
-            _ => Step::First,
-        };
-        self.generation += u64::from(matches!(&*op, Op::Rmdir { .. }) && step == counted);
+        self.generation += u64::from(matches!(&*op, Op::Rmdir { .. }) && step == Step::First);
         p.call.made[leg] = done.ino;
         if step == Step::First {
             self.set_left(p, Left::Call);

@@ -27,7 +27,7 @@ pub fn judge(w: &World, faults: &Faults) -> Result<(), String> {
     if !w.posts.is_empty() {
         return Err(format!("changes left announced: {:?} {:?}", w.posts, w.records));
     }
-    if faults.kills.is_empty() && w.healed > w.left {
+    if w.deaths == 0 && w.healed > w.left {
         return Err("a change was healed though nobody died".into());
     }
     if faults.none() && w.partner_errors > 0 {
@@ -119,7 +119,7 @@ fn pending_is_due(w: &World, faults: &Faults) -> Result<(), String> {
         return Err(format!("pending without an error of a leg: {op:?} {why:?}"));
     }
     // One error, met by a living process: anything that can be undone or healed is.
-    let single = faults.kills.is_empty()
+    let single = w.deaths == 0
         && faults.crash.is_none()
         && matches!(faults.errors[..], [e] if e.second && e.times == 1);
     let destroys = op.removes()

@@ -10,8 +10,8 @@ use mirror_core::Errno;
 /// More steps than this are a livelock.
 const LIMIT: u32 = 60_000;
 
-/// What the schedule does next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What the schedule does next. As text: `0`, `kill0`, `stop0`.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
     /// This process makes a step.
     Step(Pid),
@@ -19,6 +19,16 @@ pub enum Choice {
     Kill(Pid),
     /// This process is stopped, until nobody else can go on.
     Stop(Pid),
+}
+
+impl std::fmt::Debug for Choice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Choice::Step(p) => write!(f, "{p}"),
+            Choice::Kill(p) => write!(f, "kill{p}"),
+            Choice::Stop(p) => write!(f, "stop{p}"),
+        }
+    }
 }
 
 /// Everything that determines a run.

@@ -128,6 +128,8 @@ pub struct World {
     pub violation: Option<String>,
     /// Transactions of the dead that were ended.
     pub healed: u32,
+    /// Processes that were killed.
+    pub deaths: u32,
     /// Changes that their own process left to be mended.
     pub left: u32,
     /// Injected errors that were met.
@@ -154,7 +156,10 @@ impl Hash for World {
         (&self.legs, &self.partner, &self.holders, &self.posts).hash(h);
         (&self.records, self.exclusive, self.moves).hash(h);
         (&self.inside, &self.descs, &self.pending, &self.log).hash(h);
-        (&self.violation, self.healed, self.left, self.counts).hash(h);
+        (&self.violation, self.healed, self.deaths, self.left).hash(h);
+        if !self.faults.errors.is_empty() {
+            self.counts.hash(h);
+        }
         (self.injected, self.partner_errors, self.exited).hash(h);
     }
 }
@@ -181,6 +186,7 @@ impl World {
             log: Vec::new(),
             violation: None,
             healed: 0,
+            deaths: 0,
             left: 0,
             injected: 0,
             partner_errors: 0,
@@ -356,6 +362,7 @@ impl World {
             }
         }
         self.inside.remove(&pid);
+        self.deaths += 1;
         let open = |e: &&Entry| e.pid == pid && e.answer.is_none();
         if let Some(d) = self.log.iter().rfind(open).and_then(|e| e.desc) {
             self.descs[d].raced = true;
