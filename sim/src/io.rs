@@ -213,10 +213,20 @@ impl World {
 }
 
 impl Port<'_> {
-    /// Heals a record's objects from its first leg, a step each. The first error ends it.
+    /// Heals a record's objects from its first leg: each is read, then written. The first error ends
+    /// it.
     fn heal_record(&self, r: &Record) -> Result<(), Errno> {
         for n in 0..=r.op.paths().len() {
-            self.step(Ok(()), |w, p| w.heal_part(p, r, n))?;
+            self.step((), |w, p| p.image = Some(w.legs[r.first].clone()));
+            self.step(Ok(()), |w, p| {
+                let Some(image) = p.image.take() else {
+                    return Ok(());
+                };
+                let now = std::mem::replace(&mut w.legs[r.first], image);
+                let done = w.heal_part(p, r, n);
+                w.legs[r.first] = now;
+                done
+            })?;
         }
         Ok(())
     }

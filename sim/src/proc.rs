@@ -4,7 +4,7 @@ use crate::fault::{Place, Sabotage};
 use crate::memo::Memo;
 use crate::op::Op;
 use crate::port::Port;
-use crate::tree::Ino;
+use crate::tree::{Ino, Tree};
 use crate::world::{Desc, Pid, Record, World};
 use mirror_core::{Errno, LockMiss, LockPlan, Verdict, mend, transact};
 use std::collections::BTreeMap;
@@ -126,6 +126,8 @@ pub struct Proc {
     pub memo: Memo,
     /// Intents that it heals.
     pub healing: Vec<Option<Record>>,
+    /// What it has read of a leg, to write it to the other one.
+    pub image: Option<Tree>,
     /// What it remembers of paths: the directory on leg a, and the generation then.
     pub cache: BTreeMap<String, (Ino, u64)>,
     /// It occupies posts.
@@ -154,7 +156,7 @@ impl Proc {
             ..self.call.clone()
         };
         (self.life, self.stopped, call, self.memo.key()).hash(h);
-        (&self.healing, self.entered, self.missed).hash(h);
+        (&self.healing, &self.image, self.entered, self.missed).hash(h);
         for (text, &(dir, g)) in &self.cache {
             (text, dir, fresh(g)).hash(h);
         }
@@ -182,6 +184,7 @@ impl Proc {
             call: Call::new(Rc::new(Op::Nop), None),
             memo: Memo::default(),
             healing: Vec::new(),
+            image: None,
             cache: BTreeMap::new(),
             entered: false,
             missed: false,

@@ -303,3 +303,19 @@ fn a_remembered_directory_is_removed_and_made_again() {
     good(&programs, QUIET);
     seen(&programs, Sabotage::Plan, QUIET, &says);
 }
+
+/// A repair reads one leg and writes the other: no writer of the same file may be inside.
+#[test]
+fn a_repair_waits_for_the_living() {
+    let programs = [
+        vec![rename("shared", "b", How::Plain)],
+        vec![write(0, 3)],
+        vec![chmod("a")],
+    ];
+    let c = Case {
+        stripes: 1,
+        strict: false,
+        ..Case::of(programs.to_vec())
+    };
+    check(&c, DEATH);
+}
