@@ -51,8 +51,11 @@ impl World {
         if lag {
             for i in kept.inodes() {
                 let old = at(r.below(k + 1));
-                let Body::File(old) = (if old.has(i) { &old.node(i).body } else { continue })
-                else {
+                let Body::File(old) = (if old.has(i) {
+                    &old.node(i).body
+                } else {
+                    continue;
+                }) else {
                     continue;
                 };
                 let mut old = old.clone();

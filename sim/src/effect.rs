@@ -122,9 +122,9 @@ pub fn destroys(t: &Tree, op: &Op, at: &At) -> bool {
         } => {
             matches!((found(0), found(1)), (Ok(a), Ok(b)) if a != b)
         }
-        Op::Open { trunc: true, .. } => {
-            found(0).and_then(|i| t.bytes(i)).is_ok_and(|b| !b.is_empty())
-        }
+        Op::Open { trunc: true, .. } => found(0)
+            .and_then(|i| t.bytes(i))
+            .is_ok_and(|b| !b.is_empty()),
         _ => op.removes(),
     }
 }

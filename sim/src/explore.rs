@@ -19,6 +19,9 @@ pub struct Explored {
     pub steps: usize,
 }
 
+/// A case with the schedule that fails, and why.
+pub type Bad = (Case, String);
+
 /// Faults that a search may still put in, at any step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Budget {
@@ -37,14 +40,14 @@ struct Level {
 
 /// Looks at every schedule of a case, with every way to spend the budget. The failure comes with the
 /// case and the schedule that lead to it.
-pub fn explore(case: &Case, budget: Budget, limit: usize) -> Result<Explored, (Case, String)> {
+pub fn explore(case: &Case, budget: Budget, limit: usize) -> Result<Explored, Box<Bad>> {
     let mut seen = HashSet::new();
     let mut out = Explored::default();
     let mut stack = vec![level(Model::new(case).endless(), budget, Choice::Step(0))];
     let failed = |stack: &[Level], last: Option<Choice>, why: String| {
         let mut c = case.clone();
         c.schedule = stack.iter().skip(1).map(|l| l.taken).chain(last).collect();
-        (c, why)
+        Box::new((c, why))
     };
     while let Some(top) = stack.last_mut() {
         let Some(c) = top.choices.pop() else {

@@ -106,6 +106,8 @@ pub enum Sabotage {
     Plan,
     /// The file behind a name is not locked (F20).
     Late,
+    /// Whether a call loses something is looked at before the file behind the name is locked.
+    Early,
     /// Names are locked by (parent, name) (F9).
     Names,
     /// The key is the inode on the leg that the call addresses (F20).

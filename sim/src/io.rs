@@ -1,5 +1,5 @@
 //! The engine's ports over the model: the legs.
-use crate::effect::{effect, moves_directory, needs};
+use crate::effect::{destroys, effect, moves_directory, needs};
 use crate::fault::{Place, Sabotage};
 use crate::op::Op;
 use crate::port::Port;
@@ -67,7 +67,11 @@ impl World {
     }
 
     fn apply(&mut self, p: &mut Proc, step: Step) -> Result<u64, Errno> {
-        let leg = if step == Step::First { p.first } else { 1 - p.first };
+        let leg = if step == Step::First {
+            p.first
+        } else {
+            1 - p.first
+        };
         if step == Step::First {
             self.log(p, None);
         }
@@ -79,6 +83,10 @@ impl World {
         self.straddles(p);
         let locked = needs(&self.legs[leg], &op, &at);
         let moves = moves_directory(&self.legs[leg], &op, &at);
+        if step == Step::First && self.sabotage != Some(Sabotage::Early) {
+            // Not sooner: what is locked late may have changed since it was looked at.
+            p.call.destroys = destroys(&self.legs[leg], &op, &at);
+        }
         let done = effect(self.change(p.pid, leg, &locked), &op, &at)?;
         self.moves += u64::from(moves);
         self.generation += u64::from(matches!(&*op, Op::Rmdir { .. }) && step == Step::First);
@@ -151,7 +159,9 @@ impl World {
         let end = self.legs[leg].bytes(ino)?.len() as u64;
         let to = at.unwrap_or(end);
         let locked = needs(&self.legs[leg], &op, &at_object);
-        let k = self.change(p.pid, leg, &locked).write(ino, to, &data[..n])?;
+        let k = self
+            .change(p.pid, leg, &locked)
+            .write(ino, to, &data[..n])?;
         let moves = at.is_none() || self.sabotage == Some(Sabotage::Derived);
         if moves && k > 0 && matches!(&*op, Op::Write { .. }) {
             self.descs[desc].pos = to + k;
@@ -204,8 +214,13 @@ impl World {
             here[n] = good.get(n).copied().unwrap_or(0);
         }
         here.truncate(good.len());
-        if let Some(Left::Bytes(at, _)) = p.call.entry.and_then(|e| self.log.get(e)).map(|e| e.left) {
-            let kept = if from > at { Left::Bytes(at, from - at) } else { Left::Nothing };
+        if let Some(Left::Bytes(at, _)) = p.call.entry.and_then(|e| self.log.get(e)).map(|e| e.left)
+        {
+            let kept = if from > at {
+                Left::Bytes(at, from - at)
+            } else {
+                Left::Nothing
+            };
             self.set_left(p, kept);
         }
         Ok(())

@@ -17,7 +17,11 @@ pub fn dirs(path: &str) -> &str {
 impl World {
     /// The plan for a file by its numbers on both legs.
     fn file_plan(&self, p: &Proc, object: [Option<Ino>; 2]) -> LockPlan {
-        let leg = if self.sabotage == Some(Sabotage::Keys) { p.first } else { 0 };
+        let leg = if self.sabotage == Some(Sabotage::Keys) {
+            p.first
+        } else {
+            0
+        };
         let key = object[leg].or_else(|| self.there(1 - leg, object[1 - leg]));
         key.map_or(LockPlan::EXCLUSIVE, |k| self.file(k))
     }
@@ -48,7 +52,11 @@ impl Port<'_> {
         if op.slot().is_some() {
             // Numbers are kept with the descriptor: nothing is looked up.
             return self.look(|w, p| {
-                let d = p.call.desc.and_then(|d| w.descs.get(d)).ok_or(Errno::EBADF)?;
+                let d = p
+                    .call
+                    .desc
+                    .and_then(|d| w.descs.get(d))
+                    .ok_or(Errno::EBADF)?;
                 Ok(w.file_plan(p, d.object))
             });
         }
@@ -171,11 +179,13 @@ impl Port<'_> {
         }
         let mut found = self.resolve(1 - first, path);
         if found.is_err() {
-            found = self.step(Err(Errno::EIO), |w, p| {
-                w.met(p, 1 - first, Place::Effect)?;
-                w.heal_parents(p.pid, path, first)?;
-                w.legs[1 - first].parent(path).map(|(d, _)| u64::from(d))
-            }).map(|d| d as Ino);
+            found = self
+                .step(Err(Errno::EIO), |w, p| {
+                    w.met(p, 1 - first, Place::Effect)?;
+                    w.heal_parents(p.pid, path, first)?;
+                    w.legs[1 - first].parent(path).map(|(d, _)| u64::from(d))
+                })
+                .map(|d| d as Ino);
         }
         self.note((), |_, p| match found {
             Ok(i) => p.call.dirs[1 - first][n] = Some(i),
@@ -189,7 +199,11 @@ impl Port<'_> {
         self.note((), |w, p| p.call.moves = w.moves);
         let op = self.op();
         for (n, path) in op.paths().into_iter().enumerate() {
-            let r = if alone { self.prove_alone(n, path) } else { self.prove(n, path) };
+            let r = if alone {
+                self.prove_alone(n, path)
+            } else {
+                self.prove(n, path)
+            };
             if r != Prepared::Ready || self.out() {
                 return r;
             }
@@ -204,7 +218,9 @@ impl World {
         let (op, first) = (p.call.op.clone(), p.first);
         let at = [0, 1].map(|leg| p.call.at(leg));
         let entry = |leg: usize, n: usize| {
-            at[leg].name(&op, n).and_then(|(d, name)| self.legs[leg].entry(d, name))
+            at[leg]
+                .name(&op, n)
+                .and_then(|(d, name)| self.legs[leg].entry(d, name))
         };
         if !alone {
             let moves = (0..2).any(|l| moves_directory(&self.legs[l], &op, &at[l]));
@@ -229,8 +245,10 @@ impl World {
             };
             p.call.late = found.filter(|_| late && dir.is_none());
         }
+        if self.sabotage == Some(Sabotage::Early) {
+            p.call.destroys = destroys(&self.legs[first], &op, &at[first]);
+        }
         p.call.before = [0, 1].map(|n| entry(first, n).ok());
-        p.call.destroys = destroys(&self.legs[first], &op, &at[first]);
         Prepared::Ready
     }
 

@@ -206,7 +206,8 @@ impl Proc {
 
     /// Who has the object that it waits for.
     pub fn blocked_by(&self, w: &World) -> Option<Pid> {
-        let other = |h: &BTreeMap<usize, Pid>, o: usize| h.get(&o).copied().filter(|&p| p != self.pid);
+        let other =
+            |h: &BTreeMap<usize, Pid>, o: usize| h.get(&o).copied().filter(|&p| p != self.pid);
         match (self.phase, self.wait) {
             (Phase::Exit, _) if w.sabotage != Some(Sabotage::Gate) => {
                 let all = w.holders.iter().flat_map(|h| h.values());
@@ -252,7 +253,9 @@ impl Proc {
                 let there = w.legs[1 - self.first].lookup(&path).ok();
                 self.call.made[self.first] = Some(ino);
                 self.call.made[1 - self.first] = there;
-                let Op::Open { slot, .. } = *self.call.op else { return };
+                let Op::Open { slot, .. } = *self.call.op else {
+                    return;
+                };
                 self.finish(w, Ok(slot as u64));
             }
             Phase::Exit => {
@@ -320,7 +323,11 @@ impl Proc {
         let leg = if n == 0 { self.first } else { 1 - self.first };
         if n == 2 || w.fault(leg, Place::Effect).is_err() {
             for (d, p) in w.disks.iter_mut().zip(promise) {
-                d.promised = if n == 2 { d.promised.max(p) } else { d.promised };
+                d.promised = if n == 2 {
+                    d.promised.max(p)
+                } else {
+                    d.promised
+                };
             }
             self.next += 1;
             self.phase = Phase::Start;
@@ -335,7 +342,11 @@ impl Proc {
             return self.begin(Phase::Run(LockPlan::EXCLUSIVE));
         }
         if w.sabotage == Some(Sabotage::Open)
-            && let Op::Open { path, create: false, .. } = &*self.call.op
+            && let Op::Open {
+                path,
+                create: false,
+                ..
+            } = &*self.call.op
         {
             self.memo.fuel = 0;
             let found = w.legs[self.first].lookup(path);
@@ -360,7 +371,10 @@ impl Proc {
             }
             Err(e) => {
                 let n = w.log(self, None);
-                w.log[n].loose = w.mixed;
+                // A kernel too looks up two names one after the other, and whoever looks without a
+                // lock sees what may be taken back.
+                let looks = self.call.op.paths().len();
+                w.log[n].loose = w.mixed || looks > 1 || !w.healthy();
                 self.finish(w, Err(e));
             }
         }
@@ -441,7 +455,13 @@ impl Proc {
     fn finish(&mut self, w: &mut World, answer: Result<u64, Errno>) {
         let n = w.log(self, Some(answer));
         w.log[n].answer = Some(answer);
-        if let (Op::Open { slot, path, append, .. }, Ok(_)) = (&*self.call.op, answer) {
+        if let (
+            Op::Open {
+                slot, path, append, ..
+            },
+            Ok(_),
+        ) = (&*self.call.op, answer)
+        {
             let d = w.descs.len();
             w.log[n].desc = Some(d);
             self.slots.insert(*slot, d);

@@ -151,18 +151,22 @@ impl World {
             _ => false,
         };
         object
-            && r.op.paths().iter().all(|p| match (a.lookup(p), b.lookup(p)) {
-                (Ok(i), Ok(j)) => same(i, j),
-                (Err(_), Err(_)) => true,
-                _ => false,
-            })
+            && r.op
+                .paths()
+                .iter()
+                .all(|p| match (a.lookup(p), b.lookup(p)) {
+                    (Ok(i), Ok(j)) => same(i, j),
+                    (Err(_), Err(_)) => true,
+                    _ => false,
+                })
     }
 
     /// Makes the other leg wholly like `from`: `mirror resync`. Nobody else is there.
     pub fn resync(&mut self, from: usize) {
         self.strict = false;
         for leg in 0..2 {
-            let both = |&i: &Ino, &mut j: &mut Ino| self.legs[leg].has(i) && self.legs[1 - leg].has(j);
+            let both =
+                |&i: &Ino, &mut j: &mut Ino| self.legs[leg].has(i) && self.legs[1 - leg].has(j);
             self.partner[leg].retain(both);
         }
         let (s, t) = (self.legs[from].root(), self.legs[1 - from].root());

@@ -113,7 +113,10 @@ impl Case {
         let mut r = Rng::new(self.seed ^ 0x6b11);
         for _ in 0..=r.below(n) {
             // About fifteen yield points an operation.
-            let at = (r.below(self.programs.len()), r.below(self.longest() * 15) as u32);
+            let at = (
+                r.below(self.programs.len()),
+                r.below(self.longest() * 15) as u32,
+            );
             self.faults.kills.push(at);
         }
         self
@@ -122,7 +125,10 @@ impl Case {
     pub fn with_stops(mut self, n: usize) -> Case {
         let mut r = Rng::new(self.seed ^ 0x5709);
         for _ in 0..=r.below(n) {
-            let at = (r.below(self.programs.len()), r.below(self.longest() * 15) as u32);
+            let at = (
+                r.below(self.programs.len()),
+                r.below(self.longest() * 15) as u32,
+            );
             self.faults.stops.push(at);
         }
         self
@@ -190,7 +196,11 @@ impl Model {
     pub fn ready(&mut self) -> Vec<Pid> {
         let all = |m: &Model| {
             let ready = |p: &&Proc| p.ready(&m.world);
-            m.procs.iter().filter(ready).map(|p| p.pid).collect::<Vec<_>>()
+            m.procs
+                .iter()
+                .filter(ready)
+                .map(|p| p.pid)
+                .collect::<Vec<_>>()
         };
         let mut ready = all(self);
         if ready.is_empty() {
@@ -204,7 +214,8 @@ impl Model {
                 && let Some(p) = self.procs.iter().find(waits)
             {
                 let (pid, by) = (p.pid, p.blocked_by(&self.world));
-                self.world.violate(format!("deadlock: process {pid} waits for {by:?}"));
+                self.world
+                    .violate(format!("deadlock: process {pid} waits for {by:?}"));
             }
         }
         ready

@@ -81,7 +81,8 @@ pub struct Entry {
     pub faulted: bool,
     /// Taken back, to be done again.
     pub void: bool,
-    /// Answered without a lock, while changes of the other leg first are under way.
+    /// An error, told without a lock, while what was seen may be taken back, from two looks, or from
+    /// another leg than the one that others change first: it has no place in this order.
     pub loose: bool,
     /// The effect that stays.
     pub left: Left,
@@ -157,8 +158,11 @@ impl Hash for World {
         (&self.records, self.exclusive, self.moves).hash(h);
         (&self.inside, &self.descs, &self.pending, &self.log).hash(h);
         (&self.violation, self.healed, self.deaths, self.left).hash(h);
-        if !self.faults.errors.is_empty() {
-            self.counts.hash(h);
+        // Calls are counted for the errors that are still to come.
+        for e in &self.faults.errors {
+            let leg = self.source ^ usize::from(e.second);
+            let past = e.nth.saturating_add(e.times);
+            self.counts[leg][e.place as usize].min(past).hash(h);
         }
         (self.injected, self.partner_errors, self.exited).hash(h);
     }
@@ -295,7 +299,13 @@ impl World {
             if matches!(*need, Need::Dir(i) | Need::File(i) if self.covered(leg, Some(i))) {
                 continue;
             }
-            let key = |i: Ino| if leg == 0 { Some(i) } else { self.there(1, Some(i)) };
+            let key = |i: Ino| {
+                if leg == 0 {
+                    Some(i)
+                } else {
+                    self.there(1, Some(i))
+                }
+            };
             let object = match *need {
                 Need::Alone => Some(WHOLE),
                 Need::Dir(i) => key(i).map(|k| self.dir(k).lead()),
@@ -337,6 +347,11 @@ impl World {
         };
         self.injected += 1;
         Err(e.errno)
+    }
+
+    /// Whether no leg ever fails.
+    pub fn healthy(&self) -> bool {
+        self.faults.errors.is_empty() && self.faults.crash.is_none()
     }
 
     /// From here on nothing goes wrong any more.
@@ -383,7 +398,7 @@ impl World {
                         || self.pending.entries.contains(&(leg, dir, name.to_owned()))
                 })
             };
-            self.covered(leg, object[leg]) || op.paths().iter().any(|p| names(&p))
+            self.covered(leg, object[leg]) || op.paths().iter().any(names)
         })
     }
 

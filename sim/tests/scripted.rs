@@ -1,7 +1,8 @@
 //! The scenarios F1 … F27 of the crash studies: small programs, every schedule of them. Each is run
 //! once as it is, with one, two, three and 64 stripes, and once with the old mistake put back, where
 //! an oracle that looks at outcomes alone must see it.
-use mirror_sim::{Budget, Case, How, Op, Sabotage, explore, run};
+use mirror_core::Errno;
+use mirror_sim::{Budget, Case, ErrorAt, How, Op, Place, Sabotage, explore, run};
 
 const LIMIT: usize = 400_000;
 const QUIET: Budget = Budget { kills: 0, stops: 0 };
@@ -75,7 +76,7 @@ fn good(programs: &[Vec<Op>], budget: Budget) {
 fn check(c: &Case, budget: Budget) {
     match explore(c, budget, LIMIT) {
         Ok(e) => assert!(e.ends > 0),
-        Err((c, why)) => panic!("{why}\n{c:?}"),
+        Err(bad) => panic!("{}\n{:?}", bad.1, bad.0),
     }
 }
 
@@ -91,9 +92,10 @@ fn seen(programs: &[Vec<Op>], what: Sabotage, budget: Budget, says: &[&str]) {
 
 fn seen_in(c: Case, budget: Budget, says: &[&str]) {
     let what = c.sabotage;
-    let Err((c, why)) = explore(&c, budget, LIMIT) else {
+    let Err(bad) = explore(&c, budget, LIMIT) else {
         panic!("{what:?} is not seen");
     };
+    let (c, why) = *bad;
     let said = |why: &str| says.iter().any(|s| why.contains(s));
     assert!(said(&why), "{what:?} is seen as {why}");
     let again = run(&c).expect_err("the schedule leads there again");
@@ -116,10 +118,7 @@ fn f1_offsets_are_given() {
         at: 0,
         data: vec![b'0'; 9],
     };
-    let programs = [
-        vec![fill, write(0, 3)],
-        vec![Op::Read { slot: 0, len: 4 }],
-    ];
+    let programs = [vec![fill, write(0, 3)], vec![Op::Read { slot: 0, len: 4 }]];
     good(&programs, QUIET);
     seen(&programs, Sabotage::Derived, QUIET, &["legs"]);
 }
@@ -149,7 +148,12 @@ fn f9_a_directory_has_one_lock() {
         vec![rmdir("d/e")],
     ];
     good(&programs, QUIET);
-    seen(&programs, Sabotage::Names, QUIET, &["errors of a healthy leg", "legs"]);
+    seen(
+        &programs,
+        Sabotage::Names,
+        QUIET,
+        &["errors of a healthy leg", "legs"],
+    );
     // What is locked is the directory itself: its own name may be half made.
     seen(
         &[vec![mkdir("d/x")], vec![chmod("d/x")]],
@@ -185,8 +189,16 @@ fn f15_an_intent_knows_inodes() {
 fn f16_the_dead_are_in_nobodys_way() {
     let programs = [vec![write(0, 3)], vec![write(0, 2)]];
     good(&programs, DEATH);
-    good(&[vec![mkdir("d/e/x")], vec![rename("d", "x", How::Plain)]], DEATH);
-    seen(&programs, Sabotage::Leak, DEATH, &["deadlock", "the last one got"]);
+    good(
+        &[vec![mkdir("d/e/x")], vec![rename("d", "x", How::Plain)]],
+        DEATH,
+    );
+    seen(
+        &programs,
+        Sabotage::Leak,
+        DEATH,
+        &["deadlock", "the last one got"],
+    );
 }
 
 /// F17: a thread ends the program while another one is between the legs.
@@ -195,7 +207,12 @@ fn f17_exit_waits_for_the_other_threads() {
     for op in [write(0, 3), mkdir("d/e/x"), rename("d", "x", How::Plain)] {
         let programs = [vec![op], vec![Op::Exit]];
         good(&programs, QUIET);
-        seen(&programs, Sabotage::Gate, QUIET, &["left announced", "legs"]);
+        seen(
+            &programs,
+            Sabotage::Gate,
+            QUIET,
+            &["left announced", "legs"],
+        );
     }
 }
 
@@ -220,7 +237,12 @@ fn f19_no_path_straddles_a_rename() {
     }
     for what in [Sabotage::Rename, Sabotage::Bit, Sabotage::Quiesce] {
         let programs = [renames[2].clone(), vec![mkdir("d/e/x")]];
-        seen(&programs, what, QUIET, &["errors of a healthy leg", "legs", "history"]);
+        seen(
+            &programs,
+            what,
+            QUIET,
+            &["errors of a healthy leg", "legs", "history"],
+        );
     }
 }
 
@@ -228,11 +250,29 @@ fn f19_no_path_straddles_a_rename() {
 #[test]
 fn f20_keys_name_one_object() {
     let programs = [
-        vec![Op::Truncate { path: s("shared"), len: 1 }],
+        vec![Op::Truncate {
+            path: s("shared"),
+            len: 1,
+        }],
         vec![write(0, 4)],
     ];
     good(&programs, QUIET);
     seen(&programs, Sabotage::Late, QUIET, &["legs", "history"]);
+    // What is found out before the file is locked is no ground to take its truncation back.
+    let mut full = Case {
+        strict: false,
+        ..Case::of(vec![vec![write(0, 4)], vec![open("shared", true, true)]])
+    };
+    full.faults.errors.push(ErrorAt {
+        second: true,
+        place: Place::Effect,
+        nth: 1,
+        times: 1,
+        errno: Errno::ENOSPC,
+    });
+    check(&full, QUIET);
+    full.sabotage = Some(Sabotage::Early);
+    seen_in(full, QUIET, &["history"]);
     let both = |stripes, sabotage| Case {
         mixed: true,
         stripes,
@@ -242,8 +282,17 @@ fn f20_keys_name_one_object() {
     };
     for stripes in [1, 2, 3, 64] {
         check(&both(stripes, None), QUIET);
-        let two = [vec![rename("a", "d/e/a", How::Plain)], vec![rename("d/b", "b", How::Plain)]];
-        check(&Case { stripes, ..Case::of(two.to_vec()) }, QUIET);
+        let two = [
+            vec![rename("a", "d/e/a", How::Plain)],
+            vec![rename("d/b", "b", How::Plain)],
+        ];
+        check(
+            &Case {
+                stripes,
+                ..Case::of(two.to_vec())
+            },
+            QUIET,
+        );
     }
     seen_in(
         both(64, Some(Sabotage::Keys)),
@@ -260,7 +309,10 @@ fn f27_who_waits_holds_nothing() {
         vec![mkdir("d/e/x")],
     ];
     good(&programs, STOP);
-    good(&[vec![write(0, 3)], vec![rename("d", "x", How::Plain)]], STOP);
+    good(
+        &[vec![write(0, 3)], vec![rename("d", "x", How::Plain)]],
+        STOP,
+    );
     let three = [
         vec![mkdir("d/e/x")],
         vec![rename("d/b", "d/e/b", How::Plain)],
@@ -278,11 +330,7 @@ fn f27_who_waits_holds_nothing() {
 #[test]
 fn a_remembered_directory_is_removed_and_made_again() {
     let programs = [
-        vec![
-            chmod("d/e/no"),
-            open("d/e/x", true, false),
-            unlink("d/e/x"),
-        ],
+        vec![chmod("d/e/no"), open("d/e/x", true, false), unlink("d/e/x")],
         vec![rmdir("d/e"), mkdir("d/e"), rmdir("d/e")],
     ];
     let mut fewer = programs.clone();

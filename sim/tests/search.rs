@@ -2,7 +2,8 @@
 //! search ends when no state is left that was not looked at.
 //!
 //! `MIRROR_SIM_STEPS` set: all pairs also with deaths, and three processes (minutes).
-use mirror_sim::{Budget, Case, How, Op, explore};
+use mirror_core::Errno;
+use mirror_sim::{Budget, Case, ErrorAt, How, Op, Place, explore};
 
 const LIMIT: usize = 3_000_000;
 
@@ -73,7 +74,7 @@ fn soak() -> bool {
 fn search(c: &Case, kills: usize) -> usize {
     match explore(c, Budget { kills, stops: 0 }, LIMIT) {
         Ok(e) => e.states,
-        Err((c, why)) => panic!("{why}\n{c:?}"),
+        Err(bad) => panic!("{}\n{:?}", bad.1, bad.0),
     }
 }
 
@@ -111,6 +112,36 @@ fn every_schedule_of_two_calls_on_either_leg() {
 #[test]
 fn every_schedule_of_two_calls_with_a_death() {
     pairs(|n| soak() || n % 5 == 0, 1, false);
+}
+
+/// The second leg answers an error of each class, at each of its first effects.
+#[test]
+fn every_schedule_of_two_calls_with_an_error() {
+    let (calls, mut states, mut n) = (calls(), 0, 0);
+    let errnos = [Errno::EIO, Errno::ENOSPC, Errno::EEXIST, Errno::EMFILE];
+    for a in &calls {
+        for b in &calls {
+            n += 1;
+            if !soak() && n % 9 != 0 {
+                continue;
+            }
+            for (k, errno) in errnos.into_iter().enumerate() {
+                let mut c = Case {
+                    stripes: [1, 64][n % 2],
+                    ..Case::of(vec![vec![a.clone()], vec![b.clone()]])
+                };
+                c.faults.errors.push(ErrorAt {
+                    second: true,
+                    place: Place::Effect,
+                    nth: k as u32 % 2,
+                    times: 1 + k as u32 / 2,
+                    errno,
+                });
+                states += search(&c, 0);
+            }
+        }
+    }
+    assert!(states > 0);
 }
 
 #[test]
