@@ -144,6 +144,29 @@ fn every_schedule_of_two_calls_with_an_error() {
     assert!(states > 0);
 }
 
+/// Two random programs of two calls each. Those with too many states are passed over.
+#[test]
+fn every_schedule_of_random_programs() {
+    let env = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
+    let (from, to) = match env("MIRROR_SIM_SEED") {
+        Some(seed) => (seed, seed + 1),
+        None => (0, env("MIRROR_SIM_STEPS").unwrap_or(60)),
+    };
+    let (mut states, mut large) = (0, 0);
+    for seed in from..to {
+        let mut c = Case::random(seed, 2, 2);
+        c.mixed = seed % 5 == 0;
+        let kills = usize::from(seed % 2 == 0);
+        match explore(&c, Budget { kills, stops: 0 }, 8_000) {
+            Ok(e) => states += e.states,
+            Err(bad) if bad.1.starts_with("more than") => large += 1,
+            Err(bad) => panic!("MIRROR_SIM_SEED={seed}: {}\n{:?}", bad.1, bad.0),
+        }
+    }
+    println!("{states} states, {large} programs were too large");
+    assert!(states > 0);
+}
+
 #[test]
 fn every_schedule_of_three_calls() {
     let calls = calls();
