@@ -38,15 +38,20 @@ struct Level {
     taken: Choice,
 }
 
-/// Looks at every schedule of a case, with every way to spend the budget. The failure comes with the
+/// Looks at every schedule of a case that begins with its own, with every way to spend the budget. The failure comes with the
 /// case and the schedule that lead to it.
 pub fn explore(case: &Case, budget: Budget, limit: usize) -> Result<Explored, Box<Bad>> {
     let mut seen = HashSet::new();
     let mut out = Explored::default();
-    let mut stack = vec![level(Model::new(case).endless(), budget, Choice::Step(0))];
+    let mut start = Model::new(case).endless();
+    for &c in &case.schedule {
+        start.take(c);
+    }
+    let mut stack = vec![level(start, budget, Choice::Step(0))];
     let failed = |stack: &[Level], last: Option<Choice>, why: String| {
         let mut c = case.clone();
-        c.schedule = stack.iter().skip(1).map(|l| l.taken).chain(last).collect();
+        let path = stack.iter().skip(1).map(|l| l.taken);
+        c.schedule.extend(path.chain(last));
         Box::new((c, why))
     };
     while let Some(top) = stack.last_mut() {

@@ -121,6 +121,10 @@ impl World {
     fn leave(&mut self, p: &mut Proc, object: usize) {
         self.inside.remove(&p.pid);
         p.entered = false;
+        // Both legs have it: who dies from here on leaves nothing half done.
+        for r in self.records.values_mut().filter(|r| r.pid == p.pid) {
+            r.touched.clear();
+        }
         let state = self.posts.remove(&object).unwrap_or(0);
         if state & ANNOUNCED != 0
             && let Some(r) = self.records.remove(&object).filter(|r| r.tainted)
@@ -139,6 +143,8 @@ impl World {
             before.extend(found.map(|i| (leg, i)));
         }
         Record {
+            pid: p.pid,
+            touched: Default::default(),
             op: c.op.clone(),
             first: p.first,
             object: c.object,

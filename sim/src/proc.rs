@@ -165,7 +165,7 @@ impl Proc {
         match self.phase {
             Phase::Start => (0, 0, 0).hash(h),
             Phase::Plan => (1, 0, 0).hash(h),
-            Phase::Run(p) => (2, p.lead(), p.objects().count()).hash(h),
+            Phase::Run(p) => (2, p.objects().collect::<Vec<_>>()).hash(h),
             Phase::Mend(a) => (3, a).hash(h),
             Phase::Sync(n, p) => (4, n, p).hash(h),
             Phase::Opened(i) => (5, i, 0).hash(h),

@@ -32,6 +32,10 @@ pub struct Desc {
 /// The intent of a transaction.
 #[derive(Clone, Debug, Hash)]
 pub struct Record {
+    /// Whose.
+    pub pid: Pid,
+    /// Lock objects of what it has changed so far.
+    pub touched: BTreeSet<usize>,
     /// The call.
     pub op: Rc<Op>,
     /// The leg that is changed first.
@@ -311,10 +315,25 @@ impl World {
                 Need::Dir(i) => key(i).map(|k| self.dir(k).lead()),
                 Need::File(i) => key(i).map(|k| self.file(k).lead()),
             };
-            if object.is_some_and(|o| !self.holds(pid, o)) {
+            let Some(object) = object else { continue };
+            if !self.holds(pid, object) {
                 self.violate(format!(
                     "process {pid} changed leg {leg} without both locks of {need:?}"
                 ));
+            }
+            self.touch(pid, object);
+        }
+    }
+
+    /// Keeps what a transaction has changed. What one who died has left half done is in the way of all
+    /// others.
+    fn touch(&mut self, pid: Pid, object: usize) {
+        for r in self.records.values_mut() {
+            if r.pid == pid {
+                r.touched.insert(object);
+            } else if r.touched.contains(&object) {
+                let what = format!("process {pid} changed {object}, half done by {}", r.pid);
+                self.violation.get_or_insert(what);
             }
         }
     }
