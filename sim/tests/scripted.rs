@@ -378,8 +378,8 @@ fn a_repair_waits_for_the_living() {
 #[test]
 fn a_half_done_rename_keeps_everybody_out() {
     let programs = [
-        vec![rename("d", "x", How::Plain)],
-        vec![mkdir("d/e/x")],
+        vec![mkdir("z"), rename("d", "z", How::Exchange)],
+        vec![mkdir("d/x")],
         vec![chmod("a")],
     ];
     let alone = Case {
