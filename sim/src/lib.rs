@@ -9,7 +9,7 @@
 //! process is its answers so far: a step runs the call again from its start on the recorded answers,
 //! carries out one call more, and lets the engine fall through to its end ([`mod@memo`]). The whole
 //! state can be copied and compared, which makes the search of *all* schedules of small programs
-//! cheap ([`explore`]).
+//! cheap ([`explore()`]).
 //!
 //! Left out of the model: following of symlinks (every path call is the no-follow form), permission
 //! checks, implicit times (mtime moves by utimens alone), read-only descriptors (every open is one
