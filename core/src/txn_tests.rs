@@ -299,6 +299,7 @@ fn a_dead_holder_is_in_the_way_until_it_is_mended() {
     s.log.clear();
     assert_eq!(mend(&mut s), Ok(()));
     // One was in mid-change with two objects; the other one had come in and touched nothing.
+    // The living are looked for on all objects before the first repair.
     assert_eq!(
         s.log.join(" "),
         "+0a +0b out +1a +1b -1b -1a +65a +65b -65b -65a +66a +66b -66b -66a \

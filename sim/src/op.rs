@@ -1,11 +1,9 @@
-//! The calls of the simulated programs, and what each does to one plain tree.
+//! The calls of the simulated programs.
 use crate::rng::Rng;
-use crate::tree::{Body, Ino, Meta, Tree};
-use mirror_core::{Action, Errno, Undo, Where};
-use std::collections::BTreeMap;
+use mirror_core::{Action, Undo, Where};
 
 /// The kinds of rename.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum How {
     /// Replaces.
     Plain,
@@ -16,10 +14,15 @@ pub enum How {
 }
 
 /// One call. `slot` is a descriptor of the process.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
 pub enum Op {
     Nop,
+    /// The program ends, and with it all other processes: they are its threads.
+    Exit,
+    Fsync {
+        slot: usize,
+    },
     Open {
         slot: usize,
         path: String,
@@ -99,15 +102,6 @@ pub enum Op {
     },
 }
 
-/// What a call did.
-#[derive(Clone, Copy, Debug)]
-pub struct Done {
-    /// Its answer.
-    pub value: u64,
-    /// The inode it opened or made.
-    pub ino: Option<Ino>,
-}
-
 impl Op {
     /// The names that the call is about.
     pub fn paths(&self) -> Vec<&str> {
@@ -134,6 +128,7 @@ impl Op {
             | Op::FTruncate { slot, .. }
             | Op::FChmod { slot, .. }
             | Op::Close { slot }
+            | Op::Fsync { slot }
             | Op::Read { slot, .. } => Some(slot),
             _ => None,
         }
@@ -168,165 +163,13 @@ impl Op {
             },
         }
     }
-    /// Whether `tree` as it stands loses something by the call, so that it cannot be undone.
-    pub fn destroys(&self, tree: &Tree) -> bool {
-        match self {
-            Op::Rename {
-                from,
-                to,
-                how: How::Plain,
-            } => {
-                matches!((tree.lookup(from), tree.lookup(to)), (Ok(a), Ok(b)) if a != b)
-            }
-            Op::Open {
-                path, trunc: true, ..
-            } => tree
-                .lookup(path)
-                .and_then(|i| tree.bytes(i))
-                .is_ok_and(|b| !b.is_empty()),
-            _ => self.removes(),
-        }
+    /// Whether the call is about attributes of a name.
+    pub fn attributes(&self) -> bool {
+        matches!(
+            self,
+            Op::Chmod { .. } | Op::Chown { .. } | Op::SetXattr { .. } | Op::Utimens { .. }
+        )
     }
-}
-
-fn make(t: &mut Tree, path: &str, body: Body, mode: u32) -> Result<Done, Errno> {
-    let (d, n) = t.parent(path)?;
-    if t.dir(d)?.contains_key(n) {
-        return Err(Errno::EEXIST);
-    }
-    let i = t.add(
-        body,
-        Meta {
-            mode,
-            ..Meta::default()
-        },
-    );
-    t.set(d, n, Some(i));
-    Ok(Done {
-        value: 0,
-        ino: Some(i),
-    })
-}
-
-fn rename(t: &mut Tree, from: &str, to: &str, how: How) -> Result<(), Errno> {
-    let ((pf, nf), (pt, nt)) = (t.parent(from)?, t.parent(to)?);
-    let s = *t.dir(pf)?.get(nf).ok_or(Errno::ENOENT)?;
-    let over = t.dir(pt)?.get(nt).copied();
-    if t.below(pt, s) || (how == How::Exchange && over.is_some_and(|o| t.below(pf, o))) {
-        return Err(Errno::EINVAL);
-    }
-    match (how, over) {
-        (How::NoReplace, Some(_)) => return Err(Errno::EEXIST),
-        (How::Exchange, None) => return Err(Errno::ENOENT),
-        (How::Exchange, Some(o)) => {
-            t.set(pf, nf, Some(o));
-            t.set(pt, nt, Some(s));
-            return Ok(());
-        }
-        (_, Some(o)) if o == s => return Ok(()),
-        (_, Some(o)) => match (t.is_dir(s), t.is_dir(o)) {
-            (true, false) => return Err(Errno::ENOTDIR),
-            (false, true) => return Err(Errno::EISDIR),
-            (true, true) if !t.dir(o)?.is_empty() => return Err(Errno::ENOTEMPTY),
-            _ => {}
-        },
-        (_, None) => {}
-    }
-    t.set(pf, nf, None);
-    t.set(pt, nt, Some(s));
-    Ok(())
-}
-
-/// Does the call on `t`; `object` is the inode behind its descriptor.
-pub fn effect(t: &mut Tree, op: &Op, object: Option<Ino>) -> Result<Done, Errno> {
-    let named = |t: &Tree, p: &str| t.lookup(p);
-    match op {
-        Op::Open {
-            slot,
-            path,
-            create,
-            excl,
-            trunc,
-            mode,
-            ..
-        } => {
-            let ino = match named(t, path) {
-                Ok(_) if *create && *excl => return Err(Errno::EEXIST),
-                Ok(i) => {
-                    let b = t.bytes_mut(i)?;
-                    if *trunc {
-                        b.clear();
-                    }
-                    Some(i)
-                }
-                Err(Errno::ENOENT) if *create => make(t, path, Body::File(Vec::new()), *mode)?.ino,
-                Err(e) => return Err(e),
-            };
-            return Ok(Done {
-                value: *slot as u64,
-                ino,
-            });
-        }
-        Op::Truncate { path, len } => {
-            let i = named(t, path)?;
-            t.bytes_mut(i)?.resize(*len, 0);
-        }
-        Op::FTruncate { len, .. } => t.bytes_mut(object.ok_or(Errno::EBADF)?)?.resize(*len, 0),
-        Op::FChmod { mode, .. } => t.node_mut(object.ok_or(Errno::EBADF)?).meta.mode = *mode,
-        Op::Rename { from, to, how } => rename(t, from, to, *how)?,
-        Op::Unlink { path } => {
-            let i = named(t, path)?;
-            if t.is_dir(i) {
-                return Err(Errno::EISDIR);
-            }
-            let (d, n) = t.parent(path)?;
-            t.set(d, n, None);
-        }
-        Op::Rmdir { path } => {
-            if !t.dir(named(t, path)?)?.is_empty() {
-                return Err(Errno::ENOTEMPTY);
-            }
-            let (d, n) = t.parent(path)?;
-            t.set(d, n, None);
-        }
-        Op::Mkdir { path, mode } => return make(t, path, Body::Dir(BTreeMap::new()), *mode),
-        Op::Symlink { path, text } => return make(t, path, Body::Symlink(text.clone()), 0o777),
-        Op::Link { from, to } => {
-            let i = named(t, from)?;
-            if t.is_dir(i) {
-                return Err(Errno::EPERM);
-            }
-            let (d, n) = t.parent(to)?;
-            if t.dir(d)?.contains_key(n) {
-                return Err(Errno::EEXIST);
-            }
-            t.set(d, n, Some(i));
-        }
-        Op::Chmod { path, mode } => {
-            let i = named(t, path)?;
-            t.node_mut(i).meta.mode = *mode;
-        }
-        Op::Chown { path, uid } => {
-            let i = named(t, path)?;
-            t.node_mut(i).meta.uid = *uid;
-        }
-        Op::SetXattr { path, name, value } => {
-            let i = named(t, path)?;
-            t.node_mut(i)
-                .meta
-                .xattrs
-                .insert(name.clone(), value.clone());
-        }
-        Op::Utimens { path, mtime } => {
-            let i = named(t, path)?;
-            t.node_mut(i).meta.mtime = *mtime;
-        }
-        Op::Nop | Op::Close { .. } | Op::Read { .. } | Op::Write { .. } | Op::PWrite { .. } => {}
-    }
-    Ok(Done {
-        value: 0,
-        ino: None,
-    })
 }
 
 const NAMES: &[&str] = &[
@@ -343,7 +186,7 @@ pub fn random(r: &mut Rng) -> Op {
     let slot = if r.one_in(3) { r.below(2) } else { own };
     let fill = b'a' + r.below(26) as u8;
     let data = vec![fill; r.below(12)];
-    match r.below(25) {
+    match r.below(26) {
         0..=4 => Op::Open {
             slot: own,
             path,
@@ -407,6 +250,7 @@ pub fn random(r: &mut Rng) -> Op {
                 mtime: r.draw() % 1000,
             },
         },
+        24 => Op::Fsync { slot },
         _ => Op::Close { slot: own },
     }
 }

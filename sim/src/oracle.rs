@@ -2,8 +2,9 @@
 //!
 //! The first leg always equals the log replayed, in lock order, on one plain tree, and every answer
 //! is the one that this tree gives. The second leg equals the first but for what is pending.
-use crate::fault::Faults;
-use crate::op::{How, Op, effect};
+use crate::effect::{At, effect};
+use crate::fault::{Faults, Place, Which};
+use crate::op::{How, Op};
 use crate::tree::{Body, Ino, Tree};
 use crate::world::{Entry, Left, World};
 use mirror_core::{Errno, ErrorClass};
@@ -23,19 +24,83 @@ pub fn judge(w: &World, faults: &Faults) -> Result<(), String> {
     if w.holders.iter().any(|h| !h.is_empty()) {
         return Err(format!("locks left behind: {:?}", w.holders));
     }
-    if !w.records.is_empty() {
-        return Err(format!("records left announced: {:?}", w.records));
+    if !w.posts.is_empty() {
+        return Err(format!(
+            "changes left announced: {:?} {:?}",
+            w.posts, w.records
+        ));
     }
-    if faults.kills.is_empty() && w.healed > 0 {
-        return Err("a record was healed though nobody died".into());
+    if w.deaths == 0 && w.healed > w.left {
+        return Err("a change was healed though nobody died".into());
+    }
+    if faults.none() && w.partner_errors > 0 {
+        return Err(format!("{} errors of a healthy leg", w.partner_errors));
+    }
+    told(w, faults)?;
+    history(w, faults)?;
+    legs_equal(w, faults)?;
+    pending_is_due(w, faults)
+}
+
+/// One error that says that the trees do not look alike is healed, never told; one EINTR is tried
+/// again. (Writes are cut, other calls taken back.)
+fn told(w: &World, faults: &Faults) -> Result<(), String> {
+    let [f] = faults.errors[..] else {
+        return Ok(());
+    };
+    let semantic = f.errno.class() == ErrorClass::Semantic;
+    let kept = |e: &&Entry| match e.op.data() {
+        Some(_) => f.errno == Errno::EINTR,
+        None => semantic,
+    };
+    let once = f.second
+        && f.place == Place::Effect
+        && f.times == 1
+        && w.deaths == 0
+        && faults.crash.is_none();
+    let bad = |e: &&Entry| e.faulted && !e.void && e.answer == Some(Err(f.errno));
+    match w.log.iter().filter(kept).find(bad) {
+        Some(e) if once => Err(format!("told: {e:?}")),
+        _ => Ok(()),
+    }
+}
+
+/// The leg that must hold the history: the first, or the one that lived.
+fn witness(w: &World, faults: &Faults) -> usize {
+    match faults.crash.map(|c| c.which) {
+        Some(Which::First) => w.other(),
+        _ => w.source,
+    }
+}
+
+/// One leg is what the calls make of one plain tree.
+fn history(w: &World, faults: &Faults) -> Result<(), String> {
+    let which = faults.crash.map(|c| c.which);
+    if which == Some(Which::Both) {
+        // What was not synced may be gone; what was is judged when the leg crashes.
+        return Ok(());
     }
     let (plain, descs) = replay(w)?;
-    let first = &w.legs[w.source];
-    compare(&plain, first, &mut BTreeMap::new(), &|_, _, _, _, _| false)
-        .map_err(|e| format!("history: {e}"))?;
+    let leg = witness(w, faults);
+    // A leg that was never the first has not what is pending.
+    let cover = |da: Ino, name: &str, i: Option<Ino>| {
+        which == Some(Which::First)
+            && (w.covered(leg, i) || w.pending.entries.contains(&(leg, da, name.to_owned())))
+    };
+    compare(
+        &plain,
+        &w.legs[leg],
+        &mut BTreeMap::new(),
+        &|_, db, name, _, b| cover(db, name, b),
+    )
+    .map_err(|e| format!("history: {e}"))?;
+    if which.is_some() {
+        return Ok(());
+    }
     for (id, &(ino, pos, _)) in &descs {
         let d = &w.descs[*id];
-        if plain.node(ino).body != first.node(d.ino).body {
+        let same = d.object[leg].is_none_or(|i| plain.node(ino).body == w.legs[leg].node(i).body);
+        if !same {
             return Err(format!("history: file of description {id} differs"));
         }
         if !d.raced && pos != d.pos {
@@ -45,31 +110,32 @@ pub fn judge(w: &World, faults: &Faults) -> Result<(), String> {
             ));
         }
     }
-    legs_equal(w)?;
-    pending_is_due(w, faults)
+    Ok(())
 }
 
 /// Both legs are equal, or what differs is pending.
-fn legs_equal(w: &World) -> Result<(), String> {
+fn legs_equal(w: &World, faults: &Faults) -> Result<(), String> {
     let (s, o) = (w.source, w.other());
+    let whole = faults.crash.is_some();
     let cover = |da: Ino, db: Ino, name: &str, a: Option<Ino>, b: Option<Ino>| {
-        w.covered(s, a)
-            || w.covered(o, b)
-            || w.pending.entries.contains(&(s, da, name.to_owned()))
-            || w.pending.entries.contains(&(o, db, name.to_owned()))
+        !whole
+            && (w.covered(s, a)
+                || w.covered(o, b)
+                || w.pending.entries.contains(&(s, da, name.to_owned()))
+                || w.pending.entries.contains(&(o, db, name.to_owned())))
     };
     compare(&w.legs[s], &w.legs[o], &mut BTreeMap::new(), &cover)
         .map_err(|e| format!("legs: {e}"))?;
+    if whole {
+        return Ok(());
+    }
     for d in &w.descs {
-        let there = w.partner[s].get(&d.ino).copied();
-        if !w.covered(s, Some(d.ino))
-            && !w.covered(o, there)
-            && there.is_some_and(|t| w.legs[o].node(t) != w.legs[s].node(d.ino))
-        {
-            return Err(format!(
-                "legs: an open file differs (inodes {} and {there:?})",
-                d.ino
-            ));
+        let (here, there) = (d.object[s], d.object[o].or_else(|| w.there(s, d.object[s])));
+        let (Some(i), Some(j)) = (here, there) else {
+            continue;
+        };
+        if !w.covered(s, here) && !w.covered(o, there) && w.legs[o].node(j) != w.legs[s].node(i) {
+            return Err(format!("legs: an open file differs (inodes {i} and {j})"));
         }
     }
     Ok(())
@@ -81,15 +147,16 @@ fn pending_is_due(w: &World, faults: &Faults) -> Result<(), String> {
     let Some((op, why)) = p.causes.first() else {
         return Ok(());
     };
-    if faults.errors.is_empty() {
+    if faults.errors.is_empty() && faults.crash.is_none() {
         return Err(format!("pending without an error of a leg: {op:?} {why:?}"));
     }
     // One error, met by a living process: anything that can be undone or healed is.
-    let single =
-        faults.kills.is_empty() && matches!(faults.errors[..], [e] if e.second && e.times == 1);
+    let single = w.deaths == 0
+        && faults.crash.is_none()
+        && matches!(faults.errors[..], [e] if e.second && e.times == 1);
     let destroys = op.removes()
         || matches!(
-            op,
+            **op,
             Op::Rename {
                 how: How::Plain,
                 ..
@@ -111,25 +178,30 @@ fn answer_of(e: &Entry, want: Result<u64, Errno>) -> Result<(), String> {
 }
 
 fn replay(w: &World) -> Result<(Tree, Replayed), String> {
-    let mut t = w.start.clone();
+    let mut t = (*w.start).clone();
+    let named = |t: &mut Tree, op: &Op, object: Option<Ino>| {
+        let at = At::find(t, op, object)?;
+        effect(t, op, &at)
+    };
     // Descriptions 0 and 1 are open from the start.
-    let mut descs: Replayed = (0..2).map(|n| (n, (w.descs[n].ino, 0, n == 1))).collect();
-    for e in &w.log {
+    let shared = t.lookup("shared").map_err(|e| format!("{e:?}"))?;
+    let mut descs: Replayed = (0..2).map(|n| (n, (shared, 0, n == 1))).collect();
+    for e in w.log.iter().filter(|e| !e.void) {
         let at = e.desc.and_then(|d| descs.get(&d).copied());
         let refused = e.faulted && matches!(e.answer, Some(Err(_)));
         if matches!(e.answer, Some(Err(_))) && e.left != Left::Nothing {
             return Err(format!("history: an error that left something: {e:?}"));
         }
-        if refused || (e.answer.is_none() && e.left == Left::Nothing) {
+        if refused || e.loose || (e.answer.is_none() && e.left == Left::Nothing) {
             continue;
         }
-        match (&e.op, at) {
+        match (&*e.op, at) {
             (Op::Read { .. }, Some((ino, pos, append))) => {
                 let n = e.answer.and_then(Result::ok).unwrap_or(0);
                 descs.insert(e.desc.unwrap_or(0), (ino, pos + n, append));
             }
             (Op::Open { append, .. }, _) => {
-                let r = effect(&mut t, &e.op, None);
+                let r = named(&mut t, &e.op, None);
                 answer_of(e, r.map(|d| d.value))?;
                 if let (Some(id), Ok(ino)) = (e.desc, r.map(|d| d.ino.unwrap_or(0))) {
                     descs.insert(id, (ino, 0, *append));
@@ -141,7 +213,7 @@ fn replay(w: &World) -> Result<(Tree, Replayed), String> {
                 descs.insert(id, d);
             }
             (op, d) => {
-                let r = effect(&mut t, op, d.map(|d| d.0));
+                let r = named(&mut t, op, d.map(|d| d.0));
                 answer_of(e, r.map(|d| d.value))?;
             }
         }
@@ -170,7 +242,7 @@ fn rewrite(
         answer_of(e, Ok(data.len() as u64))?;
     }
     let end = t.bytes(ino).map(|b| b.len() as u64).unwrap_or(0);
-    let at = match &e.op {
+    let at = match &*e.op {
         _ if append => end,
         Op::PWrite { at, .. } => *at,
         _ => pos,
@@ -180,7 +252,7 @@ fn rewrite(
         .ok_or_else(|| format!("history: more bytes than given: {e:?}"))?;
     t.write(ino, at, data)
         .map_err(|x| format!("history: {x:?} for {e:?}"))?;
-    if n > 0 && matches!(e.op, Op::Write { .. }) {
+    if n > 0 && matches!(*e.op, Op::Write { .. }) {
         pos = at + n;
     }
     Ok((ino, pos, append))

@@ -1,368 +1,266 @@
-//! The engine's ports over the model.
-use crate::fault::Sabotage;
-use crate::op::{Op, effect};
-use crate::sched::Sched;
-use crate::tree::Ino;
-use crate::world::{Entry, Left, Pid, Record, World, stripes};
+//! The engine's ports over the model: locks and the runtime file.
+use crate::fault::{Place, Sabotage};
+use crate::memo::Answer;
+use crate::op::Op;
+use crate::proc::Proc;
+use crate::world::{Pid, Record, World};
+use mirror_core::runtime::{ANNOUNCED, lead};
 use mirror_core::{
-    BothLocked, Errno, Journal, LegIo, LegLock, LockMiss, LockPlan, Prepared, StateWord, Step,
+    BothLocked, Errno, Journal, LegLock, LockMiss, LockPlan, Posts, STRIPES_MAX, StateWord, WHOLE,
 };
-use std::sync::{Mutex, MutexGuard};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
-/// One process's request. Without a schedule (the last heal) nothing yields.
+/// One process's view of the world for one step.
 pub struct Port<'a> {
-    pub sched: Option<&'a Sched>,
-    pub world: &'a Mutex<World>,
-    pub pid: Pid,
-    pub op: Op,
-    /// Description behind the slot.
-    pub desc: Option<usize>,
-    /// What the call opened or made on the first leg.
-    pub made: Option<Ino>,
-    /// Line of the log.
-    pub entry: Option<usize>,
-    object: Option<Ino>,
-    destroys: bool,
+    inner: RefCell<(&'a mut World, &'a mut Proc)>,
+    /// Repairs begun in this run of the engine.
+    pub heals: Cell<usize>,
 }
 
 impl<'a> Port<'a> {
-    pub fn new(
-        sched: Option<&'a Sched>,
-        world: &'a Mutex<World>,
-        pid: Pid,
-        op: Op,
-        desc: Option<usize>,
-    ) -> Port<'a> {
+    pub fn new(w: &'a mut World, p: &'a mut Proc) -> Port<'a> {
+        p.memo.rewind();
         Port {
-            sched,
-            world,
-            pid,
-            op,
-            desc,
-            made: None,
-            entry: None,
-            object: None,
-            destroys: false,
+            inner: RefCell::new((w, p)),
+            heals: Cell::new(0),
         }
     }
-    /// A yield point, then the world.
-    pub fn step(&self) -> MutexGuard<'a, World> {
-        if let Some(s) = self.sched {
-            s.step(self.pid);
+    fn call<T: Answer>(
+        &self,
+        rest: T,
+        yields: impl FnOnce(&World) -> bool,
+        act: impl FnOnce(&mut World, &mut Proc) -> T,
+    ) -> T {
+        let (w, p) = &mut *self.inner.borrow_mut();
+        if p.memo.out {
+            return rest;
         }
-        self.world.lock().expect("the world's lock")
-    }
-    fn record(&self, w: &World) -> Record {
-        let mut before: Vec<(usize, Ino)> = Vec::new();
-        for leg in 0..2 {
-            before.extend(
-                self.op
-                    .paths()
-                    .iter()
-                    .filter_map(|p| w.legs[leg].lookup(p).ok())
-                    .map(|i| (leg, i)),
-            );
+        if let Some(v) = p.memo.again() {
+            return T::of(v);
         }
-        if let Some(&t) = self.object.and_then(|o| w.partner[w.source].get(&o)) {
-            before.push((w.other(), t));
-        }
-        let tainted = w.touches_pending(&self.op, self.object);
-        Record {
-            op: self.op.clone(),
-            object: self.object,
-            before,
-            tainted,
-        }
-    }
-    fn left(&self, w: &mut World, left: Left) {
-        if let Some(e) = self.entry.and_then(|e| w.log.get_mut(e)) {
-            e.left = left;
-        }
-    }
-    fn partner(&self, w: &World) -> Result<Ino, Errno> {
-        self.object
-            .and_then(|o| w.partner[w.source].get(&o).copied())
-            .ok_or(Errno::EIO)
-    }
-    fn announced(&self, w: &World, held: &BothLocked) -> Option<Record> {
-        stripes(held.plan()).find_map(|s| w.records.get(&s).cloned())
-    }
-    /// Heals a record's objects from the first leg, a step each. The first error ends it.
-    fn heal_record(&mut self, r: &Record, entry: Option<usize>) -> Result<(), Errno> {
-        let names = r.op.paths();
-        for n in 0..=names.len() {
-            let mut w = self.step();
-            let (from, to) = (w.source, w.other());
-            w.fault(to, entry)?;
-            match names.get(n) {
-                Some(path) => w.heal_name(self.pid, path, from)?,
-                None => w.heal_object(self.pid, r, from),
+        if yields(w) {
+            if p.memo.fuel == 0 {
+                p.memo.out = true;
+                return rest;
             }
+            p.memo.fuel -= 1;
         }
+        let t = act(w, p);
+        p.memo.push(t.val());
+        t
+    }
+    /// A yield point. `rest` is for an engine that only runs to its end.
+    pub fn step<T: Answer>(&self, rest: T, act: impl FnOnce(&mut World, &mut Proc) -> T) -> T {
+        self.call(rest, |_| true, act)
+    }
+    /// What no other process can come between.
+    pub fn note<T: Answer>(&self, rest: T, act: impl FnOnce(&mut World, &mut Proc) -> T) -> T {
+        self.call(rest, |_| false, act)
+    }
+    /// What never changes in an attempt.
+    pub fn look<T>(&self, of: impl FnOnce(&World, &Proc) -> T) -> T {
+        let (w, p) = &*self.inner.borrow();
+        of(w, p)
+    }
+    /// The call that is carried out.
+    pub fn op(&self) -> Rc<Op> {
+        self.look(|_, p| p.call.op.clone())
+    }
+    /// The engine only runs to its end.
+    pub fn out(&self) -> bool {
+        self.look(|_, p| p.memo.out)
+    }
+}
+
+impl World {
+    fn try_lock(&mut self, p: &mut Proc, leg: usize, object: usize) -> Result<(), LockMiss> {
+        let pid = p.pid;
+        self.used.insert(object);
+        if leg == 1 && self.sabotage == Some(Sabotage::SecondLock) {
+            return Ok(());
+        }
+        self.fault(leg, Place::Lock).map_err(|e| {
+            p.call.faulted = true;
+            LockMiss::Failed(e)
+        })?;
+        let mine = |h: &std::collections::BTreeMap<usize, Pid>| {
+            h.iter().any(|(&o, &p)| p == pid && o >= object)
+        };
+        let below = leg == 1 && self.holders[0].get(&object) != Some(&pid);
+        if self.strict && (mine(&self.holders[leg]) || below) {
+            self.violate(format!(
+                "process {pid} locks {object} on leg {leg} out of order: {:?}",
+                self.holders
+            ));
+        }
+        match self.holders[leg].get(&object) {
+            Some(&o) if o == pid && self.sabotage == Some(Sabotage::Hold) => {}
+            Some(_) if self.sabotage != Some(Sabotage::Exclusion) => {
+                p.missed = true;
+                return Err(LockMiss::Busy(object));
+            }
+            _ => {}
+        }
+        self.holders[leg].insert(object, pid);
         Ok(())
+    }
+
+    fn unlock(&mut self, p: &Proc, leg: usize, object: usize) {
+        if self.sabotage == Some(Sabotage::Hold) && p.missed {
+            return;
+        }
+        if self.holders[leg].remove(&object) != Some(p.pid) {
+            let pid = p.pid;
+            self.violate(format!(
+                "process {pid} gave back {object} of leg {leg} without holding it"
+            ));
+        }
+    }
+
+    fn leave(&mut self, p: &mut Proc, object: usize) {
+        self.inside.remove(&p.pid);
+        p.entered = false;
+        // Both legs have it: who dies from here on leaves nothing half done.
+        for r in self.records.values_mut().filter(|r| r.pid == p.pid) {
+            r.touched.clear();
+        }
+        let state = self.posts.remove(&object).unwrap_or(0);
+        if state & ANNOUNCED != 0
+            && let Some(r) = self.records.remove(&object).filter(|r| r.tainted)
+        {
+            // What was moved out of a pending place is named as it is now, too.
+            self.taint(&r);
+        }
+    }
+
+    fn record(&self, p: &Proc) -> Record {
+        let c = &p.call;
+        let mut before: Vec<(usize, u32)> = Vec::new();
+        for leg in 0..2 {
+            let names = c.op.paths();
+            let found = names.iter().filter_map(|p| self.legs[leg].lookup(p).ok());
+            before.extend(found.map(|i| (leg, i)));
+        }
+        Record {
+            pid: p.pid,
+            touched: Default::default(),
+            op: c.op.clone(),
+            first: p.first,
+            object: c.object,
+            before,
+            tainted: self.touches_pending(&c.op, c.object),
+        }
     }
 }
 
 impl LegLock for Port<'_> {
-    fn try_lock(&mut self, leg: usize, plan: LockPlan) -> Result<(), LockMiss> {
-        let mut w = self.step();
-        if leg == 1 && w.sabotage == Some(Sabotage::SecondLock) {
-            return Ok(());
-        }
-        if w.sabotage != Some(Sabotage::Exclusion)
-            && stripes(plan).any(|s| w.holders[leg].contains_key(&s))
-        {
-            return Err(LockMiss::Busy);
-        }
-        w.holders[leg].extend(stripes(plan).map(|s| (s, self.pid)));
-        Ok(())
+    fn try_lock(&mut self, leg: usize, object: usize) -> Result<(), LockMiss> {
+        self.step(Err(LockMiss::Failed(Errno::EIO)), |w, p| {
+            w.try_lock(p, leg, object)
+        })
     }
-    fn unlock(&mut self, leg: usize, plan: LockPlan) {
-        let mut w = self.step();
-        for s in stripes(plan) {
-            if w.holders[leg].remove(&s) != Some(self.pid) {
-                w.violate(format!(
-                    "process {} gave back leg {leg}'s lock without holding it",
-                    self.pid
-                ));
+    fn unlock(&mut self, leg: usize, object: usize) {
+        self.step((), |w, p| w.unlock(p, leg, object));
+    }
+}
+
+impl Posts for Port<'_> {
+    fn word(&self) -> StateWord {
+        let bits = self.step(0u64, |w, p| {
+            let out = w.exclusive && w.sabotage != Some(Sabotage::Bit);
+            if p.entered && !out {
+                w.inside.insert(p.pid);
             }
+            let bit = |on: bool, b: u64| if on { b } else { 0 };
+            bit(out, StateWord::EXCLUSIVE) | bit(!w.pending.causes.is_empty(), StateWord::PENDING)
+        });
+        StateWord(StateWord::FRESH.0 | bits)
+    }
+    fn state(&self, object: usize) -> u32 {
+        let stripes = self.look(|w, _| w.stripes);
+        let (dir, file) = (1 + stripes, 1 + STRIPES_MAX + stripes);
+        if (dir..=STRIPES_MAX).contains(&object) || object >= file {
+            return 0;
+        }
+        // Nobody has ever asked for it: to read it now or a moment later is the same.
+        let yields = |w: &World| w.used.contains(&object);
+        self.call(0u32, yields, |w, p| match w.sabotage {
+            Some(Sabotage::Orphans) => 0,
+            Some(Sabotage::Quiesce) if w.holds(p.pid, WHOLE) => 0,
+            _ => w.posts.get(&object).copied().unwrap_or(0),
+        })
+    }
+    fn forget(&mut self, object: usize, _: &BothLocked) {
+        self.step((), |w, _| {
+            let state = w.posts.remove(&object).unwrap_or(0);
+            if lead(state) == object {
+                w.records.remove(&object);
+            }
+        });
+    }
+    fn keep_out(&mut self, _: &BothLocked, on: bool) {
+        self.step((), |w, _| {
+            w.exclusive = on;
+            w.generation += u64::from(!on);
+        });
+    }
+    fn pause(&mut self, _: usize, nth: u32) -> bool {
+        self.step(false, |_, _| nth < 2)
+    }
+    fn heal_orphan(&mut self, object: usize, _: &BothLocked) {
+        self.step((), |w, _| w.healed += 1);
+        let Some(r) = self.intent(object).filter(|_| !self.out()) else {
+            return;
+        };
+        if let Err(e) = self.heal_record(&r) {
+            self.step((), |w, _| w.record_pending(r, e));
         }
     }
 }
 
 impl Journal for Port<'_> {
-    fn word(&self) -> StateWord {
-        let pending = !self.step().pending.causes.is_empty();
-        StateWord(StateWord::FRESH.0 | if pending { StateWord::PENDING } else { 0 })
-    }
-    fn orphan(&self, held: &BothLocked) -> bool {
-        let w = self.step();
-        w.sabotage != Some(Sabotage::Orphans) && self.announced(&w, held).is_some()
+    fn enter(&mut self, _: &BothLocked, plan: LockPlan, lead: usize) {
+        for o in plan.objects() {
+            self.step((), |w, p| {
+                w.posts.insert(o, lead as u32 + 1);
+                p.entered = true;
+            });
+        }
     }
     fn publish(&mut self, held: &BothLocked) {
-        let mut w = self.step();
-        let r = self.record(&w);
-        if r.tainted {
-            w.taint(&r);
-        }
-        w.records
-            .extend(stripes(held.plan()).map(|s| (s, r.clone())));
-    }
-    fn retract(&mut self, held: &BothLocked) {
-        let mut w = self.step();
-        for s in stripes(held.plan()) {
-            // What was moved out of a pending place is named as it is now, too.
-            if let Some(r) = w.records.remove(&s).filter(|r| r.tainted) {
+        let lead = held.plan().lead();
+        self.step((), |w, p| {
+            let r = w.record(p);
+            if r.tainted {
                 w.taint(&r);
             }
+            w.records.insert(lead, r);
+            *w.posts.entry(lead).or_insert(0) |= ANNOUNCED;
+        });
+    }
+    fn leave(&mut self, _: &BothLocked, plan: LockPlan) {
+        for o in plan.objects().rev() {
+            self.step((), |w, p| w.leave(p, o));
         }
     }
+    fn partner_error(&mut self, _: Errno) {
+        self.note((), |w, _| w.partner_errors += 1);
+    }
     fn pending(&mut self, held: &BothLocked, why: Errno) {
-        let mut w = self.step();
-        if let Some(r) = self.announced(&w, held) {
-            w.taint(&r);
-            w.pending.causes.push((r.op, why));
-        }
+        let lead = held.plan().lead();
+        self.step((), |w, _| {
+            if let Some(r) = w.records.get(&lead).cloned() {
+                w.record_pending(r, why);
+            }
+        });
     }
 }
 
-impl LegIo for Port<'_> {
-    fn prepare(&mut self, _: &BothLocked) -> Prepared {
-        let mut w = self.step();
-        if self.op == Op::Nop {
-            return Prepared::Answer(Ok(0));
-        }
-        self.object = self.desc.map(|d| w.descs[d].ino);
-        self.destroys = self.op.destroys(&w.legs[w.source]);
-        self.entry = Some(w.log.len());
-        w.log.push(Entry {
-            pid: self.pid,
-            op: self.op.clone(),
-            desc: self.desc,
-            at: None,
-            faulted: false,
-            left: Left::Nothing,
-            answer: None,
-        });
-        if self.op.slot().is_some() {
-            if self.desc.is_none() {
-                return Prepared::Answer(Err(Errno::EBADF));
-            }
-            if self.partner(&w).is_err() {
-                w.log.last_mut().expect("just pushed").faulted = true;
-                return Prepared::Answer(Err(Errno::EIO));
-            }
-        }
-        Prepared::Ready
-    }
-
-    fn apply(&mut self, step: Step, _: &BothLocked) -> Result<u64, Errno> {
-        let mut w = self.step();
-        let (leg, object) = match step {
-            Step::First => (w.source, self.object),
-            Step::Second => (w.other(), self.partner(&w).ok()),
-        };
-        w.fault(leg, self.entry)?;
-        let done = effect(w.leg_mut(self.pid, leg), &self.op, object)?;
-        match (step, self.made, done.ino) {
-            (Step::First, ..) => {
-                self.made = done.ino;
-                self.left(&mut w, Left::Call);
-            }
-            (Step::Second, Some(a), Some(b)) => w.pair(1 - leg, a, b),
-            _ => {}
-        }
-        Ok(done.value)
-    }
-
-    fn undo(&mut self, held: &BothLocked) -> Result<(), Errno> {
-        let mut w = self.step();
-        if w.sabotage == Some(Sabotage::Undo) {
-            return Ok(());
-        }
-        let (first, second) = (w.source, w.other());
-        w.fault(first, self.entry)?;
-        let Some(r) = self.announced(&w, held) else {
-            return Err(Errno::EIO);
-        };
-        // What was replaced is gone on the first leg.
-        if self.destroys || r.tainted {
-            return Err(Errno::EIO);
-        }
-        for p in r.op.paths() {
-            w.heal_name(self.pid, p, second)?;
-        }
-        w.heal_object(self.pid, &r, second);
-        self.left(&mut w, Left::Nothing);
-        Ok(())
-    }
-
-    fn holds(&mut self, held: &BothLocked) -> bool {
-        let w = self.step();
-        self.announced(&w, held)
-            .is_some_and(|r| w.objects_equal(&r))
-    }
-
-    fn heal(&mut self, held: &BothLocked) -> Result<(), Errno> {
-        let w = self.step();
-        if w.sabotage == Some(Sabotage::Heal) {
-            return Ok(());
-        }
-        let Some(r) = self.announced(&w, held) else {
-            return Err(Errno::EIO);
-        };
-        drop(w);
-        self.heal_record(&r, self.entry)
-    }
-
-    fn heal_orphan(&mut self, held: &BothLocked) {
-        let mut w = self.step();
-        w.healed += 1;
-        let Some(r) = self.announced(&w, held) else {
-            return;
-        };
-        drop(w);
-        if let Err(e) = self.heal_record(&r, None) {
-            self.pending(held, e);
-        }
-    }
-
-    fn position(&mut self) -> Result<u64, Errno> {
-        let mut w = self.step();
-        let at = w.descs[self.desc.ok_or(Errno::EBADF)?].pos;
-        if let Some(e) = self.entry.and_then(|e| w.log.get_mut(e)) {
-            e.at = Some(at);
-        }
-        Ok(at)
-    }
-
-    fn set_position(&mut self, to: u64, _: &BothLocked) -> Result<(), Errno> {
-        let mut w = self.step();
-        if w.sabotage != Some(Sabotage::Position) {
-            w.descs[self.desc.ok_or(Errno::EBADF)?].pos = to;
-        }
-        Ok(())
-    }
-
-    fn size(&mut self) -> Result<u64, Errno> {
-        let mut w = self.step();
-        let first = w.source;
-        w.fault(first, self.entry)?;
-        Ok(w.legs[first].bytes(self.object.ok_or(Errno::EBADF)?)?.len() as u64)
-    }
-
-    fn write_first(&mut self, at: Option<u64>, _: &BothLocked) -> Result<u64, Errno> {
-        let mut w = self.step();
-        let (leg, ino, desc) = (
-            w.source,
-            self.object.ok_or(Errno::EBADF)?,
-            self.desc.ok_or(Errno::EBADF)?,
-        );
-        w.fault(leg, self.entry)?;
-        let data = self.op.data().unwrap_or_default();
-        let n = w.shorten(data.len(), self.entry);
-        let end = w.legs[leg].bytes(ino)?.len() as u64;
-        let to = at.unwrap_or(end);
-        let k = w.leg_mut(self.pid, leg).write(ino, to, &data[..n])?;
-        if at.is_none() && k > 0 && matches!(self.op, Op::Write { .. }) {
-            w.descs[desc].pos = to + k;
-        }
-        self.left(&mut w, Left::Bytes(to, k));
-        Ok(k)
-    }
-
-    fn write_second(
-        &mut self,
-        at: u64,
-        done: u64,
-        upto: u64,
-        _: &BothLocked,
-    ) -> Result<u64, Errno> {
-        let mut w = self.step();
-        let (leg, ino) = (w.other(), self.partner(&w)?);
-        w.fault(leg, self.entry)?;
-        let data = &self.op.data().unwrap_or_default()[done as usize..upto as usize];
-        let n = w.shorten(data.len(), self.entry);
-        let late = u64::from(w.sabotage == Some(Sabotage::Offset));
-        w.leg_mut(self.pid, leg)
-            .write(ino, at + done + late, &data[..n])
-    }
-
-    fn unwrite(
-        &mut self,
-        from: u64,
-        to: u64,
-        _: Option<u64>,
-        held: &BothLocked,
-    ) -> Result<(), Errno> {
-        let mut w = self.step();
-        // A copy that differs already is no source: acknowledged bytes would go with it.
-        if self.announced(&w, held).is_none_or(|r| r.tainted) {
-            return Err(Errno::EIO);
-        }
-        if w.sabotage == Some(Sabotage::Unwrite) {
-            return Ok(());
-        }
-        let (leg, ino) = (w.source, self.object.ok_or(Errno::EBADF)?);
-        w.fault(leg, self.entry)?;
-        let there = self.partner(&w)?;
-        let good = w.legs[w.other()].bytes(there)?.clone();
-        let here = w.leg_mut(self.pid, leg).bytes_mut(ino)?;
-        // Bytes that the second leg has, then its size.
-        for n in from as usize..(to as usize).min(here.len()) {
-            here[n] = good.get(n).copied().unwrap_or(0);
-        }
-        here.truncate(good.len());
-        if let Some(Left::Bytes(at, _)) = self.entry.and_then(|e| w.log.get(e)).map(|e| e.left) {
-            self.left(
-                &mut w,
-                if from > at {
-                    Left::Bytes(at, from - at)
-                } else {
-                    Left::Nothing
-                },
-            );
-        }
-        Ok(())
+impl World {
+    /// Records an object that differs.
+    pub fn record_pending(&mut self, r: Record, why: Errno) {
+        self.taint(&r);
+        self.pending.causes.push((r.op, why));
     }
 }

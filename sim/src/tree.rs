@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 pub type Ino = u32;
 
 /// What an inode is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Body {
     /// Names and their inodes.
     Dir(BTreeMap<String, Ino>),
@@ -24,7 +24,7 @@ impl Body {
 }
 
 /// Attributes that are part of the copy.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Meta {
     /// Permission bits.
     pub mode: u32,
@@ -37,7 +37,7 @@ pub struct Meta {
 }
 
 /// An inode.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Node {
     /// Type and content.
     pub body: Body,
@@ -46,7 +46,7 @@ pub struct Node {
 }
 
 /// A tree. Inodes are never freed: an unlinked file may still be open.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Tree {
     nodes: BTreeMap<Ino, Node>,
     root: Ino,
@@ -81,6 +81,19 @@ impl Tree {
         self.next += 1;
         self.nodes.insert(i, Node { body, meta });
         i
+    }
+    /// The state of a tree that was, but with no number given out twice.
+    pub fn since(mut self, now: &Tree) -> Tree {
+        self.next = now.next;
+        self
+    }
+    /// Whether there is such an inode.
+    pub fn has(&self, i: Ino) -> bool {
+        self.nodes.contains_key(&i)
+    }
+    /// The inodes.
+    pub fn inodes(&self) -> Vec<Ino> {
+        self.nodes.keys().copied().collect()
     }
     /// An inode that must exist.
     pub fn node(&self, i: Ino) -> &Node {
@@ -143,6 +156,23 @@ impl Tree {
             at = i;
         }
         out
+    }
+    /// A name in a directory.
+    pub fn entry(&self, dir: Ino, name: &str) -> Result<Ino, Errno> {
+        self.dir(dir)?.get(name).copied().ok_or(Errno::ENOENT)
+    }
+    /// One step of a path.
+    pub fn walk(&self, dir: Ino, name: &str) -> Result<Ino, Errno> {
+        let i = self.entry(dir, name)?;
+        self.dir(i).map(|_| i)
+    }
+    /// Whether a directory still has a name: nothing can be made in a removed one.
+    pub fn linked(&self, dir: Ino) -> Result<(), Errno> {
+        if self.below(dir, self.root) {
+            Ok(())
+        } else {
+            Err(Errno::ENOENT)
+        }
     }
     /// Sets or removes a name.
     pub fn set(&mut self, dir: Ino, name: &str, to: Option<Ino>) {

@@ -1,20 +1,26 @@
-//! Everything the processes share: the legs, their locks, the runtime file's records, the open
-//! descriptions, the pending record, and the log that the oracle replays.
-use crate::fault::{ErrorAt, Faults, Sabotage};
-use crate::op::{Op, effect};
+//! Everything the processes share: the legs, their locks, the runtime file, the open descriptions,
+//! the pending record, and the log that the oracle replays.
+use crate::crash::Disk;
+use crate::effect::{At, Need, effect};
+use crate::fault::{ErrorAt, Faults, Place, Sabotage};
+use crate::op::Op;
 use crate::rng::Rng;
 use crate::tree::{Ino, Tree};
-use mirror_core::{Errno, LockPlan};
+use mirror_core::{Errno, LockPlan, WHOLE};
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
+use std::rc::Rc;
 
 /// A simulated process.
 pub type Pid = usize;
 
 /// An open description.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Desc {
-    /// Inode on the first leg; the partner is found by it.
-    pub ino: Ino,
+    /// Inode on each leg, as it was opened there.
+    pub object: [Option<Ino>; 2],
+    /// The name it was opened by.
+    pub path: String,
     /// O_APPEND.
     pub append: bool,
     /// Position.
@@ -24,12 +30,18 @@ pub struct Desc {
 }
 
 /// The intent of a transaction.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Record {
+    /// Whose.
+    pub pid: Pid,
+    /// Lock objects of what it has changed so far.
+    pub touched: BTreeSet<usize>,
     /// The call.
-    pub op: Op,
-    /// The inode on the first leg behind its descriptor.
-    pub object: Option<Ino>,
+    pub op: Rc<Op>,
+    /// The leg that is changed first.
+    pub first: usize,
+    /// The inodes behind its descriptor.
+    pub object: [Option<Ino>; 2],
     /// Inodes that its names meant before the change, with their leg.
     pub before: Vec<(usize, Ino)>,
     /// It touches what is pending already.
@@ -37,18 +49,18 @@ pub struct Record {
 }
 
 /// Objects known to differ.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Pending {
     /// Inodes, with their leg.
     pub inos: BTreeSet<(usize, Ino)>,
     /// Names: leg, directory, name.
     pub entries: BTreeSet<(usize, Ino, String)>,
     /// What was recorded, and why; for the oracle.
-    pub causes: Vec<(Op, Errno)>,
+    pub causes: Vec<(Rc<Op>, Errno)>,
 }
 
 /// What a transaction left on the first leg.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Left {
     /// Nothing.
     Nothing,
@@ -58,19 +70,24 @@ pub enum Left {
     Bytes(u64, u64),
 }
 
-/// A line of the log, in lock order.
-#[derive(Clone, Debug)]
+/// A line of the log, in the order in which the first legs were reached.
+#[derive(Clone, Debug, Hash)]
 pub struct Entry {
     /// Who.
     pub pid: Pid,
     /// What.
-    pub op: Op,
+    pub op: Rc<Op>,
     /// On which description.
     pub desc: Option<usize>,
     /// The position that the engine was told.
     pub at: Option<u64>,
     /// A fault was injected on the way.
     pub faulted: bool,
+    /// Taken back, to be done again.
+    pub void: bool,
+    /// An error, told without a lock, while what was seen may be taken back, from two looks, or from
+    /// another leg than the one that others change first: it has no place in this order.
+    pub loose: bool,
     /// The effect that stays.
     pub left: Left,
     /// The answer; `None`: killed before it.
@@ -78,18 +95,34 @@ pub struct Entry {
 }
 
 /// The shared world.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct World {
     /// The legs by id.
     pub legs: [Tree; 2],
     /// Inode of the same object on the other leg, by leg.
     pub partner: [BTreeMap<Ino, Ino>; 2],
-    /// The leg that is changed first.
+    /// The leg that is changed first, or that the first process changes first.
     pub source: usize,
-    /// Holders of the lock objects: leg, stripe.
-    pub holders: [BTreeMap<u32, Pid>; 2],
-    /// Announced transactions by stripe.
-    pub records: BTreeMap<u32, Record>,
+    /// Not all processes address the same leg.
+    pub mixed: bool,
+    /// Stripes of each lock table.
+    pub stripes: usize,
+    /// Holders of the lock objects, by leg.
+    pub holders: [BTreeMap<usize, Pid>; 2],
+    /// Occupied posts.
+    pub posts: BTreeMap<usize, u32>,
+    /// Intents, by lead.
+    pub records: BTreeMap<usize, Record>,
+    /// The EXCLUSIVE bit.
+    pub exclusive: bool,
+    /// The generation of paths.
+    pub generation: u64,
+    /// Renames of directories, on either leg.
+    pub moves: u64,
+    /// Who is between its look at the bit and its leave.
+    pub inside: BTreeSet<Pid>,
+    /// Lock objects that anybody has ever asked for.
+    pub used: BTreeSet<usize>,
     /// Open descriptions; never removed.
     pub descs: Vec<Desc>,
     /// The pending record.
@@ -98,22 +131,45 @@ pub struct World {
     pub log: Vec<Entry>,
     /// First broken rule.
     pub violation: Option<String>,
-    /// Transactions whose dead holder was healed.
+    /// Transactions of the dead that were ended.
     pub healed: u32,
+    /// Processes that were killed.
+    pub deaths: u32,
+    /// Changes that their own process left to be mended.
+    pub left: u32,
     /// Injected errors that were met.
     pub injected: u32,
-    /// Defect of the ports.
+    /// Errors of a second leg that the engine counted.
+    pub partner_errors: u32,
+    /// The program has ended by itself.
+    pub exited: bool,
+    /// Crash state of the legs.
+    pub disks: [Disk; 2],
+    /// A defect, to test the oracles.
     pub sabotage: Option<Sabotage>,
+    /// Whether locks are looked at too, not outcomes alone.
+    pub strict: bool,
     /// The tree that both legs start from (numbers of the first leg).
-    pub start: Tree,
-    effects: [u32; 2],
-    errors: Vec<ErrorAt>,
+    pub start: Rc<Tree>,
+    faults: Rc<Faults>,
+    counts: [[u32; 3]; 2],
     short: Option<Rng>,
 }
 
-/// The stripes of a plan.
-pub fn stripes(plan: LockPlan) -> impl Iterator<Item = u32> {
-    (0..64).filter(move |n| plan.stripes() >> n & 1 == 1)
+impl Hash for World {
+    fn hash<H: Hasher>(&self, h: &mut H) {
+        (&self.legs, &self.partner, &self.holders, &self.posts).hash(h);
+        (&self.records, self.exclusive, self.moves).hash(h);
+        (&self.inside, &self.descs, &self.pending, &self.log).hash(h);
+        (&self.violation, self.healed, self.deaths, self.left).hash(h);
+        // Calls are counted for the errors that are still to come.
+        for e in &self.faults.errors {
+            let leg = self.source ^ usize::from(e.second);
+            let past = e.nth.saturating_add(e.times);
+            self.counts[leg][e.place as usize].min(past).hash(h);
+        }
+        (self.injected, self.partner_errors, self.exited).hash(h);
+    }
 }
 
 impl World {
@@ -121,24 +177,51 @@ impl World {
     pub fn new(seed: u64, source: usize, faults: &Faults, sabotage: Option<Sabotage>) -> World {
         let mut w = World {
             legs: [Tree::new(1000), Tree::new(5000)],
-            partner: [BTreeMap::new(), BTreeMap::new()],
+            partner: Default::default(),
             source,
-            holders: [BTreeMap::new(), BTreeMap::new()],
+            mixed: false,
+            stripes: mirror_core::STRIPES_DEFAULT,
+            holders: Default::default(),
+            posts: BTreeMap::new(),
             records: BTreeMap::new(),
+            exclusive: false,
+            generation: 0,
+            moves: 0,
+            inside: BTreeSet::new(),
+            used: BTreeSet::new(),
             descs: Vec::new(),
             pending: Pending::default(),
             log: Vec::new(),
             violation: None,
             healed: 0,
+            deaths: 0,
+            left: 0,
             injected: 0,
+            partner_errors: 0,
+            exited: false,
+            disks: Default::default(),
             sabotage,
-            start: Tree::new(0),
-            effects: [0; 2],
-            errors: faults.errors.clone(),
+            strict: true,
+            start: Rc::new(Tree::new(0)),
+            faults: Rc::new(faults.clone()),
+            counts: Default::default(),
             short: faults.short.then(|| Rng::new(seed ^ 0x5407)),
         };
-        let (a, b) = (w.legs[0].root(), w.legs[1].root());
-        w.pair(0, a, b);
+        w.populate();
+        w.start = Rc::new(w.legs[source].clone());
+        for d in &mut w.disks {
+            d.keep = faults.crash.is_some();
+        }
+        w
+    }
+
+    fn populate(&mut self) {
+        let (a, b) = (self.legs[0].root(), self.legs[1].root());
+        self.pair(0, a, b);
+        let dir = |path: &str| Op::Mkdir {
+            path: path.into(),
+            mode: 0o755,
+        };
         let file = |path: &str| Op::Open {
             slot: 0,
             path: path.into(),
@@ -148,39 +231,30 @@ impl World {
             append: false,
             mode: 0o644,
         };
-        let mut shared = a;
-        for op in [
-            Op::Mkdir {
-                path: "d".into(),
-                mode: 0o755,
-            },
-            Op::Mkdir {
-                path: "d/e".into(),
-                mode: 0o755,
-            },
-            file("a"),
-            file("d/b"),
-            file("shared"),
-        ] {
-            let made = [0, 1].map(|l| effect(&mut w.legs[l], &op, None).ok().and_then(|d| d.ino));
+        let mut shared = [None; 2];
+        for op in [dir("d"), dir("d/e"), file("a"), file("d/b"), file("shared")] {
+            let made = [0, 1].map(|l| {
+                let at = At::find(&self.legs[l], &op, None).expect("a new tree");
+                let done = effect(&mut self.legs[l], &op, &at).expect("a new tree");
+                done.ino
+            });
             if let [Some(a), Some(b)] = made {
-                w.pair(0, a, b);
-                shared = [a, b][source];
+                self.pair(0, a, b);
             }
+            shared = made;
         }
         for append in [false, true] {
-            w.descs.push(Desc {
-                ino: shared,
+            self.descs.push(Desc {
+                object: shared,
+                path: "shared".into(),
                 append,
                 pos: 0,
                 raced: false,
             });
         }
-        w.start = w.legs[source].clone();
-        w
     }
 
-    /// The leg that is changed second.
+    /// The leg that is not the source.
     pub fn other(&self) -> usize {
         1 - self.source
     }
@@ -191,69 +265,141 @@ impl World {
         self.partner[1 - leg].insert(there, here);
     }
 
+    /// An inode's partner.
+    pub fn there(&self, leg: usize, ino: Option<Ino>) -> Option<Ino> {
+        self.partner[leg].get(&ino?).copied()
+    }
+
     /// The first broken rule is kept.
     pub fn violate(&mut self, what: String) {
         self.violation.get_or_insert(what);
     }
 
-    /// A leg, to change it: both locks must be held by whoever asks (claim 6).
-    pub fn leg_mut(&mut self, pid: Pid, leg: usize) -> &mut Tree {
-        let held = self
-            .holders
-            .iter()
-            .filter(|h| h.values().any(|&p| p == pid))
-            .count();
-        if held != 2 {
-            self.violate(format!(
-                "process {pid} changed leg {leg} with {held} of 2 locks"
-            ));
+    /// Whether a process has an object's lock on both legs.
+    pub fn holds(&self, pid: Pid, object: usize) -> bool {
+        self.holders.iter().all(|h| h.get(&object) == Some(&pid))
+    }
+
+    /// A leg, to change it: both legs' locks of the right objects must be held (claim 6).
+    pub fn change(&mut self, pid: Pid, leg: usize, needs: &[Need]) -> &mut Tree {
+        if self.strict {
+            self.check(pid, leg, needs);
         }
+        let now = &self.legs[leg];
+        self.disks[leg].before_change(now);
         &mut self.legs[leg]
     }
 
-    /// Counts an effect on a leg; the error that is due there.
-    pub fn fault(&mut self, leg: usize, entry: Option<usize>) -> Result<(), Errno> {
-        let n = self.effects[leg];
-        self.effects[leg] += 1;
+    fn check(&mut self, pid: Pid, leg: usize, needs: &[Need]) {
+        if self.holds(pid, WHOLE) {
+            if let Some(p) = self.inside.iter().find(|&&p| p != pid) {
+                let what = format!("process {pid} changed leg {leg} alone with {p} inside");
+                self.violate(what);
+            }
+            return;
+        }
+        for need in needs {
+            // What is known to differ has no one key.
+            if matches!(*need, Need::Dir(i) | Need::File(i) if self.covered(leg, Some(i))) {
+                continue;
+            }
+            let key = |i: Ino| {
+                if leg == 0 {
+                    Some(i)
+                } else {
+                    self.there(1, Some(i))
+                }
+            };
+            let object = match *need {
+                Need::Alone => Some(WHOLE),
+                Need::Dir(i) => key(i).map(|k| self.dir(k).lead()),
+                Need::File(i) => key(i).map(|k| self.file(k).lead()),
+            };
+            let Some(object) = object else { continue };
+            if !self.holds(pid, object) {
+                self.violate(format!(
+                    "process {pid} changed leg {leg} without both locks of {need:?}"
+                ));
+            }
+            self.touch(pid, object);
+        }
+    }
+
+    /// Keeps what a transaction has changed. What one who died has left half done is in the way of all
+    /// others.
+    fn touch(&mut self, pid: Pid, object: usize) {
+        for r in self.records.values_mut() {
+            if r.pid == pid {
+                r.touched.insert(object);
+            } else if r.touched.contains(&object) {
+                let what = format!("process {pid} changed {object}, half done by {}", r.pid);
+                self.violation.get_or_insert(what);
+            }
+        }
+    }
+
+    /// The plan for a directory with this number on leg a.
+    pub fn dir(&self, key: Ino) -> LockPlan {
+        LockPlan::EMPTY.dir(u64::from(key), self.stripes)
+    }
+
+    /// The plan for a file with this number on leg a.
+    pub fn file(&self, key: Ino) -> LockPlan {
+        LockPlan::EMPTY.file(u64::from(key), self.stripes)
+    }
+
+    /// Counts a call on a leg; the error that is due there.
+    pub fn fault(&mut self, leg: usize, place: Place) -> Result<(), Errno> {
+        let n = self.counts[leg][place as usize];
+        self.counts[leg][place as usize] += 1;
+        let locks = self.faults.crash.is_some_and(|c| c.locks);
+        if self.disks[leg].gone && (place != Place::Lock || locks) {
+            return Err(Errno::EIO);
+        }
         let second = leg != self.source;
-        let due = self
-            .errors
-            .iter()
-            .find(|e| e.second == second && (e.nth..e.nth.saturating_add(e.times)).contains(&n));
-        let Some(errno) = due.map(|e| e.errno) else {
+        let due = |e: &&ErrorAt| {
+            let struck = e.nth..e.nth.saturating_add(e.times);
+            e.second == second && e.place == place && struck.contains(&n)
+        };
+        let Some(e) = self.faults.errors.iter().find(due) else {
             return Ok(());
         };
         self.injected += 1;
-        if let Some(e) = entry.and_then(|e| self.log.get_mut(e)) {
-            e.faulted = true;
-        }
-        Err(errno)
+        Err(e.errno)
+    }
+
+    /// Whether no leg ever fails.
+    pub fn healthy(&self) -> bool {
+        self.faults.errors.is_empty() && self.faults.crash.is_none()
+    }
+
+    /// From here on nothing goes wrong any more.
+    pub fn calm(&mut self) {
+        self.faults = Rc::new(Faults::default());
+        self.short = None;
     }
 
     /// How many of `n` bytes a write takes this time.
-    pub fn shorten(&mut self, n: usize, entry: Option<usize>) -> usize {
+    pub fn shorten(&mut self, n: usize) -> usize {
         let Some(r) = &mut self.short else { return n };
         if n < 2 || !r.one_in(2) {
             return n;
         }
-        if let Some(e) = entry.and_then(|e| self.log.get_mut(e)) {
-            e.faulted = true;
-        }
         1 + r.below(n - 1)
     }
 
-    /// A process is no more: the kernel frees its locks; its record stays.
+    /// A process is no more: the kernel frees its locks; its posts stay.
     pub fn die(&mut self, pid: Pid) {
-        for h in &mut self.holders {
-            h.retain(|_, p| *p != pid);
+        if self.sabotage != Some(Sabotage::Leak) {
+            for h in &mut self.holders {
+                h.retain(|_, p| *p != pid);
+            }
         }
-        if let Some(e) = self
-            .log
-            .iter()
-            .rfind(|e| e.pid == pid && e.answer.is_none())
-            .and_then(|e| e.desc)
-        {
-            self.descs[e].raced = true;
+        self.inside.remove(&pid);
+        self.deaths += 1;
+        let open = |e: &&Entry| e.pid == pid && e.answer.is_none();
+        if let Some(d) = self.log.iter().rfind(open).and_then(|e| e.desc) {
+            self.descs[d].raced = true;
         }
     }
 
@@ -263,18 +409,16 @@ impl World {
     }
 
     /// Whether the call's objects, or what they lie in, are pending.
-    pub fn touches_pending(&self, op: &Op, object: Option<Ino>) -> bool {
-        let there = object.and_then(|i| self.partner[self.source].get(&i).copied());
-        self.covered(self.source, object)
-            || self.covered(self.other(), there)
-            || op.paths().iter().any(|p| {
-                (0..2).any(|leg| {
-                    self.legs[leg].trail(p).into_iter().any(|(dir, name, ino)| {
-                        self.covered(leg, ino)
-                            || self.pending.entries.contains(&(leg, dir, name.to_owned()))
-                    })
+    pub fn touches_pending(&self, op: &Op, object: [Option<Ino>; 2]) -> bool {
+        (0..2).any(|leg| {
+            let names = |p: &&str| {
+                self.legs[leg].trail(p).into_iter().any(|(dir, name, ino)| {
+                    self.covered(leg, ino)
+                        || self.pending.entries.contains(&(leg, dir, name.to_owned()))
                 })
-            })
+            };
+            self.covered(leg, object[leg]) || op.paths().iter().any(names)
+        })
     }
 
     /// Adds the objects of a record, as they are now and were before, to the pending record.
@@ -283,10 +427,8 @@ impl World {
             return;
         }
         self.pending.inos.extend(r.before.iter().copied());
-        if let Some(o) = r.object {
-            self.pending.inos.insert((self.source, o));
-        }
         for leg in 0..2 {
+            self.pending.inos.extend(r.object[leg].map(|i| (leg, i)));
             for p in r.op.paths() {
                 if let Ok((d, n)) = self.legs[leg].parent(p) {
                     self.pending.entries.insert((leg, d, n.to_owned()));

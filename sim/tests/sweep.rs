@@ -1,6 +1,6 @@
 //! Every kind of call, killed at each of its yield points, and failed at each of its effects.
 use mirror_core::Errno;
-use mirror_sim::{Case, ErrorAt, How, Op, run};
+use mirror_sim::{Case, Crash, ErrorAt, How, Op, Place, Which, run};
 
 fn open(path: &str, create: bool, trunc: bool, append: bool) -> Op {
     Op::Open {
@@ -140,28 +140,65 @@ fn the_healer_is_killed_too() {
     }
 }
 
+/// One of each class at each call of a port: effects, resolutions, locks.
 #[test]
 fn every_error_at_every_effect() {
+    let errnos = [Errno::EIO, Errno::ENOSPC, Errno::ENOENT, Errno::EINTR];
+    let mut met = 0;
     for case in cases() {
         for second in [false, true] {
-            for nth in 0..6 {
-                for errno in [
-                    Errno::EIO,
-                    Errno::ENOSPC,
-                    Errno::EEXIST,
-                    Errno::EMFILE,
-                    Errno::EINTR,
-                ] {
-                    let mut c = case.clone();
-                    c.programs.truncate(1);
-                    c.faults.errors.push(ErrorAt {
-                        second,
-                        nth,
-                        times: 1,
-                        errno,
-                    });
-                    run(&c).unwrap_or_else(|e| panic!("{e}\n{c:?}"));
+            for (place, calls) in [(Place::Effect, 7), (Place::Look, 4), (Place::Lock, 9)] {
+                for nth in 0..calls {
+                    for errno in errnos {
+                        met += struck(&case, second, place, nth, errno);
+                    }
                 }
+            }
+        }
+    }
+    assert!(met > 0);
+}
+
+/// Runs the call with an error, once and lasting; how often it was met.
+fn struck(case: &Case, second: bool, place: Place, nth: u32, errno: Errno) -> u32 {
+    let mut met = 0;
+    // An EINTR that never ends is no error: the engine tries again.
+    let lasting = if errno == Errno::EINTR { 3 } else { u32::MAX };
+    for times in [1, lasting] {
+        let mut c = case.clone();
+        c.programs.truncate(1);
+        c.faults.errors.push(ErrorAt {
+            second,
+            place,
+            nth,
+            times,
+            errno,
+        });
+        met += run(&c).unwrap_or_else(|e| panic!("{e}\n{c:?}")).injected;
+    }
+    met
+}
+
+/// A leg crashes at each step of each call, or both do.
+#[test]
+fn a_leg_crashes_at_every_step() {
+    for case in cases() {
+        let steps: u32 = run(&case).expect("a run without faults").steps.iter().sum();
+        for at in 0..steps {
+            for (which, lag, locks) in [
+                (Which::Second, true, false),
+                (Which::Second, false, true),
+                (Which::First, true, at % 2 == 0),
+                (Which::Both, true, false),
+            ] {
+                let mut c = case.clone();
+                c.faults.crash = Some(Crash {
+                    which,
+                    at,
+                    lag,
+                    locks,
+                });
+                run(&c).unwrap_or_else(|e| panic!("{e}\n{c:?}"));
             }
         }
     }
@@ -176,6 +213,7 @@ fn a_full_second_leg_leaves_both_equal() {
         // Effect 1 on the second leg is that of the call.
         c.faults.errors.push(ErrorAt {
             second: true,
+            place: Place::Effect,
             nth: 1,
             times: 1,
             errno: Errno::ENOSPC,

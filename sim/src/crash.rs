@@ -1,0 +1,100 @@
+//! The crash of a leg: what was not synced is lost, then the leg is gone, then it comes back.
+use crate::fault::Sabotage;
+use crate::rng::Rng;
+use crate::tree::{Body, Tree};
+use crate::world::World;
+
+/// What a leg would keep.
+#[derive(Clone, Debug, Default)]
+pub struct Disk {
+    /// States since the last sync, one before each change; kept only if a crash is due.
+    history: Vec<Tree>,
+    /// Whether to keep them.
+    pub keep: bool,
+    /// Changes so far.
+    pub changes: u64,
+    /// So many of them must survive: a program was told so.
+    pub promised: u64,
+    /// Crashed: every call fails.
+    pub gone: bool,
+    /// What will be there when the leg comes back.
+    kept: Option<Tree>,
+}
+
+impl Disk {
+    /// A change is about to be made.
+    pub fn before_change(&mut self, now: &Tree) {
+        self.changes += 1;
+        if self.keep {
+            self.history.push(now.clone());
+        }
+    }
+}
+
+impl World {
+    /// A leg writes down all that it has taken.
+    pub fn sync(&mut self, leg: usize) {
+        if self.sabotage != Some(Sabotage::Sync) || leg == self.source {
+            self.disks[leg].history.clear();
+        }
+    }
+
+    /// A leg loses a suffix of what was not synced. With `lag`, the bytes of files may be older than
+    /// their sizes and names.
+    pub fn crash(&mut self, leg: usize, lag: bool, r: &mut Rng) {
+        let now = &self.legs[leg];
+        let d = &mut self.disks[leg];
+        let n = d.history.len();
+        let k = r.below(n + 1);
+        let at = |i: usize| d.history.get(i).unwrap_or(now);
+        let mut kept = at(k).clone().since(now);
+        if lag {
+            for i in kept.inodes() {
+                let old = at(r.below(k + 1));
+                let Body::File(old) = (if old.has(i) {
+                    &old.node(i).body
+                } else {
+                    continue;
+                }) else {
+                    continue;
+                };
+                let mut old = old.clone();
+                if let Ok(b) = kept.bytes_mut(i) {
+                    old.resize(b.len(), 0);
+                    *b = old;
+                }
+            }
+        }
+        let survived = d.changes - (n - k) as u64;
+        d.gone = true;
+        d.kept = Some(kept);
+        let promised = d.promised;
+        if survived < promised {
+            self.violate(format!(
+                "synced: leg {leg} keeps {survived} changes, and fsync promised {promised}"
+            ));
+        }
+    }
+
+    /// The crashed legs come back. What is announced joins what is pending, and one leg is copied
+    /// whole: the one that lived, or the first.
+    pub fn come_back(&mut self) {
+        let from = if self.disks[self.source].gone && !self.disks[self.other()].gone {
+            self.other()
+        } else {
+            self.source
+        };
+        for leg in 0..2 {
+            self.disks[leg].gone = false;
+            if let Some(t) = self.disks[leg].kept.take() {
+                self.legs[leg] = t;
+            }
+        }
+        for r in std::mem::take(&mut self.records).into_values() {
+            self.taint(&r);
+        }
+        self.posts.clear();
+        self.exclusive = false;
+        self.resync(from);
+    }
+}
