@@ -69,6 +69,15 @@ pub enum OnFull {
     Degrade,
 }
 
+/// Who may use a pair.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Share {
+    /// The user who makes it, and root
+    Owner,
+    /// The members of leg a's group as well
+    Group,
+}
+
 /// `mirror init`
 #[derive(Args)]
 pub struct Init {
@@ -91,6 +100,9 @@ pub struct Init {
     /// Locks of each kind (directories, files): more let more processes change the pair at a time
     #[arg(long, value_name = "N", default_value_t = mirror_core::STRIPES_DEFAULT as u8, value_parser = clap::value_parser!(u8).range(1..=mirror_core::STRIPES_MAX as i64), hide_short_help = true)]
     pub stripes: u8,
+    /// Who may use the pair
+    #[arg(long, value_enum, default_value = "owner")]
+    pub share: Share,
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,

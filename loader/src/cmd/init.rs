@@ -2,7 +2,7 @@
 //! the same command goes on.
 use super::places::{self, There};
 use super::scan::{Scan, scan};
-use super::{ask, can_ask};
+use super::{ask, can_ask, sharing};
 use crate::cli::{self, Init};
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::pair::control::{
@@ -31,6 +31,8 @@ struct Plan {
     sink: Option<usize>,
     /// Stripes of each lock table.
     stripes: u8,
+    /// The group whose members may use the pair.
+    group: Option<u32>,
 }
 
 /// Runs it.
@@ -72,6 +74,7 @@ pub fn run(a: &Init) -> Res<u8> {
         }
     }
     let (roots, sink) = judge(roots, &scans)?;
+    let group = sharing::group(a.share, &roots[0])?;
     execute(
         Plan {
             line,
@@ -80,6 +83,7 @@ pub fn run(a: &Init) -> Res<u8> {
             scans,
             sink,
             stripes: a.stripes,
+            group,
         },
         a,
     )
@@ -240,6 +244,7 @@ fn warn(p: &Plan) {
             users.join(" ")
         );
     }
+    sharing::warn(&p.roots, p.group);
     if p.line.in_place() {
         crate::say!(
             "! in place: a program started without the mirror writes leg a only. `mirror verify` shows what differs."
@@ -289,7 +294,7 @@ fn execute(p: Plan, a: &Init) -> Res<u8> {
 /// Makes the control folders, says what will be, asks. `false`: the answer was no.
 fn prepare(p: &Plan, a: &Init) -> Res<bool> {
     for r in &p.roots {
-        make_control(r)?;
+        make_control(r, p.group).map_err(|e| sharing::explain(e, p.group))?;
     }
     for i in 0..2 {
         crate::say!("{}", describe(i, &p.roots[i], &p.scans[i]));
@@ -335,8 +340,8 @@ fn publish(p: &Plan) -> Res<()> {
             peer: ids[1 - i],
             complete: p.sink != Some(i),
             stripes: p.stripes,
-            group: false,
-            runtime: runtime_path(pair, rustix::process::geteuid().as_raw()),
+            group: p.group.is_some(),
+            runtime: runtime_path(pair, rustix::process::geteuid().as_raw(), p.group.is_some()),
         };
         p.roots[i]
             .replace(b".mirror/leg", record.encode().as_bytes())
@@ -358,6 +363,7 @@ fn adopt(line: &Line, tab: &std::path::Path, roots: &[Root; 2], a: &Init) -> Res
     if x.pair != y.pair || x.peer != y.id || y.peer != x.id || (x.leg, y.leg) != (0, 1) {
         return Ok(None);
     }
+    sharing::as_made(a.share, x.group, line)?;
     if !line.in_place() {
         places::make_link(&line.virt, &line.legs[0])?;
     }
@@ -371,6 +377,7 @@ fn again(line: &Line, a: &Init) -> Res<u8> {
         places::make_link(&line.virt, &line.legs[0])?;
     }
     let p = Pair::open(line)?;
+    sharing::as_made(a.share, p.legs[0].record.group, line)?;
     if let Some(sink) = p.incomplete() {
         if !a.yes && !can_ask() {
             return Err(Fail::failed(format!(
@@ -439,6 +446,9 @@ fn go_on(f: Fail, a: &Init, line: &Line) -> Fail {
     }
     if let Some(n) = &a.name {
         words.push(format!("--name {}", text::shell(n.as_ref())));
+    }
+    if a.share == cli::Share::Group {
+        words.push("--share group".into());
     }
     if a.yes {
         words.push("--yes".into());

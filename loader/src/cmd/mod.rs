@@ -9,6 +9,7 @@ pub mod places;
 pub mod resync;
 pub mod run;
 pub mod scan;
+pub mod sharing;
 pub mod status;
 pub mod verify;
 

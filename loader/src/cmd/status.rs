@@ -77,8 +77,7 @@ pub fn look(l: &Line) -> View {
     view.pending = paths.len() as u64;
     let runtime = domain::boot_id()
         .ok()
-        .and_then(|b| domain::existing(&pair, b))
-        .map(|(rt, _)| rt);
+        .and_then(|b| domain::existing(&pair, b));
     if let Some(i) = pair.incomplete() {
         view.state = "INCOMPLETE";
         view.exit = 1;

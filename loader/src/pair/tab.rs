@@ -282,8 +282,15 @@ pub fn load() -> Res<Vec<Line>> {
         })?;
         all.push(Line::new(&e, None));
     }
-    check_overlaps(&all)?;
-    Ok(all)
+    let mut each: Vec<Line> = Vec::new();
+    for l in all {
+        // Root's file and the user's own may name the same pair.
+        if !each.iter().any(|k| k.virt == l.virt && k.legs == l.legs) {
+            each.push(l);
+        }
+    }
+    check_overlaps(&each)?;
+    Ok(each)
 }
 
 /// Says that no pair is configured, and how to make one.

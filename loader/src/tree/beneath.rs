@@ -1,7 +1,7 @@
 //! A tree seen only through its held root: every path is resolved by the kernel with
 //! `RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS`, so that nothing leads out of it.
 use crate::fail::{Context, Fail, Res};
-use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, ResolveFlags, Uid};
 use rustix::io::Errno;
 use std::ffi::CString;
 use std::fs::File;
@@ -126,6 +126,7 @@ impl Root {
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC,
             Mode::RUSR | Mode::WUSR,
         )?;
+        like_folder(&dir, &fd);
         let mut f = File::from(fd);
         let done = f
             .write_all(data)
@@ -140,8 +141,17 @@ impl Root {
 
     /// Appends to a file of the control folder and syncs it.
     pub fn append(&self, rel: &[u8], data: &[u8]) -> io::Result<()> {
-        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW;
-        let mut f = File::from(self.open_at(rel, flags, Mode::RUSR | Mode::WUSR)?);
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NOFOLLOW;
+        let open = |more: OFlags, mode: Mode| self.open_at(rel, flags | more, mode);
+        let fd = match open(OFlags::empty(), Mode::empty()) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let fd = open(OFlags::CREATE, Mode::RUSR | Mode::WUSR)?;
+                like_folder(&self.dir(split(rel).0)?, &fd);
+                fd
+            }
+            r => r?,
+        };
+        let mut f = File::from(fd);
         f.write_all(data)?;
         f.sync_data()
     }
@@ -187,6 +197,22 @@ impl Root {
         }
         out.sort_unstable();
         Ok(out)
+    }
+}
+
+/// A new file of the control folder has the rights of the folder it is in, whatever this process's umask
+/// is, and root leaves it to the pair's user. Where a file system has no such rights there are none to keep.
+fn like_folder(dir: &OwnedFd, new: &OwnedFd) {
+    let (Ok(d), Ok(n)) = (rustix::fs::fstat(dir), rustix::fs::fstat(new)) else {
+        return;
+    };
+    if rustix::process::geteuid().is_root() && (d.st_uid, d.st_gid) != (n.st_uid, n.st_gid) {
+        let (u, g) = (Uid::from_raw(d.st_uid), Gid::from_raw(d.st_gid));
+        let _ = rustix::fs::fchown(new, Some(u), Some(g));
+    }
+    let mode = d.st_mode & 0o660;
+    if n.st_mode & 0o7777 != mode {
+        let _ = rustix::fs::fchmod(new, Mode::from_raw_mode(mode));
     }
 }
 
