@@ -125,13 +125,13 @@ impl Pair {
         }
         c.arg("--yes").args(more);
         let o = Output::from_std(c.output().expect("running mirror init"));
-        self.note_runtime();
+        self.watch_runtime();
         o
     }
 
     /// What the runtime files' names begin with stands in leg A's record; noted so that they are removed
     /// at the end.
-    fn note_runtime(&self) {
+    pub fn watch_runtime(&self) {
         let Ok(record) = fs::read_to_string(self.legs[0].join(".mirror/leg")) else {
             return;
         };

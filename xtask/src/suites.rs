@@ -65,6 +65,7 @@ const LIMITS: &[(&str, u64)] = &[
     ("crash ", 180),
     ("races ", 120),
     ("programs ", 120),
+    ("users ", 120),
     ("unit sim", 180),
 ];
 
