@@ -2,11 +2,15 @@
 //! neither read, forge nor block it. Needs root: the users are numbers that no account has.
 use mirror_tests::{Fs, Kind, Output, Pair, need};
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
+
+#[path = "users/domain.rs"]
+mod domain;
+#[path = "users/stranger.rs"]
+mod stranger;
 
 /// The group that shares.
 const GROUP: u32 = 61100;
@@ -132,29 +136,6 @@ fn control(leg: &Path) -> Vec<PathBuf> {
     all
 }
 
-/// A program that has changed the pair, and goes on until its input ends.
-fn holder(who: Who, pair: &Pair) -> Child {
-    let mut c = pair.preloaded("bash");
-    c.args([
-        "-c",
-        "echo held > $V/held; echo ready; read x; echo more >> $V/held",
-    ]);
-    let mut child = who
-        .takes(c.stdin(Stdio::piped()).stdout(Stdio::piped()))
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    let out = child.stdout.as_mut().unwrap();
-    BufReader::new(out).read_line(&mut line).unwrap();
-    assert_eq!(line, "ready\n");
-    child
-}
-
-fn finish(mut holder: Child) {
-    drop(holder.stdin.take());
-    assert!(holder.wait().unwrap().success());
-}
-
 /// What each of them does to the same names for a while; errors of losing a race are fine.
 const RACE: &str = r#"
 import os, random, sys
@@ -223,261 +204,32 @@ fn members_and_root_write_at_once_link() {
 #[test]
 fn times_of_another_members_file_are_equal() {
     need!(root);
-    let pair = shared(Kind::InPlace);
-    ANN.runs(&pair, "for i in $(seq 20); do echo a > $V/f$i; done")
-        .ok();
-    BEN.runs(&pair, "for i in $(seq 20); do echo b >> $V/f$i; done")
-        .ok();
-    healthy(&pair);
-}
-
-#[test]
-fn a_stranger_can_open_nothing_of_the_pair() {
-    need!(root);
-    let pair = shared(Kind::InPlace);
-    ANN.runs(&pair, "echo x > $V/f").ok();
-    let rt = runtime(&pair);
-    let mut names = vec![rt.clone()];
-    for leg in [pair.a(), pair.b()] {
-        names.extend(control(leg));
-    }
-    assert!(names.len() > 2 * 129, "lock objects are there");
-    for n in &names {
-        let m = fs::symlink_metadata(n).unwrap();
-        assert_eq!(m.mode() & 0o007, 0, "{}", n.display());
-        assert_eq!(m.gid(), GROUP, "{}", n.display());
-        let path = n.display();
-        // A reader could lock it; so it must not even be opened for reading.
-        let o = STRANGER.plainly(&pair, &format!("exec 5< '{path}'"));
-        assert!(o.code != 0, "{path}: {o:?}");
-        let o = ANN.plainly(&pair, &format!("exec 5< '{path}'"));
-        assert_eq!(o.code, 0, "{path}: {o:?}");
-    }
-    let path = rt.display();
-    for act in [
-        "rm -f",
-        "mv -f -t /dev/shm/.",
-        "truncate -s 0",
-        "chmod 666",
-        "flock -n",
-    ] {
-        let o = STRANGER.plainly(&pair, &format!("{act} '{path}' true </dev/null"));
-        assert!(o.code != 0, "{act}: {o:?}");
-    }
-    assert!(STRANGER.plainly(&pair, "ls $PWD/../../a/v/.mirror").code != 0);
-    BEN.runs(&pair, "echo y >> $V/f").ok();
-    assert_eq!(runtime(&pair), rt);
-    healthy(&pair);
-}
-
-#[test]
-fn a_strangers_program_is_refused_and_changes_nothing() {
-    need!(root);
-    let pair = shared(Kind::Link);
-    ANN.runs(&pair, "echo x > $V/f; mkdir -m 777 $V/d; chmod 666 $V/f")
-        .ok();
-    // The trees would let them.
-    let o = STRANGER.preloads(
-        &pair,
-        "echo y >> $V/f; echo z > $V/d/g; mkdir $V/d/h; rm -f $V/f; mv $V/f $V/d/f; cat $V/f",
-    );
-    let err = String::from_utf8_lossy(&o.err);
-    assert_eq!(err.matches("Permission denied").count(), 5, "{o:?}");
-    assert_eq!(o.text(), "x", "reading is the trees' affair");
-    assert_eq!(fs::read(pair.a().join("f")).unwrap(), b"x\n");
-    assert_eq!(fs::read_dir(pair.a().join("d")).unwrap().count(), 0);
-    for (command, code) in [("status", 3), ("verify", 2), ("resync", 2), ("detach", 77)] {
-        let o = STRANGER.mirror(&pair, command, &[]);
-        assert_eq!(o.code, code, "{command}: {o:?}");
-        let said = String::from_utf8_lossy(&[o.out, o.err].concat()).into_owned();
-        assert!(
-            said.contains(&format!("belongs to group {GROUP}")),
-            "{command}: {said}"
-        );
-    }
-    let o = STRANGER.runs(&pair, "true");
-    assert_eq!(o.code, 125, "{o:?}");
-    healthy(&pair);
-}
-
-/// Gives a runtime file's name to something of the stranger's.
-fn forge(pair: &Pair, name: &Path, how: &str) {
-    let content = pair.scratch().join("content");
-    fs::copy(name, &content).unwrap();
-    fs::set_permissions(&content, fs::Permissions::from_mode(0o644)).unwrap();
-    fs::remove_file(name).unwrap();
-    let (name, content) = (name.display(), content.display());
-    let script = match how {
-        "copy 666" => format!("cp '{content}' '{name}'; chmod 666 '{name}'"),
-        "copy 660" => format!("cp '{content}' '{name}'; chmod 660 '{name}'"),
-        "copy 600" => format!("cp '{content}' '{name}'; chmod 600 '{name}'"),
-        "fifo" => format!("mkfifo -m 666 '{name}'"),
-        "folder" => format!("mkdir -m 777 '{name}'"),
-        "link" => format!("ln -s '{content}' '{name}'"),
-        _ => unreachable!(),
-    };
-    STRANGER.plainly(pair, &format!("set -e; {script}")).ok();
-}
-
-const FORGERIES: [&str; 6] = ["copy 666", "copy 660", "copy 600", "fifo", "folder", "link"];
-
-fn forged_files_are_passed_over(pair: &Pair, who: [Who; 2]) {
-    for how in FORGERIES {
-        for (n, by_command) in [(0, false), (1, true)] {
-            let old = runtime(pair);
-            forge(pair, &old, how);
-            let before = fs::symlink_metadata(&old).unwrap();
-            let script = format!("echo '{how}' >> $V/f; cat $V/f | tail -n 1");
-            let o = if by_command {
-                who[n].runs(pair, &script)
-            } else {
-                who[n].preloads(pair, &script)
-            };
-            assert_eq!(o.ok().text(), how);
-            // The domain has another file; root has removed the forged one if it came by.
-            let all = pair.runtime_files();
-            let new: Vec<_> = all.iter().filter(|p| **p != old).collect();
-            assert_eq!(new.len(), 1, "{how}: {all:?}");
-            if let Ok(now) = fs::symlink_metadata(&old) {
-                assert_eq!(now.ino(), before.ino(), "{how}");
-                let _ = fs::remove_file(&old).or_else(|_| fs::remove_dir(&old));
-            }
-            fs::remove_file(pair.scratch().join("content")).unwrap();
-            healthy(pair);
-        }
-    }
-}
-
-#[test]
-fn a_forged_runtime_file_of_a_shared_pair_is_passed_over() {
-    need!(root);
-    let pair = shared(Kind::InPlace);
-    ANN.runs(&pair, "echo x > $V/f").ok();
-    forged_files_are_passed_over(&pair, [ANN, BEN]);
-    forged_files_are_passed_over(&pair, [ROOT, ROOT]);
-}
-
-#[test]
-fn a_forged_runtime_file_of_an_own_pair_is_passed_over() {
-    need!(root);
-    let pair = anns();
-    ANN.runs(&pair, "echo x > $V/f").ok();
-    forged_files_are_passed_over(&pair, [ANN, ANN]);
-}
-
-/// Names that could be guessed are taken: nobody waits for them.
-#[test]
-fn squatted_names_block_nobody() {
-    need!(root);
-    let pair = anns();
-    let record = fs::read_to_string(pair.a().join(".mirror/leg")).unwrap();
-    let place = record
-        .lines()
-        .find_map(|l| l.strip_prefix("runtime="))
-        .unwrap();
-    let squat = format!(
-        "cd /dev/shm && mkdir -m 777 mirror-{0} mirror-{1} && mkdir -m 777 {place} && : > {place}.x",
-        ANN.0, STRANGER.0
-    );
-    fs::remove_file(runtime(&pair)).unwrap();
-    STRANGER.plainly(&pair, &squat).ok();
-    let o = STRANGER.plainly(&pair, "mkdir -p /run/mirror && : > /run/mirror/x");
-    assert!(o.code != 0, "root's folder is closed: {o:?}");
-    let here = ANN.preloads(&pair, "echo x > $V/f; cat $V/f");
-    let clean = format!(
-        "cd /dev/shm && rm -r mirror-{0} mirror-{1} {place} {place}.x",
-        ANN.0, STRANGER.0
-    );
-    STRANGER.plainly(&pair, &clean).ok();
-    assert_eq!(here.ok().text(), "x");
-    healthy(&pair);
-}
-
-/// A runtime file of another boot, or one that its makers left half made, is no domain.
-#[test]
-fn a_stale_runtime_file_is_replaced() {
-    need!(root);
     need!("python3");
     let pair = shared(Kind::InPlace);
-    ANN.runs(&pair, "echo x > $V/f").ok();
-    let other_boot = "import os, zlib\nfor leg in 'AB':\n p = os.environ[leg] + '/.mirror/owner'\n b = bytearray(open(p, 'rb').read())\n b[24] ^= 1\n b[40:44] = zlib.crc32(b[:40]).to_bytes(4, 'little')\n open(p, 'r+b').write(b)";
-    for (who, by_command) in [(ANN, true), (ANN, false), (ROOT, false), (ROOT, true)] {
-        let old = runtime(&pair);
-        std::os::unix::fs::chown(&old, Some(ANN.0), Some(GROUP)).unwrap();
-        let mut c = pair.native_command("/usr/bin/python3");
-        c.env("A", pair.a())
-            .env("B", pair.b())
-            .args(["-c", other_boot]);
-        ROOT.does(&mut c).ok();
-        let o = if by_command {
-            who.runs(&pair, "echo y >> $V/f")
-        } else {
-            who.preloads(&pair, "echo y >> $V/f")
-        };
-        o.ok();
-        // ANN's own, or anybody's for root: the old one is gone.
-        assert!(runtime(&pair) != old);
-        healthy(&pair);
-        // Half made.
-        let old = runtime(&pair);
-        std::os::unix::fs::chown(&old, Some(ANN.0), Some(GROUP)).unwrap();
-        let f = fs::File::options().write(true).open(&old).unwrap();
-        std::os::unix::fs::FileExt::write_at(&f, &[0; 8], 0).unwrap();
-        ANN.preloads(&pair, "echo z >> $V/f").ok();
-        assert!(runtime(&pair) != old);
-        healthy(&pair);
-    }
-}
-
-/// A container with a /dev/shm of its own: refused as long as somebody is attached outside.
-#[test]
-fn two_domains_are_refused_while_one_lives() {
-    need!(root);
-    need!("unshare");
-    let pair = shared(Kind::Link);
-    for who in [ANN, ROOT] {
-        let held = holder(who, &pair);
-        let apart = "mount -t tmpfs -o mode=1777 none /dev/shm";
-        for other in [BEN, ROOT] {
-            let drop = format!(
-                "setpriv --reuid {0} --regid {0} --groups {1}",
-                other.0,
-                if other.1.is_empty() { 0 } else { GROUP }
-            );
-            let run = |program: &mut Command| {
-                Output::from_std(program.output().expect("running unshare"))
-            };
-            let script = "echo no > $V/other; echo $?; ls $V";
-            let mut inside = pair.native_command("unshare");
-            let wrapper = mirror_tests::dist().join("mirror-run");
-            inside.args(["-m", "sh", "-c"]).arg(format!(
-                "{apart} && exec {drop} {} bash -c '{script}'",
-                wrapper.display()
-            ));
-            let o = run(inside.env("V", pair.v()));
-            assert_eq!(o.text(), "1\nheld", "{o:?}");
-            assert!(
-                String::from_utf8_lossy(&o.err).contains("Input/output error"),
-                "{o:?}"
-            );
-            let mut inside = pair.native_command("unshare");
-            let mirror = mirror_tests::dist().join("mirror");
-            inside.args(["-m", "sh", "-c"]).arg(format!(
-                "{apart} && exec {drop} {} run -- true",
-                mirror.display()
-            ));
-            let o = run(&mut inside);
-            assert_eq!(o.code, 125, "{o:?}");
-            assert!(
-                String::from_utf8_lossy(&o.err).contains("another host or container"),
-                "{o:?}"
-            );
-        }
-        finish(held);
-        assert_eq!(fs::read(pair.b().join("held")).unwrap(), b"held\nmore\n");
-        BEN.preloads(&pair, "rm $V/held").ok();
-        healthy(&pair);
-    }
+    let ways = ["append", "touch", "truncate", "utime", "writes", "spawn"];
+    let make = format!(
+        "cd $V; for w in {}; do for i in $(seq 9); do echo a > $w$i; done; done",
+        ways.join(" ")
+    );
+    ANN.runs(&pair, &make).ok();
+    let script = r#"
+import os, subprocess
+os.chdir(os.environ["V"])
+for i in range(1, 10):
+    open("append%d" % i, "a").write("b")
+    subprocess.run(["touch", "touch%d" % i], check=True)
+    os.truncate("truncate%d" % i, 5)
+    os.utime("utime%d" % i)
+    with open("writes%d" % i, "r+b", buffering=0) as f:
+        for k in range(50): f.write(b"c"); os.fstat(f.fileno())
+        os.utime(f.fileno())
+        f.write(b"d"); os.fsync(f.fileno()); f.write(b"e")
+    with open("spawn%d" % i, "a") as f:
+        subprocess.run(["sh", "-c", "echo d"], stdout=f, check=True)
+"#;
+    let mut c = pair.command("/usr/bin/python3");
+    BEN.does(c.args(["-c", script])).ok();
+    healthy(&pair);
 }
 
 /// Nobody is locked out by what a member with a strict umask, or root, makes in the control folder.

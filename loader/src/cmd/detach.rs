@@ -40,13 +40,13 @@ pub fn run(a: &Detach) -> Res<u8> {
     for leg in &legs {
         own(leg, file)?;
     }
-    let alone = legs
+    let _alone = legs
         .iter()
         .map(|leg| domain::alone(leg, &l.virt))
         .collect::<Res<Vec<_>>>()?;
     tabwrite::Held::take(file)?.remove(&l.virt)?;
-    for (leg, owner) in legs.iter().zip(&alone) {
-        domain::forget(leg, owner);
+    for leg in &legs {
+        domain::forget(leg);
         if !remove_control(&leg.root)? {
             crate::say!(
                 "kept      {}/.mirror holds older versions; remove it when you do not need them",

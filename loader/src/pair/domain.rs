@@ -4,7 +4,7 @@ use super::control::{Leg, Pair, random_id};
 use super::lock::Locks;
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::text;
-use mirror_core::owner::{OWNER_SIZE, Owner};
+use mirror_core::owner::Owner;
 use mirror_core::record::{Id, OWNER_RECORD, PENDING_LOG, runtime_trusted};
 use mirror_core::runtime::{RuntimeFile, SIZE};
 use mirror_core::word::StateWord;
@@ -64,9 +64,13 @@ pub fn boot_id() -> Res<Id> {
 
 /// The domain that both legs name, if it is of this boot.
 fn named(p: &Pair, boot: Id) -> Option<Id> {
-    let [a, b] = [0, 1].map(|i| Owner::parse(&p.legs[i].root.read(OWNER_RECORD).ok()?));
-    let o = a?;
-    (o.boot == boot && b? == o).then_some(o.runtime)
+    let [a, b] = &p.legs;
+    let o = read_owner(a)?;
+    (o.boot == boot && read_owner(b)? == o).then_some(o.runtime)
+}
+
+fn read_owner(leg: &Leg) -> Option<Owner> {
+    Owner::parse(&leg.root.read(OWNER_RECORD).ok()?)
 }
 
 /// The live runtime file, if it is whole and only the pair's own can have made it. Never makes or
@@ -158,12 +162,6 @@ pub struct Attached {
     _owners: [OwnedFd; 2],
 }
 
-fn read_owner(fd: &OwnedFd) -> Option<Owner> {
-    let mut b = [0u8; OWNER_SIZE];
-    let n = rustix::io::pread(fd, &mut b, 0).ok()?;
-    Owner::parse(b.get(..n)?)
-}
-
 fn lock(fd: &OwnedFd, how: FlockOperation) -> rustix::io::Result<()> {
     loop {
         match rustix::fs::flock(fd, how) {
@@ -235,9 +233,7 @@ pub fn attach(pair: Pair) -> Res<Attached> {
 /// whoever dies on the way leaves none that nobody would know of.
 fn begin(pair: &Pair, owners: &[OwnedFd; 2], boot: Id) -> Res<Runtime> {
     folder(&place(pair))?;
-    for (fd, leg) in owners.iter().zip(&pair.legs) {
-        forget(leg, fd);
-    }
+    pair.legs.iter().for_each(forget);
     let mut tries = 4;
     let runtime = loop {
         let id = random_id()?;
@@ -350,9 +346,9 @@ pub fn holders(leg: &Leg) -> Option<u64> {
     u64::try_from(n).ok()
 }
 
-/// Removes the runtime file that a leg names. Nobody is attached: `owner` is locked exclusively.
-pub fn forget(leg: &Leg, owner: &OwnedFd) {
-    if let Some(o) = read_owner(owner) {
+/// Removes the runtime file that a leg names. Nobody is attached: its owner record is locked exclusively.
+pub fn forget(leg: &Leg) {
+    if let Some(o) = read_owner(leg) {
         // Another member's file may stay: nobody looks at it again.
         let _ = std::fs::remove_file(leg.runtime_file(o.runtime));
     }

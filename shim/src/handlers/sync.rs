@@ -3,8 +3,9 @@ use super::data::{describe, place};
 use super::recognise::{Fd, recognise};
 use super::{answer, arg, fail, fd_arg, raw};
 use crate::arch::{HEAVY, NATIVE, Regs, WAIT};
-use crate::resolve::{Loc, Path};
+use crate::resolve::{Loc, Name, Path};
 use crate::state;
+use crate::times;
 use crate::txn::{Change, Cx, Patience, Ran, open_below, run};
 use core::sync::atomic::Ordering;
 use libc as c;
@@ -31,13 +32,9 @@ impl Change for Settle {
         if step == Step::First || !self.time {
             return Ok(0);
         }
-        let st = sys::fstat(self.n)?;
-        let none = Path::new();
+        let none = Name::new();
         let partner = self.n.saturating_add(K);
-        match sys::utimensat(partner, &none, OMIT, st.mtime(), 0) {
-            Err(Errno::EPERM) => same_moment([self.n, partner]).map(|()| 0),
-            r => r.map(|_| 0),
-        }
+        times::copy((self.n, &none), (partner, &none), OMIT).map(|()| 0)
     }
     fn undo(&mut self, _: &mut Cx<'_>) -> Sys<()> {
         // A time that cannot be set on this leg: verify says so; nothing is lost.
@@ -46,24 +43,6 @@ impl Change for Settle {
     fn heal(&mut self, _: &mut Cx<'_>) -> Sys<()> {
         Ok(())
     }
-}
-
-/// Whoever may write another user's file may not set its times, but may make them "now": on both legs at
-/// the same tick of the kernel's clock. The first touch after somebody has looked at a time takes a finer
-/// clock; the second one does not.
-#[cold]
-#[inline(never)]
-fn same_moment(legs: [i32; 2]) -> Sys<()> {
-    let none = Path::new();
-    for _ in 0..8 {
-        for n in [legs, legs].as_flattened() {
-            sys::utimensat(*n, &none, sys::NOW, sys::NOW, 0)?;
-        }
-        if sys::fstat(legs[0])?.mtime() == sys::fstat(legs[1])?.mtime() {
-            return Ok(());
-        }
-    }
-    Err(Errno::EPERM)
 }
 
 /// Makes the partner's mtime equal if this process has changed the file through `n`. `Some`: a lock is
