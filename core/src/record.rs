@@ -243,26 +243,25 @@ pub fn runtime_place(pair: Id, root: bool) -> PathText<256> {
     t
 }
 
-/// Whether a file with this type, mode, number of names, owner and group can be a pair's runtime file,
-/// seen by a process of user `me`. `control` is user and group of the control folder. The file lies where
-/// everybody may make files: that nobody but the pair's own can have made it is what is asked here. Who is
-/// not in the pair's group cannot give a file that group.
+/// Whether a file with this type and mode, this owner and group, can be a pair's runtime file, seen by a
+/// process of user `me`. `control` is user and group of the control folder. The file lies where everybody
+/// may make files: that nobody but the pair's own can have made it is what is asked here. Who is not in the
+/// pair's group cannot give a file that group. (How many names it has does not matter: its content says
+/// which file it is, and another name is something that a stranger may be able to give it.)
 pub fn runtime_trusted(
     group: bool,
     mode: u32,
-    names: u64,
     (uid, gid): (u32, u32),
     control: (u32, u32),
     me: u32,
 ) -> bool {
     const REGULAR: u32 = 0o100000;
-    let ours = if group {
+    if group {
         mode == REGULAR | 0o660 && gid == control.1
     } else {
         // On a network leg the folder may seem to be another's: what is root's or one's own will do.
         mode == REGULAR | 0o600 && (uid == control.0 || uid == me || uid == 0)
-    };
-    ours && names == 1
+    }
 }
 
 /// Path of a lock object below a leg's root: `whole`, then `d00` to `d63` for directories and `f00` to
@@ -335,15 +334,13 @@ mod tests {
 
     #[test]
     fn a_runtime_file_must_be_the_pairs_own() {
-        let own = |uid, mode: u32| runtime_trusted(false, 0o100000 | mode, 1, (uid, 5), (7, 8), 9);
+        let own = |uid, mode: u32| runtime_trusted(false, 0o100000 | mode, (uid, 5), (7, 8), 9);
         assert!(own(7, 0o600) && own(9, 0o600) && own(0, 0o600));
         assert!(!own(5, 0o600) && !own(7, 0o660) && !own(7, 0o604));
-        let shared =
-            |gid, mode: u32| runtime_trusted(true, 0o100000 | mode, 1, (5, gid), (7, 8), 9);
+        let shared = |gid, mode: u32| runtime_trusted(true, 0o100000 | mode, (5, gid), (7, 8), 9);
         assert!(shared(8, 0o660));
         assert!(!shared(9, 0o660) && !shared(8, 0o600) && !shared(8, 0o664) && !shared(8, 0o2660));
-        assert!(!runtime_trusted(false, 0o100600, 2, (7, 8), (7, 8), 7));
-        assert!(!runtime_trusted(false, 0o010600, 1, (7, 8), (7, 8), 7));
+        assert!(!runtime_trusted(false, 0o010600, (7, 8), (7, 8), 7));
     }
 
     #[test]

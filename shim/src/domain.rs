@@ -127,7 +127,6 @@ impl Domain<'_> {
         let trusted = record::runtime_trusted(
             self.record.group,
             st.mode(),
-            st.nlink(),
             (st.uid(), st.gid()),
             self.control()?,
             me,

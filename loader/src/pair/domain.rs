@@ -92,7 +92,6 @@ fn trusted(p: &Pair, fd: &OwnedFd) -> io::Result<Runtime> {
     let ours = runtime_trusted(
         p.legs[0].record.group,
         st.st_mode,
-        st.st_nlink,
         (st.st_uid, st.st_gid),
         p.legs[0].owner()?,
         rustix::process::geteuid().as_raw(),
