@@ -417,3 +417,37 @@ fn init_says_what_does_not_fit() {
     let legs = [pair.a(), pair.b()].map(|l| fs::metadata(l.join(".mirror")).unwrap().gid());
     assert_eq!(legs, [GROUP; 2]);
 }
+
+/// A server that does not let root in (root_squash), as a root without its capabilities meets it.
+#[test]
+fn root_that_is_not_let_in_is_told_so() {
+    need!(root);
+    need!("setpriv");
+    let pair = anns();
+    ANN.runs(&pair, "echo x > $V/f").ok();
+    let powerless = |mut c: Command| {
+        let mut all = vec!["--bounding-set=-all".into(), c.get_program().to_owned()];
+        all.extend(c.get_args().map(ToOwned::to_owned));
+        let mut s = pair.native_command("setpriv");
+        Output::from_std(s.args(all).env("V", pair.v()).output().unwrap())
+    };
+    let mut detach = pair.mirror_command("detach");
+    detach.arg(pair.v());
+    for (c, code) in [(pair.command("true"), 125), (detach, 77)] {
+        let o = powerless(c);
+        let err = String::from_utf8_lossy(&o.err).into_owned();
+        assert_eq!(o.code, code, "{o:?}");
+        assert!(
+            err.contains("root_squash") && err.contains(&ANN.0.to_string()),
+            "{err}"
+        );
+    }
+    let mut c = pair.preloaded("bash");
+    c.args(["-c", "echo y > $V/g"]);
+    let o = powerless(c);
+    assert!(
+        String::from_utf8_lossy(&o.err).contains("Permission denied"),
+        "{o:?}"
+    );
+    healthy(&pair);
+}
