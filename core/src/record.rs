@@ -11,12 +11,14 @@
 //! state=ok                        ok, or incomplete: a sink whose first copy has not finished
 //! stripes=64                      stripes of each lock table, 1 to 64
 //! share=owner                     who may use the pair: owner, or group (that of .mirror)
-//! runtime=/run/mirror/<pair>      the runtime file, fixed by the pair
+//! runtime=/run/mirror/<pair>      what the runtime files' names begin with, fixed by the pair
 //! crc=<8 hex digits>
 //! ```
 use crate::lock::{OBJECTS, STRIPES_MAX, WHOLE};
 use crate::path::PathText;
 
+/// The control folder, at each leg's root.
+pub const CONTROL: &[u8] = b".mirror";
 /// Name of the record below a leg's root.
 pub const LEG_RECORD: &[u8] = b".mirror/leg";
 /// The domain record: which runtime file (random id) and which boot; flocked shared by all attached.
@@ -91,7 +93,7 @@ pub struct LegRecord {
     pub stripes: u8,
     /// Whether the group of the control folder may use the pair.
     pub group: bool,
-    /// Absolute path of the runtime file.
+    /// What the runtime files' names begin with: one of the two [`runtime_place`]s of this pair.
     pub runtime: PathText<256>,
 }
 
@@ -165,10 +167,31 @@ impl LegRecord {
             runtime: PathText::from_bytes(field(b"runtime")?)
                 .map_err(|_| RecordFault::Malformed)?,
         };
-        if !(1..=STRIPES_MAX).contains(&usize::from(r.stripes)) {
+        // The record lies in a tree that others may own: it cannot name any file it likes.
+        let fits = |root| r.runtime.as_bytes() == runtime_place(r.pair, root).as_bytes();
+        let place = fits(false) || (!r.group && fits(true));
+        if !place || !(1..=STRIPES_MAX).contains(&usize::from(r.stripes)) {
             return Err(RecordFault::Malformed);
         }
         Ok(r)
+    }
+
+    /// Whether the other record is that of this leg's partner.
+    pub fn pairs_with(&self, b: &LegRecord) -> bool {
+        self.pair == b.pair
+            && self.leg != b.leg
+            && (self.peer, b.peer) == (b.id, self.id)
+            && (self.stripes, self.group) == (b.stripes, b.group)
+            && self.runtime.as_bytes() == b.runtime.as_bytes()
+    }
+
+    /// The runtime file with this id. Nobody else can know its name before it is there.
+    pub fn runtime_file(&self, id: Id) -> PathText<256> {
+        let mut t = self.runtime.clone();
+        // A place is some 50 bytes long (see `parse`): the rest always fits.
+        let _ = t.append(b".");
+        let _ = t.append(&id.hex());
+        t
     }
 
     /// The file's bytes.
@@ -204,6 +227,40 @@ impl LegRecord {
         let _ = t.append(&crc);
         let _ = t.append(b"\n");
         t
+    }
+}
+
+/// What the names of a pair's runtime files begin with: in a folder of root's (for a pair that only root
+/// uses), or in one where everybody may make files.
+pub fn runtime_place(pair: Id, root: bool) -> PathText<256> {
+    let folder: &[u8] = if root {
+        b"/run/mirror/"
+    } else {
+        b"/dev/shm/mirror-"
+    };
+    let mut t = PathText::from_bytes(folder).unwrap_or_default();
+    let _ = t.append(&pair.hex());
+    t
+}
+
+/// Whether a file with this type and mode, this owner and group, can be a pair's runtime file, seen by a
+/// process of user `me`. `control` is user and group of the control folder. The file lies where everybody
+/// may make files: that nobody but the pair's own can have made it is what is asked here. Who is not in the
+/// pair's group cannot give a file that group. (How many names it has does not matter: its content says
+/// which file it is, and another name is something that a stranger may be able to give it.)
+pub fn runtime_trusted(
+    group: bool,
+    mode: u32,
+    (uid, gid): (u32, u32),
+    control: (u32, u32),
+    me: u32,
+) -> bool {
+    const REGULAR: u32 = 0o100000;
+    if group {
+        mode == REGULAR | 0o660 && gid == control.1
+    } else {
+        // On a network leg the folder may seem to be another's: what is root's or one's own will do.
+        mode == REGULAR | 0o600 && (uid == control.0 || uid == me || uid == 0)
     }
 }
 
@@ -276,6 +333,17 @@ mod tests {
     }
 
     #[test]
+    fn a_runtime_file_must_be_the_pairs_own() {
+        let own = |uid, mode: u32| runtime_trusted(false, 0o100000 | mode, (uid, 5), (7, 8), 9);
+        assert!(own(7, 0o600) && own(9, 0o600) && own(0, 0o600));
+        assert!(!own(5, 0o600) && !own(7, 0o660) && !own(7, 0o604));
+        let shared = |gid, mode: u32| runtime_trusted(true, 0o100000 | mode, (5, gid), (7, 8), 9);
+        assert!(shared(8, 0o660));
+        assert!(!shared(9, 0o660) && !shared(8, 0o600) && !shared(8, 0o664) && !shared(8, 0o2660));
+        assert!(!runtime_trusted(false, 0o010600, (7, 8), (7, 8), 7));
+    }
+
+    #[test]
     fn record_round_trips_and_is_checked() {
         let r = LegRecord {
             pair: Id([1; 16]),
@@ -285,7 +353,7 @@ mod tests {
             complete: true,
             stripes: 64,
             group: true,
-            runtime: PathText::from_bytes(b"/run/mirror/x").unwrap(),
+            runtime: runtime_place(Id([1; 16]), false),
         };
         let t = r.encode();
         let p = LegRecord::parse(t.as_bytes()).unwrap();
@@ -293,7 +361,13 @@ mod tests {
             (p.pair, p.leg, p.id, p.peer, p.complete),
             (r.pair, 1, r.id, r.peer, true)
         );
-        assert_eq!(p.runtime.as_bytes(), b"/run/mirror/x");
+        let place = b"/dev/shm/mirror-01010101010101010101010101010101";
+        assert_eq!(p.runtime.as_bytes(), place);
+        let file = p.runtime_file(Id([0xfe; 16]));
+        assert_eq!(
+            file.as_bytes(),
+            [&place[..], b".", &b"fe".repeat(16)].concat()
+        );
         assert_eq!((p.stripes, p.group), (64, true));
         for stripes in [1, 9, 10, 63] {
             let r = LegRecord {
@@ -312,6 +386,19 @@ mod tests {
             };
             assert!(LegRecord::parse(r.encode().as_bytes()).is_err());
         }
+        let named = |group, runtime: PathText<256>| {
+            let r = LegRecord {
+                group,
+                runtime,
+                ..r.clone()
+            };
+            LegRecord::parse(r.encode().as_bytes()).is_ok()
+        };
+        assert!(named(false, runtime_place(r.pair, true)));
+        // Members of a group cannot make files in root's folder; another pair's place is not this one's.
+        assert!(!named(true, runtime_place(r.pair, true)));
+        assert!(!named(false, runtime_place(Id([2; 16]), false)));
+        assert!(!named(false, PathText::from_bytes(b"/etc/passwd").unwrap()));
         let mut bytes = [0u8; RECORD_MAX];
         let n = t.len();
         bytes[..n].copy_from_slice(t.as_bytes());

@@ -126,6 +126,15 @@ pub enum OnFull {
     Degrade,
 }
 
+/// Who may use a pair.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Share {
+    /// The user who makes it, and root
+    Owner,
+    /// The members of leg a's group as well
+    Group,
+}
+
 /// `mirror init`
 #[derive(Args)]
 pub struct Init {
@@ -157,6 +166,9 @@ pub struct Init {
     /// Only say what would be done
     #[arg(long, short = 'n')]
     pub dry_run: bool,
+    /// Who may use the pair
+    #[arg(long, value_enum, default_value = "owner")]
+    pub share: Share,
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,

@@ -8,7 +8,7 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use libc as c;
 use mirror_core::path::PathText;
-use mirror_core::record::{self, Id, LegRecord};
+use mirror_core::record::{self, LegRecord};
 use mirror_core::runtime::{self, RuntimeFile};
 use mirror_core::{Errno, K, NUMBERS_END, OBJECTS, RESERVED, STRIPES_MAX, WHOLE};
 use mirror_sys as sys;
@@ -336,8 +336,7 @@ fn attach(pair: usize, guest: bool) -> Sys<Session> {
         stripes: 1,
         rt: 0,
     };
-    let mut ids = [Id([0; 16]); 2];
-    let mut runtime = PathText::<256>::new();
+    let mut first: Option<LegRecord> = None;
     for (leg, to) in [(0usize, 0), (1, 1)] {
         let path = PathText::<{ mirror_core::path::PATH_MAX }>::from_bytes(
             conf.legs.get(leg).map_or(&b""[..], |l| l.to_bytes()),
@@ -360,20 +359,17 @@ fn attach(pair: usize, guest: bool) -> Sys<Session> {
         if usize::from(rec.leg) != leg || !rec.complete {
             return Err(Errno::EIO);
         }
-        let alike = rec.pair == ids[0]
-            && rec.runtime.as_bytes() == runtime.as_bytes()
-            && usize::from(rec.stripes) == s.stripes;
-        if leg == 1 && !alike {
-            return Err(Errno::EIO);
+        match &first {
+            None => {
+                s.root_ino = sys::fstat(root)?.ino();
+                s.stripes = usize::from(rec.stripes);
+                first = Some(rec);
+            }
+            Some(a) if a.pairs_with(&rec) => {}
+            Some(_) => return Err(Errno::EIO),
         }
-        if leg == 0 {
-            s.root_ino = sys::fstat(root)?.ino();
-            s.stripes = usize::from(rec.stripes);
-        }
-        ids[0] = rec.pair;
-        ids[1] = rec.id;
-        runtime = rec.runtime;
     }
+    let record = first.ok_or(Errno::EIO)?;
     let owner_name = text(record::OWNER_RECORD);
     let mut owner = [-1i32; 2];
     for (leg, to) in [(0usize, 5), (1, 6)] {
@@ -387,7 +383,11 @@ fn attach(pair: usize, guest: bool) -> Sys<Session> {
             *o = settle_fd(n, number(pair, to), guest)?;
         }
     }
-    s.rt = crate::domain::join_domain(&owner, ids[0], &runtime, &s)?;
+    s.rt = crate::domain::join_domain(&crate::domain::Domain {
+        record: &record,
+        owner,
+        session: &s,
+    })?;
     if guest {
         s.owner = owner;
     }

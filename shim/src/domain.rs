@@ -6,8 +6,7 @@ use crate::attach::{Session, text};
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::owner::{OWNER_SIZE, Owner};
-use mirror_core::path::PathText;
-use mirror_core::record::{self, Id};
+use mirror_core::record::{self, CONTROL, Id, LegRecord};
 use mirror_core::runtime::{self, RuntimeFile};
 use mirror_core::{Errno, StateWord};
 use mirror_sys as sys;
@@ -36,30 +35,40 @@ fn boot_id() -> Sys<Id> {
     Id::from_hex(&hex).ok_or(Errno::EIO)
 }
 
+/// What says which domain a pair has, and who may be in it.
+pub struct Domain<'a> {
+    /// Leg a's record.
+    pub record: &'a LegRecord,
+    /// The descriptors of both legs' `.mirror/owner`.
+    pub owner: [i32; 2],
+    /// The session that joins.
+    pub session: &'a Session,
+}
+
 /// The protocol of the domain (who shares the runtime file), see docs/FORMATS: hold both records
 /// shared; if they name the live runtime file, that is the domain. Else take both exclusively, which
 /// only succeeds when nobody is attached, and found a new one.
 #[cold]
 #[inline(never)]
-pub fn join_domain(owner: &[i32; 2], pair: Id, path: &PathText<256>, s: &Session) -> Sys<usize> {
+pub fn join_domain(d: &Domain<'_>) -> Sys<usize> {
     let boot = boot_id()?;
     for _ in 0..200 {
-        if flock_all(owner, c::LOCK_SH)? {
-            if let Some(found) = live(owner, pair, boot, path, s) {
+        if d.flock(c::LOCK_SH)? {
+            if let Some(found) = d.live(boot) {
                 return Ok(found);
             }
-            if flock_all(owner, c::LOCK_EX)? {
+            if d.flock(c::LOCK_EX)? {
                 // Somebody may have founded it between the two locks.
-                let found = match live(owner, pair, boot, path, s) {
+                let found = match d.live(boot) {
                     Some(f) => Ok(f),
-                    None => found_domain(owner, pair, boot, path, s),
+                    None => d.found(boot),
                 };
-                let _ = flock_all(owner, c::LOCK_SH);
+                let _ = d.flock(c::LOCK_SH);
                 return found;
             }
         }
-        for n in owner {
-            let _ = sys::flock(*n, c::LOCK_UN);
+        for n in d.owner {
+            let _ = sys::flock(n, c::LOCK_UN);
         }
         sys::sleep_us(1000);
     }
@@ -67,135 +76,198 @@ pub fn join_domain(owner: &[i32; 2], pair: Id, path: &PathText<256>, s: &Session
     Err(Errno::EIO)
 }
 
-fn flock_all(owner: &[i32; 2], op: i32) -> Sys<bool> {
-    for n in owner {
-        match sys::flock(*n, op | c::LOCK_NB) {
-            Ok(_) => {}
-            Err(Errno::EAGAIN) => return Ok(false),
-            Err(e) => return Err(e),
+impl Domain<'_> {
+    fn flock(&self, op: i32) -> Sys<bool> {
+        for n in self.owner {
+            match sys::flock(n, op | c::LOCK_NB) {
+                Ok(_) => {}
+                Err(Errno::EAGAIN) => return Ok(false),
+                Err(e) => return Err(e),
+            }
         }
+        Ok(true)
     }
-    Ok(true)
-}
 
-fn live(owner: &[i32; 2], pair: Id, boot: Id, path: &PathText<256>, s: &Session) -> Option<usize> {
-    let mut id = None;
-    for n in owner {
-        let mut b = [0u8; OWNER_SIZE];
-        sys::pread(*n, &mut b, 0).ok()?;
-        let o = Owner::parse(&b)?;
-        if o.boot != boot || id.is_some_and(|i| i != o.runtime) {
+    /// The runtime file that both legs name, if it is there, whole, and the pair's own.
+    fn live(&self, boot: Id) -> Option<usize> {
+        let [a, b] = self.owner.map(read_owner);
+        let o = a?;
+        if o.boot != boot || b? != o {
             return None;
         }
-        id = Some(o.runtime);
-    }
-    let n = sys::openat(
-        c::AT_FDCWD,
-        path,
-        c::O_RDWR | c::O_CLOEXEC | c::O_NOFOLLOW,
-        0,
-    )
-    .ok()?;
-    let at = map(n);
-    let _ = sys::close(n);
-    let at = at.ok()?;
-    // SAFETY: as in Session::runtime.
-    let rt = unsafe { &*(at as *const RuntimeFile) };
-    let stripes = rt.header.stripes.load(Ordering::Relaxed) == s.stripes as u64;
-    if stripes && rt.header.verify() == Some((id?, pair)) {
-        return Some(at);
-    }
-    // SAFETY: just mapped, used by nobody.
-    unsafe { sys::unmap(at, runtime::SIZE) };
-    None
-}
-
-/// Maps a runtime file of the right size, owned by the one who owns the pair or by us.
-fn map(n: i32) -> Sys<usize> {
-    let st = sys::fstat(n)?;
-    // SAFETY: takes no pointer.
-    let euid = unsafe { sys::syscall0(c::SYS_geteuid) } as u32;
-    let ours = (st.uid() == euid || st.uid() == 0) && st.mode() & 0o022 == 0;
-    if st.kind() != c::S_IFREG || st.size() != runtime::SIZE as u64 || !ours {
-        return Err(Errno::EIO);
-    }
-    sys::map_shared(n, runtime::SIZE)
-}
-
-fn found_domain(
-    owner: &[i32; 2],
-    pair: Id,
-    boot: Id,
-    path: &PathText<256>,
-    s: &Session,
-) -> Sys<usize> {
-    let mut id = [0u8; 16];
-    sys::random(&mut id)?;
-    let id = Id(id);
-    let mut dir = path.clone();
-    dir.pop();
-    let mode = if dir.as_bytes() == b"/run/mirror" {
-        0o755
-    } else {
-        0o700
-    };
-    match sys::mkdirat(c::AT_FDCWD, &dir, mode) {
-        Ok(_) | Err(Errno::EEXIST) => {}
-        Err(e) => return Err(e),
-    }
-    let d = sys::openat(
-        c::AT_FDCWD,
-        &dir,
-        c::O_PATH | c::O_DIRECTORY | c::O_NOFOLLOW | c::O_CLOEXEC,
-        0,
-    )?;
-    let st = sys::fstat(d);
-    let _ = sys::close(d);
-    // Nobody else may be able to put a file there.
-    // SAFETY: takes no pointer.
-    let euid = unsafe { sys::syscall0(c::SYS_geteuid) } as u32;
-    if !st.is_ok_and(|st| (st.uid() == 0 || st.uid() == euid) && st.mode() & 0o022 == 0) {
-        return Err(Errno::EIO);
-    }
-    let mut tmp = path.clone();
-    let _ = tmp.append(b".");
-    let _ = tmp.append(id.hex().get(..16).unwrap_or(&[]));
-    let n = sys::openat(
-        c::AT_FDCWD,
-        &tmp,
-        c::O_RDWR | c::O_CREAT | c::O_EXCL | c::O_CLOEXEC | c::O_NOFOLLOW,
-        0o600,
-    )?;
-    // Preallocated: a hole in it would be a SIGBUS in somebody else's program.
-    let at = sys::fallocate(n, 0, 0, runtime::SIZE as u64).and_then(|_| map(n));
-    let _ = sys::close(n);
-    let at = match at {
-        Ok(a) => a,
-        Err(e) => {
-            let _ = sys::unlinkat(c::AT_FDCWD, &tmp, 0);
-            return Err(e);
+        // Not blocked by a fifo that somebody put there.
+        let flags = c::O_RDWR | c::O_CLOEXEC | c::O_NOFOLLOW | c::O_NONBLOCK | c::O_NOCTTY;
+        let n = sys::openat(c::AT_FDCWD, &self.record.runtime_file(o.runtime), flags, 0);
+        let n = n.ok()?;
+        let at = self.map(n);
+        let _ = sys::close(n);
+        let at = at.ok()?;
+        // SAFETY: as in Session::runtime.
+        let rt = unsafe { &*(at as *const RuntimeFile) };
+        let stripes = rt.header.stripes.load(Ordering::Relaxed) == u64::from(self.record.stripes);
+        if stripes && rt.header.verify() == Some((o.runtime, self.record.pair)) {
+            return Some(at);
         }
-    };
-    // SAFETY: as in Session::runtime.
-    let rt = unsafe { &*(at as *const RuntimeFile) };
-    rt.header.init(id, boot, pair, s.stripes);
-    if has_pending(s) {
+        // SAFETY: just mapped, used by nobody.
+        unsafe { sys::unmap(at, runtime::SIZE) };
+        None
+    }
+
+    /// User and group of the pair: those of leg a's control folder.
+    fn control(&self) -> Sys<(u32, u32)> {
+        let st = sys::fstatat(self.session.root[0], &text(CONTROL), c::AT_SYMLINK_NOFOLLOW)?;
+        Ok((st.uid(), st.gid()))
+    }
+
+    /// Maps a runtime file that has the right size and that only the pair's own can have made.
+    fn map(&self, n: i32) -> Sys<usize> {
+        let st = sys::fstat(n)?;
+        // SAFETY: takes no pointer.
+        let me = unsafe { sys::syscall0(c::SYS_geteuid) } as u32;
+        let trusted = record::runtime_trusted(
+            self.record.group,
+            st.mode(),
+            (st.uid(), st.gid()),
+            self.control()?,
+            me,
+        );
+        if !trusted || st.size() != runtime::SIZE as u64 {
+            return Err(Errno::EIO);
+        }
+        sys::map_shared(n, runtime::SIZE)
+    }
+
+    /// A new domain. Both records are locked exclusively. They name the file before it is there: whoever
+    /// dies on the way leaves none that nobody would know of.
+    fn found(&self, boot: Id) -> Sys<usize> {
+        self.folder()?;
+        for o in self.owner.iter().filter_map(|n| read_owner(*n)) {
+            // Another member's file may stay: nobody looks at it again.
+            let _ = sys::unlinkat(c::AT_FDCWD, &self.record.runtime_file(o.runtime), 0);
+        }
+        let mut taken = Errno::EEXIST;
+        for _ in 0..4 {
+            let mut id = [0u8; 16];
+            sys::random(&mut id)?;
+            let bytes = Owner {
+                runtime: Id(id),
+                boot,
+            }
+            .encode();
+            for n in self.owner {
+                sys::pwrite(n, &bytes, 0)?;
+                sys::fdatasync(n)?;
+            }
+            match self.make(Id(id), boot) {
+                Err(Errno::EEXIST) => {}
+                Err(e) => {
+                    taken = e;
+                    break;
+                }
+                r => return r,
+            }
+        }
+        Err(taken)
+    }
+
+    /// The folder of runtime files: nobody else can remove or replace what is in it.
+    fn folder(&self) -> Sys<()> {
+        let mut dir = self.record.runtime.clone();
+        dir.pop();
+        if dir.as_bytes() == b"/run/mirror" {
+            match sys::mkdirat(c::AT_FDCWD, &dir, 0o755) {
+                Ok(_) | Err(Errno::EEXIST) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        let st = sys::fstatat(c::AT_FDCWD, &dir, c::AT_SYMLINK_NOFOLLOW)?;
+        let closed = st.mode() & 0o022 == 0 || st.mode() & c::S_ISVTX != 0;
+        if st.kind() == c::S_IFDIR && closed {
+            Ok(())
+        } else {
+            Err(Errno::EIO)
+        }
+    }
+
+    /// Makes the runtime file.
+    fn make(&self, id: Id, boot: Id) -> Sys<usize> {
+        let path = self.record.runtime_file(id);
+        let flags = c::O_RDWR | c::O_CREAT | c::O_EXCL | c::O_CLOEXEC | c::O_NOFOLLOW;
+        let n = sys::openat(c::AT_FDCWD, &path, flags, 0o600)?;
+        // Preallocated: a hole in it would be a SIGBUS in somebody else's program.
+        let at = sys::fallocate(n, 0, 0, runtime::SIZE as u64)
+            .and_then(|_| self.hand_over(n))
+            .and_then(|()| self.map(n));
+        let _ = sys::close(n);
+        let at = match at {
+            Ok(a) => a,
+            Err(e) => {
+                let _ = sys::unlinkat(c::AT_FDCWD, &path, 0);
+                return Err(e);
+            }
+        };
+        // SAFETY: as in Session::runtime.
+        let rt = unsafe { &*(at as *const RuntimeFile) };
         rt.header
-            .word
-            .fetch_or(StateWord::PENDING, Ordering::Relaxed);
+            .init(id, boot, self.record.pair, usize::from(self.record.stripes));
+        if self.has_pending() {
+            rt.header
+                .word
+                .fetch_or(StateWord::PENDING, Ordering::Relaxed);
+        }
+        Ok(at)
     }
-    sys::renameat2(c::AT_FDCWD, &tmp, c::AT_FDCWD, path, 0)?;
-    let bytes = Owner { runtime: id, boot }.encode();
-    for n in owner {
-        sys::pwrite(*n, &bytes, 0)?;
-        sys::fdatasync(*n)?;
+
+    /// Gives a fresh runtime file to the pair's group, or (root does) to its user.
+    fn hand_over(&self, n: i32) -> Sys<()> {
+        const SAME: u32 = u32::MAX;
+        let (st, (uid, gid)) = (sys::fstat(n)?, self.control()?);
+        if self.record.group {
+            if st.gid() != gid {
+                sys::fchown(n, SAME, gid)?;
+            }
+            sys::fchmod(n, 0o660)?;
+        } else if st.uid() != uid {
+            // On a network leg it may only seem to be another's: `map` decides.
+            let _ = sys::fchown(n, uid, SAME);
+        }
+        Ok(())
     }
-    Ok(at)
+
+    fn has_pending(&self) -> bool {
+        self.session.root.iter().any(|&r| {
+            sys::fstatat(r, &text(record::PENDING_LOG), c::AT_SYMLINK_NOFOLLOW)
+                .is_ok_and(|st| st.size() > 0)
+        })
+    }
 }
 
-fn has_pending(s: &Session) -> bool {
-    s.root.iter().any(|&r| {
-        sys::fstatat(r, &text(record::PENDING_LOG), c::AT_SYMLINK_NOFOLLOW)
-            .is_ok_and(|st| st.size() > 0)
-    })
+fn read_owner(n: i32) -> Option<Owner> {
+    let mut b = [0u8; OWNER_SIZE];
+    let len = sys::pread(n, &mut b, 0).ok()?;
+    Owner::parse(b.get(..len)?)
+}
+
+/// Opens a leg's list of pending objects, to append to it. `init` has made it; who must make it again
+/// gives it the rights of its folder, whatever this process's umask is.
+pub fn pending_log(root: i32) -> Sys<i32> {
+    let name = text(record::PENDING_LOG);
+    let flags = c::O_WRONLY | c::O_APPEND | c::O_CLOEXEC;
+    match sys::openat2(root, &name, flags, 0, sys::BENEATH) {
+        Err(Errno::ENOENT) => {}
+        r => return r,
+    }
+    let n = sys::openat2(root, &name, flags | c::O_CREAT, 0o600, sys::BENEATH)?;
+    let (dir, st) = (
+        sys::fstatat(root, &text(CONTROL), c::AT_SYMLINK_NOFOLLOW),
+        sys::fstat(n),
+    );
+    if let (Ok(dir), Ok(st)) = (dir, st) {
+        if st.uid() != dir.uid() {
+            // root's, in a user's pair. Others may not, and need not.
+            let _ = sys::fchown(n, dir.uid(), dir.gid());
+        }
+        let _ = sys::fchmod(n, dir.mode() & 0o660);
+    }
+    Ok(n)
 }

@@ -11,7 +11,6 @@ use crate::txn::open_below;
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::path::{PATH_MAX, PathText, split};
-use mirror_core::record;
 use mirror_core::runtime::{AT_END, IntentKind, Record};
 use mirror_core::{Errno, StateWord};
 use mirror_sys as sys;
@@ -157,9 +156,14 @@ fn attributes(b: &Both, from: usize, f: &Stat) -> Sys<()> {
         sys::fchownat(to, &b.name, f.uid(), f.gid(), c::AT_SYMLINK_NOFOLLOW)?;
     }
     xattrs(b, from)?;
-    // chown clears setuid bits: mode comes after it.
-    if f.kind() != c::S_IFLNK {
+    // chown clears setuid bits, and a list of access rights is in the mode: it comes after them. What is
+    // equal is left alone: on another user's file that may not be set at all.
+    let t = sys::fstatat(to, &b.name, c::AT_SYMLINK_NOFOLLOW)?;
+    if f.kind() != c::S_IFLNK && t.mode() != f.mode() {
         sys::fchmodat(to, &b.name, f.mode() & 0o7777)?;
+    }
+    if t.mtime() == f.mtime() {
+        return Ok(());
     }
     sys::utimensat(to, &b.name, OMIT, f.mtime(), c::AT_SYMLINK_NOFOLLOW).map(|_| ())
 }
@@ -399,10 +403,8 @@ fn link(s: &Session, from: usize, p1: &[u8], p2: &[u8]) -> Sys<()> {
 /// Records on both legs that the object at `rel` differs, and says so in the state word.
 #[inline(never)]
 pub fn pending(s: &Session, rel: &[u8]) {
-    let name: PathText<64> = PathText::from_bytes(record::PENDING_LOG).unwrap_or_default();
     for &root in &s.root {
-        let flags = c::O_WRONLY | c::O_APPEND | c::O_CREAT | c::O_CLOEXEC;
-        if let Ok(n) = sys::openat2(root, &name, flags, 0o600, sys::BENEATH) {
+        if let Ok(n) = crate::domain::pending_log(root) {
             let mut line = [0u8; 4 * PATH_MAX];
             let len = escape(rel, &mut line);
             let _ = sys::write(n, line.get(..len).unwrap_or(&[]));

@@ -33,6 +33,8 @@ mod start;
 #[cfg(not(feature = "selftest"))]
 mod state;
 #[cfg(not(feature = "selftest"))]
+mod times;
+#[cfg(not(feature = "selftest"))]
 mod txn;
 
 /// Handlers that only prove the way to them and back (feature `selftest`).

@@ -134,6 +134,8 @@ pub fn fchownat<const N: usize>(
 pub type Time = (i64, i64);
 /// "Leave this time alone".
 pub const OMIT: Time = (0, c::UTIME_OMIT);
+/// "This moment".
+pub const NOW: Time = (0, c::UTIME_NOW);
 
 /// utimensat(2): with an empty name on the descriptor itself.
 pub fn utimensat<const N: usize>(

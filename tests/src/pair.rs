@@ -135,12 +135,13 @@ impl Pair {
         }
         c.arg("--yes").args(more);
         let o = Output::from_std(c.output().expect("running mirror init"));
-        self.note_runtime();
+        self.watch_runtime();
         o
     }
 
-    /// The runtime file's place stands in leg A's record; noted so that it is removed at the end.
-    fn note_runtime(&self) {
+    /// What the runtime files' names begin with stands in leg A's record; noted so that they are removed
+    /// at the end.
+    pub fn watch_runtime(&self) {
         let Ok(record) = fs::read_to_string(self.legs[0].join(".mirror/leg")) else {
             return;
         };
@@ -152,6 +153,15 @@ impl Pair {
                 let _ = file.and_then(|mut f| writeln!(f, "{path}"));
             }
         }
+    }
+
+    /// The runtime files that are there: those whose names begin as the records say.
+    pub fn runtime_files(&self) -> Vec<PathBuf> {
+        let places = self.runtime.borrow();
+        let mut found: Vec<_> = places.iter().flat_map(|p| beginning(p)).collect();
+        found.sort();
+        found.dedup();
+        found
     }
 
     /// How V is realised.
@@ -395,6 +405,18 @@ impl Pair {
     }
 }
 
+/// Files beside `place` whose names begin with its name and a dot.
+pub fn beginning(place: &Path) -> Vec<PathBuf> {
+    let (Some(folder), Some(name)) = (place.parent(), place.file_name()) else {
+        return Vec::new();
+    };
+    let start = format!("{}.", name.to_string_lossy());
+    let all = fs::read_dir(folder).into_iter().flatten().flatten();
+    all.filter(|e| e.file_name().to_string_lossy().starts_with(&start))
+        .map(|e| e.path())
+        .collect()
+}
+
 /// The first line in which two outputs differ.
 fn first_difference(native: &Output, mirrored: &Output) -> String {
     let lines = |o: &Output| {
@@ -439,7 +461,7 @@ impl Drop for Pair {
             return;
         }
         let _ = self.mirror_command("detach").arg(&self.v).output();
-        for path in self.runtime.borrow().iter() {
+        for path in self.runtime_files() {
             let _ = fs::remove_file(path);
         }
         self.mounts.clear();

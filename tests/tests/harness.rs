@@ -26,13 +26,19 @@ fn nothing_is_left_behind() {
     let pair = Pair::new(mirror_tests::Kind::Link, mirror_tests::Fs::Plain).unwrap();
     let base = pair.tab().parent().unwrap().to_owned();
     let record = std::fs::read_to_string(pair.a().join(".mirror/leg")).unwrap();
-    let runtime = record
+    let place = record
         .lines()
         .find_map(|l| l.strip_prefix("runtime="))
         .unwrap()
         .to_owned();
     pair.run("echo x > $V/f").ok();
+    let there = pair.runtime_files();
+    assert_eq!(there.len(), 1, "{there:?}");
+    // The command removes it, not the harness.
+    pair.mirror("detach", &[pair.v().to_str().unwrap()]).ok();
+    assert!(!there[0].exists(), "{there:?}");
     drop(pair);
     assert!(!base.exists(), "{}", base.display());
-    assert!(!std::path::Path::new(&runtime).exists(), "{runtime}");
+    let left = mirror_tests::beginning(std::path::Path::new(&place));
+    assert!(left.is_empty(), "{left:?}");
 }

@@ -84,11 +84,14 @@ pub fn sweep(run: &str, folder: &Path) -> Vec<String> {
     found
 }
 
-/// Runtime files of tests that are still there; removed.
+/// Runtime files of tests that are still there; removed. The list has what their names begin with.
 pub fn runtime_files(list: &Path) -> Vec<String> {
     let text = fs::read_to_string(list).unwrap_or_default();
     let mut found = Vec::new();
-    for path in text.lines().map(Path::new).filter(|p| p.exists()) {
+    for path in text
+        .lines()
+        .flat_map(|place| mirror_tests::beginning(Path::new(place)))
+    {
         found.push(format!("runtime file {}", path.display()));
         let _ = fs::remove_file(path);
     }

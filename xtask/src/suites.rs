@@ -68,6 +68,7 @@ const LIMITS: &[(&str, u64)] = &[
     ("scenarios ", 180),
     ("storms ", 180),
     ("programs ", 120),
+    ("users ", 120),
     ("unit sim", 180),
 ];
 

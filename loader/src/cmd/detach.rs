@@ -1,6 +1,6 @@
 //! `mirror detach`: the pair is no pair any more; both trees stay as they are.
 use crate::cli::Detach;
-use crate::fail::{Fail, Kind, Res};
+use crate::fail::{Context, Fail, Kind, Res};
 use crate::pair::control::{Leg, remove_control};
 use crate::pair::{domain, tab, tabwrite};
 use crate::text;
@@ -37,6 +37,9 @@ pub fn run(a: &Detach) -> Res<u8> {
             );
         }
     }
+    for leg in &legs {
+        own(leg, file)?;
+    }
     let _alone = legs
         .iter()
         .map(|leg| domain::alone(leg, &l.virt))
@@ -65,4 +68,21 @@ pub fn run(a: &Detach) -> Res<u8> {
         );
     }
     Ok(0)
+}
+
+/// A pair that several users share is ended by the one who made it, or by root.
+fn own(leg: &Leg, file: &std::path::Path) -> Res<()> {
+    let (uid, _) = leg.owner().about(text::path(&leg.root.path))?;
+    let me = rustix::process::geteuid();
+    if me.is_root() || me.as_raw() == uid {
+        return Ok(());
+    }
+    Err(Fail::new(
+        Kind::Permission,
+        format!(
+            "{} belongs to user {uid}, who can detach it, as root can. To leave the pair, remove its line from {}",
+            text::path(&leg.root.path),
+            text::path(file)
+        ),
+    ))
 }

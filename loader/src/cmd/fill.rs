@@ -1,5 +1,5 @@
 //! The first copy of a pair that is configured: carried out, continued, finished.
-use super::{can_ask, places};
+use super::{can_ask, places, sharing};
 use crate::cli::{Init, Wanted};
 use crate::fail::{Fail, Res};
 use crate::pair::control::{KEEP, Pair, letter, made, read_record};
@@ -22,6 +22,7 @@ pub fn adopt(line: &Line, tab: &std::path::Path, roots: &[Root; 2], a: &Init) ->
     if x.pair != y.pair || x.peer != y.id || y.peer != x.id || (x.leg, y.leg) != (0, 1) {
         return Ok(None);
     }
+    sharing::as_made(a.share, x.group, line)?;
     fits(a, [x.complete, y.complete].iter().position(|c| !c), line)?;
     if a.dry_run {
         crate::say!(
@@ -59,6 +60,7 @@ fn fits(a: &Init, sink: Option<usize>, line: &Line) -> Res<()> {
 pub fn again(line: &Line, a: &Init) -> Res<u8> {
     let p = Pair::open(line)?;
     let sink = p.incomplete();
+    sharing::as_made(a.share, p.legs[0].record.group, line)?;
     fits(a, sink, line)?;
     if a.dry_run {
         match sink {

@@ -4,7 +4,7 @@ use super::fill::{adopt, again, complete};
 use super::judge::{Fill, judge};
 use super::places::{self, There};
 use super::scan::{Needs, Scan, scan};
-use super::{ask, can_ask, explain, fit};
+use super::{ask, can_ask, explain, fit, sharing};
 use crate::cli::{self, Init, Wanted};
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::pair::control::{
@@ -30,6 +30,8 @@ struct Plan {
     fill: Option<Fill>,
     /// Stripes of each lock table.
     stripes: u8,
+    /// The group whose members may use the pair.
+    group: Option<u32>,
 }
 
 /// What the preparations came to.
@@ -79,6 +81,7 @@ pub fn run(a: &Init) -> Res<u8> {
         }
     }
     let (roots, fill) = judge(roots, &scans, a)?;
+    let group = sharing::group(a.share, &roots[0])?;
     execute(
         Plan {
             line,
@@ -87,6 +90,7 @@ pub fn run(a: &Init) -> Res<u8> {
             scans,
             fill,
             stripes: a.stripes,
+            group,
         },
         a,
     )
@@ -261,6 +265,7 @@ fn warn(p: &Plan) {
             users.join(" ")
         );
     }
+    sharing::warn(&p.roots, p.group);
     if p.line.in_place() {
         crate::say!(
             "! in place: a program started without the mirror writes leg a only. `mirror verify` shows what differs."
@@ -331,7 +336,7 @@ fn execute(p: Plan, a: &Init) -> Res<u8> {
 /// Makes the control folders, says what will be, asks.
 fn prepare(p: &Plan, a: &Init) -> Res<Ready> {
     for r in &p.roots {
-        make_control(r)?;
+        make_control(r, p.group).map_err(|e| sharing::explain(e, p.group))?;
     }
     try_legs(p, a)?;
     warn(p);
@@ -411,8 +416,8 @@ fn publish(p: &Plan) -> Res<()> {
             peer: ids[1 - i],
             complete: sink != Some(i),
             stripes: p.stripes,
-            group: false,
-            runtime: runtime_path(pair, rustix::process::geteuid().as_raw()),
+            group: p.group.is_some(),
+            runtime: runtime_path(pair, rustix::process::geteuid().as_raw(), p.group.is_some()),
         };
         p.roots[i]
             .replace(b".mirror/leg", record.encode().as_bytes())

@@ -14,6 +14,7 @@ pub mod ps;
 pub mod resync;
 pub mod run;
 pub mod scan;
+pub mod sharing;
 pub mod status;
 pub mod try_pair;
 pub mod verify;

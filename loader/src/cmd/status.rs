@@ -84,8 +84,7 @@ pub fn look(l: &Line) -> View {
     view.pending = paths.len() as u64;
     let runtime = domain::boot_id()
         .ok()
-        .and_then(|b| domain::existing(&pair, b))
-        .map(|(rt, _)| rt);
+        .and_then(|b| domain::existing(&pair, b));
     let repair = turn::running(&pair);
     if let Some(i) = pair.incomplete() {
         incomplete(&mut view, &pair, i, repair.as_ref());

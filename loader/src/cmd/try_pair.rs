@@ -122,6 +122,7 @@ fn make(dir: &Path) -> Res<()> {
         on_failure: OnFailure::Degrade,
         on_full: OnFull::Error,
         stripes: mirror_core::STRIPES_DEFAULT as u8,
+        share: crate::cli::Share::Owner,
         dry_run: false,
         yes: true,
         tab: None,

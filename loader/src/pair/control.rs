@@ -5,7 +5,9 @@ use crate::text;
 use crate::tree::beneath::Root;
 use mirror_core::OBJECTS;
 use mirror_core::path::PathText;
-use mirror_core::record::{Id, LegRecord, OWNER_RECORD, PENDING_LOG, RecordFault, lock_name};
+use mirror_core::record::{
+    CONTROL, Id, LegRecord, OWNER_RECORD, PENDING_LOG, RecordFault, lock_name, runtime_place,
+};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -79,24 +81,14 @@ impl Leg {
                 ));
             }
             Err(e) if e.kind == Kind::Permission => {
-                return Err(Leg::not_yours(path));
+                return Err(Fail::new(
+                    Kind::Permission,
+                    format!("{}: {}", text::path(path), locked_out(path)),
+                ));
             }
             Err(e) => return Err(e),
         };
-        let leg = Leg { root, record };
-        // The record lies in a tree that others may own: it cannot name any file it likes.
-        // (A network leg may show root's files as another user's: then this user's place counts.)
-        let owner = leg.owner().about(text::path(path))?;
-        let euid = rustix::process::geteuid().as_raw();
-        let fits =
-            |uid| leg.record.runtime.as_bytes() == runtime_path(leg.record.pair, uid).as_bytes();
-        if !fits(owner) && !fits(euid) {
-            return Err(bad(format!(
-                ".mirror/leg names {} as its runtime file, which is not the place for a pair of user {owner}",
-                text::show(leg.record.runtime.as_bytes())
-            )));
-        }
-        Ok(leg)
+        Ok(Leg { root, record })
     }
 
     /// This user may not look at the leg.
@@ -127,17 +119,20 @@ impl Leg {
         )
     }
 
-    /// The user to whom the control folder belongs.
-    pub fn owner(&self) -> io::Result<u32> {
+    /// User and group of the control folder: those of the pair.
+    pub fn owner(&self) -> io::Result<(u32, u32)> {
         let fd = self
             .root
-            .open_at(b".mirror", rustix::fs::OFlags::PATH, Mode::empty())?;
-        Ok(rustix::fs::fstat(&fd)?.st_uid)
+            .open_at(CONTROL, rustix::fs::OFlags::PATH, Mode::empty())?;
+        let st = rustix::fs::fstat(&fd)?;
+        Ok((st.st_uid, st.st_gid))
     }
 
-    /// Its runtime file.
-    pub fn runtime_file(&self) -> PathBuf {
-        PathBuf::from(std::ffi::OsStr::from_bytes(self.record.runtime.as_bytes()))
+    /// The runtime file with this id.
+    pub fn runtime_file(&self, id: Id) -> PathBuf {
+        PathBuf::from(std::ffi::OsStr::from_bytes(
+            self.record.runtime_file(id).as_bytes(),
+        ))
     }
 
     /// A directory that is no leg (yet), to compare it with another.
@@ -187,6 +182,29 @@ impl Leg {
     }
 }
 
+/// Why this user may not use the pair at `path`, and what to do.
+fn locked_out(path: &Path) -> String {
+    let Ok(m) = std::fs::metadata(path.join(".mirror")) else {
+        return "this user may not use the pair".into();
+    };
+    if rustix::process::geteuid().is_root() {
+        return format!(
+            "its file system does not let root in (NFS with root_squash?). Run as user {}",
+            m.uid()
+        );
+    }
+    if m.mode() & 0o070 == 0o070 {
+        return format!(
+            "the pair belongs to group {0}, and this user is not in it. Add the user to group {0}, log in again",
+            m.gid()
+        );
+    }
+    format!(
+        "the pair belongs to user {}, and this user may not use it. Run as that user (or make the pair with --share group)",
+        m.uid()
+    )
+}
+
 /// The letter of leg 0 or 1.
 pub fn letter(leg: usize) -> char {
     if leg == 0 { 'a' } else { 'b' }
@@ -210,25 +228,70 @@ pub fn read_record(root: &Root) -> Res<Option<LegRecord>> {
     }
 }
 
-/// Makes the control folder at a root.
-pub fn make_control(root: &Root) -> Res<()> {
-    let dirs: [&[u8]; 4] = [
-        b".mirror",
-        b".mirror/locks",
-        b".mirror/tmp",
-        b".mirror/kept",
+/// Makes the control folder at a root: for this user alone, or for a group.
+pub fn make_control(root: &Root, group: Option<u32>) -> Res<()> {
+    let about = |d: &[u8]| format!("{}/{}", text::path(&root.path), text::show(d));
+    // What is made in a folder with the set-group-id bit has its group. Not so in tmp: what is made there
+    // becomes part of the tree.
+    let dirs: [(&[u8], u32); 4] = [
+        (CONTROL, 0o2770),
+        (b".mirror/locks", 0o2770),
+        (b".mirror/tmp", 0o770),
+        (b".mirror/kept", 0o2770),
     ];
-    for d in dirs {
-        root.mkdir(d, Mode::RWXU)
-            .about(format!("{}/{}", text::path(&root.path), text::show(d)))?;
+    let me = rustix::process::geteuid().as_raw();
+    if let Ok(there) = root.open_at(CONTROL, rustix::fs::OFlags::PATH, Mode::empty())
+        && let st = rustix::fs::fstat(&there).about(about(CONTROL))?
+        && st.st_uid != me
+    {
+        return Err(Fail::new(
+            Kind::Permission,
+            format!(
+                "{} is there and belongs to user {}. Remove it first",
+                about(CONTROL),
+                st.st_uid
+            ),
+        ));
     }
-    let locks = (0..OBJECTS).filter_map(lock_name);
-    for f in locks.chain([PathText::from_bytes(OWNER_RECORD).unwrap_or_default()]) {
-        let f = f.as_bytes();
-        root.append(f, b"")
-            .about(format!("{}/{}", text::path(&root.path), text::show(f)))?;
+    for (d, shared) in dirs {
+        root.mkdir(d, Mode::RWXU).about(about(d))?;
+        share(root, d, group, shared).about(about(d))?;
     }
-    Ok(())
+    let files = [OWNER_RECORD, PENDING_LOG].map(|n| PathText::from_bytes(n).unwrap_or_default());
+    for f in (0..OBJECTS).filter_map(lock_name).chain(files) {
+        root.append(f.as_bytes(), b"").about(about(f.as_bytes()))?;
+    }
+    let probe = about(OWNER_RECORD);
+    let st = rustix::fs::fstat(
+        &root
+            .open_at(OWNER_RECORD, rustix::fs::OFlags::PATH, Mode::empty())
+            .about(&probe)?,
+    )
+    .about(&probe)?;
+    match group {
+        Some(g) if st.st_gid != g || st.st_mode & 0o777 != 0o660 => Err(Fail::failed(format!(
+            "{}: its file system does not keep groups and modes. --share group needs them",
+            text::path(&root.path)
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Gives a folder of the control folder to the group, or takes it from everybody else.
+fn share(root: &Root, dir: &[u8], group: Option<u32>, shared: u32) -> io::Result<()> {
+    let fd = root.dir(dir)?;
+    let st = rustix::fs::fstat(&fd)?;
+    let Some(g) = group else {
+        // An older pair's, with kept versions. (A file system without modes keeps its own.)
+        if st.st_mode & 0o077 != 0 {
+            let _ = rustix::fs::fchmod(&fd, Mode::RWXU);
+        }
+        return Ok(());
+    };
+    if st.st_gid != g {
+        rustix::fs::fchown(&fd, None, Some(rustix::fs::Gid::from_raw(g)))?;
+    }
+    Ok(rustix::fs::fchmod(&fd, Mode::from_raw_mode(shared))?)
 }
 
 /// Removes the control folder, as far as it holds nothing of the user's (kept versions stay).
@@ -283,13 +346,7 @@ impl Pair {
     pub fn open(line: &Line) -> Res<Pair> {
         let one = Leg::open(&line.legs[0])?;
         let two = Leg::open(&line.legs[1])?;
-        let (a, b) = (&one.record, &two.record);
-        if a.pair != b.pair
-            || a.peer != b.id
-            || b.peer != a.id
-            || a.leg == b.leg
-            || a.runtime.as_bytes() != b.runtime.as_bytes()
-        {
+        if !one.record.pairs_with(&two.record) {
             return Err(Fail::new(
                 Kind::Leg,
                 format!(
@@ -299,7 +356,11 @@ impl Pair {
                 ),
             ));
         }
-        let legs = if a.leg == 0 { [one, two] } else { [two, one] };
+        let legs = if one.record.leg == 0 {
+            [one, two]
+        } else {
+            [two, one]
+        };
         Ok(Pair {
             line: line.clone(),
             legs,
@@ -361,14 +422,7 @@ pub fn random_id() -> Res<Id> {
     Ok(Id(b))
 }
 
-/// Where the runtime file of a pair of this user is.
-pub fn runtime_path(pair: Id, uid: u32) -> PathText<256> {
-    let hex = pair.hex();
-    let hex = String::from_utf8_lossy(&hex);
-    let p = if uid == 0 {
-        format!("/run/mirror/{hex}")
-    } else {
-        format!("/dev/shm/mirror-{uid}/{hex}")
-    };
-    PathText::from_bytes(p.as_bytes()).unwrap_or_default()
+/// What the runtime files' names of a pair of this user begin with.
+pub fn runtime_path(pair: Id, uid: u32, group: bool) -> PathText<256> {
+    runtime_place(pair, uid == 0 && !group)
 }

@@ -4,15 +4,17 @@ use super::control::{Leg, Pair, random_id};
 use super::lock::Locks;
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::text;
-use mirror_core::owner::{OWNER_SIZE, Owner};
-use mirror_core::record::{Id, OWNER_RECORD, PENDING_LOG};
+use mirror_core::owner::Owner;
+use mirror_core::record::{Id, OWNER_RECORD, PENDING_LOG, runtime_trusted};
 use mirror_core::runtime::{RuntimeFile, SIZE};
 use mirror_core::word::StateWord;
 use parking_lot::Mutex;
-use rustix::fs::{FallocateFlags, FlockOperation, Mode, OFlags};
+use rustix::fs::{FallocateFlags, FlockOperation, Gid, Mode, OFlags, Uid};
 use rustix::mm::{MapFlags, ProtFlags};
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -60,89 +62,90 @@ pub fn boot_id() -> Res<Id> {
     Id::from_hex(&hex).ok_or_else(|| Fail::failed(format!("{name}: not a boot id")))
 }
 
-fn runtime_file(p: &Pair) -> PathBuf {
-    p.legs[0].runtime_file()
+/// The domain that both legs name, if it is of this boot.
+fn named(p: &Pair, boot: Id) -> Option<Id> {
+    let [a, b] = &p.legs;
+    let o = read_owner(a)?;
+    (o.boot == boot && read_owner(b)? == o).then_some(o.runtime)
 }
 
-/// The user to whom the pair's control folders and runtime file belong.
-fn pair_owner(p: &Pair) -> io::Result<u32> {
-    p.legs[0].owner()
+fn read_owner(leg: &Leg) -> Option<Owner> {
+    Owner::parse(&leg.root.read(OWNER_RECORD).ok()?)
 }
 
-/// The runtime file, if it is sane, of this boot and this pair, and belongs to the pair's user.
-/// Never makes or changes anything.
-pub fn existing(p: &Pair, boot: Id) -> Option<(Runtime, Id)> {
-    let file = runtime_file(p);
-    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let fd = rustix::fs::open(&file, flags, Mode::empty()).ok()?;
-    let st = rustix::fs::fstat(&fd).ok()?;
-    if st.st_mode & libc::S_IFMT != libc::S_IFREG
-        || st.st_mode & 0o077 != 0
-        || st.st_uid != pair_owner(p).ok()?
-        || usize::try_from(st.st_size).ok()? != SIZE
-    {
-        return None;
-    }
-    let rt = Runtime::map(&fd).ok()?;
+/// The live runtime file, if it is whole and only the pair's own can have made it. Never makes or
+/// changes anything.
+pub fn existing(p: &Pair, boot: Id) -> Option<Runtime> {
+    let id = named(p, boot)?;
+    let flags =
+        OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let fd = rustix::fs::open(p.legs[0].runtime_file(id), flags, Mode::empty()).ok()?;
+    let rt = trusted(p, &fd).ok()?;
     let h = &rt.view().header;
-    let (id, pair) = h.verify()?;
-    if h.stripes.load(Ordering::Relaxed) != u64::from(p.legs[0].record.stripes) {
-        return None;
-    }
-    let mut have = [0u8; 16];
-    for (d, w) in have.chunks_exact_mut(8).zip(&h.boot) {
-        d.copy_from_slice(&w.load(Ordering::Relaxed).to_le_bytes());
-    }
-    (pair == p.pair_id() && have == boot.0).then_some((rt, id))
+    let stripes = h.stripes.load(Ordering::Relaxed) == u64::from(p.legs[0].record.stripes);
+    (stripes && h.verify() == Some((id, p.pair_id()))).then_some(rt)
 }
 
-fn make_folder(file: &Path, owner: u32) -> Res<()> {
+/// Maps a runtime file that has the right size and that only the pair's own can have made.
+fn trusted(p: &Pair, fd: &OwnedFd) -> io::Result<Runtime> {
+    let st = rustix::fs::fstat(fd)?;
+    let ours = runtime_trusted(
+        p.legs[0].record.group,
+        st.st_mode,
+        (st.st_uid, st.st_gid),
+        p.legs[0].owner()?,
+        rustix::process::geteuid().as_raw(),
+    );
+    if !ours || usize::try_from(st.st_size) != Ok(SIZE) {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    Runtime::map(fd)
+}
+
+/// The folder of runtime files: nobody else can remove or replace what is in it.
+fn folder(file: &Path) -> Res<()> {
     let dir = file.parent().unwrap_or(Path::new("/"));
     let name = || text::path(dir);
-    let mode = if owner == 0 { 0o755 } else { 0o700 };
-    match std::fs::DirBuilder::new().mode(mode).create(dir) {
-        Ok(()) if rustix::process::geteuid().as_raw() != owner => {
-            std::os::unix::fs::chown(dir, Some(owner), None).about(name())?;
+    if dir == Path::new("/run/mirror") {
+        match std::fs::DirBuilder::new().mode(0o755).create(dir) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(Fail::io(name(), e)),
+            _ => {}
         }
-        Ok(()) => {}
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(e) => return Err(Fail::io(name(), e)),
     }
     let m = std::fs::symlink_metadata(dir).about(name())?;
-    if !m.is_dir() || m.uid() != owner || m.mode() & 0o022 != 0 {
+    if !m.is_dir() || (m.mode() & 0o022 != 0 && m.mode() & libc::S_ISVTX == 0) {
         return Err(Fail::failed(format!(
-            "{}: not a directory of user {owner} that only it can write: refused. Remove it",
+            "{}: others could remove or replace files in it: refused. It must be a directory with the sticky bit, or one that nobody else can write",
             name()
         )));
     }
     Ok(())
 }
 
-fn make_runtime(p: &Pair, id: Id, boot: Id) -> Res<Runtime> {
-    let file = runtime_file(p);
-    let owner = pair_owner(p).about(text::path(&p.legs[0].root.path))?;
-    make_folder(&file, owner)?;
-    let name = || text::path(&file);
-    let mut tmp = file.clone().into_os_string();
-    tmp.push(format!(".{}", String::from_utf8_lossy(&id.hex())));
-    let make = || -> io::Result<Runtime> {
-        let flags =
-            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = rustix::fs::open(&tmp, flags, Mode::RUSR | Mode::WUSR)?;
-        if rustix::process::geteuid().as_raw() != owner {
-            rustix::fs::fchown(&fd, Some(rustix::fs::Uid::from_raw(owner)), None)?;
-        }
+fn make_runtime(p: &Pair, id: Id, boot: Id) -> io::Result<Runtime> {
+    let file = p.legs[0].runtime_file(id);
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let fd = rustix::fs::open(&file, flags, Mode::RUSR | Mode::WUSR)?;
+    let fill = || -> io::Result<Runtime> {
+        // Preallocated: a hole in it would be a SIGBUS in a program.
         rustix::fs::fallocate(&fd, FallocateFlags::empty(), 0, SIZE as u64)?;
-        let rt = Runtime::map(&fd)?;
-        rt.view()
-            .header
-            .init(id, boot, p.pair_id(), usize::from(p.legs[0].record.stripes));
-        std::fs::rename(&tmp, &file)?;
+        let (st, (uid, gid)) = (rustix::fs::fstat(&fd)?, p.legs[0].owner()?);
+        if p.legs[0].record.group {
+            if st.st_gid != gid {
+                rustix::fs::fchown(&fd, None, Some(Gid::from_raw(gid)))?;
+            }
+            rustix::fs::fchmod(&fd, Mode::from_raw_mode(0o660))?;
+        } else if st.st_uid != uid {
+            // On a network leg it may only seem to be another's: `trusted` decides.
+            let _ = rustix::fs::fchown(&fd, Some(Uid::from_raw(uid)), None);
+        }
+        let rt = trusted(p, &fd)?;
+        let stripes = usize::from(p.legs[0].record.stripes);
+        rt.view().header.init(id, boot, p.pair_id(), stripes);
         Ok(rt)
     };
-    make().map_err(|e| {
-        let _ = std::fs::remove_file(&tmp);
-        Fail::io(name(), e)
+    fill().inspect_err(|_| {
+        let _ = std::fs::remove_file(&file);
     })
 }
 
@@ -156,12 +159,6 @@ pub struct Attached {
     pub locks: Mutex<Locks>,
     /// The descriptions that hold the shared locks on both owner records.
     _owners: [OwnedFd; 2],
-}
-
-fn read_owner(fd: &OwnedFd) -> Option<Owner> {
-    let mut b = [0u8; OWNER_SIZE];
-    let n = rustix::io::pread(fd, &mut b, 0).ok()?;
-    Owner::parse(b.get(..n)?)
 }
 
 fn lock(fd: &OwnedFd, how: FlockOperation) -> rustix::io::Result<()> {
@@ -196,18 +193,18 @@ pub fn attach(pair: Pair) -> Res<Attached> {
         for fd in &owners {
             lock(fd, FlockOperation::LockShared).map_err(about)?;
         }
-        let ids = [read_owner(&owners[0]), read_owner(&owners[1])];
-        if let (Some(a), Some(b), Some((runtime, id))) = (ids[0], ids[1], existing(&pair, boot))
-            && a.runtime == id
-            && b.runtime == id
-        {
+        if let Some(runtime) = existing(&pair, boot) {
             return finish(pair, runtime, owners);
         }
         let busy = owners
             .iter()
             .any(|fd| lock(fd, FlockOperation::NonBlockingLockExclusive).is_err());
         if !busy {
-            let runtime = begin(&pair, &owners, boot)?;
+            // Somebody may have founded it between the two locks.
+            let runtime = match existing(&pair, boot) {
+                Some(rt) => rt,
+                None => begin(&pair, &owners, boot)?,
+            };
             for fd in &owners {
                 lock(fd, FlockOperation::LockShared).map_err(about)?;
             }
@@ -226,19 +223,25 @@ pub fn attach(pair: Pair) -> Res<Attached> {
         format!(
             "{} is in use from another host or container, which does not share {} with this one. Stop the programs there, or share that folder",
             text::path(&pair.line.virt),
-            text::path(
-                runtime_file(&pair)
-                    .parent()
-                    .unwrap_or(Path::new("/run/mirror"))
-            )
+            text::path(place(&pair).parent().unwrap_or(Path::new("/")))
         ),
     ))
 }
 
-/// A new domain; both owner records are locked exclusively.
+/// A new domain; both owner records are locked exclusively. They name the file before it is there:
+/// whoever dies on the way leaves none that nobody would know of.
 fn begin(pair: &Pair, owners: &[OwnedFd; 2], boot: Id) -> Res<Runtime> {
-    let id = random_id()?;
-    let runtime = make_runtime(pair, id, boot)?;
+    folder(&place(pair))?;
+    pair.legs.iter().for_each(forget);
+    let mut tries = 4;
+    let runtime = loop {
+        let id = random_id()?;
+        name(pair, owners, Owner { runtime: id, boot })?;
+        match make_runtime(pair, id, boot) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && tries > 0 => tries -= 1,
+            r => break r.about(text::path(&pair.legs[0].runtime_file(id)))?,
+        }
+    };
     if pair
         .legs
         .iter()
@@ -250,7 +253,16 @@ fn begin(pair: &Pair, owners: &[OwnedFd; 2], boot: Id) -> Res<Runtime> {
             .word
             .fetch_or(StateWord::PENDING, Ordering::AcqRel);
     }
-    let record = Owner { runtime: id, boot }.encode();
+    Ok(runtime)
+}
+
+fn place(pair: &Pair) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(pair.legs[0].record.runtime.as_bytes()))
+}
+
+/// Writes the domain's record on both legs.
+fn name(pair: &Pair, owners: &[OwnedFd; 2], owner: Owner) -> Res<()> {
+    let record = owner.encode();
     for (fd, leg) in owners.iter().zip(&pair.legs) {
         let name = || {
             format!(
@@ -265,7 +277,7 @@ fn begin(pair: &Pair, owners: &[OwnedFd; 2], boot: Id) -> Res<Runtime> {
         }
         rustix::fs::fdatasync(fd).about(name())?;
     }
-    Ok(runtime)
+    Ok(())
 }
 
 fn finish(pair: Pair, runtime: Runtime, owners: [OwnedFd; 2]) -> Res<Attached> {
@@ -333,10 +345,12 @@ pub fn holders(leg: &Leg) -> Option<u64> {
     u64::try_from(n).ok()
 }
 
-/// Removes a leg's runtime file (the pair is being detached; nobody is attached).
+/// Removes the runtime file that a leg names. Nobody is attached: its owner record is locked exclusively.
 pub fn forget(leg: &Leg) {
-    // A left-over file is harmless: its random id stands in no leg any more.
-    let _ = std::fs::remove_file(leg.runtime_file());
+    if let Some(o) = read_owner(leg) {
+        // Another member's file may stay: nobody looks at it again.
+        let _ = std::fs::remove_file(leg.runtime_file(o.runtime));
+    }
 }
 
 /// Takes a leg's domain for itself alone: fails while anybody is attached. For `detach`.

@@ -31,7 +31,7 @@ impl Case {
         for (i, l) in legs.iter().enumerate() {
             fs::create_dir_all(l).unwrap();
             let root = Root::open(l).unwrap();
-            make_control(&root).unwrap();
+            make_control(&root, None).unwrap();
             let record = LegRecord {
                 pair,
                 leg: u8::from(i == 1),
@@ -40,7 +40,7 @@ impl Case {
                 complete: true,
                 stripes: 2,
                 group: false,
-                runtime: runtime_path(pair, rustix::process::geteuid().as_raw()),
+                runtime: runtime_path(pair, rustix::process::geteuid().as_raw(), false),
             };
             root.replace(b".mirror/leg", record.encode().as_bytes())
                 .unwrap();

@@ -120,6 +120,12 @@ pub fn put_attributes(
         rustix::fs::chownat(dir, name, Some(u), Some(g), AtFlags::SYMLINK_NOFOLLOW)?;
         mode_known = false; // chown clears set-id bits
     }
+    if !f.owner && f.modes && s.st.st_gid != d.st.st_gid {
+        // Who is not root may give an own file to an own group, and nothing else.
+        let group = Some(Gid::from_raw(s.st.st_gid));
+        mode_known &=
+            rustix::fs::chownat(dir, name, None, group, AtFlags::SYMLINK_NOFOLLOW).is_err();
+    }
     if f.xattrs && s.xattrs != d.xattrs {
         object::write_xattrs(dir, name.to_bytes(), &s.xattrs, &d.xattrs)?;
         mode_known = false; // an ACL changes the group bits

@@ -254,17 +254,13 @@ impl Ledger {
             let mut left = false;
             for (l, &n) in p.pair.legs.iter().zip(&self.sizes) {
                 let log = l.root.read(PENDING_LOG).unwrap_or_default();
-                match log.get(n..) {
-                    Some(rest) if !rest.is_empty() => {
-                        left = true;
-                        l.root
-                            .replace(PENDING_LOG, rest)
-                            .map_err(|e| Fail::io(text::path(&l.root.path), e))?;
-                    }
-                    _ => l
-                        .root
-                        .remove(PENDING_LOG)
-                        .map_err(|e| Fail::io(text::path(&l.root.path), e))?,
+                let rest = log.get(n..).unwrap_or_default();
+                left |= !rest.is_empty();
+                // An empty list stays: it has the rights that all users of the pair need.
+                if !log.is_empty() {
+                    l.root
+                        .replace(PENDING_LOG, rest)
+                        .map_err(|e| Fail::io(text::path(&l.root.path), e))?;
                 }
             }
             if !left {

@@ -3,7 +3,7 @@
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::pair::control::{Pair, letter};
 use crate::text;
-use crate::tree::beneath::give_away;
+use crate::tree::beneath::like_folder;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -44,7 +44,7 @@ fn open(p: &Pair, i: usize) -> Res<OwnedFd> {
     let fd = root
         .open_at(FILE, flags, Mode::RUSR | Mode::WUSR)
         .about(about())?;
-    give_away(root.dir(b".mirror").about(about())?, &fd);
+    like_folder(&root.dir(b".mirror").about(about())?, &fd);
     Ok(fd)
 }
 

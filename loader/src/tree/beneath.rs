@@ -126,7 +126,7 @@ impl Root {
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC,
             Mode::RUSR | Mode::WUSR,
         )?;
-        give_away(&dir, &fd);
+        like_folder(&dir, &fd);
         let mut f = File::from(fd);
         let done = f
             .write_all(data)
@@ -141,9 +141,16 @@ impl Root {
 
     /// Appends to a file of the control folder and syncs it.
     pub fn append(&self, rel: &[u8], data: &[u8]) -> io::Result<()> {
-        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW;
-        let fd = self.open_at(rel, flags, Mode::RUSR | Mode::WUSR)?;
-        give_away(&self.parent(rel)?.0, &fd);
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NOFOLLOW;
+        let open = |more: OFlags, mode: Mode| self.open_at(rel, flags | more, mode);
+        let fd = match open(OFlags::empty(), Mode::empty()) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let fd = open(OFlags::CREATE, Mode::RUSR | Mode::WUSR)?;
+                like_folder(&self.dir(split(rel).0)?, &fd);
+                fd
+            }
+            r => r?,
+        };
         let mut f = File::from(fd);
         f.write_all(data)?;
         f.sync_data()
@@ -211,6 +218,22 @@ pub fn give_away(folder: impl AsFd, made: impl AsFd) {
     {
         let (u, g) = (Uid::from_raw(st.st_uid), Gid::from_raw(st.st_gid));
         let _ = rustix::fs::fchown(made, Some(u), Some(g));
+    }
+}
+
+/// A new file of the control folder has the rights of the folder it is in, whatever this process's umask
+/// is, and root leaves it to the pair's user. Where a file system has no such rights there are none to keep.
+pub fn like_folder(dir: &OwnedFd, new: &OwnedFd) {
+    let (Ok(d), Ok(n)) = (rustix::fs::fstat(dir), rustix::fs::fstat(new)) else {
+        return;
+    };
+    if rustix::process::geteuid().is_root() && (d.st_uid, d.st_gid) != (n.st_uid, n.st_gid) {
+        let (u, g) = (Uid::from_raw(d.st_uid), Gid::from_raw(d.st_gid));
+        let _ = rustix::fs::fchown(new, Some(u), Some(g));
+    }
+    let mode = d.st_mode & 0o660;
+    if n.st_mode & 0o7777 != mode {
+        let _ = rustix::fs::fchmod(new, Mode::from_raw_mode(mode));
     }
 }
 

@@ -8,6 +8,7 @@ use super::{arg, copy_path, fail, fd_arg, raw, verdict};
 use crate::arch::{NATIVE, Regs};
 use crate::resolve::{Last, Loc, Name, Path, Place, locate, locate_slow};
 use crate::state;
+use crate::times;
 use crate::txn::{Change, Cx, Patience, Ran, Target, run};
 use core::sync::atomic::Ordering;
 use libc as c;
@@ -152,26 +153,22 @@ impl Attr<'_> {
 
     /// Copies the first leg's times to the second.
     fn times(&self, cx: &Cx<'_>, leg: usize) -> Sys<u64> {
-        let st = self.stat(cx, leg ^ 1, true)?;
         // atime is not part of the copy, but a program that sets it means both.
         let atime = if self.call.kind == Kind::Times {
-            st.atime()
+            self.stat(cx, leg ^ 1, true)?.atime()
         } else {
             OMIT
         };
-        match self.by_fd {
-            Some((n, true)) => {
-                sys::utimensat(n.saturating_add(K), &Path::new(), atime, st.mtime(), 0)
-            }
-            _ => sys::utimensat(
-                self.dir(cx, leg),
-                &self.name(cx),
-                atime,
-                st.mtime(),
-                c::AT_SYMLINK_NOFOLLOW,
-            ),
-        }
-        .map(|v| v as u64)
+        let (none, name) = (Name::new(), self.name(cx));
+        let first = match self.by_fd {
+            Some((n, _)) => (n, &none),
+            None => (self.dir(cx, leg ^ 1), &name),
+        };
+        let second = match self.by_fd {
+            Some((n, true)) => (n.saturating_add(K), &none),
+            _ => (self.dir(cx, leg), &name),
+        };
+        times::copy(first, second, atime).map(|()| 0)
     }
 }
 

@@ -6,6 +6,7 @@ use super::{arg, fail, fd_arg, raw, verdict};
 use crate::arch::{NATIVE, Regs};
 use crate::resolve::{Loc, Name};
 use crate::state::{self, set_dirty};
+use crate::times;
 use crate::txn::{Change, Cx, Data, Patience, Ran, run};
 use core::sync::atomic::Ordering;
 use libc as c;
@@ -171,8 +172,9 @@ fn vector(
 pub(super) fn owes_time(n: i32) {
     if !state::maybe_guest() {
         set_dirty(n);
-    } else if let Ok(st) = sys::fstat(n) {
-        let _ = sys::utimensat(n.saturating_add(K), &Name::new(), OMIT, st.mtime(), 0);
+    } else {
+        let none = Name::new();
+        let _ = times::copy((n, &none), (n.saturating_add(K), &none), OMIT);
     }
 }
 

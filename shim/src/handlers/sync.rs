@@ -3,8 +3,9 @@ use super::data::{describe, place};
 use super::recognise::{Fd, recognise};
 use super::{answer, fd_arg, raw};
 use crate::arch::{NATIVE, Regs, WAIT};
-use crate::resolve::{Loc, Path};
+use crate::resolve::{Loc, Name, Path};
 use crate::state;
+use crate::times;
 use crate::txn::{Change, Cx, Patience, Ran, open_below, run};
 use core::sync::atomic::Ordering;
 use libc as c;
@@ -31,9 +32,9 @@ impl Change for Settle {
         if step == Step::First || !self.time {
             return Ok(0);
         }
-        let st = sys::fstat(self.n)?;
-        let none = Path::new();
-        sys::utimensat(self.n.saturating_add(K), &none, OMIT, st.mtime(), 0).map(|_| 0)
+        let none = Name::new();
+        let partner = self.n.saturating_add(K);
+        times::copy((self.n, &none), (partner, &none), OMIT).map(|()| 0)
     }
     fn undo(&mut self, _: &mut Cx<'_>) -> Sys<()> {
         // A time that cannot be set on this leg: verify says so; nothing is lost.
