@@ -199,9 +199,9 @@ fn locked_out(path: &Path) -> String {
             m.gid()
         );
     }
+    let who = text::user(m.uid());
     format!(
-        "the pair belongs to user {}, and this user may not use it. Run as that user (or make the pair with --share group)",
-        m.uid()
+        "the pair belongs to {who}, and this user may not use it. Run as {who} (or make the pair with --share group)"
     )
 }
 

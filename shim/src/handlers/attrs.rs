@@ -258,6 +258,10 @@ impl Change for Attr<'_> {
     }
     fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
         let leg = cx.leg(step);
+        if step == Step::First && !self.root && !matches!(self.by_fd, Some((_, true))) {
+            // The object's own lock may have been taken after `prepare` looked.
+            self.before = Some(self.stat(cx, leg, true)?);
+        }
         match (self.by_fd, step) {
             (Some(_), Step::First) => raw(self.regs),
             (Some((n, true)), Step::Second) => self.by_partner(cx, leg, n),
@@ -280,7 +284,7 @@ impl Change for Attr<'_> {
             Kind::Owner(..) => sys::fchownat(cwd, &p, st.uid(), st.gid(), 0),
             Kind::Times => sys::utimensat(cwd, &p, st.atime(), st.mtime(), 0),
             Kind::SetXattr | Kind::RemoveXattr => return self.undo_xattr(cx, &p),
-            Kind::Truncate(size) if size >= cx.intent.old_size => {
+            Kind::Truncate(size) if size >= st.size() => {
                 // SAFETY: our own path.
                 sys::ret(unsafe {
                     sys::syscall2(c::SYS_truncate, p.as_ptr() as usize, st.size() as usize)

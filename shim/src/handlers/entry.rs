@@ -99,7 +99,12 @@ impl Change for One<'_> {
     fn undo(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
         let (dir, name) = (cx.name(0).at(cx.lead), &cx.name(0).name);
         match self.what {
-            What::Mkdir(_) => sys::unlinkat(dir, name, c::AT_REMOVEDIR),
+            What::Mkdir(_) => {
+                // Somebody may remember it already.
+                let h = &cx.s.runtime().header;
+                h.generation.fetch_add(1, Ordering::SeqCst);
+                sys::unlinkat(dir, name, c::AT_REMOVEDIR)
+            }
             What::Unlink | What::Rmdir => return Err(Errno::EIO),
             _ => sys::unlinkat(dir, name, 0),
         }

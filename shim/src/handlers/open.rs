@@ -166,6 +166,11 @@ impl Change for Open {
 
     fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
         let leg = cx.leg(step);
+        if step == Step::First && self.found.is_some() && self.flags & c::O_TRUNC != 0 {
+            // What the undo goes by: the file's lock was taken after it was found.
+            let root = cx.s.root.get(leg).copied().unwrap_or(-1);
+            self.found = sys::glance(root, &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW).ok();
+        }
         let exclusive = if self.made { c::O_CREAT | c::O_EXCL } else { 0 };
         let base = if self.tmpfile() {
             self.flags
@@ -225,7 +230,7 @@ impl Change for Open {
         if !self.made
             && !self.tmpfile()
             && self.flags & c::O_TRUNC != 0
-            && self.found.is_some_and(|s| s.size() > 0)
+            && self.found.is_none_or(|s| s.size() > 0)
         {
             return Err(Errno::EIO);
         }
