@@ -13,6 +13,8 @@ pub mod path;
 mod quiesce;
 pub mod record;
 pub mod runtime;
+#[cfg(test)]
+mod script_txn_tests;
 pub mod tab;
 pub mod txn;
 #[cfg(test)]

@@ -293,7 +293,7 @@ impl RuntimeFile {
             p.entries.store(n, Ordering::Relaxed);
             p.pid.store(pid, Ordering::Relaxed);
             p.state
-                .store(lead as u32 + 1 | (n as u32) << 9, Ordering::SeqCst);
+                .store((lead as u32 + 1) | ((n as u32) << 9), Ordering::SeqCst);
         }
     }
 
@@ -474,15 +474,13 @@ mod tests {
 
     #[test]
     fn posts_name_their_lead() {
-        // SAFETY-free: a zeroed runtime file is built on the heap, field by field, by the simulator;
-        // here one post is enough.
         let p = Post {
-            state: AtomicU32::new(65 + 1 | ANNOUNCED | 3 << 9),
+            state: AtomicU32::new(66 | ANNOUNCED | (3 << 9)),
             pid: AtomicU32::new(0),
             waiting: AtomicU32::new(0),
             entries: AtomicU64::new(0),
         };
         assert_eq!(lead(p.state.load(Ordering::Relaxed)), 65);
-        assert!(OBJECTS < 255, "a lead fits into eight bits");
+        const { assert!(OBJECTS < 255, "a lead fits into eight bits") };
     }
 }

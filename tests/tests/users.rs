@@ -425,7 +425,7 @@ fn root_that_is_not_let_in_is_told_so() {
     need!("setpriv");
     let pair = anns();
     ANN.runs(&pair, "echo x > $V/f").ok();
-    let powerless = |mut c: Command| {
+    let powerless = |c: Command| {
         let mut all = vec!["--bounding-set=-all".into(), c.get_program().to_owned()];
         all.extend(c.get_args().map(ToOwned::to_owned));
         let mut s = pair.native_command("setpriv");

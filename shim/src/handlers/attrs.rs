@@ -381,7 +381,7 @@ pub fn attribute(regs: &mut Regs) -> usize {
     for _ in 0..super::TRIES {
         let root = match place {
             Place::Linked => {
-                super::open::lost_name(loc.pair);
+                super::partner::lost_name(loc.pair);
                 return NATIVE;
             }
             Place::Out | Place::Nameless => return NATIVE,

@@ -3,7 +3,7 @@
 //! Rules: partner away first, then n; n first, then its partner; both with TX held, so that no write
 //! sees one without the other. Numbers from RESERVED on do not exist for the program.
 use super::locked;
-use super::open::install;
+use super::partner::install;
 use super::sync::settle;
 use super::{answer, arg, fail, fd_arg, raw};
 use crate::arch::{HEAVY, NATIVE, Regs};

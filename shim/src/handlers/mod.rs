@@ -13,9 +13,11 @@ mod carry_pipe;
 mod carry_range;
 mod data;
 mod entry;
+mod entry_two;
 mod exec;
 mod fds;
 mod open;
+mod partner;
 mod process;
 mod quick;
 mod readers;
@@ -358,7 +360,7 @@ pub fn heavy(regs: &mut Regs) -> usize {
         | c::SYS_symlinkat
         | c::SYS_bind => entry::one(regs),
         c::SYS_rename | c::SYS_renameat | c::SYS_renameat2 | c::SYS_link | c::SYS_linkat => {
-            entry::two(regs)
+            entry_two::two(regs)
         }
         c::SYS_close => fds::close(regs),
         c::SYS_fcntl if arg(regs, 1) as i32 == c::F_SETFL => data::set_flags(regs),

@@ -2,16 +2,15 @@
 //!
 //! Rules: nothing that can block for long is opened here (a fifo, a device: the kernel gets the
 //! program's call); data files are opened only to become n or n + K.
+use super::partner::{install, lost_name, note};
 use super::{arg, copy_path, fail, quick, verdict};
 use crate::arch::{NATIVE, Regs};
-use crate::attach::with_limit;
 use crate::resolve::{Last, Loc, Path, Place, locate, locate_slow};
-use crate::state::{self, ANY_PARTNER, PAIRED, guest, set_dirty, set_hint};
+use crate::state::set_dirty;
 use crate::txn::{Change, Cx, Patience, Ran, Target, run, spare};
-use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{Action, Errno, K, LockPlan, Prepared, RESERVED, Step, Undo};
+use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
 
@@ -254,57 +253,6 @@ impl Change for Open {
         self.made = false;
         self.apply(cx, Step::Second).map(|_| ())
     }
-}
-
-/// Makes `partner` the partner of `n`.
-pub fn install(partner: i32, n: i32, cloexec: i32) -> Sys<()> {
-    if !(0..RESERVED).contains(&n) {
-        return Err(Errno::EMFILE);
-    }
-    let first = !ANY_PARTNER.load(Ordering::Relaxed);
-    with_limit(|| {
-        if first {
-            // Inherited over exec, it tells the next program that partners are there.
-            if let Ok(n) = sys::eventfd() {
-                let _ = sys::dup3(n, crate::start::SENTINEL, 0);
-                let _ = sys::close(n);
-            }
-        }
-        sys::dup3(partner, n.saturating_add(K), cloexec)
-    })
-    .map_err(|e| if e == Errno::EBADF { Errno::EMFILE } else { e })?;
-    ANY_PARTNER.store(true, Ordering::Relaxed);
-    Ok(())
-}
-
-/// Remembers a new pair of descriptors.
-pub fn note(n: i32, pair: usize, leg: usize, ino: [u64; 2], rel: &[u8]) {
-    if guest() {
-        return;
-    }
-    let Some(i) = state::info(n) else { return };
-    i.pair.store(pair as u8, Ordering::Relaxed);
-    i.leg.store(leg as u8, Ordering::Relaxed);
-    i.dirty.store(0, Ordering::Relaxed);
-    for (d, s) in i.ino.iter().zip(ino) {
-        d.store(s, Ordering::Relaxed);
-    }
-    i.set_path(rel);
-    crate::arch::ACTIVE.store(1, Ordering::Relaxed);
-    set_hint(n, PAIRED);
-}
-
-/// A file of a pair is about to change on one leg, and no name of it is known: all is to be compared.
-pub fn lost_name(pair: usize) {
-    super::locked(|| {
-        let guest = guest();
-        if let Ok(s) = crate::attach::session(pair, guest) {
-            crate::heal::pending(&s, b".");
-            if guest {
-                crate::attach::release_guest(&s);
-            }
-        }
-    });
 }
 
 /// The program's open, without what would change a leg if the name meanwhile were another's.

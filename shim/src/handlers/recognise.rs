@@ -3,7 +3,7 @@
 //! Rules: with TX held, so that no dup2 or close is half done; a lost partner is made again by name and
 //! inode, under the locks of the pair.
 use super::locked;
-use super::open::{install, note};
+use super::partner::{install, note};
 use crate::resolve::{Loc, Path, Place};
 use crate::state::{self, ANY_PARTNER, guest, set_hint};
 use crate::txn::{Change, Cx, Patience, Ran, Target, run};

@@ -1,0 +1,218 @@
+//! A port that writes down what is asked of it, and answers from lists.
+extern crate std;
+use crate::runtime::ANNOUNCED;
+use crate::{
+    Action, BothLocked, Errno, Journal, LegIo, LegLock, LockMiss, LockPlan, OBJECTS, Posts,
+    Prepared, StateWord, Step, Verdict, transact,
+};
+use std::string::String;
+use std::vec::Vec;
+use std::{format, vec};
+
+/// Answers are popped from the front of their list; an empty list answers "good".
+pub(crate) struct Script {
+    pub(crate) log: Vec<String>,
+    pub(crate) busy: Option<(usize, usize)>,
+    pub(crate) posts: Vec<u32>,
+    pub(crate) word: u64,
+    pub(crate) late: LockPlan,
+    pub(crate) prepared: Prepared,
+    pub(crate) applies: Vec<Result<u64, Errno>>,
+    pub(crate) seconds: Vec<Result<u64, Errno>>,
+    pub(crate) repair: Result<(), Errno>,
+    pub(crate) holds: bool,
+    pub(crate) size: Result<u64, Errno>,
+    /// Somebody leaves this object after so many pauses.
+    pub(crate) leaves: Option<(usize, u32)>,
+}
+
+/// The directory stripe that the tests lock, of a pair with one stripe a table, and the file stripe.
+pub(crate) const DIR: usize = 1;
+pub(crate) const FILE: usize = 65;
+
+pub(crate) fn dir() -> LockPlan {
+    LockPlan::EMPTY.dir(1, 1)
+}
+
+pub(crate) fn file() -> LockPlan {
+    LockPlan::EMPTY.file(1, 1)
+}
+
+impl Script {
+    pub(crate) fn new() -> Script {
+        Script {
+            log: vec![],
+            busy: None,
+            posts: vec![0; OBJECTS],
+            word: StateWord::FRESH.0,
+            late: LockPlan::EMPTY,
+            prepared: Prepared::Ready,
+            applies: vec![],
+            seconds: vec![],
+            repair: Ok(()),
+            holds: false,
+            size: Ok(100),
+            leaves: None,
+        }
+    }
+    fn note(&mut self, what: &str) {
+        self.log.push(what.into());
+    }
+    /// Runs, and gives what was asked for between the locks.
+    pub(crate) fn run(&mut self, action: Action) -> (Verdict, String) {
+        let v = transact(self, dir(), action);
+        let all = self.log.join(" ");
+        let inner = all
+            .strip_prefix("+1a +1b enter")
+            .and_then(|l| l.strip_suffix("-1b -1a"));
+        let inner = String::from(
+            inner
+                .unwrap_or_else(|| panic!("not between the locks: {all}"))
+                .trim(),
+        );
+        (v, inner)
+    }
+}
+
+fn next(from: &mut Vec<Result<u64, Errno>>, good: u64) -> Result<u64, Errno> {
+    if from.is_empty() {
+        Ok(good)
+    } else {
+        from.remove(0)
+    }
+}
+
+fn leg(l: usize) -> char {
+    ['a', 'b'][l]
+}
+
+impl LegLock for Script {
+    fn try_lock(&mut self, l: usize, object: usize) -> Result<(), LockMiss> {
+        if self.busy == Some((object, l)) {
+            return Err(LockMiss::Busy(object));
+        }
+        self.note(&format!("+{object}{}", leg(l)));
+        Ok(())
+    }
+    fn unlock(&mut self, l: usize, object: usize) {
+        self.note(&format!("-{object}{}", leg(l)));
+    }
+}
+
+impl Posts for Script {
+    fn word(&self) -> StateWord {
+        StateWord(self.word)
+    }
+    fn state(&self, object: usize) -> u32 {
+        self.posts[object]
+    }
+    fn forget(&mut self, object: usize, _: &BothLocked) {
+        self.note(&format!("forget({object})"));
+        self.posts[object] = 0;
+    }
+    fn keep_out(&mut self, _: &BothLocked, on: bool) {
+        self.note(if on { "out" } else { "in" });
+        self.word = self.word & !StateWord::EXCLUSIVE | if on { StateWord::EXCLUSIVE } else { 0 };
+    }
+    fn pause(&mut self, object: usize, nth: u32) -> bool {
+        self.note("pause");
+        match self.leaves {
+            Some((o, n)) if o == object => {
+                if nth + 1 == n {
+                    self.posts[o] = 0;
+                    self.busy = None;
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+    fn heal_orphan(&mut self, object: usize, _: &BothLocked) {
+        self.note(&format!("orphan({object})"));
+    }
+}
+
+impl Journal for Script {
+    fn enter(&mut self, _: &BothLocked, plan: LockPlan, lead: usize) {
+        self.note("enter");
+        for o in plan.objects() {
+            self.posts[o] = lead as u32 + 1;
+        }
+    }
+    fn publish(&mut self, held: &BothLocked) {
+        self.note("publish");
+        self.posts[held.plan().lead()] |= ANNOUNCED;
+    }
+    fn leave(&mut self, _: &BothLocked, plan: LockPlan) {
+        self.note("leave");
+        for o in plan.objects() {
+            self.posts[o] = 0;
+        }
+    }
+    fn pending(&mut self, _: &BothLocked, why: Errno) {
+        self.note(&format!("pending({})", why.name()));
+    }
+}
+
+impl LegIo for Script {
+    fn prepare(&mut self, _: &BothLocked) -> Prepared {
+        self.note("prepare");
+        self.prepared
+    }
+    fn apply(&mut self, step: Step, _: &BothLocked) -> Result<u64, Errno> {
+        self.note(if step == Step::First {
+            "first"
+        } else {
+            "second"
+        });
+        next(&mut self.applies, 7)
+    }
+    fn undo(&mut self, _: &BothLocked) -> Result<(), Errno> {
+        self.note("undo");
+        self.repair
+    }
+    fn late(&mut self, _: &BothLocked) -> LockPlan {
+        self.late
+    }
+    fn holds(&mut self, _: Errno, _: &BothLocked) -> bool {
+        self.holds
+    }
+    fn heal(&mut self, _: &BothLocked) -> Result<(), Errno> {
+        self.note("heal");
+        self.repair
+    }
+    fn position(&mut self) -> Result<u64, Errno> {
+        Ok(40)
+    }
+    fn set_position(&mut self, to: u64, _: &BothLocked) -> Result<(), Errno> {
+        self.note(&format!("pos={to}"));
+        Ok(())
+    }
+    fn size(&mut self) -> Result<u64, Errno> {
+        self.size
+    }
+    fn write_first(&mut self, at: Option<u64>, _: &BothLocked) -> Result<u64, Errno> {
+        self.note(&at.map_or("first@end".into(), |a| format!("first@{a}")));
+        next(&mut self.applies, 10)
+    }
+    fn write_second(
+        &mut self,
+        at: u64,
+        done: u64,
+        upto: u64,
+        _: &BothLocked,
+    ) -> Result<u64, Errno> {
+        self.note(&format!("second@{at}+{done}..{upto}"));
+        next(&mut self.seconds, upto - done)
+    }
+    fn unwrite(
+        &mut self,
+        from: u64,
+        to: u64,
+        old: Option<u64>,
+        _: &BothLocked,
+    ) -> Result<(), Errno> {
+        self.note(&format!("unwrite({from}..{to},{old:?})"));
+        self.repair
+    }
+}
