@@ -75,7 +75,7 @@ fn what_is_found_late_is_locked_before_anything_is_announced() {
         late: file(),
         ..Script::new()
     };
-    s.posts[FILE] = FILE as u32 + 1 | ANNOUNCED;
+    s.posts[FILE] = (FILE as u32 + 1) | ANNOUNCED;
     assert_eq!(transact(&mut s, dir(), CALL), Verdict::Mend);
     assert_eq!((s.posts[DIR], s.posts[FILE] & ANNOUNCED), (0, ANNOUNCED));
 }
@@ -83,7 +83,7 @@ fn what_is_found_late_is_locked_before_anything_is_announced() {
 #[test]
 fn a_dead_holder_is_in_the_way_until_it_is_mended() {
     let mut s = Script::new();
-    s.posts[DIR] = DIR as u32 + 1 | ANNOUNCED;
+    s.posts[DIR] = (DIR as u32 + 1) | ANNOUNCED;
     s.posts[FILE] = DIR as u32 + 1;
     s.posts[FILE + 1] = FILE as u32 + 2;
     assert_eq!(transact(&mut s, dir(), CALL), Verdict::Mend);
@@ -110,7 +110,7 @@ fn exclusive_changes_wait_for_those_inside() {
             leaves,
             ..Script::new()
         };
-        s.posts[FILE] = FILE as u32 + 1 | ANNOUNCED;
+        s.posts[FILE] = (FILE as u32 + 1) | ANNOUNCED;
         s
     };
     let mut s = busy(Some((FILE, 2)));
