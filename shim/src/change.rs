@@ -184,7 +184,21 @@ impl Cx<'_> {
                 Ok(()) => Prepared::Answer(Err(e)),
                 Err(p) => p,
             },
-            _ => Prepared::Exclusive,
+            // Leg b is: if it fails there too, that is the answer.
+            _ => {
+                let mut dir = Path::new();
+                let _ = dir.set(split(self.name(which).rel.as_bytes()).0);
+                match open_below(self.s.root[1], &dir, c::O_PATH | c::O_DIRECTORY) {
+                    Ok(n) => {
+                        let _ = sys::close(n);
+                        Prepared::Exclusive
+                    }
+                    Err(e) => match self.anchored(which) {
+                        Ok(()) => Prepared::Answer(Err(e)),
+                        Err(p) => p,
+                    },
+                }
+            }
         }
     }
     /// Whether what the plan was made from still stands. Asked under the locks.

@@ -234,6 +234,10 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
     }
     let mut full = Path::new();
     if !absolute && base_text(dir, &mut full).is_none() {
+        // Out of a removed directory ".." still leads.
+        if text.split(|&b| b == b'/').any(|c| c == b"..") {
+            return locate_slow(dir, path, last, loc);
+        }
         return without_text(dir);
     }
     loc.anchor.drop_fd();
@@ -403,7 +407,7 @@ fn magic(at: i32, leaf: &Name, loc: &mut Loc) -> Place {
 pub fn has_place(st: &sys::Stat) -> bool {
     matches!(
         st.kind(),
-        c::S_IFREG | c::S_IFDIR | c::S_IFIFO | c::S_IFCHR | c::S_IFBLK
+        c::S_IFREG | c::S_IFDIR | c::S_IFLNK | c::S_IFIFO | c::S_IFCHR | c::S_IFBLK
     )
 }
 

@@ -28,6 +28,8 @@ struct Attr<'a> {
     slash: bool,
     /// The object is a directory, as far as is known.
     directory: bool,
+    /// A descriptor's name was looked for often enough.
+    again: bool,
 }
 
 impl Attr<'_> {
@@ -247,6 +249,11 @@ impl Change for Attr<'_> {
                 )
                 .is_ok_and(|s| s.ino() == st.ino() && s.dev() == st.dev());
             if !same {
+                if !self.again {
+                    // Renamed meanwhile: it may be found under its new name.
+                    cx.slow = true;
+                    return Prepared::Answer(Err(Errno::ESTALE));
+                }
                 // Its name is gone, another may live: both legs are compared by resync.
                 if st.nlink() > 0 {
                     crate::heal::pending(cx.s, cx.name(0).rel.as_bytes());
@@ -279,10 +286,16 @@ impl Change for Attr<'_> {
             None => p = self.text(cx, cx.lead),
         }
         let cwd = c::AT_FDCWD;
+        // The text of a descriptor is a link to follow; that of a name may end in one that is itself meant.
+        let flags = if self.by_fd.is_some() {
+            0
+        } else {
+            c::AT_SYMLINK_NOFOLLOW
+        };
         match self.call.kind {
             Kind::Mode(_) => sys::fchmodat(cwd, &p, st.mode() & 0o7777),
-            Kind::Owner(..) => sys::fchownat(cwd, &p, st.uid(), st.gid(), 0),
-            Kind::Times => sys::utimensat(cwd, &p, st.atime(), st.mtime(), 0),
+            Kind::Owner(..) => sys::fchownat(cwd, &p, st.uid(), st.gid(), flags),
+            Kind::Times => sys::utimensat(cwd, &p, st.atime(), st.mtime(), flags),
             Kind::SetXattr | Kind::RemoveXattr => return self.undo_xattr(cx, &p),
             Kind::Truncate(size) if size >= st.size() => {
                 // SAFETY: our own path.
@@ -304,22 +317,35 @@ impl Attr<'_> {
             Some((n, true)) => sys::fd_text(n.saturating_add(K), &mut second),
             _ => second = self.text(cx, cx.lead ^ 1),
         }
+        // The second leg's copy is the source: only if it is known to be true.
+        if cx.s.runtime().word().pending() {
+            return Err(Errno::EIO);
+        }
+        let named = self.by_fd.is_none();
+        let (set, remove) = if named {
+            (c::SYS_lsetxattr, c::SYS_lremovexattr)
+        } else {
+            (c::SYS_setxattr, c::SYS_removexattr)
+        };
+        let get = if matches!(self.by_fd, Some((_, true))) {
+            c::SYS_getxattr
+        } else {
+            c::SYS_lgetxattr
+        };
         let name = arg(self.regs, 1);
         let mut value = [0u8; 4096];
         let (buf, len) = (value.as_mut_ptr() as usize, value.len());
         // SAFETY: our own path and buffer; the program's name has been accepted by the first call.
-        let old = sys::ret(unsafe {
-            sys::syscall4(c::SYS_getxattr, second.as_ptr() as usize, name, buf, len)
-        });
+        let old = sys::ret(unsafe { sys::syscall4(get, second.as_ptr() as usize, name, buf, len) });
         match old {
             // SAFETY: as above.
-            Ok(n) => sys::ret(unsafe {
-                sys::syscall5(c::SYS_setxattr, first.as_ptr() as usize, name, buf, n, 0)
-            }),
+            Ok(n) => {
+                sys::ret(unsafe { sys::syscall5(set, first.as_ptr() as usize, name, buf, n, 0) })
+            }
             // SAFETY: as above.
-            Err(Errno::ENODATA) => sys::ret(unsafe {
-                sys::syscall2(c::SYS_removexattr, first.as_ptr() as usize, name)
-            }),
+            Err(Errno::ENODATA) => {
+                sys::ret(unsafe { sys::syscall2(remove, first.as_ptr() as usize, name) })
+            }
             Err(e) => Err(e),
         }
         .map(|_| ())
@@ -378,9 +404,13 @@ pub fn attribute(regs: &mut Regs) -> usize {
         }
         place = locate(call.dir, &text, call.last, &mut loc);
     }
-    for _ in 0..super::TRIES {
+    for tries in 0..super::TRIES {
         let root = match place {
             Place::Linked => {
+                super::partner::lost_name(loc.pair);
+                return NATIVE;
+            }
+            Place::Nameless if call.path != 0 => {
                 super::partner::lost_name(loc.pair);
                 return NATIVE;
             }
@@ -414,6 +444,7 @@ pub fn attribute(regs: &mut Regs) -> usize {
             root,
             slash,
             directory: slash,
+            again: tries.saturating_add(1) == super::TRIES,
         };
         let action = Action::Call {
             undo: Undo::Possible,
@@ -427,6 +458,12 @@ pub fn attribute(regs: &mut Regs) -> usize {
             action,
             Patience::Wait,
         ) {
+            Ran::Slow if call.path == 0 => {
+                place = match crate::resolve::named(fd_arg(&copy, 0), &mut loc) {
+                    Place::Nameless | Place::Linked if tries < 8 => Place::In,
+                    p => p,
+                }
+            }
             Ran::Slow => place = locate_slow(call.dir, &text, call.last, &mut loc),
             r => return verdict(regs, r),
         }

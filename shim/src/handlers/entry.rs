@@ -2,7 +2,7 @@
 use super::{arg, copy_path, fail, locate_arg, quick, raw, verdict};
 use crate::arch::{NATIVE, Regs};
 use crate::resolve::{Last, Loc, Path, Place, locate_slow};
-use crate::state::SYMLINKED;
+use crate::state::{SYMLINKED, THREADED};
 use crate::txn::{Change, Cx, Patience, Ran, Target, run};
 use core::sync::atomic::Ordering;
 use libc as c;
@@ -87,6 +87,18 @@ impl Change for One<'_> {
                 sys::fchmodat(dir, name, st.mode() & 0o7777)
             }
         }?;
+        // Another thread may have changed the umask in between.
+        if step == Step::Second
+            && THREADED.load(Ordering::Relaxed)
+            && matches!(self.what, What::Mkdir(_) | What::Mknod(..))
+        {
+            let mode =
+                |l: usize| sys::glance(t.at(l), name, c::AT_SYMLINK_NOFOLLOW).map(|s| s.mode());
+            let (a, b) = (mode(leg ^ 1)?, mode(leg)?);
+            if a != b {
+                sys::fchmodat(dir, name, a & 0o7777)?;
+            }
+        }
         // A regular file made by mknod has a time that readers compare.
         if step == Step::Second
             && matches!(self.what, What::Mknod(m, _) if m & c::S_IFMT == c::S_IFREG || m & c::S_IFMT == 0)

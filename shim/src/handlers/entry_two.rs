@@ -17,6 +17,8 @@ struct Two {
     flags: u32,
     /// linkat of a file without a name: its descriptor.
     nameless: Option<i32>,
+    /// linkat through a symlink.
+    follow: bool,
 }
 
 impl Two {
@@ -51,6 +53,14 @@ impl Change for Two {
             }
             if let Err(p) = cx.enter(which) {
                 return p;
+            }
+        }
+        if self.follow && self.nameless.is_none() {
+            let t = cx.name(0);
+            let st = sys::glance(t.at(cx.lead), &t.name, c::AT_SYMLINK_NOFOLLOW);
+            if st.is_ok_and(|st| st.kind() == c::S_IFLNK) {
+                cx.slow = true;
+                return Prepared::Answer(Err(Errno::ELOOP));
             }
         }
         if !cx.exclusive && self.moves_directory(cx) {
@@ -211,6 +221,10 @@ pub fn two(regs: &mut Regs) -> usize {
             a.rel.truncate(0);
         }
         let mut b = Target::new(&l2);
+        if !is_link && flags & 4 != 0 {
+            // RENAME_WHITEOUT is overlayfs's; a kill in it could not be told from "not done".
+            return fail(regs, Errno::EINVAL);
+        }
         let kind = match (is_link, flags & 2 != 0) {
             (true, _) => IntentKind::Link,
             (false, true) => IntentKind::Exchange,
@@ -220,6 +234,7 @@ pub fn two(regs: &mut Regs) -> usize {
             kind,
             flags: flags as u32,
             nameless,
+            follow,
         };
         let undo = if is_link || kind == IntentKind::Exchange || flags & 1 != 0 {
             Undo::Possible

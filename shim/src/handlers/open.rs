@@ -215,6 +215,13 @@ impl Change for Open {
         if step == Step::First {
             return Ok(n as u64);
         }
+        // Another thread may have changed the umask in between.
+        if let (true, [Some(a), Some(b)]) = (self.made, self.stat)
+            && a.mode() != b.mode()
+        {
+            let mode = self.stat.get(leg ^ 1).copied().flatten();
+            let _ = sys::fchmod(n, mode.map_or(0, |s| s.mode()) & 0o7777);
+        }
         let first = self.fd.get(leg ^ 1).copied().unwrap_or(-1);
         let cloexec = self.flags & c::O_CLOEXEC;
         let r = install(n, first, cloexec);
@@ -349,11 +356,11 @@ fn opening(regs: &mut Regs, dir: i32, addr: usize, flags: i32, mode: u32, strict
             Place::Control => return fail(regs, Errno::ENOENT),
             Place::Fail(e) => return fail(regs, e),
             Place::Out => return NATIVE,
-            Place::Linked => {
+            Place::Linked | Place::Nameless => {
                 lost_name(loc.pair);
                 return NATIVE;
             }
-            Place::Root(_) | Place::Nameless => return NATIVE,
+            Place::Root(_) => return NATIVE,
         }
         // "name/" opens a directory or nothing.
         if loc.slash && !tmpfile {

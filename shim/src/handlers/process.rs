@@ -39,6 +39,8 @@ pub fn clone_filter(regs: &mut Regs) -> usize {
     }
     // clone3 without shared memory, or on another stack: a guest until it execs (see `guest`).
     if stack != 0 || regs.nr as i64 == c::SYS_clone3 {
+        // Its memory, a copy of this, says whom to ask.
+        VFORKED.store(true, Ordering::Relaxed);
         NATIVE
     } else {
         HEAVY
