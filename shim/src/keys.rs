@@ -14,7 +14,8 @@ use mirror_core::Errno;
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
-const KEYS: usize = 8;
+/// A power of two.
+const KEYS: usize = 64;
 const LEN: usize = 232;
 
 struct Key {
@@ -35,7 +36,16 @@ static CACHE: [Key; KEYS] = [const {
         text: [const { AtomicU8::new(0) }; LEN],
     }
 }; KEYS];
-static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+/// The one place where a text may stand (FNV-1a).
+fn slot(rel: &[u8]) -> &'static Key {
+    let hash = rel.iter().fold(0xcbf2_9ce4_8422_2325u64, |h, &b| {
+        (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let [first, rest @ ..] = &CACHE;
+    let i = (hash >> 32) as usize % KEYS;
+    i.checked_sub(1).and_then(|i| rest.get(i)).unwrap_or(first)
+}
 
 /// Inode of the directory `rel` of leg a, as of `generation`.
 pub fn directory(s: &Session, rel: &[u8], generation: u64) -> Sys<u64> {
@@ -55,15 +65,12 @@ pub fn directory(s: &Session, rel: &[u8], generation: u64) -> Sys<u64> {
 
 fn known(s: &Session, rel: &[u8], generation: u64) -> Option<u64> {
     let r = Ordering::Relaxed;
-    CACHE
-        .iter()
-        .find(|k| {
-            k.len.load(r) == rel.len()
-                && k.generation.load(r) == generation
-                && k.pair.load(r) == s.pair.wrapping_add(1)
-                && k.text.iter().zip(rel).all(|(a, b)| a.load(r) == *b)
-        })
-        .map(|k| k.ino.load(r))
+    let k = slot(rel);
+    let same = k.len.load(r) == rel.len()
+        && k.generation.load(r) == generation
+        && k.pair.load(r) == s.pair.wrapping_add(1)
+        && k.text.iter().zip(rel).all(|(a, b)| a.load(r) == *b);
+    same.then(|| k.ino.load(r))
 }
 
 #[inline(never)]
@@ -81,8 +88,7 @@ fn remember(s: &Session, rel: &[u8], generation: u64, ino: u64) {
     if rel.len() > LEN {
         return;
     }
-    let i = NEXT.fetch_add(1, r) % KEYS;
-    let Some(k) = CACHE.get(i) else { return };
+    let k = slot(rel);
     k.pair.store(0, r);
     for (d, b) in k.text.iter().zip(rel) {
         d.store(*b, r);

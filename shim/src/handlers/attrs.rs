@@ -338,12 +338,12 @@ impl Attr<'_> {
         // SAFETY: our own path and buffer; the program's name has been accepted by the first call.
         let old = sys::ret(unsafe { sys::syscall4(get, second.as_ptr() as usize, name, buf, len) });
         match old {
-            // SAFETY: as above.
             Ok(n) => {
+                // SAFETY: as above.
                 sys::ret(unsafe { sys::syscall5(set, first.as_ptr() as usize, name, buf, n, 0) })
             }
-            // SAFETY: as above.
             Err(Errno::ENODATA) => {
+                // SAFETY: as above.
                 sys::ret(unsafe { sys::syscall2(remove, first.as_ptr() as usize, name) })
             }
             Err(e) => Err(e),
