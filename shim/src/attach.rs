@@ -165,7 +165,8 @@ pub static SHARED_FILES: AtomicBool = AtomicBool::new(false);
 /// A guest inherits the owner's lock descriptions. If the owner dies in mid-change, they keep its locks;
 /// the guest would wait for itself.
 fn let_go() {
-    if !SHARED_FILES.load(Ordering::Relaxed) {
+    // Before any attach the numbers may be the program's own.
+    if any() && !SHARED_FILES.load(Ordering::Relaxed) {
         close_locks();
     }
 }
