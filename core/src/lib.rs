@@ -15,6 +15,7 @@ pub mod record;
 pub mod runtime;
 #[cfg(test)]
 mod script_txn_tests;
+pub mod sticky;
 pub mod tab;
 pub mod txn;
 #[cfg(test)]

@@ -318,7 +318,7 @@ pub fn open_lock(s: &Session, leg: usize, object: usize) -> Sys<i32> {
 pub fn guest_lock(s: &Session, leg: usize, object: usize) -> Sys<i32> {
     let root = s.root.get(leg).copied().ok_or(Errno::EIO)?;
     let name = record::lock_name(object).ok_or(Errno::EIO)?;
-    let open = || sys::openat2(root, &name, c::O_RDWR | c::O_CLOEXEC, 0, sys::BENEATH);
+    let open = || crate::control::open(root, &name, c::O_RDWR, 0);
     crate::change::spare(open).map_err(|e| match e {
         Errno::EACCES | Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM => e,
         _ => Errno::EIO,
@@ -375,11 +375,10 @@ fn attach(pair: usize, guest: bool) -> Sys<Session> {
     let mut owner = [-1i32; 2];
     for (leg, to) in [(0usize, 5), (1, 6)] {
         let root = s.root.get(leg).copied().unwrap_or(-1);
-        let n = sys::openat2(root, &owner_name, c::O_RDWR | c::O_CLOEXEC, 0, sys::BENEATH)
-            .map_err(|e| match e {
-                Errno::EACCES | Errno::EROFS => e,
-                _ => Errno::EIO,
-            })?;
+        let n = crate::control::open(root, &owner_name, c::O_RDWR, 0).map_err(|e| match e {
+            Errno::EACCES | Errno::EROFS => e,
+            _ => Errno::EIO,
+        })?;
         if let Some(o) = owner.get_mut(leg) {
             *o = settle_fd(n, number(pair, to), guest)?;
         }
@@ -396,14 +395,8 @@ fn attach(pair: usize, guest: bool) -> Sys<Session> {
 }
 
 fn read_record(root: i32) -> Sys<LegRecord> {
-    let n = sys::openat2(
-        root,
-        &text(record::LEG_RECORD),
-        c::O_RDONLY | c::O_CLOEXEC,
-        0,
-        sys::BENEATH,
-    )
-    .map_err(|e| if e == Errno::EACCES { e } else { Errno::EIO })?;
+    let n = crate::control::open(root, &text(record::LEG_RECORD), c::O_RDONLY, 0)
+        .map_err(|e| if e == Errno::EACCES { e } else { Errno::EIO })?;
     let mut buf = [0u8; record::RECORD_MAX];
     let len = sys::pread(n, &mut buf, 0);
     let _ = sys::close(n);

@@ -252,12 +252,12 @@ fn read_owner(n: i32) -> Option<Owner> {
 /// gives it the rights of its folder, whatever this process's umask is.
 pub fn pending_log(root: i32) -> Sys<i32> {
     let name = text(record::PENDING_LOG);
-    let flags = c::O_WRONLY | c::O_APPEND | c::O_CLOEXEC;
-    match sys::openat2(root, &name, flags, 0, sys::BENEATH) {
+    let flags = c::O_WRONLY | c::O_APPEND;
+    match crate::control::open(root, &name, flags, 0) {
         Err(Errno::ENOENT) => {}
         r => return r,
     }
-    let n = sys::openat2(root, &name, flags | c::O_CREAT, 0o600, sys::BENEATH)?;
+    let n = crate::control::open(root, &name, flags | c::O_CREAT, 0o600)?;
     let (dir, st) = (
         sys::fstatat(root, &text(CONTROL), c::AT_SYMLINK_NOFOLLOW),
         sys::fstat(n),

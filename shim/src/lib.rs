@@ -18,6 +18,8 @@ mod scratch;
 #[cfg(not(feature = "selftest"))]
 mod change;
 #[cfg(not(feature = "selftest"))]
+mod control;
+#[cfg(not(feature = "selftest"))]
 mod domain;
 #[cfg(not(feature = "selftest"))]
 mod env;
@@ -32,6 +34,8 @@ mod resolve;
 mod start;
 #[cfg(not(feature = "selftest"))]
 mod state;
+#[cfg(not(feature = "selftest"))]
+mod sticky;
 #[cfg(not(feature = "selftest"))]
 mod times;
 #[cfg(not(feature = "selftest"))]

@@ -8,6 +8,7 @@
 mod calls;
 mod moves;
 mod names;
+mod object;
 mod process;
 mod raw;
 
@@ -15,5 +16,6 @@ pub use calls::*;
 pub use mirror_core::Errno;
 pub use moves::*;
 pub use names::*;
+pub use object::*;
 pub use process::*;
 pub use raw::{ret, syscall0, syscall1, syscall2, syscall3, syscall4, syscall5, syscall6};

@@ -249,3 +249,8 @@ pub fn exit_group(code: i32) -> ! {
         let _ = call!(syscall1, c::SYS_exit_group, code as usize);
     }
 }
+
+/// The uid by which files are judged: that of the file system follows it, but for a few file servers.
+pub fn euid() -> u32 {
+    call!(syscall0, c::SYS_geteuid).map_or(u32::MAX, |u| u as u32)
+}

@@ -4,7 +4,7 @@ use super::carry_alloc;
 use super::recognise::{Fd, adopt, recognise};
 use super::{arg, fail, fd_arg, raw, verdict};
 use crate::arch::{NATIVE, Regs};
-use crate::resolve::{Loc, Name};
+use crate::resolve::Loc;
 use crate::state::{self, set_dirty};
 use crate::times;
 use crate::txn::{Change, Cx, Data, Patience, Ran, run};
@@ -173,8 +173,7 @@ pub(super) fn owes_time(n: i32) {
     if !state::maybe_guest() {
         set_dirty(n);
     } else {
-        let none = Name::new();
-        let _ = times::copy((n, &none), (n.saturating_add(K), &none), OMIT);
+        let _ = times::copy(n, n.saturating_add(K), OMIT);
     }
 }
 

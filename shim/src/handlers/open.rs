@@ -2,13 +2,14 @@
 //!
 //! Rules: nothing that can block for long is opened here (a fifo, a device: the kernel gets the
 //! program's call); data files are opened only to become n or n + K.
-use super::partner::{install, lost_name, note};
+use super::partner::{PARTNER, in_the_way, install, lost_name, note};
 use super::{arg, copy_path, fail, quick, verdict};
 use crate::arch::{NATIVE, Regs};
 use crate::resolve::{Last, Loc, Path, Place, locate, locate_slow};
 use crate::state::set_dirty;
 use crate::txn::{Change, Cx, Patience, Ran, Target, run, spare};
 use libc as c;
+use mirror_core::path::split;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
 use mirror_sys as sys;
@@ -71,6 +72,38 @@ impl Open {
 }
 
 impl Open {
+    /// Opens the second leg's file. Nothing is emptied before it was looked at, and what stands in its
+    /// place cannot block.
+    fn open_second(&self, cx: &Cx<'_>, leg: usize, base: i32) -> Sys<i32> {
+        let mut flags = base & !(c::O_APPEND | c::O_DIRECT | c::O_ACCMODE | c::O_TRUNC)
+            | PARTNER
+            | c::O_CLOEXEC;
+        if !self.made && !self.tmpfile() {
+            flags &= !c::O_CREAT;
+        }
+        let n = match self.open_at(cx, leg, flags | c::O_RDWR) {
+            Err(Errno::EACCES | Errno::EPERM) => self.open_at(cx, leg, flags | c::O_WRONLY),
+            // The first leg has just made it: a foreign object is in the way.
+            Err(Errno::EEXIST) if self.made => {
+                self.open_at(cx, leg, flags & !(c::O_CREAT | c::O_EXCL) | c::O_RDWR)
+            }
+            r => r,
+        }
+        .map_err(in_the_way)?;
+        let first = self.stat.get(leg ^ 1).copied().flatten();
+        let fits = sys::fglance(n).and_then(|st| match first {
+            Some(f) => sys::stands_for(&f, &st),
+            None => Ok(()),
+        });
+        let r = match fits {
+            Ok(()) if base & c::O_TRUNC != 0 && !self.made => sys::ftruncate(n, 0).map(|_| ()),
+            r => r,
+        };
+        if r.is_err() {
+            let _ = sys::close(n);
+        }
+        r.map(|()| n)
+    }
     /// Notes the new pair of descriptors, with TX held: whoever exits next must know what it owes.
     fn remember(&self, cx: &Cx<'_>, n: i32) {
         let ino = |leg: usize| {
@@ -103,6 +136,15 @@ impl Open {
             Err(_) => crate::heal::pending(cx.s, cx.name(0).rel.as_bytes()),
         }
     }
+}
+
+#[cold]
+fn may_create_over(cx: &Cx<'_>, root: i32, st: &Stat) -> bool {
+    let mut dir = Path::new();
+    let parent = split(cx.name(0).rel.as_bytes()).0;
+    let _ = dir.set(if parent.is_empty() { b"." } else { parent });
+    let dir = sys::glance(root, &dir, c::AT_SYMLINK_NOFOLLOW);
+    dir.is_ok_and(|dir| crate::sticky::may_create_over(&dir, st))
 }
 
 impl Change for Open {
@@ -152,7 +194,10 @@ impl Change for Open {
                     Prepared::Answer(Err(Errno::ELOOP))
                 }
                 c::S_IFDIR => Prepared::Answer(Err(Errno::EISDIR)),
-                // A fifo, a socket, a device: no business of ours.
+                // A fifo, a socket, a device: no business of ours. The kernel gets the call without O_CREAT.
+                _ if self.flags & c::O_CREAT != 0 && !may_create_over(cx, root, &st) => {
+                    Prepared::Answer(Err(Errno::EACCES))
+                }
                 _ => Prepared::Forward,
             },
             Err(Errno::ENOENT) if self.flags & c::O_CREAT != 0 => {
@@ -174,7 +219,8 @@ impl Change for Open {
         let base = if self.tmpfile() {
             self.flags
         } else {
-            self.flags & !(c::O_CREAT | c::O_EXCL) | exclusive
+            // O_CREAT stays: with it the kernel protects files in sticky directories.
+            self.flags & !c::O_EXCL | exclusive
         };
         let n = if step == Step::First {
             match self.open_at(cx, leg, base) {
@@ -191,16 +237,7 @@ impl Change for Open {
         } else {
             // Without O_APPEND pwrite goes where it is told; readable, so that a refused write can be
             // undone and so that nothing needs another descriptor.
-            let flags =
-                base & !(c::O_APPEND | c::O_DIRECT | c::O_ACCMODE | c::O_NONBLOCK) | c::O_CLOEXEC;
-            match self.open_at(cx, leg, flags | c::O_RDWR) {
-                Err(Errno::EACCES | Errno::EPERM) => self.open_at(cx, leg, flags | c::O_WRONLY),
-                // The first leg has just made it: a foreign object is in the way.
-                Err(Errno::EEXIST) if self.made => {
-                    self.open_at(cx, leg, flags & !(c::O_CREAT | c::O_EXCL) | c::O_RDWR)
-                }
-                r => r,
-            }?
+            self.open_second(cx, leg, base)?
         };
         if let Some(f) = self.fd.get_mut(leg) {
             *f = n;

@@ -2,9 +2,21 @@
 use crate::attach::with_limit;
 use crate::state::{self, ANY_PARTNER, PAIRED, guest, set_hint};
 use core::sync::atomic::Ordering;
+use libc as c;
 use mirror_core::{Errno, K, RESERVED};
 use mirror_sys as sys;
 use mirror_sys::Sys;
+
+/// What a partner is opened with besides: a fifo or a device that stands in the file's place does not block.
+pub const PARTNER: i32 = c::O_NONBLOCK | c::O_NOCTTY;
+
+/// A fifo without a reader, a socket, a device without a driver: something else has the name.
+pub fn in_the_way(e: Errno) -> Errno {
+    match e {
+        Errno::ENXIO | Errno::ENODEV => Errno::EEXIST,
+        e => e,
+    }
+}
 
 /// Makes `partner` the partner of `n`.
 pub fn install(partner: i32, n: i32, cloexec: i32) -> Sys<()> {

@@ -126,22 +126,21 @@ impl Change for Adopt {
             return Ok(0);
         }
         let root = cx.s.root.get(leg).copied().unwrap_or(-1);
-        let m = match sys::openat2(
-            root,
-            &cx.name(0).rel,
-            c::O_RDWR | c::O_CLOEXEC,
-            0,
-            sys::BENEATH,
-        ) {
-            Err(Errno::EACCES | Errno::EPERM) => sys::openat2(
-                root,
-                &cx.name(0).rel,
-                c::O_WRONLY | c::O_CLOEXEC,
-                0,
-                sys::BENEATH,
-            ),
+        let open = |flags| {
+            let flags = flags | super::partner::PARTNER | c::O_CLOEXEC;
+            sys::openat2(root, &cx.name(0).rel, flags, 0, sys::BENEATH)
+        };
+        let m = match open(c::O_RDWR) {
+            Err(Errno::EACCES | Errno::EPERM) => open(c::O_WRONLY),
             r => r,
-        }?;
+        }
+        .map_err(super::partner::in_the_way)?;
+        let fits =
+            sys::fstat(self.n).and_then(|f| sys::fstat(m).and_then(|st| sys::stands_for(&f, &st)));
+        if let Err(e) = fits {
+            let _ = sys::close(m);
+            return Err(e);
+        }
         if let (Some(i), Ok(st)) = (self.ino.get_mut(leg), sys::fstat(m)) {
             *i = st.ino();
         }
