@@ -145,7 +145,7 @@ fn one(p: &mut Attached, a: &Resync) -> Res<u8> {
             return Err(Fail::new(Kind::Usage, "nothing was done"));
         }
     }
-    repair(p, from)
+    repair(p, from, a.allow_privileged)
 }
 
 fn finish_copy(p: &mut Attached, a: &Resync, s: char, c: char) -> Res<u8> {
@@ -161,7 +161,7 @@ fn finish_copy(p: &mut Attached, a: &Resync, s: char, c: char) -> Res<u8> {
     if !a.yes && !ask(&format!("Go on copying {shown} from {s} to {c}?")) {
         return Err(Fail::new(Kind::Usage, "nothing was done"));
     }
-    fill::fill(p)?;
+    fill::fill(p, a.allow_privileged)?;
     crate::say!("{shown}    IN SYNC  leg {c} is complete");
     Ok(0)
 }
@@ -185,7 +185,7 @@ fn preview(p: &Attached, from: usize) -> Res<usize> {
     Ok(found.len() + t.trouble.len())
 }
 
-fn repair(p: &Attached, from: usize) -> Res<u8> {
+fn repair(p: &Attached, from: usize, privileged: bool) -> Res<u8> {
     let shown = text::path(&p.pair.line.virt);
     let root = text::path(&p.pair.legs[1 - from].root.path);
     let mut repaired = 0;
@@ -202,7 +202,7 @@ fn repair(p: &Attached, from: usize) -> Res<u8> {
         } else {
             Keeper::all()
         };
-        let r = match session::repair(p, from, keeper, bar) {
+        let r = match session::repair(p, from, keeper, privileged, bar) {
             Ok(r) => r,
             Err(e) => {
                 ledger.restore(p)?;

@@ -28,9 +28,9 @@ const INIT: &[u8] = b".mirror/init";
 /// Marks a directory as one that is just made a leg; taken back by [`made`].
 pub fn begin_making(root: &Root) -> Res<OwnedFd> {
     let about = || text::path(&root.path);
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW;
+    let flags = OFlags::RDWR | OFlags::CREATE;
     let fd = root
-        .open_at(INIT, flags, Mode::RUSR | Mode::WUSR)
+        .control(INIT, flags, Mode::RUSR | Mode::WUSR)
         .about(about())?;
     match rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive) {
         Err(rustix::io::Errno::WOULDBLOCK) => Err(Fail::new(
@@ -151,6 +151,32 @@ impl Leg {
                 runtime: PathText::new(),
             },
         }
+    }
+
+    /// What stands under the names of control files must be such: what cannot be opened would seem empty.
+    fn own_files(&self) -> Res<()> {
+        let locks = (0..OBJECTS).filter_map(lock_name);
+        let others = [OWNER_RECORD, PENDING_LOG, VERIFIED, crate::sync::turn::FILE];
+        let others = others.map(|n| PathText::from_bytes(n).unwrap_or_default());
+        for name in others.into_iter().chain(locks) {
+            let name = name.as_bytes();
+            match self.root.control(name, OFlags::RDONLY, Mode::empty()) {
+                Err(e) if e.kind() == io::ErrorKind::Other => {
+                    return Err(Fail::new(
+                        Kind::Leg,
+                        format!(
+                            "{}/{}: {}",
+                            text::path(&self.root.path),
+                            text::show(name),
+                            reason(&e)
+                        ),
+                    ));
+                }
+                // Missing, or not this user's to look at: who needs it says so.
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// `a` or `b`.
@@ -356,6 +382,8 @@ impl Pair {
                 ),
             ));
         }
+        one.own_files()?;
+        two.own_files()?;
         let legs = if one.record.leg == 0 {
             [one, two]
         } else {

@@ -175,7 +175,7 @@ pub fn attach(pair: Pair) -> Res<Attached> {
     let boot = boot_id()?;
     let open = |i: usize| {
         let r = &pair.legs[i].root;
-        r.open_at(OWNER_RECORD, OFlags::RDWR | OFlags::NOFOLLOW, Mode::empty())
+        r.control(OWNER_RECORD, OFlags::RDWR, Mode::empty())
             .about(format!(
                 "{}/{}",
                 text::path(&r.path),
@@ -357,7 +357,7 @@ pub fn forget(leg: &Leg) {
 pub fn alone(leg: &Leg, virt: &Path) -> Res<OwnedFd> {
     let fd = leg
         .root
-        .open_at(OWNER_RECORD, OFlags::RDWR | OFlags::NOFOLLOW, Mode::empty())
+        .control(OWNER_RECORD, OFlags::RDWR, Mode::empty())
         .about(text::path(&leg.root.path))?;
     if lock(&fd, FlockOperation::NonBlockingLockExclusive).is_err() {
         let n = holders(leg).unwrap_or(0).max(1);

@@ -38,8 +38,8 @@ impl Locks {
             Entry::Occupied(e) => Ok(e.into_mut()),
             Entry::Vacant(v) => {
                 let name = lock_name(object).ok_or(std::io::ErrorKind::InvalidInput)?;
-                let flags = OFlags::RDWR | OFlags::NOFOLLOW;
-                Ok(v.insert(self.legs[leg & 1].open_at(name.as_bytes(), flags, Mode::empty())?))
+                let root = &self.legs[leg & 1];
+                Ok(v.insert(root.control(name.as_bytes(), OFlags::RDWR, Mode::empty())?))
             }
         }
     }

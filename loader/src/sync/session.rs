@@ -201,8 +201,15 @@ pub struct Repaired {
 }
 
 /// Walks once and makes every difference as it is on leg `from`.
-pub fn repair(p: &Attached, from: usize, keeper: Keeper, bar: ProgressBar) -> Res<Repaired> {
+pub fn repair(
+    p: &Attached,
+    from: usize,
+    keeper: Keeper,
+    privileged: bool,
+    bar: ProgressBar,
+) -> Res<Repaired> {
     let mut w = work(p, from, keeper, bar.clone());
+    w.privileged = privileged;
     let r = walk(&mut w, &mut Repair(p));
     let made = std::mem::take(&mut w.made);
     for rel in made.into_iter().rev() {

@@ -39,10 +39,10 @@ impl Running {
 
 fn open(p: &Pair, i: usize) -> Res<OwnedFd> {
     let root = &p.legs[i].root;
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW;
+    let flags = OFlags::RDWR | OFlags::CREATE;
     let about = || format!("{}/{}", text::path(&root.path), text::show(FILE));
     let fd = root
-        .open_at(FILE, flags, Mode::RUSR | Mode::WUSR)
+        .control(FILE, flags, Mode::RUSR | Mode::WUSR)
         .about(about())?;
     like_folder(&root.dir(b".mirror").about(about())?, &fd);
     Ok(fd)
@@ -96,9 +96,7 @@ fn read(fd: &OwnedFd) -> Option<Running> {
 /// The repair that runs now, if one does.
 pub fn running(p: &Pair) -> Option<Running> {
     let root = &p.legs[0].root;
-    let fd = root
-        .open_at(FILE, OFlags::RDONLY | OFlags::NOFOLLOW, Mode::empty())
-        .ok()?;
+    let fd = root.control(FILE, OFlags::RDONLY, Mode::empty()).ok()?;
     match rustix::fs::flock(&fd, FlockOperation::NonBlockingLockShared) {
         Err(rustix::io::Errno::WOULDBLOCK) => read(&fd).or(Some(Running {
             pid: 0,
