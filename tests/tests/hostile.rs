@@ -279,6 +279,16 @@ fn repairs_go_round_a_fifo() {
     repairs_change_nothing_of_roots("fifo");
 }
 
+/// Whether the traced child of this process stands at the beginning of fchmodat.
+fn changes_a_mode(tracer: u32) -> bool {
+    let children = format!("/proc/{tracer}/task/{tracer}/children");
+    let list = fs::read_to_string(children).unwrap_or_default();
+    list.split_whitespace().any(|pid| {
+        let call = fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
+        ["268 ", "452 "].iter().any(|nr| call.starts_with(nr))
+    })
+}
+
 /// A swap between the look and the act: the calls that change attributes are delayed, and two names are
 /// exchanged all the time.
 #[test]
@@ -325,6 +335,10 @@ fn a_swap_during_a_repair_changes_nothing_of_roots() {
             .unwrap();
         let mut swaps = 0u64;
         while child.try_wait().unwrap().is_none() {
+            // Once, at the call itself, or all the time.
+            if round % 2 == 0 && (swaps > 0 || !changes_a_mode(child.id())) {
+                continue;
+            }
             // SAFETY: two paths of our own.
             unsafe {
                 libc::renameat2(
@@ -338,7 +352,7 @@ fn a_swap_during_a_repair_changes_nothing_of_roots() {
             swaps += 1;
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
-        assert!(swaps > 10, "round {round}");
+        assert!(round % 2 == 0 || swaps > 10, "round {round}");
         assert_eq!(state(&secret), before, "round {round}");
     }
 }
@@ -536,4 +550,76 @@ fn root_carries_no_power_in_silence() {
     if let Err(e) = done {
         std::panic::resume_unwind(e);
     }
+}
+
+/// The same in the first copy: said, and nothing is declared complete.
+#[test]
+fn a_first_copy_carries_no_power_in_silence() {
+    need!(root);
+    let pair = Pair::bare(Kind::InPlace, mirror_tests::Fs::Plain).unwrap();
+    let (a, b) = (pair.a().to_owned(), pair.b().to_owned());
+    let mounted = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=8m,mode=755,nosuid", "tmpfs"])
+        .arg(&a)
+        .status();
+    if !mounted.unwrap().success() {
+        mirror_tests::skip("needs a tmpfs");
+        return;
+    }
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        fs::copy("/bin/true", a.join("suid")).unwrap();
+        let set_id = std::os::unix::fs::PermissionsExt::from_mode(0o6755);
+        fs::set_permissions(a.join("suid"), set_id).unwrap();
+        let o = pair.init(&[]);
+        let said = String::from_utf8_lossy(&o.err).into_owned();
+        assert!(o.code != 0 && said.contains("--allow-privileged"), "{o:?}");
+        let mode = |p: &Path| fs::metadata(p).unwrap().mode() & 0o7777;
+        assert_eq!(mode(&b.join("suid")), 0o755);
+        pair.init(&["--allow-privileged"]).ok();
+        assert_eq!(mode(&b.join("suid")), 0o6755);
+        let _ = pair.mirror("detach", &[pair.v().to_str().unwrap()]);
+    }));
+    let _ = Command::new("umount").arg(&a).status();
+    if let Err(e) = done {
+        std::panic::resume_unwind(e);
+    }
+}
+
+/// fs.protected_symlinks as the library reads it, in a mount namespace: what the library follows by hand
+/// stays protected. (What the kernel follows itself is not tried: its setting is the machine's.)
+#[test]
+fn foreign_symlinks_in_a_sticky_directory_are_not_followed() {
+    need!(root);
+    need!("unshare", "mount");
+    let pair = Pair::new(Kind::InPlace, mirror_tests::Fs::Plain).unwrap();
+    let setup = "mkdir $V/tmp $V/open $V/tmp/dir; chmod 1777 $V/tmp; chmod 777 $V/open;
+        for d in tmp open; do echo secret > $V/$d.secret; ln -s ../$d.secret $V/$d/l; chown -h 12345 $V/$d/l; done;
+        ln -s ../tmp.secret $V/tmp/own; ln -s dir $V/tmp/way; chown -h 12345 $V/tmp/way";
+    pair.run(setup).ok();
+    let script = "for p in tmp/l open/l tmp/own tmp/way/new; do echo more >> $V/$p && echo $p ok; done 2>/dev/null
+        chmod 640 $V/tmp/l 2>/dev/null || echo chmod refused";
+    fs::write(pair.scratch().join("one"), "1\n").unwrap();
+    let mut c = pair.command("unshare");
+    c.args([
+        "-m",
+        "bash",
+        "-c",
+        "mount --bind $S/one /proc/sys/fs/protected_symlinks || exit 9; exec bash -c \"$0\"",
+        script,
+    ]);
+    let o = Output::from_std(c.output().unwrap());
+    if o.code == 9 {
+        mirror_tests::skip("nothing can be mounted over /proc/sys here");
+        return;
+    }
+    assert_eq!(
+        o.text(),
+        "open/l ok\ntmp/own ok\ntmp/way/new ok\nchmod refused",
+        "{o:?}"
+    );
+    assert_eq!(
+        fs::read(pair.a().join("tmp.secret")).unwrap(),
+        b"secret\nmore\n"
+    );
+    pair.assert_equal();
 }
