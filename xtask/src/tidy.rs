@@ -59,22 +59,25 @@ const BANNED: &[(&str, &[&str])] = &[
     ("eprin\u{74}!", &["core", "sys", "shim"]),
 ];
 
-type Findings = Vec<String>;
+/// What a check found.
+pub type Findings = Vec<String>;
 /// A name and what finds violations.
-type Check = (&'static str, fn() -> Result<Findings>);
+pub type Check = (&'static str, fn() -> Result<Findings>);
+
+/// All checks.
+pub const CHECKS: &[Check] = &[
+    ("format", || tool(cargo().args(["fmt", "--all", "--check"]))),
+    ("lints", lints),
+    ("crate arrows", arrows),
+    ("no_std without alloc", no_std),
+    ("house rules", house_rules),
+    ("the built library", library),
+];
 
 /// Runs every check; `Ok(false)` when one found something.
 pub fn tidy() -> Result<bool> {
-    let checks: &[Check] = &[
-        ("format", || tool(cargo().args(["fmt", "--all", "--check"]))),
-        ("lints", lints),
-        ("crate arrows", arrows),
-        ("no_std without alloc", no_std),
-        ("house rules", house_rules),
-        ("the built library", library),
-    ];
     let mut good = true;
-    for (name, check) in checks {
+    for (name, check) in CHECKS {
         let found = check()?;
         println!("{}  {name}", if found.is_empty() { "ok  " } else { "FAIL" });
         found.iter().for_each(|f| println!("      {f}"));
