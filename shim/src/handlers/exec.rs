@@ -4,12 +4,13 @@
 //! a new array is mapped only when an entry must be put back. The call itself is made by its own
 //! instruction: the new program inherits the signal mask, and a vfork child shares our stacks.
 use super::process::settle_all;
-use super::{arg, copy_path, quick};
+use super::{arg, copy_path};
 use crate::arch::{NATIVE, Regs};
 use crate::attach;
 use crate::env::{self, INJECTED, NAMES, Var};
 use crate::resolve::Path;
 use crate::state::{self, ANY_PARTNER, OLD_SOFT, PAIRED, TX, guest};
+use crate::user::{Array, begins};
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::path::PathText;
@@ -140,30 +141,6 @@ pub fn record_writable(exec: bool) {
     }
 }
 
-/// Reads one pointer of an array of the program.
-fn entry(array: usize, i: usize) -> Option<usize> {
-    let at = array.checked_add(i.checked_mul(8)?)?;
-    if (i == 0 || at & 0xfff == 0)
-        && !((0x1_0000..0x7fff_ffff_f000).contains(&at) && sys::readable(at))
-    {
-        return None;
-    }
-    // SAFETY: the word's page has just been probed (words of an array are aligned).
-    Some(unsafe { (at as *const usize).read_volatile() })
-}
-
-/// Whether the string at `addr` begins with `name`.
-fn begins(addr: usize, name: &[u8]) -> bool {
-    if !(0x1_0000..0x7fff_ffff_f000).contains(&addr) || !quick::may_read(addr) {
-        return false;
-    }
-    name.iter().enumerate().all(|(i, &b)| {
-        // SAFETY: stops at the first different byte, at the latest at the string's NUL.
-        let v = unsafe { (addr.wrapping_add(i) as *const u8).read_volatile() };
-        v == b
-    })
-}
-
 /// A new array with what the program's lacks; `None`: it has everything.
 #[inline(never)]
 fn with_environment(envp: usize) -> Sys<Option<usize>> {
@@ -171,11 +148,12 @@ fn with_environment(envp: usize) -> Sys<Option<usize>> {
     let mut n = 0usize;
     let mut have = [false; NAMES.len()];
     let mut preload = None;
+    let mut array = Array::<usize>::new(envp);
     loop {
         if envp == 0 {
             break;
         }
-        let e = entry(envp, n).ok_or(Errno::EFAULT)?;
+        let e = array.get(n)?;
         if e == 0 {
             break;
         }
@@ -211,7 +189,7 @@ fn with_environment(envp: usize) -> Sys<Option<usize>> {
         unsafe { (map as *mut usize).wrapping_add(i).write(v) };
     };
     for i in 0..n {
-        put(i, entry(envp, i).unwrap_or(0));
+        put(i, array.get(i)?);
     }
     let mut i = n;
     put(i, INJECTED.as_ptr() as usize);
