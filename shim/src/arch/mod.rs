@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicU8, AtomicUsize};
 pub mod mem;
 mod slots;
 
-pub use slots::{common, common_exit, find_debug, find_dynamic, find_stack_end};
+pub use slots::{common, common_exit, find_dynamic};
 
 /// Execute the call at its own address, with the arguments in [`Regs`].
 pub const NATIVE: usize = 0;

@@ -14,6 +14,7 @@ use crate::user::{Array, begins};
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::path::PathText;
+use mirror_core::program;
 use mirror_core::{Errno, K, NUMBERS_END, RESERVED, StateWord};
 use mirror_sys as sys;
 use mirror_sys::Sys;
@@ -22,7 +23,7 @@ use mirror_sys::Sys;
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Target {
     Mirrorable,
-    /// Static, setuid, Go, another architecture.
+    /// Static, without libc, setuid, Go, another architecture.
     Not,
     /// The kernel will refuse it anyway.
     Unknown,
@@ -380,7 +381,7 @@ fn elf(n: i32, h: &[u8]) -> Option<Target> {
         return Some(Target::Not);
     }
     let (off, size, count) = (word(h, 32, 8), word(h, 54, 2), word(h, 56, 2));
-    let mut interp = false;
+    let (mut interp, mut needs) = (false, false);
     for i in 0..count.min(64) {
         let mut ph = [0u8; 56];
         let at = off.saturating_add(i.saturating_mul(size));
@@ -388,16 +389,30 @@ fn elf(n: i32, h: &[u8]) -> Option<Target> {
             break;
         }
         match word(&ph, 0, 4) {
+            2 => needs = needs_library(n, word(&ph, 8, 8) as u64),
             3 => interp = true,
             4 if go_note(n, word(&ph, 8, 8) as u64, word(&ph, 32, 8)) => return Some(Target::Not),
             _ => {}
         }
     }
-    Some(if interp {
+    Some(if interp && needs {
         Target::Mirrorable
     } else {
         Target::Not
     })
+}
+
+/// Whether the dynamic section at `at` names a library: without one there is no libc.
+fn needs_library(n: i32, mut at: u64) -> bool {
+    let mut b = [0u8; 32 * program::ENTRY];
+    loop {
+        let got = sys::pread(n, &mut b, at).unwrap_or(0);
+        match program::needs_library(b.get(..got).unwrap_or(&[])) {
+            Some(answer) => return answer,
+            None if got < b.len() => return false,
+            None => at = at.saturating_add(b.len() as u64),
+        }
+    }
 }
 
 /// The note that the Go linker writes (name "Go", type 4): its programs make system calls themselves.
