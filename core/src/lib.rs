@@ -10,6 +10,7 @@ pub mod image;
 mod lock;
 pub mod owner;
 pub mod path;
+pub mod program;
 mod quiesce;
 pub mod record;
 pub mod runtime;

@@ -36,6 +36,8 @@ mod state;
 mod times;
 #[cfg(not(feature = "selftest"))]
 mod txn;
+#[cfg(not(feature = "selftest"))]
+mod user;
 
 /// Handlers that only prove the way to them and back (feature `selftest`).
 #[cfg(feature = "selftest")]

@@ -29,6 +29,7 @@ pub(crate) use call;
 
 /// struct open_how of openat2(2).
 #[repr(C)]
+#[derive(Clone, Copy)]
 pub struct OpenHow {
     /// O_* flags.
     pub flags: u64,

@@ -21,8 +21,6 @@ const ARROWS: &[(&str, &[&str])] = &[
 const LONG_FILES: &[(&str, &str)] = &[];
 const LONG: usize = 500;
 
-/// Symbols that the library may take from ld.so and libc.
-const UNDEFINED: &[&str] = &["__libc_stack_end", "_r_debug"];
 /// Weak symbols that linkers add to every shared object.
 const WEAK: &[&str] = &[
     "__cxa_finalize",
@@ -295,12 +293,7 @@ fn library() -> Result<Findings> {
             words.next().unwrap_or_default(),
         );
         let name = name.split('@').next().unwrap_or_default();
-        let fine = if kind == "w" {
-            WEAK.contains(&name) || UNDEFINED.contains(&name)
-        } else {
-            UNDEFINED.contains(&name)
-        };
-        if !fine {
+        if kind != "w" || !WEAK.contains(&name) {
             found.push(format!("undefined: {line}"));
         }
     }

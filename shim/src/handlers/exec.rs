@@ -4,15 +4,17 @@
 //! a new array is mapped only when an entry must be put back. The call itself is made by its own
 //! instruction: the new program inherits the signal mask, and a vfork child shares our stacks.
 use super::process::settle_all;
-use super::{arg, copy_path, quick};
+use super::{arg, copy_path};
 use crate::arch::{NATIVE, Regs};
 use crate::attach;
 use crate::env::{self, INJECTED, NAMES, Var};
 use crate::resolve::Path;
 use crate::state::{self, ANY_PARTNER, OLD_SOFT, PAIRED, TX, guest};
+use crate::user::{Array, begins};
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::path::PathText;
+use mirror_core::program;
 use mirror_core::{Errno, K, NUMBERS_END, RESERVED, StateWord};
 use mirror_sys as sys;
 use mirror_sys::Sys;
@@ -21,7 +23,7 @@ use mirror_sys::Sys;
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Target {
     Mirrorable,
-    /// Static, setuid, Go, another architecture.
+    /// Static, without libc, setuid, Go, another architecture.
     Not,
     /// The kernel will refuse it anyway.
     Unknown,
@@ -140,30 +142,6 @@ pub fn record_writable(exec: bool) {
     }
 }
 
-/// Reads one pointer of an array of the program.
-fn entry(array: usize, i: usize) -> Option<usize> {
-    let at = array.checked_add(i.checked_mul(8)?)?;
-    if (i == 0 || at & 0xfff == 0)
-        && !((0x1_0000..0x7fff_ffff_f000).contains(&at) && sys::readable(at))
-    {
-        return None;
-    }
-    // SAFETY: the word's page has just been probed (words of an array are aligned).
-    Some(unsafe { (at as *const usize).read_volatile() })
-}
-
-/// Whether the string at `addr` begins with `name`.
-fn begins(addr: usize, name: &[u8]) -> bool {
-    if !(0x1_0000..0x7fff_ffff_f000).contains(&addr) || !quick::may_read(addr) {
-        return false;
-    }
-    name.iter().enumerate().all(|(i, &b)| {
-        // SAFETY: stops at the first different byte, at the latest at the string's NUL.
-        let v = unsafe { (addr.wrapping_add(i) as *const u8).read_volatile() };
-        v == b
-    })
-}
-
 /// A new array with what the program's lacks; `None`: it has everything.
 #[inline(never)]
 fn with_environment(envp: usize) -> Sys<Option<usize>> {
@@ -171,11 +149,12 @@ fn with_environment(envp: usize) -> Sys<Option<usize>> {
     let mut n = 0usize;
     let mut have = [false; NAMES.len()];
     let mut preload = None;
+    let mut array = Array::<usize>::new(envp);
     loop {
         if envp == 0 {
             break;
         }
-        let e = entry(envp, n).ok_or(Errno::EFAULT)?;
+        let e = array.get(n)?;
         if e == 0 {
             break;
         }
@@ -211,7 +190,7 @@ fn with_environment(envp: usize) -> Sys<Option<usize>> {
         unsafe { (map as *mut usize).wrapping_add(i).write(v) };
     };
     for i in 0..n {
-        put(i, entry(envp, i).unwrap_or(0));
+        put(i, array.get(i)?);
     }
     let mut i = n;
     put(i, INJECTED.as_ptr() as usize);
@@ -402,7 +381,7 @@ fn elf(n: i32, h: &[u8]) -> Option<Target> {
         return Some(Target::Not);
     }
     let (off, size, count) = (word(h, 32, 8), word(h, 54, 2), word(h, 56, 2));
-    let mut interp = false;
+    let (mut interp, mut needs) = (false, false);
     for i in 0..count.min(64) {
         let mut ph = [0u8; 56];
         let at = off.saturating_add(i.saturating_mul(size));
@@ -410,16 +389,30 @@ fn elf(n: i32, h: &[u8]) -> Option<Target> {
             break;
         }
         match word(&ph, 0, 4) {
+            2 => needs = needs_library(n, word(&ph, 8, 8) as u64),
             3 => interp = true,
             4 if go_note(n, word(&ph, 8, 8) as u64, word(&ph, 32, 8)) => return Some(Target::Not),
             _ => {}
         }
     }
-    Some(if interp {
+    Some(if interp && needs {
         Target::Mirrorable
     } else {
         Target::Not
     })
+}
+
+/// Whether the dynamic section at `at` names a library: without one there is no libc.
+fn needs_library(n: i32, mut at: u64) -> bool {
+    let mut b = [0u8; 32 * program::ENTRY];
+    loop {
+        let got = sys::pread(n, &mut b, at).unwrap_or(0);
+        match program::needs_library(b.get(..got).unwrap_or(&[])) {
+            Some(answer) => return answer,
+            None if got < b.len() => return false,
+            None => at = at.saturating_add(b.len() as u64),
+        }
+    }
 }
 
 /// The note that the Go linker writes (name "Go", type 4): its programs make system calls themselves.

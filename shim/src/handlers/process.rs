@@ -8,6 +8,7 @@ use crate::state::{
     self, ANY_PARTNER, CWD_SPLIT, DIRTY_END, OWN_PID, THREADED, TX, VFORKED, forget_cwd, guest,
 };
 use crate::txn::Patience;
+use crate::user::UserPtr;
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::{Errno, RESERVED};
@@ -49,21 +50,13 @@ pub fn clone_filter(regs: &mut Regs) -> usize {
 
 /// (flags, stack) of clone3.
 fn clone_args(regs: &Regs) -> Option<(usize, usize)> {
-    let (p, size) = (arg(regs, 0), arg(regs, 1));
-    if size < 64
-        || !(0x1_0000..0x7fff_ffff_f000).contains(&p)
-        || !sys::readable(p)
-        || !sys::readable(p.wrapping_add(56))
-    {
+    if arg(regs, 1) < 64 {
         return None;
     }
-    // SAFETY: probed; struct clone_args begins with flags, and `stack` is its sixth word.
-    unsafe {
-        Some((
-            (p as *const usize).read_volatile(),
-            (p as *const usize).wrapping_add(5).read_volatile(),
-        ))
-    }
+    // struct clone_args: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls.
+    let args = UserPtr::<[u64; 8]>::new(arg(regs, 0)).read().ok()?;
+    let [flags, _, _, _, _, stack, ..] = args;
+    Some((flags as usize, stack as usize))
 }
 
 /// fork: with TX held, so that no transaction of this process is half done in the copy.

@@ -17,15 +17,23 @@ pub fn mmap_filter(regs: &mut Regs) -> usize {
     let (prot, flags, n) = (arg(regs, 2), arg(regs, 3), fd_arg(regs, 4));
     let kind = flags & 0xf;
     let shared = kind == c::MAP_SHARED as usize || kind == 3;
+    let fixed = flags & c::MAP_FIXED as usize != 0;
+    let nothing = |regs: &mut Regs| {
+        if fixed && prot & (c::PROT_READ | c::PROT_WRITE) as usize == 0 {
+            pages_go(regs)
+        } else {
+            NATIVE
+        }
+    };
     if !shared || flags & c::MAP_ANONYMOUS as usize != 0 || n < 0 || state::hint(n) == state::OUT {
-        return NATIVE;
+        return nothing(regs);
     }
     // Read-only ones of files that are open for reading only are the common case.
     if prot & c::PROT_WRITE as usize == 0
         && state::hint(n) != state::PAIRED
         && !ANY_PARTNER.load(Ordering::Relaxed)
     {
-        return NATIVE;
+        return nothing(regs);
     }
     HEAVY
 }
@@ -51,13 +59,21 @@ pub fn mmap(regs: &mut Regs) -> usize {
     }
 }
 
+/// A call that takes pages away, or their readability. Here, since they are forgotten after it: before,
+/// another thread might find them readable once more.
+pub fn pages_go(regs: &mut Regs) -> usize {
+    let r = raw(regs);
+    crate::user::forget();
+    answer(regs, r)
+}
+
 /// A mapping that only read may be about to store.
 pub fn mprotect_filter(regs: &mut Regs) -> usize {
-    if arg(regs, 2) & c::PROT_READ as usize == 0 {
-        super::quick::forget_pages();
-    }
-    if arg(regs, 2) & c::PROT_WRITE as usize != 0 && MAPPED.load(Ordering::Relaxed) {
+    let prot = arg(regs, 2);
+    if prot & c::PROT_WRITE as usize != 0 && MAPPED.load(Ordering::Relaxed) {
         HEAVY
+    } else if prot & c::PROT_READ as usize == 0 || regs.nr as i64 == c::SYS_pkey_mprotect {
+        pages_go(regs)
     } else {
         NATIVE
     }
@@ -159,7 +175,7 @@ pub fn getdents(regs: &mut Regs) -> usize {
             Err(e) => return fail(regs, e),
         };
         // SAFETY: the kernel has just written n bytes there.
-        let buf = unsafe { core::slice::from_raw_parts_mut(arg(regs, 1) as *mut u8, n) };
+        let buf = unsafe { crate::user::filled(arg(regs, 1), n) };
         let kept = hide(fd_arg(regs, 0), buf);
         // An empty answer would say that the listing ends here.
         if kept > 0 || n == 0 {
