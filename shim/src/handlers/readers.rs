@@ -3,11 +3,12 @@ use super::recognise::{Fd, recognise};
 use super::{answer, arg, fail, fd_arg, locate_arg, raw};
 use crate::arch::{HEAVY, NATIVE, Regs};
 use crate::resolve::{Last, Loc, Path, Place};
+use crate::start::SENTINEL;
 use crate::state::{self, ANY_PARTNER, CONFIG, is_ours};
 use core::sync::atomic::{AtomicBool, Ordering};
 use libc as c;
-use mirror_core::Errno;
 use mirror_core::path::{CONTROL, PathText};
+use mirror_core::{Errno, RESERVED};
 use mirror_sys as sys;
 
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;
@@ -148,11 +149,18 @@ pub fn look(regs: &mut Regs) -> usize {
     }
 }
 
-/// One entry of a getdents64 buffer: d_ino 8, d_off 8, d_reclen 2, d_type 1, name, NUL.
+/// Where the name stands in an entry: d_ino 8, d_off 8, d_reclen 2, and in getdents64 d_type 1. (The
+/// older call puts the type into the entry's last byte.)
 const NAME_AT: usize = 19;
+const OLD_NAME_AT: usize = 18;
 
-/// getdents64: the control folder is not listed in a leg's root, nor our descriptors in /proc.
+/// getdents64, getdents: the control folder is not listed in a leg's root, nor our descriptors among a
+/// process's.
 pub fn getdents(regs: &mut Regs) -> usize {
+    let name_at = match regs.nr as i64 {
+        c::SYS_getdents => OLD_NAME_AT,
+        _ => NAME_AT,
+    };
     loop {
         let n = match raw(regs) {
             Ok(n) => n as usize,
@@ -160,7 +168,7 @@ pub fn getdents(regs: &mut Regs) -> usize {
         };
         // SAFETY: the kernel has just written n bytes there.
         let buf = unsafe { core::slice::from_raw_parts_mut(arg(regs, 1) as *mut u8, n) };
-        let kept = hide(fd_arg(regs, 0), buf);
+        let kept = hide(fd_arg(regs, 0), buf, name_at);
         // An empty answer would say that the listing ends here.
         if kept > 0 || n == 0 {
             return answer(regs, Ok(kept as u64));
@@ -169,31 +177,37 @@ pub fn getdents(regs: &mut Regs) -> usize {
 }
 
 /// Drops hidden entries in place; the new length.
-fn hide(dir: i32, buf: &mut [u8]) -> usize {
+fn hide(dir: i32, buf: &mut [u8], name_at: usize) -> usize {
     let mut verdict = [None::<bool>; 2];
     let mut end = buf.len();
     let mut at = 0usize;
-    while let Some(head) = buf.get(at..at.saturating_add(NAME_AT)) {
+    while let Some(head) = buf.get(at..at.saturating_add(name_at)) {
         let len = match head.get(16..18) {
             Some(&[lo, hi]) => usize::from(u16::from_le_bytes([lo, hi])),
             _ => break,
         };
-        if len < NAME_AT || at.saturating_add(len) > end {
+        if len < name_at || at.saturating_add(len) > end {
             break;
         }
         let name = buf
-            .get(at.saturating_add(NAME_AT)..at.saturating_add(len))
+            .get(at.saturating_add(name_at)..at.saturating_add(len))
             .unwrap_or(&[]);
+        let kind = if name_at == NAME_AT {
+            head.get(18).copied()
+        } else {
+            name.last().copied()
+        };
         let hidden = match name.first() {
             Some(b'.') if name.get(1) == Some(&b'm') && is_name(name, CONTROL) => {
                 let v = verdict.first_mut();
                 v.is_some_and(|v| *v.get_or_insert_with(|| is_root(dir)))
             }
-            Some(b'1' | b'4'..=b'9') if is_ours(number(name)) => {
+            // A process or a thread of that number is a directory.
+            Some(b'1' | b'4'..=b'9')
+                if matches!(kind, Some(c::DT_LNK | c::DT_REG)) && is_ours(number(name)) =>
+            {
                 let v = verdict.get_mut(1);
-                v.is_some_and(|v| {
-                    *v.get_or_insert_with(|| sys::fs_magic(dir) == Ok(PROC_SUPER_MAGIC))
-                })
+                v.is_some_and(|v| *v.get_or_insert_with(|| lists_ours(dir)))
             }
             _ => false,
         };
@@ -208,6 +222,49 @@ fn hide(dir: i32, buf: &mut [u8]) -> usize {
         }
     }
     end
+}
+
+/// Whether a directory is `fd` or `fdinfo`, in procfs, of a process (or thread) that has the library's
+/// descriptors: this one or another. They are told by the sentinel, or by a pair's root.
+#[inline(never)]
+fn lists_ours(dir: i32) -> bool {
+    if sys::fs_magic(dir) != Ok(PROC_SUPER_MAGIC) {
+        return false;
+    }
+    let mut text = PathText::<32>::new();
+    let link = beside(SENTINEL);
+    if sys::readlinkat(dir, &link, &mut text).is_ok() && text.as_bytes() == b"anon_inode:[eventfd]"
+    {
+        return true;
+    }
+    (0..state::MAX_PAIRS as i32)
+        .map(|i| RESERVED.saturating_add(i.saturating_mul(8)))
+        .any(|n| is_a_root(dir, n))
+}
+
+/// "../fd/N".
+fn beside(n: i32) -> PathText<32> {
+    let mut p = PathText::new();
+    let _ = p.set(b"../fd/");
+    sys::append_number(n as u32, &mut p);
+    p
+}
+
+/// Whether that process's descriptor `n` is the root of a leg.
+#[inline(never)]
+fn is_a_root(dir: i32, n: i32) -> bool {
+    let Ok(st) = sys::fstatat(dir, &beside(n), 0) else {
+        return false;
+    };
+    let same = |o: sys::Stat| (o.dev(), o.ino()) == (st.dev(), st.ino());
+    st.kind() == c::S_IFDIR
+        && (sys::fstat(n).is_ok_and(same)
+            || CONFIG
+                .get()
+                .pairs()
+                .iter()
+                .flat_map(|p| p.legs)
+                .any(|leg| sys::stat_static(leg).is_ok_and(same)))
 }
 
 /// Moves what stands behind an entry over it.
