@@ -44,11 +44,38 @@ pub fn mmap(regs: &mut Regs) -> usize {
     match recognise(n, &mut loc) {
         Fd::Out => NATIVE,
         _ if !writable() => NATIVE,
-        _ if arg(regs, 2) & c::PROT_WRITE as usize != 0 => fail(regs, Errno::ENODEV),
+        _ if arg(regs, 2) & c::PROT_WRITE as usize != 0 => refuse(regs),
         _ => {
             MAPPED.store(true, Ordering::Relaxed);
             NATIVE
         }
+    }
+}
+
+/// A writable mapping: the kernel's errno if it would refuse it anyway, else ENODEV. Asked with the same
+/// mapping, not writable, where the program has none.
+fn refuse(regs: &mut Regs) -> usize {
+    const END: usize = 0x7fff_ffff_f000;
+    let [at, len, prot, flags, n, offset] = regs.args;
+    let mut ask = flags & !(c::MAP_POPULATE as usize);
+    let fixed = flags & (c::MAP_FIXED | c::MAP_FIXED_NOREPLACE) as usize;
+    if fixed != 0 && (at & 0xfff != 0 || at.checked_add(len).is_none_or(|e| e > END)) {
+        // Never mapped.
+        return NATIVE;
+    }
+    if fixed == c::MAP_FIXED as usize {
+        ask &= !(c::MAP_FIXED as usize);
+    }
+    let prot = prot & !(c::PROT_WRITE as usize);
+    // SAFETY: replaces nothing of the program's (no MAP_FIXED, or NOREPLACE), and is taken away at once.
+    let r = sys::ret(unsafe { sys::syscall6(c::SYS_mmap, at, len, prot, ask, n, offset) });
+    match r {
+        Ok(a) => {
+            // SAFETY: the mapping just made, which nobody knows.
+            unsafe { sys::syscall2(c::SYS_munmap, a, len) };
+            fail(regs, Errno::ENODEV)
+        }
+        Err(e) => fail(regs, e),
     }
 }
 
