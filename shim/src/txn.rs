@@ -5,7 +5,7 @@
 //! whole pair locked it waits at most some twenty milliseconds for others to end their change.
 use crate::attach::{self, Session};
 use crate::change::Hint;
-pub use crate::change::{Change, Cx, Data, Target, open_below, spare};
+pub use crate::change::{Change, Cx, Data, Target, in_the_way, open_below, spare};
 use crate::heal;
 use crate::state::{TX, guest};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};

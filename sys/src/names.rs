@@ -101,6 +101,32 @@ pub fn fchmodat<const N: usize>(dir: i32, name: &PathText<N>, mode: u32) -> Sys<
     )
 }
 
+/// faccessat2(2) with the effective ids, of the name itself. Kernels and sandboxes without it: yes.
+pub fn faccessat<const N: usize>(dir: i32, name: &PathText<N>, mode: i32) -> Sys<()> {
+    let r = call!(
+        syscall4,
+        c::SYS_faccessat2,
+        fd(dir),
+        name.as_ptr() as usize,
+        mode as usize,
+        (c::AT_EACCESS | c::AT_SYMLINK_NOFOLLOW) as usize
+    );
+    match r {
+        Err(mirror_core::Errno::ENOSYS) => Ok(()),
+        r => r.map(|_| ()),
+    }
+}
+
+/// truncate(2): follows a symlink.
+pub fn truncate<const N: usize>(name: &PathText<N>, size: u64) -> Sys<usize> {
+    call!(
+        syscall2,
+        c::SYS_truncate,
+        name.as_ptr() as usize,
+        size as usize
+    )
+}
+
 /// fchmod(2).
 pub fn fchmod(n: i32, mode: u32) -> Sys<usize> {
     call!(syscall2, c::SYS_fchmod, fd(n), mode as usize)
@@ -186,6 +212,41 @@ pub fn lgetxattr<const N: usize, const M: usize>(
         n,
         out.as_mut_ptr() as usize,
         out.len()
+    )
+}
+
+/// getxattr(2) into `out`: follows a symlink.
+pub fn getxattr<const N: usize, const M: usize>(
+    path: &PathText<N>,
+    name: &PathText<M>,
+    out: &mut [u8],
+) -> Sys<usize> {
+    let (p, n) = (path.as_ptr() as usize, name.as_ptr() as usize);
+    call!(
+        syscall4,
+        c::SYS_getxattr,
+        p,
+        n,
+        out.as_mut_ptr() as usize,
+        out.len()
+    )
+}
+
+/// setxattr(2): follows a symlink.
+pub fn setxattr<const N: usize, const M: usize>(
+    path: &PathText<N>,
+    name: &PathText<M>,
+    value: &[u8],
+) -> Sys<usize> {
+    let (p, n) = (path.as_ptr() as usize, name.as_ptr() as usize);
+    call!(
+        syscall5,
+        c::SYS_setxattr,
+        p,
+        n,
+        value.as_ptr() as usize,
+        value.len(),
+        0
     )
 }
 

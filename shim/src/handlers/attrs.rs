@@ -9,13 +9,19 @@ use crate::arch::{NATIVE, Regs};
 use crate::resolve::{Last, Loc, Name, Path, Place, locate, locate_slow};
 use crate::state;
 use crate::times;
-use crate::txn::{Change, Cx, Patience, Ran, Target, run};
+use crate::txn::{Change, Cx, Patience, Ran, Target, run, spare};
 use core::sync::atomic::Ordering;
 use libc as c;
+use mirror_core::path::PathText;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
 use mirror_sys as sys;
 use mirror_sys::{OMIT, Stat, Sys};
+
+/// The attribute that holds a file's capabilities.
+fn capability() -> PathText<32> {
+    PathText::from_bytes(b"security.capability").unwrap_or_default()
+}
 
 struct Attr<'a> {
     call: Call,
@@ -30,6 +36,10 @@ struct Attr<'a> {
     directory: bool,
     /// A descriptor's name was looked for often enough.
     again: bool,
+    /// File capabilities before the call, which a change of owner takes away.
+    caps: Option<([u8; 64], usize)>,
+    /// truncate: the second leg's file, open for writing; what it may refuse is known then.
+    second: i32,
 }
 
 impl Attr<'_> {
@@ -118,13 +128,10 @@ impl Attr<'_> {
                 // SAFETY: our own path; the program's name, checked by the kernel.
                 sys::ret(unsafe { sys::syscall2(c::SYS_lremovexattr, p.as_ptr() as usize, a1) })
             }
-            Kind::Truncate(size) => {
-                let p = self.text(cx, leg);
-                // SAFETY: our own path.
-                sys::ret(unsafe {
-                    sys::syscall2(c::SYS_truncate, p.as_ptr() as usize, size as usize)
-                })
+            Kind::Truncate(size) if step == Step::Second && self.second >= 0 => {
+                sys::ftruncate(self.second, size)
             }
+            Kind::Truncate(size) => sys::truncate(&self.text(cx, leg), size),
         }?;
         if step == Step::Second && matches!(self.call.kind, Kind::Truncate(_)) {
             self.times(cx, leg)?;
@@ -269,10 +276,19 @@ impl Change for Attr<'_> {
             // The object's own lock may have been taken after `prepare` looked.
             self.before = Some(self.stat(cx, leg, true)?);
         }
+        if step == Step::First {
+            self.look_ahead(cx)?;
+        }
         match (self.by_fd, step) {
             (Some(_), Step::First) => raw(self.regs),
             (Some((n, true)), Step::Second) => self.by_partner(cx, leg, n),
-            _ => self.by_name(cx, leg, step),
+            _ => {
+                let r = self.by_name(cx, leg, step);
+                if r.is_err() || step == Step::Second {
+                    self.close_second();
+                }
+                r
+            }
         }
     }
     fn undo(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
@@ -294,14 +310,21 @@ impl Change for Attr<'_> {
         };
         match self.call.kind {
             Kind::Mode(_) => sys::fchmodat(cwd, &p, st.mode() & 0o7777),
-            Kind::Owner(..) => sys::fchownat(cwd, &p, st.uid(), st.gid(), flags),
+            Kind::Owner(..) => {
+                sys::fchownat(cwd, &p, st.uid(), st.gid(), flags)?;
+                return self.undo_privileges(cx, &p, &st);
+            }
             Kind::Times => sys::utimensat(cwd, &p, st.atime(), st.mtime(), flags),
             Kind::SetXattr | Kind::RemoveXattr => return self.undo_xattr(cx, &p),
             Kind::Truncate(size) if size >= st.size() => {
-                // SAFETY: our own path.
-                sys::ret(unsafe {
-                    sys::syscall2(c::SYS_truncate, p.as_ptr() as usize, st.size() as usize)
-                })
+                let keep = c::AT_SYMLINK_NOFOLLOW;
+                let second = self.text(cx, cx.lead ^ 1);
+                if sys::fstatat(cwd, &second, keep)?.size() > st.size() {
+                    sys::truncate(&second, st.size())?;
+                    sys::utimensat(cwd, &second, OMIT, st.mtime(), keep)?;
+                }
+                sys::truncate(&p, st.size())?;
+                sys::utimensat(cwd, &p, OMIT, st.mtime(), keep)
             }
             Kind::Truncate(_) => Err(Errno::EIO),
         }
@@ -310,6 +333,77 @@ impl Change for Attr<'_> {
 }
 
 impl Attr<'_> {
+    /// Before the first leg is touched.
+    fn look_ahead(&mut self, cx: &Cx<'_>) -> Sys<()> {
+        let regular = self.before.is_some_and(|st| st.kind() == c::S_IFREG);
+        match self.call.kind {
+            Kind::Owner(..) if regular => {
+                let mut p = Path::new();
+                match self.by_fd {
+                    Some((n, _)) => sys::fd_text(n, &mut p),
+                    None => p = self.text(cx, cx.lead),
+                }
+                let mut buf = [0u8; 64];
+                // Of a descriptor the text is a link to follow.
+                let r = if self.by_fd.is_some() {
+                    sys::getxattr(&p, &capability(), &mut buf)
+                } else {
+                    sys::lgetxattr(&p, &capability(), &mut buf)
+                };
+                self.caps = r.ok().map(|n| (buf, n));
+                Ok(())
+            }
+            Kind::Truncate(_) => self.open_other(cx),
+            _ => Ok(()),
+        }
+    }
+    /// What a change of owner took away beside the owner.
+    #[cold]
+    fn undo_privileges(&self, cx: &Cx<'_>, p: &Path, st: &Stat) -> Sys<()> {
+        if st.kind() != c::S_IFLNK && self.stat(cx, cx.lead, true)?.mode() != st.mode() {
+            sys::fchmodat(c::AT_FDCWD, p, st.mode() & 0o7777)?;
+        }
+        if let Some((value, n)) = &self.caps {
+            let value = value.get(..*n).unwrap_or(&[]);
+            if self.by_fd.is_some() {
+                sys::setxattr(p, &capability(), value)?;
+            } else {
+                sys::lsetxattr(p, &capability(), value)?;
+            }
+        }
+        Ok(())
+    }
+    /// truncate by name: a program may run from the other leg's file, or it may be immutable. Its locks
+    /// are not the program's, so opening and closing it drops none.
+    fn open_other(&mut self, cx: &Cx<'_>) -> Sys<()> {
+        let flags = c::O_WRONLY | c::O_NOFOLLOW | c::O_NONBLOCK | c::O_NOCTTY | c::O_CLOEXEC;
+        let (dir, name) = (self.dir(cx, cx.lead ^ 1), self.name(cx));
+        let refused = match spare(|| sys::openat(dir, &name, flags, 0)) {
+            Ok(m) => {
+                self.second = m;
+                return Ok(());
+            }
+            Err(e) => e,
+        };
+        let first = self.dir(cx, cx.lead);
+        sys::faccessat(first, &name, c::W_OK)?;
+        match refused {
+            // Somebody touched one tree alone.
+            Errno::ENOENT
+            | Errno::ENOTDIR
+            | Errno::ELOOP
+            | Errno::EISDIR
+            | Errno::ENXIO
+            | Errno::EACCES => Ok(()),
+            e => Err(e),
+        }
+    }
+    fn close_second(&mut self) {
+        if self.second >= 0 {
+            let _ = sys::close(self.second);
+            self.second = -1;
+        }
+    }
     /// Sets the attribute back to what the second leg has.
     fn undo_xattr(&self, cx: &Cx<'_>, first: &Path) -> Sys<()> {
         let mut second = Path::new();
@@ -445,6 +539,8 @@ pub fn attribute(regs: &mut Regs) -> usize {
             slash,
             directory: slash,
             again: tries.saturating_add(1) == super::TRIES,
+            caps: None,
+            second: -1,
         };
         let action = Action::Call {
             undo: Undo::Possible,

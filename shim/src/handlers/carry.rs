@@ -5,7 +5,7 @@
 //! the same bytes even if somebody changes the source meanwhile. The locks are held for one piece.
 use super::data::{paired, write_paired};
 use super::{answer, arg, carry_clone, fail, fd_arg};
-use crate::arch::{HEAVY, NATIVE, Regs, WAIT};
+use crate::arch::{DONE, HEAVY, NATIVE, Regs, WAIT};
 use crate::state::{self, is_ours};
 use crate::txn::Ran;
 use crate::user::UserPtr;
@@ -143,6 +143,22 @@ pub fn next(regs: &mut Regs, ran: Ran, done: u64) -> Next {
 /// copy_file_range, sendfile.
 #[inline(never)]
 pub fn copy(regs: &mut Regs) -> usize {
+    let (sendfile, at) = (regs.nr as i64 == c::SYS_sendfile, arg(regs, 2));
+    let v = moving(regs);
+    // sendfile stores its variable whatever the answer is.
+    if sendfile
+        && v == DONE
+        && (regs.nr as isize) <= 0
+        && at != 0
+        && let Ok(o) = Offset::of(at)
+        && let Err(e) = o.store(o.start)
+    {
+        return fail(regs, e);
+    }
+    v
+}
+
+fn moving(regs: &mut Regs) -> usize {
     let (from, to) = ends(regs);
     if (is_ours(from) || is_ours(to)) && super::fds::any() {
         return fail(regs, Errno::EBADF);
@@ -250,6 +266,8 @@ fn pieces(
             return fail(regs, e);
         }
     }
+    // A short write ends copy_file_range; sendfile goes on, and meets what made it short.
+    let goes_on = regs.nr as i64 == c::SYS_sendfile;
     let mut buf = Buffer::<PIECE>::new();
     while done < count {
         let want = count.saturating_sub(done).min(PIECE as u64) as usize;
@@ -270,7 +288,8 @@ fn pieces(
             Next::Moved(n) => {
                 done = done.saturating_add(n);
                 let stop = done >= LONG && interrupted(regs);
-                if moved(from, &input, done).is_err() || n < k as u64 || stop {
+                let short = n < k as u64 && !goes_on;
+                if moved(from, &input, done).is_err() || short || stop {
                     break;
                 }
             }

@@ -143,7 +143,8 @@ fn pieces(regs: &mut Regs, own: &Pipe, from: i32, to: i32, output: Offset) -> us
                 let taken = take(own, (from, to), n as usize, (at, old), &mut seen);
                 done = done.saturating_add(taken);
                 // Nothing: another reader was faster, and the pipe is looked at anew.
-                if taken > 0 && taken < k as u64 {
+                // A short write goes on, and meets what made it short.
+                if taken > 0 && taken < n {
                     break;
                 }
             }

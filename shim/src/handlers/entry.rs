@@ -3,7 +3,7 @@ use super::{arg, copy_path, fail, locate_arg, quick, raw, verdict};
 use crate::arch::{NATIVE, Regs};
 use crate::resolve::{Last, Loc, Path, Place, locate_slow};
 use crate::state::{SYMLINKED, THREADED};
-use crate::txn::{Change, Cx, Patience, Ran, Target, run};
+use crate::txn::{Change, Cx, Patience, Ran, Target, in_the_way, run};
 use crate::user;
 use core::sync::atomic::Ordering;
 use libc as c;
@@ -32,6 +32,8 @@ struct One<'a> {
     regs: &'a Regs,
     /// rmdir: only the parent is locked.
     alone: bool,
+    /// The second leg's object was made.
+    second: bool,
 }
 
 impl Change for One<'_> {
@@ -56,6 +58,14 @@ impl Change for One<'_> {
             let st = sys::fstatat(t.at(cx.lead), &t.name, c::AT_SYMLINK_NOFOLLOW);
             if st.is_ok_and(|st| st.kind() == c::S_IFDIR) {
                 return Prepared::Replan;
+            }
+        }
+        self.second = false;
+        if !matches!(self.what, What::Rmdir | What::Unlink) {
+            let t = cx.name(0);
+            let dirs = (t.at(cx.lead), t.at(cx.lead ^ 1));
+            if let Err(p) = in_the_way(cx, dirs, &t.name, t.rel.as_bytes(), Errno::EEXIST) {
+                return p;
             }
         }
         Prepared::Ready
@@ -85,9 +95,11 @@ impl Change for One<'_> {
             What::Bind => {
                 let st = sys::fstatat(t.at(leg ^ 1), name, c::AT_SYMLINK_NOFOLLOW)?;
                 sys::mknodat(dir, name, c::S_IFSOCK | 0o600, 0)?;
+                self.second = true;
                 sys::fchmodat(dir, name, st.mode() & 0o7777)
             }
         }?;
+        self.second |= step == Step::Second;
         // Another thread may have changed the umask in between.
         if step == Step::Second
             && THREADED.load(Ordering::Relaxed)
@@ -111,6 +123,14 @@ impl Change for One<'_> {
     }
     fn undo(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
         let (dir, name) = (cx.name(0).at(cx.lead), &cx.name(0).name);
+        if self.second && !matches!(self.what, What::Unlink | What::Rmdir) {
+            let flags = match self.what {
+                What::Mkdir(_) => c::AT_REMOVEDIR,
+                _ => 0,
+            };
+            sys::unlinkat(cx.name(0).at(cx.lead ^ 1), name, flags)?;
+            self.second = false;
+        }
         match self.what {
             What::Mkdir(_) => {
                 // Somebody may remember it already.
@@ -211,6 +231,7 @@ pub fn one(regs: &mut Regs) -> usize {
             what,
             regs,
             alone: true,
+            second: false,
         };
         match run(
             loc.pair,

@@ -2,12 +2,12 @@
 //!
 //! Rules: nothing that can block for long is opened here (a fifo, a device: the kernel gets the
 //! program's call); data files are opened only to become n or n + K.
-use super::partner::{install, lost_name, note};
+use super::partner::{install, lost_name, note, open_writable};
 use super::{arg, copy_path, fail, quick, verdict};
 use crate::arch::{NATIVE, Regs};
 use crate::resolve::{Last, Loc, Path, Place, locate, locate_slow};
 use crate::state::set_dirty;
-use crate::txn::{Change, Cx, Patience, Ran, Target, run, spare};
+use crate::txn::{Change, Cx, Patience, Ran, Target, in_the_way, run, spare};
 use crate::user::UserPtr;
 use libc as c;
 use mirror_core::runtime::IntentKind;
@@ -44,6 +44,14 @@ struct Open {
     found: Option<Stat>,
     made: bool,
     stat: [Option<Stat>; 2],
+    /// The second leg's file was made here.
+    second: bool,
+    /// O_TRUNC: the number whose partner the second leg's file is already, or -1.
+    slot: i32,
+    /// O_TRUNC: the second leg's file must be made equal first; then both are emptied.
+    later: bool,
+    /// O_TRUNC: the first leg's file has been emptied.
+    emptied: bool,
 }
 
 impl Open {
@@ -72,6 +80,61 @@ impl Open {
 }
 
 impl Open {
+    /// Opens the second leg's file. Never emptied by its open.
+    fn open_second(&self, cx: &Cx<'_>, base: i32) -> Sys<i32> {
+        let keep = base & (c::O_CREAT | c::O_EXCL | c::O_NOFOLLOW | c::O_NOATIME | c::O_LARGEFILE);
+        let keep = keep | if self.tmpfile() { TMPFILE } else { 0 };
+        open_writable(base, |flags| self.open_at(cx, cx.lead ^ 1, flags | keep))
+    }
+    /// Before O_TRUNC empties the first leg's file: the second's is opened, and becomes the partner of
+    /// the number that the program is about to get. What it may refuse is known then.
+    fn reserve(&mut self, cx: &Cx<'_>) -> Sys<()> {
+        let refused = match self.open_second(cx, self.flags & !(c::O_CREAT | c::O_EXCL)) {
+            Ok(m) => {
+                let r = install(m, m, self.flags & c::O_CLOEXEC);
+                let _ = sys::close(m);
+                r?;
+                self.slot = m;
+                return Ok(());
+            }
+            Err(e) => e,
+        };
+        // The first leg's own refusal goes first.
+        let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
+        let wants = match self.flags & c::O_ACCMODE {
+            c::O_WRONLY => c::W_OK,
+            _ => c::R_OK | c::W_OK,
+        };
+        sys::faccessat(root, &cx.name(0).rel, wants)?;
+        match refused {
+            // Somebody touched one tree alone.
+            Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::EISDIR | Errno::EACCES => {
+                self.later = true;
+                Ok(())
+            }
+            e => Err(e),
+        }
+    }
+    /// Takes the second leg's descriptor back.
+    fn release(&mut self) {
+        if self.slot >= 0 {
+            let _ = sys::close(self.slot.saturating_add(K));
+            self.slot = -1;
+        }
+    }
+    /// Empties the first leg's file after its open.
+    #[cold]
+    fn empty_first(&mut self, n: i32) -> Sys<()> {
+        if self.flags & c::O_ACCMODE == c::O_RDONLY {
+            let mut text = Path::new();
+            sys::fd_text(n, &mut text);
+            sys::truncate(&text, 0)?;
+        } else {
+            sys::ftruncate(n, 0)?;
+        }
+        self.emptied = true;
+        Ok(())
+    }
     /// Notes the new pair of descriptors, with TX held: whoever exits next must know what it owes.
     fn remember(&self, cx: &Cx<'_>, n: i32) {
         let ino = |leg: usize| {
@@ -129,6 +192,7 @@ impl Change for Open {
     }
     fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
         (self.found, self.made, self.fd, self.stat) = (None, false, [-1; 2], [None, None]);
+        (self.second, self.slot, self.later, self.emptied) = (false, -1, false, false);
         if let Err(p) = cx.anchored(0) {
             return p;
         }
@@ -158,7 +222,16 @@ impl Change for Open {
             },
             Err(Errno::ENOENT) if self.flags & c::O_CREAT != 0 => {
                 self.made = true;
-                Prepared::Ready
+                let second = cx.s.root.get(cx.lead ^ 1).copied().unwrap_or(-1);
+                let why = match self.flags & c::O_EXCL {
+                    0 => Errno::EIO,
+                    _ => Errno::EEXIST,
+                };
+                let rel = &cx.name(0).rel;
+                match in_the_way(cx, (root, second), rel, rel.as_bytes(), why) {
+                    Ok(()) => Prepared::Ready,
+                    Err(p) => p,
+                }
             }
             Err(e) => Prepared::Answer(Err(e)),
         }
@@ -170,6 +243,7 @@ impl Change for Open {
             // What the undo goes by: the file's lock was taken after it was found.
             let root = cx.s.root.get(leg).copied().unwrap_or(-1);
             self.found = sys::glance(root, &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW).ok();
+            self.reserve(cx)?;
         }
         let exclusive = if self.made { c::O_CREAT | c::O_EXCL } else { 0 };
         let base = if self.tmpfile() {
@@ -178,7 +252,12 @@ impl Change for Open {
             self.flags & !(c::O_CREAT | c::O_EXCL) | exclusive
         };
         let n = if step == Step::First {
-            match self.open_at(cx, leg, base) {
+            let now = if self.later { base & !c::O_TRUNC } else { base };
+            let r = self.open_at(cx, leg, now);
+            if r.is_err() {
+                self.release();
+            }
+            match r {
                 Err(Errno::ELOOP | Errno::EXDEV) => {
                     cx.slow = true;
                     return Err(Errno::ELOOP);
@@ -189,19 +268,14 @@ impl Change for Open {
                 }
                 r => r?,
             }
+        } else if self.slot >= 0 {
+            self.slot.saturating_add(K)
         } else {
             // Without O_APPEND pwrite goes where it is told; readable, so that a refused write can be
             // undone and so that nothing needs another descriptor.
-            let flags =
-                base & !(c::O_APPEND | c::O_DIRECT | c::O_ACCMODE | c::O_NONBLOCK) | c::O_CLOEXEC;
-            match self.open_at(cx, leg, flags | c::O_RDWR) {
-                Err(Errno::EACCES | Errno::EPERM) => self.open_at(cx, leg, flags | c::O_WRONLY),
-                // The first leg has just made it: a foreign object is in the way.
-                Err(Errno::EEXIST) if self.made => {
-                    self.open_at(cx, leg, flags & !(c::O_CREAT | c::O_EXCL) | c::O_RDWR)
-                }
-                r => r,
-            }?
+            let n = self.open_second(cx, base)?;
+            self.second = self.made;
+            n
         };
         if let Some(f) = self.fd.get_mut(leg) {
             *f = n;
@@ -214,6 +288,7 @@ impl Change for Open {
             };
         }
         if step == Step::First {
+            self.emptied = self.found.is_some() && self.flags & c::O_TRUNC != 0 && !self.later;
             return Ok(n as u64);
         }
         // Another thread may have changed the umask in between.
@@ -224,23 +299,33 @@ impl Change for Open {
             let _ = sys::fchmod(n, mode.map_or(0, |s| s.mode()) & 0o7777);
         }
         let first = self.fd.get(leg ^ 1).copied().unwrap_or(-1);
-        let cloexec = self.flags & c::O_CLOEXEC;
-        let r = install(n, first, cloexec);
-        let _ = sys::close(n);
-        r?;
+        if self.slot < 0 || self.slot != first {
+            let r = install(n, first, self.flags & c::O_CLOEXEC);
+            let _ = sys::close(n);
+            r?;
+        }
+        self.slot = first;
+        if self.later {
+            self.empty_first(first)?;
+        }
+        if self.emptied {
+            sys::ftruncate(first.saturating_add(K), 0)?;
+        }
         self.remember(cx, first);
         Ok(0)
     }
 
     fn undo(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
         // An O_TRUNC that emptied a file cannot be taken back.
-        if !self.made
-            && !self.tmpfile()
-            && self.flags & c::O_TRUNC != 0
-            && self.found.is_none_or(|s| s.size() > 0)
-        {
+        if self.emptied && self.found.is_none_or(|s| s.size() > 0) {
             return Err(Errno::EIO);
         }
+        if self.second && !self.tmpfile() {
+            let root = cx.s.root.get(cx.lead ^ 1).copied().unwrap_or(-1);
+            sys::unlinkat(root, &cx.name(0).rel, 0)?;
+            self.second = false;
+        }
+        self.release();
         if self.made {
             let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
             sys::unlinkat(root, &cx.name(0).rel, 0)?;
@@ -257,7 +342,10 @@ impl Change for Open {
         }
         crate::heal::equal(cx.s, cx.lead, cx.name(0).rel.as_bytes())?;
         // Now it is there; it was made or truncated with the copy.
-        self.flags &= !(c::O_TRUNC | c::O_EXCL | c::O_CREAT);
+        self.flags &= !(c::O_EXCL | c::O_CREAT);
+        if !self.later {
+            self.flags &= !c::O_TRUNC;
+        }
         self.made = false;
         self.apply(cx, Step::Second).map(|_| ())
     }
@@ -298,19 +386,29 @@ pub fn open(regs: &mut Regs) -> usize {
 
 /// openat2 by the program: with `resolve` bits it keeps its own rules; only changes to a pair are ours.
 fn open_how(regs: &mut Regs) -> usize {
-    if arg(regs, 3) < size_of::<sys::OpenHow>() {
-        return NATIVE;
+    let (how, size) = (arg(regs, 2), arg(regs, 3));
+    // The kernel looks at the struct, of whatever length, before it looks at the path.
+    let none = Path::new();
+    // SAFETY: our own empty path; the program's struct, which the kernel checks.
+    let r = sys::ret(unsafe {
+        sys::syscall4(
+            c::SYS_openat2,
+            c::AT_FDCWD as usize,
+            none.as_ptr() as usize,
+            how,
+            size,
+        )
+    });
+    match r {
+        Err(Errno::ENOENT) => {}
+        Err(e) => return fail(regs, e),
+        Ok(_) => return NATIVE,
     }
-    let Ok(h) = UserPtr::<sys::OpenHow>::new(arg(regs, 2)).read() else {
+    let Ok(h) = UserPtr::<sys::OpenHow>::new(how).read() else {
         return NATIVE;
     };
     let flags = h.flags as i32;
     let (dir, path) = (arg(regs, 0) as i32, arg(regs, 1));
-    // What openat2 refuses and open takes.
-    let makes = flags & c::O_CREAT != 0 || flags & TMPFILE == TMPFILE;
-    if h.mode & !0o7777 != 0 || (h.mode != 0 && !makes) || h.flags & !(OPEN_FLAGS as u64) != 0 {
-        return NATIVE;
-    }
     if flags & (c::O_ACCMODE | c::O_CREAT | c::O_TRUNC) == 0 || flags & c::O_PATH != 0 {
         return if quick::names_control(path) {
             super::readers::look(regs)
@@ -385,6 +483,10 @@ fn opening(
             found: None,
             made: false,
             stat: [None, None],
+            second: false,
+            slot: -1,
+            later: false,
+            emptied: false,
         };
         let mut t = Target::new(&loc);
         let action = Action::Call {

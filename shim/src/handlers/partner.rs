@@ -2,9 +2,30 @@
 use crate::attach::with_limit;
 use crate::state::{self, ANY_PARTNER, PAIRED, guest, set_hint};
 use core::sync::atomic::Ordering;
+use libc as c;
 use mirror_core::{Errno, K, RESERVED};
 use mirror_sys as sys;
 use mirror_sys::Sys;
+
+/// Opens the second leg's file for a descriptor that was opened with `flags`. Readable if possible, so
+/// that a refused write can be undone; without O_APPEND, so that pwrite goes where it is told, unless the
+/// file can be opened in no other way (chattr +a). What the first leg's descriptor promises of the disk
+/// (O_SYNC, O_DSYNC) holds for both.
+pub fn open_writable(flags: i32, open: impl Fn(i32) -> Sys<i32>) -> Sys<i32> {
+    let base = flags & (c::O_SYNC | c::O_DSYNC) | c::O_CLOEXEC;
+    match open(base | c::O_RDWR) {
+        Err(Errno::EACCES | Errno::EPERM) => {}
+        r => return r,
+    }
+    match open(base | c::O_WRONLY) {
+        Err(Errno::EPERM) if flags & c::O_APPEND != 0 => {}
+        r => return r,
+    }
+    match open(base | c::O_APPEND | c::O_RDWR) {
+        Err(Errno::EACCES) => open(base | c::O_APPEND | c::O_WRONLY),
+        r => r,
+    }
+}
 
 /// Makes `partner` the partner of `n`.
 pub fn install(partner: i32, n: i32, cloexec: i32) -> Sys<()> {

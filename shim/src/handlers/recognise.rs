@@ -126,22 +126,10 @@ impl Change for Adopt {
             return Ok(0);
         }
         let root = cx.s.root.get(leg).copied().unwrap_or(-1);
-        let m = match sys::openat2(
-            root,
-            &cx.name(0).rel,
-            c::O_RDWR | c::O_CLOEXEC,
-            0,
-            sys::BENEATH,
-        ) {
-            Err(Errno::EACCES | Errno::EPERM) => sys::openat2(
-                root,
-                &cx.name(0).rel,
-                c::O_WRONLY | c::O_CLOEXEC,
-                0,
-                sys::BENEATH,
-            ),
-            r => r,
-        }?;
+        let own = sys::fcntl(self.n, c::F_GETFL, 0)? as i32;
+        let m = super::partner::open_writable(own, |flags| {
+            sys::openat2(root, &cx.name(0).rel, flags, 0, sys::BENEATH)
+        })?;
         if let (Some(i), Ok(st)) = (self.ino.get_mut(leg), sys::fstat(m)) {
             *i = st.ino();
         }
