@@ -179,12 +179,173 @@ static void processes(void)
     wait(NULL);
 }
 
+/* Descriptors of a file of `size` bytes: "in" outside the table's own, "out" cut to 90 bytes. */
+static int in, out;
+static void fresh(int flags)
+{
+    char b[300];
+    memset(b, 'i', sizeof b);
+    close(in); close(out);
+    in = open("in", O_CREAT | O_RDWR, 0600); pwrite(in, b, sizeof b, 0);
+    out = open("out", O_CREAT | O_TRUNC | O_RDWR, 0600); pwrite(out, b, 90, 0); lseek(out, 90, SEEK_SET);
+    close(out); out = open("out", O_RDWR | flags); lseek(out, flags ? 0 : 90, SEEK_SET);
+}
+#define AT_LIMIT(call) do { fresh(flags); SAY(call); struct stat s; fstat(out, &s); \
+    printf("  size %ld at %ld\n", (long)s.st_size, (long)lseek(out, 0, SEEK_CUR)); } while (0)
+static void limits(void)
+{
+    struct rlimit r = {100, RLIM_INFINITY};
+    char b[300] = {0};
+    struct iovec v[3] = {{b, 4}, {b, 4}, {b, 40}};
+    long o, at;
+    signal(SIGXFSZ, count);
+    fresh(0); setrlimit(RLIMIT_FSIZE, &r);
+    int p[2]; pipe(p); fcntl(p[0], F_SETFL, O_NONBLOCK);
+    for (int flags = 0; flags <= O_APPEND; flags += O_APPEND) {
+        AT_LIMIT(write(out, b, 10)); AT_LIMIT(write(out, b, 11)); AT_LIMIT(write(out, b, 300));
+        AT_LIMIT((lseek(out, 100, 0), write(out, b, 1))); AT_LIMIT((lseek(out, 200, 0), write(out, b, 1))); AT_LIMIT((lseek(out, 100, 0), write(out, b, 0)));
+        AT_LIMIT(pwrite(out, b, 20, 95)); AT_LIMIT(pwrite(out, b, 20, 100)); AT_LIMIT(pwrite(out, b, 20, 1000));
+        AT_LIMIT(writev(out, v, 3)); AT_LIMIT(pwritev(out, v, 3, 97)); AT_LIMIT(pwritev2(out, v, 3, 100, RWF_DSYNC)); AT_LIMIT(pwritev2(out, v, 3, -1, RWF_APPEND));
+        AT_LIMIT(ftruncate(out, 100)); AT_LIMIT(ftruncate(out, 101)); AT_LIMIT(truncate("out", 100)); AT_LIMIT(truncate("out", 101)); AT_LIMIT(ftruncate(out, 5));
+        AT_LIMIT(fallocate(out, 0, 0, 100)); AT_LIMIT(fallocate(out, 0, 0, 101)); AT_LIMIT(fallocate(out, 1, 0, 5000)); AT_LIMIT(fallocate(out, 3, 0, 10));
+        AT_LIMIT((o = 0, sendfile(out, in, &o, 10))); AT_LIMIT((o = 0, sendfile(out, in, &o, 11))); printf("  %ld\n", o);
+        AT_LIMIT((o = 5, sendfile(out, in, &o, 200))); printf("  %ld\n", o);
+        AT_LIMIT((lseek(out, 100, 0), o = 0, sendfile(out, in, &o, 10))); printf("  %ld\n", o);
+        AT_LIMIT((at = 95, copy_file_range(in, 0, out, &at, 100, 0))); printf("  %ld\n", at);
+        AT_LIMIT((at = 100, copy_file_range(in, 0, out, &at, 100, 0))); AT_LIMIT((at = 500, copy_file_range(in, 0, out, &at, 100, 0)));
+        AT_LIMIT(copy_file_range(in, 0, out, 0, 200, 0)); printf("  %ld\n", (long)lseek(in, 0, SEEK_CUR));
+        write(p[1], b, 60); AT_LIMIT((at = 80, splice(p[0], 0, out, &at, 60, 0))); printf("  %ld\n", at); SAY(read(p[0], b, 300));
+        write(p[1], b, 60); AT_LIMIT((at = 100, splice(p[0], 0, out, &at, 60, 0))); printf("  %ld\n", at); SAY(read(p[0], b, 300));
+        write(p[1], b, 60); AT_LIMIT(splice(p[0], 0, out, 0, 60, 0)); SAY(read(p[0], b, 300));
+    }
+}
+
+static void offsets(void)
+{
+    int flags = 0, p[2];
+    long *ro = mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *cross;
+    pipe(p); fcntl(p[0], F_SETFL, O_NONBLOCK);
+    mprotect(ro, 4096, PROT_READ); mprotect((char *)ro + 4096, 4096, PROT_NONE);
+    cross = (long *)((char *)ro + 4092);
+    void *bad[] = {ro, cross, (void *)-8, (void *)(1L << 62), (void *)8};
+    for (int i = 0; i < 5; i++) {
+        long *a = bad[i];
+        printf("-- %d\n", i);
+        AT_LIMIT(sendfile(out, in, a, 10)); AT_LIMIT(sendfile(out, in, a, 0)); AT_LIMIT(sendfile(out, -1, a, 10)); AT_LIMIT(sendfile(-1, in, a, 10));
+        AT_LIMIT((ftruncate(in, 0), sendfile(out, in, a, 10))); AT_LIMIT(sendfile(in, out, a, -1));
+        AT_LIMIT(copy_file_range(in, a, out, 0, 10, 0)); AT_LIMIT(copy_file_range(in, 0, out, a, 10, 0)); AT_LIMIT(copy_file_range(in, a, out, 0, 0, 0));
+        AT_LIMIT(copy_file_range(in, a, out, 0, 10, 1)); AT_LIMIT((ftruncate(in, 0), copy_file_range(in, a, out, 0, 10, 0)));
+        write(p[1], "pipe", 4); AT_LIMIT(splice(p[0], 0, out, a, 4, 0)); AT_LIMIT(splice(p[0], a, out, 0, 4, 0)); AT_LIMIT(splice(p[0], 0, out, a, 0, 0));
+        char b[9]; while (read(p[0], b, 9) > 0);
+    }
+}
+
+static long how(int size, long flags, long mode, long resolve, long tail)
+{
+    char *page = mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *h = page;
+    long v[4] = {flags, mode, resolve, tail};
+    mprotect(page + 4096, 4096, PROT_NONE);
+    if (tail == -1) h = page + 4096 - 24;           /* the tail cannot be read */
+    if (tail == -2) h = page + 4096 - 16;           /* the struct cannot be read */
+    if (tail == -3) h = page + 3;                   /* odd address */
+    for (int i = 0; i < 4; i++) if (h + 8 * i + 8 <= page + 4096) memcpy(h + 8 * i, &v[i], 8);
+    if (tail == -3) memset(h + 24, 0, 64);
+    long n = syscall(SYS_openat2, AT_FDCWD, "how", h, size);
+    if (n >= 0) { close(n); n = 1; }
+    munmap(page, 8192);
+    return n;
+}
+static void openat2_(void)
+{
+    static const long flags[] = {O_RDONLY, O_RDWR, O_RDWR | O_CREAT, O_WRONLY | O_TRUNC, O_RDWR | O_CREAT | O_EXCL, O_RDWR | 04000000000, O_RDWR | O_CREAT | 1L << 40,
+        O_PATH, O_PATH | O_RDWR, O_PATH | O_CREAT, O_TMPFILE | O_RDWR, O_TMPFILE, O_DIRECTORY | O_CREAT | O_RDWR, 3, O_RDONLY | O_CREAT};
+    static const int sizes[] = {0, 8, 23, 24, 25, 32, 64, 4096, 4097, 1 << 20};
+    char line[80];
+    for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (int tail = -3; tail < 2; tail++)
+            for (int f = 0; f < 3; f++) {
+                sprintf(line, "size %d, flags %lo, tail %d", sizes[i], flags[f], tail); unlink("how");
+                say(line, how(sizes[i], flags[f], f == 2 ? 0600 : 0, 0, tail)); say("there", access("how", F_OK));
+            }
+    for (unsigned f = 0; f < sizeof flags / sizeof *flags; f++)
+        for (int mode = 0; mode < 3; mode++)
+            for (int resolve = 0; resolve < 6; resolve++) {
+                static const long modes[] = {0, 0600, 010600}, bits[] = {0, RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_BENEATH | RESOLVE_IN_ROOT, RESOLVE_CACHED, 1 << 20};
+                sprintf(line, "flags %lo, mode %lo, resolve %lx", flags[f], modes[mode], bits[resolve]);
+                close(open("how", O_CREAT | O_WRONLY, 0600));
+                say(line, how(24, flags[f], modes[mode], bits[resolve], 0));
+            }
+}
+
+static void maps(void)
+{
+    int n = open("file", O_CREAT | O_RDWR, 0600);
+    ftruncate(n, 8192);
+    char *taken = mmap(0, 8192, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    static const int flags[] = {MAP_SHARED, MAP_SHARED_VALIDATE, MAP_SHARED_VALIDATE | 0x80000, MAP_SHARED | 0x80000, MAP_SHARED_VALIDATE | 1 << 30, MAP_SHARED | 1 << 30,
+        MAP_SHARED_VALIDATE | MAP_FIXED | 0x80000, MAP_SHARED | MAP_FIXED, MAP_SHARED | MAP_FIXED_NOREPLACE, MAP_SHARED | MAP_HUGETLB, MAP_SHARED | MAP_GROWSDOWN, 0, 15};
+    for (unsigned i = 0; i < sizeof flags / sizeof *flags; i++)
+        for (int j = 0; j < 6; j++) {
+            char *at[] = {0, taken, taken + 1, (char *)-4096, taken, taken};
+            long len[] = {4096, 4096, 4096, 4096, 0, -1}, off = j == 4 ? 4096 : j == 1 ? 1 : 0;
+            char *m = mmap(at[j], len[j], PROT_READ | PROT_WRITE, flags[i], n, off);
+            /* What only a mapping that stores could get is refused with ENODEV in V: no answer to compare. */
+            int ok = m != MAP_FAILED || errno == ENODEV;
+            printf("%x %d: %s\n", flags[i], j, ok ? "would be mapped" : strerrorname_np(errno));
+            if (m != MAP_FAILED && m != taken) munmap(m, len[j]);
+        }
+}
+
+/* One change, for tests that look at the legs afterwards: `answers_data one WHAT`. */
+static void one(const char *what)
+{
+    if (!strcmp(what, "truncating open")) say(what, open("f", O_WRONLY | O_TRUNC) < 0 ? -1 : 0);
+    else if (!strcmp(what, "truncating read-only open")) say(what, open("f", O_RDONLY | O_TRUNC) < 0 ? -1 : 0);
+    else if (!strcmp(what, "creat")) say(what, creat("f", 0755) < 0 ? -1 : 0);
+    else if (!strcmp(what, "truncate")) say(what, truncate("f", 0));
+    else if (!strcmp(what, "grow")) say(what, truncate("f", 9999));
+    else if (!strcmp(what, "chown")) say(what, chown("f", 12, 34));
+    else if (!strcmp(what, "fchown")) say(what, fchown(open("f", O_RDWR), 12, 34));
+    else if (!strcmp(what, "write")) say(what, write(open("f", O_WRONLY), "new", 3));
+    else if (!strcmp(what, "append")) say(what, write(open("f", O_WRONLY | O_APPEND), "new", 3));
+    else if (!strcmp(what, "rename")) say(what, rename("f", "g"));
+    else if (!strcmp(what, "link")) say(what, link("f", "g"));
+    else if (!strcmp(what, "mkdir")) say(what, mkdir("g", 0755));
+    else if (!strcmp(what, "mknod")) say(what, mknod("g", S_IFREG | 0600, 0));
+    else if (!strcmp(what, "mkfifo")) say(what, mkfifo("g", 0600));
+    else if (!strcmp(what, "symlink")) say(what, symlink("text", "g"));
+    else if (!strcmp(what, "create")) say(what, open("g", O_CREAT | O_RDWR, 0600) < 0 ? -1 : 0);
+    else if (!strcmp(what, "create exclusively")) say(what, open("g", O_CREAT | O_EXCL | O_RDWR, 0600) < 0 ? -1 : 0);
+    else if (!strcmp(what, "create without descriptors")) {
+        struct rlimit r = {1024, 1024};
+        mkdir("first", 0755); setrlimit(RLIMIT_NOFILE, &r);
+        say(what, open("g", O_CREAT | O_RDWR, 0600) < 0 ? -1 : 0);
+    } else if (!strcmp(what, "durable")) {
+        struct iovec v = {"x", 1};
+        int n = received(open("f", O_RDWR | O_DSYNC)), m = received(open("f", O_RDWR | O_SYNC)), o = open("f", O_RDWR);
+        write(n, "x", 1); write(m, "y", 1);
+        say("RWF_DSYNC", pwritev2(o, &v, 1, 0, RWF_DSYNC)); say("RWF_SYNC", pwritev2(o, &v, 1, 0, RWF_SYNC));
+        say("append", pwritev2(o, &v, 1, 0, RWF_APPEND | RWF_DSYNC));
+    } else if (!strcmp(what, "flagged")) {
+        static const int flags[] = {O_RDONLY, O_WRONLY, O_RDWR, O_WRONLY | O_APPEND, O_RDWR | O_APPEND, O_WRONLY | O_TRUNC, O_WRONLY | O_APPEND | O_TRUNC, O_RDONLY | O_TRUNC};
+        char b[30];
+        for (unsigned i = 0; i < sizeof flags / sizeof *flags; i++) {
+            int n = open("f", flags[i]);
+            sprintf(b, "flags %o", flags[i]); say(b, n < 0 ? -1 : 0); say("write", write(n, "abc", 3)); say("pwrite", pwrite(n, "d", 1, 0)); say("ftruncate", ftruncate(n, 0));
+            int r = n < 0 ? -1 : received(n); say("received", write(r, "e", 1)); say("F_SETFL", fcntl(n, F_SETFL, 0)); close(n); close(r);
+        }
+        say("truncate", truncate("f", 0)); say("chmod", chmod("f", 0600)); say("rename", rename("f", "g")); say("unlink", unlink("f")); say("link", link("f", "g"));
+    } else exit(4);
+}
+
 int main(int argc, char **argv)
 {
     static const struct { const char *name; void (*run)(void); } modes[] = {
         {"descriptors", descriptors}, {"own_descriptors", own_descriptors}, {"processes", processes},
+        {"limits", limits}, {"offsets", offsets}, {"openat2", openat2_}, {"maps", maps},
     };
     if (chdir(getenv("V"))) return 2;
+    if (argc > 2 && !strcmp(argv[1], "one")) { one(argv[2]); return 0; }
     for (unsigned i = 0; i < sizeof modes / sizeof *modes; i++)
         if (argc > 1 && !strcmp(argv[1], modes[i].name)) { modes[i].run(); return 0; }
     return 3;

@@ -36,7 +36,7 @@ struct Attr<'a> {
     directory: bool,
     /// A descriptor's name was looked for often enough.
     again: bool,
-    /// File capabilities before the call, which a change of owner takes away.
+    /// File capabilities before the call: a change of owner or size takes them away.
     caps: Option<([u8; 64], usize)>,
     /// truncate: the second leg's file, open for writing; what it may refuse is known then.
     second: i32,
@@ -312,7 +312,7 @@ impl Change for Attr<'_> {
             Kind::Mode(_) => sys::fchmodat(cwd, &p, st.mode() & 0o7777),
             Kind::Owner(..) => {
                 sys::fchownat(cwd, &p, st.uid(), st.gid(), flags)?;
-                return self.undo_privileges(cx, &p, &st);
+                return self.undo_privileges(&p, &st);
             }
             Kind::Times => sys::utimensat(cwd, &p, st.atime(), st.mtime(), flags),
             Kind::SetXattr | Kind::RemoveXattr => return self.undo_xattr(cx, &p),
@@ -321,9 +321,11 @@ impl Change for Attr<'_> {
                 let second = self.text(cx, cx.lead ^ 1);
                 if sys::fstatat(cwd, &second, keep)?.size() > st.size() {
                     sys::truncate(&second, st.size())?;
+                    self.undo_privileges(&second, &st)?;
                     sys::utimensat(cwd, &second, OMIT, st.mtime(), keep)?;
                 }
                 sys::truncate(&p, st.size())?;
+                self.undo_privileges(&p, &st)?;
                 sys::utimensat(cwd, &p, OMIT, st.mtime(), keep)
             }
             Kind::Truncate(_) => Err(Errno::EIO),
@@ -337,7 +339,7 @@ impl Attr<'_> {
     fn look_ahead(&mut self, cx: &Cx<'_>) -> Sys<()> {
         let regular = self.before.is_some_and(|st| st.kind() == c::S_IFREG);
         match self.call.kind {
-            Kind::Owner(..) if regular => {
+            Kind::Owner(..) | Kind::Truncate(_) if regular => {
                 let mut p = Path::new();
                 match self.by_fd {
                     Some((n, _)) => sys::fd_text(n, &mut p),
@@ -351,16 +353,18 @@ impl Attr<'_> {
                     sys::lgetxattr(&p, &capability(), &mut buf)
                 };
                 self.caps = r.ok().map(|n| (buf, n));
-                Ok(())
             }
-            Kind::Truncate(_) => self.open_other(cx),
-            _ => Ok(()),
+            _ => {}
         }
+        if matches!(self.call.kind, Kind::Truncate(_)) {
+            self.open_other(cx)?;
+        }
+        Ok(())
     }
-    /// What a change of owner took away beside the owner.
+    /// What a change of owner or size took away beside: set-id bits, capabilities.
     #[cold]
-    fn undo_privileges(&self, cx: &Cx<'_>, p: &Path, st: &Stat) -> Sys<()> {
-        if st.kind() != c::S_IFLNK && self.stat(cx, cx.lead, true)?.mode() != st.mode() {
+    fn undo_privileges(&self, p: &Path, st: &Stat) -> Sys<()> {
+        if st.kind() != c::S_IFLNK && st.mode() & (c::S_ISUID | c::S_ISGID) != 0 {
             sys::fchmodat(c::AT_FDCWD, p, st.mode() & 0o7777)?;
         }
         if let Some((value, n)) = &self.caps {

@@ -37,6 +37,9 @@ pub const OPEN_FLAGS: i32 = c::O_ACCMODE
     | c::O_CLOEXEC
     | c::O_PATH;
 
+/// Of the class that is undone; the program gets EPERM.
+const REFUSED: Errno = Errno::EOPNOTSUPP;
+
 struct Open {
     flags: i32,
     mode: u32,
@@ -50,6 +53,8 @@ struct Open {
     slot: i32,
     /// O_TRUNC: the second leg's file must be made equal first; then both are emptied.
     later: bool,
+    /// The second leg does not permit it.
+    refused: bool,
     /// O_TRUNC: the first leg's file has been emptied.
     emptied: bool,
 }
@@ -193,6 +198,7 @@ impl Change for Open {
     fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
         (self.found, self.made, self.fd, self.stat) = (None, false, [-1; 2], [None, None]);
         (self.second, self.slot, self.later, self.emptied) = (false, -1, false, false);
+        self.refused = false;
         if let Err(p) = cx.anchored(0) {
             return p;
         }
@@ -273,7 +279,14 @@ impl Change for Open {
         } else {
             // Without O_APPEND pwrite goes where it is told; readable, so that a refused write can be
             // undone and so that nothing needs another descriptor.
-            let n = self.open_second(cx, base)?;
+            let n = match self.open_second(cx, base) {
+                // Immutable or append-only there: nothing that repair could mend.
+                Err(Errno::EPERM) if !self.made && !self.tmpfile() => {
+                    self.refused = true;
+                    return Err(REFUSED);
+                }
+                r => r?,
+            };
             self.second = self.made;
             n
         };
@@ -486,6 +499,7 @@ fn opening(
             second: false,
             slot: -1,
             later: false,
+            refused: false,
             emptied: false,
         };
         let mut t = Target::new(&loc);
@@ -504,6 +518,7 @@ fn opening(
         match ran {
             Ran::Slow => place = locate_slow(dir, &text, last, &mut loc),
             Ran::Native => return without_effects(regs),
+            Ran::Done(Err(REFUSED)) if change.refused => return fail(regs, Errno::EPERM),
             Ran::Done(Ok(n)) => return opened(regs, n as i32, &change, &loc),
             r => return verdict(regs, r),
         }
