@@ -38,8 +38,8 @@ pub struct OpenHow {
     pub resolve: u64,
 }
 
-/// openat2(2).
-pub fn openat2<const N: usize>(
+/// openat2(2) itself.
+pub(crate) fn openat2_call<const N: usize>(
     dir: i32,
     path: &PathText<N>,
     flags: i32,
