@@ -147,15 +147,7 @@ pub fn after_fork_in_child() {
 }
 
 fn close_locks() {
-    // SAFETY: no pointers; the numbers are the library's.
-    unsafe {
-        sys::syscall3(
-            c::SYS_close_range,
-            2 * K as usize,
-            NUMBERS_END as usize - 1,
-            0,
-        )
-    };
+    sys::close_numbers(2 * K, NUMBERS_END, false);
 }
 
 /// A child process was started that shares the table of descriptors: what it closes is closed for its

@@ -81,6 +81,24 @@ pub fn close(n: i32) -> Sys<usize> {
     call!(syscall1, c::SYS_close, fd(n))
 }
 
+/// Closes the numbers `lo..end`, or tells them to close on exec: by close_range(2), or one by one where a
+/// filter does not know it.
+pub fn close_numbers(lo: i32, end: i32, on_exec: bool) {
+    const CLOEXEC: usize = 4;
+    let flags = if on_exec { CLOEXEC } else { 0 };
+    let last = end.saturating_sub(1);
+    if call!(syscall3, c::SYS_close_range, fd(lo), fd(last), flags).is_ok() {
+        return;
+    }
+    for n in lo..end {
+        let _ = if on_exec {
+            fcntl(n, c::F_SETFD, c::FD_CLOEXEC as usize)
+        } else {
+            close(n)
+        };
+    }
+}
+
 /// dup3(2).
 pub fn dup3(old: i32, new: i32, flags: i32) -> Sys<usize> {
     call!(syscall3, c::SYS_dup3, fd(old), fd(new), flags as usize)

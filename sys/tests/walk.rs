@@ -42,7 +42,7 @@ impl Scene {
         std::fs::create_dir(p("root/closed")).unwrap();
         std::fs::create_dir(p("root/closed/in")).unwrap();
         std::fs::write(p("root/unread"), "").unwrap();
-        std::fs::set_permissions(p("root/unread"), PermissionsExt::from_mode(0)).unwrap();
+        std::fs::set_permissions(p("root/unread"), PermissionsExt::from_mode(0o0)).unwrap();
         std::fs::set_permissions(p("root/closed"), PermissionsExt::from_mode(0o600)).unwrap();
         let root = std::fs::File::open(p("root")).unwrap();
         Scene { base, root }

@@ -33,7 +33,7 @@ pub fn leg(word: &Path) -> Res<Root> {
     let root = Root::open(&path).about(&shown)?;
     if let Err(e) = root.dir(b"") {
         return refuse(format!(
-            "{shown}: openat2 does not work there ({}). The mirror needs Linux 5.11 or later, and no filter that forbids it ({})",
+            "{shown}: it cannot be opened beneath itself ({}; {})",
             crate::fail::reason(&e),
             super::explain::UNFIT
         ));
