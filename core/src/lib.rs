@@ -12,6 +12,7 @@ pub mod owner;
 pub mod path;
 mod quiesce;
 pub mod record;
+pub mod refusal;
 pub mod runtime;
 #[cfg(test)]
 mod script_txn_tests;

@@ -1,5 +1,6 @@
 //! Typed wrappers. Their pointers come from Rust references or [`PathText`]s, so they are safe to
 //! call; what they do to descriptors is the caller's business.
+use core::sync::atomic::{AtomicI32, Ordering};
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::path::PathText;
@@ -343,8 +344,22 @@ pub fn readlinkat<const N: usize, const M: usize>(
 /// The kernel's text for an open descriptor (/proc/self/fd/N).
 pub fn fd_path<const M: usize>(n: i32, out: &mut PathText<M>) -> Sys<()> {
     let mut p = PathText::<40>::new();
+    let proc = PROC.load(Ordering::Relaxed);
+    if proc >= 0 {
+        let _ = p.set(b"self/fd/");
+        append_number(n as u32, &mut p);
+        return readlinkat(proc, &p, out);
+    }
     fd_text(n, &mut p);
     readlinkat(c::AT_FDCWD, &p, out)
+}
+
+/// A descriptor of "/proc", or −1: the path leads there.
+static PROC: AtomicI32 = AtomicI32::new(-1);
+
+/// From now on texts of descriptors come from this descriptor of "/proc": after a chroot there may be none.
+pub fn keep_proc(n: i32) {
+    PROC.store(n, Ordering::Relaxed);
 }
 
 /// Writes "/proc/self/fd/N" into `out`.

@@ -42,6 +42,14 @@ pub fn join(dir: &[u8], name: &[u8]) -> Vec<u8> {
     v
 }
 
+/// Whether the effective user may. Where a filter refuses faccessat2, the real user is asked for.
+pub fn may(path: &Path, access: rustix::fs::Access) -> rustix::io::Result<()> {
+    match rustix::fs::accessat(rustix::fs::CWD, path, access, AtFlags::EACCESS) {
+        Err(Errno::PERM | Errno::NOSYS) => rustix::fs::access(path, access),
+        r => r,
+    }
+}
+
 impl Root {
     /// Opens the directory at `path`.
     pub fn open(path: &Path) -> io::Result<Root> {
