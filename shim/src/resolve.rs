@@ -173,20 +173,31 @@ fn place_open(n: i32, text: &mut Path, leaf: &[u8], slash: bool, loc: &mut Loc) 
 /// Whether an open object lies outside the process's root: then the kernel's text for it begins at the
 /// system's root instead.
 #[inline(never)]
-pub fn beyond(n: i32, text: &Path) -> bool {
+pub fn beyond(n: i32, text: &mut Path) -> bool {
     if state::ROOT.is_default() {
         return false;
     }
-    let by_text = sys::glance(c::AT_FDCWD, text, c::AT_SYMLINK_NOFOLLOW);
-    match (by_text, sys::fglance(n)) {
-        (Ok(a), Ok(b)) if a.ino() == b.ino() && a.dev() == b.dev() => false,
-        // Removed or renamed: a name that would be in a pair is taken for that.
-        _ => {
-            let mut whole = Path::new();
-            let below = state::ROOT.absolute(text.as_bytes(), &mut whole);
-            !below || matches!(member(whole.as_bytes()), Member::Far | Member::Near)
+    let Ok(st) = sys::fglance(n) else {
+        return false;
+    };
+    let mut again = Path::new();
+    for _ in 0..8 {
+        match sys::glance(c::AT_FDCWD, text, c::AT_SYMLINK_NOFOLLOW) {
+            Ok(s) if s.ino() == st.ino() && s.dev() == st.dev() => return false,
+            _ => {}
         }
+        // Not if it was renamed meanwhile.
+        if sys::fd_path(n, &mut again).is_err() || again.as_bytes() == text.as_bytes() {
+            break;
+        }
+        *text = again.clone();
     }
+    if st.kind() == c::S_IFDIR && st.nlink() > 0 {
+        return true;
+    }
+    // A removed name: one that would be in a pair is taken for that.
+    let below = state::ROOT.absolute(text.as_bytes(), &mut again);
+    !below || matches!(member(again.as_bytes()), Member::Far | Member::Near)
 }
 
 /// The absolute canonical text of what a relative path starts from, and whether it begins at the system's

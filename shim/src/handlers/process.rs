@@ -138,7 +138,7 @@ fn new_root(addr: usize) -> Sys<Option<Path>> {
     };
     let r = sys::fd_path(n, &mut text);
     // A descriptor from outside the present root leads out of it.
-    let beyond = r.is_ok() && crate::resolve::beyond(n, &text);
+    let beyond = r.is_ok() && crate::resolve::beyond(n, &mut text);
     let _ = sys::close(n);
     r?;
     if beyond {
