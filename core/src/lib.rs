@@ -13,6 +13,7 @@ pub mod path;
 pub mod program;
 mod quiesce;
 pub mod record;
+pub mod refusal;
 pub mod runtime;
 #[cfg(test)]
 mod script_txn_tests;

@@ -3,12 +3,14 @@
 //!
 //! Rules: called with all signals blocked, and by the owner of the memory with [`TX`] held. What is
 //! stored belongs to the owner; a guest works on a copy with locks of its own and stores nothing.
+use crate::refused::{self, Refused, unless_told};
 use crate::state::{ANY_PARTNER, CONFIG, MAX_PAIRS, OLD_SOFT, guest};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use libc as c;
 use mirror_core::path::PathText;
 use mirror_core::record::{self, LegRecord};
+use mirror_core::refusal::Refusal;
 use mirror_core::runtime::{self, RuntimeFile};
 use mirror_core::{Errno, K, NUMBERS_END, OBJECTS, RESERVED, STRIPES_MAX, WHOLE};
 use mirror_sys as sys;
@@ -103,14 +105,23 @@ pub fn session(pair: usize, guest: bool) -> Sys<Session> {
             return Ok(s);
         }
     }
+    // What goes wrong here is no answer to the program's call, except that it may not, or has no room.
+    join(pair, guest).map_err(|r| {
+        refused::record(pair, &crate::ahead::reason(r));
+        match r.errno {
+            e @ (Errno::EACCES | Errno::EROFS | Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM) => e,
+            _ => Errno::EIO,
+        }
+    })
+}
+
+/// Attaches to a pair that this process is not attached to.
+pub fn join(pair: usize, guest: bool) -> Result<Session, Refused> {
+    let slot = SLOTS.get(pair).ok_or(Errno::EIO)?;
     if !guest {
         numbers_are_free()?;
     }
-    // What goes wrong here is no answer to the program's call, except that it may not, or has no room.
-    let s = attach(pair, guest).map_err(|e| match e {
-        Errno::EACCES | Errno::EROFS | Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM => e,
-        _ => Errno::EIO,
-    })?;
+    let s = attach(pair, guest)?;
     if guest {
         return Ok(s);
     }
@@ -121,6 +132,22 @@ pub fn session(pair: usize, guest: bool) -> Sys<Session> {
     slot.ready.store(true, Ordering::Release);
     crate::arch::ACTIVE.store(1, Ordering::Relaxed);
     Ok(s)
+}
+
+/// The descriptor of a leg's root, if the owner of this memory is attached to its pair.
+pub fn root_of(pair: usize, leg: usize) -> Option<i32> {
+    attached(pair).then(|| number(pair, leg as i32))
+}
+
+/// Keeps a descriptor of "/proc" for texts of descriptors, as long as the process lives. TX is held.
+pub fn keep_proc() {
+    let flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
+    if any()
+        && let Ok(n) = sys::openat(c::AT_FDCWD, &text(b"/proc"), flags, 0)
+        && let Ok(n) = settle_fd(n, number(0, 2), false)
+    {
+        sys::keep_proc(n);
+    }
 }
 
 /// Pairs that were attached to just now: bit n.
@@ -147,15 +174,7 @@ pub fn after_fork_in_child() {
 }
 
 fn close_locks() {
-    // SAFETY: no pointers; the numbers are the library's.
-    unsafe {
-        sys::syscall3(
-            c::SYS_close_range,
-            2 * K as usize,
-            NUMBERS_END as usize - 1,
-            0,
-        )
-    };
+    sys::close_numbers(2 * K, NUMBERS_END, false);
 }
 
 /// A child process was started that shares the table of descriptors: what it closes is closed for its
@@ -210,7 +229,7 @@ pub fn release_guest(s: &Session) {
 
 /// Nothing of the program stands on the library's numbers. It can only where its limit was higher, and
 /// a process that inherited partners has had a lowered one.
-fn numbers_are_free() -> Sys<()> {
+fn numbers_are_free() -> Result<(), Refused> {
     let (soft, _) = sys::nofile(None)?;
     if soft <= RESERVED as u64 || ANY_PARTNER.load(Ordering::Relaxed) || any() {
         return Ok(());
@@ -255,7 +274,14 @@ fn numbers_are_free() -> Sys<()> {
         }
     }
     let _ = sys::close(dir);
-    if free { Ok(()) } else { Err(Errno::EMFILE) }
+    if free {
+        Ok(())
+    } else {
+        Err(Refused {
+            why: Refusal::Numbers,
+            errno: Errno::EMFILE,
+        })
+    }
 }
 
 /// Moves a fresh descriptor to its reserved number. A guest's stay where they are: its numbers are not
@@ -319,15 +345,21 @@ pub fn guest_lock(s: &Session, leg: usize, object: usize) -> Sys<i32> {
     let root = s.root.get(leg).copied().ok_or(Errno::EIO)?;
     let name = record::lock_name(object).ok_or(Errno::EIO)?;
     let open = || sys::openat2(root, &name, c::O_RDWR | c::O_CLOEXEC, 0, sys::BENEATH);
-    crate::change::spare(open).map_err(|e| match e {
-        Errno::EACCES | Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM => e,
-        _ => Errno::EIO,
+    crate::change::spare(open).map_err(|e| {
+        refused::record(
+            s.pair,
+            &crate::ahead::reason(unless_told(Refusal::Record)(e)),
+        );
+        match e {
+            Errno::EACCES | Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM => e,
+            _ => Errno::EIO,
+        }
     })
 }
 
 #[cold]
 #[inline(never)]
-fn attach(pair: usize, guest: bool) -> Sys<Session> {
+fn attach(pair: usize, guest: bool) -> Result<Session, Refused> {
     let conf = CONFIG.get().pairs().get(pair).ok_or(Errno::EIO)?;
     let mut s = Session {
         owner: [-1; 2],
@@ -350,15 +382,25 @@ fn attach(pair: usize, guest: bool) -> Sys<Session> {
             0,
             sys::NO_SYMLINKS,
         )
-        .map_err(|_| Errno::EIO)?;
+        .map_err(|errno| Refused {
+            why: Refusal::Leg,
+            errno: if Refusal::of(errno) == Refusal::Descriptors {
+                errno
+            } else {
+                Errno::EIO
+            },
+        })?;
         let root = settle_fd(n, number(pair, to), guest)?;
         if let Some(r) = s.root.get_mut(leg) {
             *r = root;
         }
         let rec = read_record(root)?;
         // Positions in the tab are the legs' letters; a copied or swapped leg is not ours to guess.
-        if usize::from(rec.leg) != leg || !rec.complete {
-            return Err(Errno::EIO);
+        if usize::from(rec.leg) != leg {
+            return Err(Refused::new(Refusal::Swapped));
+        }
+        if !rec.complete {
+            return Err(Refused::new(Refusal::Incomplete));
         }
         match &first {
             None => {
@@ -367,7 +409,7 @@ fn attach(pair: usize, guest: bool) -> Sys<Session> {
                 first = Some(rec);
             }
             Some(a) if a.pairs_with(&rec) => {}
-            Some(_) => return Err(Errno::EIO),
+            Some(_) => return Err(Refused::new(Refusal::Strangers)),
         }
     }
     let record = first.ok_or(Errno::EIO)?;
@@ -376,10 +418,7 @@ fn attach(pair: usize, guest: bool) -> Sys<Session> {
     for (leg, to) in [(0usize, 5), (1, 6)] {
         let root = s.root.get(leg).copied().unwrap_or(-1);
         let n = sys::openat2(root, &owner_name, c::O_RDWR | c::O_CLOEXEC, 0, sys::BENEATH)
-            .map_err(|e| match e {
-                Errno::EACCES | Errno::EROFS => e,
-                _ => Errno::EIO,
-            })?;
+            .map_err(unless_told(Refusal::Record))?;
         if let Some(o) = owner.get_mut(leg) {
             *o = settle_fd(n, number(pair, to), guest)?;
         }
@@ -395,7 +434,7 @@ fn attach(pair: usize, guest: bool) -> Sys<Session> {
     Ok(s)
 }
 
-fn read_record(root: i32) -> Sys<LegRecord> {
+fn read_record(root: i32) -> Result<LegRecord, Refused> {
     let n = sys::openat2(
         root,
         &text(record::LEG_RECORD),
@@ -403,11 +442,11 @@ fn read_record(root: i32) -> Sys<LegRecord> {
         0,
         sys::BENEATH,
     )
-    .map_err(|e| if e == Errno::EACCES { e } else { Errno::EIO })?;
+    .map_err(unless_told(Refusal::Record))?;
     let mut buf = [0u8; record::RECORD_MAX];
     let len = sys::pread(n, &mut buf, 0);
     let _ = sys::close(n);
-    LegRecord::parse(buf.get(..len?).unwrap_or(&[])).map_err(|_| Errno::EIO)
+    LegRecord::parse(buf.get(..len?).unwrap_or(&[])).map_err(|_| Refused::new(Refusal::Record))
 }
 
 /// Whether this process is attached to any pair.

@@ -16,6 +16,8 @@ mod files;
 mod scratch;
 
 #[cfg(not(feature = "selftest"))]
+mod ahead;
+#[cfg(not(feature = "selftest"))]
 mod change;
 #[cfg(not(feature = "selftest"))]
 mod domain;
@@ -26,6 +28,8 @@ mod handlers;
 #[cfg(not(feature = "selftest"))]
 mod heal;
 mod keys;
+#[cfg(not(feature = "selftest"))]
+mod refused;
 #[cfg(not(feature = "selftest"))]
 mod resolve;
 #[cfg(not(feature = "selftest"))]

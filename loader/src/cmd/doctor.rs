@@ -34,10 +34,12 @@ pub fn run(a: &Doctor) -> Res<u8> {
     s.line(
         here.is_ok(),
         "kernel",
-        if here.is_ok() {
-            "openat2 works"
+        if here.is_err() {
+            "directories cannot be opened beneath each other"
+        } else if mirror_sys::openat2_refusal().is_some() {
+            "openat2 is refused here (a filter): paths are walked component by component, slower"
         } else {
-            "openat2 does not work here (Linux before 5.6, or a filter forbids it)"
+            "openat2 works"
         },
     );
     match library::find() {

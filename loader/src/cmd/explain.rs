@@ -17,6 +17,8 @@ pub const LINK: &str = "M-107";
 pub const NOT_YOURS: &str = "M-108";
 /// Programs run with an older or another library.
 pub const OLD_LIBRARY: &str = "M-109";
+/// Programs were refused in V.
+pub const REFUSED: &str = "M-110";
 /// A leg cannot be used.
 pub const LEG: &str = "M-201";
 /// Two directories cannot be legs of one pair.
@@ -27,7 +29,7 @@ pub const LOSS: &str = "M-203";
 pub const TREES: &str = "M-204";
 
 /// Code, one line, the text. In the order of the codes; a code is never used again for something else.
-const TABLE: [(&str, &str, &str); 12] = [
+const TABLE: [(&str, &str, &str); 13] = [
     (
         PENDING,
         "Objects are known to differ between the legs.",
@@ -83,6 +85,17 @@ const TABLE: [(&str, &str, &str); 12] = [
         "After an update a program keeps the library with which it was started. Versions of one format work\n\
          together; what the new one mends is missing in the old programs.\n\
          Remedy: restart the programs that mirror ps V lists as old or other.",
+    ),
+    (
+        REFUSED,
+        "Programs were refused a change in V.",
+        "They got EIO, EACCES, EROFS or EMFILE, and no leg was changed. The library writes down why, once for\n\
+         each program and reason, into a list of the last 64 of its user (/run/mirror/refused for root,\n\
+         /dev/shm/mirror-refused-UID for others). mirror status V shows those of the last day that are newer\n\
+         than the last verify without differences; root sees those of all users.\n\
+         Remedy by reason: a user who may not: run as the pair's user, or mirror init --share group. Rights given\n\
+         up or root changed before the first change: start the program as its user, or let V's trees belong to\n\
+         that user. Descriptors: ulimit -Hn 16384 (LimitNOFILE= of a unit). A leg: mirror status V says more.",
     ),
     (
         LEG,

@@ -11,6 +11,7 @@ pub mod judge;
 pub mod man;
 pub mod places;
 pub mod ps;
+pub mod refusals;
 pub mod resync;
 pub mod run;
 pub mod scan;

@@ -2,7 +2,7 @@
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::pair::tab::Line;
 use crate::text;
-use crate::tree::beneath::Root;
+use crate::tree::beneath::{self, Root};
 use crate::tree::probe;
 use mirror_core::tab::overlap;
 use std::os::unix::ffi::OsStrExt;
@@ -33,7 +33,7 @@ pub fn leg(word: &Path) -> Res<Root> {
     let root = Root::open(&path).about(&shown)?;
     if let Err(e) = root.dir(b"") {
         return refuse(format!(
-            "{shown}: openat2 does not work there ({}). The mirror needs Linux 5.11 or later, and no filter that forbids it ({})",
+            "{shown}: it cannot be opened beneath itself ({}; {})",
             crate::fail::reason(&e),
             super::explain::UNFIT
         ));
@@ -45,9 +45,7 @@ pub fn leg(word: &Path) -> Res<Root> {
     }
     let access =
         rustix::fs::Access::WRITE_OK | rustix::fs::Access::READ_OK | rustix::fs::Access::EXEC_OK;
-    if let Err(e) =
-        rustix::fs::accessat(rustix::fs::CWD, &path, access, rustix::fs::AtFlags::EACCESS)
-    {
+    if let Err(e) = beneath::may(&path, access) {
         return Err(Fail::new(
             Kind::Permission,
             format!(

@@ -87,9 +87,11 @@ pub fn start(a: &Run) -> Res<End> {
             format!("{name}: {}", crate::fail::reason(&e)),
         ));
     }
+    let began = text::now();
     let end = supervise::run(c, &name, prove);
     for pair in &pairs {
         after(pair);
+        super::refusals::after_run(&pair.pair.line.virt, began);
     }
     end
 }

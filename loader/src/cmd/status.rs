@@ -1,5 +1,5 @@
 //! `mirror status`: state word first, then why, then what to type. Changes nothing.
-use super::explain;
+use super::{explain, refusals};
 use crate::cli::Report;
 use crate::fail::{Kind, Res};
 use crate::pair::control::Pair;
@@ -12,6 +12,7 @@ use crate::text;
 use crate::tree::beneath::Root;
 use crate::tree::probe;
 use mirror_core::record::PENDING_LOG;
+use mirror_core::refusal::Record;
 use serde_json::{Map, Value, json};
 
 /// What is known about one pair.
@@ -252,6 +253,9 @@ pub fn brief(view: &View, width: usize, state_width: usize) {
         None => view.why.join("; "),
     };
     crate::say!("{v:width$}    {:state_width$}    {tail}", view.state);
+    if let Some(line) = refusals::lines(&refused(view)).first() {
+        crate::say!("  refused {line}");
+    }
     if view.exit != 0 {
         if view.pair.is_some() {
             crate::say!("  why     {}", view.why.join("; "));
@@ -338,6 +342,9 @@ pub fn full(view: &View) {
             None => crate::say!("verified  never   (mirror verify {})", text::shell(&l.virt)),
         }
     }
+    for (i, line) in refusals::lines(&refused(view)).iter().enumerate() {
+        crate::say!("{}{line}", if i == 0 { "refused   " } else { "          " });
+    }
     for (i, (what, effect)) in view.actions.iter().enumerate() {
         crate::say!(
             "{}{what}    {effect}",
@@ -347,6 +354,13 @@ pub fn full(view: &View) {
     if let Some(c) = view.code {
         crate::say!("see       mirror explain {c}");
     }
+}
+
+/// What was refused since the last verify without differences.
+fn refused(view: &View) -> Vec<Record> {
+    let equal = view.pair.as_ref().and_then(Pair::verified);
+    let since = equal.filter(|v| v.2 == 0).map_or(0, |v| v.0);
+    refusals::of(&view.line.virt, since)
 }
 
 fn json(view: &View) -> Value {
@@ -372,6 +386,7 @@ fn json(view: &View) -> Value {
     if let Some(c) = view.code {
         m.insert("code".into(), c.into());
     }
+    m.insert("refused".into(), refusals::json(&refused(view)));
     if let Some(p) = &view.pair {
         m.insert(
             "id".into(),

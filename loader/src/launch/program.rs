@@ -126,9 +126,7 @@ fn runnable(p: &Path) -> Result<(), i32> {
     if !m.is_file() {
         return Err(libc::EACCES);
     }
-    let flags = rustix::fs::AtFlags::EACCESS;
-    rustix::fs::accessat(rustix::fs::CWD, p, rustix::fs::Access::EXEC_OK, flags)
-        .map_err(|e| e.raw_os_error())
+    crate::tree::beneath::may(p, rustix::fs::Access::EXEC_OK).map_err(|e| e.raw_os_error())
 }
 
 /// Looks into a command's file, and after `#!` into its interpreter's (four deep, like the kernel).

@@ -1,12 +1,14 @@
 //! A tree seen only through its held root: every path is resolved by the kernel with
 //! `RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS`, so that nothing leads out of it.
 use crate::fail::{Context, Fail, Res};
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, ResolveFlags, Uid};
+use mirror_core::path::{PATH_MAX, PathText};
+use mirror_sys::BENEATH;
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -38,6 +40,14 @@ pub fn join(dir: &[u8], name: &[u8]) -> Vec<u8> {
     }
     v.extend_from_slice(name);
     v
+}
+
+/// Whether the effective user may. Where a filter refuses faccessat2, the real user is asked for.
+pub fn may(path: &Path, access: rustix::fs::Access) -> rustix::io::Result<()> {
+    match rustix::fs::accessat(rustix::fs::CWD, path, access, AtFlags::EACCESS) {
+        Err(Errno::PERM | Errno::NOSYS) => rustix::fs::access(path, access),
+        r => r,
+    }
 }
 
 impl Root {
@@ -77,12 +87,17 @@ impl Root {
     /// Opens `rel` ("" is the root itself).
     pub fn open_at(&self, rel: &[u8], flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
         let rel = if rel.is_empty() { b"." } else { rel };
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        let errno = |e: mirror_sys::Errno| io::Error::from_raw_os_error(e.0);
+        let long = |_| errno(mirror_sys::Errno::ENAMETOOLONG);
+        let rel = PathText::<PATH_MAX>::from_bytes(rel).map_err(long)?;
+        let flags = (flags | OFlags::CLOEXEC).bits() as i32;
         for _ in 0..64 {
-            match rustix::fs::openat2(&self.fd, rel, flags | OFlags::CLOEXEC, mode, resolve) {
+            match mirror_sys::openat2(self.fd.as_raw_fd(), &rel, flags, mode.bits(), BENEATH) {
                 // A rename elsewhere made the walk uncertain: ask again.
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                r => return Ok(r?),
+                Err(mirror_sys::Errno::EAGAIN | mirror_sys::Errno::EINTR) => {}
+                // SAFETY: a descriptor that was opened just now and belongs to nobody else.
+                Ok(n) => return Ok(unsafe { OwnedFd::from_raw_fd(n) }),
+                Err(e) => return Err(errno(e)),
             }
         }
         Err(Errno::AGAIN.into())

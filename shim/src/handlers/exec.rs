@@ -86,10 +86,8 @@ fn seal(on: bool) {
     if !ANY_PARTNER.load(Ordering::Relaxed) {
         return;
     }
-    let (lo, hi) = (RESERVED as usize, NUMBERS_END as usize - 1);
     if on {
-        // SAFETY: no pointers. CLOSE_RANGE_CLOEXEC.
-        let _ = sys::ret(unsafe { sys::syscall3(c::SYS_close_range, lo, hi, 4) });
+        sys::close_numbers(RESERVED, NUMBERS_END, true);
         return;
     }
     let _ = sys::fcntl(crate::start::SENTINEL, c::F_SETFD, 0);

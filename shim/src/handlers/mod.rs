@@ -260,7 +260,6 @@ pub fn filter(regs: &mut Regs) -> usize {
         c::SYS_ioctl => carry_clone::filter(regs),
         c::SYS_copy_file_range | c::SYS_sendfile | c::SYS_splice => carry::filter(regs),
         c::SYS_prlimit64 | c::SYS_setrlimit => process::limit_filter(regs),
-        c::SYS_setuid | c::SYS_setreuid | c::SYS_setresuid if !crate::attach::any() => NATIVE,
         c::SYS_prctl | c::SYS_seccomp => process::seccomp_filter(regs),
         c::SYS_unlink | c::SYS_rmdir | c::SYS_mkdir | c::SYS_mknod | c::SYS_lchown => {
             quick::one_path(c::AT_FDCWD, arg(regs, 0))
@@ -352,7 +351,7 @@ pub fn heavy(regs: &mut Regs) -> usize {
         c::SYS_mprotect | c::SYS_pkey_mprotect => readers::mprotect(regs),
         c::SYS_chdir | c::SYS_fchdir | c::SYS_chroot => process::chdir(regs),
         c::SYS_unshare => process::unshare(regs),
-        c::SYS_setuid | c::SYS_setreuid | c::SYS_setresuid => process::new_user(),
+        c::SYS_setuid | c::SYS_setreuid | c::SYS_setresuid => process::new_user(regs),
         c::SYS_fork | c::SYS_clone => process::fork(regs),
         c::SYS_prlimit64 | c::SYS_setrlimit => process::limit(regs),
         c::SYS_execve | c::SYS_execveat => exec::exec(regs),

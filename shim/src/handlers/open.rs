@@ -429,6 +429,10 @@ fn open_how(regs: &mut Regs) -> usize {
             NATIVE
         };
     }
+    // What a filter answers to this call is the program's answer, whatever the library does without it.
+    if sys::openat2_refusal().is_some() {
+        return NATIVE;
+    }
     let strict = (h.resolve != 0).then_some(h);
     opening(regs, dir, path, flags, h.mode as u32, strict)
 }

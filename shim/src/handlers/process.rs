@@ -94,9 +94,13 @@ pub fn chdir(regs: &mut Regs) -> usize {
             Ok(None)
         };
         let r = root.and_then(|root| {
+            if let Some(root) = &root {
+                crate::ahead::before_chroot(root.as_bytes());
+            }
             let r = raw(regs)?;
             // Texts of the kernel begin there from now on.
             if let Some(root) = root {
+                crate::ahead::jailed();
                 state::ROOT.set(if root.as_bytes() == b"/" {
                     b""
                 } else {
@@ -126,8 +130,17 @@ fn new_root(addr: usize) -> Sys<Option<Path>> {
         return Ok(None);
     };
     let r = sys::fd_path(n, &mut text);
+    // A descriptor from outside the present root leads out of it.
+    let beyond = r.is_ok() && crate::resolve::beyond(n, &mut text);
     let _ = sys::close(n);
     r?;
+    if beyond {
+        return if text.len() > 1000 {
+            Err(Errno::ENAMETOOLONG)
+        } else {
+            Ok(Some(text))
+        };
+    }
     if whole.as_bytes().len() + text.len() > 1000
         || !state::ROOT.absolute(text.as_bytes(), &mut whole)
     {
@@ -149,10 +162,18 @@ pub fn unshare(regs: &mut Regs) -> usize {
     NATIVE
 }
 
-/// setuid and its like: lock objects that a forked child has not opened yet are opened while it may.
-pub fn new_user() -> usize {
+/// setuid and its like: pairs that the new user may have are attached to, and lock objects that are not open
+/// yet are opened, while the process may.
+pub fn new_user(regs: &Regs) -> usize {
+    let uid = match regs.nr as i64 {
+        c::SYS_setuid => arg(regs, 0),
+        _ => arg(regs, 1),
+    };
     if !guest() {
-        super::locked(attach::reopen);
+        super::locked(|| {
+            crate::ahead::before_drop(uid as u32);
+            attach::reopen();
+        });
     }
     NATIVE
 }

@@ -87,7 +87,8 @@ pub fn open(regs: &mut Regs) -> usize {
     if t.is_empty() {
         return NATIVE;
     }
-    if !plain(t) || !away(dir, t) {
+    // Where openat2 is refused, the walk proves what the open itself cannot.
+    if !plain(t) || !away(dir, t) || sys::openat2_is_refused() {
         return HEAVY;
     }
     let how = sys::OpenHow {

@@ -340,13 +340,5 @@ fn number(field: &[u8]) -> i32 {
 /// Whether a directory is a leg's root, by inode.
 #[inline(never)]
 fn is_root(dir: i32) -> bool {
-    let Ok(st) = sys::fstat(dir) else {
-        return false;
-    };
-    CONFIG
-        .get()
-        .pairs()
-        .iter()
-        .flat_map(|p| p.legs)
-        .any(|leg| sys::stat_static(leg).is_ok_and(|r| r.ino() == st.ino() && r.dev() == st.dev()))
+    sys::fstat(dir).is_ok_and(|st| crate::ahead::is_root(&st))
 }
