@@ -160,9 +160,10 @@ pub struct Init {
     /// When a leg is full
     #[arg(long, value_enum, default_value = "error")]
     pub on_full: OnFull,
-    /// Locks of each kind (directories, files): more let more processes change the pair at a time
-    #[arg(long, value_name = "N", default_value_t = mirror_core::STRIPES_DEFAULT as u8, value_parser = clap::value_parser!(u8).range(1..=mirror_core::STRIPES_MAX as i64), hide_short_help = true)]
-    pub stripes: u8,
+    /// Locks of each kind (directories, files), 1 to 64: more let more processes change the pair at a
+    /// time [default: 64]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=mirror_core::STRIPES_MAX as i64), hide_short_help = true)]
+    pub stripes: Option<u8>,
     /// Only say what would be done
     #[arg(long, short = 'n')]
     pub dry_run: bool,

@@ -320,7 +320,7 @@ impl Cx<'_> {
 /// Opens a descriptor of our own: the program's limit is not for it. TX is held (or this is a guest).
 pub fn spare(open: impl Fn() -> Sys<i32>) -> Sys<i32> {
     match open() {
-        Err(Errno::EMFILE) => attach::with_limit(open),
+        Err(Errno::EMFILE) => attach::with_limit(0, open),
         r => r,
     }
 }

@@ -1,6 +1,6 @@
 //! `mirror config check`: whether the mirrortab files are right.
 use crate::fail::{Fail, Kind, Res};
-use crate::pair::tab;
+use crate::pair::{room, tab};
 use crate::text;
 use std::path::Path;
 
@@ -35,6 +35,7 @@ pub fn check(file: Option<&Path>) -> Res<u8> {
             l.options()
         );
     }
+    room::check(&all)?;
     crate::say!("OK  {}", text::plural(all.len() as u64, "pair"));
     Ok(0)
 }

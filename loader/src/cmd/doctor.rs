@@ -2,7 +2,7 @@
 use crate::cli::Doctor;
 use crate::fail::{Fail, Res};
 use crate::launch::library;
-use crate::pair::tab;
+use crate::pair::{room, tab};
 use crate::text;
 use mirror_loader::image::{self, Status};
 
@@ -73,7 +73,10 @@ pub fn run(a: &Doctor) -> Res<u8> {
     match tab::load() {
         Ok(all) if all.is_empty() => s.line(true, "mirrortab", tab::none().text),
         Ok(all) => {
-            s.line(true, "mirrortab", text::plural(all.len() as u64, "pair"));
+            match room::check(&all) {
+                Ok(()) => s.line(true, "mirrortab", text::plural(all.len() as u64, "pair")),
+                Err(f) => s.line(false, "mirrortab", f.text),
+            }
             for l in &all {
                 let v = super::status::look(l);
                 s.line(

@@ -121,7 +121,7 @@ fn make(dir: &Path) -> Res<()> {
         fidelity: Wanted::Possible,
         on_failure: OnFailure::Degrade,
         on_full: OnFull::Error,
-        stripes: mirror_core::STRIPES_DEFAULT as u8,
+        stripes: None,
         share: crate::cli::Share::Owner,
         dry_run: false,
         yes: true,

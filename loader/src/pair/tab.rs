@@ -38,9 +38,9 @@ impl Line {
             number: e.line,
         }
     }
-    /// Whether V is a leg itself.
+    /// Whether V is leg a itself.
     pub fn in_place(&self) -> bool {
-        self.legs.contains(&self.virt)
+        self.virt == self.legs[0]
     }
     /// Whether two lines say the same pair (in two files, for two users): that is one pair.
     fn same_pair(&self, other: &Line) -> bool {
