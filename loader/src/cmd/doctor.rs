@@ -3,7 +3,7 @@ use crate::cli::Doctor;
 use crate::fail::{Fail, Res};
 use crate::launch::library;
 use crate::pair::{room, tab};
-use crate::text;
+use crate::{output, text};
 use mirror_loader::image::{self, Status};
 
 struct Sheet {
@@ -13,6 +13,11 @@ struct Sheet {
 impl Sheet {
     fn line(&mut self, ok: bool, what: &str, detail: impl std::fmt::Display) {
         self.bad |= !ok;
+        let detail = detail.to_string();
+        output::push(
+            "checks",
+            serde_json::json!({ "ok": ok, "what": what, "detail": detail }),
+        );
         crate::say!("{}  {what:10} {detail}", if ok { "ok  " } else { "FAIL" });
     }
 }
@@ -40,6 +45,10 @@ pub fn run(a: &Doctor) -> Res<u8> {
             "openat2 does not work here (Linux before 5.6, or a filter forbids it)"
         },
     );
+    match room::descriptors() {
+        Ok(()) => s.line(true, "limits", "enough descriptors"),
+        Err(f) => s.line(false, "limits", f.text),
+    }
     match library::find() {
         Ok((_, file)) => s.line(true, "library", text::path(&file)),
         Err(f) => s.line(false, "library", f.text),

@@ -13,9 +13,9 @@ use crate::pair::control::{
 };
 use crate::pair::tab::{self, Line};
 use crate::pair::{room, tabwrite};
-use crate::text;
 use crate::tree::beneath::Root;
 use crate::tree::{locks, probe};
+use crate::{output, text};
 use mirror_core::STRIPES_DEFAULT;
 use mirror_core::record::LegRecord;
 use mirror_core::tab::{OnFailure, OnFull};
@@ -45,6 +45,12 @@ enum Ready {
 /// Runs it.
 pub fn run(a: &Init) -> Res<u8> {
     let (line, tab, roots) = place(a)?;
+    output::put("virtual", text::path(&line.virt));
+    output::put(
+        "legs",
+        line.legs.iter().map(|l| text::path(l)).collect::<Vec<_>>(),
+    );
+    output::put("dry_run", a.dry_run);
     let known = tab::load()?;
     if let Some(old) = known
         .iter()

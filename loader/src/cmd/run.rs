@@ -31,6 +31,7 @@ pub fn run(a: &Run) -> Res<u8> {
 /// Starts the command and waits for its end.
 pub fn start(a: &Run) -> Res<End> {
     room::check(&tab::load()?)?;
+    room::descriptors()?;
     // A pair of another user is no reason not to work with one's own: its directories refuse.
     let pairs = super::usable(&a.pair, false)?
         .into_iter()

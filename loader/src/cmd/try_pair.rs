@@ -122,6 +122,7 @@ fn make(dir: &Path) -> Res<()> {
         on_failure: OnFailure::Degrade,
         on_full: OnFull::Error,
         stripes: None,
+        json: false,
         share: crate::cli::Share::Owner,
         dry_run: false,
         yes: true,
@@ -198,6 +199,7 @@ fn finish(virt: &Path, keep: bool) -> Res<()> {
     output::hush(true);
     let r = detach::run(&Detach {
         pair: virt.to_path_buf(),
+        json: false,
     });
     output::hush(false);
     r.map(drop)

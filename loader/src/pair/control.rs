@@ -102,7 +102,8 @@ impl Leg {
                     return Fail::new(
                         Kind::Leg,
                         format!(
-                            "{shown}: permission denied, although it is this user's. chmod u+rwx {shown}"
+                            "{shown}: permission denied, although it is this user's. chmod u+rwx {}",
+                            text::shell(path)
                         ),
                     );
                 }

@@ -32,6 +32,28 @@ pub fn check(all: &[Line]) -> Res<()> {
     ))
 }
 
+/// Whether a program started here can have the descriptors that it needs to change a pair.
+pub fn descriptors() -> Res<()> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let need = u64::try_from(mirror_core::numbers::needed(1)).unwrap_or(u64::MAX);
+    let old = getrlimit(Resource::Nofile);
+    let Some(hard) = old.maximum.filter(|h| *h < need) else {
+        return Ok(());
+    };
+    let more = Rlimit {
+        current: old.current,
+        maximum: Some(need),
+    };
+    // With the right to raise it, programs do that themselves.
+    if setrlimit(Resource::Nofile, more).is_ok() {
+        let _ = setrlimit(Resource::Nofile, old);
+        return Ok(());
+    }
+    Err(Fail::failed(format!(
+        "the hard limit of open files is {hard} here, and a program that changes a pair needs {need} (ulimit -Hn; systemd: LimitNOFILE={need}; limits.conf: hard nofile {need})"
+    )))
+}
+
 /// Whether one more pair fits beside the others.
 pub fn for_one_more(new: &Line, all: &[Line]) -> Res<()> {
     if all.len() >= MAX_PAIRS {
