@@ -72,6 +72,9 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
+    /// Print the names of pairs, for completion
+    #[command(hide = true, name = "__pairs")]
+    Pairs,
     /// The second process of the check whether locks exclude: standard input is the directory
     #[command(hide = true, name = "probe-lock")]
     ProbeLock {
@@ -393,12 +396,11 @@ pub fn run() -> ExitCode {
         Command::Wait(a) => ("wait", cmd::wait::run(&a)),
         Command::Try(a) => ("try", cmd::try_pair::run(&a)),
         Command::Completions { shell } => {
-            let mut text = Vec::new();
-            clap_complete::generate(shell, &mut visible(), "mirror", &mut text);
-            crate::say!("{}", String::from_utf8_lossy(&text).trim_end());
-            ("completions", Ok(0))
+            let r = cmd::completions::run(shell, &mut visible());
+            ("completions", r)
         }
         Command::Man { out } => ("man", cmd::man::run(Cli::command(), &out)),
+        Command::Pairs => ("__pairs", cmd::completions::pairs()),
         Command::ProbeLock { name } => ("probe-lock", crate::tree::locks::second(&name)),
     };
     let report = output::end_report();

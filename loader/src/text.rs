@@ -48,7 +48,7 @@ pub fn shell(p: &Path) -> String {
     }
     if bytes.ends_with(b"\n") {
         // $(…) drops newlines at its end.
-        bytes.extend_from_slice(b"/.");
+        bytes.push(b'/');
     }
     let safe: String = show(&bytes)
         .chars()
@@ -291,7 +291,7 @@ mod tests {
         assert_eq!(word(b"/it's"), "'/it'\\''s'");
         assert_eq!(word(b"-x"), "./-x");
         assert_eq!(word(b"/a\nb'%"), "\"$(printf '/a\\012b\\047%%')\"");
-        assert_eq!(word(b"/\xff\n"), "\"$(printf '/\\377\\012/.')\"");
+        assert_eq!(word(b"/\xff\n"), "\"$(printf '/\\377\\012/')\"");
         assert_eq!((code("no (M-203)"), code("M-x")), (Some("M-203"), None));
         assert_eq!(unescape(&escape(b"a b\t\n\\c")), b"a b\t\n\\c");
         assert_eq!(

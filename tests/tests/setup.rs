@@ -2,9 +2,9 @@
 //! what is said when a program does not start.
 //!
 //! Every test has its own directory and mirrortab.
-use mirror_tests::{dist, need};
+use mirror_tests::{FsType, LoopFs, dist, need, skip};
 use std::fs;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -78,8 +78,9 @@ impl Drop for Env {
     fn drop(&mut self) {
         for line in self.tab().lines().filter(|l| !l.starts_with('#')) {
             let v = line.split(' ').next().unwrap_or("");
-            let v = v.replace("\\040", " ");
-            let _ = self.mirror(&["detach", &v]);
+            if Path::new(v).exists() {
+                let _ = self.mirror(&["detach", v]);
+            }
         }
         let _ = fs::remove_dir_all(&self.0);
     }
@@ -103,7 +104,17 @@ fn pairs(e: &Env, numbers: std::ops::Range<usize>) {
 #[test]
 fn sixty_four_pairs_and_no_more() {
     let e = Env::new("many");
-    pairs(&e, 0..64);
+    // Three that are there, at both ends and in the middle; the others are lines alone.
+    let others = |numbers: std::ops::Range<usize>| {
+        let line = |n| format!("/nonexistent/a{n} /nonexistent/a{n} /nonexistent/b{n} defaults\n");
+        let tab = e.tab() + &numbers.map(line).collect::<String>();
+        fs::write(e.p("tab"), tab).unwrap();
+    };
+    pairs(&e, 0..1);
+    others(1..31);
+    pairs(&e, 31..32);
+    others(32..63);
+    pairs(&e, 63..64);
     e.expect(&["config", "check"], 0, &["64 pairs"]);
     // Programs change any of them, and several, also in children.
     let script = "for n in 0 31 63; do echo $n > a$n/f; (echo child > a$n/g); mv a$n/g a$n/h; done; cat a63/h";
@@ -442,4 +453,99 @@ fn the_script_says_what_it_lacks() {
         assert_eq!(o.status.code(), Some(code), "{args:?}: {}", said(&o));
         assert!(said(&o).contains(text), "{args:?}: {}", said(&o));
     }
+}
+
+/// Everything in a file system but what mkfs made.
+#[test]
+fn lost_and_found_is_left_out_whole_or_mirrored_whole() {
+    need!(root);
+    let e = Env::new("lost");
+    let ext = match LoopFs::new(FsType::Ext4, &e.p("b"), 64) {
+        Ok(m) => m,
+        Err(why) => return skip(why),
+    };
+    // An ordinary directory of that name is part of the tree.
+    for d in ["c", "d"] {
+        fs::create_dir(e.p(d).join("lost+found")).unwrap();
+    }
+    fs::write(e.p("c/lost+found/f"), "data").unwrap();
+    e.expect(&["init", "c", "d", "--source", "a", "--yes"], 0, &[]);
+    assert_eq!(fs::read(e.p("d/lost+found/f")).unwrap(), b"data");
+    let o = e
+        .preloaded("sh")
+        .args(["-c", "echo more > c/lost+found/g"])
+        .output()
+        .unwrap();
+    assert_eq!(o.status.code(), Some(0), "{}", said(&o));
+    assert_eq!(fs::read(e.p("d/lost+found/g")).unwrap(), b"more\n");
+    fs::write(e.p("c/lost+found/only"), "").unwrap();
+    e.expect(&["verify", "c"], 1, &["lost+found/only  only in a"]);
+    e.expect(&["resync", "c", "--yes"], 0, &[]);
+    assert!(e.p("d/lost+found/only").exists());
+    // The file system's own is left out, on both legs, and that is said.
+    fs::create_dir(e.p("a/lost+found")).unwrap();
+    fs::write(e.p("a/f"), "1").unwrap();
+    fs::write(e.p("a/lost+found/x"), "1").unwrap();
+    e.expect(&["init", "a", "b", "--yes"], 0, &["lost+found", "left out"]);
+    e.expect(&["verify", "a"], 0, &["EQUAL", "lost+found, 1 directory"]);
+    assert!(!e.p("b/lost+found/x").exists() && e.p("b/lost+found").exists());
+    e.expect(&["resync", "a", "--from", "b", "--yes"], 0, &[]);
+    assert!(e.p("a/lost+found/x").exists());
+    // Other rights, and it is an ordinary one.
+    fs::set_permissions(e.p("b/lost+found"), fs::Permissions::from_mode(0o755)).unwrap();
+    e.expect(&["verify", "a"], 1, &["lost+found"]);
+    e.expect(&["detach", "a"], 0, &[]);
+    drop(ext);
+}
+
+/// A sandbox without the folder of runtime files says what to allow.
+#[test]
+fn a_sandbox_that_lacks_the_folder_is_told_so() {
+    need!(root);
+    need!("unshare");
+    let e = Env::new("sandbox");
+    e.expect(&["init", "a", "b", "--yes"], 0, &[]);
+    let mirror = dist().join("mirror");
+    for (prepare, text) in [
+        (
+            "mount -t tmpfs -o ro none /run",
+            "ReadWritePaths=/run/mirror",
+        ),
+        ("mount -t tmpfs none /proc", "mount -t proc proc /proc"),
+    ] {
+        let mut c = e.command("unshare");
+        let script = format!("{prepare} || exit 99; exec {} verify a", mirror.display());
+        let o = c.args(["-m", "sh", "-c", &script]).output().unwrap();
+        if o.status.code() == Some(99) {
+            return skip("no mount namespaces here");
+        }
+        assert_eq!(o.status.code(), Some(2), "{prepare}: {}", said(&o));
+        assert!(said(&o).contains(text), "{prepare}: {}", said(&o));
+    }
+}
+
+#[test]
+fn detach_names_who_is_in_the_way() {
+    let e = Env::new("busy");
+    e.expect(&["init", "a", "b", "--yes"], 0, &[]);
+    let mut c = e.preloaded("sh");
+    let script = "echo x > a/f; echo ready; read word";
+    let mut child = c
+        .args(["-c", script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let out = child.stdout.take().unwrap();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(out), &mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    e.expect(
+        &["detach", "a"],
+        1,
+        &["in use by 1 program", &format!("{} (sh", child.id())],
+    );
+    drop(child.stdin.take());
+    child.wait().unwrap();
+    e.expect(&["detach", "a"], 0, &["detached"]);
 }

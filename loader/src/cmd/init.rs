@@ -236,6 +236,11 @@ fn try_legs(p: &Plan, a: &Init) -> Res<()> {
 fn warn(p: &Plan) {
     let src = p.fill.as_ref().map_or(0, |f| 1 - f.sink);
     let s = &p.scans[src];
+    if p.roots[0].leaves_lost_found() {
+        crate::say!(
+            "! lost+found at a leg's root is the file system's own: it is left out on both legs."
+        );
+    }
     if s.links_out > 0 {
         crate::say!(
             "! {} out of the tree: what is there is not mirrored.",

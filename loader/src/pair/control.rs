@@ -357,6 +357,7 @@ impl Pair {
                 ),
             ));
         }
+        one.root.agree(&two.root);
         let legs = if one.record.leg == 0 {
             [one, two]
         } else {
