@@ -5,8 +5,9 @@
 //! do without it what the pair's own can, gets nothing to keep (decision 0014).
 use crate::attach;
 use crate::refused::{self, Refused};
-use crate::state::{CONFIG, MAX_PAIRS, PairConf};
+use crate::state::{CONFIG, PairConf};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use mirror_core::MAX_PAIRS;
 use mirror_core::path::{PathText, Under, under};
 use mirror_core::refusal::Refusal;
 use mirror_sys as sys;

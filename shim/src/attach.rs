@@ -4,15 +4,15 @@
 //! Rules: called with all signals blocked, and by the owner of the memory with [`TX`] held. What is
 //! stored belongs to the owner; a guest works on a copy with locks of its own and stores nothing.
 use crate::refused::{self, Refused, unless_told};
-use crate::state::{ANY_PARTNER, CONFIG, MAX_PAIRS, OLD_SOFT, guest};
+use crate::state::{ANY_PARTNER, CONFIG, OLD_SOFT, guest};
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::path::PathText;
 use mirror_core::record::{self, LegRecord};
 use mirror_core::refusal::Refusal;
 use mirror_core::runtime::{self, RuntimeFile};
-use mirror_core::{Errno, K, NUMBERS_END, OBJECTS, RESERVED, STRIPES_MAX, WHOLE};
+use mirror_core::{Errno, MAX_PAIRS, OBJECTS, RESERVED, STRIPES_MAX, WHOLE, numbers};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -21,6 +21,8 @@ use mirror_sys::Sys;
 pub struct Session {
     /// Index of the pair.
     pub pair: usize,
+    /// Its block of numbers.
+    pub slot: usize,
     /// O_PATH descriptors of leg a and b.
     pub root: [i32; 2],
     /// Inode of leg a's root: its key.
@@ -49,12 +51,14 @@ struct Slot {
 // SAFETY: `session` is written with TX held before `ready` is released, and not changed later.
 unsafe impl Sync for Slot {}
 
+/// All zero, so that the library's file holds none of it. Not read before `ready`.
 const NONE: Session = Session {
-    owner: [-1; 2],
+    owner: [0; 2],
     pair: 0,
-    root: [-1; 2],
+    slot: 0,
+    root: [0; 2],
     root_ino: 0,
-    stripes: 1,
+    stripes: 0,
     rt: 0,
 };
 static SLOTS: [Slot; MAX_PAIRS] = [const {
@@ -64,21 +68,8 @@ static SLOTS: [Slot; MAX_PAIRS] = [const {
     }
 }; MAX_PAIRS];
 
-fn number(pair: usize, which: i32) -> i32 {
-    RESERVED
-        .saturating_add((pair as i32).saturating_mul(8))
-        .saturating_add(which)
-}
-
-/// The number of a lock object's descriptor. Opened at its first use.
-pub fn lock_number(pair: usize, leg: usize, object: usize) -> i32 {
-    let i = pair
-        .wrapping_mul(OBJECTS)
-        .wrapping_add(object)
-        .wrapping_mul(2)
-        .wrapping_add(leg);
-    (2 * K).saturating_add(i as i32)
-}
+/// How many pairs the owner is attached to: the next one's block of numbers.
+static ATTACHED: AtomicUsize = AtomicUsize::new(0);
 
 /// The runtime file of a pair that the owner of this memory is attached to. Never unmapped.
 pub fn runtime_of(pair: usize) -> Option<&'static RuntimeFile> {
@@ -127,7 +118,8 @@ pub fn join(pair: usize, guest: bool) -> Result<Session, Refused> {
     }
     // SAFETY: TX is held (rule of this file) and `ready` is still false: nobody reads it.
     unsafe { *slot.session.get() = s };
-    NEW.fetch_or(1 << (pair & 7), Ordering::Relaxed);
+    NEW.fetch_or(1 << (pair & 63), Ordering::Relaxed);
+    ATTACHED.fetch_add(1, Ordering::Relaxed);
     crate::state::own();
     slot.ready.store(true, Ordering::Release);
     crate::arch::ACTIVE.store(1, Ordering::Relaxed);
@@ -136,7 +128,12 @@ pub fn join(pair: usize, guest: bool) -> Result<Session, Refused> {
 
 /// The descriptor of a leg's root, if the owner of this memory is attached to its pair.
 pub fn root_of(pair: usize, leg: usize) -> Option<i32> {
-    attached(pair).then(|| number(pair, leg as i32))
+    let slot = SLOTS.get(pair)?;
+    if !slot.ready.load(Ordering::Acquire) {
+        return None;
+    }
+    // SAFETY: written before `ready` was released, never changed since.
+    unsafe { (*slot.session.get()).root.get(leg).copied() }
 }
 
 /// Keeps a descriptor of "/proc" for texts of descriptors, as long as the process lives. TX is held.
@@ -144,18 +141,18 @@ pub fn keep_proc() {
     let flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
     if any()
         && let Ok(n) = sys::openat(c::AT_FDCWD, &text(b"/proc"), flags, 0)
-        && let Ok(n) = settle_fd(n, number(0, 2), false)
+        && let Ok(n) = settle_fd(n, 0, numbers::own(0, 2), false)
     {
         sys::keep_proc(n);
     }
 }
 
 /// Pairs that were attached to just now: bit n.
-static NEW: AtomicU8 = AtomicU8::new(0);
+static NEW: AtomicU64 = AtomicU64::new(0);
 
 /// Whether the pair was attached to just now. Asked once.
 pub fn is_new(pair: usize) -> bool {
-    let bit = 1 << (pair & 7);
+    let bit = 1 << (pair & 63);
     NEW.load(Ordering::Relaxed) & bit != 0 && NEW.fetch_and(!bit, Ordering::Relaxed) & bit != 0
 }
 
@@ -174,7 +171,10 @@ pub fn after_fork_in_child() {
 }
 
 fn close_locks() {
-    sys::close_numbers(2 * K, NUMBERS_END, false);
+    for slot in 0..ATTACHED.load(Ordering::Relaxed).min(MAX_PAIRS) {
+        let (first, last) = numbers::locks(slot);
+        sys::close_numbers(first, last.saturating_add(1), false);
+    }
 }
 
 /// A child process was started that shares the table of descriptors: what it closes is closed for its
@@ -201,7 +201,7 @@ pub fn reopen() {
         };
         for object in 0..OBJECTS {
             for leg in 0..2 {
-                let n = lock_number(pair, leg, object);
+                let n = numbers::lock(s.slot, leg, object);
                 if in_use(object, s.stripes) && sys::fcntl(n, c::F_GETFD, 0).is_err() {
                     let _ = open_lock(&s, leg, object);
                 }
@@ -286,19 +286,20 @@ fn numbers_are_free() -> Result<(), Refused> {
 
 /// Moves a fresh descriptor to its reserved number. A guest's stay where they are: its numbers are not
 /// on record, and they end with the transaction.
-fn settle_fd(n: i32, to: i32, guest: bool) -> Sys<i32> {
+fn settle_fd(n: i32, slot: usize, to: i32, guest: bool) -> Sys<i32> {
     if guest {
         return Ok(n);
     }
-    let r = with_limit(|| sys::dup3(n, to, c::O_CLOEXEC));
+    let r = with_limit(slot.wrapping_add(1), || sys::dup3(n, to, c::O_CLOEXEC));
     let _ = sys::close(n);
     r.map(|_| to)
 }
 
-/// Runs `f` with the soft RLIMIT_NOFILE raised to the hard one. The caller holds TX.
-pub fn with_limit<T>(f: impl FnOnce() -> Sys<T>) -> Sys<T> {
+/// Runs `f` with the soft RLIMIT_NOFILE raised to what partners and the first `slots` blocks need. The
+/// caller holds TX.
+pub fn with_limit<T>(slots: usize, f: impl FnOnce() -> Sys<T>) -> Sys<T> {
     let (soft, hard) = sys::nofile(None)?;
-    let room = lock_number(CONFIG.get().pairs().len(), 0, 0) as u64;
+    let room = numbers::needed(slots) as u64;
     let program = soft.min(RESERVED as u64);
     if soft > program && OLD_SOFT.load(Ordering::Relaxed) == 0 && !guest() {
         OLD_SOFT.store(soft, Ordering::Relaxed);
@@ -324,13 +325,13 @@ pub fn text(s: &[u8]) -> PathText<64> {
 pub fn open_lock(s: &Session, leg: usize, object: usize) -> Sys<i32> {
     if leg != 0 {
         let n = guest_lock(s, leg, object)?;
-        return settle_fd(n, lock_number(s.pair, leg, object), false);
+        return settle_fd(n, s.slot, numbers::lock(s.slot, leg, object), false);
     }
     let a = guest_lock(s, 0, object)?;
     let b = guest_lock(s, 1, object);
-    let to = |leg| lock_number(s.pair, leg, object);
+    let to = |leg| numbers::lock(s.slot, leg, object);
     let r = b.and_then(|b| {
-        with_limit(|| {
+        with_limit(s.slot.wrapping_add(1), || {
             sys::dup3(a, to(0), c::O_CLOEXEC)?;
             sys::dup3(b, to(1), c::O_CLOEXEC)
         })
@@ -361,9 +362,11 @@ pub fn guest_lock(s: &Session, leg: usize, object: usize) -> Sys<i32> {
 #[inline(never)]
 fn attach(pair: usize, guest: bool) -> Result<Session, Refused> {
     let conf = CONFIG.get().pairs().get(pair).ok_or(Errno::EIO)?;
+    let slot = ATTACHED.load(Ordering::Relaxed);
     let mut s = Session {
         owner: [-1; 2],
         pair,
+        slot,
         root: [-1; 2],
         root_ino: 0,
         stripes: 1,
@@ -390,7 +393,7 @@ fn attach(pair: usize, guest: bool) -> Result<Session, Refused> {
                 Errno::EIO
             },
         })?;
-        let root = settle_fd(n, number(pair, to), guest)?;
+        let root = settle_fd(n, slot, numbers::own(slot, to), guest)?;
         if let Some(r) = s.root.get_mut(leg) {
             *r = root;
         }
@@ -420,7 +423,7 @@ fn attach(pair: usize, guest: bool) -> Result<Session, Refused> {
         let n = sys::openat2(root, &owner_name, c::O_RDWR | c::O_CLOEXEC, 0, sys::BENEATH)
             .map_err(unless_told(Refusal::Record))?;
         if let Some(o) = owner.get_mut(leg) {
-            *o = settle_fd(n, number(pair, to), guest)?;
+            *o = settle_fd(n, slot, numbers::own(slot, to), guest)?;
         }
     }
     s.rt = crate::domain::join_domain(&crate::domain::Domain {

@@ -80,8 +80,7 @@ enum Reason {
 /// Exit status of a process that would have been unmirrored.
 const EX_CONFIG: usize = 78;
 
-/// Ends the process with one line on descriptor 2, if that is a terminal, pipe or socket: a regular
-/// file there may be anybody's data.
+/// Ends the process with one line on descriptor 2, unless that may be somebody's data.
 pub fn fail(text: &[u8]) -> ! {
     let mut line: Name<1024> = Name::new();
     let _ = line.push(b"mirror: ");

@@ -2,10 +2,11 @@
 //!
 //! Rules: nothing here may change the answer, wait, or send the program a signal; what cannot be recorded
 //! is lost. One record for each pair and reason in a process.
-use crate::state::{CONFIG, MAX_PAIRS};
+use crate::state::CONFIG;
 use core::sync::atomic::{AtomicU32, Ordering};
 use libc as c;
 use mirror_core::Errno;
+use mirror_core::MAX_PAIRS;
 use mirror_core::path::PathText;
 use mirror_core::refusal::{self, Record, Refusal};
 use mirror_sys as sys;

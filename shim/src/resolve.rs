@@ -358,7 +358,7 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
 /// A descriptor of our own, before TX is taken: the program's limit is not for it.
 fn own_fd(open: impl Fn() -> sys::Sys<i32>) -> sys::Sys<i32> {
     match open() {
-        Err(Errno::EMFILE) => crate::handlers::locked(|| crate::attach::with_limit(open)),
+        Err(Errno::EMFILE) => crate::handlers::locked(|| crate::attach::with_limit(0, open)),
         r => r,
     }
 }

@@ -10,16 +10,13 @@ use core::mem::MaybeUninit;
 use core::sync::atomic::{
     AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
+use mirror_core::numbers::{self, TEXTS_MAX};
 use mirror_core::path::{PathText, Under, under};
 use mirror_core::tab::Entry;
-use mirror_core::{NUMBERS_END, RESERVED};
+use mirror_core::{MAX_PAIRS, RESERVED};
 use mirror_sys as sys;
 
 pub use crate::arch::HINTS;
-
-/// Most pairs that one process serves: eight descriptors each fill the reserved range.
-pub const MAX_PAIRS: usize = 8;
-const ARENA: usize = 32 * 1024;
 
 /// A cell that is written at boot only.
 pub struct BootCell<T>(UnsafeCell<T>);
@@ -62,7 +59,7 @@ pub struct PairConf {
 pub struct Config {
     pairs: [MaybeUninit<PairConf>; MAX_PAIRS],
     n: usize,
-    arena: [u8; ARENA],
+    arena: [u8; TEXTS_MAX],
     used: usize,
 }
 
@@ -70,7 +67,7 @@ pub struct Config {
 pub static CONFIG: BootCell<Config> = BootCell::new(Config {
     pairs: [const { MaybeUninit::zeroed() }; MAX_PAIRS],
     n: 0,
-    arena: [0; ARENA],
+    arena: [0; TEXTS_MAX],
     used: 0,
 });
 
@@ -80,6 +77,10 @@ impl Config {
         let set = self.pairs.get(..self.n).unwrap_or(&[]);
         // SAFETY: `add` has initialised the first `n` entries; MaybeUninit<T> has T's layout.
         unsafe { core::slice::from_raw_parts(set.as_ptr().cast(), set.len()) }
+    }
+    /// Whether there are as many pairs as there can be.
+    pub fn full(&self) -> bool {
+        self.n >= MAX_PAIRS
     }
     fn keep(&'static mut self, text: &[u8]) -> Option<(&'static CStr, &'static mut Config)> {
         let start = self.used;
@@ -95,7 +96,7 @@ impl Config {
         let s = unsafe { (*c).arena.get(start..end)? };
         Some((CStr::from_bytes_with_nul(s).ok()?, self))
     }
-    /// Adds a pair; `None` when there is no room.
+    /// Adds a pair; `None` when there is no room for its texts, or (see [`Config::full`]) for itself.
     pub fn add(&'static mut self, e: &Entry) -> Option<()> {
         let (virt, c) = self.keep(e.virt.as_bytes())?;
         let (a, c) = c.keep(e.legs[0].as_bytes())?;
@@ -416,7 +417,12 @@ impl Mutex {
 
 /// Whether `n` is a number that belongs to the library.
 pub fn is_ours(n: i32) -> bool {
-    (RESERVED..NUMBERS_END).contains(&n)
+    (RESERVED..numbers_end()).contains(&n)
+}
+
+/// The end of the library's numbers, as far as the configured pairs can need them.
+pub fn numbers_end() -> i32 {
+    numbers::needed(CONFIG.get().n)
 }
 
 impl Config {

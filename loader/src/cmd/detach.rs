@@ -1,9 +1,10 @@
 //! `mirror detach`: the pair is no pair any more; both trees stay as they are.
 use crate::cli::Detach;
 use crate::fail::{Context, Fail, Kind, Res};
-use crate::pair::control::{Leg, remove_control};
+use crate::pair::control::{Leg, Pair, remove_control};
+use crate::pair::who::Census;
 use crate::pair::{domain, tab, tabwrite};
-use crate::text;
+use crate::{output, text};
 
 /// Runs it.
 pub fn run(a: &Detach) -> Res<u8> {
@@ -43,7 +44,8 @@ pub fn run(a: &Detach) -> Res<u8> {
     let _alone = legs
         .iter()
         .map(|leg| domain::alone(leg, &l.virt))
-        .collect::<Res<Vec<_>>>()?;
+        .collect::<Res<Vec<_>>>()
+        .map_err(|f| named(f, l))?;
     tabwrite::Held::take(file)?.remove(&l.virt)?;
     for leg in &legs {
         domain::forget(leg);
@@ -54,6 +56,7 @@ pub fn run(a: &Detach) -> Res<u8> {
             );
         }
     }
+    output::put("virtual", text::path(&l.virt));
     crate::say!(
         "detached  {}    {} and {} stay as they are",
         text::path(&l.virt),
@@ -68,6 +71,23 @@ pub fn run(a: &Detach) -> Res<u8> {
         );
     }
     Ok(0)
+}
+
+/// Says who uses the pair, as far as that can be seen.
+fn named(f: Fail, l: &tab::Line) -> Fail {
+    let Some(pair) = (f.kind == Kind::Busy).then(|| Pair::open(l).ok()).flatten() else {
+        return f;
+    };
+    let who = Census::take().of(&pair);
+    let names: Vec<String> = who
+        .users
+        .iter()
+        .map(|u| format!("{} ({})", u.pid, u.command))
+        .collect();
+    if names.is_empty() {
+        return f;
+    }
+    Fail::new(f.kind, format!("{}: {}", f.text, names.join("  ")))
 }
 
 /// A pair that several users share is ended by the one who made it, or by root.

@@ -1,4 +1,5 @@
 //! The subcommands.
+pub mod completions;
 pub mod config;
 pub mod detach;
 pub mod diff;

@@ -5,7 +5,7 @@ use crate::launch::supervise::{self, End};
 use crate::launch::{library, program};
 use crate::pair::control::Pair;
 use crate::pair::domain::{self, Attached};
-use crate::pair::heal;
+use crate::pair::{heal, room, tab};
 use crate::text;
 use mirror_core::word::{LegState, StateWord};
 use std::ffi::OsString;
@@ -17,12 +17,21 @@ use std::process::Command;
 pub fn run(a: &Run) -> Res<u8> {
     match start(a)? {
         End::Status(status) => Ok(supervise::end_like(status)),
-        End::Refused => Ok(125),
+        End::Refused => {
+            let name = a.command.first().map(|w| supervise::short(w));
+            crate::note!(
+                "mirror: run: libmirror.so ended {} before it began (exit code 78; its reason is the line before this one). mirror config check    mirror doctor",
+                name.unwrap_or_default()
+            );
+            Ok(125)
+        }
     }
 }
 
 /// Starts the command and waits for its end.
 pub fn start(a: &Run) -> Res<End> {
+    room::check(&tab::load()?)?;
+    room::descriptors()?;
     // A pair of another user is no reason not to work with one's own: its directories refuse.
     let pairs = super::usable(&a.pair, false)?
         .into_iter()

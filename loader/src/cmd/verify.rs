@@ -110,6 +110,9 @@ pub fn run(a: &Report) -> Res<u8> {
             text::path(&l.virt),
             text::plural(t.objects, "object")
         );
+        if p.pair.legs[0].root.leaves_lost_found() {
+            crate::say!("left out  lost+found, 1 directory: the file system's own");
+        }
         if found.is_empty() && t.trouble.is_empty() {
             crate::say!("{head}  EQUAL  0 differences");
             continue;

@@ -2,6 +2,7 @@
 use super::status;
 use crate::cli::Wait;
 use crate::fail::{Fail, Kind, Res};
+use crate::output;
 use crate::pair::tab;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,7 @@ pub fn run(a: &Wait) -> Res<u8> {
         // The mirrortab is read each time: the pair may be detached meanwhile.
         let all = tab::load()?;
         let view = status::look(tab::find(&all, &a.pair)?);
+        output::put("state", view.state.to_lowercase().replace(' ', "-"));
         if view.exit == 0 {
             status::brief(&view, 0, 0);
             return Ok(0);

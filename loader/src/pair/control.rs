@@ -102,7 +102,8 @@ impl Leg {
                     return Fail::new(
                         Kind::Leg,
                         format!(
-                            "{shown}: permission denied, although it is this user's. chmod u+rwx {shown}"
+                            "{shown}: permission denied, although it is this user's. chmod u+rwx {}",
+                            text::shell(path)
                         ),
                     );
                 }
@@ -356,6 +357,7 @@ impl Pair {
                 ),
             ));
         }
+        one.root.agree(&two.root);
         let legs = if one.record.leg == 0 {
             [one, two]
         } else {

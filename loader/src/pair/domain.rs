@@ -57,7 +57,12 @@ impl Drop for Runtime {
 /// The kernel's boot id.
 pub fn boot_id() -> Res<Id> {
     let name = "/proc/sys/kernel/random/boot_id";
-    let s = std::fs::read_to_string(name).about(name)?;
+    let s = std::fs::read_to_string(name).map_err(|e| match e.kind() {
+        io::ErrorKind::NotFound => Fail::failed(format!(
+            "{name}: not there. The mirror needs /proc: mount -t proc proc /proc (or let the container or chroot have it)"
+        )),
+        _ => Fail::io(name, e),
+    })?;
     let hex: Vec<u8> = s.bytes().filter(u8::is_ascii_hexdigit).collect();
     Id::from_hex(&hex).ok_or_else(|| Fail::failed(format!("{name}: not a boot id")))
 }
@@ -102,17 +107,38 @@ fn trusted(p: &Pair, fd: &OwnedFd) -> io::Result<Runtime> {
     Runtime::map(fd)
 }
 
+/// A runtime file could not be made: what a sandbox or a container must allow.
+fn no_runtime(at: &Path, e: io::Error) -> Fail {
+    use io::ErrorKind as E;
+    let dir = Path::new("/run/mirror");
+    let folder = if at.starts_with(dir) {
+        dir
+    } else {
+        Path::new("/dev/shm")
+    };
+    let hint = match e.kind() {
+        E::ReadOnlyFilesystem | E::NotFound => format!(
+            ". All programs of a pair share the files in {0}: let this one write there (systemd: ReadWritePaths={0}; a container: the host's {0})",
+            folder.display()
+        ),
+        E::StorageFull => format!(". Make room in {}", folder.display()),
+        _ => String::new(),
+    };
+    let f = Fail::io(text::path(at), e);
+    Fail::new(f.kind, f.text + &hint)
+}
+
 /// The folder of runtime files: nobody else can remove or replace what is in it.
 fn folder(file: &Path) -> Res<()> {
     let dir = file.parent().unwrap_or(Path::new("/"));
     let name = || text::path(dir);
     if dir == Path::new("/run/mirror") {
         match std::fs::DirBuilder::new().mode(0o755).create(dir) {
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(Fail::io(name(), e)),
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(no_runtime(dir, e)),
             _ => {}
         }
     }
-    let m = std::fs::symlink_metadata(dir).about(name())?;
+    let m = std::fs::symlink_metadata(dir).map_err(|e| no_runtime(dir, e))?;
     if !m.is_dir() || (m.mode() & 0o022 != 0 && m.mode() & libc::S_ISVTX == 0) {
         return Err(Fail::failed(format!(
             "{}: others could remove or replace files in it: refused. It must be a directory with the sticky bit, or one that nobody else can write",
@@ -239,7 +265,7 @@ fn begin(pair: &Pair, owners: &[OwnedFd; 2], boot: Id) -> Res<Runtime> {
         name(pair, owners, Owner { runtime: id, boot })?;
         match make_runtime(pair, id, boot) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists && tries > 0 => tries -= 1,
-            r => break r.about(text::path(&pair.legs[0].runtime_file(id)))?,
+            r => break r.map_err(|e| no_runtime(&pair.legs[0].runtime_file(id), e))?,
         }
     };
     if pair
@@ -361,11 +387,14 @@ pub fn alone(leg: &Leg, virt: &Path) -> Res<OwnedFd> {
         .about(text::path(&leg.root.path))?;
     if lock(&fd, FlockOperation::NonBlockingLockExclusive).is_err() {
         let n = holders(leg).unwrap_or(0).max(1);
-        return Err(Fail::failed(format!(
-            "{} is in use by {}. Stop them first",
-            text::path(virt),
-            text::plural(n, "program")
-        )));
+        return Err(Fail::new(
+            Kind::Busy,
+            format!(
+                "{} is in use by {}. Stop them first",
+                text::path(virt),
+                text::plural(n, "program")
+            ),
+        ));
     }
     Ok(fd)
 }

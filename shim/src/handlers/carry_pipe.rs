@@ -33,7 +33,7 @@ impl Pipe {
     fn new() -> Sys<Pipe> {
         let make = || sys::pipe(c::O_CLOEXEC);
         let (read, write) = match make() {
-            Err(Errno::EMFILE) => locked(|| attach::with_limit(make)),
+            Err(Errno::EMFILE) => locked(|| attach::with_limit(0, make)),
             r => r,
         }?;
         Ok(Pipe { read, write })

@@ -13,9 +13,10 @@ use crate::state::{self, ANY_PARTNER, OLD_SOFT, PAIRED, TX, guest};
 use crate::user::{Array, begins};
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use libc as c;
+use mirror_core::numbers::SENTINEL;
 use mirror_core::path::PathText;
 use mirror_core::program;
-use mirror_core::{Errno, K, NUMBERS_END, RESERVED, StateWord};
+use mirror_core::{Errno, K, RESERVED, StateWord};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -87,10 +88,10 @@ fn seal(on: bool) {
         return;
     }
     if on {
-        sys::close_numbers(RESERVED, NUMBERS_END, true);
+        sys::close_numbers(RESERVED, state::numbers_end(), true);
         return;
     }
-    let _ = sys::fcntl(crate::start::SENTINEL, c::F_SETFD, 0);
+    let _ = sys::fcntl(SENTINEL, c::F_SETFD, 0);
     for n in 0..RESERVED {
         if let Ok(f) = sys::fcntl(n, c::F_GETFD, 0) {
             let _ = sys::fcntl(n.saturating_add(K), c::F_SETFD, f);
@@ -143,7 +144,7 @@ pub fn record_writable(exec: bool) {
 /// A new array with what the program's lacks; `None`: it has everything.
 #[inline(never)]
 fn with_environment(envp: usize) -> Sys<Option<usize>> {
-    let own = env::own_path().to_bytes();
+    let own = env::own_path();
     let mut n = 0usize;
     let mut have = [false; NAMES.len()];
     let mut preload = None;
@@ -212,8 +213,12 @@ fn with_environment(envp: usize) -> Sys<Option<usize>> {
     let _ = t.append(b"LD_PRELOAD=");
     let _ = t.append(own);
     if let Some(theirs) = value.as_bytes().get(11..).filter(|v| !v.is_empty()) {
-        let _ = t.append(b":");
-        let _ = t.append(theirs);
+        for part in theirs.split(|&b| is_separator(b)) {
+            if !part.is_empty() && !relative_own(part, own) {
+                let _ = t.append(b":");
+                let _ = t.append(part);
+            }
+        }
     }
     for (j, &b) in t.as_bytes().iter().enumerate() {
         // SAFETY: the text is shorter than the 8192 bytes behind the array, which are zero.
@@ -267,16 +272,28 @@ fn array_room(len: usize) -> Sys<usize> {
     sys::map_anonymous(len)
 }
 
-/// Whether a preload list names the library, by path or by its file name.
+fn is_separator(b: u8) -> bool {
+    b == b':' || b == b' '
+}
+
+/// The file's name in a path.
+fn base(p: &[u8]) -> &[u8] {
+    let at = p
+        .iter()
+        .rposition(|&b| b == b'/')
+        .map_or(0, |i| i.wrapping_add(1));
+    p.get(at..).unwrap_or(p)
+}
+
+/// Whether it names the library by a path that depends on the cwd.
+fn relative_own(part: &[u8], own: &[u8]) -> bool {
+    part.first() != Some(&b'/') && part.contains(&b'/') && base(part) == base(own)
+}
+
+/// Whether a preload list names the library, by an absolute path or by its file name.
 fn has_library(list: &[u8], own: &[u8]) -> bool {
-    let base = |p: &[u8]| -> usize {
-        p.iter()
-            .rposition(|&b| b == b'/')
-            .map_or(0, |i| i.wrapping_add(1))
-    };
-    let name = own.get(base(own)..).unwrap_or(own);
-    list.split(|&b| b == b':' || b == b' ')
-        .any(|p| p == own || p.get(base(p)..) == Some(name))
+    let mut parts = list.split(|&b| is_separator(b));
+    parts.any(|p| p == own || (base(p) == base(own) && !relative_own(p, own)))
 }
 
 const HEAD: usize = 2048;

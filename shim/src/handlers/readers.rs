@@ -3,10 +3,10 @@ use super::recognise::{Fd, recognise};
 use super::{answer, arg, fail, fd_arg, locate_arg, raw};
 use crate::arch::{HEAVY, NATIVE, Regs};
 use crate::resolve::{Last, Loc, Path, Place};
-use crate::start::SENTINEL;
 use crate::state::{self, ANY_PARTNER, CONFIG, is_ours};
 use core::sync::atomic::{AtomicBool, Ordering};
 use libc as c;
+use mirror_core::numbers::SENTINEL;
 use mirror_core::path::{CONTROL, PathText};
 use mirror_core::{Errno, RESERVED};
 use mirror_sys as sys;
@@ -280,7 +280,7 @@ fn lists_ours(dir: i32) -> bool {
     {
         return true;
     }
-    (0..state::MAX_PAIRS as i32)
+    (0..mirror_core::MAX_PAIRS as i32)
         .map(|i| RESERVED.saturating_add(i.saturating_mul(8)))
         .any(|n| is_a_root(dir, n))
 }
