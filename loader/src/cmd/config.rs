@@ -32,7 +32,7 @@ pub fn check(file: Option<&Path>) -> Res<u8> {
             text::path(&l.virt),
             text::path(&l.legs[0]),
             text::path(&l.legs[1]),
-            l.options()
+            l.shown_options()
         );
     }
     crate::say!("OK  {}", text::plural(all.len() as u64, "pair"));

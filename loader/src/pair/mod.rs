@@ -3,6 +3,7 @@ pub mod control;
 pub mod domain;
 pub mod heal;
 pub mod lock;
+pub mod state;
 pub mod tab;
 pub mod tabwrite;
 pub mod who;
