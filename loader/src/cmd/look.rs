@@ -156,7 +156,7 @@ fn damaged(pair: &Pair, v: &str) -> Option<Finding> {
         }
     }
     let effect = if faults.iter().any(|f| f.fatal) {
-        "programs cannot change the pair"
+        "programs cannot change the pair, or not all of it"
     } else {
         "a repair cannot work"
     };

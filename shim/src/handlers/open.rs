@@ -357,7 +357,9 @@ fn opening(regs: &mut Regs, dir: i32, addr: usize, flags: i32, mode: u32, strict
             Place::Fail(e) => return fail(regs, e),
             Place::Out => return NATIVE,
             Place::Linked | Place::Nameless => {
-                lost_name(loc.pair);
+                if let Err(e) = lost_name(loc.pair) {
+                    return fail(regs, e);
+                }
                 return NATIVE;
             }
             Place::Root(_) => return NATIVE,
