@@ -84,7 +84,7 @@ enum Command {
 }
 
 const STATUS_CODES: &str = "Exit codes: 0 in sync, 1 not in sync or something is pending, 2 no usable leg, 3 unknown (no such pair, no permission).";
-const VERIFY_CODES: &str = "Exit codes: 0 equal, 1 different, 2 trouble.";
+const VERIFY_CODES: &str = "Exit codes: 0 equal, 1 different or not all compared, 2 trouble.";
 const RESYNC_CODES: &str = "Exit codes: 0 whole, 1 finished with paths left, 2 refused, 3 interrupted (the same command goes on).";
 
 /// One of the legs.
@@ -158,10 +158,10 @@ pub struct Init {
     /// When one leg cannot hold what the other can
     #[arg(long, value_enum, default_value = "possible")]
     pub fidelity: Wanted,
-    /// When a leg is lost
+    /// When a leg is lost (stored only: not built yet)
     #[arg(long, value_enum, default_value = "degrade")]
     pub on_failure: OnFailure,
-    /// When a leg is full
+    /// When a leg is full (stored only: not built yet)
     #[arg(long, value_enum, default_value = "error")]
     pub on_full: OnFull,
     /// Locks of each kind (directories, files), 1 to 64: more let more processes change the pair at a
@@ -188,7 +188,7 @@ pub struct Init {
 /// `mirror run`
 #[derive(Args)]
 pub struct Run {
-    /// Mirror only this pair (can be given several times)
+    /// Open only this pair (can be given several times); changes in the other pairs are refused
     #[arg(long, value_name = "V")]
     pub pair: Vec<PathBuf>,
     /// Replace this process by the command (for services)

@@ -85,6 +85,9 @@ pub fn runtime_of(pair: usize) -> Option<&'static RuntimeFile> {
 /// The session of a pair, attaching first if need be.
 pub fn session(pair: usize, guest: bool) -> Sys<Session> {
     let slot = SLOTS.get(pair).ok_or(Errno::EIO)?;
+    if CONFIG.get().pairs().get(pair).is_some_and(|p| p.closed) {
+        return Err(Errno::EACCES);
+    }
     if guest {
         let_go();
     }

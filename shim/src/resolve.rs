@@ -138,7 +138,8 @@ fn place_absolute(text: &[u8], slash: bool, loc: &mut Loc) -> Place {
             let _ = loc.name.set(b".");
             Place::Root(virt)
         }
-        Member::In(pair, leg, rel) => {
+        Member::In(pair, _, _, true) if !leads(pair) => Place::Fail(Errno::EIO),
+        Member::In(pair, leg, rel, _) => {
             if is_control(rel) {
                 return Place::Control;
             }
@@ -155,6 +156,49 @@ fn place_absolute(text: &[u8], slash: bool, loc: &mut Loc) -> Place {
             Place::In
         }
     }
+}
+
+/// Whether V of a link pair is the link to leg a. What a program reads through V is where V leads: if that
+/// is not leg a, a change by V's text would be made where nobody looks. Below another root V's text is not
+/// what it was.
+#[inline(never)]
+fn leads(pair: usize) -> bool {
+    let Some(conf) = state::CONFIG.get().pairs().get(pair) else {
+        return false;
+    };
+    if !state::ROOT.is_default() {
+        return false;
+    }
+    let mut to = PathText::<512>::new();
+    if sys::readlink_static(conf.virt, &mut to).is_ok() && to.as_bytes() == conf.legs[0].to_bytes()
+    {
+        return true;
+    }
+    // Another text may lead there too (a relative one).
+    match (sys::stat_static(conf.virt), sys::stat_static(conf.legs[0])) {
+        (Ok(v), Ok(a)) => v.ino() == a.ino() && v.dev() == a.dev(),
+        _ => false,
+    }
+}
+
+/// Whether a path, as far as its text says, leads through a V that is not the link to leg a.
+#[inline(never)]
+fn through_broken(dir: i32, text: &[u8]) -> bool {
+    let mut full = Path::new();
+    if text.first() != Some(&b'/') && base_text(dir, &mut full).is_none() {
+        return false;
+    }
+    if text.first() == Some(&b'/') {
+        let _ = full.set(b"/");
+    }
+    let mut parts = text.split(|&b| b == b'/');
+    parts.any(|part| {
+        let _ = join(&mut full, part);
+        match member(full.as_bytes()) {
+            Member::In(pair, _, _, true) | Member::Root(pair, _, true) => !leads(pair),
+            _ => false,
+        }
+    })
 }
 
 /// The place of an open object with the kernel's text for it, or of `leaf` in it.
@@ -322,17 +366,18 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
     }
     loc.anchor.drop_fd();
     let base = match member(full.as_bytes()) {
-        Member::In(_, _, rel) => Some(rel.len()),
+        Member::In(_, _, rel, _) => Some(rel.len()),
         Member::Root(..) => Some(0),
         _ => None,
     };
     let Ok(exact) = join(&mut full, text) else {
         return Place::Out;
     };
-    if exact == Exact::DotDot {
-        return locate_slow(dir, path, last, loc);
-    }
-    if name == b"." && !parent.is_empty() && parent != b"/" {
+    let dot = name == b"." && !parent.is_empty() && parent != b"/";
+    if exact == Exact::DotDot || dot {
+        if through_broken(dir, text) {
+            return Place::Fail(Errno::EIO);
+        }
         // "x/." asks the kernel whether x is a directory.
         return locate_slow(dir, path, last, loc);
     }
@@ -349,6 +394,7 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
     }
     match place {
         // The symlink of a link pair is followed by the kernel: then the root is meant.
+        Place::Root(true) if last == Last::Follow && !leads(loc.pair) => Place::Fail(Errno::EIO),
         Place::Root(true) if last == Last::Follow => Place::Root(false),
         Place::Out => prove_out(dir, path, last, loc),
         p => p,

@@ -323,7 +323,8 @@ fn drop_fd(n: i32) {
     let _ = sys::close(n);
 }
 
-/// MIRROR_ONLY=V1:V2 (set by `mirror run --pair`): every V named there must be configured.
+/// MIRROR_ONLY=V1:V2 (set by `mirror run --pair`): every V named there must be configured; the other pairs
+/// are closed.
 fn restrict(_w: &Work) {
     let Some(only) = env::get(Var::MirrorOnly) else {
         return;
@@ -339,7 +340,8 @@ fn restrict(_w: &Work) {
             );
         }
     }
-    config.retain(|p| only.split(|&c| c == b':').any(|v| v == p.virt.to_bytes()));
+    // The others stay known: unmirrored in silence is what they must not be.
+    config.close(|p| only.split(|&c| c == b':').any(|v| v == p.virt.to_bytes()));
 }
 
 fn fault(origin: &[u8], line: u32, f: Fault) -> ! {

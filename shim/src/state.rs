@@ -51,6 +51,8 @@ pub struct PairConf {
     pub virt: &'static CStr,
     /// Legs a and b.
     pub legs: [&'static CStr; 2],
+    /// Not one of the pairs that were named to `mirror run`: nothing in it may be changed.
+    pub closed: bool,
 }
 
 /// The configuration.
@@ -102,7 +104,11 @@ impl Config {
         let (a, c) = c.keep(e.legs[0].as_bytes())?;
         let (b, c) = c.keep(e.legs[1].as_bytes())?;
         let slot = c.pairs.get_mut(c.n)?;
-        slot.write(PairConf { virt, legs: [a, b] });
+        slot.write(PairConf {
+            virt,
+            legs: [a, b],
+            closed: false,
+        });
         c.n = c.n.checked_add(1)?;
         Some(())
     }
@@ -117,8 +123,9 @@ pub enum Member<'a> {
     Near,
     /// A root: pair, leg, and whether the text is V of a link pair (the symlink itself).
     Root(usize, usize, bool),
-    /// Below a root: pair, addressed leg, relative text.
-    In(usize, usize, &'a [u8]),
+    /// Below a root: pair, addressed leg, relative text, and whether the text leads through V of a link
+    /// pair.
+    In(usize, usize, &'a [u8], bool),
 }
 
 /// After a chroot the kernel's texts begin at the new root: what stands before them.
@@ -168,14 +175,14 @@ pub fn member(text: &[u8]) -> Member<'_> {
         for (leg, root) in p.legs.iter().enumerate() {
             match under(root.to_bytes(), text) {
                 Under::Root => return Member::Root(i, leg, false),
-                Under::Below(rel) => return Member::In(i, leg, rel),
+                Under::Below(rel) => return Member::In(i, leg, rel, false),
                 Under::Ancestor => near = true,
                 Under::Outside => {}
             }
         }
         match under(p.virt.to_bytes(), text) {
             Under::Root => return Member::Root(i, 0, true),
-            Under::Below(rel) => return Member::In(i, 0, rel),
+            Under::Below(rel) => return Member::In(i, 0, rel, true),
             Under::Ancestor => near = true,
             Under::Outside => {}
         }
@@ -426,20 +433,12 @@ pub fn numbers_end() -> i32 {
 }
 
 impl Config {
-    /// Drops the pairs that `keep` refuses.
-    pub fn retain(&'static mut self, keep: impl Fn(&PairConf) -> bool) {
-        let all = self.n;
-        let mut n = 0usize;
-        for i in 0..all {
-            // SAFETY: initialised by `add` (i < n as it was).
-            let Some(p) = self.pairs.get(i).map(|p| unsafe { p.assume_init_read() }) else {
-                break;
-            };
-            if let (true, Some(slot)) = (keep(&p), self.pairs.get_mut(n)) {
-                slot.write(p);
-                n = n.saturating_add(1);
-            }
+    /// Closes the pairs that `open` does not want.
+    pub fn close(&'static mut self, open: impl Fn(&PairConf) -> bool) {
+        for slot in self.pairs.iter_mut().take(self.n) {
+            // SAFETY: initialised by `add` (the first n are).
+            let p = unsafe { slot.assume_init_mut() };
+            p.closed = !open(p);
         }
-        self.n = n;
     }
 }

@@ -243,6 +243,27 @@ pub fn stat_static(path: &'static core::ffi::CStr) -> Sys<Stat> {
     Ok(Stat(st))
 }
 
+/// readlink(2) of a text that is no [`PathText`].
+pub fn readlink_static<const M: usize>(
+    path: &'static core::ffi::CStr,
+    out: &mut PathText<M>,
+) -> Sys<()> {
+    let room = out.buffer();
+    let n = call!(
+        syscall4,
+        c::SYS_readlinkat,
+        fd(c::AT_FDCWD),
+        path.as_ptr() as usize,
+        room.as_mut_ptr() as usize,
+        room.len()
+    )?;
+    if n >= M {
+        return Err(Errno::ENAMETOOLONG);
+    }
+    out.set_len(n);
+    Ok(())
+}
+
 /// f_type of fstatfs(2).
 pub fn fs_magic(n: i32) -> Sys<u64> {
     // SAFETY: struct statfs is plain integers.

@@ -39,7 +39,7 @@ pub fn check(file: Option<&Path>) -> Res<u8> {
             text::path(&l.virt),
             text::path(&l.legs[0]),
             text::path(&l.legs[1]),
-            l.options()
+            l.shown_options()
         );
     }
     room::check(&all)?;

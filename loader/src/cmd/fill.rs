@@ -163,7 +163,7 @@ pub fn fill(p: &mut domain::Attached) -> Res<()> {
             session::total(p, 1 - sink),
             "  ^C continues later with the same command",
         );
-        let r = session::repair(p, 1 - sink, keeper, bar)?;
+        let r = session::repair(p, 1 - sink, keeper, bar, |_, _| ())?;
         if let Some(folder) = &r.folder {
             crate::say!(
                 "kept      {} of {} in {}/{} ({})",

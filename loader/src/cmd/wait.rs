@@ -21,6 +21,7 @@ pub fn run(a: &Wait) -> Res<u8> {
         })?),
     };
     let begun = Instant::now();
+    let mut told = false;
     loop {
         // The mirrortab is read each time: the pair may be detached meanwhile.
         let all = tab::load()?;
@@ -37,6 +38,11 @@ pub fn run(a: &Wait) -> Res<u8> {
         if left == Some(Duration::ZERO) {
             status::full(&view);
             return Ok(1);
+        }
+        if !told && limit.is_none() {
+            // It may wait for somebody to type something.
+            crate::note!("mirror: wait: {}: {}", view.state, view.why.join("; "));
+            told = true;
         }
         std::thread::sleep(left.unwrap_or(STEP).min(STEP));
     }

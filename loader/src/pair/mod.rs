@@ -4,6 +4,7 @@ pub mod domain;
 pub mod heal;
 pub mod lock;
 pub mod room;
+pub mod state;
 pub mod tab;
 pub mod tabwrite;
 pub mod who;

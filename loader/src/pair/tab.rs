@@ -65,6 +65,10 @@ impl Line {
         };
         format!("on-failure={failure},on-full={full}")
     }
+    /// The options for display. The policies are stored, and nothing goes by them yet.
+    pub fn shown_options(&self) -> String {
+        format!("{} (not built yet)", self.options())
+    }
     /// All paths of the pair.
     pub fn paths(&self) -> [&Path; 3] {
         [&self.virt, &self.legs[0], &self.legs[1]]

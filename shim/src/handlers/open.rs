@@ -478,7 +478,9 @@ fn opening(
             Place::Fail(e) => return fail(regs, e),
             Place::Out => return NATIVE,
             Place::Linked | Place::Nameless => {
-                lost_name(loc.pair);
+                if let Err(e) = lost_name(loc.pair) {
+                    return fail(regs, e);
+                }
                 return NATIVE;
             }
             Place::Root(_) => return NATIVE,

@@ -67,14 +67,15 @@ pub fn note(n: i32, pair: usize, leg: usize, ino: [u64; 2], rel: &[u8]) {
 }
 
 /// A file of a pair is about to change on one leg, and no name of it is known: all is to be compared.
-pub fn lost_name(pair: usize) {
+/// Where that cannot be put on record (a lost or closed pair), the change must not be made.
+pub fn lost_name(pair: usize) -> Sys<()> {
     super::locked(|| {
         let guest = guest();
-        if let Ok(s) = crate::attach::session(pair, guest) {
-            crate::heal::pending(&s, b".");
-            if guest {
-                crate::attach::release_guest(&s);
-            }
+        let s = crate::attach::session(pair, guest)?;
+        crate::heal::pending(&s, b".");
+        if guest {
+            crate::attach::release_guest(&s);
         }
-    });
+        Ok(())
+    })
 }

@@ -280,9 +280,8 @@ fn lists_ours(dir: i32) -> bool {
     {
         return true;
     }
-    (0..mirror_core::MAX_PAIRS as i32)
-        .map(|i| RESERVED.saturating_add(i.saturating_mul(8)))
-        .any(|n| is_a_root(dir, n))
+    // Who has attached to any pair has the first block.
+    is_a_root(dir, mirror_core::numbers::own(0, 0))
 }
 
 /// "../fd/N".
