@@ -156,6 +156,13 @@ pub fn unshare(regs: &mut Regs) -> usize {
     NATIVE
 }
 
+/// setns, mount and their like: other mounts end what was known of paths.
+pub fn other_mounts() -> usize {
+    CWD_SPLIT.store(true, Ordering::Relaxed);
+    super::quick::forget_proofs();
+    NATIVE
+}
+
 /// setuid and its like: lock objects that a forked child has not opened yet are opened while it may.
 pub fn new_user() -> usize {
     if !guest() {
