@@ -98,6 +98,13 @@ static void descriptors(void)
     calls_on("received, read-write", received(open("file", O_RDWR)));
     n = open("gone", O_CREAT | O_RDWR, 0600); unlink("gone");
     calls_on("removed", n);
+    struct { struct file_handle h; char room[128]; } h = {{128}};
+    int mount, top = open(".", O_RDONLY);
+    if (!geteuid() && !name_to_handle_at(AT_FDCWD, "file", &h.h, &mount, 0)) {
+        calls_on("by handle", open_by_handle_at(top, &h.h, O_RDWR));
+        calls_on("by handle, emptied", open_by_handle_at(top, &h.h, O_RDWR | O_TRUNC));
+        calls_on("by handle, append", open_by_handle_at(top, &h.h, O_WRONLY | O_APPEND | O_TRUNC));
+    }
     n = open("file", O_RDONLY); rename("file", "other");
     calls_on("renamed, read-only", n);
     chmod("other", 0); n = received(n);

@@ -1,5 +1,5 @@
 //! `mirror status`: state word first, then why, then what to type. Changes nothing.
-use super::{explain, refusals};
+use super::refusals;
 use crate::cli::Report;
 use crate::fail::Res;
 use crate::pair::control::Pair;

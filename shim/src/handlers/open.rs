@@ -2,9 +2,10 @@
 //!
 //! Rules: nothing that can block for long is opened here (a fifo, a device: the kernel gets the
 //! program's call); data files are opened only to become n or n + K.
+use super::carry::call;
 use super::partner::{install, lost_name, note, open_writable};
-use super::{arg, copy_path, fail, quick, verdict};
-use crate::arch::{NATIVE, Regs};
+use super::{arg, copy_path, fail, quick, raw, verdict};
+use crate::arch::{DONE, NATIVE, Regs, WAIT};
 use crate::resolve::{Last, Loc, Path, Place, locate, locate_slow};
 use crate::state::set_dirty;
 use crate::txn::{Change, Cx, Patience, Ran, Target, in_the_way, run, spare};
@@ -583,4 +584,32 @@ fn probe_strict(regs: &mut Regs, h: &sys::OpenHow) -> Result<(), usize> {
         Err(Errno::ENOENT) => Ok(()),
         Err(e) => Err(fail(regs, e)),
     }
+}
+
+/// open_by_handle_at with O_TRUNC: opened as it is, then emptied like any other descriptor's file.
+#[cold]
+#[inline(never)]
+pub fn by_handle(regs: &mut Regs) -> usize {
+    let [mount, handle, flags, ..] = regs.args;
+    let keep = flags & !(c::O_TRUNC as usize);
+    let plain = call(c::SYS_open_by_handle_at, [mount, handle, keep, 0, 0, 0]);
+    let n = match raw(&plain) {
+        Ok(n) => n as i32,
+        Err(e) => return fail(regs, e),
+    };
+    let r = loop {
+        let mut cut = call(c::SYS_ftruncate, [n as usize, 0, 0, 0, 0, 0]);
+        match super::data::resize(&mut cut) {
+            DONE => break cut.nr as isize,
+            WAIT => sys::sleep_us(100),
+            _ => break raw(&cut).map_or_else(|e| -(e.0 as isize), |_| 0),
+        }
+    };
+    if r < 0 {
+        let _ = sys::close(n.saturating_add(K));
+        let _ = sys::close(n);
+        crate::state::set_hint(n, crate::state::UNKNOWN);
+        return fail(regs, Errno(r.wrapping_neg() as i32));
+    }
+    super::answer(regs, Ok(n as u64))
 }

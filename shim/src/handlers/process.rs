@@ -162,6 +162,13 @@ pub fn unshare(regs: &mut Regs) -> usize {
     NATIVE
 }
 
+/// setns, mount and their like: other mounts end what was known of paths.
+pub fn other_mounts() -> usize {
+    CWD_SPLIT.store(true, Ordering::Relaxed);
+    super::quick::forget_proofs();
+    NATIVE
+}
+
 /// setuid and its like: pairs that the new user may have are attached to, and lock objects that are not open
 /// yet are opened, while the process may.
 pub fn new_user(regs: &Regs) -> usize {

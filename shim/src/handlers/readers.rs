@@ -6,9 +6,9 @@ use crate::resolve::{Last, Loc, Path, Place};
 use crate::state::{self, ANY_PARTNER, CONFIG, is_ours};
 use core::sync::atomic::{AtomicBool, Ordering};
 use libc as c;
+use mirror_core::Errno;
 use mirror_core::numbers::SENTINEL;
 use mirror_core::path::{CONTROL, PathText};
-use mirror_core::{Errno, RESERVED};
 use mirror_sys as sys;
 
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;
