@@ -460,6 +460,7 @@ fn the_script_says_what_it_lacks() {
 fn lost_and_found_is_left_out_whole_or_mirrored_whole() {
     need!(root);
     let e = Env::new("lost");
+    fs::remove_dir(e.p("b")).unwrap();
     let ext = match LoopFs::new(FsType::Ext4, &e.p("b"), 64) {
         Ok(m) => m,
         Err(why) => return skip(why),
