@@ -83,7 +83,7 @@ enum Command {
     },
 }
 
-const STATUS_CODES: &str = "Exit codes: 0 in sync, 1 not in sync or something is pending, 2 no usable leg, 3 unknown (no such pair, no permission).";
+const STATUS_CODES: &str = "Exit codes: 0 in sync, 1 not in sync (both legs are there), 2 programs cannot use the pair, 3 unknown (no such pair, no permission).";
 const VERIFY_CODES: &str = "Exit codes: 0 equal, 1 different or not all compared, 2 trouble.";
 const RESYNC_CODES: &str = "Exit codes: 0 whole, 1 finished with paths left, 2 refused, 3 interrupted (the same command goes on).";
 
