@@ -109,6 +109,8 @@ pub fn session(pair: usize, guest: bool) -> Sys<Session> {
     // What goes wrong here is no answer to the program's call, except that it may not, or has no room.
     let s = attach(pair, guest).map_err(|e| match e {
         Errno::EACCES | Errno::EROFS | Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM => e,
+        // Its hard limit of file sizes is too low for a runtime file.
+        Errno::EFBIG => e,
         _ => Errno::EIO,
     })?;
     if guest {

@@ -27,6 +27,8 @@ mod handlers;
 mod heal;
 mod keys;
 #[cfg(not(feature = "selftest"))]
+mod limits;
+#[cfg(not(feature = "selftest"))]
 mod resolve;
 #[cfg(not(feature = "selftest"))]
 mod start;

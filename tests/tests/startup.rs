@@ -53,6 +53,18 @@ fn copies(pair: &Pair) -> Option<Vec<(String, PathBuf)>> {
     Some(made)
 }
 
+/// Runs a prepared command behind `before` and a shell's `ulimit`.
+fn under(program: &str, before: &[&str], limit: &str, m: &Command, pair: &Pair) -> Output {
+    let mut c = Command::new(program);
+    c.args(before);
+    c.args(["-c", &format!("ulimit {limit}; exec \"$0\" \"$@\"")]);
+    c.arg(m.get_program()).args(m.get_args());
+    c.env_clear()
+        .envs(m.get_envs().filter_map(|(k, v)| Some((k, v?))));
+    let o = c.current_dir(pair.scratch()).output();
+    Output::from_std(o.expect("running the command"))
+}
+
 each_kind! {
     fn executables_with_copies_of_variables(pair) {
         need!("readelf");
@@ -101,6 +113,54 @@ each_kind! {
             assert!(o.code != 0 && all.contains(word), "{command}: {o:?}");
         }
         std::fs::remove_file(pair.scratch().join("made")).unwrap();
+    }
+
+    fn a_small_limit_of_file_sizes(pair) {
+        let fresh = || for f in pair.runtime_files() { std::fs::remove_file(f).unwrap() };
+        let may_raise = pair.plain("ulimit -f 100; ulimit -f unlimited").code == 0;
+        for limit in ["-S -f 100", "-f 100", "-S -f 0", "-f 0"] {
+            // A hard limit is lifted by whoever may.
+            if limit.starts_with("-f") && !may_raise {
+                continue;
+            }
+            // The library makes the runtime file, then the command.
+            let script = format!("ulimit {limit}; mkdir $V/d && rmdir $V/d; ulimit -Sf; ulimit -Hf");
+            let native = pair.plain(&script).ok();
+            fresh();
+            let o = pair.preloaded("bash").args(["-c", &script]).output().unwrap();
+            assert_eq!(Output::from_std(o), native, "{limit}, preload");
+            pair.watch_runtime();
+            fresh();
+            let mut m = pair.command("bash");
+            m.args(["-c", "mkdir $V/d && rmdir $V/d; ulimit -Sf; ulimit -Hf"]);
+            let o = under("bash", &[], limit, &m, pair);
+            assert_eq!(o, native, "{limit}, run");
+            pair.watch_runtime();
+        }
+        // The program's own files keep the limit, and its signal.
+        let script = "ulimit -S -f 1; (printf %05000d 1 > $V/f); echo $?; trap '' XFSZ; (printf %05000d 1 > $V/f); stat -c %s $V/f";
+        pair.both(script);
+        pair.assert_nothing_pending();
+        pair.assert_equal();
+    }
+
+    fn a_hard_limit_of_file_sizes_that_is_too_low_is_refused(pair) {
+        need!(root);
+        need!("setpriv");
+        for f in pair.runtime_files() {
+            std::fs::remove_file(f).unwrap();
+        }
+        let poor = |mut m: Command| {
+            m.arg(pair.v().join("d"));
+            under("setpriv", &["--bounding-set", "-sys_resource", "bash"], "-f 100", &m, pair)
+        };
+        let o = poor(pair.preloaded("mkdir"));
+        assert!(o.code == 1 && String::from_utf8_lossy(&o.err).contains("File too large"), "{o:?}");
+        let o = poor(pair.command("mkdir"));
+        assert!(o.code != 0 && String::from_utf8_lossy(&o.err).contains("ulimit -Hf"), "{o:?}");
+        assert!(!pair.v().join("d").exists());
+        pair.run("mkdir $V/d").ok();
+        pair.assert_equal();
     }
 
     fn node(pair) {

@@ -36,12 +36,16 @@ pub enum End {
 /// Puts a child into the state in which this process was started.
 pub fn as_started(c: &mut Command, mask: libc::sigset_t) {
     let ignored = crate::signal::pipe_was_ignored();
+    let size_ignored = crate::signal::size_was_ignored();
     // SAFETY: only async-signal-safe calls between fork and exec.
     unsafe {
         c.pre_exec(move || {
             libc::sigprocmask(libc::SIG_SETMASK, &mask, std::ptr::null_mut());
             if ignored {
                 libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+            }
+            if !size_ignored {
+                libc::signal(libc::SIGXFSZ, libc::SIG_DFL);
             }
             Ok(())
         });
