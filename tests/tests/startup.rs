@@ -163,6 +163,64 @@ each_kind! {
         pair.assert_equal();
     }
 
+    fn who_dies_at_the_start_is_told_of_what(pair) {
+        // In a constructor, before main; and in main, which doctor does not reach.
+        let early = "#include <stdlib.h>
+            #include <signal.h>
+            __attribute__((constructor)) static void c(void) { char *h = getenv(\"HOW\"); if (!h) return; if (*h == 's') raise(SIGSEGV); _Exit(7); }
+            int main(void) { return 9; }";
+        let library = early.replace("int main(void) { return 9; }", "");
+        let flags = ["-shared", "-fPIC", "-Wl,-soname,libearly.so"];
+        if compile_with(&pair.programs(), "libearly.so", &library, "c", &flags).is_none() {
+            return;
+        }
+        let p = pair.programs().display().to_string();
+        let (l, r) = (format!("-L{p}"), format!("-Wl,-rpath,{p}"));
+        let main = "int main(void) { return 9; }";
+        compile_with(&pair.programs(), "early", main, "c", &["-Wl,--no-as-needed", &l, &r, "-learly"]).unwrap();
+        compile_with(&pair.programs(), "late", "#include <stdlib.h>\nint main(void) { abort(); }", "c", &[]).unwrap();
+        let doctor = |name: &str, how: Option<&str>| {
+            let mut c = pair.mirror_command("doctor");
+            c.arg(pair.programs().join(name));
+            how.map(|h| c.env("HOW", h));
+            Output::from_std(c.output().unwrap())
+        };
+        assert!(doctor("early", None).ok().text().contains("can be mirrored"));
+        for (how, word) in [("s", "died of signal 11 (Segmentation fault)"), ("7", "ended with exit code 7")] {
+            let o = doctor("early", Some(how));
+            assert!(o.code == 1 && o.text().contains("does not start") && o.text().contains(word), "{o:?}");
+        }
+        assert!(doctor("late", None).ok().text().contains("can be mirrored"));
+        // A library of the program that is not there: ld.so's own line.
+        std::fs::remove_file(pair.programs().join("libearly.so")).unwrap();
+        let o = doctor("early", None);
+        assert!(o.code == 1 && o.text().contains("libearly.so") && o.text().contains("exit code 127"), "{o:?}");
+        let o = Output::from_std(pair.command(pair.programs().join("early")).output().unwrap());
+        let text = String::from_utf8_lossy(&o.err).into_owned();
+        assert!(o.code == 125 && text.contains("ended with exit code 127") && !text.contains("noexec"), "{o:?}");
+    }
+
+    fn address_sanitizer_is_told_to_come_later(pair) {
+        let source = "#include <stdio.h>\nint main(int c, char **v) { FILE *f = fopen(v[1], \"w\"); return !f || fputs(\"x\", f) < 0 || fclose(f); }";
+        let probe = Command::new("sh").args(["-c", "echo 'int main(){}' | cc -x c - -fsanitize=address -o /dev/null"]).output();
+        if !probe.is_ok_and(|o| o.status.success()) {
+            return skip("needs libasan");
+        }
+        let Some(file) = compile_with(&pair.programs(), "asan", source, "c", &["-fsanitize=address"]) else { return };
+        for command in ["run", "doctor"] {
+            let mut c = pair.mirror_command(command);
+            c.args(["--"]).arg(&file);
+            if command == "run" {
+                c.arg(pair.v().join("f"));
+            }
+            let o = Output::from_std(c.output().unwrap());
+            let all = format!("{}{}", o.text(), String::from_utf8_lossy(&o.err));
+            assert!(o.code != 0 && all.contains("ASAN_OPTIONS=verify_asan_link_order=0"), "{command}: {o:?}");
+            Output::from_std(c.env("ASAN_OPTIONS", "verify_asan_link_order=0:detect_leaks=0").output().unwrap()).ok();
+        }
+        pair.assert_equal();
+    }
+
     fn node(pair) {
         need!("node");
         let o = Output::from_std(pair.command("node").arg("--version").output().unwrap()).ok();

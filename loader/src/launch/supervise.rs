@@ -227,9 +227,37 @@ fn follow(pid: i32, name: &str, signals: &OwnedFd, mut proof: Option<Proof>) -> 
     }
 }
 
+/// How a program ended, in words.
+pub fn how(status: ExitStatus) -> String {
+    match status.signal() {
+        Some(s) => {
+            // SAFETY: strsignal returns a C string that stays until the next call; one thread is here.
+            let text = unsafe {
+                let p = libc::strsignal(s);
+                (!p.is_null()).then(|| std::ffi::CStr::from_ptr(p).to_string_lossy().into_owned())
+            };
+            format!("died of signal {s} ({})", text.unwrap_or_default())
+        }
+        None => format!("ended with exit code {}", status.code().unwrap_or(-1)),
+    }
+}
+
+/// It ended before libmirror.so said that it had attached.
+fn ended(pid: i32, name: &str, status: ExitStatus) -> Fail {
+    let why = if status.signal().is_some() {
+        ""
+    } else {
+        " Either ld.so could not load libmirror.so, or the program gave up at once: a message of theirs stands above."
+    };
+    Fail::failed(format!(
+        "{name}[{pid}] did not attach: it {} at its start.{why} mirror doctor {name}",
+        how(status)
+    ))
+}
+
 fn not_attached(pid: i32, name: &str) -> Fail {
     Fail::failed(format!(
-        "{name}[{pid}] did not attach in 2 s (ld.so could not load libmirror.so: noexec, or another C library?). Stopped. mirror doctor {name}"
+        "{name}[{pid}] runs, but did not attach in 2 s (ld.so could not load libmirror.so: noexec, or another C library?). Stopped. mirror doctor {name}"
     ))
 }
 
@@ -237,7 +265,7 @@ fn unproved(pid: i32, name: &str, status: ExitStatus) -> Res<End> {
     if status.code() == Some(78) {
         Ok(End::Refused)
     } else {
-        Err(not_attached(pid, name))
+        Err(ended(pid, name, status))
     }
 }
 

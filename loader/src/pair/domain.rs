@@ -147,7 +147,7 @@ impl SizeLimit {
 impl Drop for SizeLimit {
     fn drop(&mut self) {
         if self.0.current.is_some() {
-            let _ = setrlimit(Resource::Fsize, self.0.clone());
+            let _ = setrlimit(Resource::Fsize, self.0);
         }
     }
 }
