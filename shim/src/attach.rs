@@ -104,6 +104,8 @@ pub fn session(pair: usize, guest: bool) -> Sys<Session> {
         refused::record(pair, &crate::ahead::reason(r));
         match r.errno {
             e @ (Errno::EACCES | Errno::EROFS | Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM) => e,
+            // Its hard limit of file sizes is too low for a runtime file.
+            e @ Errno::EFBIG => e,
             _ => Errno::EIO,
         }
     })

@@ -63,7 +63,8 @@ pub fn join_domain(d: &Domain<'_>) -> Result<usize, Refused> {
                 // Somebody may have founded it between the two locks.
                 let found = match d.live(boot) {
                     Some(f) => Ok(f),
-                    None => d.found(boot),
+                    // The program's limit of file sizes is not for the runtime file.
+                    None => crate::limits::own_file(|| d.found(boot)),
                 };
                 let _ = d.flock(c::LOCK_SH);
                 return found.map_err(unless_told(Refusal::Runtime));

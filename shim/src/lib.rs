@@ -29,6 +29,8 @@ mod handlers;
 mod heal;
 mod keys;
 #[cfg(not(feature = "selftest"))]
+mod limits;
+#[cfg(not(feature = "selftest"))]
 mod refused;
 #[cfg(not(feature = "selftest"))]
 mod resolve;

@@ -31,6 +31,32 @@ pub fn readable(addr: usize) -> bool {
 
 /// The soft and hard RLIMIT_NOFILE, and optionally new ones.
 pub fn nofile(new: Option<(u64, u64)>) -> Sys<(u64, u64)> {
+    limit(c::RLIMIT_NOFILE as usize, new)
+}
+
+/// The soft and hard RLIMIT_FSIZE, and optionally new ones.
+pub fn file_size(new: Option<(u64, u64)>) -> Sys<(u64, u64)> {
+    limit(c::RLIMIT_FSIZE as usize, new)
+}
+
+/// Takes a pending signal of a set away, without waiting (rt_sigtimedwait(2)).
+pub fn take_signal(set: u64) {
+    let now = c::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let (set, now): (*const u64, *const c::timespec) = (&set, &now);
+    let _ = call!(
+        syscall4,
+        c::SYS_rt_sigtimedwait,
+        set as usize,
+        0,
+        now as usize,
+        8
+    );
+}
+
+fn limit(which: usize, new: Option<(u64, u64)>) -> Sys<(u64, u64)> {
     let n = c::rlimit {
         rlim_cur: new.map_or(0, |v| v.0),
         rlim_max: new.map_or(0, |v| v.1),
@@ -42,14 +68,7 @@ pub fn nofile(new: Option<(u64, u64)>) -> Sys<(u64, u64)> {
     };
     let op: *mut c::rlimit = &mut old;
     let np = if new.is_some() { np as usize } else { 0 };
-    call!(
-        syscall4,
-        c::SYS_prlimit64,
-        0,
-        c::RLIMIT_NOFILE as usize,
-        np,
-        op as usize
-    )?;
+    call!(syscall4, c::SYS_prlimit64, 0, which, np, op as usize)?;
     Ok((old.rlim_cur, old.rlim_max))
 }
 

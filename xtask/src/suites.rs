@@ -69,6 +69,8 @@ const LIMITS: &[(&str, u64)] = &[
     ("storms ", 180),
     ("programs ", 120),
     ("users ", 120),
+    ("startup ", 120),
+    ("pointers ", 120),
     ("unit sim", 180),
 ];
 

@@ -4,6 +4,7 @@ use super::look::{self, Look};
 use crate::cli::Run;
 use crate::fail::{Fail, Kind, Res};
 use crate::launch::supervise::{self, End};
+use crate::launch::trial::{self, Trial};
 use crate::launch::{library, program};
 use crate::pair::control::Pair;
 use crate::pair::domain::{self, Attached};
@@ -12,7 +13,7 @@ use crate::pair::tab::Line;
 use crate::pair::{heal, room, tab};
 use crate::text;
 use mirror_core::word::StateWord;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -64,17 +65,8 @@ pub fn start(a: &Run) -> Res<End> {
     if p.unmirrorable.is_none() {
         library::prepare()?;
     }
-    let mut c = Command::new(&p.file);
-    c.arg0(word)
-        .args(&a.command[1..])
-        .env("LD_PRELOAD", library::preload(&lib));
-    if let Some(tab) = std::env::var_os("MIRRORTAB").filter(|t| !t.is_empty()) {
-        // The command may change its directory before it starts others.
-        c.env(
-            "MIRRORTAB",
-            std::path::absolute(&tab).unwrap_or_else(|_| tab.into()),
-        );
-    }
+    let mut c = preloaded(&p, word, &lib);
+    c.args(&a.command[1..]);
     if a.pair.is_empty() {
         c.env_remove("MIRROR_ONLY");
     } else {
@@ -202,12 +194,57 @@ fn after(p: &Attached) {
     }
 }
 
-/// Used by `doctor`: why a command could not be run under the mirror.
-pub fn check(word: &std::ffi::OsStr) -> Res<String> {
+/// A program, ready to be started with the library.
+fn preloaded(p: &program::Program, word: &OsStr, lib: &OsStr) -> Command {
+    let mut c = Command::new(&p.file);
+    c.arg0(word).env("LD_PRELOAD", library::preload(lib));
+    if let Some(tab) = std::env::var_os("MIRRORTAB").filter(|t| !t.is_empty()) {
+        // The command may change its directory before it starts others.
+        c.env(
+            "MIRRORTAB",
+            std::path::absolute(&tab).unwrap_or_else(|_| tab.into()),
+        );
+    }
+    c
+}
+
+/// Used by `doctor`: why a command could not be run under the mirror. It is inspected, and started as far
+/// as its entry point.
+pub fn check(word: &OsStr) -> Res<String> {
     let p = program::inspect(program::find(word)?)?;
-    match &p.unmirrorable {
-        Some(why) => Err(Fail::failed(why.text(&p.name))),
-        None if p.outside => Ok(format!("{} stays outside the mirror by itself", p.name)),
-        None => Ok(format!("{} can be mirrored", text::path(&p.file))),
+    if let Some(why) = &p.unmirrorable {
+        return Err(Fail::failed(why.text(&p.name)));
+    }
+    if p.outside {
+        return Ok(format!("{} stays outside the mirror by itself", p.name));
+    }
+    let file = text::path(&p.file);
+    let (lib, _) = library::find()?;
+    library::prepare()?;
+    let mut c = preloaded(&p, word, &lib);
+    // Without a pair the library only looks whether there is one.
+    let none = crate::pair::tab::load().is_ok_and(|all| all.is_empty());
+    if none {
+        c.env("MIRROR_OPTIONAL", "1");
+    }
+    match trial::start(c) {
+        Trial::Started { attached } if attached || none => Ok(format!("{file} can be mirrored")),
+        Trial::Started { .. } => Err(Fail::failed(format!(
+            "{file} starts, but libmirror.so does not attach (ld.so could not load it: noexec, or another C library?)"
+        ))),
+        Trial::Ended(status, said) => {
+            let said = if said.is_empty() {
+                said
+            } else {
+                format!(": {said}")
+            };
+            Err(Fail::failed(format!(
+                "{file} does not start under the mirror: it {}{said}",
+                supervise::how(status)
+            )))
+        }
+        Trial::NotTried(why) => Ok(format!(
+            "{file} can be mirrored, as far as its file tells (not started: {why})"
+        )),
     }
 }

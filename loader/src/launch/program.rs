@@ -25,6 +25,8 @@ pub enum Unmirrorable {
     Foreign(String),
     /// Another C library.
     Musl,
+    /// Its runtime insists on being loaded first.
+    AddressSanitizer,
 }
 
 impl Unmirrorable {
@@ -46,6 +48,9 @@ impl Unmirrorable {
             ),
             Unmirrorable::Foreign(what) => format!(
                 "{name} is a program for {what}: libmirror.so cannot be loaded into it. {way}"
+            ),
+            Unmirrorable::AddressSanitizer => format!(
+                "{name} is built with AddressSanitizer, whose runtime refuses to be loaded behind libmirror.so. Set ASAN_OPTIONS=verify_asan_link_order=0"
             ),
             Unmirrorable::Musl => {
                 format!("{name} uses musl, not glibc: its writes would reach leg a only. {way}")
@@ -251,6 +256,8 @@ struct Elf {
     dynamic: bool,
     /// It names a library that it needs.
     needs: bool,
+    /// It needs the shared runtime of AddressSanitizer.
+    asan: bool,
     notes: Vec<Vec<u8>>,
     go_section: bool,
 }
@@ -287,7 +294,11 @@ impl Elf {
             match kind {
                 2 => {
                     e.dynamic = true;
-                    e.needs = needs_library(&bytes(f, at, len)) == Some(true);
+                    let entries = bytes(f, at, len);
+                    e.needs = needs_library(&entries) == Some(true);
+                    e.asan = needed(f, &entries, &table, size).iter().any(|n| {
+                        n.starts_with(b"libasan.so") || n.starts_with(b"libclang_rt.asan")
+                    });
                 }
                 3 => e.interp = Some(bytes(f, at, len)),
                 4 => e.notes.extend(notes(&bytes(f, at, len))),
@@ -337,6 +348,7 @@ impl Elf {
         }
         match &self.interp {
             Some(i) if i.windows(7).any(|w| w == b"ld-musl") => Some(Unmirrorable::Musl),
+            Some(_) if self.asan && !any_order() => Some(Unmirrorable::AddressSanitizer),
             Some(_) if !self.needs => Some(Unmirrorable::NoLibc),
             Some(_) => None,
             // ld.so itself, given a program to run, preloads too.
@@ -344,6 +356,44 @@ impl Elf {
             None => Some(Unmirrorable::Static),
         }
     }
+}
+
+/// The names of the libraries that a dynamic section says are needed.
+fn needed(f: &File, entries: &[u8], headers: &[u8], size: u64) -> Vec<Vec<u8>> {
+    let value = |tag: u64| {
+        let mut all = entries.chunks_exact(16);
+        move || all.find(|e| num(e, 0, 8) == tag).map(|e| num(e, 8, 8))
+    };
+    let (Some(at), Some(len)) = (value(5)(), value(10)()) else {
+        return vec![];
+    };
+    // Its address, as a place in the file.
+    let step = usize::try_from(size.max(56)).unwrap_or(56);
+    let offset = headers.chunks_exact(step).find_map(|ph| {
+        let (kind, file, address, length) =
+            (num(ph, 0, 4), num(ph, 8, 8), num(ph, 16, 8), num(ph, 32, 8));
+        let inside = kind == 1 && at >= address && at - address < length;
+        inside.then(|| file.wrapping_add(at - address))
+    });
+    let strings = bytes(f, offset.unwrap_or(0), len);
+    entries
+        .chunks_exact(16)
+        .filter(|e| num(e, 0, 8) == 1)
+        .filter_map(|e| {
+            let from = usize::try_from(num(e, 8, 8)).ok()?;
+            let name = strings.get(from..)?.split(|&b| b == 0).next()?;
+            Some(name.to_vec())
+        })
+        .collect()
+}
+
+/// Whether the user has told AddressSanitizer not to mind.
+fn any_order() -> bool {
+    std::env::var_os("ASAN_OPTIONS").is_some_and(|v| {
+        v.as_bytes()
+            .windows(24)
+            .any(|w| w == b"verify_asan_link_order=0")
+    })
 }
 
 fn is_linker(file: &Path) -> bool {

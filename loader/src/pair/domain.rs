@@ -12,6 +12,7 @@ use mirror_core::word::StateWord;
 use parking_lot::Mutex;
 use rustix::fs::{FallocateFlags, FlockOperation, Gid, Mode, OFlags, Uid};
 use rustix::mm::{MapFlags, ProtFlags};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -149,13 +150,51 @@ fn folder(file: &Path) -> Res<()> {
     Ok(())
 }
 
+/// While this lives, the limit of file sizes is lifted as far as may be: it is for the user's files.
+/// SIGXFSZ is ignored (see `signal`).
+struct SizeLimit(Rlimit);
+
+impl SizeLimit {
+    fn lift() -> SizeLimit {
+        let old = getrlimit(Resource::Fsize);
+        let to = |l: Option<u64>| {
+            let new = Rlimit {
+                current: l,
+                maximum: l,
+            };
+            setrlimit(Resource::Fsize, new)
+        };
+        if old.current.is_some() && to(None).is_err() {
+            let _ = to(old.maximum);
+        }
+        SizeLimit(old)
+    }
+}
+
+impl Drop for SizeLimit {
+    fn drop(&mut self) {
+        if self.0.current.is_some() {
+            let _ = setrlimit(Resource::Fsize, self.0);
+        }
+    }
+}
+
+fn too_large(e: rustix::io::Errno) -> io::Error {
+    match e {
+        rustix::io::Errno::FBIG => io::Error::other(
+            "the hard limit of file sizes (ulimit -Hf) is too low for the pair's runtime file of 1 MiB. Type once without that limit: mirror verify",
+        ),
+        e => e.into(),
+    }
+}
+
 fn make_runtime(p: &Pair, id: Id, boot: Id) -> io::Result<Runtime> {
     let file = p.legs[0].runtime_file(id);
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let fd = rustix::fs::open(&file, flags, Mode::RUSR | Mode::WUSR)?;
     let fill = || -> io::Result<Runtime> {
         // Preallocated: a hole in it would be a SIGBUS in a program.
-        rustix::fs::fallocate(&fd, FallocateFlags::empty(), 0, SIZE as u64)?;
+        rustix::fs::fallocate(&fd, FallocateFlags::empty(), 0, SIZE as u64).map_err(too_large)?;
         let (st, (uid, gid)) = (rustix::fs::fstat(&fd)?, p.legs[0].owner()?);
         if p.legs[0].record.group {
             if st.st_gid != gid {
@@ -278,6 +317,7 @@ fn join(pair: Pair, read: bool) -> Res<Attached> {
 /// whoever dies on the way leaves none that nobody would know of.
 fn begin(pair: &Pair, owners: &[OwnedFd; 2], boot: Id) -> Res<Runtime> {
     folder(&place(pair))?;
+    let _lifted = SizeLimit::lift();
     pair.legs.iter().for_each(forget);
     let mut tries = 4;
     let runtime = loop {
