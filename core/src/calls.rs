@@ -134,6 +134,11 @@ pub const WANTED: &[Wanted] = &[
     must("execveat", 322),
     must("clone3", 435),
     must("exit_group", EXIT_GROUP),
+    // pages that go away: what was found readable is forgotten
+    may("munmap", 11),
+    may("brk", 12),
+    may("mremap", 25),
+    may("shmdt", 67),
     // limits and sandboxes
     may("setrlimit", 160),
     must("prlimit64", 302),

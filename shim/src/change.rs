@@ -349,7 +349,7 @@ pub fn in_the_way<const N: usize>(
 /// Opens a descriptor of our own: the program's limit is not for it. TX is held (or this is a guest).
 pub fn spare(open: impl Fn() -> Sys<i32>) -> Sys<i32> {
     match open() {
-        Err(Errno::EMFILE) => attach::with_limit(open),
+        Err(Errno::EMFILE) => attach::with_limit(0, open),
         r => r,
     }
 }

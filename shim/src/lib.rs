@@ -16,6 +16,8 @@ mod files;
 mod scratch;
 
 #[cfg(not(feature = "selftest"))]
+mod ahead;
+#[cfg(not(feature = "selftest"))]
 mod change;
 #[cfg(not(feature = "selftest"))]
 mod domain;
@@ -27,6 +29,8 @@ mod handlers;
 mod heal;
 mod keys;
 #[cfg(not(feature = "selftest"))]
+mod refused;
+#[cfg(not(feature = "selftest"))]
 mod resolve;
 #[cfg(not(feature = "selftest"))]
 mod start;
@@ -36,6 +40,8 @@ mod state;
 mod times;
 #[cfg(not(feature = "selftest"))]
 mod txn;
+#[cfg(not(feature = "selftest"))]
+mod user;
 
 /// Handlers that only prove the way to them and back (feature `selftest`).
 #[cfg(feature = "selftest")]

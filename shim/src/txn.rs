@@ -37,7 +37,7 @@ static BUSY: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 impl LegLock for Port<'_, '_> {
     fn try_lock(&mut self, leg: usize, object: usize) -> Result<(), LockMiss> {
         let r = if self.own {
-            let n = attach::lock_number(self.cx.s.pair, leg, object);
+            let n = mirror_core::numbers::lock(self.cx.s.slot, leg, object);
             match flock(n) {
                 Err(Errno::EBADF) => attach::open_lock(self.cx.s, leg, object).and_then(flock),
                 r => r,
@@ -52,7 +52,7 @@ impl LegLock for Port<'_, '_> {
     }
     fn unlock(&mut self, leg: usize, object: usize) {
         if self.own {
-            let n = attach::lock_number(self.cx.s.pair, leg, object);
+            let n = mirror_core::numbers::lock(self.cx.s.slot, leg, object);
             let _ = sys::flock(n, c::LOCK_UN);
         } else if let Some(g) = self
             .guest

@@ -10,6 +10,7 @@ mod moves;
 mod names;
 mod process;
 mod raw;
+mod walk;
 
 pub use calls::*;
 pub use mirror_core::Errno;
@@ -17,3 +18,4 @@ pub use moves::*;
 pub use names::*;
 pub use process::*;
 pub use raw::{ret, syscall0, syscall1, syscall2, syscall3, syscall4, syscall5, syscall6};
+pub use walk::*;

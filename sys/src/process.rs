@@ -20,10 +20,13 @@ pub fn set_signal_mask(new: u64) -> u64 {
     old
 }
 
-/// Whether `addr` may be read. rt_sigprocmask copies the set before it looks at an invalid `how`,
-/// so EINVAL means readable and EFAULT means not; nothing changes.
+/// Whether the aligned word at (or around) `addr`, and so its page, may be read. rt_sigprocmask copies
+/// the set before it looks at an invalid `how`, so EINVAL means readable and EFAULT means not; nothing
+/// changes.
 pub fn readable(addr: usize) -> bool {
-    call!(syscall4, c::SYS_rt_sigprocmask, 0x7fff, addr, 0, 8) != Err(Errno::EFAULT)
+    // At 0 the kernel sees no set at all; that page, too, may be mapped.
+    let word = (addr & !7).max(1);
+    call!(syscall4, c::SYS_rt_sigprocmask, 0x7fff, word, 0, 8) == Err(Errno::EINVAL)
 }
 
 /// The soft and hard RLIMIT_NOFILE, and optionally new ones.
@@ -248,4 +251,63 @@ pub fn exit_group(code: i32) -> ! {
     loop {
         let _ = call!(syscall1, c::SYS_exit_group, code as usize);
     }
+}
+
+/// Seconds since 1970.
+pub fn realtime() -> u64 {
+    let mut t = c::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let p: *mut c::timespec = &mut t;
+    let _ = call!(
+        syscall2,
+        c::SYS_clock_gettime,
+        c::CLOCK_REALTIME as usize,
+        p as usize
+    );
+    t.tv_sec as u64
+}
+
+/// The calling thread's name, ended by zeros.
+pub fn comm() -> [u8; 16] {
+    let mut name = [0u8; 16];
+    let p: *mut [u8; 16] = &mut name;
+    let _ = call!(syscall2, c::SYS_prctl, c::PR_GET_NAME as usize, p as usize);
+    name
+}
+
+/// The soft RLIMIT_FSIZE: a write beyond it is a signal for the program.
+pub fn file_size_limit() -> u64 {
+    let mut old = c::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    let op: *mut c::rlimit = &mut old;
+    let _ = call!(
+        syscall4,
+        c::SYS_prlimit64,
+        0,
+        c::RLIMIT_FSIZE as usize,
+        0,
+        op as usize
+    );
+    old.rlim_cur
+}
+
+/// geteuid(2).
+pub fn euid() -> u32 {
+    // SAFETY: takes no pointer.
+    unsafe { crate::raw::syscall0(c::SYS_geteuid) as u32 }
+}
+
+/// The effective group and the first groups besides it; how many there are.
+pub fn groups(out: &mut [u32; 65]) -> usize {
+    // SAFETY: takes no pointer.
+    let gid = unsafe { crate::raw::syscall0(c::SYS_getegid) as u32 };
+    let [first, rest @ ..] = out;
+    *first = gid;
+    let p: *mut u32 = rest.as_mut_ptr();
+    // More than there is room for: EINVAL, and only the effective one counts.
+    call!(syscall2, c::SYS_getgroups, rest.len(), p as usize).map_or(1, |n| n.wrapping_add(1))
 }

@@ -81,7 +81,7 @@ const ORDINARY: &[&str] = &[
     "crash link::random_kills",
     "crash heal",
     "command ",
-    "races link::random_calls_of_4",
+    "races link_1::random_calls_of_4",
 ];
 
 /// Builds all test binaries and lists their tests. The library is no_std and has none of its own.

@@ -2,6 +2,7 @@
 //! calls go through libc.
 use crate::fail::{Fail, Kind, Res};
 use crate::text;
+use mirror_core::program::needs_library;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Read;
@@ -14,6 +15,8 @@ use std::path::{Path, PathBuf};
 pub enum Unmirrorable {
     /// No dynamic linker.
     Static,
+    /// A dynamic linker, but no library at all.
+    NoLibc,
     /// Go's runtime makes its system calls itself, even when dynamic.
     Go,
     /// ld.so drops the preload: set-id bits or file capabilities.
@@ -31,6 +34,9 @@ impl Unmirrorable {
         match self {
             Unmirrorable::Static => {
                 format!("{name} is statically linked: its writes would reach leg a only. {way}")
+            }
+            Unmirrorable::NoLibc => {
+                format!("{name} does not use libc: its writes would reach leg a only. {way}")
             }
             Unmirrorable::Go => format!(
                 "{name} is a Go program and bypasses libc: its writes would reach leg a only. {way}"
@@ -120,9 +126,7 @@ fn runnable(p: &Path) -> Result<(), i32> {
     if !m.is_file() {
         return Err(libc::EACCES);
     }
-    let flags = rustix::fs::AtFlags::EACCESS;
-    rustix::fs::accessat(rustix::fs::CWD, p, rustix::fs::Access::EXEC_OK, flags)
-        .map_err(|e| e.raw_os_error())
+    crate::tree::beneath::may(p, rustix::fs::Access::EXEC_OK).map_err(|e| e.raw_os_error())
 }
 
 /// Looks into a command's file, and after `#!` into its interpreter's (four deep, like the kernel).
@@ -245,6 +249,8 @@ struct Elf {
     machine: u16,
     interp: Option<Vec<u8>>,
     dynamic: bool,
+    /// It names a library that it needs.
+    needs: bool,
     notes: Vec<Vec<u8>>,
     go_section: bool,
 }
@@ -279,7 +285,10 @@ impl Elf {
         for ph in table.chunks_exact(usize::try_from(size.max(56)).unwrap_or(56)) {
             let (kind, at, len) = (num(ph, 0, 4), num(ph, 8, 8), num(ph, 32, 8));
             match kind {
-                2 => e.dynamic = true,
+                2 => {
+                    e.dynamic = true;
+                    e.needs = needs_library(&bytes(f, at, len)) == Some(true);
+                }
                 3 => e.interp = Some(bytes(f, at, len)),
                 4 => e.notes.extend(notes(&bytes(f, at, len))),
                 _ => {}
@@ -328,6 +337,7 @@ impl Elf {
         }
         match &self.interp {
             Some(i) if i.windows(7).any(|w| w == b"ld-musl") => Some(Unmirrorable::Musl),
+            Some(_) if !self.needs => Some(Unmirrorable::NoLibc),
             Some(_) => None,
             // ld.so itself, given a program to run, preloads too.
             None if self.dynamic && is_linker(file) => None,

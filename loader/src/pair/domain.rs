@@ -4,6 +4,7 @@ use super::control::{Leg, Pair, random_id};
 use super::lock::Locks;
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::text;
+use crate::tree::beneath::Root;
 use mirror_core::owner::Owner;
 use mirror_core::record::{Id, OWNER_RECORD, PENDING_LOG, runtime_trusted};
 use mirror_core::runtime::{RuntimeFile, SIZE};
@@ -57,7 +58,12 @@ impl Drop for Runtime {
 /// The kernel's boot id.
 pub fn boot_id() -> Res<Id> {
     let name = "/proc/sys/kernel/random/boot_id";
-    let s = std::fs::read_to_string(name).about(name)?;
+    let s = std::fs::read_to_string(name).map_err(|e| match e.kind() {
+        io::ErrorKind::NotFound => Fail::failed(format!(
+            "{name}: not there. The mirror needs /proc: mount -t proc proc /proc (or let the container or chroot have it)"
+        )),
+        _ => Fail::io(name, e),
+    })?;
     let hex: Vec<u8> = s.bytes().filter(u8::is_ascii_hexdigit).collect();
     Id::from_hex(&hex).ok_or_else(|| Fail::failed(format!("{name}: not a boot id")))
 }
@@ -102,17 +108,38 @@ fn trusted(p: &Pair, fd: &OwnedFd) -> io::Result<Runtime> {
     Runtime::map(fd)
 }
 
+/// A runtime file could not be made: what a sandbox or a container must allow.
+fn no_runtime(at: &Path, e: io::Error) -> Fail {
+    use io::ErrorKind as E;
+    let dir = Path::new("/run/mirror");
+    let folder = if at.starts_with(dir) {
+        dir
+    } else {
+        Path::new("/dev/shm")
+    };
+    let hint = match e.kind() {
+        E::ReadOnlyFilesystem | E::NotFound => format!(
+            ". All programs of a pair share the files in {0}: let this one write there (systemd: ReadWritePaths={0}; a container: the host's {0})",
+            folder.display()
+        ),
+        E::StorageFull => format!(". Make room in {}", folder.display()),
+        _ => String::new(),
+    };
+    let f = Fail::io(text::path(at), e);
+    Fail::new(f.kind, f.text + &hint)
+}
+
 /// The folder of runtime files: nobody else can remove or replace what is in it.
 fn folder(file: &Path) -> Res<()> {
     let dir = file.parent().unwrap_or(Path::new("/"));
     let name = || text::path(dir);
     if dir == Path::new("/run/mirror") {
         match std::fs::DirBuilder::new().mode(0o755).create(dir) {
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(Fail::io(name(), e)),
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(no_runtime(dir, e)),
             _ => {}
         }
     }
-    let m = std::fs::symlink_metadata(dir).about(name())?;
+    let m = std::fs::symlink_metadata(dir).map_err(|e| no_runtime(dir, e))?;
     if !m.is_dir() || (m.mode() & 0o022 != 0 && m.mode() & libc::S_ISVTX == 0) {
         return Err(Fail::failed(format!(
             "{}: others could remove or replace files in it: refused. It must be a directory with the sticky bit, or one that nobody else can write",
@@ -172,17 +199,33 @@ fn lock(fd: &OwnedFd, how: FlockOperation) -> rustix::io::Result<()> {
 
 /// Attaches to the pair's domain, or starts a new one when nobody is attached.
 pub fn attach(pair: Pair) -> Res<Attached> {
+    join(pair, false)
+}
+
+/// The same to compare only: the file systems of the legs may be read-only. A domain that cannot be
+/// recorded is this process's alone, and keeps all others out.
+pub fn attach_to_read(pair: Pair) -> Res<Attached> {
+    join(pair, true)
+}
+
+fn join(pair: Pair, read: bool) -> Res<Attached> {
     let boot = boot_id()?;
     let open = |i: usize| {
-        let r = &pair.legs[i].root;
-        r.open_at(OWNER_RECORD, OFlags::RDWR | OFlags::NOFOLLOW, Mode::empty())
-            .about(format!(
-                "{}/{}",
-                text::path(&r.path),
-                text::show(OWNER_RECORD)
-            ))
+        let root = &pair.legs[i].root;
+        let open = |how: OFlags| {
+            let flags = how | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+            root.open_at(OWNER_RECORD, flags, Mode::empty())
+        };
+        let name = format!("{}/{}", text::path(&root.path), text::show(OWNER_RECORD));
+        match open(OFlags::RDWR) {
+            Err(e) if read && e.raw_os_error() == Some(libc::EROFS) => {
+                open(OFlags::RDONLY).map(|fd| (fd, true)).about(name)
+            }
+            r => r.map(|fd| (fd, false)).about(name),
+        }
     };
-    let owners = [open(0)?, open(1)?];
+    let [(a, x), (b, y)] = [open(0)?, open(1)?];
+    let (owners, fixed) = ([a, b], x || y);
     let about = |e: rustix::io::Errno| {
         Fail::io(
             format!("{}: the owner record's lock", text::path(&pair.line.virt)),
@@ -203,6 +246,9 @@ pub fn attach(pair: Pair) -> Res<Attached> {
             // Somebody may have founded it between the two locks.
             let runtime = match existing(&pair, boot) {
                 Some(rt) => rt,
+                None if fixed => {
+                    return private(&pair, boot).and_then(|rt| finish(pair, rt, owners));
+                }
                 None => begin(&pair, &owners, boot)?,
             };
             for fd in &owners {
@@ -239,7 +285,7 @@ fn begin(pair: &Pair, owners: &[OwnedFd; 2], boot: Id) -> Res<Runtime> {
         name(pair, owners, Owner { runtime: id, boot })?;
         match make_runtime(pair, id, boot) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists && tries > 0 => tries -= 1,
-            r => break r.about(text::path(&pair.legs[0].runtime_file(id)))?,
+            r => break r.map_err(|e| no_runtime(&pair.legs[0].runtime_file(id), e))?,
         }
     };
     if pair
@@ -254,6 +300,19 @@ fn begin(pair: &Pair, owners: &[OwnedFd; 2], boot: Id) -> Res<Runtime> {
             .fetch_or(StateWord::PENDING, Ordering::AcqRel);
     }
     Ok(runtime)
+}
+
+/// A runtime file that nobody else has.
+fn private(pair: &Pair, boot: Id) -> Res<Runtime> {
+    let name = "a runtime file in memory";
+    let fd = rustix::fs::memfd_create("mirror", rustix::fs::MemfdFlags::CLOEXEC).about(name)?;
+    rustix::fs::ftruncate(&fd, SIZE as u64).about(name)?;
+    let rt = Runtime::map(&fd).about(name)?;
+    let stripes = usize::from(pair.legs[0].record.stripes);
+    rt.view()
+        .header
+        .init(random_id()?, boot, pair.pair_id(), stripes);
+    Ok(rt)
 }
 
 fn place(pair: &Pair) -> PathBuf {
@@ -317,9 +376,8 @@ impl Attached {
 
 /// How many processes other than commands of this program hold a shared lock on a leg's owner record.
 /// `None`: it cannot be known here.
-pub fn holders(leg: &Leg) -> Option<u64> {
-    let fd = leg
-        .root
+pub fn holders(root: &Root) -> Option<u64> {
+    let fd = root
         .open_at(OWNER_RECORD, OFlags::PATH, Mode::empty())
         .ok()?;
     let st = rustix::fs::fstat(fd.as_fd()).ok()?;
@@ -353,19 +411,34 @@ pub fn forget(leg: &Leg) {
     }
 }
 
-/// Takes a leg's domain for itself alone: fails while anybody is attached. For `detach`.
-pub fn alone(leg: &Leg, virt: &Path) -> Res<OwnedFd> {
-    let fd = leg
-        .root
-        .open_at(OWNER_RECORD, OFlags::RDWR | OFlags::NOFOLLOW, Mode::empty())
-        .about(text::path(&leg.root.path))?;
+/// Takes a leg's domain for itself alone: fails while anybody is attached. For `detach`. A record that
+/// is not there nobody can join any more.
+pub fn alone(root: &Root, virt: &Path) -> Res<Option<OwnedFd>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let fd = match root.open_at(OWNER_RECORD, flags, Mode::empty()) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let users = super::who::working_in(&root.path.join(".mirror"));
+            return match users.is_empty() {
+                true => Ok(None),
+                false => Err(Fail::failed(format!(
+                    "{} is in use by {}. Stop them first",
+                    text::path(virt),
+                    users.join(" ")
+                ))),
+            };
+        }
+        r => r.about(text::path(&root.path))?,
+    };
     if lock(&fd, FlockOperation::NonBlockingLockExclusive).is_err() {
-        let n = holders(leg).unwrap_or(0).max(1);
-        return Err(Fail::failed(format!(
-            "{} is in use by {}. Stop them first",
-            text::path(virt),
-            text::plural(n, "program")
-        )));
+        let n = holders(root).unwrap_or(0).max(1);
+        return Err(Fail::new(
+            Kind::Busy,
+            format!(
+                "{} is in use by {}. Stop them first",
+                text::path(virt),
+                text::plural(n, "program")
+            ),
+        ));
     }
-    Ok(fd)
+    Ok(Some(fd))
 }

@@ -3,6 +3,8 @@ pub mod control;
 pub mod domain;
 pub mod heal;
 pub mod lock;
+pub mod room;
+pub mod state;
 pub mod tab;
 pub mod tabwrite;
 pub mod who;

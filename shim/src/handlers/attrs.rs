@@ -429,11 +429,15 @@ pub fn attribute(regs: &mut Regs) -> usize {
     for tries in 0..super::TRIES {
         let root = match place {
             Place::Linked => {
-                super::partner::lost_name(loc.pair);
+                if let Err(e) = super::partner::lost_name(loc.pair) {
+                    return fail(regs, e);
+                }
                 return NATIVE;
             }
             Place::Nameless if call.path != 0 => {
-                super::partner::lost_name(loc.pair);
+                if let Err(e) = super::partner::lost_name(loc.pair) {
+                    return fail(regs, e);
+                }
                 return NATIVE;
             }
             Place::Out | Place::Nameless => return NATIVE,

@@ -33,7 +33,7 @@ impl Pipe {
     fn new() -> Sys<Pipe> {
         let make = || sys::pipe(c::O_CLOEXEC);
         let (read, write) = match make() {
-            Err(Errno::EMFILE) => locked(|| attach::with_limit(make)),
+            Err(Errno::EMFILE) => locked(|| attach::with_limit(0, make)),
             r => r,
         }?;
         Ok(Pipe { read, write })
@@ -110,7 +110,10 @@ pub fn splice(regs: &mut Regs) -> usize {
         )
     });
     match r {
-        Err(Errno::EAGAIN) => pieces(regs, &own, from, to, Offset::of(out_at)),
+        Err(Errno::EAGAIN) => match Offset::of(out_at) {
+            Ok(o) => pieces(regs, &own, from, to, o),
+            Err(e) => fail(regs, e),
+        },
         r => answer(regs, r.map(|v| v as u64)),
     }
 }

@@ -8,6 +8,7 @@ use crate::resolve::{Loc, Name};
 use crate::state::{self, set_dirty};
 use crate::times;
 use crate::txn::{Change, Cx, Data, Patience, Ran, run};
+use crate::user::Array;
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::runtime::{AT_END, IntentKind};
@@ -184,7 +185,7 @@ fn vector(
         iov_base: core::ptr::null_mut(),
         iov_len: 0,
     }; IOV_MAX];
-    let n = trim(addr, count, done, upto, &mut iov);
+    let n = trim(addr, count, done, upto, &mut iov)?;
     let p = iov.as_ptr() as usize;
     // SAFETY: our own vector, over buffers that the first write has just read.
     sys::ret(unsafe { sys::syscall6(c::SYS_pwritev2, m, p, n, to, 0, durable) }).map(|v| v as u64)
@@ -202,12 +203,18 @@ pub(super) fn owes_time(n: i32) {
 }
 
 /// The part `done..upto` of the program's vector.
-fn trim(addr: usize, count: usize, done: u64, upto: u64, out: &mut [c::iovec; IOV_MAX]) -> usize {
+fn trim(
+    addr: usize,
+    count: usize,
+    done: u64,
+    upto: u64,
+    out: &mut [c::iovec; IOV_MAX],
+) -> Sys<usize> {
     let mut pos = 0u64;
     let mut n = 0usize;
+    let mut vector = Array::<c::iovec>::new(addr);
     for i in 0..count.min(IOV_MAX) {
-        // SAFETY: the kernel has just accepted this vector of `count` entries.
-        let v = unsafe { (addr as *const c::iovec).wrapping_add(i).read_volatile() };
+        let v = vector.get(i)?;
         let (start, end) = (pos, pos.saturating_add(v.iov_len as u64));
         pos = end;
         let (from, to) = (start.max(done), end.min(upto));
@@ -221,7 +228,7 @@ fn trim(addr: usize, count: usize, done: u64, upto: u64, out: &mut [c::iovec; IO
             n = n.saturating_add(1);
         }
     }
-    n
+    Ok(n)
 }
 
 /// Sees to it that `n` is paired. `Some`: what to answer instead.

@@ -4,6 +4,7 @@ use crate::arch::{NATIVE, Regs};
 use crate::resolve::{Last, Loc, Path, Place, locate_slow};
 use crate::state::{SYMLINKED, THREADED};
 use crate::txn::{Change, Cx, Patience, Ran, Target, in_the_way, run};
+use crate::user;
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::path::split;
@@ -262,17 +263,12 @@ fn not_inside(regs: &mut Regs, place: Place, removal: bool) -> Option<usize> {
 
 /// The path of an AF_UNIX address that names a file.
 fn socket_path(addr: usize, len: usize, out: &mut Path) -> bool {
-    if !(4..=110).contains(&len)
-        || !quick::may_read(addr)
-        || !(0x1_0000..0x7fff_ffff_f000).contains(&addr)
-    {
-        return false;
-    }
     let mut buf = [0u8; 112];
-    for (i, b) in buf.iter_mut().enumerate().take(len) {
-        // SAFETY: the first page was probed; bind's address may straddle one page border only into
-        // memory of the same object, as the kernel reads the same bytes.
-        *b = unsafe { (addr.wrapping_add(i) as *const u8).read_volatile() };
+    let Some(address) = buf.get_mut(..len) else {
+        return false;
+    };
+    if !(4..=110).contains(&len) || user::bytes(addr, address).is_err() {
+        return false;
     }
     let family = u16::from_le_bytes([buf[0], buf[1]]);
     let name = buf.get(2..len).unwrap_or(&[]);

@@ -34,7 +34,6 @@ use crate::txn::Ran;
 use core::sync::atomic::{AtomicU8, Ordering};
 use libc as c;
 use mirror_core::Errno;
-use mirror_core::path::PATH_MAX;
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -84,28 +83,7 @@ fn raw(regs: &Regs) -> Sys<u64> {
 /// Copies a path from the program's memory, once. `None`: the kernel will refuse it (EFAULT,
 /// ENAMETOOLONG).
 fn copy_path(addr: usize, out: &mut Path) -> Option<()> {
-    let mut n = 0usize;
-    if !(0x1_0000..0x7fff_ffff_f000).contains(&addr) {
-        return None;
-    }
-    let buf = out.buffer();
-    while n < PATH_MAX {
-        let at = addr.checked_add(n)?;
-        // One probe a page: what the kernel would refuse is never touched.
-        if (n == 0 || at & 0xfff == 0) && !sys::readable(at & !7) {
-            return None;
-        }
-        // SAFETY: the byte's page has just been found readable; the program does not unmap what it
-        // passes to a system call.
-        let b = unsafe { (at as *const u8).read_volatile() };
-        if b == 0 {
-            out.set_len(n);
-            return Some(());
-        }
-        *buf.get_mut(n)? = b;
-        n = n.wrapping_add(1);
-    }
-    None
+    crate::user::path(addr, out).ok()
 }
 
 /// Calls whose first argument is a descriptor that they change.
@@ -204,6 +182,7 @@ pub fn filter(regs: &mut Regs) -> usize {
         c::SYS_close_range => fds::close_range_filter(regs),
         c::SYS_mmap => readers::mmap_filter(regs),
         c::SYS_mprotect | c::SYS_pkey_mprotect => readers::mprotect_filter(regs),
+        c::SYS_munmap | c::SYS_brk | c::SYS_mremap | c::SYS_shmdt => readers::pages_go(regs),
         c::SYS_getdents64 | c::SYS_getdents => readers::getdents(regs),
         c::SYS_io_uring_setup | c::SYS_io_setup => fail(regs, Errno::ENOSYS),
         c::SYS_vfork | c::SYS_clone | c::SYS_clone3 | c::SYS_fork => process::clone_filter(regs),
@@ -212,7 +191,6 @@ pub fn filter(regs: &mut Regs) -> usize {
         c::SYS_open_by_handle_at if arg(regs, 2) & c::O_TRUNC as usize == 0 => NATIVE,
         c::SYS_copy_file_range | c::SYS_sendfile | c::SYS_splice => carry::filter(regs),
         c::SYS_prlimit64 | c::SYS_setrlimit => process::limit_filter(regs),
-        c::SYS_setuid | c::SYS_setreuid | c::SYS_setresuid if !crate::attach::any() => NATIVE,
         c::SYS_prctl | c::SYS_seccomp => process::seccomp_filter(regs),
         c::SYS_unlink | c::SYS_rmdir | c::SYS_mkdir | c::SYS_mknod | c::SYS_lchown => {
             quick::one_path(c::AT_FDCWD, arg(regs, 0))
@@ -308,7 +286,7 @@ pub fn heavy(regs: &mut Regs) -> usize {
             process::other_mounts()
         }
         c::SYS_open_by_handle_at => open::by_handle(regs),
-        c::SYS_setuid | c::SYS_setreuid | c::SYS_setresuid => process::new_user(),
+        c::SYS_setuid | c::SYS_setreuid | c::SYS_setresuid => process::new_user(regs),
         c::SYS_fork | c::SYS_clone => process::fork(regs),
         c::SYS_prlimit64 | c::SYS_setrlimit => process::limit(regs),
         c::SYS_execve | c::SYS_execveat => exec::exec(regs),

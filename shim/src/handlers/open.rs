@@ -8,6 +8,7 @@ use crate::arch::{NATIVE, Regs};
 use crate::resolve::{Last, Loc, Path, Place, locate, locate_slow};
 use crate::state::set_dirty;
 use crate::txn::{Change, Cx, Patience, Ran, Target, in_the_way, run, spare};
+use crate::user::UserPtr;
 use libc as c;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
@@ -312,7 +313,7 @@ pub fn open(regs: &mut Regs) -> usize {
         ),
         _ => return open_how(regs),
     };
-    opening(regs, dir, path, flags, mode, false)
+    opening(regs, dir, path, flags, mode, None)
 }
 
 /// openat2 by the program: with `resolve` bits it keeps its own rules; only changes to a pair are ours.
@@ -335,9 +336,9 @@ fn open_how(regs: &mut Regs) -> usize {
         Err(e) => return fail(regs, e),
         Ok(_) => return NATIVE,
     }
-    // SAFETY: the kernel has just read these 24 bytes for the same program; nothing is assumed of their
-    // alignment.
-    let h = unsafe { (how as *const sys::OpenHow).read_unaligned() };
+    let Ok(h) = UserPtr::<sys::OpenHow>::new(how).read() else {
+        return NATIVE;
+    };
     let flags = h.flags as i32;
     let (dir, path) = (arg(regs, 0) as i32, arg(regs, 1));
     if flags & (c::O_ACCMODE | c::O_CREAT | c::O_TRUNC) == 0 || flags & c::O_PATH != 0 {
@@ -347,11 +348,23 @@ fn open_how(regs: &mut Regs) -> usize {
             NATIVE
         };
     }
-    opening(regs, dir, path, flags, h.mode as u32, h.resolve != 0)
+    // What a filter answers to this call is the program's answer, whatever the library does without it.
+    if sys::openat2_refusal().is_some() {
+        return NATIVE;
+    }
+    let strict = (h.resolve != 0).then_some(h);
+    opening(regs, dir, path, flags, h.mode as u32, strict)
 }
 
 #[inline(never)]
-fn opening(regs: &mut Regs, dir: i32, addr: usize, flags: i32, mode: u32, strict: bool) -> usize {
+fn opening(
+    regs: &mut Regs,
+    dir: i32,
+    addr: usize,
+    flags: i32,
+    mode: u32,
+    strict: Option<sys::OpenHow>,
+) -> usize {
     let tmpfile = flags & TMPFILE == TMPFILE;
     // What the kernel drops or takes from open(2) and refuses from openat2(2).
     if flags & c::O_PATH != 0 || (!tmpfile && flags & (c::O_ACCMODE | c::O_CREAT | c::O_TRUNC) == 0)
@@ -384,7 +397,9 @@ fn opening(regs: &mut Regs, dir: i32, addr: usize, flags: i32, mode: u32, strict
             Place::Fail(e) => return fail(regs, e),
             Place::Out => return NATIVE,
             Place::Linked | Place::Nameless => {
-                lost_name(loc.pair);
+                if let Err(e) = lost_name(loc.pair) {
+                    return fail(regs, e);
+                }
                 return NATIVE;
             }
             Place::Root(_) => return NATIVE,
@@ -393,12 +408,11 @@ fn opening(regs: &mut Regs, dir: i32, addr: usize, flags: i32, mode: u32, strict
         if loc.slash && !tmpfile {
             return NATIVE;
         }
-        if strict {
-            // The program set RESOLVE_* bits: what they forbid, the kernel shall say.
-            match probe_strict(regs) {
-                Ok(()) => {}
-                Err(v) => return v,
-            }
+        // The program set RESOLVE_* bits: what they forbid, the kernel shall say.
+        if let Some(how) = &strict
+            && let Err(v) = probe_strict(regs, how)
+        {
+            return v;
         }
         let mut change = Open {
             flags,
@@ -463,10 +477,7 @@ fn opened(regs: &mut Regs, n: i32, change: &Open, loc: &Loc) -> usize {
 }
 
 /// Asks the kernel with the program's own rules, without changing anything.
-fn probe_strict(regs: &mut Regs) -> Result<(), usize> {
-    let how = arg(regs, 2);
-    // SAFETY: `open_how` has read it.
-    let h = unsafe { (how as *const sys::OpenHow).read_unaligned() };
+fn probe_strict(regs: &mut Regs, h: &sys::OpenHow) -> Result<(), usize> {
     let mine = sys::OpenHow {
         flags: (c::O_PATH | c::O_CLOEXEC) as u64 | h.flags & c::O_NOFOLLOW as u64,
         mode: 0,

@@ -3,6 +3,7 @@ use crate::attach::with_limit;
 use crate::state::{self, ANY_PARTNER, PAIRED, guest, set_hint};
 use core::sync::atomic::Ordering;
 use libc as c;
+use mirror_core::numbers::SENTINEL;
 use mirror_core::{Errno, K, RESERVED};
 use mirror_sys as sys;
 use mirror_sys::Sys;
@@ -33,11 +34,11 @@ pub fn install(partner: i32, n: i32, cloexec: i32) -> Sys<()> {
         return Err(Errno::EMFILE);
     }
     let first = !ANY_PARTNER.load(Ordering::Relaxed);
-    with_limit(|| {
+    with_limit(0, || {
         if first {
             // Inherited over exec, it tells the next program that partners are there.
             if let Ok(n) = sys::eventfd() {
-                let _ = sys::dup3(n, crate::start::SENTINEL, 0);
+                let _ = sys::dup3(n, SENTINEL, 0);
                 let _ = sys::close(n);
             }
         }
@@ -66,14 +67,15 @@ pub fn note(n: i32, pair: usize, leg: usize, ino: [u64; 2], rel: &[u8]) {
 }
 
 /// A file of a pair is about to change on one leg, and no name of it is known: all is to be compared.
-pub fn lost_name(pair: usize) {
+/// Where that cannot be put on record (a lost or closed pair), the change must not be made.
+pub fn lost_name(pair: usize) -> Sys<()> {
     super::locked(|| {
         let guest = guest();
-        if let Ok(s) = crate::attach::session(pair, guest) {
-            crate::heal::pending(&s, b".");
-            if guest {
-                crate::attach::release_guest(&s);
-            }
+        let s = crate::attach::session(pair, guest)?;
+        crate::heal::pending(&s, b".");
+        if guest {
+            crate::attach::release_guest(&s);
         }
-    });
+        Ok(())
+    })
 }

@@ -3,12 +3,12 @@ use super::recognise::{Fd, recognise};
 use super::{answer, arg, fail, fd_arg, locate_arg, raw};
 use crate::arch::{HEAVY, NATIVE, Regs};
 use crate::resolve::{Last, Loc, Path, Place};
-use crate::start::SENTINEL;
 use crate::state::{self, ANY_PARTNER, CONFIG, is_ours};
 use core::sync::atomic::{AtomicBool, Ordering};
 use libc as c;
+use mirror_core::Errno;
+use mirror_core::numbers::SENTINEL;
 use mirror_core::path::{CONTROL, PathText};
-use mirror_core::{Errno, RESERVED};
 use mirror_sys as sys;
 
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;
@@ -18,15 +18,23 @@ pub fn mmap_filter(regs: &mut Regs) -> usize {
     let (prot, flags, n) = (arg(regs, 2), arg(regs, 3), fd_arg(regs, 4));
     let kind = flags & 0xf;
     let shared = kind == c::MAP_SHARED as usize || kind == 3;
+    let fixed = flags & c::MAP_FIXED as usize != 0;
+    let nothing = |regs: &mut Regs| {
+        if fixed && prot & (c::PROT_READ | c::PROT_WRITE) as usize == 0 {
+            pages_go(regs)
+        } else {
+            NATIVE
+        }
+    };
     if !shared || flags & c::MAP_ANONYMOUS as usize != 0 || n < 0 || state::hint(n) == state::OUT {
-        return NATIVE;
+        return nothing(regs);
     }
     // Read-only ones of files that are open for reading only are the common case.
     if prot & c::PROT_WRITE as usize == 0
         && state::hint(n) != state::PAIRED
         && !ANY_PARTNER.load(Ordering::Relaxed)
     {
-        return NATIVE;
+        return nothing(regs);
     }
     HEAVY
 }
@@ -50,6 +58,14 @@ pub fn mmap(regs: &mut Regs) -> usize {
             NATIVE
         }
     }
+}
+
+/// A call that takes pages away, or their readability. Here, since they are forgotten after it: before,
+/// another thread might find them readable once more.
+pub fn pages_go(regs: &mut Regs) -> usize {
+    let r = raw(regs);
+    crate::user::forget();
+    answer(regs, r)
 }
 
 /// A writable mapping: the kernel's errno if it would refuse it anyway, else ENODEV. Asked with the same
@@ -81,11 +97,11 @@ fn refuse(regs: &mut Regs) -> usize {
 
 /// A mapping that only read may be about to store.
 pub fn mprotect_filter(regs: &mut Regs) -> usize {
-    if arg(regs, 2) & c::PROT_READ as usize == 0 {
-        super::quick::forget_pages();
-    }
-    if arg(regs, 2) & c::PROT_WRITE as usize != 0 && MAPPED.load(Ordering::Relaxed) {
+    let prot = arg(regs, 2);
+    if prot & c::PROT_WRITE as usize != 0 && MAPPED.load(Ordering::Relaxed) {
         HEAVY
+    } else if prot & c::PROT_READ as usize == 0 || regs.nr as i64 == c::SYS_pkey_mprotect {
+        pages_go(regs)
     } else {
         NATIVE
     }
@@ -194,7 +210,7 @@ pub fn getdents(regs: &mut Regs) -> usize {
             Err(e) => return fail(regs, e),
         };
         // SAFETY: the kernel has just written n bytes there.
-        let buf = unsafe { core::slice::from_raw_parts_mut(arg(regs, 1) as *mut u8, n) };
+        let buf = unsafe { crate::user::filled(arg(regs, 1), n) };
         let kept = hide(fd_arg(regs, 0), buf, name_at);
         // An empty answer would say that the listing ends here.
         if kept > 0 || n == 0 {
@@ -264,9 +280,8 @@ fn lists_ours(dir: i32) -> bool {
     {
         return true;
     }
-    (0..state::MAX_PAIRS as i32)
-        .map(|i| RESERVED.saturating_add(i.saturating_mul(8)))
-        .any(|n| is_a_root(dir, n))
+    // Who has attached to any pair has the first block.
+    is_a_root(dir, mirror_core::numbers::own(0, 0))
 }
 
 /// "../fd/N".
@@ -324,13 +339,5 @@ fn number(field: &[u8]) -> i32 {
 /// Whether a directory is a leg's root, by inode.
 #[inline(never)]
 fn is_root(dir: i32) -> bool {
-    let Ok(st) = sys::fstat(dir) else {
-        return false;
-    };
-    CONFIG
-        .get()
-        .pairs()
-        .iter()
-        .flat_map(|p| p.legs)
-        .any(|leg| sys::stat_static(leg).is_ok_and(|r| r.ino() == st.ino() && r.dev() == st.dev()))
+    sys::fstat(dir).is_ok_and(|st| crate::ahead::is_root(&st))
 }
