@@ -9,19 +9,16 @@ use crate::arch::{NATIVE, Regs};
 use crate::resolve::{Last, Loc, Name, Path, Place, locate, locate_slow};
 use crate::state;
 use crate::times;
-use crate::txn::{Change, Cx, Patience, Ran, Target, run, spare};
+use crate::txn::{Change, Cx, Patience, Ran, Target, run};
 use core::sync::atomic::Ordering;
 use libc as c;
-use mirror_core::path::PathText;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
 use mirror_sys as sys;
 use mirror_sys::{OMIT, Stat, Sys};
 
-/// The attribute that holds a file's capabilities.
-fn capability() -> PathText<32> {
-    PathText::from_bytes(b"security.capability").unwrap_or_default()
-}
+#[path = "attr_ahead.rs"]
+mod ahead;
 
 struct Attr<'a> {
     call: Call,
@@ -335,79 +332,6 @@ impl Change for Attr<'_> {
 }
 
 impl Attr<'_> {
-    /// Before the first leg is touched.
-    fn look_ahead(&mut self, cx: &Cx<'_>) -> Sys<()> {
-        let regular = self.before.is_some_and(|st| st.kind() == c::S_IFREG);
-        match self.call.kind {
-            Kind::Owner(..) | Kind::Truncate(_) if regular => {
-                let mut p = Path::new();
-                match self.by_fd {
-                    Some((n, _)) => sys::fd_text(n, &mut p),
-                    None => p = self.text(cx, cx.lead),
-                }
-                let mut buf = [0u8; 64];
-                // Of a descriptor the text is a link to follow.
-                let r = if self.by_fd.is_some() {
-                    sys::getxattr(&p, &capability(), &mut buf)
-                } else {
-                    sys::lgetxattr(&p, &capability(), &mut buf)
-                };
-                self.caps = r.ok().map(|n| (buf, n));
-            }
-            _ => {}
-        }
-        if matches!(self.call.kind, Kind::Truncate(_)) {
-            self.open_other(cx)?;
-        }
-        Ok(())
-    }
-    /// What a change of owner or size took away beside: set-id bits, capabilities.
-    #[cold]
-    fn undo_privileges(&self, p: &Path, st: &Stat) -> Sys<()> {
-        if st.kind() != c::S_IFLNK && st.mode() & (c::S_ISUID | c::S_ISGID) != 0 {
-            sys::fchmodat(c::AT_FDCWD, p, st.mode() & 0o7777)?;
-        }
-        if let Some((value, n)) = &self.caps {
-            let value = value.get(..*n).unwrap_or(&[]);
-            if self.by_fd.is_some() {
-                sys::setxattr(p, &capability(), value)?;
-            } else {
-                sys::lsetxattr(p, &capability(), value)?;
-            }
-        }
-        Ok(())
-    }
-    /// truncate by name: a program may run from the other leg's file, or it may be immutable. Its locks
-    /// are not the program's, so opening and closing it drops none.
-    fn open_other(&mut self, cx: &Cx<'_>) -> Sys<()> {
-        let flags = c::O_WRONLY | c::O_NOFOLLOW | c::O_NONBLOCK | c::O_NOCTTY | c::O_CLOEXEC;
-        let (dir, name) = (self.dir(cx, cx.lead ^ 1), self.name(cx));
-        let refused = match spare(|| sys::openat(dir, &name, flags, 0)) {
-            Ok(m) => {
-                self.second = m;
-                return Ok(());
-            }
-            Err(e) => e,
-        };
-        let first = self.dir(cx, cx.lead);
-        sys::faccessat(first, &name, c::W_OK)?;
-        match refused {
-            // Somebody touched one tree alone.
-            Errno::ENOENT
-            | Errno::ENOTDIR
-            | Errno::ELOOP
-            | Errno::EISDIR
-            | Errno::ENXIO
-            | Errno::EACCES => Ok(()),
-            e => Err(e),
-        }
-    }
-    fn close_second(&mut self) {
-        if self.second >= 0 {
-            let _ = sys::close(self.second);
-            self.second = -1;
-        }
-    }
     /// Sets the attribute back to what the second leg has.
     fn undo_xattr(&self, cx: &Cx<'_>, first: &Path) -> Sys<()> {
         let mut second = Path::new();

@@ -12,6 +12,7 @@ mod carry_clone;
 mod carry_pipe;
 mod carry_range;
 mod data;
+mod data_flags;
 mod entry;
 mod entry_two;
 mod exec;
@@ -274,7 +275,7 @@ pub fn heavy(regs: &mut Regs) -> usize {
             entry_two::two(regs)
         }
         c::SYS_close => fds::close(regs),
-        c::SYS_fcntl if arg(regs, 1) as i32 == c::F_SETFL => data::set_flags(regs),
+        c::SYS_fcntl if arg(regs, 1) as i32 == c::F_SETFL => data_flags::set_flags(regs),
         c::SYS_dup | c::SYS_dup2 | c::SYS_dup3 | c::SYS_fcntl => fds::dup(regs),
         c::SYS_close_range => fds::close_range(regs),
         c::SYS_mmap => readers::mmap(regs),

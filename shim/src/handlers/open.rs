@@ -2,10 +2,9 @@
 //!
 //! Rules: nothing that can block for long is opened here (a fifo, a device: the kernel gets the
 //! program's call); data files are opened only to become n or n + K.
-use super::carry::call;
-use super::partner::{install, lost_name, note, open_writable};
-use super::{arg, copy_path, fail, quick, raw, verdict};
-use crate::arch::{DONE, NATIVE, Regs, WAIT};
+use super::partner::{install, lost_name, note};
+use super::{arg, copy_path, fail, quick, verdict};
+use crate::arch::{NATIVE, Regs};
 use crate::resolve::{Last, Loc, Path, Place, locate, locate_slow};
 use crate::state::set_dirty;
 use crate::txn::{Change, Cx, Patience, Ran, Target, in_the_way, run, spare};
@@ -37,6 +36,11 @@ pub const OPEN_FLAGS: i32 = c::O_ACCMODE
     | c::O_NOATIME
     | c::O_CLOEXEC
     | c::O_PATH;
+
+#[path = "open_ahead.rs"]
+mod ahead;
+pub use ahead::by_handle;
+use ahead::without_effects;
 
 /// Of the class that is undone; the program gets EPERM.
 const REFUSED: Errno = Errno::EOPNOTSUPP;
@@ -86,61 +90,6 @@ impl Open {
 }
 
 impl Open {
-    /// Opens the second leg's file. Never emptied by its open.
-    fn open_second(&self, cx: &Cx<'_>, base: i32) -> Sys<i32> {
-        let keep = base & (c::O_CREAT | c::O_EXCL | c::O_NOFOLLOW | c::O_NOATIME | c::O_LARGEFILE);
-        let keep = keep | if self.tmpfile() { TMPFILE } else { 0 };
-        open_writable(base, |flags| self.open_at(cx, cx.lead ^ 1, flags | keep))
-    }
-    /// Before O_TRUNC empties the first leg's file: the second's is opened, and becomes the partner of
-    /// the number that the program is about to get. What it may refuse is known then.
-    fn reserve(&mut self, cx: &Cx<'_>) -> Sys<()> {
-        let refused = match self.open_second(cx, self.flags & !(c::O_CREAT | c::O_EXCL)) {
-            Ok(m) => {
-                let r = install(m, m, self.flags & c::O_CLOEXEC);
-                let _ = sys::close(m);
-                r?;
-                self.slot = m;
-                return Ok(());
-            }
-            Err(e) => e,
-        };
-        // The first leg's own refusal goes first.
-        let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
-        let wants = match self.flags & c::O_ACCMODE {
-            c::O_WRONLY => c::W_OK,
-            _ => c::R_OK | c::W_OK,
-        };
-        sys::faccessat(root, &cx.name(0).rel, wants)?;
-        match refused {
-            // Somebody touched one tree alone.
-            Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::EISDIR | Errno::EACCES => {
-                self.later = true;
-                Ok(())
-            }
-            e => Err(e),
-        }
-    }
-    /// Takes the second leg's descriptor back.
-    fn release(&mut self) {
-        if self.slot >= 0 {
-            let _ = sys::close(self.slot.saturating_add(K));
-            self.slot = -1;
-        }
-    }
-    /// Empties the first leg's file after its open.
-    #[cold]
-    fn empty_first(&mut self, n: i32) -> Sys<()> {
-        if self.flags & c::O_ACCMODE == c::O_RDONLY {
-            let mut text = Path::new();
-            sys::fd_text(n, &mut text);
-            sys::truncate(&text, 0)?;
-        } else {
-            sys::ftruncate(n, 0)?;
-        }
-        self.emptied = true;
-        Ok(())
-    }
     /// Notes the new pair of descriptors, with TX held: whoever exits next must know what it owes.
     fn remember(&self, cx: &Cx<'_>, n: i32) {
         let ino = |leg: usize| {
@@ -155,22 +104,6 @@ impl Open {
         note(n, cx.s.pair, cx.lead, [ino(0), ino(1)], rel);
         if self.made || self.flags & c::O_TRUNC != 0 {
             set_dirty(n);
-        }
-    }
-    /// A file system without O_DIRECT refuses it when the file is made already: then it is on the
-    /// second leg too.
-    #[cold]
-    fn made_in_vain(&self, cx: &Cx<'_>) {
-        let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
-        if sys::fstatat(root, &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW).is_err() {
-            return;
-        }
-        let flags = c::O_CREAT | c::O_EXCL | c::O_WRONLY | c::O_CLOEXEC;
-        match self.open_at(cx, cx.lead ^ 1, flags) {
-            Ok(n) => {
-                let _ = sys::close(n);
-            }
-            Err(_) => crate::heal::pending(cx.s, cx.name(0).rel.as_bytes()),
         }
     }
 }
@@ -363,21 +296,6 @@ impl Change for Open {
         self.made = false;
         self.apply(cx, Step::Second).map(|_| ())
     }
-}
-
-/// The program's open, without what would change a leg if the name meanwhile were another's.
-fn without_effects(regs: &mut Regs) -> usize {
-    let keep = !((c::O_CREAT | c::O_EXCL | c::O_TRUNC) as usize);
-    match (regs.nr as i64, &mut regs.args) {
-        (c::SYS_openat, [_, _, flags, ..]) | (c::SYS_open, [_, flags, ..]) => *flags &= keep,
-        (c::SYS_creat, [_, flags, ..]) => {
-            regs.nr = c::SYS_open as usize;
-            *flags = c::O_WRONLY as usize;
-        }
-        // openat2 keeps its flags in the program's memory.
-        _ => return fail(regs, Errno::ENXIO),
-    }
-    NATIVE
 }
 
 /// open, openat, creat, openat2 that can change something.
@@ -584,32 +502,4 @@ fn probe_strict(regs: &mut Regs, h: &sys::OpenHow) -> Result<(), usize> {
         Err(Errno::ENOENT) => Ok(()),
         Err(e) => Err(fail(regs, e)),
     }
-}
-
-/// open_by_handle_at with O_TRUNC: opened as it is, then emptied like any other descriptor's file.
-#[cold]
-#[inline(never)]
-pub fn by_handle(regs: &mut Regs) -> usize {
-    let [mount, handle, flags, ..] = regs.args;
-    let keep = flags & !(c::O_TRUNC as usize);
-    let plain = call(c::SYS_open_by_handle_at, [mount, handle, keep, 0, 0, 0]);
-    let n = match raw(&plain) {
-        Ok(n) => n as i32,
-        Err(e) => return fail(regs, e),
-    };
-    let r = loop {
-        let mut cut = call(c::SYS_ftruncate, [n as usize, 0, 0, 0, 0, 0]);
-        match super::data::resize(&mut cut) {
-            DONE => break cut.nr as isize,
-            WAIT => sys::sleep_us(100),
-            _ => break raw(&cut).map_or_else(|e| -(e.0 as isize), |_| 0),
-        }
-    };
-    if r < 0 {
-        let _ = sys::close(n.saturating_add(K));
-        let _ = sys::close(n);
-        crate::state::set_hint(n, crate::state::UNKNOWN);
-        return fail(regs, Errno(r.wrapping_neg() as i32));
-    }
-    super::answer(regs, Ok(n as u64))
 }
