@@ -86,12 +86,13 @@ pub fn is_root(st: &sys::Stat) -> bool {
 }
 
 /// Before the process becomes `uid`: attaches to the pairs whose control folders that user could replace
-/// anyway, by the rights of the legs' roots: the keys give it nothing that it could not take. TX is held.
+/// anyway, by the rights of the legs' roots: the keys give it nothing that it could not take.
+/// TX is held. Whether the user becomes another, not root.
 #[cold]
 #[inline(never)]
-pub fn before_drop(uid: u32) {
+pub fn before_drop(uid: u32) -> bool {
     if uid == u32::MAX || uid == 0 || uid == sys::euid() {
-        return;
+        return false;
     }
     let mut all = [0u32; 65];
     let n = sys::groups(&mut all);
@@ -103,6 +104,7 @@ pub fn before_drop(uid: u32) {
         }
     }
     DROPPED.store(true, Ordering::Relaxed);
+    true
 }
 
 /// Whether this user may rename and replace what is in a leg's root.

@@ -170,9 +170,37 @@ pub fn attached(pair: usize) -> bool {
 
 /// First act of a forked child: the inherited lock descriptors share their locks with the parent.
 pub fn after_fork_in_child() {
-    if any() {
+    if any() && !FAMILY.load(Ordering::Relaxed) {
         close_locks();
     }
+}
+
+/// This process may not open lock objects any more: it, and the children it forks from now on, share their
+/// descriptions, and keep each other out by locks of their own on a file in memory.
+static FAMILY: AtomicBool = AtomicBool::new(false);
+
+/// Before rights are given up, with all lock objects open: see [`FAMILY`]. TX is held.
+pub fn found_family() {
+    if !any() || FAMILY.load(Ordering::Relaxed) {
+        return;
+    }
+    if let Ok(n) = sys::memory_file(&text(b"mirror"))
+        && settle_fd(n, 0, numbers::own(0, 3), false).is_ok()
+    {
+        FAMILY.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Among those that share descriptions: takes the turn for a lock object, or gives it back.
+pub fn turn(pair: usize, leg: usize, object: usize, on: bool) -> Sys<()> {
+    if !FAMILY.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    let slot = SLOTS.get(pair).ok_or(Errno::EIO)?;
+    // SAFETY: who asks for a turn is attached: written before, never changed since.
+    let slot = unsafe { (*slot.session.get()).slot };
+    let at = numbers::lock(slot, leg, object) as usize;
+    sys::lock_byte(numbers::own(0, 3), at, on)
 }
 
 fn close_locks() {

@@ -4,6 +4,7 @@
 //! leg's root with BENEATH and NO_SYMLINKS, made under the locks; outside, NO_SYMLINKS on the text
 //! itself. ELOOP means a symlink: then the parent is opened as the program would open it, and what the
 //! kernel says it is decides. Texts come from the copy in our memory, never twice from the program's.
+use crate::reach::{beyond, without_text};
 use crate::state::{self, CWD, Member, OUT, UNKNOWN, guest, hint, member, set_hint};
 use core::sync::atomic::Ordering;
 use libc as c;
@@ -214,36 +215,6 @@ fn place_open(n: i32, text: &mut Path, leaf: &[u8], slash: bool, loc: &mut Loc) 
     }
 }
 
-/// Whether an open object lies outside the process's root: then the kernel's text for it begins at the
-/// system's root instead.
-#[inline(never)]
-pub fn beyond(n: i32, text: &mut Path) -> bool {
-    if state::ROOT.is_default() {
-        return false;
-    }
-    let Ok(st) = sys::fglance(n) else {
-        return false;
-    };
-    let mut again = Path::new();
-    for _ in 0..8 {
-        match sys::glance(c::AT_FDCWD, text, c::AT_SYMLINK_NOFOLLOW) {
-            Ok(s) if s.ino() == st.ino() && s.dev() == st.dev() => return false,
-            _ => {}
-        }
-        // Not if it was renamed meanwhile.
-        if sys::fd_path(n, &mut again).is_err() || again.as_bytes() == text.as_bytes() {
-            break;
-        }
-        *text = again.clone();
-    }
-    if st.kind() == c::S_IFDIR && st.nlink() > 0 {
-        return true;
-    }
-    // A removed name: one that would be in a pair is taken for that.
-    let below = state::ROOT.absolute(text.as_bytes(), &mut again);
-    !below || matches!(member(again.as_bytes()), Member::Far | Member::Near)
-}
-
 /// The absolute canonical text of what a relative path starts from, and whether it begins at the system's
 /// root instead of the process's; `None`: not to be known.
 #[inline(never)]
@@ -281,51 +252,15 @@ pub fn far(text: &Path) -> bool {
     state::ROOT.is_default() && matches!(member(text.as_bytes()), Member::Far)
 }
 
-/// The kernel has no text for the directory: it is gone (nothing can be made in it), it cannot be reached
-/// from the root, or /proc is not mounted. Then its ".." tell whether it lies in a leg.
-#[inline(never)]
-fn without_text(dir: i32) -> Place {
-    let flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
-    let dot = Name::from_bytes(b".").unwrap_or_default();
-    let up = Name::from_bytes(b"..").unwrap_or_default();
-    let Ok(mut at) = own_fd(|| sys::openat(dir, &dot, flags, 0)) else {
-        // Not a directory, or one that may not be searched: nothing happens in it.
-        return Place::Out;
+/// A path in normal form, without asking what its components are: the caller knows of no symlink. Whether it
+/// begins at the system's root; `None`: only the kernel can say where it leads.
+pub fn lexical(path: &Path, out: &mut Path) -> Option<bool> {
+    let system = if path.as_bytes().first() == Some(&b'/') {
+        false
+    } else {
+        base_text(c::AT_FDCWD, out)?
     };
-    let mut place = Place::Fail(Errno::EIO);
-    let mut below = (0, 0);
-    for _ in 0..2048 {
-        let Ok(st) = sys::fglance(at) else { break };
-        if st.nlink() == 0 || below == (st.dev(), st.ino()) {
-            // Gone; or its own parent: the root.
-            place = if in_jail_of_a_leg() {
-                place
-            } else {
-                Place::Out
-            };
-            break;
-        }
-        if crate::ahead::is_root(&st) {
-            break;
-        }
-        below = (st.dev(), st.ino());
-        let next = own_fd(|| sys::openat(at, &up, flags, 0));
-        let _ = sys::close(at);
-        match next {
-            Ok(n) => at = n,
-            Err(_) => return place,
-        }
-    }
-    let _ = sys::close(at);
-    place
-}
-
-/// Whether the process's root itself lies in a leg.
-fn in_jail_of_a_leg() -> bool {
-    let mut whole = Path::new();
-    !state::ROOT.is_default()
-        && state::ROOT.absolute(b"/", &mut whole)
-        && matches!(member(whole.as_bytes()), Member::Root(..) | Member::In(..))
+    join(out, path.as_bytes()).ok().map(|_| system)
 }
 
 fn base_is_far(dir: i32) -> bool {
@@ -402,7 +337,7 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
 }
 
 /// A descriptor of our own, before TX is taken: the program's limit is not for it.
-fn own_fd(open: impl Fn() -> sys::Sys<i32>) -> sys::Sys<i32> {
+pub fn own_fd(open: impl Fn() -> sys::Sys<i32>) -> sys::Sys<i32> {
     match open() {
         Err(Errno::EMFILE) => crate::handlers::locked(|| crate::attach::with_limit(0, open)),
         r => r,

@@ -38,10 +38,17 @@ impl LegLock for Port<'_, '_> {
     fn try_lock(&mut self, leg: usize, object: usize) -> Result<(), LockMiss> {
         let r = if self.own {
             let n = mirror_core::numbers::lock(self.cx.s.slot, leg, object);
-            match flock(n) {
-                Err(Errno::EBADF) => attach::open_lock(self.cx.s, leg, object).and_then(flock),
-                r => r,
-            }
+            let pair = self.cx.s.pair;
+            attach::turn(pair, leg, object, true).and_then(|()| {
+                let r = match flock(n) {
+                    Err(Errno::EBADF) => attach::open_lock(self.cx.s, leg, object).and_then(flock),
+                    r => r,
+                };
+                if r.is_err() {
+                    let _ = attach::turn(pair, leg, object, false);
+                }
+                r
+            })
         } else {
             self.guest_lock(leg, object)
         };
@@ -54,6 +61,7 @@ impl LegLock for Port<'_, '_> {
         if self.own {
             let n = mirror_core::numbers::lock(self.cx.s.slot, leg, object);
             let _ = sys::flock(n, c::LOCK_UN);
+            let _ = attach::turn(self.cx.s.pair, leg, object, false);
         } else if let Some(g) = self
             .guest
             .iter_mut()

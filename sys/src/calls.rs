@@ -426,6 +426,40 @@ pub fn flock(n: i32, op: i32) -> Sys<usize> {
     call!(syscall2, c::SYS_flock, fd(n), op as usize)
 }
 
+/// Takes (without waiting) or gives back this process's lock on one byte of a file (fcntl(2)): unlike
+/// flock(2), it is the process's own where a description is shared, and ends with it.
+pub fn lock_byte(n: i32, at: usize, on: bool) -> Sys<()> {
+    let l = c::flock {
+        l_type: if on { c::F_WRLCK } else { c::F_UNLCK } as i16,
+        l_whence: c::SEEK_SET as i16,
+        l_start: at as i64,
+        l_len: 1,
+        l_pid: 0,
+    };
+    let p: *const c::flock = &l;
+    match call!(
+        syscall3,
+        c::SYS_fcntl,
+        fd(n),
+        c::F_SETLK as usize,
+        p as usize
+    ) {
+        Err(Errno::EACCES) => Err(Errno::EAGAIN),
+        r => r.map(|_| ()),
+    }
+}
+
+/// memfd_create(2), closed on exec.
+pub fn memory_file<const N: usize>(name: &PathText<N>) -> Sys<i32> {
+    call!(
+        syscall2,
+        c::SYS_memfd_create,
+        name.as_ptr() as usize,
+        c::MFD_CLOEXEC as usize
+    )
+    .map(|n| n as i32)
+}
+
 /// fsync(2).
 pub fn fsync(n: i32) -> Sys<usize> {
     call!(syscall1, c::SYS_fsync, fd(n))

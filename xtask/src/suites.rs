@@ -71,6 +71,8 @@ const LIMITS: &[(&str, u64)] = &[
     ("users ", 120),
     ("startup ", 120),
     ("pointers ", 120),
+    ("refused ", 180),
+    ("jails ", 180),
     ("unit sim", 180),
 ];
 

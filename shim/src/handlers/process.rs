@@ -129,11 +129,28 @@ fn new_root(addr: usize) -> Sys<Option<Path>> {
     ) else {
         return Ok(None);
     };
-    let r = sys::fd_path(n, &mut text);
+    let r = sys::fd_path(n, &mut whole);
+    if r.is_err() {
+        // No /proc: the text itself, if no symlink is on its way.
+        let plain = sys::openat2(
+            c::AT_FDCWD,
+            &text,
+            c::O_PATH | c::O_CLOEXEC,
+            0,
+            sys::NO_SYMLINKS,
+        );
+        let _ = sys::close(n);
+        let _ = sys::close(plain?);
+        return match crate::resolve::lexical(&text, &mut whole) {
+            Some(true) => Ok(Some(whole)),
+            Some(false) if state::ROOT.absolute(whole.as_bytes(), &mut text) => Ok(Some(text)),
+            _ => Err(Errno::ENOENT),
+        };
+    }
+    text = whole.clone();
     // A descriptor from outside the present root leads out of it.
-    let beyond = r.is_ok() && crate::resolve::beyond(n, &mut text);
+    let beyond = crate::reach::beyond(n, &mut text);
     let _ = sys::close(n);
-    r?;
     if beyond {
         return if text.len() > 1000 {
             Err(Errno::ENAMETOOLONG)
@@ -178,8 +195,11 @@ pub fn new_user(regs: &Regs) -> usize {
     };
     if !guest() {
         super::locked(|| {
-            crate::ahead::before_drop(uid as u32);
+            let drops = crate::ahead::before_drop(uid as u32);
             attach::reopen();
+            if drops {
+                attach::found_family();
+            }
         });
     }
     NATIVE
