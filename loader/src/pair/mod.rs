@@ -6,4 +6,5 @@ pub mod lock;
 pub mod state;
 pub mod tab;
 pub mod tabwrite;
+pub mod verified;
 pub mod who;
