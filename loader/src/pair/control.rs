@@ -1,5 +1,6 @@
 //! The control folders of a pair's legs: who each leg is, what is pending, when it was last verified.
 use super::tab::Line;
+use super::verified::{VERIFIED, Verified};
 use crate::fail::{Context, Fail, Kind, Res, reason};
 use crate::text;
 use crate::tree::beneath::Root;
@@ -14,9 +15,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-
-/// Path of the record of the last comparison.
-pub const VERIFIED: &[u8] = b".mirror/verified";
 
 /// Stands in a sink that had contents of its own: the first copy keeps aside what it overwrites.
 pub const KEEP: &[u8] = b".mirror/keep";
@@ -483,41 +481,6 @@ impl Pair {
         let line = format!("{now} {objects} {differences} {uncompared}\n");
         let failed = |l: &&Leg| l.root.replace(VERIFIED, line.as_bytes()).is_err();
         self.legs.iter().filter(failed).map(Leg::letter).collect()
-    }
-}
-
-/// A record of a whole comparison.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verified {
-    /// Seconds since 1970.
-    pub time: u64,
-    /// Objects looked at.
-    pub objects: u64,
-    /// How many differ.
-    pub differences: u64,
-    /// How many could not be compared.
-    pub uncompared: u64,
-}
-
-impl Verified {
-    /// A leg's record, if there is one; an error if it cannot be understood.
-    fn read(root: &Root) -> Result<Option<Verified>, ()> {
-        match root.read(VERIFIED) {
-            Ok(b) => Verified::parse(&b).map(Some).ok_or(()),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(_) => Err(()),
-        }
-    }
-
-    /// Its text. The fourth number is missing in older ones.
-    fn parse(b: &[u8]) -> Option<Verified> {
-        let mut f = std::str::from_utf8(b).ok()?.split_whitespace();
-        Some(Verified {
-            time: text::from_iso(f.next()?)?,
-            objects: f.next()?.parse().ok()?,
-            differences: f.next()?.parse().ok()?,
-            uncompared: f.next().map_or(Some(0), |n| n.parse().ok())?,
-        })
     }
 }
 

@@ -7,4 +7,5 @@ pub mod room;
 pub mod state;
 pub mod tab;
 pub mod tabwrite;
+pub mod verified;
 pub mod who;
