@@ -70,8 +70,9 @@ pub fn line(text: Arguments<'_>) {
     }
 }
 
-/// One line to stderr; use [`crate::note`]. There is nobody to tell when that fails.
+/// One line to stderr, and into the report if there is to be one; use [`crate::note`]. There is nobody to tell when that fails.
 pub fn note(text: Arguments<'_>) {
+    with_report(|(_, lines)| lines.push(text.to_string().into()));
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
