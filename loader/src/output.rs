@@ -10,10 +10,13 @@ static LOST: AtomicBool = AtomicBool::new(false);
 
 static HUSHED: AtomicBool = AtomicBool::new(false);
 
-/// A report that is being made: its fields, and the lines that would have been printed.
-static REPORT: Mutex<Option<(Map<String, Value>, Vec<Value>)>> = Mutex::new(None);
+/// Fields, and the lines that would have been printed.
+type Report = (Map<String, Value>, Vec<Value>);
 
-fn with_report<T>(f: impl FnOnce(&mut (Map<String, Value>, Vec<Value>)) -> T) -> Option<T> {
+/// The report that is being made.
+static REPORT: Mutex<Option<Report>> = Mutex::new(None);
+
+fn with_report<T>(f: impl FnOnce(&mut Report) -> T) -> Option<T> {
     let mut r = REPORT
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -67,8 +70,9 @@ pub fn line(text: Arguments<'_>) {
     }
 }
 
-/// One line to stderr; use [`crate::note`]. There is nobody to tell when that fails.
+/// One line to stderr, and into the report if there is to be one; use [`crate::note`]. There is nobody to tell when that fails.
 pub fn note(text: Arguments<'_>) {
+    with_report(|(_, lines)| lines.push(text.to_string().into()));
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 

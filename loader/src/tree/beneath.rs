@@ -253,7 +253,7 @@ fn own_lost_found(root: &OwnedFd, ino: u64) -> bool {
     const EXT_MAGIC: i64 = 0xef53;
     const EXT_ROOT: u64 = 2;
     ino == EXT_ROOT
-        && rustix::fs::fstatfs(root).is_ok_and(|s| i64::from(s.f_type) == EXT_MAGIC)
+        && rustix::fs::fstatfs(root).is_ok_and(|s| s.f_type == EXT_MAGIC)
         && rustix::fs::statat(root, LOST_FOUND, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|st| {
             rustix::fs::FileType::from_raw_mode(st.st_mode) == rustix::fs::FileType::Directory
                 && st.st_uid == 0
