@@ -72,8 +72,7 @@ impl Errno {
             | Errno::ELOOP
             | Errno::EXDEV
             | Errno::ENODATA
-            | Errno::EBUSY
-            | Errno::ETXTBSY => Semantic,
+            | Errno::EBUSY => Semantic,
             Errno::EMFILE
             | Errno::ENFILE
             | Errno::ENOMEM

@@ -5,13 +5,17 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod calls;
 mod errno;
 pub mod image;
 mod lock;
+pub mod numbers;
 pub mod owner;
 pub mod path;
+pub mod program;
 mod quiesce;
 pub mod record;
+pub mod refusal;
 pub mod runtime;
 #[cfg(test)]
 mod script_txn_tests;
@@ -27,14 +31,7 @@ pub use lock::{
     BothLocked, LegLock, LockMiss, LockPlan, OBJECTS, STRIPES_DEFAULT, STRIPES_MAX, WHOLE,
     lock_both, lock_more, unlock_both,
 };
+pub use numbers::{K, MAX_PAIRS, RESERVED};
 pub use quiesce::{alone, mend};
 pub use txn::{Action, Journal, LegIo, Posts, Prepared, Step, Undo, Verdict, Where, transact};
 pub use word::{LegState, StateWord};
-
-/// Partner of descriptor n is descriptor n + K, held by the kernel.
-pub const K: i32 = 4096;
-/// Lock descriptors stand above the partners: up to here the numbers belong to the library.
-pub const NUMBERS_END: i32 = 2 * K + 8 * 2 * OBJECTS as i32;
-/// Descriptors `RESERVED..K` belong to the library (roots, locks, domain records): the program's own
-/// limit is RESERVED.
-pub const RESERVED: i32 = K - 64;

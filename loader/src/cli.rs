@@ -1,6 +1,7 @@
 //! The command line, defined once: help, completions and parsing come from here.
 use crate::cmd;
 use crate::fail::{Fail, Kind, Res};
+use crate::{output, text};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -71,6 +72,9 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
+    /// Print the names of pairs, for completion
+    #[command(hide = true, name = "__pairs")]
+    Pairs,
     /// The second process of the check whether locks exclude: standard input is the directory
     #[command(hide = true, name = "probe-lock")]
     ProbeLock {
@@ -79,8 +83,8 @@ enum Command {
     },
 }
 
-const STATUS_CODES: &str = "Exit codes: 0 in sync, 1 not in sync or something is pending, 2 no usable leg, 3 unknown (no such pair, no permission).";
-const VERIFY_CODES: &str = "Exit codes: 0 equal, 1 different, 2 trouble.";
+const STATUS_CODES: &str = "Exit codes: 0 in sync, 1 not in sync (both legs are there), 2 programs cannot use the pair, 3 unknown (no such pair, no permission).";
+const VERIFY_CODES: &str = "Exit codes: 0 equal, 1 different or not all compared, 2 trouble.";
 const RESYNC_CODES: &str = "Exit codes: 0 whole, 1 finished with paths left, 2 refused, 3 interrupted (the same command goes on).";
 
 /// One of the legs.
@@ -158,15 +162,16 @@ pub struct Init {
     /// When one leg cannot hold what the other can
     #[arg(long, value_enum, default_value = "possible")]
     pub fidelity: Wanted,
-    /// When a leg is lost
+    /// When a leg is lost (stored only: not built yet)
     #[arg(long, value_enum, default_value = "degrade")]
     pub on_failure: OnFailure,
-    /// When a leg is full
+    /// When a leg is full (stored only: not built yet)
     #[arg(long, value_enum, default_value = "error")]
     pub on_full: OnFull,
-    /// Locks of each kind (directories, files): more let more processes change the pair at a time
-    #[arg(long, value_name = "N", default_value_t = mirror_core::STRIPES_DEFAULT as u8, value_parser = clap::value_parser!(u8).range(1..=mirror_core::STRIPES_MAX as i64), hide_short_help = true)]
-    pub stripes: u8,
+    /// Locks of each kind (directories, files), 1 to 64: more let more processes change the pair at a
+    /// time [default: 64]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=mirror_core::STRIPES_MAX as i64), hide_short_help = true)]
+    pub stripes: Option<u8>,
     /// Only say what would be done
     #[arg(long, short = 'n')]
     pub dry_run: bool,
@@ -179,12 +184,15 @@ pub struct Init {
     /// The mirrortab to write (default: /etc/mirrortab, or ~/.config/mirror/mirrortab)
     #[arg(long, value_name = "FILE")]
     pub tab: Option<PathBuf>,
+    /// Machine-readable output
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `mirror run`
 #[derive(Args)]
 pub struct Run {
-    /// Mirror only this pair (can be given several times)
+    /// Open only this pair (can be given several times); changes in the other pairs are refused
     #[arg(long, value_name = "V")]
     pub pair: Vec<PathBuf>,
     /// Replace this process by the command (for services)
@@ -235,6 +243,9 @@ pub struct Resync {
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
+    /// Machine-readable output
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `mirror diff`
@@ -257,6 +268,9 @@ pub struct Wait {
     /// Give up after so many seconds
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<f64>,
+    /// Machine-readable output
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `mirror try`
@@ -279,6 +293,9 @@ pub struct Try {
 pub struct Detach {
     /// The pair
     pub pair: PathBuf,
+    /// Machine-readable output
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `mirror doctor`
@@ -289,6 +306,9 @@ pub struct Doctor {
     pub prepare: bool,
     /// Say whether this command can be mirrored
     pub command: Option<OsString>,
+    /// Machine-readable output
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `mirror config`
@@ -298,6 +318,9 @@ pub enum Config {
     Check {
         /// The file
         file: Option<PathBuf>,
+        /// Machine-readable output
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -347,13 +370,23 @@ pub fn run() -> ExitCode {
             let _ = e.print();
             let usage = e.use_stderr()
                 && e.kind() != clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
-            return ExitCode::from(match (usage, e.use_stderr()) {
+            let exit = match (usage, e.use_stderr()) {
                 (true, _) => usage_code(&name.to_string_lossy()),
                 (false, true) => 64,
                 (false, false) => 0,
-            });
+            };
+            if exit != 0 && json_asked() {
+                let text = e.render().to_string();
+                let first = text.lines().next().unwrap_or("");
+                let message = first.strip_prefix("error: ").unwrap_or(first);
+                error(&name.to_string_lossy(), Kind::Usage, message, exit);
+            }
+            return ExitCode::from(exit);
         }
     };
+    if wants_report(&cli.command) {
+        output::begin_report();
+    }
     let (name, r): (&str, Res<u8>) = match cli.command {
         Command::Init(a) => ("init", cmd::init::run(&a)),
         Command::Run(a) => ("run", cmd::run::run(&a)),
@@ -363,7 +396,7 @@ pub fn run() -> ExitCode {
         Command::Diff(a) => ("diff", cmd::diff::run(&a)),
         Command::Detach(a) => ("detach", cmd::detach::run(&a)),
         Command::Doctor(a) => ("doctor", cmd::doctor::run(&a)),
-        Command::Config(Config::Check { file }) => {
+        Command::Config(Config::Check { file, .. }) => {
             ("config check", cmd::config::check(file.as_deref()))
         }
         Command::Explain { code } => ("explain", cmd::explain::run(code.as_deref())),
@@ -371,22 +404,81 @@ pub fn run() -> ExitCode {
         Command::Wait(a) => ("wait", cmd::wait::run(&a)),
         Command::Try(a) => ("try", cmd::try_pair::run(&a)),
         Command::Completions { shell } => {
-            let mut text = Vec::new();
-            clap_complete::generate(shell, &mut visible(), "mirror", &mut text);
-            crate::say!("{}", String::from_utf8_lossy(&text).trim_end());
-            ("completions", Ok(0))
+            let r = cmd::completions::run(shell, &mut visible());
+            ("completions", r)
         }
         Command::Man { out } => ("man", cmd::man::run(Cli::command(), &out)),
+        Command::Pairs => ("__pairs", cmd::completions::pairs()),
         Command::ProbeLock { name } => ("probe-lock", crate::tree::locks::second(&name)),
     };
-    let r = r.and_then(|c| match crate::output::lost() {
-        true => Err(Fail::failed(
-            "standard output cannot be written. Is its disk full?",
-        )),
-        false => Ok(c),
+    let report = output::end_report();
+    let r = r.and_then(|c| {
+        if let Some(mut fields) = report {
+            let schema = format!("mirror.{}/1", name.replace(' ', "-"));
+            fields.insert("schema".into(), schema.into());
+            fields.insert("exit".into(), c.into());
+            fields.insert("time".into(), text::iso(text::now()).into());
+            crate::say!("{}", serde_json::Value::Object(fields));
+        }
+        if output::lost() {
+            return Err(Fail::failed(
+                "standard output cannot be written. Is its disk full?",
+            ));
+        }
+        Ok(c)
     });
     ExitCode::from(r.unwrap_or_else(|f| {
+        let exit = code(name, &f);
         complain(name, &f);
-        code(name, &f)
+        if json_asked() {
+            error(name, f.kind, &f.text, exit);
+        }
+        exit
     }))
+}
+
+/// Whether the command's lines become one report.
+fn wants_report(c: &Command) -> bool {
+    match c {
+        Command::Init(a) => a.json,
+        Command::Resync(a) => a.json,
+        Command::Detach(a) => a.json,
+        Command::Doctor(a) => a.json,
+        Command::Wait(a) => a.json,
+        Command::Config(Config::Check { json, .. }) => *json,
+        _ => false,
+    }
+}
+
+/// Whether `--json` was given to a command that knows it.
+fn json_asked() -> bool {
+    let mut words = std::env::args_os().skip(1);
+    let takes_a_command = words.next().is_some_and(|w| w == "run" || w == "try");
+    !takes_a_command && words.take_while(|w| w != "--").any(|w| w == "--json")
+}
+
+/// A failure for those who read JSON.
+fn error(name: &str, kind: Kind, message: &str, exit: u8) {
+    let kind = match kind {
+        Kind::Failed => "failed",
+        Kind::Usage => "usage",
+        Kind::Permission => "permission",
+        Kind::Config => "configuration",
+        Kind::Leg => "leg",
+        Kind::Busy => "busy",
+        Kind::Interrupted => "interrupted",
+        Kind::NotFound => "not-found",
+        Kind::NotRunnable => "not-runnable",
+    };
+    crate::say!(
+        "{}",
+        serde_json::json!({
+            "schema": "mirror.error/1",
+            "command": name,
+            "kind": kind,
+            "code": text::code(message),
+            "message": message,
+            "exit": exit,
+        })
+    );
 }

@@ -33,5 +33,6 @@ static NOTE: Note = Note {
 
 fn main() -> std::process::ExitCode {
     signal::default_pipe();
+    signal::ignore_size();
     cli::run()
 }

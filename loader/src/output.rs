@@ -1,11 +1,57 @@
-//! Printing that cannot fail the program: a full disk under stdout is noted and told at the end.
+//! Printing that cannot fail the program: a full disk under stdout is noted and told at the end. With
+//! `--json`, what a command says becomes part of one report.
+use serde_json::{Map, Value};
 use std::fmt::Arguments;
 use std::io::Write;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static LOST: AtomicBool = AtomicBool::new(false);
 
 static HUSHED: AtomicBool = AtomicBool::new(false);
+
+/// Fields, and the lines that would have been printed.
+type Report = (Map<String, Value>, Vec<Value>);
+
+/// The report that is being made.
+static REPORT: Mutex<Option<Report>> = Mutex::new(None);
+
+fn with_report<T>(f: impl FnOnce(&mut Report) -> T) -> Option<T> {
+    let mut r = REPORT
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    r.as_mut().map(f)
+}
+
+/// From now on lines are kept for a report.
+pub fn begin_report() {
+    if let Ok(mut r) = REPORT.lock() {
+        *r = Some((Map::new(), Vec::new()));
+    }
+}
+
+/// Adds a field to the report, if there is to be one.
+pub fn put(key: &str, value: impl Into<Value>) {
+    with_report(|(fields, _)| fields.insert(key.into(), value.into()));
+}
+
+/// Adds an object to a list of the report, if there is to be one.
+pub fn push(list: &str, value: Value) {
+    with_report(|(fields, _)| {
+        let all = fields.entry(list).or_insert_with(|| Value::Array(vec![]));
+        if let Value::Array(a) = all {
+            a.push(value);
+        }
+    });
+}
+
+/// Ends the report; what was put in, with the lines as `messages`.
+pub fn end_report() -> Option<Map<String, Value>> {
+    let mut r = REPORT.lock().ok()?;
+    let (mut fields, lines) = r.take()?;
+    fields.insert("messages".into(), lines.into());
+    Some(fields)
+}
 
 /// While it is set nothing goes to stdout: a command does another one's work.
 pub fn hush(on: bool) {
@@ -14,13 +60,19 @@ pub fn hush(on: bool) {
 
 /// One line to stdout; use [`crate::say`].
 pub fn line(text: Arguments<'_>) {
-    if !HUSHED.load(Ordering::Relaxed) && writeln!(std::io::stdout(), "{text}").is_err() {
+    if HUSHED.load(Ordering::Relaxed)
+        || with_report(|(_, lines)| lines.push(text.to_string().into())).is_some()
+    {
+        return;
+    }
+    if writeln!(std::io::stdout(), "{text}").is_err() {
         LOST.store(true, Ordering::Relaxed);
     }
 }
 
-/// One line to stderr; use [`crate::note`]. There is nobody to tell when that fails.
+/// One line to stderr, and into the report if there is to be one; use [`crate::note`]. There is nobody to tell when that fails.
 pub fn note(text: Arguments<'_>) {
+    with_report(|(_, lines)| lines.push(text.to_string().into()));
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 

@@ -2,6 +2,21 @@
 use crate::tree::content::STOP;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// Whether SIGXFSZ was ignored when the program started.
+static SIZE_IGNORED: AtomicBool = AtomicBool::new(false);
+
+/// A file that reaches the limit of file sizes is an error with a text, not the command's death.
+pub fn ignore_size() {
+    // SAFETY: sets a disposition; no handler runs.
+    let old = unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+    SIZE_IGNORED.store(old == libc::SIG_IGN, Ordering::Relaxed);
+}
+
+/// Whether a child must find SIGXFSZ ignored, as this program found it.
+pub fn size_was_ignored() -> bool {
+    SIZE_IGNORED.load(Ordering::Relaxed)
+}
+
 /// Whether SIGPIPE was ignored when the program started (Rust's runtime changes it before `main`).
 static PIPE_IGNORED: AtomicBool = AtomicBool::new(false);
 

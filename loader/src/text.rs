@@ -31,15 +31,44 @@ pub fn path(p: &Path) -> String {
     show(p.as_os_str().as_bytes())
 }
 
-/// The path as a word that a shell takes.
+/// The path as one word that every POSIX shell takes, on one line of text. Control characters and what is
+/// not UTF-8 go through printf.
 pub fn shell(p: &Path) -> String {
-    let s = path(p);
-    let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
-    if !s.is_empty() && s.chars().all(plain) {
-        s
-    } else {
-        format!("'{}'", s.replace('\'', "'\\''"))
+    let mut bytes = p.as_os_str().as_bytes().to_vec();
+    if bytes.first() == Some(&b'-') {
+        bytes.splice(0..0, *b"./");
     }
+    let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
+    match std::str::from_utf8(&bytes) {
+        Ok(s) if !s.is_empty() && s.chars().all(plain) => return s.into(),
+        Ok(s) if !s.chars().any(char::is_control) => {
+            return format!("'{}'", s.replace('\'', "'\\''"));
+        }
+        _ => {}
+    }
+    if bytes.ends_with(b"\n") {
+        // $(…) drops newlines at its end.
+        bytes.push(b'/');
+    }
+    let safe: String = show(&bytes)
+        .chars()
+        .map(|c| match c {
+            '\'' => "\\047".into(),
+            '%' => "%%".into(),
+            c => c.to_string(),
+        })
+        .collect();
+    format!("\"$(printf '{safe}')\"")
+}
+
+/// The way out that a message names, for the code it ends with: `M-NNN`.
+pub fn code(text: &str) -> Option<&str> {
+    let at = text.rfind("M-")?;
+    let code = text.get(at..at + 5)?;
+    code[2..]
+        .bytes()
+        .all(|b| b.is_ascii_digit())
+        .then_some(code)
 }
 
 /// Bytes of a path for the tab and the pending log: fstab's escapes.
@@ -256,6 +285,14 @@ mod tests {
             ("1 entry".into(), "2 entries".into(), "0 files".into())
         );
         assert_eq!(show(b"a\nb\\\xff"), "a\\012b\\134\\377");
+        let word = |s: &[u8]| shell(Path::new(std::ffi::OsStr::from_bytes(s)));
+        assert_eq!(word(b"/a-b.c"), "/a-b.c");
+        assert_eq!(word(b"/a b$x"), "'/a b$x'");
+        assert_eq!(word(b"/it's"), "'/it'\\''s'");
+        assert_eq!(word(b"-x"), "./-x");
+        assert_eq!(word(b"/a\nb'%"), "\"$(printf '/a\\012b\\047%%')\"");
+        assert_eq!(word(b"/\xff\n"), "\"$(printf '/\\377\\012/')\"");
+        assert_eq!((code("no (M-203)"), code("M-x")), (Some("M-203"), None));
         assert_eq!(unescape(&escape(b"a b\t\n\\c")), b"a b\t\n\\c");
         assert_eq!(
             (base64(b"f"), base64(b"fo"), base64(b"foo")),

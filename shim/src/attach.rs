@@ -3,14 +3,16 @@
 //!
 //! Rules: called with all signals blocked, and by the owner of the memory with [`TX`] held. What is
 //! stored belongs to the owner; a guest works on a copy with locks of its own and stores nothing.
-use crate::state::{ANY_PARTNER, CONFIG, MAX_PAIRS, OLD_SOFT, guest};
+use crate::refused::{self, Refused, unless_told};
+use crate::state::{ANY_PARTNER, CONFIG, OLD_SOFT, guest};
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::path::PathText;
 use mirror_core::record::{self, LegRecord};
+use mirror_core::refusal::Refusal;
 use mirror_core::runtime::{self, RuntimeFile};
-use mirror_core::{Errno, K, NUMBERS_END, OBJECTS, RESERVED, STRIPES_MAX, WHOLE};
+use mirror_core::{Errno, MAX_PAIRS, OBJECTS, RESERVED, STRIPES_MAX, WHOLE, numbers};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -19,6 +21,8 @@ use mirror_sys::Sys;
 pub struct Session {
     /// Index of the pair.
     pub pair: usize,
+    /// Its block of numbers.
+    pub slot: usize,
     /// O_PATH descriptors of leg a and b.
     pub root: [i32; 2],
     /// Inode of leg a's root: its key.
@@ -47,12 +51,14 @@ struct Slot {
 // SAFETY: `session` is written with TX held before `ready` is released, and not changed later.
 unsafe impl Sync for Slot {}
 
+/// All zero, so that the library's file holds none of it. Not read before `ready`.
 const NONE: Session = Session {
-    owner: [-1; 2],
+    owner: [0; 2],
     pair: 0,
-    root: [-1; 2],
+    slot: 0,
+    root: [0; 2],
     root_ino: 0,
-    stripes: 1,
+    stripes: 0,
     rt: 0,
 };
 static SLOTS: [Slot; MAX_PAIRS] = [const {
@@ -62,21 +68,8 @@ static SLOTS: [Slot; MAX_PAIRS] = [const {
     }
 }; MAX_PAIRS];
 
-fn number(pair: usize, which: i32) -> i32 {
-    RESERVED
-        .saturating_add((pair as i32).saturating_mul(8))
-        .saturating_add(which)
-}
-
-/// The number of a lock object's descriptor. Opened at its first use.
-pub fn lock_number(pair: usize, leg: usize, object: usize) -> i32 {
-    let i = pair
-        .wrapping_mul(OBJECTS)
-        .wrapping_add(object)
-        .wrapping_mul(2)
-        .wrapping_add(leg);
-    (2 * K).saturating_add(i as i32)
-}
+/// How many pairs the owner is attached to: the next one's block of numbers.
+static ATTACHED: AtomicUsize = AtomicUsize::new(0);
 
 /// The runtime file of a pair that the owner of this memory is attached to. Never unmapped.
 pub fn runtime_of(pair: usize) -> Option<&'static RuntimeFile> {
@@ -92,6 +85,9 @@ pub fn runtime_of(pair: usize) -> Option<&'static RuntimeFile> {
 /// The session of a pair, attaching first if need be.
 pub fn session(pair: usize, guest: bool) -> Sys<Session> {
     let slot = SLOTS.get(pair).ok_or(Errno::EIO)?;
+    if CONFIG.get().pairs().get(pair).is_some_and(|p| p.closed) {
+        return Err(Errno::EACCES);
+    }
     if guest {
         let_go();
     }
@@ -103,32 +99,65 @@ pub fn session(pair: usize, guest: bool) -> Sys<Session> {
             return Ok(s);
         }
     }
+    // What goes wrong here is no answer to the program's call, except that it may not, or has no room.
+    join(pair, guest).map_err(|r| {
+        refused::record(pair, &crate::ahead::reason(r));
+        match r.errno {
+            e @ (Errno::EACCES | Errno::EROFS | Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM) => e,
+            // Its hard limit of file sizes is too low for a runtime file.
+            e @ Errno::EFBIG => e,
+            _ => Errno::EIO,
+        }
+    })
+}
+
+/// Attaches to a pair that this process is not attached to.
+pub fn join(pair: usize, guest: bool) -> Result<Session, Refused> {
+    let slot = SLOTS.get(pair).ok_or(Errno::EIO)?;
     if !guest {
         numbers_are_free()?;
     }
-    // What goes wrong here is no answer to the program's call, except that it may not, or has no room.
-    let s = attach(pair, guest).map_err(|e| match e {
-        Errno::EACCES | Errno::EROFS | Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM => e,
-        _ => Errno::EIO,
-    })?;
+    let s = attach(pair, guest)?;
     if guest {
         return Ok(s);
     }
     // SAFETY: TX is held (rule of this file) and `ready` is still false: nobody reads it.
     unsafe { *slot.session.get() = s };
-    NEW.fetch_or(1 << (pair & 7), Ordering::Relaxed);
+    NEW.fetch_or(1 << (pair & 63), Ordering::Relaxed);
+    ATTACHED.fetch_add(1, Ordering::Relaxed);
     crate::state::own();
     slot.ready.store(true, Ordering::Release);
     crate::arch::ACTIVE.store(1, Ordering::Relaxed);
     Ok(s)
 }
 
+/// The descriptor of a leg's root, if the owner of this memory is attached to its pair.
+pub fn root_of(pair: usize, leg: usize) -> Option<i32> {
+    let slot = SLOTS.get(pair)?;
+    if !slot.ready.load(Ordering::Acquire) {
+        return None;
+    }
+    // SAFETY: written before `ready` was released, never changed since.
+    unsafe { (*slot.session.get()).root.get(leg).copied() }
+}
+
+/// Keeps a descriptor of "/proc" for texts of descriptors, as long as the process lives. TX is held.
+pub fn keep_proc() {
+    let flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
+    if any()
+        && let Ok(n) = sys::openat(c::AT_FDCWD, &text(b"/proc"), flags, 0)
+        && let Ok(n) = settle_fd(n, 0, numbers::own(0, 2), false)
+    {
+        sys::keep_proc(n);
+    }
+}
+
 /// Pairs that were attached to just now: bit n.
-static NEW: AtomicU8 = AtomicU8::new(0);
+static NEW: AtomicU64 = AtomicU64::new(0);
 
 /// Whether the pair was attached to just now. Asked once.
 pub fn is_new(pair: usize) -> bool {
-    let bit = 1 << (pair & 7);
+    let bit = 1 << (pair & 63);
     NEW.load(Ordering::Relaxed) & bit != 0 && NEW.fetch_and(!bit, Ordering::Relaxed) & bit != 0
 }
 
@@ -141,21 +170,44 @@ pub fn attached(pair: usize) -> bool {
 
 /// First act of a forked child: the inherited lock descriptors share their locks with the parent.
 pub fn after_fork_in_child() {
-    if any() {
+    if any() && !FAMILY.load(Ordering::Relaxed) {
         close_locks();
     }
 }
 
+/// This process may not open lock objects any more: it, and the children it forks from now on, share their
+/// descriptions, and keep each other out by locks of their own on a file in memory.
+static FAMILY: AtomicBool = AtomicBool::new(false);
+
+/// Before rights are given up, with all lock objects open: see [`FAMILY`]. TX is held.
+pub fn found_family() {
+    if !any() || FAMILY.load(Ordering::Relaxed) {
+        return;
+    }
+    if let Ok(n) = sys::memory_file(&text(b"mirror"))
+        && settle_fd(n, 0, numbers::own(0, 3), false).is_ok()
+    {
+        FAMILY.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Among those that share descriptions: takes the turn for a lock object, or gives it back.
+pub fn turn(pair: usize, leg: usize, object: usize, on: bool) -> Sys<()> {
+    if !FAMILY.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    let slot = SLOTS.get(pair).ok_or(Errno::EIO)?;
+    // SAFETY: who asks for a turn is attached: written before, never changed since.
+    let slot = unsafe { (*slot.session.get()).slot };
+    let at = numbers::lock(slot, leg, object) as usize;
+    sys::lock_byte(numbers::own(0, 3), at, on)
+}
+
 fn close_locks() {
-    // SAFETY: no pointers; the numbers are the library's.
-    unsafe {
-        sys::syscall3(
-            c::SYS_close_range,
-            2 * K as usize,
-            NUMBERS_END as usize - 1,
-            0,
-        )
-    };
+    for slot in 0..ATTACHED.load(Ordering::Relaxed).min(MAX_PAIRS) {
+        let (first, last) = numbers::locks(slot);
+        sys::close_numbers(first, last.saturating_add(1), false);
+    }
 }
 
 /// A child process was started that shares the table of descriptors: what it closes is closed for its
@@ -182,7 +234,7 @@ pub fn reopen() {
         };
         for object in 0..OBJECTS {
             for leg in 0..2 {
-                let n = lock_number(pair, leg, object);
+                let n = numbers::lock(s.slot, leg, object);
                 if in_use(object, s.stripes) && sys::fcntl(n, c::F_GETFD, 0).is_err() {
                     let _ = open_lock(&s, leg, object);
                 }
@@ -210,7 +262,7 @@ pub fn release_guest(s: &Session) {
 
 /// Nothing of the program stands on the library's numbers. It can only where its limit was higher, and
 /// a process that inherited partners has had a lowered one.
-fn numbers_are_free() -> Sys<()> {
+fn numbers_are_free() -> Result<(), Refused> {
     let (soft, _) = sys::nofile(None)?;
     if soft <= RESERVED as u64 || ANY_PARTNER.load(Ordering::Relaxed) || any() {
         return Ok(());
@@ -255,24 +307,32 @@ fn numbers_are_free() -> Sys<()> {
         }
     }
     let _ = sys::close(dir);
-    if free { Ok(()) } else { Err(Errno::EMFILE) }
+    if free {
+        Ok(())
+    } else {
+        Err(Refused {
+            why: Refusal::Numbers,
+            errno: Errno::EMFILE,
+        })
+    }
 }
 
 /// Moves a fresh descriptor to its reserved number. A guest's stay where they are: its numbers are not
 /// on record, and they end with the transaction.
-fn settle_fd(n: i32, to: i32, guest: bool) -> Sys<i32> {
+fn settle_fd(n: i32, slot: usize, to: i32, guest: bool) -> Sys<i32> {
     if guest {
         return Ok(n);
     }
-    let r = with_limit(|| sys::dup3(n, to, c::O_CLOEXEC));
+    let r = with_limit(slot.wrapping_add(1), || sys::dup3(n, to, c::O_CLOEXEC));
     let _ = sys::close(n);
     r.map(|_| to)
 }
 
-/// Runs `f` with the soft RLIMIT_NOFILE raised to the hard one. The caller holds TX.
-pub fn with_limit<T>(f: impl FnOnce() -> Sys<T>) -> Sys<T> {
+/// Runs `f` with the soft RLIMIT_NOFILE raised to what partners and the first `slots` blocks need. The
+/// caller holds TX.
+pub fn with_limit<T>(slots: usize, f: impl FnOnce() -> Sys<T>) -> Sys<T> {
     let (soft, hard) = sys::nofile(None)?;
-    let room = lock_number(CONFIG.get().pairs().len(), 0, 0) as u64;
+    let room = numbers::needed(slots) as u64;
     let program = soft.min(RESERVED as u64);
     if soft > program && OLD_SOFT.load(Ordering::Relaxed) == 0 && !guest() {
         OLD_SOFT.store(soft, Ordering::Relaxed);
@@ -298,13 +358,13 @@ pub fn text(s: &[u8]) -> PathText<64> {
 pub fn open_lock(s: &Session, leg: usize, object: usize) -> Sys<i32> {
     if leg != 0 {
         let n = guest_lock(s, leg, object)?;
-        return settle_fd(n, lock_number(s.pair, leg, object), false);
+        return settle_fd(n, s.slot, numbers::lock(s.slot, leg, object), false);
     }
     let a = guest_lock(s, 0, object)?;
     let b = guest_lock(s, 1, object);
-    let to = |leg| lock_number(s.pair, leg, object);
+    let to = |leg| numbers::lock(s.slot, leg, object);
     let r = b.and_then(|b| {
-        with_limit(|| {
+        with_limit(s.slot.wrapping_add(1), || {
             sys::dup3(a, to(0), c::O_CLOEXEC)?;
             sys::dup3(b, to(1), c::O_CLOEXEC)
         })
@@ -319,19 +379,27 @@ pub fn guest_lock(s: &Session, leg: usize, object: usize) -> Sys<i32> {
     let root = s.root.get(leg).copied().ok_or(Errno::EIO)?;
     let name = record::lock_name(object).ok_or(Errno::EIO)?;
     let open = || crate::control::open(root, &name, c::O_RDWR, 0);
-    crate::change::spare(open).map_err(|e| match e {
-        Errno::EACCES | Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM => e,
-        _ => Errno::EIO,
+    crate::change::spare(open).map_err(|e| {
+        refused::record(
+            s.pair,
+            &crate::ahead::reason(unless_told(Refusal::Record)(e)),
+        );
+        match e {
+            Errno::EACCES | Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM => e,
+            _ => Errno::EIO,
+        }
     })
 }
 
 #[cold]
 #[inline(never)]
-fn attach(pair: usize, guest: bool) -> Sys<Session> {
+fn attach(pair: usize, guest: bool) -> Result<Session, Refused> {
     let conf = CONFIG.get().pairs().get(pair).ok_or(Errno::EIO)?;
+    let slot = ATTACHED.load(Ordering::Relaxed);
     let mut s = Session {
         owner: [-1; 2],
         pair,
+        slot,
         root: [-1; 2],
         root_ino: 0,
         stripes: 1,
@@ -350,15 +418,25 @@ fn attach(pair: usize, guest: bool) -> Sys<Session> {
             0,
             sys::NO_SYMLINKS,
         )
-        .map_err(|_| Errno::EIO)?;
-        let root = settle_fd(n, number(pair, to), guest)?;
+        .map_err(|errno| Refused {
+            why: Refusal::Leg,
+            errno: if Refusal::of(errno) == Refusal::Descriptors {
+                errno
+            } else {
+                Errno::EIO
+            },
+        })?;
+        let root = settle_fd(n, slot, numbers::own(slot, to), guest)?;
         if let Some(r) = s.root.get_mut(leg) {
             *r = root;
         }
         let rec = read_record(root)?;
         // Positions in the tab are the legs' letters; a copied or swapped leg is not ours to guess.
-        if usize::from(rec.leg) != leg || !rec.complete {
-            return Err(Errno::EIO);
+        if usize::from(rec.leg) != leg {
+            return Err(Refused::new(Refusal::Swapped));
+        }
+        if !rec.complete {
+            return Err(Refused::new(Refusal::Incomplete));
         }
         match &first {
             None => {
@@ -367,7 +445,7 @@ fn attach(pair: usize, guest: bool) -> Sys<Session> {
                 first = Some(rec);
             }
             Some(a) if a.pairs_with(&rec) => {}
-            Some(_) => return Err(Errno::EIO),
+            Some(_) => return Err(Refused::new(Refusal::Strangers)),
         }
     }
     let record = first.ok_or(Errno::EIO)?;
@@ -375,12 +453,10 @@ fn attach(pair: usize, guest: bool) -> Sys<Session> {
     let mut owner = [-1i32; 2];
     for (leg, to) in [(0usize, 5), (1, 6)] {
         let root = s.root.get(leg).copied().unwrap_or(-1);
-        let n = crate::control::open(root, &owner_name, c::O_RDWR, 0).map_err(|e| match e {
-            Errno::EACCES | Errno::EROFS => e,
-            _ => Errno::EIO,
-        })?;
+        let n = crate::control::open(root, &owner_name, c::O_RDWR, 0)
+            .map_err(unless_told(Refusal::Record))?;
         if let Some(o) = owner.get_mut(leg) {
-            *o = settle_fd(n, number(pair, to), guest)?;
+            *o = settle_fd(n, slot, numbers::own(slot, to), guest)?;
         }
     }
     s.rt = crate::domain::join_domain(&crate::domain::Domain {
@@ -394,13 +470,13 @@ fn attach(pair: usize, guest: bool) -> Sys<Session> {
     Ok(s)
 }
 
-fn read_record(root: i32) -> Sys<LegRecord> {
+fn read_record(root: i32) -> Result<LegRecord, Refused> {
     let n = crate::control::open(root, &text(record::LEG_RECORD), c::O_RDONLY, 0)
-        .map_err(|e| if e == Errno::EACCES { e } else { Errno::EIO })?;
+        .map_err(unless_told(Refusal::Record))?;
     let mut buf = [0u8; record::RECORD_MAX];
     let len = sys::pread(n, &mut buf, 0);
     let _ = sys::close(n);
-    LegRecord::parse(buf.get(..len?).unwrap_or(&[])).map_err(|_| Errno::EIO)
+    LegRecord::parse(buf.get(..len?).unwrap_or(&[])).map_err(|_| Refused::new(Refusal::Record))
 }
 
 /// Whether this process is attached to any pair.

@@ -10,7 +10,7 @@ use mirror_core::image::{HEADER_LEN, Header, MAX_BUILD_ID, PAGE};
 use once_cell::race::OnceNonZeroUsize;
 
 use crate::arch;
-use crate::elf::{self, Libc, LinkMap};
+use crate::elf::{self, Libc, LinkMap, Linker};
 use crate::files::{self, Fd, Name};
 use crate::start;
 
@@ -24,6 +24,7 @@ mirror_ifunc:
     .cfi_startproc
     sub $8, %rsp
     .cfi_adjust_cfa_offset 8
+    mov 8(%rsp), %rdi
     call {boot}
     lea mirror_nothing(%rip), %rax
     add $8, %rsp
@@ -79,8 +80,7 @@ enum Reason {
 /// Exit status of a process that would have been unmirrored.
 const EX_CONFIG: usize = 78;
 
-/// Ends the process with one line on descriptor 2, if that is a terminal, pipe or socket: a regular
-/// file there may be anybody's data.
+/// Ends the process with one line on descriptor 2, unless that may be somebody's data.
 pub fn fail(text: &[u8]) -> ! {
     let mut line: Name<1024> = Name::new();
     let _ = line.push(b"mirror: ");
@@ -138,10 +138,14 @@ fn belt() {
     }
 }
 
-extern "C" fn boot() {
+/// `linker`: an address in ld.so's code, the resolver's return address.
+extern "C" fn boot(linker: usize) {
     mark(1);
-    let Some(info) = look() else {
-        Reason::NotGlibc.fail("")
+    let info = match look(linker) {
+        Some(Process::Covered(info)) => info,
+        // Like a static program; whoever started it has recorded what it may write.
+        Some(Process::WithoutLibc) => return,
+        None => Reason::NotGlibc.fail(""),
     };
     if info.auxv(libc::AT_SECURE as usize) != 0 {
         return;
@@ -161,12 +165,20 @@ extern "C" fn boot() {
     start::prove(&info);
 }
 
-/// Reads ld.so's data.
-fn look() -> Option<BootInfo> {
-    let (end, debug) = (arch::find_stack_end(), arch::find_debug());
-    if end == 0 || debug == 0 {
-        return None;
-    }
+/// What the library has been loaded into.
+enum Process {
+    Covered(BootInfo),
+    /// A program with a dynamic linker that needs no library at all.
+    WithoutLibc,
+}
+
+/// Reads ld.so's data: its own, by its own symbol table. A program may have copies of these variables,
+/// which are filled after this.
+fn look(linker: usize) -> Option<Process> {
+    // SAFETY: an address of loaded code.
+    let linker = unsafe { Linker::around(linker) }?;
+    let end = linker.variable(b"__libc_stack_end")?;
+    let debug = linker.variable(b"_r_debug")?;
     // SAFETY: both are variables of ld.so, filled before it relocates any library: the stack's first
     // word (argc, then argv, envp and auxv), and the list of loaded libraries.
     unsafe {
@@ -181,7 +193,9 @@ fn look() -> Option<BootInfo> {
         let auxv = e.wrapping_add(1).cast::<[usize; 2]>();
         let maps = LinkMap::first(debug);
         let own = maps.find(|m| m.dynamic() == arch::find_dynamic())?;
-        let libc = maps.find(|m| m.is_libc())?;
+        let Some(libc) = maps.find(|m| m.is_libc()) else {
+            return (!maps.needs_library()).then_some(Process::WithoutLibc);
+        };
         let mut info = BootInfo {
             envp: envp.cast_mut(),
             auxv,
@@ -190,7 +204,7 @@ fn look() -> Option<BootInfo> {
             euid: 0,
         };
         info.euid = info.auxv(libc::AT_EUID as usize) as u32;
-        Some(info)
+        Some(Process::Covered(info))
     }
 }
 

@@ -8,7 +8,7 @@ use crate::resolve::{Loc, Name, Path};
 use crate::state;
 use core::sync::atomic::Ordering;
 use libc as c;
-use mirror_core::path::split;
+use mirror_core::path::{PathText, split};
 use mirror_core::runtime::Intent;
 use mirror_core::{Errno, K, LockPlan, Prepared, Step};
 use mirror_sys as sys;
@@ -317,10 +317,39 @@ impl Cx<'_> {
     }
 }
 
+/// Asked where the request would make `name`, with everybody else kept out: something that only the
+/// second leg has stands in the way. What holds nothing goes. Anything else stays as it is, and is
+/// recorded: the request is refused with `why`.
+#[cold]
+#[inline(never)]
+pub fn in_the_way<const N: usize>(
+    cx: &Cx<'_>,
+    (first, second): (i32, i32),
+    name: &PathText<N>,
+    rel: &[u8],
+    why: Errno,
+) -> Result<(), Prepared> {
+    let keep = c::AT_SYMLINK_NOFOLLOW;
+    if !cx.exclusive || !matches!(sys::glance(first, name, keep), Err(Errno::ENOENT)) {
+        return Ok(());
+    }
+    let gone = match sys::glance(second, name, keep) {
+        Err(_) => return Ok(()),
+        Ok(st) if st.kind() == c::S_IFDIR => sys::unlinkat(second, name, c::AT_REMOVEDIR),
+        Ok(st) if st.kind() == c::S_IFREG && st.size() == 0 => sys::unlinkat(second, name, 0),
+        Ok(_) => Err(why),
+    };
+    if gone.is_ok() {
+        return Ok(());
+    }
+    heal::pending(cx.s, rel);
+    Err(Prepared::Answer(Err(why)))
+}
+
 /// Opens a descriptor of our own: the program's limit is not for it. TX is held (or this is a guest).
 pub fn spare(open: impl Fn() -> Sys<i32>) -> Sys<i32> {
     match open() {
-        Err(Errno::EMFILE) => attach::with_limit(open),
+        Err(Errno::EMFILE) => attach::with_limit(0, open),
         r => r,
     }
 }

@@ -3,10 +3,12 @@
 //!
 //! Rules: as in `attach`; a runtime file is only believed if it is whole, ours, and named by both legs.
 use crate::attach::{Session, text};
+use crate::refused::{Refused, unless_told};
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::owner::{OWNER_SIZE, Owner};
 use mirror_core::record::{self, CONTROL, Id, LegRecord};
+use mirror_core::refusal::Refusal;
 use mirror_core::runtime::{self, RuntimeFile};
 use mirror_core::{Errno, StateWord};
 use mirror_sys as sys;
@@ -50,8 +52,8 @@ pub struct Domain<'a> {
 /// only succeeds when nobody is attached, and found a new one.
 #[cold]
 #[inline(never)]
-pub fn join_domain(d: &Domain<'_>) -> Sys<usize> {
-    let boot = boot_id()?;
+pub fn join_domain(d: &Domain<'_>) -> Result<usize, Refused> {
+    let boot = boot_id().map_err(unless_told(Refusal::Proc))?;
     for _ in 0..200 {
         if d.flock(c::LOCK_SH)? {
             if let Some(found) = d.live(boot) {
@@ -61,10 +63,11 @@ pub fn join_domain(d: &Domain<'_>) -> Sys<usize> {
                 // Somebody may have founded it between the two locks.
                 let found = match d.live(boot) {
                     Some(f) => Ok(f),
-                    None => d.found(boot),
+                    // The program's limit of file sizes is not for the runtime file.
+                    None => crate::limits::own_file(|| d.found(boot)),
                 };
                 let _ = d.flock(c::LOCK_SH);
-                return found;
+                return found.map_err(unless_told(Refusal::Runtime));
             }
         }
         for n in d.owner {
@@ -72,8 +75,7 @@ pub fn join_domain(d: &Domain<'_>) -> Sys<usize> {
         }
         sys::sleep_us(1000);
     }
-    // Live holders of another domain: another host, or a container that does not share the folder.
-    Err(Errno::EIO)
+    Err(Refused::new(d.taken(boot)))
 }
 
 impl Domain<'_> {
@@ -86,6 +88,19 @@ impl Domain<'_> {
             }
         }
         Ok(true)
+    }
+
+    /// Why somebody else's hold on the records does not lead to their runtime file: they are another host, or
+    /// a container that does not share the folder; or what stands there is not to be believed.
+    fn taken(&self, boot: Id) -> Refusal {
+        let there = |o: &Owner| {
+            let path = self.record.runtime_file(o.runtime);
+            o.boot == boot && sys::fstatat(c::AT_FDCWD, &path, c::AT_SYMLINK_NOFOLLOW).is_ok()
+        };
+        match self.owner.map(read_owner) {
+            [Some(a), _] if there(&a) => Refusal::Runtime,
+            _ => Refusal::Domain,
+        }
     }
 
     /// The runtime file that both legs name, if it is there, whole, and the pair's own.

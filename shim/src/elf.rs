@@ -2,6 +2,7 @@
 //!
 //! Rules of this file: reads memory that ld.so owns, at boot only; checks before it believes.
 use mirror_core::image::{MAX_BUILD_ID, PAGE};
+use mirror_core::program::{ENTRY, needs_library};
 
 /// An entry of ld.so's list (struct link_map: l_addr, l_name, l_ld, l_next).
 #[derive(Clone, Copy)]
@@ -49,6 +50,19 @@ impl LinkMap {
         self.word(2)
     }
 
+    /// Whether it names a library that it needs.
+    pub fn needs_library(self) -> bool {
+        let mut at = self.dynamic();
+        loop {
+            // SAFETY: the dynamic section that ld.so reads too; it ends with DT_NULL.
+            let entry = unsafe { *(at as *const [u8; ENTRY]) };
+            if let Some(answer) = needs_library(&entry) {
+                return answer;
+            }
+            at = at.wrapping_add(ENTRY);
+        }
+    }
+
     /// Is the last part of its path `libc.so.6`?
     pub fn is_libc(self) -> bool {
         if self.name().is_null() {
@@ -57,6 +71,116 @@ impl LinkMap {
         // SAFETY: l_name is a C string.
         let name = unsafe { core::ffi::CStr::from_ptr(self.name().cast()) }.to_bytes();
         name == b"libc.so.6" || name.ends_with(b"/libc.so.6")
+    }
+}
+
+/// ld.so in memory, with its table of symbols.
+pub struct Linker {
+    base: usize,
+    symbols: usize,
+    strings: usize,
+    hash: usize,
+}
+
+/// Pages that are looked at for ld.so's header: a few times its size.
+const LOOK_BACK: usize = 512;
+const DT_STRTAB: usize = 5;
+const DT_SYMTAB: usize = 6;
+const DT_GNU_HASH: usize = 0x6fff_fef5;
+
+impl Linker {
+    /// The library that an address of code lies in, if it is ld.so.
+    ///
+    /// # Safety
+    /// `code` lies in a loaded library whose parts follow each other without a hole.
+    pub unsafe fn around(code: usize) -> Option<Linker> {
+        let mut base = code & !(PAGE as usize - 1);
+        for _ in 0..LOOK_BACK {
+            if !mirror_sys::readable(base) {
+                return None;
+            }
+            // SAFETY: the page has just been found readable.
+            if unsafe { *(base as *const [u8; 6]) } == *b"\x7fELF\x02\x01" {
+                // SAFETY: a loaded library's header.
+                return unsafe { Linker::at(base) };
+            }
+            base = base.checked_sub(PAGE as usize)?;
+        }
+        None
+    }
+
+    /// # Safety
+    /// A library is loaded at `base`.
+    unsafe fn at(base: usize) -> Option<Linker> {
+        // SAFETY: the caller's promise.
+        let dynamic = unsafe { phdrs(base) }?
+            .iter()
+            .find(|p| p.kind == libc::PT_DYNAMIC)?
+            .vaddr;
+        let mut entry = base.wrapping_add(dynamic as usize);
+        let mut found = Linker {
+            base,
+            symbols: 0,
+            strings: 0,
+            hash: 0,
+        };
+        loop {
+            // SAFETY: the dynamic section is loaded and ends with a tag 0.
+            let [tag, value] = unsafe { *(entry as *const [usize; 2]) };
+            // Some versions of ld.so have made absolute addresses of theirs, some have not.
+            let at = if value < base {
+                base.wrapping_add(value)
+            } else {
+                value
+            };
+            match tag {
+                0 => break,
+                DT_STRTAB => found.strings = at,
+                DT_SYMTAB => found.symbols = at,
+                DT_GNU_HASH => found.hash = at,
+                _ => {}
+            }
+            entry = entry.wrapping_add(16);
+        }
+        (found.symbols != 0 && found.strings != 0 && found.hash != 0).then_some(found)
+    }
+
+    /// The address of a variable that it defines.
+    pub fn variable(&self, name: &[u8]) -> Option<usize> {
+        // SAFETY: all words read here lie in the hash table, whose form is given: four numbers, the bloom
+        // filter of 8-byte words, the buckets, the chains. A chain ends with an odd word.
+        let word = |at: usize, i: usize| unsafe { *(at as *const u32).wrapping_add(i) };
+        let number = |i: usize| word(self.hash, i) as usize;
+        let (count, first, bloom) = (number(0), number(1), number(2));
+        let buckets = self
+            .hash
+            .wrapping_add(16)
+            .wrapping_add(bloom.wrapping_mul(8));
+        let chains = buckets.wrapping_add(count.wrapping_mul(4));
+        let h = name.iter().fold(5381u32, |h, &b| {
+            h.wrapping_mul(33).wrapping_add(u32::from(b))
+        });
+        let mut i = word(buckets, (h as usize).checked_rem(count)?) as usize;
+        loop {
+            let c = word(chains, i.checked_sub(first)?);
+            if c | 1 == h | 1 {
+                let at = self.symbols.wrapping_add(i.wrapping_mul(24));
+                // SAFETY: struct Elf64_Sym: name, info, other, section (together 8 bytes), value, size; the
+                // name is a C string in the table of strings.
+                let (head, value, text) = unsafe {
+                    let [head, value, _] = *(at as *const [u64; 3]);
+                    let text = self.strings.wrapping_add(head as u32 as usize);
+                    (head, value, core::ffi::CStr::from_ptr(text as *const _))
+                };
+                if text.to_bytes() == name && head >> 48 != 0 {
+                    return Some(self.base.wrapping_add(value as usize));
+                }
+            }
+            if c & 1 != 0 {
+                return None;
+            }
+            i = i.wrapping_add(1);
+        }
     }
 }
 
@@ -92,11 +216,11 @@ struct Phdr {
     align: u64,
 }
 
-/// Reads the headers of a loaded library.
+/// The program headers of a loaded library.
 ///
 /// # Safety
 /// A library whose first segment holds its ELF header is loaded at `base`.
-pub unsafe fn read(base: usize) -> Option<Libc> {
+unsafe fn phdrs<'a>(base: usize) -> Option<&'a [Phdr]> {
     // SAFETY: the caller's promise; the header is 64 bytes.
     let head = unsafe { core::slice::from_raw_parts(base as *const u8, 64) };
     if head.get(..6)? != b"\x7fELF\x02\x01" {
@@ -105,9 +229,18 @@ pub unsafe fn read(base: usize) -> Option<Libc> {
     let phoff = u64::from_le_bytes(head.get(32..40)?.try_into().ok()?) as usize;
     let count = u16::from_le_bytes(head.get(56..58)?.try_into().ok()?).min(64);
     // SAFETY: the program headers lie in the first segment too (ld.so itself read them there).
-    let phdrs = unsafe {
+    Some(unsafe {
         core::slice::from_raw_parts(base.wrapping_add(phoff) as *const Phdr, usize::from(count))
-    };
+    })
+}
+
+/// Reads the headers of a loaded library.
+///
+/// # Safety
+/// As for [`phdrs`].
+pub unsafe fn read(base: usize) -> Option<Libc> {
+    // SAFETY: the caller's promise.
+    let phdrs = unsafe { phdrs(base) }?;
     let mut libc = Libc {
         build_id: [0; MAX_BUILD_ID],
         build_id_len: 0,

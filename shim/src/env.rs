@@ -6,6 +6,8 @@
 use crate::boot::BootInfo;
 use crate::state::BootCell;
 use core::ffi::CStr;
+use mirror_core::path::{PATH_MAX, PathText};
+use mirror_sys as sys;
 
 /// Variables of the library.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,6 +48,7 @@ struct Saved {
     arena: [u8; ARENA],
     used: usize,
     own: Option<&'static CStr>,
+    absolute: PathText<PATH_MAX>,
 }
 
 static SAVED: BootCell<Saved> = BootCell::new(Saved {
@@ -54,6 +57,7 @@ static SAVED: BootCell<Saved> = BootCell::new(Saved {
     arena: [0; ARENA],
     used: 0,
     own: None,
+    absolute: PathText::new(),
 });
 
 /// The value of a variable as it was at boot.
@@ -93,9 +97,40 @@ pub fn whole(v: Var) -> Option<&'static [u8]> {
     }
 }
 
-/// This library's path as ld.so knows it.
-pub fn own_path() -> &'static CStr {
-    SAVED.get().own.unwrap_or(c"")
+/// This library's path: absolute, wherever ld.so knows a relative one, since the next program may be
+/// started in another directory.
+pub fn own_path() -> &'static [u8] {
+    let s = SAVED.get();
+    match s.absolute.as_bytes() {
+        [] => s.own.unwrap_or(c"").to_bytes(),
+        path => path,
+    }
+}
+
+/// A relative path of this library, made absolute while the cwd is still the one that ld.so started from.
+fn absolute(own: &[u8], out: &mut PathText<PATH_MAX>) {
+    if own.first() == Some(&b'/') || !own.contains(&b'/') {
+        return;
+    }
+    let mut cwd = [0u8; PATH_MAX];
+    // SAFETY: the kernel writes at most cwd.len() bytes, with a NUL at their end.
+    let r = unsafe { sys::syscall2(libc::SYS_getcwd, cwd.as_mut_ptr() as usize, cwd.len()) };
+    let dir = match sys::ret(r) {
+        Ok(n) => cwd.get(..n.saturating_sub(1)).unwrap_or(&[]),
+        Err(_) => return,
+    };
+    let mut rel = own;
+    while let Some(r) = rel.strip_prefix(b"./") {
+        rel = r;
+    }
+    let slash: &[u8] = if dir == b"/" { b"" } else { b"/" };
+    let whole = dir.first() == Some(&b'/')
+        && [dir, slash, rel]
+            .iter()
+            .all(|part| out.append(part).is_ok());
+    if !whole {
+        out.truncate(0);
+    }
 }
 
 fn entries(b: &BootInfo) -> impl Iterator<Item = (usize, &'static CStr)> {
@@ -116,7 +151,9 @@ pub fn save(b: &BootInfo) {
     let s = unsafe { SAVED.boot_mut() };
     if !b.own_path.is_null() {
         // SAFETY: ld.so's own string, alive as long as the library.
-        s.own = Some(unsafe { CStr::from_ptr(b.own_path.cast()) });
+        let own: &'static CStr = unsafe { CStr::from_ptr(b.own_path.cast()) };
+        s.own = Some(own);
+        absolute(own.to_bytes(), &mut s.absolute);
     }
     let mut cut = None;
     for (i, e) in entries(b) {

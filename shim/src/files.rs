@@ -170,15 +170,17 @@ pub fn protect(at: usize, len: usize, prot: i32) -> bool {
     ret(unsafe { syscall3(libc::SYS_mprotect, at, len, prot as usize) }).is_ok()
 }
 
-/// Is this descriptor a terminal, a pipe or a socket?
+/// Whether a line may be written to this descriptor: a terminal, a pipe, a socket; or a regular file of
+/// no pair that is being written from its end on, as logs are. Anything else may be somebody's data.
 pub fn speaks(fd: usize) -> bool {
     let mut st = core::mem::MaybeUninit::<libc::stat>::uninit();
     // SAFETY: fstat fills the whole structure when it succeeds.
-    let mode = unsafe {
+    let (mode, size) = unsafe {
         if ret(syscall2(libc::SYS_fstat, fd, st.as_mut_ptr() as usize)).is_err() {
             return false;
         }
-        st.assume_init().st_mode
+        let st = st.assume_init();
+        (st.st_mode, st.st_size)
     };
     let mut termios = [0u64; 16];
     match mode & libc::S_IFMT {
@@ -193,7 +195,86 @@ pub fn speaks(fd: usize) -> bool {
             )
         })
         .is_ok(),
+        libc::S_IFREG => is_log(fd, size as usize),
         _ => false,
+    }
+}
+
+fn is_log(fd: usize, size: usize) -> bool {
+    // SAFETY: no pointers.
+    let (flags, at) = unsafe {
+        (
+            ret(syscall3(libc::SYS_fcntl, fd, libc::F_GETFL as usize, 0)),
+            ret(syscall3(libc::SYS_lseek, fd, 0, libc::SEEK_CUR as usize)),
+        )
+    };
+    let Ok(flags) = flags else { return false };
+    let flags = flags as i32;
+    flags & libc::O_ACCMODE != libc::O_RDONLY
+        && (flags & libc::O_APPEND != 0 || at == Ok(size))
+        && !in_a_leg(fd)
+}
+
+/// Whether a descriptor's file lies in a leg. The configuration may be what is broken, so the legs' own
+/// records are asked; what cannot be known counts as inside.
+fn in_a_leg(fd: usize) -> bool {
+    let mut link: Name<64> = Name::new();
+    let mut digits = [b'0'; 8];
+    let mut rest = fd;
+    for d in digits.iter_mut().rev() {
+        *d = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    let first = digits.iter().position(|d| *d != b'0').unwrap_or(7);
+    let _ = link.push(b"/proc/self/fd/");
+    let _ = link.push(digits.get(first..).unwrap_or(b"0"));
+    let mut path: Name<4096> = Name::new();
+    // SAFETY: the kernel reads a NUL-terminated name and writes at most 4095 bytes.
+    let len = ret(unsafe {
+        syscall4(
+            libc::SYS_readlinkat,
+            libc::AT_FDCWD as usize,
+            link.bytes.as_ptr() as usize,
+            path.bytes.as_mut_ptr() as usize,
+            4095,
+        )
+    });
+    let Ok(mut len) = len else { return true };
+    // A file without a name, or one that is seen from outside its root, is no log that anybody reads.
+    if path.bytes.first() != Some(&b'/') {
+        return true;
+    }
+    const RECORD: &[u8] = b"/.mirror/leg";
+    loop {
+        let Some(slash) = path
+            .bytes
+            .get(..len)
+            .and_then(|p| p.iter().rposition(|b| *b == b'/'))
+        else {
+            return false;
+        };
+        path.len = slash;
+        if path.push(RECORD).is_none() {
+            return true;
+        }
+        if let Some(end) = path.bytes.get_mut(path.len) {
+            *end = 0;
+        }
+        // SAFETY: a NUL-terminated path. What may not be looked at may be a leg.
+        let there = ret(unsafe {
+            syscall4(
+                libc::SYS_faccessat,
+                libc::AT_FDCWD as usize,
+                path.bytes.as_ptr() as usize,
+                libc::F_OK as usize,
+                0,
+            )
+        });
+        if !matches!(there, Err(e) if e == mirror_core::Errno::ENOENT || e == mirror_core::Errno::ENOTDIR)
+        {
+            return true;
+        }
+        len = slash;
     }
 }
 

@@ -261,6 +261,8 @@ fn copy(b: &Both, from: usize, f: &Stat, range: Option<(u64, u64)>) -> Sys<()> {
     // exits; it never returns into the program.
     let pid = unsafe { sys::quiet_fork() }?;
     if pid == 0 {
+        // A repair is not the program's own writing.
+        let _ = crate::limits::lift();
         sys::exit_group(if copy_child(b, from, start, len, f.size()).is_ok() {
             0
         } else {
@@ -434,7 +436,8 @@ pub fn pending(s: &Session, rel: &[u8]) {
         if let Ok(n) = crate::domain::pending_log(root) {
             let mut line = [0u8; 4 * PATH_MAX];
             let len = escape(rel, &mut line);
-            let _ = sys::write(n, line.get(..len).unwrap_or(&[]));
+            let line = line.get(..len).unwrap_or(&[]);
+            let _ = crate::limits::own_file(|| sys::write(n, line));
             let _ = sys::fdatasync(n);
             let _ = sys::close(n);
         }

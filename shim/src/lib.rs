@@ -16,6 +16,8 @@ mod files;
 mod scratch;
 
 #[cfg(not(feature = "selftest"))]
+mod ahead;
+#[cfg(not(feature = "selftest"))]
 mod change;
 #[cfg(not(feature = "selftest"))]
 mod control;
@@ -29,6 +31,12 @@ mod handlers;
 mod heal;
 mod keys;
 #[cfg(not(feature = "selftest"))]
+mod limits;
+#[cfg(not(feature = "selftest"))]
+mod reach;
+#[cfg(not(feature = "selftest"))]
+mod refused;
+#[cfg(not(feature = "selftest"))]
 mod resolve;
 #[cfg(not(feature = "selftest"))]
 mod start;
@@ -40,6 +48,8 @@ mod sticky;
 mod times;
 #[cfg(not(feature = "selftest"))]
 mod txn;
+#[cfg(not(feature = "selftest"))]
+mod user;
 
 /// Handlers that only prove the way to them and back (feature `selftest`).
 #[cfg(feature = "selftest")]

@@ -4,6 +4,7 @@
 //! leg's root with BENEATH and NO_SYMLINKS, made under the locks; outside, NO_SYMLINKS on the text
 //! itself. ELOOP means a symlink: then the parent is opened as the program would open it, and what the
 //! kernel says it is decides. Texts come from the copy in our memory, never twice from the program's.
+use crate::reach::{beyond, without_text};
 use crate::state::{self, CWD, Member, OUT, UNKNOWN, guest, hint, member, set_hint};
 use core::sync::atomic::Ordering;
 use libc as c;
@@ -138,7 +139,8 @@ fn place_absolute(text: &[u8], slash: bool, loc: &mut Loc) -> Place {
             let _ = loc.name.set(b".");
             Place::Root(virt)
         }
-        Member::In(pair, leg, rel) => {
+        Member::In(pair, _, _, true) if !leads(pair) => Place::Fail(Errno::EIO),
+        Member::In(pair, leg, rel, _) => {
             if is_control(rel) {
                 return Place::Control;
             }
@@ -157,21 +159,83 @@ fn place_absolute(text: &[u8], slash: bool, loc: &mut Loc) -> Place {
     }
 }
 
-/// The absolute canonical text of what a relative path starts from; `None`: not to be known, so
-/// nothing below it is ours.
+/// Whether V of a link pair is the link to leg a. What a program reads through V is where V leads: if that
+/// is not leg a, a change by V's text would be made where nobody looks. Below another root V's text is not
+/// what it was.
 #[inline(never)]
-fn base_text(dir: i32, out: &mut Path) -> Option<()> {
+fn leads(pair: usize) -> bool {
+    let Some(conf) = state::CONFIG.get().pairs().get(pair) else {
+        return false;
+    };
+    if !state::ROOT.is_default() {
+        return false;
+    }
+    let mut to = PathText::<512>::new();
+    if sys::readlink_static(conf.virt, &mut to).is_ok() && to.as_bytes() == conf.legs[0].to_bytes()
+    {
+        return true;
+    }
+    // Another text may lead there too (a relative one).
+    match (sys::stat_static(conf.virt), sys::stat_static(conf.legs[0])) {
+        (Ok(v), Ok(a)) => v.ino() == a.ino() && v.dev() == a.dev(),
+        _ => false,
+    }
+}
+
+/// Whether a path, as far as its text says, leads through a V that is not the link to leg a.
+#[inline(never)]
+fn through_broken(dir: i32, text: &[u8]) -> bool {
+    let mut full = Path::new();
+    if text.first() != Some(&b'/') && base_text(dir, &mut full).is_none() {
+        return false;
+    }
+    if text.first() == Some(&b'/') {
+        let _ = full.set(b"/");
+    }
+    let mut parts = text.split(|&b| b == b'/');
+    parts.any(|part| {
+        let _ = join(&mut full, part);
+        match member(full.as_bytes()) {
+            Member::In(pair, _, _, true) | Member::Root(pair, _, true) => !leads(pair),
+            _ => false,
+        }
+    })
+}
+
+/// The place of an open object with the kernel's text for it, or of `leaf` in it.
+fn place_open(n: i32, text: &mut Path, leaf: &[u8], slash: bool, loc: &mut Loc) -> Place {
+    let system = beyond(n, text);
+    if text.as_bytes().first() != Some(&b'/') || join(text, leaf).is_err() {
+        return Place::Out;
+    }
+    if system {
+        place_absolute(text.as_bytes(), slash, loc)
+    } else {
+        place_text(text.as_bytes(), slash, loc)
+    }
+}
+
+/// The absolute canonical text of what a relative path starts from, and whether it begins at the system's
+/// root instead of the process's; `None`: not to be known.
+#[inline(never)]
+fn base_text(dir: i32, out: &mut Path) -> Option<bool> {
     if dir == c::AT_FDCWD {
         let before = CWD.load(Ordering::Acquire);
         sys::getcwd(out).ok()?;
         if out.as_bytes().first() != Some(&b'/') {
-            return None;
+            // "(unreachable)/…": the root was changed, the cwd was not.
+            let mut whole = Path::new();
+            let rest = out.as_bytes().strip_prefix(b"(unreachable)")?;
+            whole.set(rest).ok()?;
+            *out = whole;
+            return (!state::ROOT.is_default() && out.as_bytes().first() == Some(&b'/'))
+                .then_some(true);
         }
         if far(out) && !guest() {
             // Not if a chdir came between.
             let _ = CWD.compare_exchange(before, before | 1, Ordering::AcqRel, Ordering::Relaxed);
         }
-        return Some(());
+        return Some(false);
     }
     sys::fd_path(dir, out).ok()?;
     if out.as_bytes().first() != Some(&b'/') {
@@ -180,7 +244,7 @@ fn base_text(dir: i32, out: &mut Path) -> Option<()> {
     if far(out) && hint(dir) == UNKNOWN && !guest() {
         set_hint(dir, OUT);
     }
-    Some(())
+    Some(beyond(dir, out))
 }
 
 /// Away from every root. Below a new root the shortcut is not taken.
@@ -188,24 +252,15 @@ pub fn far(text: &Path) -> bool {
     state::ROOT.is_default() && matches!(member(text.as_bytes()), Member::Far)
 }
 
-/// The kernel has no text for the directory: it is gone (nothing can be made in it), or /proc is not
-/// mounted. Then a directory on a leg's file system may be the leg's.
-#[inline(never)]
-fn without_text(dir: i32) -> Place {
-    let mounted: Name = Name::from_bytes(b"/proc/self").unwrap_or_default();
-    if dir == c::AT_FDCWD || sys::fstatat(c::AT_FDCWD, &mounted, c::AT_SYMLINK_NOFOLLOW).is_ok() {
-        return Place::Out;
-    }
-    let on_leg = sys::fstat(dir).is_ok_and(|st| {
-        let legs = state::CONFIG.get().pairs().iter().flat_map(|p| p.legs);
-        let mut devices = legs.filter_map(|l| sys::stat_static(l).ok());
-        devices.any(|l| l.dev() == st.dev())
-    });
-    if on_leg {
-        Place::Fail(Errno::EIO)
+/// A path in normal form, without asking what its components are: the caller knows of no symlink. Whether it
+/// begins at the system's root; `None`: only the kernel can say where it leads.
+pub fn lexical(path: &Path, out: &mut Path) -> Option<bool> {
+    let system = if path.as_bytes().first() == Some(&b'/') {
+        false
     } else {
-        Place::Out
-    }
+        base_text(c::AT_FDCWD, out)?
+    };
+    join(out, path.as_bytes()).ok().map(|_| system)
 }
 
 fn base_is_far(dir: i32) -> bool {
@@ -233,30 +288,39 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
         return Place::Out;
     }
     let mut full = Path::new();
-    if !absolute && base_text(dir, &mut full).is_none() {
-        // Out of a removed directory ".." still leads.
-        if text.split(|&b| b == b'/').any(|c| c == b"..") {
-            return locate_slow(dir, path, last, loc);
+    let mut system = false;
+    if !absolute {
+        match base_text(dir, &mut full) {
+            Some(s) => system = s,
+            // Out of a removed directory ".." still leads.
+            None if text.split(|&b| b == b'/').any(|c| c == b"..") => {
+                return locate_slow(dir, path, last, loc);
+            }
+            None => return without_text(dir),
         }
-        return without_text(dir);
     }
     loc.anchor.drop_fd();
     let base = match member(full.as_bytes()) {
-        Member::In(_, _, rel) => Some(rel.len()),
+        Member::In(_, _, rel, _) => Some(rel.len()),
         Member::Root(..) => Some(0),
         _ => None,
     };
     let Ok(exact) = join(&mut full, text) else {
         return Place::Out;
     };
-    if exact == Exact::DotDot {
-        return locate_slow(dir, path, last, loc);
-    }
-    if name == b"." && !parent.is_empty() && parent != b"/" {
+    let dot = name == b"." && !parent.is_empty() && parent != b"/";
+    if exact == Exact::DotDot || dot {
+        if through_broken(dir, text) {
+            return Place::Fail(Errno::EIO);
+        }
         // "x/." asks the kernel whether x is a directory.
         return locate_slow(dir, path, last, loc);
     }
-    let place = place_text(full.as_bytes(), slash, loc);
+    let place = if system {
+        place_absolute(full.as_bytes(), slash, loc)
+    } else {
+        place_text(full.as_bytes(), slash, loc)
+    };
     if let (false, Some(len)) = (absolute, base) {
         // A leading ".." may have left the base behind.
         if len <= loc.rel.len() {
@@ -265,6 +329,7 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
     }
     match place {
         // The symlink of a link pair is followed by the kernel: then the root is meant.
+        Place::Root(true) if last == Last::Follow && !leads(loc.pair) => Place::Fail(Errno::EIO),
         Place::Root(true) if last == Last::Follow => Place::Root(false),
         Place::Out => prove_out(dir, path, last, loc),
         p => p,
@@ -274,7 +339,7 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
 /// A descriptor of our own, before TX is taken: the program's limit is not for it.
 pub fn own_fd(open: impl Fn() -> sys::Sys<i32>) -> sys::Sys<i32> {
     match open() {
-        Err(Errno::EMFILE) => crate::handlers::locked(|| crate::attach::with_limit(open)),
+        Err(Errno::EMFILE) => crate::handlers::locked(|| crate::attach::with_limit(0, open)),
         r => r,
     }
 }
@@ -352,9 +417,9 @@ pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
                 Err(e) => return Place::Fail(e),
             };
             place = if sys::fd_path(n, &mut text).is_ok() {
-                place_text(text.as_bytes(), slash, loc)
+                place_open(n, &mut text, b"", slash, loc)
             } else {
-                Place::Out
+                without_text(n)
             };
             let _ = sys::close(n);
             return place;
@@ -387,13 +452,11 @@ pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
             }
             continue;
         }
-        place = Place::Out;
-        if sys::fd_path(at, &mut text).is_ok()
-            && text.as_bytes().first() == Some(&b'/')
-            && join(&mut text, leaf.as_bytes()).is_ok()
-        {
-            place = place_text(text.as_bytes(), slash, loc);
-        }
+        place = if sys::fd_path(at, &mut text).is_ok() {
+            place_open(at, &mut text, leaf.as_bytes(), slash, loc)
+        } else {
+            without_text(at)
+        };
         if place == Place::In {
             let len = split(loc.rel.as_bytes()).0.len();
             loc.anchor.set(at, len, true);
@@ -434,11 +497,20 @@ pub fn named(n: i32, loc: &mut Loc) -> Place {
     if !has_place(&st) || sys::fd_path(n, &mut text).is_err() {
         return Place::Out;
     }
-    let place = place_text(text.as_bytes(), false, loc);
+    let place = place_open(n, &mut text, b"", false, loc);
     if place != Place::In {
         return place;
     }
-    match sys::fstatat(c::AT_FDCWD, &text, c::AT_SYMLINK_NOFOLLOW) {
+    let root = if state::ROOT.is_default() {
+        None
+    } else {
+        crate::attach::root_of(loc.pair, loc.leg)
+    };
+    let by_name = match root {
+        Some(root) => sys::fstatat(root, &loc.rel, c::AT_SYMLINK_NOFOLLOW),
+        None => sys::fstatat(c::AT_FDCWD, &text, c::AT_SYMLINK_NOFOLLOW),
+    };
+    match by_name {
         Ok(s) if s.ino() == st.ino() && s.dev() == st.dev() => Place::In,
         _ if st.nlink() > 0 && st.kind() != c::S_IFDIR => Place::Linked,
         _ => Place::Nameless,

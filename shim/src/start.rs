@@ -4,13 +4,14 @@ use crate::arch::WATCH;
 use crate::boot::{BootInfo, Start};
 use crate::env::{self, Var};
 use crate::handlers;
-use crate::state::{ANY_PARTNER, BootCell, CONFIG, MAX_PAIRS, OWN_PID};
+use crate::state::{ANY_PARTNER, BootCell, CONFIG, OWN_PID};
 use core::ffi::CStr;
 use core::sync::atomic::Ordering;
 use libc as c;
+use mirror_core::Errno;
+use mirror_core::numbers::SENTINEL;
 use mirror_core::path::{PATH_MAX, PathText};
 use mirror_core::tab::{self, Entry, Fault};
-use mirror_core::{Errno, RESERVED};
 use mirror_sys as sys;
 
 /// Largest mirrortab that is read.
@@ -27,9 +28,6 @@ static WORK: BootCell<Work> = BootCell::new(Work {
     path: PathText::new(),
     tab: [0; TAB_MAX],
 });
-
-/// A descriptor that only a process with partners inherits.
-pub const SENTINEL: i32 = RESERVED + 7;
 
 /// Decides what this process is to the mirror.
 pub fn start(b: &BootInfo) -> Start {
@@ -306,24 +304,27 @@ fn add_entry(e: &Entry, origin: &[u8], ad_hoc: bool) {
     }
     // SAFETY: boot runs alone; references handed out before are to texts that stay.
     let config = unsafe { CONFIG.boot_mut() };
+    if config.full() {
+        fail3(origin, b": more than 64 pairs", END_A_PAIR);
+    }
     if config.add(e).is_none() {
         fail3(
             origin,
-            b": more than ",
-            if MAX_PAIRS == 8 {
-                b"8 pairs"
-            } else {
-                b"the largest number of pairs"
-            },
+            b": the paths of all pairs together are longer than 32 KiB",
+            END_A_PAIR,
         );
     }
 }
+
+const END_A_PAIR: &[u8] = b". mirror config check; mirror detach V ends a pair";
+const _: () = assert!(mirror_core::MAX_PAIRS == 64 && mirror_core::numbers::TEXTS_MAX == 32 * 1024);
 
 fn drop_fd(n: i32) {
     let _ = sys::close(n);
 }
 
-/// MIRROR_ONLY=V1:V2 (set by `mirror run --pair`): every V named there must be configured.
+/// MIRROR_ONLY=V1:V2 (set by `mirror run --pair`): every V named there must be configured; the other pairs
+/// are closed.
 fn restrict(_w: &Work) {
     let Some(only) = env::get(Var::MirrorOnly) else {
         return;
@@ -339,7 +340,8 @@ fn restrict(_w: &Work) {
             );
         }
     }
-    config.retain(|p| only.split(|&c| c == b':').any(|v| v == p.virt.to_bytes()));
+    // The others stay known: unmirrored in silence is what they must not be.
+    config.close(|p| only.split(|&c| c == b':').any(|v| v == p.virt.to_bytes()));
 }
 
 fn fault(origin: &[u8], line: u32, f: Fault) -> ! {

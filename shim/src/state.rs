@@ -10,16 +10,13 @@ use core::mem::MaybeUninit;
 use core::sync::atomic::{
     AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
+use mirror_core::numbers::{self, TEXTS_MAX};
 use mirror_core::path::{PathText, Under, under};
 use mirror_core::tab::Entry;
-use mirror_core::{NUMBERS_END, RESERVED};
+use mirror_core::{MAX_PAIRS, RESERVED};
 use mirror_sys as sys;
 
 pub use crate::arch::HINTS;
-
-/// Most pairs that one process serves: eight descriptors each fill the reserved range.
-pub const MAX_PAIRS: usize = 8;
-const ARENA: usize = 32 * 1024;
 
 /// A cell that is written at boot only.
 pub struct BootCell<T>(UnsafeCell<T>);
@@ -54,6 +51,8 @@ pub struct PairConf {
     pub virt: &'static CStr,
     /// Legs a and b.
     pub legs: [&'static CStr; 2],
+    /// Not one of the pairs that were named to `mirror run`: nothing in it may be changed.
+    pub closed: bool,
 }
 
 /// The configuration.
@@ -62,7 +61,7 @@ pub struct PairConf {
 pub struct Config {
     pairs: [MaybeUninit<PairConf>; MAX_PAIRS],
     n: usize,
-    arena: [u8; ARENA],
+    arena: [u8; TEXTS_MAX],
     used: usize,
 }
 
@@ -70,7 +69,7 @@ pub struct Config {
 pub static CONFIG: BootCell<Config> = BootCell::new(Config {
     pairs: [const { MaybeUninit::zeroed() }; MAX_PAIRS],
     n: 0,
-    arena: [0; ARENA],
+    arena: [0; TEXTS_MAX],
     used: 0,
 });
 
@@ -80,6 +79,10 @@ impl Config {
         let set = self.pairs.get(..self.n).unwrap_or(&[]);
         // SAFETY: `add` has initialised the first `n` entries; MaybeUninit<T> has T's layout.
         unsafe { core::slice::from_raw_parts(set.as_ptr().cast(), set.len()) }
+    }
+    /// Whether there are as many pairs as there can be.
+    pub fn full(&self) -> bool {
+        self.n >= MAX_PAIRS
     }
     fn keep(&'static mut self, text: &[u8]) -> Option<(&'static CStr, &'static mut Config)> {
         let start = self.used;
@@ -95,13 +98,17 @@ impl Config {
         let s = unsafe { (*c).arena.get(start..end)? };
         Some((CStr::from_bytes_with_nul(s).ok()?, self))
     }
-    /// Adds a pair; `None` when there is no room.
+    /// Adds a pair; `None` when there is no room for its texts, or (see [`Config::full`]) for itself.
     pub fn add(&'static mut self, e: &Entry) -> Option<()> {
         let (virt, c) = self.keep(e.virt.as_bytes())?;
         let (a, c) = c.keep(e.legs[0].as_bytes())?;
         let (b, c) = c.keep(e.legs[1].as_bytes())?;
         let slot = c.pairs.get_mut(c.n)?;
-        slot.write(PairConf { virt, legs: [a, b] });
+        slot.write(PairConf {
+            virt,
+            legs: [a, b],
+            closed: false,
+        });
         c.n = c.n.checked_add(1)?;
         Some(())
     }
@@ -116,8 +123,9 @@ pub enum Member<'a> {
     Near,
     /// A root: pair, leg, and whether the text is V of a link pair (the symlink itself).
     Root(usize, usize, bool),
-    /// Below a root: pair, addressed leg, relative text.
-    In(usize, usize, &'a [u8]),
+    /// Below a root: pair, addressed leg, relative text, and whether the text leads through V of a link
+    /// pair.
+    In(usize, usize, &'a [u8], bool),
 }
 
 /// After a chroot the kernel's texts begin at the new root: what stands before them.
@@ -167,14 +175,14 @@ pub fn member(text: &[u8]) -> Member<'_> {
         for (leg, root) in p.legs.iter().enumerate() {
             match under(root.to_bytes(), text) {
                 Under::Root => return Member::Root(i, leg, false),
-                Under::Below(rel) => return Member::In(i, leg, rel),
+                Under::Below(rel) => return Member::In(i, leg, rel, false),
                 Under::Ancestor => near = true,
                 Under::Outside => {}
             }
         }
         match under(p.virt.to_bytes(), text) {
             Under::Root => return Member::Root(i, 0, true),
-            Under::Below(rel) => return Member::In(i, 0, rel),
+            Under::Below(rel) => return Member::In(i, 0, rel, true),
             Under::Ancestor => near = true,
             Under::Outside => {}
         }
@@ -416,24 +424,21 @@ impl Mutex {
 
 /// Whether `n` is a number that belongs to the library.
 pub fn is_ours(n: i32) -> bool {
-    (RESERVED..NUMBERS_END).contains(&n)
+    (RESERVED..numbers_end()).contains(&n)
+}
+
+/// The end of the library's numbers, as far as the configured pairs can need them.
+pub fn numbers_end() -> i32 {
+    numbers::needed(CONFIG.get().n)
 }
 
 impl Config {
-    /// Drops the pairs that `keep` refuses.
-    pub fn retain(&'static mut self, keep: impl Fn(&PairConf) -> bool) {
-        let all = self.n;
-        let mut n = 0usize;
-        for i in 0..all {
-            // SAFETY: initialised by `add` (i < n as it was).
-            let Some(p) = self.pairs.get(i).map(|p| unsafe { p.assume_init_read() }) else {
-                break;
-            };
-            if let (true, Some(slot)) = (keep(&p), self.pairs.get_mut(n)) {
-                slot.write(p);
-                n = n.saturating_add(1);
-            }
+    /// Closes the pairs that `open` does not want.
+    pub fn close(&'static mut self, open: impl Fn(&PairConf) -> bool) {
+        for slot in self.pairs.iter_mut().take(self.n) {
+            // SAFETY: initialised by `add` (the first n are).
+            let p = unsafe { slot.assume_init_mut() };
+            p.closed = !open(p);
         }
-        self.n = n;
     }
 }

@@ -5,7 +5,7 @@
 //! whole pair locked it waits at most some twenty milliseconds for others to end their change.
 use crate::attach::{self, Session};
 use crate::change::Hint;
-pub use crate::change::{Change, Cx, Data, Target, open_below, spare};
+pub use crate::change::{Change, Cx, Data, Target, in_the_way, open_below, spare};
 use crate::heal;
 use crate::state::{TX, guest};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -37,11 +37,18 @@ static BUSY: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 impl LegLock for Port<'_, '_> {
     fn try_lock(&mut self, leg: usize, object: usize) -> Result<(), LockMiss> {
         let r = if self.own {
-            let n = attach::lock_number(self.cx.s.pair, leg, object);
-            match flock(n) {
-                Err(Errno::EBADF) => attach::open_lock(self.cx.s, leg, object).and_then(flock),
-                r => r,
-            }
+            let n = mirror_core::numbers::lock(self.cx.s.slot, leg, object);
+            let pair = self.cx.s.pair;
+            attach::turn(pair, leg, object, true).and_then(|()| {
+                let r = match flock(n) {
+                    Err(Errno::EBADF) => attach::open_lock(self.cx.s, leg, object).and_then(flock),
+                    r => r,
+                };
+                if r.is_err() {
+                    let _ = attach::turn(pair, leg, object, false);
+                }
+                r
+            })
         } else {
             self.guest_lock(leg, object)
         };
@@ -52,8 +59,9 @@ impl LegLock for Port<'_, '_> {
     }
     fn unlock(&mut self, leg: usize, object: usize) {
         if self.own {
-            let n = attach::lock_number(self.cx.s.pair, leg, object);
+            let n = mirror_core::numbers::lock(self.cx.s.slot, leg, object);
             let _ = sys::flock(n, c::LOCK_UN);
+            let _ = attach::turn(self.cx.s.pair, leg, object, false);
         } else if let Some(g) = self
             .guest
             .iter_mut()

@@ -1,5 +1,6 @@
 //! Typed wrappers. Their pointers come from Rust references or [`PathText`]s, so they are safe to
 //! call; what they do to descriptors is the caller's business.
+use core::sync::atomic::{AtomicI32, Ordering};
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::path::PathText;
@@ -29,6 +30,7 @@ pub(crate) use call;
 
 /// struct open_how of openat2(2).
 #[repr(C)]
+#[derive(Clone, Copy)]
 pub struct OpenHow {
     /// O_* flags.
     pub flags: u64,
@@ -38,8 +40,8 @@ pub struct OpenHow {
     pub resolve: u64,
 }
 
-/// openat2(2).
-pub fn openat2<const N: usize>(
+/// openat2(2) itself.
+pub(crate) fn openat2_call<const N: usize>(
     dir: i32,
     path: &PathText<N>,
     flags: i32,
@@ -79,6 +81,24 @@ pub fn openat<const N: usize>(dir: i32, path: &PathText<N>, flags: i32, mode: u3
 /// close(2).
 pub fn close(n: i32) -> Sys<usize> {
     call!(syscall1, c::SYS_close, fd(n))
+}
+
+/// Closes the numbers `lo..end`, or tells them to close on exec: by close_range(2), or one by one where a
+/// filter does not know it.
+pub fn close_numbers(lo: i32, end: i32, on_exec: bool) {
+    const CLOEXEC: usize = 4;
+    let flags = if on_exec { CLOEXEC } else { 0 };
+    let last = end.saturating_sub(1);
+    if call!(syscall3, c::SYS_close_range, fd(lo), fd(last), flags).is_ok() {
+        return;
+    }
+    for n in lo..end {
+        let _ = if on_exec {
+            fcntl(n, c::F_SETFD, c::FD_CLOEXEC as usize)
+        } else {
+            close(n)
+        };
+    }
 }
 
 /// dup3(2).
@@ -225,6 +245,27 @@ pub fn stat_static(path: &'static core::ffi::CStr) -> Sys<Stat> {
     Ok(Stat(st))
 }
 
+/// readlink(2) of a text that is no [`PathText`].
+pub fn readlink_static<const M: usize>(
+    path: &'static core::ffi::CStr,
+    out: &mut PathText<M>,
+) -> Sys<()> {
+    let room = out.buffer();
+    let n = call!(
+        syscall4,
+        c::SYS_readlinkat,
+        fd(c::AT_FDCWD),
+        path.as_ptr() as usize,
+        room.as_mut_ptr() as usize,
+        room.len()
+    )?;
+    if n >= M {
+        return Err(Errno::ENAMETOOLONG);
+    }
+    out.set_len(n);
+    Ok(())
+}
+
 /// f_type of fstatfs(2).
 pub fn fs_magic(n: i32) -> Sys<u64> {
     // SAFETY: struct statfs is plain integers.
@@ -327,8 +368,22 @@ pub fn readlinkat<const N: usize, const M: usize>(
 /// The kernel's text for an open descriptor (/proc/self/fd/N).
 pub fn fd_path<const M: usize>(n: i32, out: &mut PathText<M>) -> Sys<()> {
     let mut p = PathText::<40>::new();
+    let proc = PROC.load(Ordering::Relaxed);
+    if proc >= 0 {
+        let _ = p.set(b"self/fd/");
+        append_number(n as u32, &mut p);
+        return readlinkat(proc, &p, out);
+    }
     fd_text(n, &mut p);
     readlinkat(c::AT_FDCWD, &p, out)
+}
+
+/// A descriptor of "/proc", or −1: the path leads there.
+static PROC: AtomicI32 = AtomicI32::new(-1);
+
+/// From now on texts of descriptors come from this descriptor of "/proc": after a chroot there may be none.
+pub fn keep_proc(n: i32) {
+    PROC.store(n, Ordering::Relaxed);
 }
 
 /// Writes "/proc/self/fd/N" into `out`.
@@ -371,6 +426,40 @@ pub fn getcwd<const M: usize>(out: &mut PathText<M>) -> Sys<()> {
 /// flock(2).
 pub fn flock(n: i32, op: i32) -> Sys<usize> {
     call!(syscall2, c::SYS_flock, fd(n), op as usize)
+}
+
+/// Takes (without waiting) or gives back this process's lock on one byte of a file (fcntl(2)): unlike
+/// flock(2), it is the process's own where a description is shared, and ends with it.
+pub fn lock_byte(n: i32, at: usize, on: bool) -> Sys<()> {
+    let l = c::flock {
+        l_type: if on { c::F_WRLCK } else { c::F_UNLCK } as i16,
+        l_whence: c::SEEK_SET as i16,
+        l_start: at as i64,
+        l_len: 1,
+        l_pid: 0,
+    };
+    let p: *const c::flock = &l;
+    match call!(
+        syscall3,
+        c::SYS_fcntl,
+        fd(n),
+        c::F_SETLK as usize,
+        p as usize
+    ) {
+        Err(Errno::EACCES) => Err(Errno::EAGAIN),
+        r => r.map(|_| ()),
+    }
+}
+
+/// memfd_create(2), closed on exec.
+pub fn memory_file<const N: usize>(name: &PathText<N>) -> Sys<i32> {
+    call!(
+        syscall2,
+        c::SYS_memfd_create,
+        name.as_ptr() as usize,
+        c::MFD_CLOEXEC as usize
+    )
+    .map(|n| n as i32)
 }
 
 /// fsync(2).

@@ -11,6 +11,7 @@ mod names;
 mod object;
 mod process;
 mod raw;
+mod walk;
 
 pub use calls::*;
 pub use mirror_core::Errno;
@@ -19,3 +20,4 @@ pub use names::*;
 pub use object::*;
 pub use process::*;
 pub use raw::{ret, syscall0, syscall1, syscall2, syscall3, syscall4, syscall5, syscall6};
+pub use walk::*;

@@ -90,6 +90,22 @@ pub fn renameat2<const N: usize, const M: usize>(
     )
 }
 
+/// faccessat2(2) with the effective ids, of the name itself. Kernels and sandboxes without it: yes.
+pub fn faccessat<const N: usize>(dir: i32, name: &PathText<N>, mode: i32) -> Sys<()> {
+    let r = call!(
+        syscall4,
+        c::SYS_faccessat2,
+        fd(dir),
+        name.as_ptr() as usize,
+        mode as usize,
+        (c::AT_EACCESS | c::AT_SYMLINK_NOFOLLOW) as usize
+    );
+    match r {
+        Err(mirror_core::Errno::ENOSYS) => Ok(()),
+        r => r.map(|_| ()),
+    }
+}
+
 /// fchmod(2).
 pub fn fchmod(n: i32, mode: u32) -> Sys<usize> {
     call!(syscall2, c::SYS_fchmod, fd(n), mode as usize)

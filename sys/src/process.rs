@@ -20,14 +20,43 @@ pub fn set_signal_mask(new: u64) -> u64 {
     old
 }
 
-/// Whether `addr` may be read. rt_sigprocmask copies the set before it looks at an invalid `how`,
-/// so EINVAL means readable and EFAULT means not; nothing changes.
+/// Whether the aligned word at (or around) `addr`, and so its page, may be read. rt_sigprocmask copies
+/// the set before it looks at an invalid `how`, so EINVAL means readable and EFAULT means not; nothing
+/// changes.
 pub fn readable(addr: usize) -> bool {
-    call!(syscall4, c::SYS_rt_sigprocmask, 0x7fff, addr, 0, 8) != Err(Errno::EFAULT)
+    // At 0 the kernel sees no set at all; that page, too, may be mapped.
+    let word = (addr & !7).max(1);
+    call!(syscall4, c::SYS_rt_sigprocmask, 0x7fff, word, 0, 8) == Err(Errno::EINVAL)
 }
 
 /// The soft and hard RLIMIT_NOFILE, and optionally new ones.
 pub fn nofile(new: Option<(u64, u64)>) -> Sys<(u64, u64)> {
+    limit(c::RLIMIT_NOFILE as usize, new)
+}
+
+/// The soft and hard RLIMIT_FSIZE, and optionally new ones.
+pub fn file_size(new: Option<(u64, u64)>) -> Sys<(u64, u64)> {
+    limit(c::RLIMIT_FSIZE as usize, new)
+}
+
+/// Takes a pending signal of a set away, without waiting (rt_sigtimedwait(2)).
+pub fn take_signal(set: u64) {
+    let now = c::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let (set, now): (*const u64, *const c::timespec) = (&set, &now);
+    let _ = call!(
+        syscall4,
+        c::SYS_rt_sigtimedwait,
+        set as usize,
+        0,
+        now as usize,
+        8
+    );
+}
+
+fn limit(which: usize, new: Option<(u64, u64)>) -> Sys<(u64, u64)> {
     let n = c::rlimit {
         rlim_cur: new.map_or(0, |v| v.0),
         rlim_max: new.map_or(0, |v| v.1),
@@ -39,14 +68,7 @@ pub fn nofile(new: Option<(u64, u64)>) -> Sys<(u64, u64)> {
     };
     let op: *mut c::rlimit = &mut old;
     let np = if new.is_some() { np as usize } else { 0 };
-    call!(
-        syscall4,
-        c::SYS_prlimit64,
-        0,
-        c::RLIMIT_NOFILE as usize,
-        np,
-        op as usize
-    )?;
+    call!(syscall4, c::SYS_prlimit64, 0, which, np, op as usize)?;
     Ok((old.rlim_cur, old.rlim_max))
 }
 
@@ -250,7 +272,60 @@ pub fn exit_group(code: i32) -> ! {
     }
 }
 
+/// Seconds since 1970.
+pub fn realtime() -> u64 {
+    let mut t = c::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let p: *mut c::timespec = &mut t;
+    let _ = call!(
+        syscall2,
+        c::SYS_clock_gettime,
+        c::CLOCK_REALTIME as usize,
+        p as usize
+    );
+    t.tv_sec as u64
+}
+
+/// The calling thread's name, ended by zeros.
+pub fn comm() -> [u8; 16] {
+    let mut name = [0u8; 16];
+    let p: *mut [u8; 16] = &mut name;
+    let _ = call!(syscall2, c::SYS_prctl, c::PR_GET_NAME as usize, p as usize);
+    name
+}
+
+/// The soft RLIMIT_FSIZE: a write beyond it is a signal for the program.
+pub fn file_size_limit() -> u64 {
+    let mut old = c::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    let op: *mut c::rlimit = &mut old;
+    let _ = call!(
+        syscall4,
+        c::SYS_prlimit64,
+        0,
+        c::RLIMIT_FSIZE as usize,
+        0,
+        op as usize
+    );
+    old.rlim_cur
+}
+
 /// The uid by which files are judged: that of the file system follows it, but for a few file servers.
 pub fn euid() -> u32 {
     call!(syscall0, c::SYS_geteuid).map_or(u32::MAX, |u| u as u32)
+}
+
+/// The effective group and the first groups besides it; how many there are.
+pub fn groups(out: &mut [u32; 65]) -> usize {
+    // SAFETY: takes no pointer.
+    let gid = unsafe { crate::raw::syscall0(c::SYS_getegid) as u32 };
+    let [first, rest @ ..] = out;
+    *first = gid;
+    let p: *mut u32 = rest.as_mut_ptr();
+    // More than there is room for: EINVAL, and only the effective one counts.
+    call!(syscall2, c::SYS_getgroups, rest.len(), p as usize).map_or(1, |n| n.wrapping_add(1))
 }

@@ -5,19 +5,39 @@ use crate::output::Output;
 use crate::pair::Pair;
 use std::fs;
 
-/// Where the runtime file counts the errors of a second leg (docs/FORMATS.md). The only place in the
-/// tests that knows the layout.
+/// Where the runtime file says what it is and counts the errors of a second leg (docs/FORMATS.md). The
+/// only place in the tests that knows the layout.
+const MAGIC: &[u8] = b"MIRRORRT";
+const VERSION: (usize, u64) = (8, 2);
 const PARTNER_ERRORS: usize = 144;
 
+/// The count of errors of a second leg in a runtime file's bytes. `Err`: that is not such a file, or its
+/// layout is another: then nothing is known, and nothing may be claimed.
+fn partner_errors(bytes: &[u8]) -> Result<u64, String> {
+    let word = |at: usize| {
+        let b = bytes.get(at..at + 8).ok_or("it is too short")?;
+        Ok::<_, &str>(u64::from_le_bytes(b.try_into().expect("eight bytes")))
+    };
+    if !bytes.starts_with(MAGIC) {
+        return Err("it is no runtime file".into());
+    }
+    match word(VERSION.0)? {
+        v if v == VERSION.1 => Ok(word(PARTNER_ERRORS)?),
+        v => Err(format!("its layout is {v}, these tests know {}", VERSION.1)),
+    }
+}
+
 impl Pair {
-    /// Errors of a second leg since the runtime file was made; 0 when nobody has attached yet.
+    /// Errors of a second leg since the runtime file was made. Panics when there is no runtime file, or
+    /// more than one, or it cannot be read: an oracle without evidence is no oracle.
+    #[track_caller]
     pub fn partner_errors(&self) -> u64 {
-        let places = self.runtime.borrow();
-        let Some(bytes) = places.last().and_then(|p| fs::read(p).ok()) else {
-            return 0;
+        let files = self.runtime_files();
+        let [file] = &files[..] else {
+            panic!("not one runtime file but {}: {files:?}", files.len());
         };
-        let word = bytes[PARTNER_ERRORS..PARTNER_ERRORS + 8].try_into();
-        u64::from_le_bytes(word.expect("eight bytes"))
+        let bytes = fs::read(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        partner_errors(&bytes).unwrap_or_else(|e| panic!("{}: {e}", file.display()))
     }
 
     /// `mirror status V`.
@@ -40,5 +60,23 @@ impl Pair {
     pub fn assert_undisturbed(&self) {
         self.assert_sound();
         assert_eq!(self.partner_errors(), 0, "a race reached a second leg");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_evidence_is_no_zero() {
+        let mut file = vec![0u8; 4096];
+        assert!(partner_errors(&file).is_err(), "no magic");
+        file[..8].copy_from_slice(MAGIC);
+        assert!(partner_errors(&file).is_err(), "no version");
+        file[VERSION.0] = u8::try_from(VERSION.1).unwrap();
+        assert_eq!(partner_errors(&file), Ok(0));
+        file[PARTNER_ERRORS] = 3;
+        assert_eq!(partner_errors(&file), Ok(3));
+        assert!(partner_errors(&file[..100]).is_err(), "cut off");
     }
 }

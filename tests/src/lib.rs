@@ -12,6 +12,7 @@ mod environment;
 mod health;
 mod loops;
 mod output;
+mod pace;
 mod pair;
 mod program;
 mod talker;
@@ -20,6 +21,7 @@ pub use compare::{Differences, Level, Tree};
 pub use environment::{base_dir, dist, have, is_root, race_seed, soak, tool};
 pub use loops::{FsType, LoopFs};
 pub use output::Output;
+pub use pace::{Clock, slowdown};
 pub use pair::{Fs, Kind, Pair, beginning};
 pub use program::{compile, compile_with};
 pub use talker::{PATIENCE, Talker, send};
@@ -64,8 +66,38 @@ macro_rules! each_kind {
     };
 }
 
-/// Declares tests that run once per kind of pair and number of stripes: `in_place::name` and
-/// `link::name` with the default number, `in_place_1::name` and so on with 1 and 2.
+/// Declares tests for which the kind of pair makes no difference: in place.
+#[macro_export]
+macro_rules! in_place {
+    ($($(#[$attribute:meta])* fn $name:ident($pair:ident) $body:block)+) => {
+        mod in_place {
+            #[allow(unused_imports)]
+            use super::*;
+            $($(#[$attribute])* #[test] fn $name() {
+                fn body($pair: &$crate::Pair) $body
+                $crate::Pair::with($crate::Kind::InPlace, body);
+            })+
+        }
+    };
+}
+
+/// The same with a link pair.
+#[macro_export]
+macro_rules! link {
+    ($($(#[$attribute:meta])* fn $name:ident($pair:ident) $body:block)+) => {
+        mod link {
+            #[allow(unused_imports)]
+            use super::*;
+            $($(#[$attribute])* #[test] fn $name() {
+                fn body($pair: &$crate::Pair) $body
+                $crate::Pair::with($crate::Kind::Link, body);
+            })+
+        }
+    };
+}
+
+/// Declares tests that run once per number of stripes: `in_place::name` with the default number,
+/// `link_1::name` with one and `in_place_2::name` with two.
 #[macro_export]
 macro_rules! each_shape {
     ($($(#[$attribute:meta])* fn $name:ident($pair:ident) $body:block)+) => {
@@ -75,11 +107,8 @@ macro_rules! each_shape {
             $($(#[$attribute])* pub(super) fn $name($pair: &$crate::Pair) $body)+
         }
         $crate::each_shape!(@ in_place, InPlace, None, $($name)+);
-        $crate::each_shape!(@ link, Link, None, $($name)+);
-        $crate::each_shape!(@ in_place_1, InPlace, Some(1), $($name)+);
         $crate::each_shape!(@ link_1, Link, Some(1), $($name)+);
         $crate::each_shape!(@ in_place_2, InPlace, Some(2), $($name)+);
-        $crate::each_shape!(@ link_2, Link, Some(2), $($name)+);
     };
     (@ $module:ident, $kind:ident, $stripes:expr, $($name:ident)+) => {
         mod $module {

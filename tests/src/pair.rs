@@ -377,11 +377,12 @@ impl Pair {
         assert!(d.0.is_empty(), "the legs differ:\n{d}");
     }
 
-    /// No partner error has been recorded on either leg.
+    /// Both legs' lists of pending objects are there and empty.
     #[track_caller]
     pub fn assert_nothing_pending(&self) {
         for leg in &self.legs {
-            let text = fs::read(leg.join(".mirror/pending")).unwrap_or_default();
+            let list = leg.join(".mirror/pending");
+            let text = fs::read(&list).unwrap_or_else(|e| panic!("{}: {e}", list.display()));
             assert!(
                 text.is_empty(),
                 "pending on {}:\n{}",

@@ -1,13 +1,16 @@
 //! A running program whose lines on standard output are read as they come.
+use crate::pace::Clock;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// How long something may take that must not take for ever: far more than any load explains, and less
-/// than a test's own limit.
+/// How long something may take that must not take for ever, by a [`Clock`]; less than a test's own limit.
 pub const PATIENCE: Duration = Duration::from_secs(25);
+
+/// How often a wait looks at the clock.
+const GLANCE: Duration = Duration::from_millis(200);
 
 /// A child process in a process group of its own; when it is dropped, all that is left of the group is killed.
 pub struct Talker {
@@ -48,23 +51,27 @@ impl Talker {
     /// The next line. Panics when none comes.
     #[track_caller]
     pub fn line(&self) -> String {
-        match self.lines.recv_timeout(PATIENCE) {
-            Ok(line) => line,
-            Err(RecvTimeoutError::Timeout) => panic!("no line for {} s", PATIENCE.as_secs()),
-            Err(RecvTimeoutError::Disconnected) => panic!("its output has ended"),
+        let mut clock = Clock::start();
+        loop {
+            match self.lines.recv_timeout(GLANCE) {
+                Ok(line) => return line,
+                Err(RecvTimeoutError::Disconnected) => panic!("its output has ended"),
+                Err(RecvTimeoutError::Timeout) if clock.spent() < PATIENCE => {}
+                Err(RecvTimeoutError::Timeout) => panic!("no line for {} s", PATIENCE.as_secs()),
+            }
         }
     }
 
     /// Waits until all who hold its output have ended. Panics when they do not.
     #[track_caller]
     pub fn drain(&self) -> Vec<String> {
-        let until = Instant::now() + PATIENCE;
+        let mut clock = Clock::start();
         let mut all = Vec::new();
         loop {
-            let left = until.saturating_duration_since(Instant::now());
-            match self.lines.recv_timeout(left) {
+            match self.lines.recv_timeout(GLANCE) {
                 Ok(line) => all.push(line),
                 Err(RecvTimeoutError::Disconnected) => return all,
+                Err(RecvTimeoutError::Timeout) if clock.spent() < PATIENCE => {}
                 Err(RecvTimeoutError::Timeout) => panic!("somebody still runs; so far: {all:?}"),
             }
         }
@@ -74,8 +81,8 @@ impl Talker {
     #[track_caller]
     pub fn end(&mut self) -> i32 {
         use std::os::unix::process::ExitStatusExt;
-        let until = Instant::now() + PATIENCE;
-        while Instant::now() < until {
+        let mut clock = Clock::start();
+        while clock.spent() < PATIENCE {
             if let Some(s) = self.child.try_wait().expect("waiting") {
                 return s
                     .code()

@@ -1,6 +1,6 @@
 //! The binary interface of a preloaded program: cancellation, unwinding, stacks, registers, children,
 //! MDWE; and CPython's own file-system tests, the same results natively and in V.
-use mirror_tests::{Kind, Output, Pair, compile_with, each_kind, need};
+use mirror_tests::{Kind, Output, Pair, compile_with, in_place, need};
 use std::path::Path;
 
 fn pair() -> Pair {
@@ -82,7 +82,7 @@ fn registers() {
     );
 }
 
-each_kind! {
+in_place! {
     fn memory_deny_write_execute(pair) {
         let Some(exe) = compile_with(&pair.programs(), "mdwe", include_str!("../programs/abi/mdwe.c"), "c", &[]) else { return };
         let script = "echo x > $V/f; cat $V/f; mkdir $V/d; mv $V/f $V/d/; ls $V/d";

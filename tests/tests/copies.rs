@@ -1,6 +1,6 @@
 //! Data that the kernel moves itself (copy_file_range, sendfile, splice, clones, fallocate, O_DIRECT):
 //! the same answers and effects as in a plain directory, and equal legs.
-use mirror_tests::{Fs, FsType, Kind, Level, Output, Pair, Tree, compile, each_kind, need};
+use mirror_tests::{Fs, FsType, Kind, Level, Output, Pair, Tree, compile, link, need};
 
 /// Compiles the helper into the pair's folder of programs.
 fn helper(pair: &Pair) -> Option<std::path::PathBuf> {
@@ -168,7 +168,7 @@ fn sweep(pair: &Pair, ops: &[&str], resync: bool) {
 const MOVES: &[&str] = &["range", "position", "long", "sendfile", "splice"];
 const SHAPES: &[&str] = &["punch", "zero", "collapse", "insert", "allocate"];
 
-each_kind! {
+link! {
     fn copy_file_range_as_in_a_plain_directory(pair) {
         tables(pair, &TABLES[..1]);
     }

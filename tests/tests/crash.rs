@@ -1,5 +1,5 @@
 //! A kill at any instant is repairable to equal trees without loss of acknowledged changes.
-use mirror_tests::{Level, Output, Pair, Tree, compile, each_kind, need};
+use mirror_tests::{Level, Output, Pair, Tree, compile, link, need};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
@@ -245,7 +245,7 @@ fn sweep(pair: &Pair, repair: Repair) {
     );
 }
 
-each_kind! {
+link! {
     fn random_kills(pair) {
         let Some(writer) = compile(&pair.programs(), "writer", include_str!("../programs/writer.c")) else { return };
         let mut total = 0;

@@ -1,8 +1,8 @@
 //! Families of ordinary programs, the system's own binaries: what they do in V gives the same output
 //! and the same tree as in a plain directory, and both legs are equal afterwards.
-use mirror_tests::{Fs, FsType, Kind, Pair, each_kind, need};
+use mirror_tests::{Fs, FsType, Kind, Pair, in_place, need};
 
-each_kind! {
+in_place! {
     fn bash(pair) {
         pair.both_ok(BASH);
     }

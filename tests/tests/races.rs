@@ -32,7 +32,12 @@ fn chaos(pair: &Pair, processes: &str) {
     let Some(program) = chaos_program(pair) else {
         return;
     };
-    let (runs, seconds) = if soak() { (200, "2") } else { (2, "0.7") };
+    // Work, not time: calls of each of the two threads of a process. A soak runs for two seconds each.
+    let (runs, much) = match (soak(), processes) {
+        (true, _) => (200, "2"),
+        (false, "4") => (2, "r700"),
+        (false, _) => (2, "r200"),
+    };
     let first = race_seed();
     let mut counts = Counts::default();
     for seed in first..first + runs {
@@ -40,7 +45,7 @@ fn chaos(pair: &Pair, processes: &str) {
         let seed = seed.to_string();
         let o = pair
             .command(&program)
-            .args([processes, "2", seconds, &seed])
+            .args([processes, "2", much, &seed])
             .output();
         counts.add(&Output::from_std(o.expect("running mirror run")).ok());
         pair.assert_undisturbed();
@@ -129,7 +134,7 @@ fn random_calls_in_a_plain_directory() {
         println!("MIRROR_RACE_SEED={seed}");
         let o = pair
             .native_command(&program)
-            .args(["8", "2", "0.5", &seed.to_string()])
+            .args(["8", "2", "r2000", &seed.to_string()])
             .output();
         Output::from_std(o.expect("running chaos")).ok();
     }
@@ -161,7 +166,7 @@ fn a_mirror_by_hand_differs() {
     for seed in first..first + 6 {
         let alone = by_hand(seed, ["1", "1", "r2000"]);
         assert!(alone.0.is_empty(), "without a race:\n{alone}");
-        different += u32::from(!by_hand(seed, ["4", "2", "0.5"]).0.is_empty());
+        different += u32::from(!by_hand(seed, ["4", "2", "r6000"]).0.is_empty());
     }
     assert!(different >= 3, "only {different} of 6 runs differ");
 }

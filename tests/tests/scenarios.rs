@@ -1,7 +1,7 @@
 //! Failure scenarios by name: how a simpler mirror goes wrong, each with real processes. The names say
 //! the numbers of the research page that they come from.
 use mirror_tests::{
-    Level, Output, PATIENCE, Pair, Talker, compile, each_kind, each_shape, need, send, soak,
+    Clock, Level, Output, PATIENCE, Pair, Talker, compile, each_shape, in_place, need, send, soak,
 };
 use std::time::{Duration, SystemTime};
 
@@ -245,8 +245,8 @@ fn others_go_on(pair: &Pair, name: &str) -> Vec<Talker> {
             Talker::start(&mut c)
         })
         .collect();
-    let until = std::time::Instant::now() + PATIENCE;
-    while std::time::Instant::now() < until {
+    let mut clock = Clock::start();
+    while clock.spent() < PATIENCE {
         if others
             .iter()
             .any(|t| t.line_within(Duration::from_millis(10)).as_deref() == Some("done"))
@@ -257,7 +257,7 @@ fn others_go_on(pair: &Pair, name: &str) -> Vec<Talker> {
     panic!("{name}: nobody goes on");
 }
 
-each_kind! {
+in_place! {
     fn f1_appends_whose_position_is_moved(pair) {
         offsets(pair, "append");
     }

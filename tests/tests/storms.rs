@@ -2,7 +2,7 @@
 //! pid namespaces of their own. Whatever has died: nobody waits for ever, what differs is known, and a
 //! resync ends it.
 use mirror_tests::{
-    Level, Output, Pair, Talker, Tree, compile, each_kind, each_shape, need, race_seed, send, soak,
+    Level, Output, Pair, Talker, Tree, compile, each_shape, in_place, need, race_seed, send, soak,
 };
 use std::path::PathBuf;
 use std::process::Command;
@@ -90,7 +90,7 @@ each_shape! {
 
 mod kinds {
     use super::*;
-    each_kind! {
+    in_place! {
         fn children_of_one_process_with_many_threads_are_killed(pair) {
             storm(pair, "1", "8");
         }

@@ -110,16 +110,10 @@ fn runtime(pair: &Pair) -> PathBuf {
     all[0].clone()
 }
 
-/// Errors of a second leg since the runtime file was made (FORMATS.md: offset 144).
-fn partner_errors(pair: &Pair) -> u64 {
-    let b = fs::read(runtime(pair)).unwrap();
-    u64::from_le_bytes(b[144..152].try_into().unwrap())
-}
-
 #[track_caller]
 fn healthy(pair: &Pair) {
     pair.assert_equal();
-    assert_eq!(partner_errors(pair), 0);
+    assert_eq!(pair.partner_errors(), 0);
     assert_eq!(ROOT.mirror(pair, "verify", &[]).ok().code, 0);
 }
 

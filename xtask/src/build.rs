@@ -28,12 +28,8 @@ pub fn build() -> Result<PathBuf> {
     let dist = dist();
     fs::create_dir_all(&dist).map_err(|e| format!("{}: {e}", dist.display()))?;
     run(cargo().args(["build", "--quiet", "--release", "-p", "mirror-loader"]))?;
-    install(
-        &target().join("release/mirror"),
-        &dist.join("mirror"),
-        0o755,
-    )?;
-    install(&library("release")?, &dist.join("libmirror.so"), 0o755)?;
+    stripped(&target().join("release/mirror"), &dist.join("mirror"))?;
+    stripped(&library("release")?, &dist.join("libmirror.so"))?;
     let wrapper = root().join("loader/mirror-run");
     if wrapper.exists() {
         install(&wrapper, &dist.join("mirror-run"), 0o755)?;
@@ -74,6 +70,26 @@ pub fn library(profile: &str) -> Result<PathBuf> {
         .env("RUSTFLAGS", SHIM_FLAGS)
         .env_remove("CARGO_ENCODED_RUSTFLAGS"))?;
     Ok(dir.join(profile).join("libmirror.so"))
+}
+
+/// The program without its symbols; these go into `.debug` beside it, where gdb looks for them.
+fn stripped(from: &Path, to: &Path) -> Result<()> {
+    let name = to.file_name().expect("a file").to_string_lossy();
+    let folder = to.with_file_name(".debug");
+    fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    let debug = folder.join(format!("{name}.debug"));
+    let bare = folder.join(format!("{name}.bare"));
+    run(Command::new("objcopy")
+        .arg("--only-keep-debug")
+        .args([from, &debug]))?;
+    let mut link = std::ffi::OsString::from("--add-gnu-debuglink=");
+    link.push(&debug);
+    run(Command::new("objcopy")
+        .arg("--strip-all")
+        .arg(link)
+        .args([from, &bare]))?;
+    install(&bare, to, 0o755)?;
+    fs::remove_file(&bare).map_err(|e| format!("{}: {e}", bare.display()))
 }
 
 /// A copy put in place by rename: running programs keep the library that they have mapped.

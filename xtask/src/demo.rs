@@ -24,6 +24,26 @@ sed -i 's/one/two/' docs/page1; cp -a docs copy; mv copy/page2 copy/renamed; rm 
 const SCHEMA: &str = "create table t(id integer primary key, v text);
 with recursive n(i) as (select 1 union all select i + 1 from n where i < 1000) insert into t select i, 'row ' || i from n;";
 
+/// The demo's folder: that of an earlier demo of this user, or a new one. Asked before anything is built.
+fn folder() -> Result<PathBuf> {
+    use std::os::unix::fs::MetadataExt;
+    for tool in ["git", "tar"] {
+        if mirror_tests::tool(tool).is_none() {
+            return Err(format!("the demo needs the program {tool}"));
+        }
+    }
+    // SAFETY: geteuid has no arguments and cannot fail.
+    let me = unsafe { libc::geteuid() };
+    for root in [PathBuf::from(ROOT), PathBuf::from(format!("{ROOT}-{me}"))] {
+        match fs::symlink_metadata(&root) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(root),
+            Ok(m) if m.is_dir() && m.uid() == me => return Ok(root),
+            _ => {}
+        }
+    }
+    Err(format!("{ROOT} and {ROOT}-{me} belong to somebody else"))
+}
+
 struct Demo {
     root: PathBuf,
     step: usize,
@@ -33,7 +53,7 @@ struct Demo {
 /// Runs all steps; `Ok(false)` when one did not come out as it must.
 pub fn demo() -> Result<bool> {
     let mut d = Demo {
-        root: PathBuf::from(ROOT),
+        root: folder()?,
         step: 0,
         good: true,
     };
@@ -54,9 +74,10 @@ pub fn demo() -> Result<bool> {
     d.say("…and returns", "not yet");
     d.bypass()?;
     d.cost()?;
+    let root = d.root.display();
     println!(
-        "Everything is in {ROOT}; try your own: MIRRORTAB={ROOT}/tab {} run -- COMMAND\n\
-         Remove with: MIRRORTAB={ROOT}/tab {} detach {ROOT}/data; rm -rf {ROOT}",
+        "Everything is in {root}; try your own: MIRRORTAB={root}/tab {} run -- COMMAND\n\
+         Remove with: MIRRORTAB={root}/tab {} detach {root}/data; rm -rf {root}",
         crate::dist().join("mirror").display(),
         crate::dist().join("mirror").display()
     );
@@ -121,20 +142,21 @@ impl Demo {
     }
 
     fn two_trees(&mut self) -> Result<()> {
+        let root = self.root.display().to_string();
         if self.root.exists() {
             // A demo that ran before: its pair is given back first.
-            let _ = self.mirror(&["detach", &format!("{ROOT}/data")]);
-            fs::remove_dir_all(&self.root).map_err(|e| format!("{ROOT}: {e}"))?;
+            let _ = self.mirror(&["detach", &format!("{root}/data")]);
+            fs::remove_dir_all(&self.root).map_err(|e| format!("{root}: {e}"))?;
         }
         for d in [
             "", "disk1", "disk2", "checkout", "docs", "hand1", "hand2", "cache",
         ] {
-            fs::create_dir(self.path(d)).map_err(|e| format!("{ROOT}/{d}: {e}"))?;
+            fs::create_dir(self.path(d)).map_err(|e| format!("{root}/{d}: {e}"))?;
         }
         let (a, b, v) = (
-            format!("{ROOT}/disk1"),
-            format!("{ROOT}/disk2"),
-            format!("{ROOT}/data"),
+            format!("{root}/disk1"),
+            format!("{root}/disk2"),
+            format!("{root}/data"),
         );
         self.say(
             "two trees, one directory",
@@ -237,13 +259,14 @@ impl Demo {
     }
 
     fn bypass(&mut self) -> Result<()> {
+        let root = self.root.display();
         // This program is not preloaded: what it writes goes past the mirror.
         fs::write(
             self.path("disk1/bypass"),
             "written behind the mirror's back\n",
         )
         .map_err(|e| e.to_string())?;
-        let v = format!("{ROOT}/data");
+        let v = format!("{root}/data");
         let (found, text) = self.mirror(&["verify", &v])?;
         self.say(
             "somebody bypasses the mirror",

@@ -18,6 +18,10 @@ const NEEDED: &[(&str, &str)] = &[
     ("/usr/bin/gcc", "gcc"),
     ("/usr/bin/g++", "g++"),
     ("/usr/bin/git", "git"),
+    ("/usr/bin/zsh", "zsh"),
+    ("/usr/bin/objcopy", "binutils"),
+    ("/usr/bin/pgrep", "procps"),
+    ("/usr/bin/man", "man-db"),
     ("/usr/bin/python3", "python3"),
     ("/usr/bin/xxd", "xxd"),
     ("/usr/bin/flock", "util-linux"),
@@ -51,9 +55,16 @@ pub fn install() -> Result<()> {
     println!("installing: {}", missing.join(" "));
     let apt = |args: &[&str]| {
         let mut c = Command::new("apt-get");
-        c.args(["-qq", "-o", "Dpkg::Use-Pty=0"])
-            .args(args)
-            .env("DEBIAN_FRONTEND", "noninteractive");
+        // Another installation may be under way: wait for its end.
+        c.args([
+            "-qq",
+            "-o",
+            "Dpkg::Use-Pty=0",
+            "-o",
+            "DPkg::Lock::Timeout=300",
+        ])
+        .args(args)
+        .env("DEBIAN_FRONTEND", "noninteractive");
         c.stdout(std::process::Stdio::null())
             .status()
             .is_ok_and(|s| s.success())

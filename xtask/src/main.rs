@@ -3,6 +3,7 @@ mod bench;
 mod build;
 mod demo;
 mod install;
+mod interrupt;
 mod leftovers;
 mod process;
 mod suites;
@@ -15,10 +16,10 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
   build                        mirror, libmirror.so and mirror-run into target/dist
-  test [--install] [FILTER]…   build, then every test; the last line is `N passed, N failed, N skipped`
+  test [--install] [FILTER]…   build, then tidy and every test; the last line is `N passed, N failed, N skipped`
                                (FILTER: part of `suite test_name`; --install: apt-get what is missing)
   tidy                         format, lints, crate arrows, the built library, house rules
-  demo                         the main job, step by step, in /tmp/mfs-demo
+  demo                         the main job, step by step, in /tmp/mfs-demo (or mfs-demo-UID)
   bench [--quick] [--peers]    ratios to a plain directory, to two writes by hand and to other file systems
         [--only w2,w3] [--rounds N] [--on DIR] [--from FILE.json]
         [--write-readme]       puts the figures and the profiles into README.md and docs/

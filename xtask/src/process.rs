@@ -1,4 +1,5 @@
 //! One test process with a watchdog: its own process group, killed as a whole when its time is over.
+use mirror_tests::Clock;
 use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -9,6 +10,8 @@ use std::time::{Duration, Instant};
 pub struct Watched {
     child: Child,
     started: Instant,
+    /// Runs slower while the machine is busy: the limit is one of work, not of time.
+    clock: Clock,
     limit: Duration,
 }
 
@@ -39,6 +42,7 @@ impl Watched {
         Ok(Watched {
             child,
             started: Instant::now(),
+            clock: Clock::start(),
             limit,
         })
     }
@@ -53,7 +57,7 @@ impl Watched {
                 .unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
             return Some(End::Exit { code, after });
         }
-        if after < self.limit {
+        if self.clock.spent() < self.limit {
             return None;
         }
         self.kill_group();

@@ -69,6 +69,10 @@ const LIMITS: &[(&str, u64)] = &[
     ("storms ", 180),
     ("programs ", 120),
     ("users ", 120),
+    ("startup ", 120),
+    ("pointers ", 120),
+    ("refused ", 180),
+    ("jails ", 180),
     ("unit sim", 180),
 ];
 
@@ -81,7 +85,7 @@ const ORDINARY: &[&str] = &[
     "crash link::random_kills",
     "crash heal",
     "command ",
-    "races link::random_calls_of_4",
+    "races link_1::random_calls_of_4",
 ];
 
 /// Builds all test binaries and lists their tests. The library is no_std and has none of its own.

@@ -2,7 +2,7 @@
 //! per test, and at the end the counts.
 use crate::process::{End, Watched};
 use crate::suites::{self, Test, User};
-use crate::{Result, build, install, leftovers};
+use crate::{Result, build, install, interrupt, leftovers, tidy};
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -52,14 +52,23 @@ pub fn test(args: &[String]) -> Result<bool> {
     if mirror_tests::is_root() {
         tests.extend(suites::ordinary(&tests));
     }
-    tests.retain(|t| filters.is_empty() || filters.iter().any(|f| t.title().contains(f.as_str())));
+    tests.retain(|t| wanted(&filters, &t.title()));
+    let checks: Vec<_> = tidy::CHECKS
+        .iter()
+        .filter(|(name, _)| wanted(&filters, &format!("tidy {name}")))
+        .collect();
     println!(
         "built in {:.0} s; {} tests",
         started.elapsed().as_secs_f64(),
-        tests.len()
+        tests.len() + checks.len()
     );
-    let mut run = Run::new(&tests)?;
     let mut counts = Counts::default();
+    for (name, check) in checks {
+        counts.tidy(name, &check()?);
+    }
+    // From here on processes, mounts and files are to be taken away at the end, whatever that is.
+    interrupt::install();
+    let mut run = Run::new(&tests)?;
     let (serial, parallel): (Vec<Test>, Vec<Test>) = tests.into_iter().partition(Test::serial);
     let jobs = std::thread::available_parallelism()
         .map_or(2, |n| n.get())
@@ -68,6 +77,26 @@ pub fn test(args: &[String]) -> Result<bool> {
     run.all(serial, 1, &mut counts)?;
     run.finish(&mut counts);
     Ok(summary(&counts, started.elapsed()))
+}
+
+/// Whether a title is asked for.
+fn wanted(filters: &[&String], title: &str) -> bool {
+    filters.is_empty() || filters.iter().any(|f| title.contains(f.as_str()))
+}
+
+impl Counts {
+    /// One check of the sources or the built library.
+    fn tidy(&mut self, name: &str, found: &[String]) {
+        if found.is_empty() {
+            println!("ok    tidy {name}");
+            self.passed += 1;
+            return;
+        }
+        println!("FAIL  tidy {name}");
+        found.iter().for_each(|f| println!("      | {f}"));
+        self.failed
+            .push(format!("tidy {name}: {} findings", found.len()));
+    }
 }
 
 fn summary(counts: &Counts, time: Duration) -> bool {
@@ -114,6 +143,7 @@ impl Run {
         };
         make(&self.folder, 0o755)?;
         make(&self.folder.join("own"), 0o755)?;
+        make(&Self::programs(&self.folder.join("own")), 0o755)?;
         fs::write(self.folder.join("runtime"), "")?;
         fs::set_permissions(
             self.folder.join("runtime"),
@@ -123,7 +153,11 @@ impl Run {
             return Ok(());
         }
         make(&self.folder.join("ordinary"), 0o700)?;
-        chown(self.folder.join("ordinary"), Some(NOBODY), Some(NOBODY))?;
+        let programs = Self::programs(&self.folder.join("ordinary"));
+        make(&programs, 0o700)?;
+        for folder in [self.folder.join("ordinary"), programs] {
+            chown(folder, Some(NOBODY), Some(NOBODY))?;
+        }
         make(&self.folder.join("dist"), 0o755)?;
         for entry in fs::read_dir(crate::dist())? {
             let entry = entry?;
@@ -167,6 +201,7 @@ impl Run {
         c.env("MIRROR_DIST", dist)
             .env("TMPDIR", &folder)
             .env("HOME", &home);
+        c.env("MFS_PROGRAMS", Self::programs(&home));
         c.env("MIRROR_CACHE", home.join("cache"))
             .env("RUST_BACKTRACE", "0");
         c.env_remove("LD_PRELOAD")
@@ -211,6 +246,14 @@ impl Run {
                 }
             }
             running = still;
+            if interrupt::interrupted() {
+                for r in &running {
+                    r.process.kill_group();
+                    leftovers::sweep(&self.mark(r.number), &self.test_folder(r.number));
+                }
+                let _ = leftovers::runtime_files(&self.folder.join("runtime"));
+                return Err("interrupted; what the tests had made is removed".into());
+            }
             std::thread::sleep(Duration::from_millis(3));
         }
     }
@@ -261,7 +304,6 @@ impl Run {
     /// The last test of all: nothing of ours is left on the machine.
     fn finish(&self, counts: &mut Counts) {
         let left = leftovers::runtime_files(&self.folder.join("runtime"));
-        let _ = fs::remove_dir_all(&self.folder);
         let title = "leftovers: runtime files of the tests";
         if left.is_empty() {
             println!("ok    {title}");
@@ -273,6 +315,10 @@ impl Run {
         }
     }
 
+    /// Where programs that tests compile are kept: each is compiled once a run.
+    fn programs(home: &Path) -> PathBuf {
+        home.join("programs")
+    }
     fn mark(&self, number: usize) -> String {
         format!("{}.{number}", self.id)
     }
@@ -281,5 +327,11 @@ impl Run {
     }
     fn test_folder(&self, number: usize) -> PathBuf {
         self.folder.join(format!("t{number}"))
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
     }
 }

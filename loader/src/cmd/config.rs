@@ -1,7 +1,7 @@
 //! `mirror config check`: whether the mirrortab files are right.
 use crate::fail::{Fail, Kind, Res};
-use crate::pair::tab;
-use crate::text;
+use crate::pair::{room, tab};
+use crate::{output, text};
 use std::path::Path;
 
 /// Checks one file, or everything that counts here. Exit code 78 comes from the failure's kind.
@@ -26,15 +26,23 @@ pub fn check(file: Option<&Path>) -> Res<u8> {
         return Ok(0);
     }
     for l in &all {
+        let mut m = serde_json::Map::new();
+        for (key, p) in ["virtual", "leg_a", "leg_b"].iter().zip(l.paths()) {
+            text::json_path(key, p.as_os_str().as_encoded_bytes(), &mut m);
+        }
+        m.insert("place".into(), l.place().into());
+        m.insert("options".into(), l.options().into());
+        output::push("pairs", m.into());
         crate::say!(
             "{}  {}  a {}  b {}  {}",
             l.place(),
             text::path(&l.virt),
             text::path(&l.legs[0]),
             text::path(&l.legs[1]),
-            l.options()
+            l.shown_options()
         );
     }
+    room::check(&all)?;
     crate::say!("OK  {}", text::plural(all.len() as u64, "pair"));
     Ok(0)
 }

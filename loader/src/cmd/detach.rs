@@ -1,9 +1,11 @@
 //! `mirror detach`: the pair is no pair any more; both trees stay as they are.
 use crate::cli::Detach;
 use crate::fail::{Context, Fail, Kind, Res};
-use crate::pair::control::{Leg, remove_control};
+use crate::pair::control::{Leg, Pair, read_record, remove_control};
+use crate::pair::who::Census;
 use crate::pair::{domain, tab, tabwrite};
-use crate::text;
+use crate::tree::beneath::Root;
+use crate::{output, text};
 
 /// Runs it.
 pub fn run(a: &Detach) -> Res<u8> {
@@ -20,11 +22,13 @@ pub fn run(a: &Detach) -> Res<u8> {
     };
     // A pair that is broken can be detached too: what is left of it is cleaned.
     let mut legs = Vec::new();
+    // Legs whose record cannot be understood: it goes too, or no init could make a new one.
+    let mut damaged = Vec::new();
     for path in &l.legs {
         match Leg::open(path) {
             Ok(leg) => legs.push(leg),
             Err(e) if e.kind == Kind::Permission => return Err(e),
-            Err(_) => {}
+            Err(_) => damaged.extend(Root::open(path).ok().filter(|r| read_record(r).is_err())),
         }
     }
     if let [x, y] = legs.as_slice()
@@ -40,20 +44,28 @@ pub fn run(a: &Detach) -> Res<u8> {
     for leg in &legs {
         own(leg, file)?;
     }
-    let _alone = legs
-        .iter()
-        .map(|leg| domain::alone(leg, &l.virt))
-        .collect::<Res<Vec<_>>>()?;
+    let roots = || legs.iter().map(|leg| &leg.root).chain(&damaged);
+    let _alone = roots()
+        .map(|root| domain::alone(root, &l.virt))
+        .collect::<Res<Vec<_>>>()
+        .map_err(|f| named(f, l))?;
     tabwrite::Held::take(file)?.remove(&l.virt)?;
-    for leg in &legs {
-        domain::forget(leg);
-        if !remove_control(&leg.root)? {
-            crate::say!(
-                "kept      {}/.mirror holds older versions; remove it when you do not need them",
-                text::path(&leg.root.path)
-            );
+    legs.iter().for_each(domain::forget);
+    for root in roots() {
+        let shown = text::path(&root.path);
+        match remove_control(root) {
+            Ok(true) => {}
+            Ok(false) => crate::say!(
+                "kept      {shown}/.mirror holds older versions; remove it when you do not need them"
+            ),
+            // The pair is none any more all the same.
+            Err(e) => crate::say!(
+                "kept      {shown}/.mirror: {}. Remove it when that is mended",
+                e.text
+            ),
         }
     }
+    output::put("virtual", text::path(&l.virt));
     crate::say!(
         "detached  {}    {} and {} stay as they are",
         text::path(&l.virt),
@@ -68,6 +80,23 @@ pub fn run(a: &Detach) -> Res<u8> {
         );
     }
     Ok(0)
+}
+
+/// Says who uses the pair, as far as that can be seen.
+fn named(f: Fail, l: &tab::Line) -> Fail {
+    let Some(pair) = (f.kind == Kind::Busy).then(|| Pair::open(l).ok()).flatten() else {
+        return f;
+    };
+    let who = Census::take().of(&pair);
+    let names: Vec<String> = who
+        .users
+        .iter()
+        .map(|u| format!("{} ({})", u.pid, u.command))
+        .collect();
+    if names.is_empty() {
+        return f;
+    }
+    Fail::new(f.kind, format!("{}: {}", f.text, names.join("  ")))
 }
 
 /// A pair that several users share is ended by the one who made it, or by root.

@@ -1,11 +1,15 @@
-//! `mirror diff`: lists differences with what each side has; changes nothing, takes no lock.
+//! `mirror diff`: lists differences with what each side has. Changes nothing but the record of what was
+//! found.
+use super::look;
 use super::verify::{difference, words};
 use crate::cli::Diff;
-use crate::fail::{Context, Res};
+use crate::fail::{Context, Fail, Kind, Res};
 use crate::pair::control::Leg;
+use crate::pair::domain::{self, Attached};
+use crate::pair::state::State;
 use crate::pair::tab;
 use crate::sync::equal::{Seen, Work};
-use crate::sync::session::{Difference, kind_word};
+use crate::sync::session::{self, Difference, kind_word};
 use crate::sync::walk::{Collect, walk};
 use crate::text;
 use crate::tree::beneath::open_leg;
@@ -13,24 +17,15 @@ use crate::tree::object::{Fidelity, Meta};
 use crate::tree::probe;
 use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
 
 /// Runs it: 0 equal, 1 different.
 pub fn run(a: &Diff) -> Res<u8> {
     crate::signal::stop_gently();
-    let dirs = match &a.second {
-        Some(b) => [a.first.clone(), b.clone()],
-        None => tab::find(&tab::load()?, &a.first)?.legs.clone(),
+    let (dirs, attached) = match &a.second {
+        Some(b) => ([a.first.clone(), b.clone()], None),
+        None => of_pair(&a.first)?,
     };
-    let (x, y) = (
-        Leg::bare(open_leg(&dirs[0])?, 0),
-        Leg::bare(open_leg(&dirs[1])?, 1),
-    );
-    // What the legs of a pair cannot hold is no difference of theirs.
-    let fidelity = match a.second {
-        None => probe::fidelity([&x.root, &y.root]),
-        Some(_) => Fidelity::full(),
-    };
-    let mut w = Work::new(&x, &y, fidelity, false, ProgressBar::hidden());
     let mut list = Vec::new();
     let mut found = 0u64;
     let mut show = |rel: &[u8], seen: &Seen| {
@@ -49,12 +44,30 @@ pub fn run(a: &Diff) -> Res<u8> {
             crate::say!("{}", line(&d, seen));
         }
     };
-    let t = walk(&mut w, &mut Collect(&mut show)).about("comparing")?;
-    let code = if !t.trouble.is_empty() {
-        2
-    } else {
-        u8::from(found > 0)
+    let t = match &attached {
+        Some(p) => session::confirm(p, 0, ProgressBar::hidden(), &mut show)?,
+        None => {
+            let (x, y) = (
+                Leg::bare(open_leg(&dirs[0])?, 0),
+                Leg::bare(open_leg(&dirs[1])?, 1),
+            );
+            // What the legs of a pair cannot hold is no difference of theirs.
+            let fidelity = match a.second {
+                None => probe::fidelity([&x.root, &y.root]),
+                Some(_) => Fidelity::full(),
+            };
+            let mut w = Work::new(&x, &y, fidelity, false, ProgressBar::hidden());
+            walk(&mut w, &mut Collect(&mut show)).about("comparing")?
+        }
     };
+    if let Some(p) = attached.filter(|p| p.pair.incomplete().is_none()) {
+        // That both are equal is for verify to record: it looks at everything under its rules.
+        if found > 0 || !t.trouble.is_empty() {
+            p.pair
+                .set_verified(t.objects, found, t.trouble.len() as u64);
+        }
+    }
+    let code = u8::from(found > 0 || !t.trouble.is_empty());
     if a.json {
         let mut o = Map::new();
         o.insert("schema".into(), "mirror.diff/1".into());
@@ -78,6 +91,23 @@ pub fn run(a: &Diff) -> Res<u8> {
         text::plural(found, "difference")
     );
     Ok(code)
+}
+
+/// The legs of a pair, which is attached to if it can be: differences are then looked at again while no
+/// program can change them.
+fn of_pair(word: &Path) -> Res<([PathBuf; 2], Option<Attached>)> {
+    let all = tab::load()?;
+    let l = tab::find(&all, word)?;
+    let mut k = look::look(l);
+    match k.pair.take() {
+        Some(pair) => {
+            let dirs = [0, 1].map(|i: usize| pair.legs[i].root.path.clone());
+            Ok((dirs, domain::attach_to_read(pair).ok()))
+        }
+        // Another user's may be readable all the same.
+        None if k.state == State::Unknown => Ok((l.legs.clone(), None)),
+        None => Err(Fail::new(Kind::Leg, k.instead(k.sentence()))),
+    }
 }
 
 /// What one side has.

@@ -2,8 +2,8 @@
 use crate::cli::Doctor;
 use crate::fail::{Fail, Res};
 use crate::launch::library;
-use crate::pair::tab;
-use crate::text;
+use crate::pair::{room, tab};
+use crate::{output, text};
 use mirror_loader::image::{self, Status};
 
 struct Sheet {
@@ -13,6 +13,11 @@ struct Sheet {
 impl Sheet {
     fn line(&mut self, ok: bool, what: &str, detail: impl std::fmt::Display) {
         self.bad |= !ok;
+        let detail = detail.to_string();
+        output::push(
+            "checks",
+            serde_json::json!({ "ok": ok, "what": what, "detail": detail }),
+        );
         crate::say!("{}  {what:10} {detail}", if ok { "ok  " } else { "FAIL" });
     }
 }
@@ -34,12 +39,18 @@ pub fn run(a: &Doctor) -> Res<u8> {
     s.line(
         here.is_ok(),
         "kernel",
-        if here.is_ok() {
-            "openat2 works"
+        if here.is_err() {
+            "directories cannot be opened beneath each other"
+        } else if mirror_sys::openat2_refusal().is_some() {
+            "openat2 is refused here (a filter): paths are walked component by component, slower"
         } else {
-            "openat2 does not work here (Linux before 5.6, or a filter forbids it)"
+            "openat2 works"
         },
     );
+    match room::descriptors() {
+        Ok(()) => s.line(true, "limits", "enough descriptors"),
+        Err(f) => s.line(false, "limits", f.text),
+    }
     match library::find() {
         Ok((_, file)) => s.line(true, "library", text::path(&file)),
         Err(f) => s.line(false, "library", f.text),
@@ -73,7 +84,10 @@ pub fn run(a: &Doctor) -> Res<u8> {
     match tab::load() {
         Ok(all) if all.is_empty() => s.line(true, "mirrortab", tab::none().text),
         Ok(all) => {
-            s.line(true, "mirrortab", text::plural(all.len() as u64, "pair"));
+            match room::check(&all) {
+                Ok(()) => s.line(true, "mirrortab", text::plural(all.len() as u64, "pair")),
+                Err(f) => s.line(false, "mirrortab", f.text),
+            }
             for l in &all {
                 let v = super::status::look(l);
                 s.line(

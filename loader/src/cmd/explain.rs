@@ -17,6 +17,18 @@ pub const LINK: &str = "M-107";
 pub const NOT_YOURS: &str = "M-108";
 /// Programs run with an older or another library.
 pub const OLD_LIBRARY: &str = "M-109";
+/// Programs were refused in V.
+pub const REFUSED: &str = "M-110";
+/// A resync has begun and not ended.
+pub const UNFINISHED: &str = "M-121";
+/// Objects could not be compared.
+pub const NOT_COMPARED: &str = "M-122";
+/// The record of the last comparison is damaged.
+pub const VERIFIED: &str = "M-123";
+/// A leg is read-only.
+pub const READ_ONLY: &str = "M-124";
+/// A leg is full.
+pub const FULL: &str = "M-125";
 /// A leg cannot be used.
 pub const LEG: &str = "M-201";
 /// Two directories cannot be legs of one pair.
@@ -26,8 +38,17 @@ pub const LOSS: &str = "M-203";
 /// Two trees differ, and no source was named.
 pub const TREES: &str = "M-204";
 
+/// Control files are missing.
+pub const CONTROL: &str = "M-211";
+/// A leg's record cannot be understood.
+pub const RECORD: &str = "M-212";
+/// The directories are not the legs of one pair.
+pub const STRANGERS: &str = "M-213";
+/// The legs are named in the wrong order.
+pub const SWAPPED: &str = "M-214";
+
 /// Code, one line, the text. In the order of the codes; a code is never used again for something else.
-const TABLE: [(&str, &str, &str); 12] = [
+const TABLE: [(&str, &str, &str); 22] = [
     (
         PENDING,
         "Objects are known to differ between the legs.",
@@ -59,7 +80,7 @@ const TABLE: [(&str, &str, &str); 12] = [
         DIFFERENT,
         "A comparison found objects that differ.",
         "Each was looked at again while no mirrored program could change it. Most often somebody changed one\n\
-         tree without the mirror.\n\
+         tree without the mirror. The pair is DIFFERENT until a verify or a resync finds both legs equal.\n\
          Remedy: mirror resync V makes leg b like leg a; what b loses is kept in its .mirror/kept.\n\
          mirror diff V shows both sides. If b has what you want: mirror resync V --from b makes a like b. For\n\
          one file, copy it through the mirror first: mirror run -- cp B/FILE V/FILE",
@@ -67,8 +88,10 @@ const TABLE: [(&str, &str, &str); 12] = [
     (
         LINK,
         "V of a link pair does not lead to leg a.",
-        "The symlink is missing, or leads elsewhere: programs that use V do not reach the pair.\n\
-         Remedy: ln -sfn LEG_A V, or mirror init with the same words again.",
+        "The symlink is missing, leads elsewhere, or a directory stands in its place. What a program reads\n\
+         through V is not the pair's, so what it changes there is refused with an I/O error.\n\
+         Remedy: ln -sfn LEG_A V, or mirror init with the same words again. If V was turned to leg b on\n\
+         purpose, b is right: mirror resync V --from b, then make the link again.",
     ),
     (
         NOT_YOURS,
@@ -85,11 +108,61 @@ const TABLE: [(&str, &str, &str); 12] = [
          Remedy: restart the programs that mirror ps V lists as old or other.",
     ),
     (
+        REFUSED,
+        "Programs were refused a change in V.",
+        "They got EIO, EACCES, EROFS or EMFILE, and no leg was changed. The library writes down why, once for\n\
+         each program and reason, into a list of the last 64 of its user (/run/mirror/refused for root,\n\
+         /dev/shm/mirror-refused-UID for others). mirror status V shows those of the last day that are newer\n\
+         than the last verify without differences; root sees those of all users.\n\
+         Remedy by reason: a user who may not: run as the pair's user, or mirror init --share group. Rights given\n\
+         up or root changed before the first change: start the program as its user, or let V's trees belong to\n\
+         that user. Descriptors: ulimit -Hn 16384 (LimitNOFILE= of a unit). A leg: mirror status V says more.",
+    ),
+    (
+        UNFINISHED,
+        "A resync has begun and not ended with both legs equal.",
+        "It was stopped or killed, or could not repair every path. Part of the losing leg is as the winning one,\n\
+         the rest is not: which leg is right stays on record in .mirror/resync of both legs.\n\
+         Remedy: the same command goes on, mirror resync V --from LEG, with the leg that it began from. A plain\n\
+         mirror resync V does not turn it round; --from with the other leg does. A verify that finds both legs\n\
+         equal ends it too.",
+    ),
+    (
+        NOT_COMPARED,
+        "The last comparison could not look at every object.",
+        "An object cannot be read by this user, its path is too long, or its disk answers with an error.\n\
+         Whether it is equal on both legs is not known, and the pair is not called in sync.\n\
+         Remedy: mirror verify V names each and says why. Mend that (or run it as root), then verify again.",
+    ),
+    (
+        VERIFIED,
+        "The record of the last comparison cannot be understood.",
+        "It stands in .mirror/verified of both legs, and says whether differences were found.\n\
+         Remedy: mirror verify V compares again and makes a new one.",
+    ),
+    (
+        READ_ONLY,
+        "A leg is mounted read-only.",
+        "Programs can read V; everything that would change it fails, so that the legs stay equal. A disk that\n\
+         fails is often made read-only by its file system (errors=remount-ro): look at dmesg first.\n\
+         mirror verify V and mirror diff V work, and record nothing on that leg.\n\
+         Remedy: mount -o remount,rw. If the disk is to be replaced: mount a new one at its place, then\n\
+         mirror detach V and mirror init LEG_A LEG_B [--at V].",
+    ),
+    (
+        FULL,
+        "A leg has no room or no inodes left.",
+        "What does not fit on both legs is done on neither: programs get \"no space left on device\".\n\
+         Remedy: make room on that leg's file system; the smaller leg decides.",
+    ),
+    (
         LEG,
         "A leg cannot be used.",
         "Its directory is missing, is not the one that was made a leg (a disk that is not mounted?), or its\n\
          record is damaged. The pair is not used, so that nothing is written beside it.\n\
-         Remedy: mount the disk. If the leg is lost for good: mirror detach V, then mirror init again.",
+         Remedy: mount the disk. If the leg is lost for good, or a new empty disk is mounted at its place:\n\
+         mirror detach V, then mirror init A NEW [--at V] (for leg a: mirror init NEW B). The leg that is left\n\
+         is copied to the new one.",
     ),
     (
         UNFIT,
@@ -113,6 +186,36 @@ const TABLE: [(&str, &str, &str); 12] = [
         "mirror init does not guess which is right. mirror diff A B lists what differs, with both sides.\n\
          mirror init A B --source a (or b) makes the other leg like it; what that leg had is kept in its\n\
          .mirror/kept, all of it. --dry-run says what would be done.",
+    ),
+    (
+        CONTROL,
+        "A leg's control folder is not complete.",
+        "Parts of .mirror are missing (restored from a backup that left them out, or copied without them), or\n\
+         something else stands there under their names. Without owner and locks no program can change the pair.\n\
+         Remedy: end the programs that use the pair; mirror resync V then makes the missing parts again and\n\
+         compares both legs. What stands there wrongly must be removed by hand first.",
+    ),
+    (
+        RECORD,
+        "A leg's record cannot be understood.",
+        ".mirror/leg is damaged, or of another version of the Mirror File System. Nothing is changed.\n\
+         Remedy: if a newer version made it, use that. Else mirror detach V, then mirror init A B [--at V]: both\n\
+         trees are compared, and nothing is overwritten unless a --source is named.",
+    ),
+    (
+        STRANGERS,
+        "The directories are not the legs of one pair.",
+        "Each has the record of a leg, but they do not name each other: another disk is mounted there, or one\n\
+         was copied over with .mirror (rsync of another leg).\n\
+         Remedy: mount the right disks. If a leg was copied over: mirror detach V, remove .mirror from the\n\
+         copy, then mirror init A B [--at V].",
+    ),
+    (
+        SWAPPED,
+        "The mirrortab names the legs in the wrong order.",
+        "Leg a and leg b are a and b for ever: their order is that of the locks. Programs cannot change the\n\
+         pair until the line is right, and mirror resync refuses.\n\
+         Remedy: write the line as mirror status V says.",
     ),
 ];
 

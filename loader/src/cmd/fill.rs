@@ -23,6 +23,7 @@ pub fn adopt(line: &Line, tab: &std::path::Path, roots: &[Root; 2], a: &Init) ->
         return Ok(None);
     }
     sharing::as_made(a.share, x.group, line)?;
+    stripes(a.stripes, x.stripes, line)?;
     fits(a, [x.complete, y.complete].iter().position(|c| !c), line)?;
     if a.dry_run {
         crate::say!(
@@ -39,6 +40,20 @@ pub fn adopt(line: &Line, tab: &std::path::Path, roots: &[Root; 2], a: &Init) ->
     }
     tabwrite::Held::take(tab)?.add(line)?;
     complete(line, a).map(Some)
+}
+
+/// A pair that is there keeps its number of locks.
+fn stripes(wanted: Option<u8>, has: u8, line: &Line) -> Res<()> {
+    match wanted {
+        Some(n) if n != has => {
+            let v = text::shell(&line.virt);
+            Err(Fail::failed(format!(
+                "{} is already a pair, with --stripes {has}. To change that: mirror detach {v}, then this command again",
+                text::path(&line.virt)
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// `--source` must be that of the copy that has begun.
@@ -61,6 +76,7 @@ pub fn again(line: &Line, a: &Init) -> Res<u8> {
     let p = Pair::open(line)?;
     let sink = p.incomplete();
     sharing::as_made(a.share, p.legs[0].record.group, line)?;
+    stripes(a.stripes, p.legs[0].record.stripes, line)?;
     fits(a, sink, line)?;
     if a.dry_run {
         match sink {
@@ -147,7 +163,7 @@ pub fn fill(p: &mut domain::Attached, privileged: bool) -> Res<()> {
             session::total(p, 1 - sink),
             "  ^C continues later with the same command",
         );
-        let r = session::repair(p, 1 - sink, keeper, privileged, bar)?;
+        let r = session::repair(p, 1 - sink, keeper, privileged, bar, |_, _| ())?;
         if let Some(folder) = &r.folder {
             crate::say!(
                 "kept      {} of {} in {}/{} ({})",

@@ -12,12 +12,13 @@ use crate::pair::control::{
     remove_control, runtime_path,
 };
 use crate::pair::tab::{self, Line};
-use crate::pair::tabwrite;
-use crate::text;
+use crate::pair::{room, tabwrite};
 use crate::tree::beneath::Root;
 use crate::tree::{locks, probe};
+use crate::{output, text};
+use mirror_core::STRIPES_DEFAULT;
 use mirror_core::record::LegRecord;
-use mirror_core::tab::{OnFailure, OnFull, overlap};
+use mirror_core::tab::{OnFailure, OnFull};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -44,6 +45,12 @@ enum Ready {
 /// Runs it.
 pub fn run(a: &Init) -> Res<u8> {
     let (line, tab, roots) = place(a)?;
+    output::put("virtual", text::path(&line.virt));
+    output::put(
+        "legs",
+        line.legs.iter().map(|l| text::path(l)).collect::<Vec<_>>(),
+    );
+    output::put("dry_run", a.dry_run);
     let known = tab::load()?;
     if let Some(old) = known
         .iter()
@@ -51,6 +58,8 @@ pub fn run(a: &Init) -> Res<u8> {
     {
         return again(old, a);
     }
+    room::for_one_more(&line, &known)?;
+    tabwrite::can_be_said(&line)?;
     places::free(&line, &known)?;
     if let Some(code) = adopt(&line, &tab, &roots, a)? {
         return Ok(code);
@@ -89,7 +98,7 @@ pub fn run(a: &Init) -> Res<u8> {
             roots,
             scans,
             fill,
-            stripes: a.stripes,
+            stripes: a.stripes.unwrap_or(STRIPES_DEFAULT as u8),
             group,
         },
         a,
@@ -136,16 +145,8 @@ fn place(a: &Init) -> Res<(Line, PathBuf, [Root; 2])> {
         file: Some(tab.clone()),
         number: 0,
     };
-    if !line.in_place()
-        && line
-            .legs
-            .iter()
-            .any(|l| overlap(l.as_os_str().as_bytes(), line.virt.as_os_str().as_bytes()))
-    {
-        return Err(Fail::failed(format!(
-            "{} overlaps a leg. Choose a path outside both legs, or leave --at out",
-            text::path(&line.virt)
-        )));
+    if !line.in_place() {
+        places::outside_legs(&line.virt, &line.legs)?;
     }
     Ok((line, tab, roots))
 }
@@ -236,6 +237,11 @@ fn try_legs(p: &Plan, a: &Init) -> Res<()> {
 fn warn(p: &Plan) {
     let src = p.fill.as_ref().map_or(0, |f| 1 - f.sink);
     let s = &p.scans[src];
+    if p.roots[0].leaves_lost_found() {
+        crate::say!(
+            "! lost+found at a leg's root is the file system's own: it is left out on both legs."
+        );
+    }
     if s.links_out > 0 {
         crate::say!(
             "! {} out of the tree: what is there is not mirrored.",
@@ -314,8 +320,11 @@ fn execute(p: Plan, a: &Init) -> Res<u8> {
         }
         return r;
     }
-    let undo_link = !p.line.in_place()
-        && places::look(&p.line.virt, &p.line.legs[0]).is_ok_and(|t| t != There::Link);
+    let before = match p.line.in_place() {
+        true => There::Link,
+        false => places::look(&p.line.virt, &p.line.legs[0]).unwrap_or(There::Link),
+    };
+    let emptied = std::fs::symlink_metadata(&p.line.virt);
     let made = publish(&p);
     if let Err(e) = made {
         if e.kind == Kind::Busy {
@@ -325,9 +334,13 @@ fn execute(p: Plan, a: &Init) -> Res<u8> {
         for root in &p.roots {
             let _ = remove_control(root);
         }
-        if undo_link && places::look(&p.line.virt, &p.line.legs[0]).is_ok_and(|t| t == There::Link)
+        if before != There::Link
+            && places::look(&p.line.virt, &p.line.legs[0]).is_ok_and(|t| t == There::Link)
         {
             let _ = std::fs::remove_file(&p.line.virt);
+            if let (There::EmptyDir, Ok(m)) = (before, emptied) {
+                places::make_empty(&p.line.virt, &m);
+            }
         }
         return Err(e);
     }
@@ -431,6 +444,8 @@ fn publish(p: &Plan) -> Res<()> {
         places::make_link(&p.line.virt, &p.line.legs[0])?;
     }
     let mut held = tabwrite::Held::take(&p.tab)?;
-    places::free(&p.line, &tab::load()?)?;
+    let known = tab::load()?;
+    places::free(&p.line, &known)?;
+    room::for_one_more(&p.line, &known)?;
     held.add(&p.line)
 }

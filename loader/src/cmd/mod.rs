@@ -1,4 +1,5 @@
 //! The subcommands.
+pub mod completions;
 pub mod config;
 pub mod detach;
 pub mod diff;
@@ -8,9 +9,12 @@ pub mod fill;
 pub mod fit;
 pub mod init;
 pub mod judge;
+pub mod look;
+pub mod lost;
 pub mod man;
 pub mod places;
 pub mod ps;
+pub mod refusals;
 pub mod resync;
 pub mod run;
 pub mod scan;
@@ -22,37 +26,54 @@ pub mod wait;
 
 use crate::fail::{Fail, Kind, Res};
 use crate::pair::control::Pair;
+use crate::pair::state::State;
 use crate::pair::tab;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
-/// The pairs that a command works on: the named ones; without names, all that this user may use.
-/// Those of other users are then left alone, which `tell` says on stderr.
-pub fn usable(words: &[PathBuf], tell: bool) -> Res<Vec<Pair>> {
-    let mut mine = Vec::new();
-    let mut others = Vec::new();
-    for l in tab::choose(words)? {
-        match Pair::open(&l) {
-            Ok(p) => mine.push(p),
-            Err(e) if e.kind == Kind::Permission && words.is_empty() => others.push(e),
-            Err(e) => return Err(e),
+/// A pair that a command works on, or what is wrong with it.
+pub enum Found {
+    /// Its legs are at hand.
+    Pair(Pair),
+    /// They are not.
+    Lost(look::Look),
+}
+
+/// The pairs that a command works on: the named ones; without names, all that this user may use. Those of
+/// other users are then left alone, which `tell` says on stderr. A pair that is lost does not keep the
+/// command from the others.
+pub fn each(words: &[PathBuf], tell: bool) -> Res<Vec<Found>> {
+    let lines = tab::choose(words)?;
+    let mut found = Vec::new();
+    let mut foreign = Vec::new();
+    for l in &lines {
+        let mut k = look::look(l);
+        match k.pair.take() {
+            Some(p) => found.push(Found::Pair(p)),
+            None if k.state == State::Unknown => foreign.push(k),
+            None => found.push(Found::Lost(k)),
         }
     }
-    match others.first() {
-        Some(first) if mine.is_empty() => Err(Fail::new(
+    let mut foreign = foreign.into_iter();
+    if let (true, Some(k)) = (
+        found.is_empty() || !words.is_empty(),
+        foreign.as_slice().first(),
+    ) {
+        let why = k.why.join("; ");
+        return Err(Fail::new(
             Kind::Permission,
-            format!(
-                "no pair that this user may use. {}    a pair of your own: mirror init LEG_A LEG_B",
-                first.text
-            ),
-        )),
-        _ => {
-            for e in others.iter().filter(|_| tell) {
-                crate::note!("mirror: passed over: {}", e.text);
-            }
-            Ok(mine)
-        }
+            match words {
+                [] => format!(
+                    "no pair that this user may use. {why}    a pair of your own: mirror init LEG_A LEG_B"
+                ),
+                _ => why,
+            },
+        ));
     }
+    for k in foreign.by_ref().filter(|_| tell) {
+        crate::note!("mirror: passed over: {}", k.why.join("; "));
+    }
+    Ok(found)
 }
 
 /// Whether somebody can be asked.

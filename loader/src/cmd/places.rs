@@ -2,10 +2,11 @@
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::pair::tab::Line;
 use crate::text;
-use crate::tree::beneath::Root;
+use crate::tree::beneath::{self, Root};
 use crate::tree::probe;
 use mirror_core::tab::overlap;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 fn refuse<T>(text: String) -> Res<T> {
@@ -30,10 +31,11 @@ pub fn leg(word: &Path) -> Res<Root> {
             "/ cannot be a leg: everything is inside it. Name a directory below it".into(),
         );
     }
+    holds_data(&path, &shown)?;
     let root = Root::open(&path).about(&shown)?;
     if let Err(e) = root.dir(b"") {
         return refuse(format!(
-            "{shown}: openat2 does not work there ({}). The mirror needs Linux 5.11 or later, and no filter that forbids it ({})",
+            "{shown}: it cannot be opened beneath itself ({}; {})",
             crate::fail::reason(&e),
             super::explain::UNFIT
         ));
@@ -45,9 +47,7 @@ pub fn leg(word: &Path) -> Res<Root> {
     }
     let access =
         rustix::fs::Access::WRITE_OK | rustix::fs::Access::READ_OK | rustix::fs::Access::EXEC_OK;
-    if let Err(e) =
-        rustix::fs::accessat(rustix::fs::CWD, &path, access, rustix::fs::AtFlags::EACCESS)
-    {
+    if let Err(e) = beneath::may(&path, access) {
         return Err(Fail::new(
             Kind::Permission,
             format!(
@@ -112,7 +112,12 @@ pub fn virt(word: &Path) -> Res<PathBuf> {
             text::path(parent)
         ));
     }
-    Ok(real.join(name))
+    let virt = real.join(name);
+    holds_data(&real, &shown)?;
+    if virt.exists() {
+        holds_data(&virt, &shown)?;
+    }
+    Ok(virt)
 }
 
 /// What stands at V now.
@@ -175,6 +180,13 @@ pub fn make_link(virt: &Path, leg_a: &Path) -> Res<()> {
     })
 }
 
+/// Puts the empty directory back that a link had replaced.
+pub fn make_empty(virt: &Path, was: &std::fs::Metadata) {
+    let _ = std::fs::create_dir(virt);
+    let _ = std::os::unix::fs::chown(virt, Some(was.uid()), Some(was.gid()));
+    let _ = std::fs::set_permissions(virt, was.permissions());
+}
+
 /// No leg lies inside a leg of another pair.
 pub fn no_leg_above(path: &Path) -> Res<()> {
     for up in path.ancestors().skip(1) {
@@ -192,18 +204,116 @@ pub fn no_leg_above(path: &Path) -> Res<()> {
     Ok(())
 }
 
+/// The directories of the kernel and of devices; what is mounted below them is judged by itself.
+const SYSTEM: [&str; 3] = ["/proc", "/sys", "/dev"];
+
+/// File systems whose files are not data: what is written to them does something.
+const NO_DATA: [&str; 28] = [
+    "autofs",
+    "binder",
+    "binfmt_misc",
+    "bpf",
+    "cgroup",
+    "cgroup2",
+    "configfs",
+    "cpuset",
+    "debugfs",
+    "devpts",
+    "devtmpfs",
+    "efivarfs",
+    "functionfs",
+    "fusectl",
+    "hugetlbfs",
+    "mqueue",
+    "nfsd",
+    "nsfs",
+    "proc",
+    "pstore",
+    "resctrl",
+    "rootfs",
+    "rpc_pipefs",
+    "securityfs",
+    "selinuxfs",
+    "smackfs",
+    "sysfs",
+    "tracefs",
+];
+
+/// Refuses a path whose directory holds no data: `path` is canonical and exists.
+fn holds_data(path: &Path, shown: &str) -> Res<()> {
+    let kind = probe::kind(path);
+    let dev = |p: &Path| std::fs::metadata(p).map(|m| m.dev()).ok();
+    let system = SYSTEM
+        .iter()
+        .map(Path::new)
+        .find(|s| path == *s || (path.starts_with(s) && dev(path) == dev(s)));
+    if NO_DATA.contains(&kind.as_str()) || system.is_some() {
+        let at = system.map_or_else(|| format!("a file system of type {kind}"), text::path);
+        return refuse(format!(
+            "{shown} cannot be mirrored: {at} belongs to the system and holds no data. Choose another directory"
+        ));
+    }
+    Ok(())
+}
+
+/// V of a link pair lies outside both legs. Names the leg.
+pub fn outside_legs(virt: &Path, legs: &[PathBuf; 2]) -> Res<()> {
+    let bytes = |p: &Path| p.as_os_str().as_bytes().to_vec();
+    for (leg, letter) in legs.iter().zip(['a', 'b']) {
+        if !overlap(&bytes(virt), &bytes(leg)) {
+            continue;
+        }
+        let how = if virt == leg {
+            format!("is leg {letter} itself")
+        } else if virt.starts_with(leg) {
+            format!(
+                "overlaps a leg: it is inside leg {letter}, {}",
+                text::path(leg)
+            )
+        } else {
+            format!(
+                "overlaps a leg: leg {letter}, {}, is inside it",
+                text::path(leg)
+            )
+        };
+        return refuse(format!(
+            "{} {how}. Choose a path outside both legs, or leave --at out",
+            text::path(virt)
+        ));
+    }
+    Ok(())
+}
+
 /// The new pair shares no directory with a configured one.
 pub fn free(new: &Line, all: &[Line]) -> Res<()> {
     for old in all {
-        if crate::pair::tab::collide(new, old) {
-            return refuse(format!(
-                "{} overlaps the pair {} ({}). Pairs cannot share directories: choose others, or mirror detach {}",
-                text::path(&new.virt),
-                text::path(&old.virt),
-                old.place(),
-                text::shell(&old.virt)
-            ));
-        }
+        let clash = new.paths().into_iter().find_map(|x| {
+            let y = old
+                .paths()
+                .into_iter()
+                .find(|y| overlap(x.as_os_str().as_bytes(), y.as_os_str().as_bytes()))?;
+            Some((x, y))
+        });
+        let Some((x, y)) = clash else { continue };
+        let part = match old.paths().iter().rposition(|p| *p == y) {
+            Some(1) => "leg a",
+            Some(2) => "leg b",
+            _ => "virtual directory",
+        };
+        let how = if x == y {
+            format!("it is its {part}")
+        } else if x.starts_with(y) {
+            format!("it is inside its {part} {}", text::path(y))
+        } else {
+            format!("its {part} {} is inside", text::path(y))
+        };
+        return refuse(format!(
+            "{} overlaps the pair {} ({}): {how}. Pairs cannot share directories: choose another, or mirror detach {}",
+            text::path(x),
+            text::path(&old.virt),
+            old.place(),
+            text::shell(&old.virt)
+        ));
     }
     Ok(())
 }

@@ -1,15 +1,16 @@
 //! `mirror resync`: makes one leg like the other, while programs run. One source per repair; what the
 //! losing leg had is kept aside.
+use super::look::{self, link_fault, read_only};
 use super::verify::line;
-use super::{ask, can_ask, fill};
+use super::{Found, ask, can_ask, fill, lost};
 use crate::cli::Resync;
 use crate::fail::{Context, Fail, Kind, Res};
-use crate::pair::control::letter;
+use crate::pair::control::{Faults, Pair, letter, mend};
 use crate::pair::domain::{self, Attached};
 use crate::pair::heal;
 use crate::sync::keep::Keeper;
 use crate::sync::session::{self, Ledger};
-use crate::sync::turn;
+use crate::sync::turn::{self, Open, Turn};
 use crate::text;
 use mirror_core::word::LegState;
 
@@ -20,7 +21,16 @@ const PASSES: usize = 4;
 pub fn run(a: &Resync) -> Res<u8> {
     crate::signal::stop_gently();
     let mut code = 0;
-    let pairs = super::usable(a.pair.as_slice(), true)?;
+    let mut pairs = Vec::new();
+    for f in super::each(a.pair.as_slice(), true)? {
+        match f {
+            Found::Pair(p) => pairs.push(p),
+            Found::Lost(k) => {
+                crate::note!("mirror: resync: {}", k.instead(k.sentence()));
+                code = 2;
+            }
+        }
+    }
     if let (Some(s), None, 2..) = (a.from, &a.pair, pairs.len()) {
         let names: Vec<String> = pairs.iter().map(|p| text::path(&p.line.virt)).collect();
         return Err(Fail::new(
@@ -33,10 +43,132 @@ pub fn run(a: &Resync) -> Res<u8> {
         ));
     }
     for pair in pairs {
-        let mut p = domain::attach(pair)?;
+        if !fit(&pair, a)? {
+            continue;
+        }
+        let line = pair.line.clone();
+        let mut p = if a.dry_run {
+            domain::attach_to_read(pair)
+        } else {
+            domain::attach(pair)
+        }
+        .map_err(|e| Fail::new(e.kind, look::look(&line).instead(e.text)))?;
         code = code.max(one(&mut p, a)?);
     }
     Ok(code)
+}
+
+/// Whether the pair can be repaired; refuses what could go the wrong way, and makes control files that
+/// are missing again. `false`: a dry run has said all there is to say.
+fn fit(pair: &Pair, a: &Resync) -> Res<bool> {
+    let refuse = |f: look::Finding| {
+        let what = f.actions.first().map(|a| a.0.clone()).unwrap_or_default();
+        Err(Fail::new(
+            Kind::Leg,
+            format!(
+                "{}. To do first: {what} ({})",
+                f.why,
+                f.code.unwrap_or_default()
+            ),
+        ))
+    };
+    if let Some(f) = lost::swapped(pair) {
+        return refuse(f);
+    }
+    // Whoever turned V to the other leg has perhaps worked there.
+    if let (Some(f), None, None) = (link_fault(&pair.line), a.from, pair.incomplete()) {
+        return refuse(f);
+    }
+    if !a.dry_run
+        && let Some(leg) = pair.legs.iter().find(|l| read_only(&l.root))
+    {
+        return Err(Fail::new(
+            Kind::Leg,
+            format!(
+                "leg {} ({}) is read-only: nothing can be repaired. mirror status {}",
+                leg.letter(),
+                text::path(&leg.root.path),
+                text::shell(&pair.line.virt)
+            ),
+        ));
+    }
+    remade(pair, a.dry_run)
+}
+
+/// Makes what is missing in the control folders again, when nobody is attached.
+fn remade(pair: &Pair, dry: bool) -> Res<bool> {
+    let shown = text::path(&pair.line.virt);
+    let mut ready = true;
+    for leg in &pair.legs {
+        let faults = Faults::of(&leg.root);
+        let root = text::path(&leg.root.path);
+        if let Some(name) = faults.wrong.first() {
+            return Err(Fail::new(
+                Kind::Leg,
+                format!(
+                    "{root}/{name} is not what stands there in a pair. Remove it, then again: mirror resync makes it again"
+                ),
+            ));
+        }
+        if faults.missing.is_empty() {
+            continue;
+        }
+        if dry {
+            crate::say!(
+                "{shown}    would make {} of {root} again",
+                faults.missing.join(" ")
+            );
+            ready &= !faults.fatal;
+            continue;
+        }
+        let _alone = faults.fatal.then(|| nobody(pair)).transpose()?;
+        mend(leg)?;
+        crate::say!(
+            "{shown}    made {} of {root} again",
+            faults.missing.join(" ")
+        );
+    }
+    Ok(ready)
+}
+
+/// Makes sure that nobody is attached: whoever is would go on with the files that are gone.
+fn nobody(pair: &Pair) -> Res<Vec<std::os::fd::OwnedFd>> {
+    let mut held = Vec::new();
+    for leg in &pair.legs {
+        held.extend(domain::alone(&leg.root, &pair.line.virt)?);
+        let users = crate::pair::who::working_in(&leg.root.path.join(".mirror"));
+        if !users.is_empty() {
+            return Err(Fail::new(
+                Kind::Busy,
+                format!(
+                    "{} is in use by {}, and its control files are not complete. Stop them first",
+                    text::path(&pair.line.virt),
+                    users.join(" ")
+                ),
+            ));
+        }
+    }
+    Ok(held)
+}
+
+/// A repair that has begun goes on in its direction, unless another is named in so many words.
+fn direction(p: &Attached, from: usize, a: &Resync) -> Res<()> {
+    let word = text::shell(&p.pair.line.virt);
+    let v = text::path(&p.pair.line.virt);
+    let refuse = |text: String| Err(Fail::new(Kind::Usage, text));
+    match turn::unfinished(&p.pair) {
+        _ if a.from.is_some() || p.pair.incomplete().is_some() => Ok(()),
+        Open::Unfinished(u) if u.from != from => {
+            let (s, c) = u.way();
+            refuse(format!(
+                "{v}: a resync from {s} to {c} has begun and not finished. To go on: mirror resync {word} --from {s}    to turn it round, so that {s} becomes like {c}: mirror resync {word} --from {c}"
+            ))
+        }
+        Open::Unknown => refuse(format!(
+            "{v}: the record of the last resync is damaged, so its direction is not known. Name the leg that is right: mirror resync {word} --from a    or: mirror resync {word} --from b"
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// The leg that is right. A leg that lacks what the other has is never taken for it.
@@ -90,13 +222,16 @@ fn one(p: &mut Attached, a: &Resync) -> Res<u8> {
     let virt = p.pair.line.virt.clone();
     let from = source(p, a)?;
     let (s, c) = (letter(from), letter(1 - from));
+    direction(p, from, a)?;
     if p.pair.incomplete().is_none() {
         not_empty(p, from)?;
     }
     if a.dry_run {
         return preview(p, from).map(|_| 0);
     }
-    let _turn = turn::take(&p.pair, from)?;
+    let mut turn = turn::take(&p.pair, from)?;
+    // Again: another may have been stopped before the turn came.
+    direction(p, from, a)?;
     if p.pair.incomplete().is_some() {
         return finish_copy(p, a, s, c);
     }
@@ -119,6 +254,7 @@ fn one(p: &mut Attached, a: &Resync) -> Res<u8> {
         };
         if n == 0 {
             ledger.settle(p)?;
+            whole(p, &mut turn)?;
             crate::say!("{}    IN SYNC  nothing to do", text::path(&virt));
             return Ok(0);
         }
@@ -145,7 +281,13 @@ fn one(p: &mut Attached, a: &Resync) -> Res<u8> {
             return Err(Fail::new(Kind::Usage, "nothing was done"));
         }
     }
-    repair(p, from, a.allow_privileged)
+    repair(p, from, a.allow_privileged, &mut turn)
+}
+
+/// Nothing is unfinished any more.
+fn whole(p: &Attached, turn: &mut Turn) -> Res<()> {
+    turn.whole()
+        .about(format!("{}: .mirror/resync", text::path(&p.pair.line.virt)))
 }
 
 fn finish_copy(p: &mut Attached, a: &Resync, s: char, c: char) -> Res<u8> {
@@ -185,10 +327,12 @@ fn preview(p: &Attached, from: usize) -> Res<usize> {
     Ok(found.len() + t.trouble.len())
 }
 
-fn repair(p: &Attached, from: usize, privileged: bool) -> Res<u8> {
+fn repair(p: &Attached, from: usize, privileged: bool, turn: &mut Turn) -> Res<u8> {
     let shown = text::path(&p.pair.line.virt);
     let root = text::path(&p.pair.legs[1 - from].root.path);
-    let mut repaired = 0;
+    let before = turn.begin().about(format!("{shown}: .mirror/resync"))?;
+    let mut repaired = before.repaired;
+    let mut kept = before.kept;
     session::sweep(p, from)?;
     for pass in 1..=PASSES {
         let ledger = Ledger::begin(p)?;
@@ -202,15 +346,21 @@ fn repair(p: &Attached, from: usize, privileged: bool) -> Res<u8> {
         } else {
             Keeper::all()
         };
-        let r = match session::repair(p, from, keeper, privileged, bar) {
+        let mut done = 0;
+        let r = session::repair(p, from, keeper, privileged, bar, |n, k| {
+            done = n;
+            turn.count(repaired + n, kept + k);
+        });
+        let r = match r {
             Ok(r) => r,
             Err(e) => {
                 ledger.restore(p)?;
-                return Err(e);
+                return Err(stopped(p, from, repaired + done, e));
             }
         };
         let n = r.tally.differences();
         repaired += n;
+        kept += r.kept.0;
         if let Some(folder) = &r.folder {
             crate::say!(
                 "kept      {} of {} in {root}/{} ({})",
@@ -229,6 +379,9 @@ fn repair(p: &Attached, from: usize, privileged: bool) -> Res<u8> {
         }
         if !r.tally.trouble.is_empty() {
             ledger.restore(p)?;
+            let left = r.tally.trouble.len() as u64;
+            turn.left(left).about(format!("{shown}: .mirror/resync"))?;
+            p.pair.set_verified(r.tally.objects, 0, left);
             crate::say!(
                 "{shown}    {} repaired, {} left:",
                 text::plural(repaired, "path"),
@@ -246,7 +399,8 @@ fn repair(p: &Attached, from: usize, privileged: bool) -> Res<u8> {
         }
         if n == 0 {
             ledger.settle(p)?;
-            p.pair.set_verified(r.tally.objects, 0);
+            p.pair.set_verified(r.tally.objects, 0, 0);
+            whole(p, turn)?;
             crate::say!(
                 "{shown}    IN SYNC  {} repaired, {} compared",
                 text::plural(repaired, "path"),
@@ -255,6 +409,8 @@ fn repair(p: &Attached, from: usize, privileged: bool) -> Res<u8> {
             return Ok(0);
         }
         ledger.restore(p)?;
+        // What the last look found has been repaired, and it is not known whether that is all.
+        p.pair.set_verified(r.tally.objects, n, 0);
     }
     crate::say!(
         "{shown}    {} repaired, and still something changes one leg alone. Stop what does, then: mirror resync {} --from {}",
@@ -263,4 +419,18 @@ fn repair(p: &Attached, from: usize, privileged: bool) -> Res<u8> {
         letter(from)
     );
     Ok(1)
+}
+
+/// A repair that ended early: how far it came, in which direction, and what goes on.
+fn stopped(p: &Attached, from: usize, done: u64, e: Fail) -> Fail {
+    let (s, c) = (letter(from), letter(1 - from));
+    Fail::new(
+        e.kind,
+        format!(
+            "{}\n  {} repaired, {s} -> {c}. The same command goes on: mirror resync {} --from {s}",
+            e.text,
+            text::plural(done, "path"),
+            text::shell(&p.pair.line.virt)
+        ),
+    )
 }

@@ -1,14 +1,19 @@
 //! `mirror run`: starts a command under the mirror, proves that it attached, ends as it ends.
+use super::Found;
+use super::look::{self, Look};
 use crate::cli::Run;
 use crate::fail::{Fail, Kind, Res};
 use crate::launch::supervise::{self, End};
+use crate::launch::trial::{self, Trial};
 use crate::launch::{library, program};
 use crate::pair::control::Pair;
 use crate::pair::domain::{self, Attached};
-use crate::pair::heal;
+use crate::pair::state::State;
+use crate::pair::tab::Line;
+use crate::pair::{heal, room, tab};
 use crate::text;
-use mirror_core::word::{LegState, StateWord};
-use std::ffi::OsString;
+use mirror_core::word::StateWord;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -17,17 +22,22 @@ use std::process::Command;
 pub fn run(a: &Run) -> Res<u8> {
     match start(a)? {
         End::Status(status) => Ok(supervise::end_like(status)),
-        End::Refused => Ok(125),
+        End::Refused => {
+            let name = a.command.first().map(|w| supervise::short(w));
+            crate::note!(
+                "mirror: run: libmirror.so ended {} before it began (exit code 78; its reason is the line before this one). mirror config check    mirror doctor",
+                name.unwrap_or_default()
+            );
+            Ok(125)
+        }
     }
 }
 
 /// Starts the command and waits for its end.
 pub fn start(a: &Run) -> Res<End> {
-    // A pair of another user is no reason not to work with one's own: its directories refuse.
-    let pairs = super::usable(&a.pair, false)?
-        .into_iter()
-        .map(|p| ready(p, a))
-        .collect::<Res<Vec<_>>>()?;
+    room::check(&tab::load()?)?;
+    room::descriptors()?;
+    let pairs = pairs(a)?;
     let Some(word) = a.command.first() else {
         return Err(Fail::new(Kind::Usage, "no command given"));
     };
@@ -55,17 +65,8 @@ pub fn start(a: &Run) -> Res<End> {
     if p.unmirrorable.is_none() {
         library::prepare()?;
     }
-    let mut c = Command::new(&p.file);
-    c.arg0(word)
-        .args(&a.command[1..])
-        .env("LD_PRELOAD", library::preload(&lib));
-    if let Some(tab) = std::env::var_os("MIRRORTAB").filter(|t| !t.is_empty()) {
-        // The command may change its directory before it starts others.
-        c.env(
-            "MIRRORTAB",
-            std::path::absolute(&tab).unwrap_or_else(|_| tab.into()),
-        );
-    }
+    let mut c = preloaded(&p, word, &lib);
+    c.args(&a.command[1..]);
     if a.pair.is_empty() {
         c.env_remove("MIRROR_ONLY");
     } else {
@@ -87,40 +88,86 @@ pub fn start(a: &Run) -> Res<End> {
             format!("{name}: {}", crate::fail::reason(&e)),
         ));
     }
+    let began = text::now();
     let end = supervise::run(c, &name, prove);
     for pair in &pairs {
         after(pair);
+        super::refusals::after_run(&pair.pair.line.virt, began);
     }
     end
+}
+
+/// The pairs that the command can change. One that is lost keeps nobody from the others, unless it was
+/// asked for: what touches it gets an I/O error. A pair of another user is no reason not to work with
+/// one's own either: its directories refuse.
+fn pairs(a: &Run) -> Res<Vec<Attached>> {
+    let must = !a.pair.is_empty() || a.require.is_some();
+    let mut good = Vec::new();
+    let mut lost: Vec<(Line, Fail)> = Vec::new();
+    for found in super::each(&a.pair, false)? {
+        let (line, tried) = match found {
+            Found::Pair(p) => (p.line.clone(), ready(p, a)),
+            Found::Lost(k) => (k.line.clone(), Err(unfit(&k))),
+        };
+        match tried {
+            Ok(p) => good.push(p),
+            Err(e) if must => return Err(e),
+            Err(e) => lost.push((line, e)),
+        }
+    }
+    if good.is_empty()
+        && let Some((_, e)) = lost.pop()
+    {
+        return Err(e);
+    }
+    for (line, e) in lost {
+        crate::note!(
+            "mirror: run: {} (programs get an error when they change something in {})",
+            e.text,
+            text::path(&line.virt)
+        );
+    }
+    Ok(good)
+}
+
+/// A pair that programs cannot change.
+fn unfit(k: &Look) -> Fail {
+    Fail::new(
+        Kind::Leg,
+        format!(
+            "{}    look: mirror status {}",
+            k.sentence(),
+            text::shell(&k.line.virt)
+        ),
+    )
 }
 
 /// The pair, attached and fit to be written.
 fn ready(pair: Pair, a: &Run) -> Res<Attached> {
     let l = &pair.line.clone();
-    let v = text::path(&l.virt);
-    if let Some(i) = pair.incomplete() {
-        return Err(Fail::failed(format!(
-            "leg {} of {v} has not been copied completely. mirror resync {}",
-            pair.legs[i].letter(),
-            text::shell(&l.virt)
-        )));
+    let k = look::look(l);
+    if !k.state.serves() {
+        if let Some(i) = pair.incomplete() {
+            return Err(Fail::failed(format!(
+                "leg {} of {} has not been copied completely. mirror resync {}",
+                pair.legs[i].letter(),
+                text::path(&l.virt),
+                text::shell(&l.virt)
+            )));
+        }
+        return Err(unfit(&k));
     }
     let p = domain::attach(pair)?;
     heal::heal_orphan(&p);
     if a.require.is_some() {
-        let w = p.runtime.word();
-        let why = match (w.leg(0), w.leg(1)) {
-            (LegState::InSync, LegState::InSync) if w.pending() => "has a repair pending",
-            (LegState::InSync, LegState::InSync) if w.unmirrored() => {
-                "is unverified (a program ran unmirrored)"
-            }
-            (LegState::InSync, LegState::InSync) => return Ok(p),
-            _ => "is degraded",
-        };
-        return Err(Fail::failed(format!(
-            "{v} {why} and --require in-sync was given. mirror status {}",
-            text::shell(&l.virt)
-        )));
+        let k = look::look(l);
+        if k.state != State::InSync {
+            return Err(Fail::failed(format!(
+                "{}, and --require in-sync was given. mirror status {}",
+                k.sentence(),
+                text::shell(&l.virt)
+            )));
+        }
     }
     Ok(p)
 }
@@ -147,12 +194,57 @@ fn after(p: &Attached) {
     }
 }
 
-/// Used by `doctor`: why a command could not be run under the mirror.
-pub fn check(word: &std::ffi::OsStr) -> Res<String> {
+/// A program, ready to be started with the library.
+fn preloaded(p: &program::Program, word: &OsStr, lib: &OsStr) -> Command {
+    let mut c = Command::new(&p.file);
+    c.arg0(word).env("LD_PRELOAD", library::preload(lib));
+    if let Some(tab) = std::env::var_os("MIRRORTAB").filter(|t| !t.is_empty()) {
+        // The command may change its directory before it starts others.
+        c.env(
+            "MIRRORTAB",
+            std::path::absolute(&tab).unwrap_or_else(|_| tab.into()),
+        );
+    }
+    c
+}
+
+/// Used by `doctor`: why a command could not be run under the mirror. It is inspected, and started as far
+/// as its entry point.
+pub fn check(word: &OsStr) -> Res<String> {
     let p = program::inspect(program::find(word)?)?;
-    match &p.unmirrorable {
-        Some(why) => Err(Fail::failed(why.text(&p.name))),
-        None if p.outside => Ok(format!("{} stays outside the mirror by itself", p.name)),
-        None => Ok(format!("{} can be mirrored", text::path(&p.file))),
+    if let Some(why) = &p.unmirrorable {
+        return Err(Fail::failed(why.text(&p.name)));
+    }
+    if p.outside {
+        return Ok(format!("{} stays outside the mirror by itself", p.name));
+    }
+    let file = text::path(&p.file);
+    let (lib, _) = library::find()?;
+    library::prepare()?;
+    let mut c = preloaded(&p, word, &lib);
+    // Without a pair the library only looks whether there is one.
+    let none = crate::pair::tab::load().is_ok_and(|all| all.is_empty());
+    if none {
+        c.env("MIRROR_OPTIONAL", "1");
+    }
+    match trial::start(c) {
+        Trial::Started { attached } if attached || none => Ok(format!("{file} can be mirrored")),
+        Trial::Started { .. } => Err(Fail::failed(format!(
+            "{file} starts, but libmirror.so does not attach (ld.so could not load it: noexec, or another C library?)"
+        ))),
+        Trial::Ended(status, said) => {
+            let said = if said.is_empty() {
+                said
+            } else {
+                format!(": {said}")
+            };
+            Err(Fail::failed(format!(
+                "{file} does not start under the mirror: it {}{said}",
+                supervise::how(status)
+            )))
+        }
+        Trial::NotTried(why) => Ok(format!(
+            "{file} can be mirrored, as far as its file tells (not started: {why})"
+        )),
     }
 }

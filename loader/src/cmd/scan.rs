@@ -94,6 +94,7 @@ impl Needs {
 
 /// Walks the tree once, without looking into files. `other` is the root that must not be met in it.
 pub fn scan(root: &Root, other: &Root) -> Res<Scan> {
+    root.agree(other);
     let mut s = Scan::default();
     let mut todo = vec![(Vec::new(), root.dev)];
     while let Some((dir, dev)) = todo.pop() {

@@ -1,25 +1,24 @@
 //! `mirror status`: state word first, then why, then what to type. Changes nothing.
-use super::explain;
+use super::refusals;
 use crate::cli::Report;
-use crate::fail::{Kind, Res};
+use crate::fail::Res;
 use crate::pair::control::Pair;
-use crate::pair::domain::{self, Runtime};
-use crate::pair::lock::Locks;
+use crate::pair::state::State;
 use crate::pair::tab::{self, Line};
 use crate::pair::who::{Attendance, Census};
-use crate::sync::turn;
 use crate::text;
-use crate::tree::beneath::Root;
 use crate::tree::probe;
-use mirror_core::record::PENDING_LOG;
+use mirror_core::refusal::Record;
 use serde_json::{Map, Value, json};
 
-/// What is known about one pair.
+/// What is known about one pair, as it is shown.
 pub struct View {
     line: Line,
     pair: Option<Pair>,
     /// IN SYNC, REPAIR PENDING…
     pub state: &'static str,
+    /// The key of the state in JSON.
+    key: String,
     /// Why it is so.
     pub why: Vec<String>,
     actions: Vec<(String, String)>,
@@ -34,209 +33,34 @@ pub struct View {
 
 /// Looks at one pair.
 pub fn look(l: &Line) -> View {
-    let v = text::shell(&l.virt);
-    let mut view = View {
-        line: l.clone(),
-        pair: None,
-        state: "IN SYNC",
-        why: vec![],
-        actions: vec![],
-        code: None,
-        pending: 0,
+    let k = super::look::look(l);
+    View {
+        state: k.state.word(),
+        key: k.state.key(),
+        exit: k.state.exit(),
+        foreign: k.state == State::Unknown,
+        line: k.line,
+        pair: k.pair,
+        why: k.why,
+        actions: k.actions,
+        code: k.code,
+        pending: k.pending,
         who: None,
-        foreign: false,
-        exit: 0,
-    };
-    let pair = match Pair::open(l) {
-        Ok(p) => p,
-        Err(e) if e.kind == Kind::Permission => {
-            view.state = "UNKNOWN";
-            view.exit = 3;
-            view.foreign = true;
-            view.code = Some(explain::NOT_YOURS);
-            view.why.push(e.text);
-            view.actions.push((
-                format!("sudo mirror status {v}"),
-                "as the pair's owner, or root".into(),
-            ));
-            return view;
-        }
-        Err(e) => {
-            view.state = "NO USABLE PAIR";
-            view.exit = 2;
-            view.why.push(e.text);
-            view.code = Some(explain::LEG);
-            view.actions.push((
-                "mount the leg's disk, then mirror status".into(),
-                "nothing is written meanwhile".into(),
-            ));
-            return view;
-        }
-    };
-    let log = |i: usize| {
-        pair.legs[i]
-            .root
-            .read(PENDING_LOG)
-            .is_ok_and(|b| !b.is_empty())
-    };
-    let known = log(0) || log(1);
-    let paths = pair.pending();
-    view.pending = paths.len() as u64;
-    let runtime = domain::boot_id()
-        .ok()
-        .and_then(|b| domain::existing(&pair, b));
-    let repair = turn::running(&pair);
-    if let Some(i) = pair.incomplete() {
-        incomplete(&mut view, &pair, i, repair.as_ref());
-    } else {
-        judge(&mut view, runtime.as_ref(), &pair, known, &paths, &v);
-        if let Some(r) = repair {
-            resyncing(&mut view, &r);
-        }
     }
-    view.pair = Some(pair);
-    view
-}
-
-/// The first copy has not finished.
-fn incomplete(view: &mut View, pair: &Pair, sink: usize, now: Option<&turn::Running>) {
-    let v = text::shell(&view.line.virt);
-    let (from, to) = (pair.legs[1 - sink].letter(), pair.legs[sink].letter());
-    view.state = "INCOMPLETE";
-    view.exit = 1;
-    view.code = Some(explain::INCOMPLETE);
-    if let Some(r) = now {
-        view.why.push(format!(
-            "the first copy from {from} to {to} runs (pid {})",
-            r.pid
-        ));
-        view.actions
-            .push((format!("mirror wait {v}"), "returns when it is done".into()));
-        return;
-    }
-    view.why.push(format!(
-        "the first copy from leg {from} to leg {to} has not finished; programs cannot use the pair yet"
-    ));
-    view.actions.push((
-        format!("mirror resync {v}"),
-        "goes on where it stopped".into(),
-    ));
-    view.actions.push((
-        format!("mirror detach {v}"),
-        "gives up; both trees stay as they are".into(),
-    ));
-}
-
-/// A repair is under way.
-fn resyncing(view: &mut View, r: &turn::Running) {
-    let v = text::shell(&view.line.virt);
-    view.state = "RESYNCING";
-    view.exit = 1;
-    view.code = None;
-    view.why.insert(
-        0,
-        format!(
-            "{} -> {} (pid {}): safe again when done; programs keep running",
-            r.way.0, r.way.1, r.pid
-        ),
-    );
-    view.actions = vec![(format!("mirror wait {v}"), "returns when in sync".into())];
-}
-
-fn judge(
-    view: &mut View,
-    runtime: Option<&Runtime>,
-    pair: &Pair,
-    known: bool,
-    paths: &[Vec<u8>],
-    v: &str,
-) {
-    let word = runtime.map(Runtime::word);
-    if known || word.is_some_and(|w| w.pending()) {
-        view.state = "REPAIR PENDING";
-        view.exit = 1;
-        view.code = Some(explain::PENDING);
-        let some: Vec<String> = paths.iter().take(3).map(|p| text::show(p)).collect();
-        let more = if paths.len() > 3 { " …" } else { "" };
-        view.why.push(format!(
-            "{} known to differ: {}{more}",
-            text::plural(paths.len() as u64, "path"),
-            some.join("  ")
-        ));
-        view.actions.push((
-            format!("mirror resync {v}"),
-            "makes b like a (--from b: a like b); programs keep running".into(),
-        ));
-    }
-    if runtime.is_some_and(|rt| orphan(rt, pair)) {
-        view.state = "REPAIR PENDING";
-        view.exit = 1;
-        view.code.get_or_insert(explain::ORPHAN);
-        view.why.push(
-            "a program was killed in the middle of a change; the next change repairs it".into(),
-        );
-        if view.actions.is_empty() {
-            view.actions
-                .push((format!("mirror resync {v}"), "repairs it now".into()));
-        }
-    }
-    if word.is_some_and(|w| w.unmirrored()) {
-        if view.exit == 0 {
-            view.state = "UNVERIFIED";
-        }
-        view.exit = 1;
-        view.code.get_or_insert(explain::UNMIRRORED);
-        view.why
-            .push("a program ran unmirrored with files of the pair open".into());
-        view.actions.push((
-            format!("mirror verify {v}"),
-            "shows whether anything differs".into(),
-        ));
-    }
-    if let Some(at) = link_fault(&view.line, pair) {
-        if view.exit == 0 {
-            view.state = "DEGRADED";
-        }
-        view.exit = 1;
-        view.why.push(at);
-        view.code.get_or_insert(explain::LINK);
-        view.actions.push((
-            format!("ln -sfn {} {v}", text::shell(&view.line.legs[0])),
-            "makes the link again".into(),
-        ));
-    }
-}
-
-/// Whether an announced change is that of a dead process: its locks are free.
-fn orphan(rt: &Runtime, pair: &Pair) -> bool {
-    Locks::open([&pair.legs[0].root, &pair.legs[1].root])
-        .is_ok_and(|mut locks| locks.any_dead(rt.view()))
-}
-
-/// V of a link pair that does not lead to a leg.
-fn link_fault(l: &Line, pair: &Pair) -> Option<String> {
-    if l.in_place() {
-        return None;
-    }
-    let st = rustix::fs::stat(&l.virt).ok();
-    let leads = |r: &Root| {
-        st.as_ref()
-            .is_some_and(|s| s.st_dev == r.dev && s.st_ino == r.ino)
-    };
-    let ok = pair.legs.iter().any(|leg| leads(&leg.root));
-    (!ok).then(|| format!("{} does not lead to leg a", text::path(&l.virt)))
 }
 
 fn verified(p: &Pair, v: &str) -> String {
-    match p.verified() {
-        Some((t, _, 0)) => format!("verified {}", text::ago(t)),
-        Some((t, _, n)) => format!(
-            "verified {}: {}",
-            text::ago(t),
-            text::plural(n, "difference")
-        ),
-        None => format!("never verified   (mirror verify {v})"),
+    let Some(r) = p.verified() else {
+        return format!("never verified   (mirror verify {v})");
+    };
+    let mut s = format!("verified {}", text::ago(r.time));
+    if r.differences > 0 {
+        s += &format!(": {}", text::plural(r.differences, "difference"));
     }
+    if r.uncompared > 0 {
+        s += &format!(", {} not compared", text::count(r.uncompared));
+    }
+    s
 }
 
 /// One pair in a list.
@@ -247,11 +71,14 @@ pub fn brief(view: &View, width: usize, state_width: usize) {
             "a+b   {} pending   {}   {}",
             text::count(view.pending),
             verified(p, &text::shell(&view.line.virt)),
-            view.line.options()
+            view.line.shown_options()
         ),
         None => view.why.join("; "),
     };
     crate::say!("{v:width$}    {:state_width$}    {tail}", view.state);
+    if let Some(line) = refusals::lines(&refused(view)).first() {
+        crate::say!("  refused {line}");
+    }
     if view.exit != 0 {
         if view.pair.is_some() {
             crate::say!("  why     {}", view.why.join("; "));
@@ -262,15 +89,25 @@ pub fn brief(view: &View, width: usize, state_width: usize) {
     }
 }
 
+/// The state of one leg.
+fn leg_word(p: &Pair, i: usize) -> &'static str {
+    let leg = &p.legs[i];
+    if !leg.record.complete {
+        "sink, incomplete"
+    } else if super::look::read_only(&leg.root) {
+        "read-only"
+    } else if probe::full(&leg.root).is_some() {
+        "full"
+    } else {
+        "current"
+    }
+}
+
 fn leg_line(p: &Pair, i: usize, width: usize, smaller: bool) -> String {
     let leg = &p.legs[i];
     let s = probe::space(&leg.root);
     let path = text::path(&leg.root.path);
-    let current = if leg.record.complete {
-        "current"
-    } else {
-        "sink, incomplete"
-    };
+    let current = leg_word(p, i);
     // What programs see in V.
     let primary = if i == 0 { "primary" } else { "" };
     let df = if smaller { "  (df shows this one)" } else { "" };
@@ -297,7 +134,7 @@ pub fn full(view: &View) {
         .map_or(String::new(), |p| format!("  id {}", p.short_id()));
     crate::say!(
         "pair      {v}  ({place}){id}  {}",
-        l.options().replace(',', "  ")
+        l.shown_options().replace(',', "  ")
     );
     crate::say!("state     {}", view.state);
     for (i, w) in view.why.iter().enumerate() {
@@ -328,15 +165,22 @@ pub fn full(view: &View) {
             crate::say!("pending   {}", text::plural(view.pending, "path"));
         }
         match p.verified() {
-            Some((t, objects, n)) => crate::say!(
-                "verified  {}  {}  {}  {}",
-                text::iso(t),
-                text::ago(t),
-                text::plural(objects, "object"),
-                text::plural(n, "difference")
+            Some(r) => crate::say!(
+                "verified  {}  {}  {}  {}{}",
+                text::iso(r.time),
+                text::ago(r.time),
+                text::plural(r.objects, "object"),
+                text::plural(r.differences, "difference"),
+                match r.uncompared {
+                    0 => String::new(),
+                    n => format!("  {} not compared", text::count(n)),
+                }
             ),
             None => crate::say!("verified  never   (mirror verify {})", text::shell(&l.virt)),
         }
+    }
+    for (i, line) in refusals::lines(&refused(view)).iter().enumerate() {
+        crate::say!("{}{line}", if i == 0 { "refused   " } else { "          " });
     }
     for (i, (what, effect)) in view.actions.iter().enumerate() {
         crate::say!(
@@ -349,14 +193,18 @@ pub fn full(view: &View) {
     }
 }
 
+/// What was refused since the last verify without differences.
+fn refused(view: &View) -> Vec<Record> {
+    let equal = view.pair.as_ref().and_then(Pair::verified);
+    let since = equal.filter(|v| v.differences == 0).map_or(0, |v| v.time);
+    refusals::of(&view.line.virt, since)
+}
+
 fn json(view: &View) -> Value {
     let l = &view.line;
     let mut m = Map::new();
     text::json_path("virtual", l.virt.as_os_str().as_encoded_bytes(), &mut m);
-    m.insert(
-        "state".into(),
-        view.state.to_lowercase().replace(' ', "-").into(),
-    );
+    m.insert("state".into(), view.key.clone().into());
     m.insert("exit".into(), view.exit.into());
     m.insert("in_place".into(), l.in_place().into());
     m.insert("options".into(), l.options().into());
@@ -372,6 +220,7 @@ fn json(view: &View) -> Value {
     if let Some(c) = view.code {
         m.insert("code".into(), c.into());
     }
+    m.insert("refused".into(), refusals::json(&refused(view)));
     if let Some(p) = &view.pair {
         m.insert(
             "id".into(),
@@ -380,10 +229,9 @@ fn json(view: &View) -> Value {
                 .into(),
         );
         m.insert("pending".into(), view.pending.into());
-        let legs: Vec<Value> = p
-            .legs
-            .iter()
-            .map(|leg| {
+        let legs: Vec<Value> = (0..2)
+            .map(|i| {
+                let leg = &p.legs[i];
                 let mut o = Map::new();
                 let s = probe::space(&leg.root);
                 o.insert("leg".into(), leg.letter().to_string().into());
@@ -391,10 +239,9 @@ fn json(view: &View) -> Value {
                 o.insert("filesystem".into(), probe::kind(&leg.root.path).into());
                 o.insert(
                     "state".into(),
-                    if leg.record.complete {
-                        "current"
-                    } else {
-                        "incomplete"
+                    match leg_word(p, i) {
+                        "sink, incomplete" => "incomplete",
+                        w => w,
                     }
                     .into(),
                 );
@@ -409,9 +256,14 @@ fn json(view: &View) -> Value {
             m.insert("changing".into(), who.changing().into());
             m.insert("stale_libraries".into(), who.stale().into());
         }
-        let v = p.verified().map(
-            |(t, objects, n)| json!({ "time": text::iso(t), "objects": objects, "differences": n }),
-        );
+        let v = p.verified().map(|r| {
+            json!({
+                "time": text::iso(r.time),
+                "objects": r.objects,
+                "differences": r.differences,
+                "uncompared": r.uncompared,
+            })
+        });
         m.insert("verified".into(), v.unwrap_or(Value::Null));
     }
     Value::Object(m)

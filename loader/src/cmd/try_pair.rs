@@ -122,7 +122,8 @@ fn make(dir: &Path) -> Res<()> {
         fidelity: Wanted::Possible,
         on_failure: OnFailure::Degrade,
         on_full: OnFull::Error,
-        stripes: mirror_core::STRIPES_DEFAULT as u8,
+        stripes: None,
+        json: false,
         share: crate::cli::Share::Owner,
         dry_run: false,
         yes: true,
@@ -199,6 +200,7 @@ fn finish(virt: &Path, keep: bool) -> Res<()> {
     output::hush(true);
     let r = detach::run(&Detach {
         pair: virt.to_path_buf(),
+        json: false,
     });
     output::hush(false);
     r.map(drop)

@@ -1,9 +1,13 @@
 //! `mirror verify`: compares both legs completely, while programs run.
+use super::Found;
+use super::look::Look;
 use crate::cli::Report;
 use crate::cmd::explain;
 use crate::fail::{Fail, Kind, Res};
 use crate::pair::domain::{self, Attached};
+use crate::pair::state::State;
 use crate::sync::session::{self, Difference, Ledger};
+use crate::sync::turn::{self, Open};
 use crate::sync::walk::Tally;
 use crate::text;
 use serde_json::{Map, Value, json};
@@ -28,21 +32,54 @@ pub fn line(d: &Difference, source: char, copy: char) -> String {
     )
 }
 
+/// A comparison of a pair, and where it could be recorded.
+pub struct Compared {
+    /// The walk.
+    pub tally: Tally,
+    /// What differs.
+    pub found: Vec<Difference>,
+    /// Legs that did not take the record.
+    pub unrecorded: Vec<char>,
+}
+
+impl Compared {
+    /// The state that it means.
+    pub fn state(&self) -> State {
+        match (self.found.is_empty(), self.tally.trouble.is_empty()) {
+            (true, true) => State::InSync,
+            (true, false) => State::NotCompared,
+            (false, _) => State::Different,
+        }
+    }
+}
+
 /// Compares an attached pair and records the result.
-pub fn compare(p: &Attached) -> Res<(Tally, Vec<Difference>)> {
+pub fn compare(p: &Attached) -> Res<Compared> {
     let ledger = Ledger::begin(p)?;
     let bar = session::bar(session::total(p, p.source()), "compared");
-    let r = session::compare(p, p.source(), bar);
-    match &r {
-        Ok((t, found)) if t.trouble.is_empty() => {
-            if !found.is_empty() {
-                ledger.restore(p)?;
-            }
-            p.pair.set_verified(t.objects, found.len() as u64);
+    let (tally, found) = match session::compare(p, p.source(), bar) {
+        Ok(r) => r,
+        Err(e) => {
+            ledger.restore(p)?;
+            return Err(e);
         }
-        _ => ledger.restore(p)?,
+    };
+    let equal = found.is_empty() && tally.trouble.is_empty();
+    if !equal {
+        ledger.restore(p)?;
     }
-    r
+    let n = |n: usize| n as u64;
+    let unrecorded = p
+        .pair
+        .set_verified(tally.objects, n(found.len()), n(tally.trouble.len()));
+    if equal && unrecorded.is_empty() {
+        turn::none_needed(&p.pair, p.source());
+    }
+    Ok(Compared {
+        tally,
+        found,
+        unrecorded,
+    })
 }
 
 /// Runs it.
@@ -50,7 +87,18 @@ pub fn run(a: &Report) -> Res<u8> {
     crate::signal::stop_gently();
     let mut code = 0;
     let mut pairs = Vec::new();
-    for pair in super::usable(a.pair.as_slice(), true)? {
+    for found in super::each(a.pair.as_slice(), true)? {
+        let pair = match found {
+            Found::Pair(p) => p,
+            Found::Lost(k) => {
+                code = 2;
+                match a.json {
+                    true => pairs.push(lost(&k)),
+                    false => crate::say!("{}", k.sentence()),
+                }
+                continue;
+            }
+        };
         let l = &pair.line.clone();
         if let Some(i) = pair.incomplete() {
             return Err(Fail::new(
@@ -63,85 +111,116 @@ pub fn run(a: &Report) -> Res<u8> {
                 ),
             ));
         }
-        let p = domain::attach(pair)?;
+        let p = domain::attach_to_read(pair)
+            .map_err(|e| Fail::new(e.kind, super::look::look(l).instead(e.text)))?;
         let begun = Instant::now();
-        let (t, found) = compare(&p)?;
-        let (s, c) = (
-            p.pair.legs[p.source()].letter(),
-            p.pair.legs[1 - p.source()].letter(),
-        );
-        code = code.max(if !t.trouble.is_empty() {
-            2
-        } else {
-            u8::from(!found.is_empty())
-        });
+        let c = compare(&p)?;
+        code = code.max(u8::from(c.state() != State::InSync));
         if a.json {
-            let mut o = Map::new();
-            text::json_path("virtual", l.virt.as_os_str().as_encoded_bytes(), &mut o);
-            o.insert("objects".into(), t.objects.into());
-            o.insert("time".into(), text::iso(text::now()).into());
-            o.insert(
-                "differences".into(),
-                found
-                    .iter()
-                    .map(|d| difference(d, s, c))
-                    .collect::<Vec<_>>()
-                    .into(),
-            );
-            o.insert(
-                "trouble".into(),
-                t.trouble
-                    .iter()
-                    .map(|(rel, why)| {
-                        let mut m = Map::new();
-                        text::json_path("path", rel, &mut m);
-                        m.insert("why".into(), why.clone().into());
-                        Value::Object(m)
-                    })
-                    .collect::<Vec<_>>()
-                    .into(),
-            );
-            pairs.push(Value::Object(o));
-            continue;
-        }
-        let secs = begun.elapsed().as_secs_f64();
-        let head = format!(
-            "{}    {}  in {secs:.1} s",
-            text::path(&l.virt),
-            text::plural(t.objects, "object")
-        );
-        if found.is_empty() && t.trouble.is_empty() {
-            crate::say!("{head}  EQUAL  0 differences");
-            continue;
-        }
-        crate::say!(
-            "{head}  {}  {}",
-            if found.is_empty() {
-                "UNKNOWN"
-            } else {
-                "DIFFERENT"
-            },
-            text::plural(found.len() as u64, "difference")
-        );
-        for d in &found {
-            crate::say!("{}", line(d, s, c));
-        }
-        for (rel, why) in &t.trouble {
-            crate::say!("  {}  cannot be compared: {why}", text::show(rel));
-        }
-        if !found.is_empty() {
-            crate::say!(
-                "look      mirror diff {}    shows both sides\naction    mirror resync {}    makes {c} like {s}; what {c} loses is kept aside (--from {c}: the other way)\nsee       mirror explain {}",
-                text::shell(&l.virt),
-                text::shell(&l.virt),
-                explain::DIFFERENT
-            );
+            pairs.push(entry(&p, &c));
+        } else {
+            report(&p, &c, begun.elapsed().as_secs_f64());
         }
     }
     if a.json {
         crate::say!("{}", json!({ "schema": "mirror.verify/1", "pairs": pairs }));
     }
     Ok(code)
+}
+
+/// Letters of the leg that answers and of the other.
+fn letters(p: &Attached) -> (char, char) {
+    let s = p.source();
+    (p.pair.legs[s].letter(), p.pair.legs[1 - s].letter())
+}
+
+fn report(p: &Attached, r: &Compared, secs: f64) {
+    let (s, c) = letters(p);
+    let v = text::shell(&p.pair.line.virt);
+    let head = format!(
+        "{}    {}  in {secs:.1} s",
+        text::path(&p.pair.line.virt),
+        text::plural(r.tally.objects, "object")
+    );
+    let differences = text::plural(r.found.len() as u64, "difference");
+    let trouble = r.tally.trouble.len() as u64;
+    match r.state() {
+        State::InSync => crate::say!("{head}  EQUAL  0 differences"),
+        state if trouble > 0 => crate::say!(
+            "{head}  {}  {differences}, {} could not be compared",
+            state.word(),
+            text::plural(trouble, "object")
+        ),
+        state => crate::say!("{head}  {}  {differences}", state.word()),
+    }
+    for d in &r.found {
+        crate::say!("{}", line(d, s, c));
+    }
+    for (rel, why) in &r.tally.trouble {
+        crate::say!("  {}  cannot be compared: {why}", text::show(rel));
+    }
+    if !r.found.is_empty() {
+        let from = match turn::unfinished(&p.pair) {
+            Open::Unfinished(u) => format!(" --from {}", u.way().0),
+            _ => String::new(),
+        };
+        let (s, c) = if from.ends_with(c) { (c, s) } else { (s, c) };
+        crate::say!(
+            "look      mirror diff {v}    shows both sides\naction    mirror resync {v}{from}    makes {c} like {s}; what {c} loses is kept aside (--from {c}: the other way)\nsee       mirror explain {}",
+            explain::DIFFERENT
+        );
+    } else if trouble > 0 {
+        crate::say!(
+            "action    mend these, then: mirror verify {v}\nsee       mirror explain {}",
+            explain::NOT_COMPARED
+        );
+    }
+    for leg in &r.unrecorded {
+        crate::say!(
+            "! this could not be recorded on leg {leg}: {}. mirror status {v} says what was recorded last",
+            match super::look::read_only(&p.pair.legs[usize::from(*leg == 'b')].root) {
+                true => "it is read-only",
+                false => "no room, or no permission",
+            }
+        );
+    }
+}
+
+/// A pair that is lost, for JSON.
+fn lost(k: &Look) -> Value {
+    let mut o = Map::new();
+    let virt = k.line.virt.as_os_str().as_encoded_bytes();
+    text::json_path("virtual", virt, &mut o);
+    o.insert("state".into(), k.state.key().into());
+    o.insert("why".into(), k.why.clone().into());
+    let actions: Vec<&String> = k.actions.iter().map(|a| &a.0).collect();
+    o.insert("action".into(), json!(actions));
+    if let Some(c) = k.code {
+        o.insert("code".into(), c.into());
+    }
+    Value::Object(o)
+}
+
+fn entry(p: &Attached, r: &Compared) -> Value {
+    let (s, c) = letters(p);
+    let mut o = Map::new();
+    let virt = p.pair.line.virt.as_os_str().as_encoded_bytes();
+    text::json_path("virtual", virt, &mut o);
+    o.insert("state".into(), r.state().key().into());
+    o.insert("objects".into(), r.tally.objects.into());
+    o.insert("time".into(), text::iso(text::now()).into());
+    let differences = r.found.iter().map(|d| difference(d, s, c));
+    o.insert("differences".into(), differences.collect::<Vec<_>>().into());
+    let trouble = r.tally.trouble.iter().map(|(rel, why)| {
+        let mut m = Map::new();
+        text::json_path("path", rel, &mut m);
+        m.insert("why".into(), why.clone().into());
+        Value::Object(m)
+    });
+    o.insert("trouble".into(), trouble.collect::<Vec<_>>().into());
+    let unrecorded = r.unrecorded.iter().map(char::to_string);
+    o.insert("unrecorded".into(), unrecorded.collect::<Vec<_>>().into());
+    Value::Object(o)
 }
 
 /// One difference for JSON.

@@ -2,6 +2,7 @@
 use super::status;
 use crate::cli::Wait;
 use crate::fail::{Fail, Kind, Res};
+use crate::output;
 use crate::pair::tab;
 use std::time::{Duration, Instant};
 
@@ -20,10 +21,12 @@ pub fn run(a: &Wait) -> Res<u8> {
         })?),
     };
     let begun = Instant::now();
+    let mut told = false;
     loop {
         // The mirrortab is read each time: the pair may be detached meanwhile.
         let all = tab::load()?;
         let view = status::look(tab::find(&all, &a.pair)?);
+        output::put("state", view.state.to_lowercase().replace(' ', "-"));
         if view.exit == 0 {
             status::brief(&view, 0, 0);
             return Ok(0);
@@ -35,6 +38,11 @@ pub fn run(a: &Wait) -> Res<u8> {
         if left == Some(Duration::ZERO) {
             status::full(&view);
             return Ok(1);
+        }
+        if !told && limit.is_none() {
+            // It may wait for somebody to type something.
+            crate::note!("mirror: wait: {}: {}", view.state, view.why.join("; "));
+            told = true;
         }
         std::thread::sleep(left.unwrap_or(STEP).min(STEP));
     }

@@ -21,7 +21,8 @@ const NAME: &str = "libmirror.so";
 /// The library to preload, as a word for LD_PRELOAD, and its file.
 pub fn find() -> Res<(OsString, PathBuf)> {
     if let Some(p) = std::env::var_os("MIRROR_LIB").filter(|p| !p.is_empty()) {
-        let p = PathBuf::from(p);
+        // The command may change its directory before it starts others.
+        let p = std::path::absolute(&p).unwrap_or_else(|_| p.into());
         return check(&p).map(|()| (p.clone().into_os_string(), p));
     }
     let exe = std::env::current_exe().unwrap_or_default();
@@ -39,6 +40,15 @@ pub fn find() -> Res<(OsString, PathBuf)> {
             },
             beside,
         ));
+    }
+    let prefix = beside.parent().and_then(Path::parent);
+    let plain = prefix.map(|p| p.join("lib")).into_iter();
+    for dir in plain.chain(["/usr/local/lib".into()]) {
+        let p = dir.join(NAME);
+        if p.exists() && !INSTALLED.iter().any(|d| dir == Path::new(d)) {
+            check(&p)?;
+            return Ok((p.clone().into_os_string(), p));
+        }
     }
     for dir in INSTALLED {
         let p = Path::new(dir).join(NAME);

@@ -2,3 +2,4 @@
 pub mod library;
 pub mod program;
 pub mod supervise;
+pub mod trial;

@@ -2,6 +2,7 @@
 //! calls go through libc.
 use crate::fail::{Fail, Kind, Res};
 use crate::text;
+use mirror_core::program::needs_library;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Read;
@@ -14,6 +15,8 @@ use std::path::{Path, PathBuf};
 pub enum Unmirrorable {
     /// No dynamic linker.
     Static,
+    /// A dynamic linker, but no library at all.
+    NoLibc,
     /// Go's runtime makes its system calls itself, even when dynamic.
     Go,
     /// ld.so drops the preload: set-id bits or file capabilities.
@@ -22,6 +25,8 @@ pub enum Unmirrorable {
     Foreign(String),
     /// Another C library.
     Musl,
+    /// Its runtime insists on being loaded first.
+    AddressSanitizer,
 }
 
 impl Unmirrorable {
@@ -32,6 +37,9 @@ impl Unmirrorable {
             Unmirrorable::Static => {
                 format!("{name} is statically linked: its writes would reach leg a only. {way}")
             }
+            Unmirrorable::NoLibc => {
+                format!("{name} does not use libc: its writes would reach leg a only. {way}")
+            }
             Unmirrorable::Go => format!(
                 "{name} is a Go program and bypasses libc: its writes would reach leg a only. {way}"
             ),
@@ -40,6 +48,9 @@ impl Unmirrorable {
             ),
             Unmirrorable::Foreign(what) => format!(
                 "{name} is a program for {what}: libmirror.so cannot be loaded into it. {way}"
+            ),
+            Unmirrorable::AddressSanitizer => format!(
+                "{name} is built with AddressSanitizer, whose runtime refuses to be loaded behind libmirror.so. Set ASAN_OPTIONS=verify_asan_link_order=0"
             ),
             Unmirrorable::Musl => {
                 format!("{name} uses musl, not glibc: its writes would reach leg a only. {way}")
@@ -120,9 +131,7 @@ fn runnable(p: &Path) -> Result<(), i32> {
     if !m.is_file() {
         return Err(libc::EACCES);
     }
-    let flags = rustix::fs::AtFlags::EACCESS;
-    rustix::fs::accessat(rustix::fs::CWD, p, rustix::fs::Access::EXEC_OK, flags)
-        .map_err(|e| e.raw_os_error())
+    crate::tree::beneath::may(p, rustix::fs::Access::EXEC_OK).map_err(|e| e.raw_os_error())
 }
 
 /// Looks into a command's file, and after `#!` into its interpreter's (four deep, like the kernel).
@@ -245,6 +254,10 @@ struct Elf {
     machine: u16,
     interp: Option<Vec<u8>>,
     dynamic: bool,
+    /// It names a library that it needs.
+    needs: bool,
+    /// It needs the shared runtime of AddressSanitizer.
+    asan: bool,
     notes: Vec<Vec<u8>>,
     go_section: bool,
 }
@@ -279,7 +292,14 @@ impl Elf {
         for ph in table.chunks_exact(usize::try_from(size.max(56)).unwrap_or(56)) {
             let (kind, at, len) = (num(ph, 0, 4), num(ph, 8, 8), num(ph, 32, 8));
             match kind {
-                2 => e.dynamic = true,
+                2 => {
+                    e.dynamic = true;
+                    let entries = bytes(f, at, len);
+                    e.needs = needs_library(&entries) == Some(true);
+                    e.asan = needed(f, &entries, &table, size).iter().any(|n| {
+                        n.starts_with(b"libasan.so") || n.starts_with(b"libclang_rt.asan")
+                    });
+                }
                 3 => e.interp = Some(bytes(f, at, len)),
                 4 => e.notes.extend(notes(&bytes(f, at, len))),
                 _ => {}
@@ -328,12 +348,52 @@ impl Elf {
         }
         match &self.interp {
             Some(i) if i.windows(7).any(|w| w == b"ld-musl") => Some(Unmirrorable::Musl),
+            Some(_) if self.asan && !any_order() => Some(Unmirrorable::AddressSanitizer),
+            Some(_) if !self.needs => Some(Unmirrorable::NoLibc),
             Some(_) => None,
             // ld.so itself, given a program to run, preloads too.
             None if self.dynamic && is_linker(file) => None,
             None => Some(Unmirrorable::Static),
         }
     }
+}
+
+/// The names of the libraries that a dynamic section says are needed.
+fn needed(f: &File, entries: &[u8], headers: &[u8], size: u64) -> Vec<Vec<u8>> {
+    let value = |tag: u64| {
+        let mut all = entries.chunks_exact(16);
+        move || all.find(|e| num(e, 0, 8) == tag).map(|e| num(e, 8, 8))
+    };
+    let (Some(at), Some(len)) = (value(5)(), value(10)()) else {
+        return vec![];
+    };
+    // Its address, as a place in the file.
+    let step = usize::try_from(size.max(56)).unwrap_or(56);
+    let offset = headers.chunks_exact(step).find_map(|ph| {
+        let (kind, file, address, length) =
+            (num(ph, 0, 4), num(ph, 8, 8), num(ph, 16, 8), num(ph, 32, 8));
+        let inside = kind == 1 && at >= address && at - address < length;
+        inside.then(|| file.wrapping_add(at - address))
+    });
+    let strings = bytes(f, offset.unwrap_or(0), len);
+    entries
+        .chunks_exact(16)
+        .filter(|e| num(e, 0, 8) == 1)
+        .filter_map(|e| {
+            let from = usize::try_from(num(e, 8, 8)).ok()?;
+            let name = strings.get(from..)?.split(|&b| b == 0).next()?;
+            Some(name.to_vec())
+        })
+        .collect()
+}
+
+/// Whether the user has told AddressSanitizer not to mind.
+fn any_order() -> bool {
+    std::env::var_os("ASAN_OPTIONS").is_some_and(|v| {
+        v.as_bytes()
+            .windows(24)
+            .any(|w| w == b"verify_asan_link_order=0")
+    })
 }
 
 fn is_linker(file: &Path) -> bool {

@@ -36,12 +36,16 @@ pub enum End {
 /// Puts a child into the state in which this process was started.
 pub fn as_started(c: &mut Command, mask: libc::sigset_t) {
     let ignored = crate::signal::pipe_was_ignored();
+    let size_ignored = crate::signal::size_was_ignored();
     // SAFETY: only async-signal-safe calls between fork and exec.
     unsafe {
         c.pre_exec(move || {
             libc::sigprocmask(libc::SIG_SETMASK, &mask, std::ptr::null_mut());
             if ignored {
                 libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+            }
+            if !size_ignored {
+                libc::signal(libc::SIGXFSZ, libc::SIG_DFL);
             }
             Ok(())
         });
@@ -223,9 +227,37 @@ fn follow(pid: i32, name: &str, signals: &OwnedFd, mut proof: Option<Proof>) -> 
     }
 }
 
+/// How a program ended, in words.
+pub fn how(status: ExitStatus) -> String {
+    match status.signal() {
+        Some(s) => {
+            // SAFETY: strsignal returns a C string that stays until the next call; one thread is here.
+            let text = unsafe {
+                let p = libc::strsignal(s);
+                (!p.is_null()).then(|| std::ffi::CStr::from_ptr(p).to_string_lossy().into_owned())
+            };
+            format!("died of signal {s} ({})", text.unwrap_or_default())
+        }
+        None => format!("ended with exit code {}", status.code().unwrap_or(-1)),
+    }
+}
+
+/// It ended before libmirror.so said that it had attached.
+fn ended(pid: i32, name: &str, status: ExitStatus) -> Fail {
+    let why = if status.signal().is_some() {
+        ""
+    } else {
+        " Either ld.so could not load libmirror.so, or the program gave up at once: a message of theirs stands above."
+    };
+    Fail::failed(format!(
+        "{name}[{pid}] did not attach: it {} at its start.{why} mirror doctor {name}",
+        how(status)
+    ))
+}
+
 fn not_attached(pid: i32, name: &str) -> Fail {
     Fail::failed(format!(
-        "{name}[{pid}] did not attach in 2 s (ld.so could not load libmirror.so: noexec, or another C library?). Stopped. mirror doctor {name}"
+        "{name}[{pid}] runs, but did not attach in 2 s (ld.so could not load libmirror.so: noexec, or another C library?). Stopped. mirror doctor {name}"
     ))
 }
 
@@ -233,7 +265,7 @@ fn unproved(pid: i32, name: &str, status: ExitStatus) -> Res<End> {
     if status.code() == Some(78) {
         Ok(End::Refused)
     } else {
-        Err(not_attached(pid, name))
+        Err(ended(pid, name, status))
     }
 }
 

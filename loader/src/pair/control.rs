@@ -1,5 +1,6 @@
 //! The control folders of a pair's legs: who each leg is, what is pending, when it was last verified.
 use super::tab::Line;
+use super::verified::{VERIFIED, Verified};
 use crate::fail::{Context, Fail, Kind, Res, reason};
 use crate::text;
 use crate::tree::beneath::Root;
@@ -14,9 +15,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-
-/// Path of the record of the last comparison.
-pub const VERIFIED: &[u8] = b".mirror/verified";
 
 /// Stands in a sink that had contents of its own: the first copy keeps aside what it overwrites.
 pub const KEEP: &[u8] = b".mirror/keep";
@@ -102,7 +100,8 @@ impl Leg {
                     return Fail::new(
                         Kind::Leg,
                         format!(
-                            "{shown}: permission denied, although it is this user's. chmod u+rwx {shown}"
+                            "{shown}: permission denied, although it is this user's. chmod u+rwx {}",
+                            text::shell(path)
                         ),
                     );
                 }
@@ -257,14 +256,6 @@ pub fn read_record(root: &Root) -> Res<Option<LegRecord>> {
 /// Makes the control folder at a root: for this user alone, or for a group.
 pub fn make_control(root: &Root, group: Option<u32>) -> Res<()> {
     let about = |d: &[u8]| format!("{}/{}", text::path(&root.path), text::show(d));
-    // What is made in a folder with the set-group-id bit has its group. Not so in tmp: what is made there
-    // becomes part of the tree.
-    let dirs: [(&[u8], u32); 4] = [
-        (CONTROL, 0o2770),
-        (b".mirror/locks", 0o2770),
-        (b".mirror/tmp", 0o770),
-        (b".mirror/kept", 0o2770),
-    ];
     let me = rustix::process::geteuid().as_raw();
     if let Ok(there) = root.open_at(CONTROL, rustix::fs::OFlags::PATH, Mode::empty())
         && let st = rustix::fs::fstat(&there).about(about(CONTROL))?
@@ -279,14 +270,7 @@ pub fn make_control(root: &Root, group: Option<u32>) -> Res<()> {
             ),
         ));
     }
-    for (d, shared) in dirs {
-        root.mkdir(d, Mode::RWXU).about(about(d))?;
-        share(root, d, group, shared).about(about(d))?;
-    }
-    let files = [OWNER_RECORD, PENDING_LOG].map(|n| PathText::from_bytes(n).unwrap_or_default());
-    for f in (0..OBJECTS).filter_map(lock_name).chain(files) {
-        root.append(f.as_bytes(), b"").about(about(f.as_bytes()))?;
-    }
+    make_parts(root, group)?;
     let probe = about(OWNER_RECORD);
     let st = rustix::fs::fstat(
         &root
@@ -301,6 +285,91 @@ pub fn make_control(root: &Root, group: Option<u32>) -> Res<()> {
         ))),
         _ => Ok(()),
     }
+}
+
+// What is made in a folder with the set-group-id bit has its group. Not so in tmp: what is made there
+// becomes part of the tree.
+const FOLDERS: [(&[u8], u32); 4] = [
+    (CONTROL, 0o2770),
+    (b".mirror/locks", 0o2770),
+    (b".mirror/tmp", 0o770),
+    (b".mirror/kept", 0o2770),
+];
+
+/// The files that are always there. (The list of repairs too, so that a full leg can have its line.)
+fn files() -> impl Iterator<Item = PathText<64>> {
+    let named = [OWNER_RECORD, PENDING_LOG].map(|n| PathText::from_bytes(n).unwrap_or_default());
+    let locks = (0..OBJECTS).filter_map(lock_name);
+    locks
+        .map(|n| PathText::from_bytes(n.as_bytes()).unwrap_or_default())
+        .chain(named)
+}
+
+/// Makes the folders and files of a control folder that are missing.
+fn make_parts(root: &Root, group: Option<u32>) -> Res<()> {
+    let about = |d: &[u8]| format!("{}/{}", text::path(&root.path), text::show(d));
+    for (d, shared) in FOLDERS {
+        root.mkdir(d, Mode::RWXU).about(about(d))?;
+        share(root, d, group, shared).about(about(d))?;
+    }
+    for f in files() {
+        root.append(f.as_bytes(), b"").about(about(f.as_bytes()))?;
+    }
+    crate::sync::turn::prepare(root).about(about(crate::sync::turn::FILE))
+}
+
+/// What is wrong in a leg's control folder.
+#[derive(Default)]
+pub struct Faults {
+    /// Folders and files that are not there.
+    pub missing: Vec<String>,
+    /// What stands there is something else.
+    pub wrong: Vec<String>,
+    /// Programs cannot work without one of these.
+    pub fatal: bool,
+}
+
+impl Faults {
+    /// Whether there is any.
+    pub fn any(&self) -> bool {
+        !(self.missing.is_empty() && self.wrong.is_empty())
+    }
+
+    /// Looks at the control folder of a leg. Changes nothing.
+    pub fn of(root: &Root) -> Faults {
+        let mut f = Faults::default();
+        let folders = FOLDERS.iter().map(|(d, _)| (d.to_vec(), true));
+        let files = files().map(|n| (n.as_bytes().to_vec(), false));
+        for (rel, folder) in folders.chain(files) {
+            let kind = root
+                .open_at(&rel, OFlags::PATH | OFlags::NOFOLLOW, Mode::empty())
+                .and_then(|fd| Ok(rustix::fs::fstat(&fd)?))
+                .map(|st| rustix::fs::FileType::from_raw_mode(st.st_mode));
+            let right = if folder {
+                rustix::fs::FileType::Directory
+            } else {
+                rustix::fs::FileType::RegularFile
+            };
+            let list = match kind {
+                Ok(k) if k == right => continue,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => &mut f.missing,
+                _ => &mut f.wrong,
+            };
+            // Files of a folder that is not there go without saying.
+            let parent = crate::tree::beneath::split(&rel).0;
+            if !list.iter().any(|n: &String| n.as_bytes() == parent) {
+                list.push(text::show(&rel));
+            }
+            f.fatal |= rel == OWNER_RECORD || rel.starts_with(b".mirror/locks");
+        }
+        f
+    }
+}
+
+/// Makes what is missing in a leg's control folder again, with the rights that the pair has.
+pub fn mend(leg: &Leg) -> Res<()> {
+    let (_, gid) = leg.owner().about(text::path(&leg.root.path))?;
+    make_parts(&leg.root, leg.record.group.then_some(gid))
 }
 
 /// Gives a folder of the control folder to the group, or takes it from everybody else.
@@ -384,6 +453,7 @@ impl Pair {
         }
         one.own_files()?;
         two.own_files()?;
+        one.root.agree(&two.root);
         let legs = if one.record.leg == 0 {
             [one, two]
         } else {
@@ -418,24 +488,27 @@ impl Pair {
         all
     }
 
-    /// When and with what result the pair was last compared in full: seconds, objects, differences.
-    pub fn verified(&self) -> Option<(u64, u64, u64)> {
-        let text = String::from_utf8(self.legs[0].root.read(VERIFIED).ok()?).ok()?;
-        let mut f = text.split_whitespace();
-        Some((
-            text::from_iso(f.next()?)?,
-            f.next()?.parse().ok()?,
-            f.next()?.parse().ok()?,
-        ))
+    /// The last whole comparison: the newest record of both legs, of two equally old ones the worse.
+    pub fn verified(&self) -> Option<Verified> {
+        let records = self
+            .legs
+            .iter()
+            .filter_map(|l| Verified::read(&l.root).ok()?);
+        records.max_by_key(|v| (v.time, v.differences.saturating_add(v.uncompared)))
     }
 
-    /// Records a full comparison on both legs.
-    pub fn set_verified(&self, objects: u64, differences: u64) {
-        let line = format!("{} {objects} {differences}\n", text::iso(text::now()));
-        for l in &self.legs {
-            // A report's date is not worth failing for: status then shows the older one.
-            let _ = l.root.replace(VERIFIED, line.as_bytes());
-        }
+    /// Whether a leg has a record of the last comparison that cannot be understood.
+    pub fn verified_damaged(&self) -> bool {
+        self.legs.iter().any(|l| Verified::read(&l.root).is_err())
+    }
+
+    /// Records a full comparison on both legs. The letters of the legs that could not be written: they
+    /// keep the older record.
+    pub fn set_verified(&self, objects: u64, differences: u64, uncompared: u64) -> Vec<char> {
+        let now = text::iso(text::now());
+        let line = format!("{now} {objects} {differences} {uncompared}\n");
+        let failed = |l: &&Leg| l.root.replace(VERIFIED, line.as_bytes()).is_err();
+        self.legs.iter().filter(failed).map(Leg::letter).collect()
     }
 }
 

@@ -4,6 +4,7 @@ use super::control::{Leg, Pair, random_id};
 use super::lock::Locks;
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::text;
+use crate::tree::beneath::Root;
 use mirror_core::owner::Owner;
 use mirror_core::record::{Id, OWNER_RECORD, PENDING_LOG, runtime_trusted};
 use mirror_core::runtime::{RuntimeFile, SIZE};
@@ -11,6 +12,7 @@ use mirror_core::word::StateWord;
 use parking_lot::Mutex;
 use rustix::fs::{FallocateFlags, FlockOperation, Gid, Mode, OFlags, Uid};
 use rustix::mm::{MapFlags, ProtFlags};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -57,7 +59,12 @@ impl Drop for Runtime {
 /// The kernel's boot id.
 pub fn boot_id() -> Res<Id> {
     let name = "/proc/sys/kernel/random/boot_id";
-    let s = std::fs::read_to_string(name).about(name)?;
+    let s = std::fs::read_to_string(name).map_err(|e| match e.kind() {
+        io::ErrorKind::NotFound => Fail::failed(format!(
+            "{name}: not there. The mirror needs /proc: mount -t proc proc /proc (or let the container or chroot have it)"
+        )),
+        _ => Fail::io(name, e),
+    })?;
     let hex: Vec<u8> = s.bytes().filter(u8::is_ascii_hexdigit).collect();
     Id::from_hex(&hex).ok_or_else(|| Fail::failed(format!("{name}: not a boot id")))
 }
@@ -102,17 +109,38 @@ fn trusted(p: &Pair, fd: &OwnedFd) -> io::Result<Runtime> {
     Runtime::map(fd)
 }
 
+/// A runtime file could not be made: what a sandbox or a container must allow.
+fn no_runtime(at: &Path, e: io::Error) -> Fail {
+    use io::ErrorKind as E;
+    let dir = Path::new("/run/mirror");
+    let folder = if at.starts_with(dir) {
+        dir
+    } else {
+        Path::new("/dev/shm")
+    };
+    let hint = match e.kind() {
+        E::ReadOnlyFilesystem | E::NotFound => format!(
+            ". All programs of a pair share the files in {0}: let this one write there (systemd: ReadWritePaths={0}; a container: the host's {0})",
+            folder.display()
+        ),
+        E::StorageFull => format!(". Make room in {}", folder.display()),
+        _ => String::new(),
+    };
+    let f = Fail::io(text::path(at), e);
+    Fail::new(f.kind, f.text + &hint)
+}
+
 /// The folder of runtime files: nobody else can remove or replace what is in it.
 fn folder(file: &Path) -> Res<()> {
     let dir = file.parent().unwrap_or(Path::new("/"));
     let name = || text::path(dir);
     if dir == Path::new("/run/mirror") {
         match std::fs::DirBuilder::new().mode(0o755).create(dir) {
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(Fail::io(name(), e)),
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(no_runtime(dir, e)),
             _ => {}
         }
     }
-    let m = std::fs::symlink_metadata(dir).about(name())?;
+    let m = std::fs::symlink_metadata(dir).map_err(|e| no_runtime(dir, e))?;
     if !m.is_dir() || (m.mode() & 0o022 != 0 && m.mode() & libc::S_ISVTX == 0) {
         return Err(Fail::failed(format!(
             "{}: others could remove or replace files in it: refused. It must be a directory with the sticky bit, or one that nobody else can write",
@@ -122,13 +150,51 @@ fn folder(file: &Path) -> Res<()> {
     Ok(())
 }
 
+/// While this lives, the limit of file sizes is lifted as far as may be: it is for the user's files.
+/// SIGXFSZ is ignored (see `signal`).
+struct SizeLimit(Rlimit);
+
+impl SizeLimit {
+    fn lift() -> SizeLimit {
+        let old = getrlimit(Resource::Fsize);
+        let to = |l: Option<u64>| {
+            let new = Rlimit {
+                current: l,
+                maximum: l,
+            };
+            setrlimit(Resource::Fsize, new)
+        };
+        if old.current.is_some() && to(None).is_err() {
+            let _ = to(old.maximum);
+        }
+        SizeLimit(old)
+    }
+}
+
+impl Drop for SizeLimit {
+    fn drop(&mut self) {
+        if self.0.current.is_some() {
+            let _ = setrlimit(Resource::Fsize, self.0);
+        }
+    }
+}
+
+fn too_large(e: rustix::io::Errno) -> io::Error {
+    match e {
+        rustix::io::Errno::FBIG => io::Error::other(
+            "the hard limit of file sizes (ulimit -Hf) is too low for the pair's runtime file of 1 MiB. Type once without that limit: mirror verify",
+        ),
+        e => e.into(),
+    }
+}
+
 fn make_runtime(p: &Pair, id: Id, boot: Id) -> io::Result<Runtime> {
     let file = p.legs[0].runtime_file(id);
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let fd = rustix::fs::open(&file, flags, Mode::RUSR | Mode::WUSR)?;
     let fill = || -> io::Result<Runtime> {
         // Preallocated: a hole in it would be a SIGBUS in a program.
-        rustix::fs::fallocate(&fd, FallocateFlags::empty(), 0, SIZE as u64)?;
+        rustix::fs::fallocate(&fd, FallocateFlags::empty(), 0, SIZE as u64).map_err(too_large)?;
         let (st, (uid, gid)) = (rustix::fs::fstat(&fd)?, p.legs[0].owner()?);
         if p.legs[0].record.group {
             if st.st_gid != gid {
@@ -172,17 +238,30 @@ fn lock(fd: &OwnedFd, how: FlockOperation) -> rustix::io::Result<()> {
 
 /// Attaches to the pair's domain, or starts a new one when nobody is attached.
 pub fn attach(pair: Pair) -> Res<Attached> {
+    join(pair, false)
+}
+
+/// The same to compare only: the file systems of the legs may be read-only. A domain that cannot be
+/// recorded is this process's alone, and keeps all others out.
+pub fn attach_to_read(pair: Pair) -> Res<Attached> {
+    join(pair, true)
+}
+
+fn join(pair: Pair, read: bool) -> Res<Attached> {
     let boot = boot_id()?;
     let open = |i: usize| {
-        let r = &pair.legs[i].root;
-        r.control(OWNER_RECORD, OFlags::RDWR, Mode::empty())
-            .about(format!(
-                "{}/{}",
-                text::path(&r.path),
-                text::show(OWNER_RECORD)
-            ))
+        let root = &pair.legs[i].root;
+        let open = |how: OFlags| root.control(OWNER_RECORD, how, Mode::empty());
+        let name = format!("{}/{}", text::path(&root.path), text::show(OWNER_RECORD));
+        match open(OFlags::RDWR) {
+            Err(e) if read && e.raw_os_error() == Some(libc::EROFS) => {
+                open(OFlags::RDONLY).map(|fd| (fd, true)).about(name)
+            }
+            r => r.map(|fd| (fd, false)).about(name),
+        }
     };
-    let owners = [open(0)?, open(1)?];
+    let [(a, x), (b, y)] = [open(0)?, open(1)?];
+    let (owners, fixed) = ([a, b], x || y);
     let about = |e: rustix::io::Errno| {
         Fail::io(
             format!("{}: the owner record's lock", text::path(&pair.line.virt)),
@@ -203,6 +282,9 @@ pub fn attach(pair: Pair) -> Res<Attached> {
             // Somebody may have founded it between the two locks.
             let runtime = match existing(&pair, boot) {
                 Some(rt) => rt,
+                None if fixed => {
+                    return private(&pair, boot).and_then(|rt| finish(pair, rt, owners));
+                }
                 None => begin(&pair, &owners, boot)?,
             };
             for fd in &owners {
@@ -232,6 +314,7 @@ pub fn attach(pair: Pair) -> Res<Attached> {
 /// whoever dies on the way leaves none that nobody would know of.
 fn begin(pair: &Pair, owners: &[OwnedFd; 2], boot: Id) -> Res<Runtime> {
     folder(&place(pair))?;
+    let _lifted = SizeLimit::lift();
     pair.legs.iter().for_each(forget);
     let mut tries = 4;
     let runtime = loop {
@@ -239,7 +322,7 @@ fn begin(pair: &Pair, owners: &[OwnedFd; 2], boot: Id) -> Res<Runtime> {
         name(pair, owners, Owner { runtime: id, boot })?;
         match make_runtime(pair, id, boot) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists && tries > 0 => tries -= 1,
-            r => break r.about(text::path(&pair.legs[0].runtime_file(id)))?,
+            r => break r.map_err(|e| no_runtime(&pair.legs[0].runtime_file(id), e))?,
         }
     };
     if pair
@@ -254,6 +337,19 @@ fn begin(pair: &Pair, owners: &[OwnedFd; 2], boot: Id) -> Res<Runtime> {
             .fetch_or(StateWord::PENDING, Ordering::AcqRel);
     }
     Ok(runtime)
+}
+
+/// A runtime file that nobody else has.
+fn private(pair: &Pair, boot: Id) -> Res<Runtime> {
+    let name = "a runtime file in memory";
+    let fd = rustix::fs::memfd_create("mirror", rustix::fs::MemfdFlags::CLOEXEC).about(name)?;
+    rustix::fs::ftruncate(&fd, SIZE as u64).about(name)?;
+    let rt = Runtime::map(&fd).about(name)?;
+    let stripes = usize::from(pair.legs[0].record.stripes);
+    rt.view()
+        .header
+        .init(random_id()?, boot, pair.pair_id(), stripes);
+    Ok(rt)
 }
 
 fn place(pair: &Pair) -> PathBuf {
@@ -317,9 +413,8 @@ impl Attached {
 
 /// How many processes other than commands of this program hold a shared lock on a leg's owner record.
 /// `None`: it cannot be known here.
-pub fn holders(leg: &Leg) -> Option<u64> {
-    let fd = leg
-        .root
+pub fn holders(root: &Root) -> Option<u64> {
+    let fd = root
         .open_at(OWNER_RECORD, OFlags::PATH, Mode::empty())
         .ok()?;
     let st = rustix::fs::fstat(fd.as_fd()).ok()?;
@@ -353,19 +448,33 @@ pub fn forget(leg: &Leg) {
     }
 }
 
-/// Takes a leg's domain for itself alone: fails while anybody is attached. For `detach`.
-pub fn alone(leg: &Leg, virt: &Path) -> Res<OwnedFd> {
-    let fd = leg
-        .root
-        .control(OWNER_RECORD, OFlags::RDWR, Mode::empty())
-        .about(text::path(&leg.root.path))?;
+/// Takes a leg's domain for itself alone: fails while anybody is attached. For `detach`. A record that
+/// is not there nobody can join any more.
+pub fn alone(root: &Root, virt: &Path) -> Res<Option<OwnedFd>> {
+    let fd = match root.control(OWNER_RECORD, OFlags::RDONLY, Mode::empty()) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let users = super::who::working_in(&root.path.join(".mirror"));
+            return match users.is_empty() {
+                true => Ok(None),
+                false => Err(Fail::failed(format!(
+                    "{} is in use by {}. Stop them first",
+                    text::path(virt),
+                    users.join(" ")
+                ))),
+            };
+        }
+        r => r.about(text::path(&root.path))?,
+    };
     if lock(&fd, FlockOperation::NonBlockingLockExclusive).is_err() {
-        let n = holders(leg).unwrap_or(0).max(1);
-        return Err(Fail::failed(format!(
-            "{} is in use by {}. Stop them first",
-            text::path(virt),
-            text::plural(n, "program")
-        )));
+        let n = holders(root).unwrap_or(0).max(1);
+        return Err(Fail::new(
+            Kind::Busy,
+            format!(
+                "{} is in use by {}. Stop them first",
+                text::path(virt),
+                text::plural(n, "program")
+            ),
+        ));
     }
-    Ok(fd)
+    Ok(Some(fd))
 }

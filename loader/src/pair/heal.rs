@@ -97,7 +97,7 @@ fn sane(path: &[u8]) -> bool {
         && path
             .split(|&c| c == b'/')
             .next()
-            .is_some_and(|c| !crate::tree::beneath::outside(c))
+            .is_some_and(|c| c != b".mirror")
 }
 
 /// Makes the objects of an intent equal; returns the paths for which that failed.

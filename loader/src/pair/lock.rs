@@ -39,7 +39,12 @@ impl Locks {
             Entry::Vacant(v) => {
                 let name = lock_name(object).ok_or(std::io::ErrorKind::InvalidInput)?;
                 let root = &self.legs[leg & 1];
-                Ok(v.insert(root.control(name.as_bytes(), OFlags::RDWR, Mode::empty())?))
+                let open = |how: OFlags| root.control(name.as_bytes(), how, Mode::empty());
+                Ok(v.insert(match open(OFlags::RDWR) {
+                    // A comparison of a read-only leg locks too.
+                    Err(e) if e.raw_os_error() == Some(libc::EROFS) => open(OFlags::RDONLY)?,
+                    r => r?,
+                }))
             }
         }
     }

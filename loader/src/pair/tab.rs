@@ -38,9 +38,9 @@ impl Line {
             number: e.line,
         }
     }
-    /// Whether V is a leg itself.
+    /// Whether V is leg a itself.
     pub fn in_place(&self) -> bool {
-        self.legs.contains(&self.virt)
+        self.virt == self.legs[0]
     }
     /// Whether two lines say the same pair (in two files, for two users): that is one pair.
     fn same_pair(&self, other: &Line) -> bool {
@@ -64,6 +64,10 @@ impl Line {
             OnFull::Degrade => "degrade",
         };
         format!("on-failure={failure},on-full={full}")
+    }
+    /// The options for display. The policies are stored, and nothing goes by them yet.
+    pub fn shown_options(&self) -> String {
+        format!("{} (not built yet)", self.options())
     }
     /// All paths of the pair.
     pub fn paths(&self) -> [&Path; 3] {
@@ -354,7 +358,16 @@ pub fn find<'a>(all: &'a [Line], word: &Path) -> Res<&'a Line> {
             .find(|l| l.virt == p)
             .or_else(|| all.iter().find(|l| l.legs.iter().any(|x| x == p)))
     };
-    if let Some(l) = hit(&absolute).or_else(|| real.as_deref().and_then(hit)) {
+    // The escaped form, as messages show it.
+    let shown = || {
+        PathBuf::from(OsString::from_vec(text::unescape(
+            absolute.as_os_str().as_bytes(),
+        )))
+    };
+    if let Some(l) = hit(&absolute)
+        .or_else(|| real.as_deref().and_then(hit))
+        .or_else(|| hit(&shown()))
+    {
         return Ok(l);
     }
     if all.is_empty() {

@@ -11,6 +11,46 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+/// Programs read no mirrortab of this size.
+const FILE_MAX: usize = 64 * 1024;
+
+/// A pair's line without its end.
+fn line(l: &Line) -> Vec<u8> {
+    let mut out = Vec::new();
+    for p in l.paths() {
+        out.extend_from_slice(&text::escape(p.as_os_str().as_bytes()));
+        out.push(b' ');
+    }
+    out.extend_from_slice(l.options().as_bytes());
+    out
+}
+
+/// Whether the line is read back as the pair that it stands for.
+fn acceptable(l: &Line, line: &[u8]) -> Res<()> {
+    let mut e = Box::new(Entry::empty());
+    let why = match parse_line(line, 1, &mut e) {
+        Ok(true)
+            if [&e.virt, &e.legs[0], &e.legs[1]]
+                .iter()
+                .zip(l.paths())
+                .all(|(x, y)| x.as_bytes() == y.as_os_str().as_bytes()) =>
+        {
+            return Ok(());
+        }
+        Ok(_) => "would be read as another pair",
+        Err(f) => f.text(),
+    };
+    Err(Fail::failed(format!(
+        "the line for {} {why}",
+        text::path(&l.virt)
+    )))
+}
+
+/// Whether a mirrortab can say this pair.
+pub fn can_be_said(l: &Line) -> Res<()> {
+    acceptable(l, &line(l))
+}
+
 /// A mirrortab held for a change.
 pub struct Held {
     file: PathBuf,
@@ -53,6 +93,8 @@ impl Held {
 
     /// Adds a pair's line.
     pub fn add(&mut self, l: &Line) -> Res<()> {
+        let line = line(l);
+        acceptable(l, &line)?;
         if self.content.is_empty() {
             self.content.extend_from_slice(
                 b"# virtual  leg-a  leg-b  options   (mirrortab(5); written by mirror init)\n",
@@ -60,13 +102,17 @@ impl Held {
         } else if !self.content.ends_with(b"\n") {
             self.content.push(b'\n');
         }
-        for p in l.paths() {
-            self.content
-                .extend_from_slice(&text::escape(p.as_os_str().as_bytes()));
-            self.content.push(b' ');
-        }
-        self.content.extend_from_slice(l.options().as_bytes());
+        self.content.extend_from_slice(&line);
         self.content.push(b'\n');
+        if self.content.len() >= FILE_MAX {
+            return Err(Fail::new(
+                Kind::Config,
+                format!(
+                    "{} would be larger than 64 KiB, and programs read no more. Remove comments from it",
+                    text::path(&self.file)
+                ),
+            ));
+        }
         self.store()
     }
 

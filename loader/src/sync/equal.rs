@@ -72,6 +72,7 @@ impl<'a> Work<'a> {
         keep: bool,
         bar: ProgressBar,
     ) -> Work<'a> {
+        source.root.agree(&copy.root);
         Work {
             source,
             copy,

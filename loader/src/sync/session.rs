@@ -41,32 +41,38 @@ pub fn kind_word(seen: &Seen) -> &'static str {
     }
 }
 
-struct Confirm<'a> {
+struct Confirm<'a, F> {
     pair: &'a Attached,
-    found: Vec<Difference>,
+    found: F,
 }
 
-impl Visit for Confirm<'_> {
+impl<F: FnMut(&[u8], &Seen)> Visit for Confirm<'_, F> {
     fn differs(&mut self, work: &mut Work<'_>, rel: &[u8], _: Seen) -> io::Result<Seen> {
         let seen = locked(self.pair, |held| work.compare_held(rel, held)).map_err(to_io)??;
         if seen.what.is_empty() {
             work.settle(rel)?;
         } else {
-            self.found.push(Difference {
-                rel: rel.to_vec(),
-                what: seen.what.clone(),
-                kind: kind_word(&seen),
-            });
+            (self.found)(rel, &seen);
         }
         Ok(seen)
     }
 }
 
-struct Repair<'a>(&'a Attached);
+struct Repair<'a, F> {
+    pair: &'a Attached,
+    /// Told after each repair: paths repaired, versions kept.
+    count: F,
+    repaired: u64,
+}
 
-impl Visit for Repair<'_> {
+impl<F: FnMut(u64, u64)> Visit for Repair<'_, F> {
     fn differs(&mut self, work: &mut Work<'_>, rel: &[u8], _: Seen) -> io::Result<Seen> {
-        locked(self.0, |held| work.make_equal(rel, held)).map_err(to_io)?
+        let seen = locked(self.pair, |held| work.make_equal(rel, held)).map_err(to_io)??;
+        if !seen.what.is_empty() {
+            self.repaired += 1;
+            (self.count)(self.repaired, work.keeper.kept);
+        }
+        Ok(seen)
     }
 }
 
@@ -154,14 +160,29 @@ fn stopped(p: &Attached, e: io::Error, to: usize) -> Fail {
 /// Compares both legs, `from` as the one that is right; every difference has been confirmed under the
 /// locks.
 pub fn compare(p: &Attached, from: usize, bar: ProgressBar) -> Res<(Tally, Vec<Difference>)> {
-    let mut v = Confirm {
-        pair: p,
-        found: Vec::new(),
-    };
+    let mut found = Vec::new();
+    let tally = confirm(p, from, bar, |rel, seen| {
+        found.push(Difference {
+            rel: rel.to_vec(),
+            what: seen.what.clone(),
+            kind: kind_word(seen),
+        });
+    })?;
+    Ok((tally, found))
+}
+
+/// The same, each difference told as it is found.
+pub fn confirm(
+    p: &Attached,
+    from: usize,
+    bar: ProgressBar,
+    found: impl FnMut(&[u8], &Seen),
+) -> Res<Tally> {
+    let mut v = Confirm { pair: p, found };
     let mut w = work(p, from, Keeper::new(false), bar.clone());
     let tally = walk(&mut w, &mut v).map_err(|e| stopped(p, e, 1 - from));
     bar.finish_and_clear();
-    Ok((tally?, v.found))
+    tally
 }
 
 /// Removes from the copy what a killed repair left half made. Whoever makes something there for a pair
@@ -200,17 +221,24 @@ pub struct Repaired {
     pub folder: Option<Vec<u8>>,
 }
 
-/// Walks once and makes every difference as it is on leg `from`.
+/// Walks once and makes every difference as it is on leg `from`. `count` is told after each what has been
+/// done in this walk: paths repaired, versions kept.
 pub fn repair(
     p: &Attached,
     from: usize,
     keeper: Keeper,
     privileged: bool,
     bar: ProgressBar,
+    count: impl FnMut(u64, u64),
 ) -> Res<Repaired> {
     let mut w = work(p, from, keeper, bar.clone());
     w.privileged = privileged;
-    let r = walk(&mut w, &mut Repair(p));
+    let mut visit = Repair {
+        pair: p,
+        count,
+        repaired: 0,
+    };
+    let r = walk(&mut w, &mut visit);
     let made = std::mem::take(&mut w.made);
     for rel in made.into_iter().rev() {
         // A directory that cannot be given its attributes is found by the next walk.

@@ -1,15 +1,17 @@
 //! A tree seen only through its held root: every path is resolved by the kernel with
 //! `RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS`, so that nothing leads out of it.
 use crate::fail::{Context, Fail, Res};
+use mirror_core::path::{PATH_MAX, PathText};
 use mirror_core::record::{CONTROL, control_trusted};
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, ResolveFlags, Uid};
+use mirror_sys::BENEATH;
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// A held root directory.
 pub struct Root {
@@ -20,6 +22,8 @@ pub struct Root {
     pub dev: u64,
     /// Inode of the root directory.
     pub ino: u64,
+    /// `lost+found` is no part of the tree.
+    no_lost_found: AtomicBool,
 }
 
 /// Splits a relative path into its parent and its last name.
@@ -41,13 +45,23 @@ pub fn join(dir: &[u8], name: &[u8]) -> Vec<u8> {
     v
 }
 
+/// Whether the effective user may. Where a filter refuses faccessat2, the real user is asked for.
+pub fn may(path: &Path, access: rustix::fs::Access) -> rustix::io::Result<()> {
+    match rustix::fs::accessat(rustix::fs::CWD, path, access, AtFlags::EACCESS) {
+        Err(Errno::PERM | Errno::NOSYS) => rustix::fs::access(path, access),
+        r => r,
+    }
+}
+
 impl Root {
     /// Opens the directory at `path`.
     pub fn open(path: &Path) -> io::Result<Root> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = rustix::fs::open(path, flags, Mode::empty())?;
         let st = rustix::fs::fstat(&fd)?;
+        let own = own_lost_found(&fd, st.st_ino);
         Ok(Root {
+            no_lost_found: AtomicBool::new(own),
             fd,
             path: path.to_path_buf(),
             dev: st.st_dev,
@@ -62,7 +76,20 @@ impl Root {
             path: self.path.clone(),
             dev: self.dev,
             ino: self.ino,
+            no_lost_found: AtomicBool::new(self.leaves_lost_found()),
         })
+    }
+
+    /// Whether `lost+found` is left out: it is the file system's own, here or on the other leg.
+    pub fn leaves_lost_found(&self) -> bool {
+        self.no_lost_found.load(Ordering::Relaxed)
+    }
+
+    /// What is the file system's own on one leg is left out on both.
+    pub fn agree(&self, other: &Root) {
+        let either = self.leaves_lost_found() || other.leaves_lost_found();
+        self.no_lost_found.store(either, Ordering::Relaxed);
+        other.no_lost_found.store(either, Ordering::Relaxed);
     }
 
     /// The root's descriptor.
@@ -78,12 +105,17 @@ impl Root {
     /// Opens `rel` ("" is the root itself).
     pub fn open_at(&self, rel: &[u8], flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
         let rel = if rel.is_empty() { b"." } else { rel };
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        let errno = |e: mirror_sys::Errno| io::Error::from_raw_os_error(e.0);
+        let long = |_| errno(mirror_sys::Errno::ENAMETOOLONG);
+        let rel = PathText::<PATH_MAX>::from_bytes(rel).map_err(long)?;
+        let flags = (flags | OFlags::CLOEXEC).bits() as i32;
         for _ in 0..64 {
-            match rustix::fs::openat2(&self.fd, rel, flags | OFlags::CLOEXEC, mode, resolve) {
+            match mirror_sys::openat2(self.fd.as_raw_fd(), &rel, flags, mode.bits(), BENEATH) {
                 // A rename elsewhere made the walk uncertain: ask again.
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                r => return Ok(r?),
+                Err(mirror_sys::Errno::EAGAIN | mirror_sys::Errno::EINTR) => {}
+                // SAFETY: a descriptor that was opened just now and belongs to nobody else.
+                Ok(n) => return Ok(unsafe { OwnedFd::from_raw_fd(n) }),
+                Err(e) => return Err(errno(e)),
             }
         }
         Err(Errno::AGAIN.into())
@@ -208,14 +240,15 @@ impl Root {
         rustix::fs::syncfs(&self.fd).about(crate::text::path(&self.path))
     }
 
-    /// The names in a directory, sorted; the control folder and lost+found are left out at the root.
+    /// The names in a directory, sorted; the control folder, and a file system's own lost+found, are left
+    /// out at the root.
     pub fn names(&self, rel: &[u8]) -> io::Result<Vec<Vec<u8>>> {
         let fd = self.dir(rel)?;
         let mut out = Vec::new();
         for e in rustix::fs::Dir::read_from(&fd)? {
             let e = e?;
             let n = e.file_name().to_bytes();
-            if n == b"." || n == b".." || (rel.is_empty() && outside(n)) {
+            if n == b"." || n == b".." || (rel.is_empty() && self.outside(n)) {
                 continue;
             }
             out.push(n.to_vec());
@@ -223,6 +256,27 @@ impl Root {
         out.sort_unstable();
         Ok(out)
     }
+}
+
+impl Root {
+    fn outside(&self, name: &[u8]) -> bool {
+        name == b".mirror" || (name == LOST_FOUND && self.leaves_lost_found())
+    }
+}
+
+const LOST_FOUND: &[u8] = b"lost+found";
+
+/// Whether the root of an ext file system has the `lost+found` that mkfs made: root's, for nobody else.
+fn own_lost_found(root: &OwnedFd, ino: u64) -> bool {
+    const EXT_MAGIC: i64 = 0xef53;
+    const EXT_ROOT: u64 = 2;
+    ino == EXT_ROOT
+        && rustix::fs::fstatfs(root).is_ok_and(|s| s.f_type == EXT_MAGIC)
+        && rustix::fs::statat(root, LOST_FOUND, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|st| {
+            rustix::fs::FileType::from_raw_mode(st.st_mode) == rustix::fs::FileType::Directory
+                && st.st_uid == 0
+                && st.st_mode & 0o7777 == 0o700
+        })
 }
 
 /// What root makes in another user's folder belongs to that user, as the folder does: the pair's own
@@ -253,11 +307,6 @@ pub fn like_folder(dir: &OwnedFd, new: &OwnedFd) {
     if n.st_mode & 0o7777 != mode {
         let _ = rustix::fs::fchmod(new, Mode::from_raw_mode(mode));
     }
-}
-
-/// Names at a leg's root that are no part of the copy.
-pub fn outside(name: &[u8]) -> bool {
-    matches!(name, b".mirror" | b"lost+found")
 }
 
 /// A name that nobody else uses for a temporary object.

@@ -174,6 +174,35 @@ pub fn read_only(root: &Root) -> bool {
         .is_ok_and(|s| s.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
 }
 
+/// What a file system has none left of for this user: room, or inodes.
+pub fn full(root: &Root) -> Option<&'static str> {
+    let s = rustix::fs::fstatvfs(root.fd()).ok()?;
+    let (room, inodes) = if rustix::process::geteuid().is_root() {
+        (s.f_bfree, s.f_ffree)
+    } else {
+        (s.f_bavail, s.f_favail)
+    };
+    if s.f_blocks > 0 && room == 0 {
+        Some("room")
+    } else if s.f_files > 0 && inodes == 0 {
+        Some("inodes")
+    } else {
+        None
+    }
+}
+
+/// Where the file system that holds `path` is mounted: the highest directory above it on the same device.
+pub fn mount_point(path: &Path) -> std::path::PathBuf {
+    let device = |p: &Path| rustix::fs::stat(p).ok().map(|s| s.st_dev);
+    let own = device(path);
+    let same = |p: &&Path| device(p) == own;
+    path.ancestors()
+        .take_while(same)
+        .last()
+        .unwrap_or(path)
+        .to_path_buf()
+}
+
 /// The type of the file system at `path` as /proc/self/mountinfo calls it.
 pub fn kind(path: &Path) -> String {
     use std::os::unix::ffi::{OsStrExt, OsStringExt};

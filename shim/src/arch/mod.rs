@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicU8, AtomicUsize};
 pub mod mem;
 mod slots;
 
-pub use slots::{common, common_exit, find_debug, find_dynamic, find_stack_end};
+pub use slots::{common, common_exit, find_dynamic};
 
 /// Execute the call at its own address, with the arguments in [`Regs`].
 pub const NATIVE: usize = 0;
@@ -49,8 +49,10 @@ const fn zeros<const N: usize>() -> [AtomicU8; N] {
 pub static WATCH: [AtomicU8; 512] = zeros();
 /// Not zero: the process has something to settle when it exits. The exit place is native without it.
 pub static ACTIVE: AtomicU8 = AtomicU8::new(0);
+/// In [`PAGES`]: none. No address has this page number (0 is the number of one).
+pub const NO_PAGE: usize = usize::MAX;
 /// Pages (addresses >> 12) that were found readable, by their number modulo 64.
-pub static PAGES: [AtomicUsize; 64] = [const { AtomicUsize::new(0) }; 64];
+pub static PAGES: [AtomicUsize; 64] = [const { AtomicUsize::new(NO_PAGE) }; 64];
 /// By descriptor number.
 pub static HINTS: [AtomicU8; 4096] = zeros();
 

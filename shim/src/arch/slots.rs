@@ -132,8 +132,6 @@ mirror_pages_at:
     .quad {pages}
     .popsection
 
-    .weak __libc_stack_end
-    .weak _r_debug
     .hidden _DYNAMIC
 
     .pushsection .text.mirror_slots,"ax",@progbits
@@ -361,14 +359,6 @@ address_of!(
 address_of!(
     /// What the image's second pointer gets (the exit_group place).
     common_exit, "lea mirror_common_exit(%rip), {}"
-);
-address_of!(
-    /// Address of ld.so's `__libc_stack_end`, or 0 (not glibc).
-    find_stack_end, ".weak __libc_stack_end\nmov __libc_stack_end@GOTPCREL(%rip), {}"
-);
-address_of!(
-    /// Address of ld.so's `_r_debug`, or 0.
-    find_debug, ".weak _r_debug\nmov _r_debug@GOTPCREL(%rip), {}"
 );
 address_of!(
     /// This library's dynamic section, by which its own link map is known.

@@ -17,9 +17,12 @@ use crate::txn::{Change, Cx, Patience, Ran, Target, run};
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
+use mirror_core::{Action, Errno, ErrorClass, K, LockPlan, Prepared, Step, Undo};
 use mirror_sys as sys;
 use mirror_sys::{OMIT, Object, Stat, Sys};
+
+#[path = "attr_ahead.rs"]
+mod ahead;
 
 struct Attr<'a> {
     call: Call,
@@ -34,6 +37,10 @@ struct Attr<'a> {
     directory: bool,
     /// A descriptor's name was looked for often enough.
     again: bool,
+    /// File capabilities before the call: a change of owner or size takes them away.
+    caps: Option<([u8; 64], usize)>,
+    /// truncate: the second leg's file, open for writing; what it may refuse is known then.
+    second: i32,
 }
 
 impl Attr<'_> {
@@ -43,7 +50,7 @@ impl Attr<'_> {
         hold(self.dir(cx, leg), &self.name(cx))
     }
     /// The second leg's object, if it can stand for the first leg's.
-    fn second(&self, cx: &Cx<'_>, leg: usize) -> Sys<Object> {
+    fn second_object(&self, cx: &Cx<'_>, leg: usize) -> Sys<Object> {
         let o = self.object(cx, leg)?;
         sys::stands_for(self.before.as_ref().ok_or(Errno::EIO)?, o.stat())?;
         Ok(o)
@@ -81,13 +88,19 @@ impl Attr<'_> {
                 return Err(Errno::ELOOP);
             }
             self.before = Some(*o.stat());
+            self.look_ahead(cx, &o)?;
             o
+        } else if self.second >= 0 {
+            Object::of(self.second)?
         } else {
-            self.second(cx, leg)?
+            self.second_object(cx, leg)?
         };
         let r = match self.call.kind {
             Kind::Times if step == Step::Second => return self.times(cx, leg, &o),
             Kind::Times => self.first_times(&o),
+            Kind::Truncate(size) if step == Step::Second && self.second >= 0 => {
+                sys::ftruncate(self.second, size)
+            }
             kind => self.on_object(kind, &o),
         }?;
         if step == Step::Second && matches!(self.call.kind, Kind::Truncate(_)) {
@@ -283,10 +296,19 @@ impl Change for Attr<'_> {
                     // The object's own lock may have been taken after `prepare` looked.
                     self.before = Some(sys::fstat(n)?);
                 }
+                if matches!(self.call.kind, Kind::Owner(..)) {
+                    self.look_ahead(cx, &Object::of(n)?)?;
+                }
                 raw(self.regs)
             }
             (Some((n, true)), Step::Second) => self.by_partner(cx, leg, n),
-            _ => self.by_name(cx, leg, step),
+            _ => {
+                let r = self.by_name(cx, leg, step);
+                if r.is_err() || step == Step::Second {
+                    self.close_second();
+                }
+                r
+            }
         }
     }
     fn undo(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
@@ -303,15 +325,20 @@ impl Change for Attr<'_> {
             Kind::Mode(_) => o.set_mode(st.mode() & 0o7777),
             Kind::Owner(..) => {
                 o.set_owner(st.uid(), st.gid())?;
-                // The change has cleared set-id bits.
-                if st.kind() == c::S_IFLNK {
-                    return Ok(());
-                }
-                o.set_mode(st.mode() & 0o7777)
+                return self.undo_privileges(&o, &st);
             }
             Kind::Times => o.set_times(st.atime(), st.mtime()),
             Kind::SetXattr | Kind::RemoveXattr => return self.undo_xattr(cx, &o),
-            Kind::Truncate(size) if size >= st.size() => o.truncate(st.size()),
+            Kind::Truncate(size) if size >= st.size() => {
+                match self.second_object(cx, cx.lead ^ 1) {
+                    Ok(second) if second.stat().size() > st.size() => self.shrink(&second, &st)?,
+                    Ok(_) => {}
+                    // What cannot stand for the first leg's has not been changed.
+                    Err(e) if e.class() == ErrorClass::Semantic => {}
+                    Err(e) => return Err(e),
+                }
+                return self.shrink(&o, &st);
+            }
             Kind::Truncate(_) => Err(Errno::EIO),
         }
         .map(|_| ())
@@ -327,7 +354,7 @@ impl Attr<'_> {
         }
         let second = match self.by_fd {
             Some((n, true)) => Object::of(n.saturating_add(K)),
-            _ => self.second(cx, cx.lead ^ 1),
+            _ => self.second_object(cx, cx.lead ^ 1),
         }?;
         let (p, q) = (second.text(), first.text());
         let (from, to) = (p.as_ptr() as usize, q.as_ptr() as usize);
@@ -406,11 +433,15 @@ pub fn attribute(regs: &mut Regs) -> usize {
     for tries in 0..super::TRIES {
         let root = match place {
             Place::Linked => {
-                super::partner::lost_name(loc.pair);
+                if let Err(e) = super::partner::lost_name(loc.pair) {
+                    return fail(regs, e);
+                }
                 return NATIVE;
             }
             Place::Nameless if call.path != 0 => {
-                super::partner::lost_name(loc.pair);
+                if let Err(e) = super::partner::lost_name(loc.pair) {
+                    return fail(regs, e);
+                }
                 return NATIVE;
             }
             Place::Out | Place::Nameless => return NATIVE,
@@ -444,6 +475,8 @@ pub fn attribute(regs: &mut Regs) -> usize {
             slash,
             directory: slash,
             again: tries.saturating_add(1) == super::TRIES,
+            caps: None,
+            second: -1,
         };
         let action = Action::Call {
             undo: Undo::Possible,

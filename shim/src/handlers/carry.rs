@@ -5,9 +5,10 @@
 //! the same bytes even if somebody changes the source meanwhile. The locks are held for one piece.
 use super::data::{paired, write_paired};
 use super::{answer, arg, carry_clone, fail, fd_arg};
-use crate::arch::{HEAVY, NATIVE, Regs, WAIT};
+use crate::arch::{DONE, HEAVY, NATIVE, Regs, WAIT};
 use crate::state::{self, is_ours};
 use crate::txn::Ran;
+use crate::user::UserPtr;
 use core::mem::MaybeUninit;
 use libc as c;
 use mirror_core::Errno;
@@ -64,16 +65,14 @@ pub struct Offset {
 }
 
 impl Offset {
-    /// Reads the program's variable, which the kernel has just read.
-    pub fn of(addr: usize) -> Offset {
+    /// Reads the program's variable.
+    pub fn of(addr: usize) -> Sys<Offset> {
         let start = if addr == 0 {
             0
         } else {
-            // SAFETY: the kernel has just read these eight bytes for the same program; nothing is
-            // assumed of their alignment.
-            unsafe { (addr as *const u64).read_unaligned() }
+            UserPtr::<u64>::new(addr).read()?
         };
-        Offset { addr, start }
+        Ok(Offset { addr, start })
     }
     /// Whether it is the position of the descriptor.
     pub fn is_position(&self) -> bool {
@@ -84,13 +83,7 @@ impl Offset {
         if self.addr == 0 {
             return Ok(());
         }
-        // SAFETY: the variable is to be overwritten.
-        if !unsafe { sys::writable(self.addr) } {
-            return Err(Errno::EFAULT);
-        }
-        // SAFETY: the kernel has just written there.
-        unsafe { (self.addr as *mut u64).write_unaligned(to) };
-        Ok(())
+        UserPtr::<u64>::new(self.addr).write(to)
     }
 }
 
@@ -150,6 +143,22 @@ pub fn next(regs: &mut Regs, ran: Ran, done: u64) -> Next {
 /// copy_file_range, sendfile.
 #[inline(never)]
 pub fn copy(regs: &mut Regs) -> usize {
+    let (sendfile, at) = (regs.nr as i64 == c::SYS_sendfile, arg(regs, 2));
+    let v = moving(regs);
+    // sendfile stores its variable whatever the answer is.
+    if sendfile
+        && v == DONE
+        && (regs.nr as isize) <= 0
+        && at != 0
+        && let Ok(o) = Offset::of(at)
+        && let Err(e) = o.store(o.start)
+    {
+        return fail(regs, e);
+    }
+    v
+}
+
+fn moving(regs: &mut Regs) -> usize {
     let (from, to) = ends(regs);
     if (is_ours(from) || is_ours(to)) && super::fds::any() {
         return fail(regs, Errno::EBADF);
@@ -163,12 +172,10 @@ pub fn copy(regs: &mut Regs) -> usize {
     } else {
         (arg(regs, 1), arg(regs, 3), arg(regs, 4))
     };
-    for at in [in_at, out_at] {
-        if at != 0 && !sys::readable(at) {
-            return fail(regs, Errno::EFAULT);
-        }
-    }
-    let (mut input, mut output) = (Offset::of(in_at), Offset::of(out_at));
+    let (mut input, mut output) = match (Offset::of(in_at), Offset::of(out_at)) {
+        (Ok(i), Ok(o)) => (i, o),
+        (Err(e), _) | (_, Err(e)) => return fail(regs, e),
+    };
     if let Err(e) = probe(regs, &input, &output) {
         return fail(regs, e);
     }
@@ -259,6 +266,8 @@ fn pieces(
             return fail(regs, e);
         }
     }
+    // A short write ends copy_file_range; sendfile goes on, and meets what made it short.
+    let goes_on = regs.nr as i64 == c::SYS_sendfile;
     let mut buf = Buffer::<PIECE>::new();
     while done < count {
         let want = count.saturating_sub(done).min(PIECE as u64) as usize;
@@ -279,7 +288,8 @@ fn pieces(
             Next::Moved(n) => {
                 done = done.saturating_add(n);
                 let stop = done >= LONG && interrupted(regs);
-                if moved(from, &input, done).is_err() || n < k as u64 || stop {
+                let short = n < k as u64 && !goes_on;
+                if moved(from, &input, done).is_err() || short || stop {
                     break;
                 }
             }

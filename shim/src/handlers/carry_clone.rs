@@ -11,6 +11,7 @@ use crate::attach::{self, Session};
 use crate::resolve::{Loc, Path, Place};
 use crate::state::{self, guest, is_ours};
 use crate::txn::{Change, Cx, Patience, Ran, open_below, run};
+use crate::user::UserPtr;
 use libc as c;
 use mirror_core::path::split;
 use mirror_core::runtime::IntentKind;
@@ -271,7 +272,7 @@ pub fn ioctl(regs: &mut Regs) -> usize {
                 dst_offset: 0,
             }
         } else {
-            match program::<CloneRange>(arg(regs, 2)) {
+            match UserPtr::<CloneRange>::new(arg(regs, 2)).read().ok() {
                 Some(r) => r,
                 None => return fail(regs, Errno::EFAULT),
             }
@@ -293,17 +294,6 @@ pub fn ioctl(regs: &mut Regs) -> usize {
         }
     }
     fail(regs, Errno::EBADF)
-}
-
-/// A copy of a struct of the program: plain integers, of less than a page.
-fn program<T: Copy>(addr: usize) -> Option<T> {
-    let last = addr.checked_add(size_of::<T>())?.checked_sub(1)?;
-    if !sys::readable(addr & !7) || !sys::readable(last & !7) {
-        return None;
-    }
-    // SAFETY: the one or two pages that it lies on have just been found readable; T is plain integers,
-    // and nothing is assumed of the alignment.
-    Some(unsafe { (addr as *const T).read_unaligned() })
 }
 
 /// The part of a copy_file_range that both legs can share with the source. Anything but a number of
@@ -347,7 +337,7 @@ fn dedupe_second(src: i32, addr: usize) {
     if state::hint(src) == state::OUT || !clones(src) {
         return;
     }
-    let Some(head) = program::<[u64; 3]>(addr) else {
+    let Ok(head) = UserPtr::<[u64; 3]>::new(addr).read() else {
         return;
     };
     let mut loc = Loc::new();
@@ -360,10 +350,11 @@ fn dedupe_second(src: i32, addr: usize) {
     let twin = twin(&s, loc.leg, src);
     // The kernel takes a page of destinations at most.
     for i in 0..((head[2] & 0xffff) as usize).min(127) {
-        let Some(e) = program::<[u64; 2]>(
+        let entry = UserPtr::<[u64; 2]>::new(
             addr.wrapping_add(HEADER)
                 .wrapping_add(i.wrapping_mul(ENTRY)),
-        ) else {
+        );
+        let Ok(e) = entry.read() else {
             break;
         };
         let n = e[0] as i32;

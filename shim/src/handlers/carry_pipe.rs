@@ -33,7 +33,7 @@ impl Pipe {
     fn new() -> Sys<Pipe> {
         let make = || sys::pipe(c::O_CLOEXEC);
         let (read, write) = match make() {
-            Err(Errno::EMFILE) => locked(|| attach::with_limit(make)),
+            Err(Errno::EMFILE) => locked(|| attach::with_limit(0, make)),
             r => r,
         }?;
         Ok(Pipe { read, write })
@@ -110,7 +110,10 @@ pub fn splice(regs: &mut Regs) -> usize {
         )
     });
     match r {
-        Err(Errno::EAGAIN) => pieces(regs, &own, from, to, Offset::of(out_at)),
+        Err(Errno::EAGAIN) => match Offset::of(out_at) {
+            Ok(o) => pieces(regs, &own, from, to, o),
+            Err(e) => fail(regs, e),
+        },
         r => answer(regs, r.map(|v| v as u64)),
     }
 }
@@ -140,7 +143,8 @@ fn pieces(regs: &mut Regs, own: &Pipe, from: i32, to: i32, output: Offset) -> us
                 let taken = take(own, (from, to), n as usize, (at, old), &mut seen);
                 done = done.saturating_add(taken);
                 // Nothing: another reader was faster, and the pipe is looked at anew.
-                if taken > 0 && taken < k as u64 {
+                // A short write goes on, and meets what made it short.
+                if taken > 0 && taken < n {
                     break;
                 }
             }

@@ -8,17 +8,20 @@ use crate::resolve::Loc;
 use crate::state::{self, set_dirty};
 use crate::times;
 use crate::txn::{Change, Cx, Data, Patience, Ran, run};
+use crate::user::Array;
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::runtime::{AT_END, IntentKind};
 use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo, Where};
 use mirror_sys as sys;
-use mirror_sys::{OMIT, Sys};
+use mirror_sys::{OMIT, Stat, Sys};
 
 /// Longest iovec the kernel takes (UIO_MAXIOV).
 const IOV_MAX: usize = 1024;
 const RWF_APPEND: usize = 0x10;
 const RWF_NOAPPEND: usize = 0x20;
+/// RWF_DSYNC | RWF_SYNC: what is said to be on the disk is on both.
+const RWF_DURABLE: usize = 0x02 | 0x04;
 
 /// One of the write family.
 struct Write<'a> {
@@ -27,6 +30,8 @@ struct Write<'a> {
     len: u64,
     /// `None`: at the position of the descriptor.
     offset: Option<u64>,
+    /// It goes to the end.
+    at_end: bool,
 }
 
 impl Write<'_> {
@@ -88,6 +93,7 @@ impl Change for Write<'_> {
             },
             Where::End { .. } => cx.intent.offset = AT_END,
         }
+        self.at_end = matches!(at, Where::End { .. });
         Prepared::Write(at)
     }
     fn apply(&mut self, _: &mut Cx<'_>, _: Step) -> Sys<u64> {
@@ -121,8 +127,11 @@ impl Data for Write<'_> {
     }
     fn write_second(&mut self, at: u64, done: u64, upto: u64) -> Sys<u64> {
         let m = self.n.saturating_add(K) as usize;
-        let [_, buf, len, ..] = self.regs.args;
+        let [_, buf, len, _, _, flags] = self.regs.args;
         let to = at.saturating_add(done) as usize;
+        if self.at_end && !ends_at(self.n, to as u64)? {
+            return Err(Errno::EIO);
+        }
         let r = match self.regs.nr as i64 {
             c::SYS_write | c::SYS_pwrite64 => {
                 let piece = upto.saturating_sub(done) as usize;
@@ -138,7 +147,12 @@ impl Data for Write<'_> {
                 }
             }
             _ => {
-                let r = vector(m, (buf, len), (done, upto), to);
+                let durable = if self.regs.nr as i64 == c::SYS_pwritev2 {
+                    flags & RWF_DURABLE
+                } else {
+                    0
+                };
+                let r = vector(m, (buf, len), (done, upto), (to, durable));
                 owes_time(self.n);
                 return r;
             }
@@ -149,22 +163,32 @@ impl Data for Write<'_> {
     }
 }
 
+/// The partner of an append-only file appends too, wherever it is told to write: only at the right
+/// place then.
+fn ends_at(n: i32, to: u64) -> Sys<bool> {
+    let m = n.saturating_add(K);
+    if sys::fcntl(m, c::F_GETFL, 0)? as i32 & c::O_APPEND == 0 {
+        return Ok(true);
+    }
+    Ok(sys::fglance(m)?.size() == to)
+}
+
 /// The second leg's vector write: the first has accepted the vector.
 #[inline(never)]
 fn vector(
     m: usize,
     (addr, count): (usize, usize),
     (done, upto): (u64, u64),
-    to: usize,
+    (to, durable): (usize, usize),
 ) -> Sys<u64> {
     let mut iov = [c::iovec {
         iov_base: core::ptr::null_mut(),
         iov_len: 0,
     }; IOV_MAX];
-    let n = trim(addr, count, done, upto, &mut iov);
+    let n = trim(addr, count, done, upto, &mut iov)?;
     let p = iov.as_ptr() as usize;
     // SAFETY: our own vector, over buffers that the first write has just read.
-    sys::ret(unsafe { sys::syscall6(c::SYS_pwritev2, m, p, n, to, 0, 0) }).map(|v| v as u64)
+    sys::ret(unsafe { sys::syscall6(c::SYS_pwritev2, m, p, n, to, 0, durable) }).map(|v| v as u64)
 }
 
 /// The partner's mtime is settled when the descriptor is closed; at once where the number's record may
@@ -178,12 +202,18 @@ pub(super) fn owes_time(n: i32) {
 }
 
 /// The part `done..upto` of the program's vector.
-fn trim(addr: usize, count: usize, done: u64, upto: u64, out: &mut [c::iovec; IOV_MAX]) -> usize {
+fn trim(
+    addr: usize,
+    count: usize,
+    done: u64,
+    upto: u64,
+    out: &mut [c::iovec; IOV_MAX],
+) -> Sys<usize> {
     let mut pos = 0u64;
     let mut n = 0usize;
+    let mut vector = Array::<c::iovec>::new(addr);
     for i in 0..count.min(IOV_MAX) {
-        // SAFETY: the kernel has just accepted this vector of `count` entries.
-        let v = unsafe { (addr as *const c::iovec).wrapping_add(i).read_volatile() };
+        let v = vector.get(i)?;
         let (start, end) = (pos, pos.saturating_add(v.iov_len as u64));
         pos = end;
         let (from, to) = (start.max(done), end.min(upto));
@@ -197,7 +227,7 @@ fn trim(addr: usize, count: usize, done: u64, upto: u64, out: &mut [c::iovec; IO
             n = n.saturating_add(1);
         }
     }
-    n
+    Ok(n)
 }
 
 /// Sees to it that `n` is paired. `Some`: what to answer instead.
@@ -312,6 +342,7 @@ pub(super) fn write_paired(regs: &Regs, n: i32) -> Option<Ran> {
         regs: &copy,
         len,
         offset,
+        at_end: false,
     };
     let ran = run(
         pair,
@@ -326,55 +357,10 @@ pub(super) fn write_paired(regs: &Regs, n: i32) -> Option<Ran> {
     Some(ran)
 }
 
-/// F_SETFL: how writes go is changed under the file's lock.
-struct Flags<'a> {
-    n: i32,
-    regs: &'a Regs,
-}
-
-impl Change for Flags<'_> {
-    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
-        cx.file_of(self.n).map_err(|e| Prepared::Answer(Err(e)))
-    }
-    fn prepare(&mut self, _: &mut Cx<'_>) -> Prepared {
-        Prepared::Answer(raw(self.regs))
-    }
-    fn apply(&mut self, _: &mut Cx<'_>, _: Step) -> Sys<u64> {
-        Err(Errno::EINVAL)
-    }
-}
-
-/// fcntl F_SETFL of a descriptor that has, or may have, a partner.
-#[inline(never)]
-pub fn set_flags(regs: &mut Regs) -> usize {
-    let n = fd_arg(regs, 0);
-    let mut loc = Loc::new();
-    if !matches!(recognise(n, &mut loc), Fd::Paired) {
-        return NATIVE;
-    }
-    let (pair, leg) = place(n);
-    let copy = Regs {
-        nr: regs.nr,
-        args: regs.args,
-        site: regs.site,
-        old_mask: regs.old_mask,
-        scratch: 0,
-    };
-    let ran = run(
-        pair,
-        leg,
-        [None, None],
-        IntentKind::Attributes,
-        &mut Flags { n, regs: &copy },
-        Action::Call { undo: Undo::Never },
-        Patience::Wait,
-    );
-    verdict(regs, ran)
-}
-
 struct Resize<'a> {
     n: i32,
     regs: &'a Regs,
+    before: Option<Stat>,
 }
 
 impl Change for Resize<'_> {
@@ -385,7 +371,8 @@ impl Change for Resize<'_> {
         if let Some(p) = describe(self.n, cx) {
             return p;
         }
-        let size = sys::fstat(self.n).map_or(0, |s| s.size());
+        self.before = sys::fstat(self.n).ok();
+        let size = self.before.map_or(0, |s| s.size());
         cx.intent.old_size = size;
         if let Some((mode, off, len)) = self.allocation() {
             if !carry_alloc::shifts(mode) {
@@ -434,7 +421,12 @@ impl Change for Resize<'_> {
         if sys::fstat(m)?.size() > old {
             sys::ftruncate(m, old)?;
         }
-        sys::ftruncate(self.n, old).map(|_| ())
+        sys::ftruncate(self.n, old)?;
+        // The partner's is made equal at close.
+        if let Some(st) = self.before {
+            let _ = sys::set_times(self.n, OMIT, st.mtime());
+        }
+        Ok(())
     }
 }
 
@@ -476,7 +468,11 @@ pub(super) fn resize_paired(regs: &Regs, n: i32) -> Ran {
         old_mask: regs.old_mask,
         scratch: 0,
     };
-    let mut change = Resize { n, regs: &copy };
+    let mut change = Resize {
+        n,
+        regs: &copy,
+        before: None,
+    };
     let action = Action::Call {
         undo: Undo::Possible,
     };

@@ -4,7 +4,8 @@ use crate::arch::{NATIVE, Regs};
 use crate::change::hold;
 use crate::resolve::{Last, Loc, Path, Place, locate_slow};
 use crate::state::{SYMLINKED, THREADED};
-use crate::txn::{Change, Cx, Patience, Ran, Target, run};
+use crate::txn::{Change, Cx, Patience, Ran, Target, in_the_way, run};
+use crate::user;
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::path::split;
@@ -32,6 +33,8 @@ struct One<'a> {
     regs: &'a Regs,
     /// rmdir: only the parent is locked.
     alone: bool,
+    /// The second leg's object was made.
+    second: bool,
 }
 
 impl Change for One<'_> {
@@ -56,6 +59,14 @@ impl Change for One<'_> {
             let st = sys::fstatat(t.at(cx.lead), &t.name, c::AT_SYMLINK_NOFOLLOW);
             if st.is_ok_and(|st| st.kind() == c::S_IFDIR) {
                 return Prepared::Replan;
+            }
+        }
+        self.second = false;
+        if !matches!(self.what, What::Rmdir | What::Unlink) {
+            let t = cx.name(0);
+            let dirs = (t.at(cx.lead), t.at(cx.lead ^ 1));
+            if let Err(p) = in_the_way(cx, dirs, &t.name, t.rel.as_bytes(), Errno::EEXIST) {
+                return p;
             }
         }
         Prepared::Ready
@@ -85,11 +96,13 @@ impl Change for One<'_> {
             What::Bind => {
                 let st = sys::fstatat(t.at(leg ^ 1), name, c::AT_SYMLINK_NOFOLLOW)?;
                 sys::mknodat(dir, name, c::S_IFSOCK | 0o600, 0)?;
+                self.second = true;
                 let made = hold(dir, name)?;
                 sys::stands_for(&st, made.stat())?;
                 made.set_mode(st.mode() & 0o7777)
             }
         }?;
+        self.second |= step == Step::Second;
         // Another thread may have changed the umask in between.
         if step == Step::Second
             && THREADED.load(Ordering::Relaxed)
@@ -115,6 +128,14 @@ impl Change for One<'_> {
     }
     fn undo(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
         let (dir, name) = (cx.name(0).at(cx.lead), &cx.name(0).name);
+        if self.second && !matches!(self.what, What::Unlink | What::Rmdir) {
+            let flags = match self.what {
+                What::Mkdir(_) => c::AT_REMOVEDIR,
+                _ => 0,
+            };
+            sys::unlinkat(cx.name(0).at(cx.lead ^ 1), name, flags)?;
+            self.second = false;
+        }
         match self.what {
             What::Mkdir(_) => {
                 // Somebody may remember it already.
@@ -215,6 +236,7 @@ pub fn one(regs: &mut Regs) -> usize {
             what,
             regs,
             alone: true,
+            second: false,
         };
         match run(
             loc.pair,
@@ -246,17 +268,12 @@ fn not_inside(regs: &mut Regs, place: Place, removal: bool) -> Option<usize> {
 
 /// The path of an AF_UNIX address that names a file.
 fn socket_path(addr: usize, len: usize, out: &mut Path) -> bool {
-    if !(4..=110).contains(&len)
-        || !quick::may_read(addr)
-        || !(0x1_0000..0x7fff_ffff_f000).contains(&addr)
-    {
-        return false;
-    }
     let mut buf = [0u8; 112];
-    for (i, b) in buf.iter_mut().enumerate().take(len) {
-        // SAFETY: the first page was probed; bind's address may straddle one page border only into
-        // memory of the same object, as the kernel reads the same bytes.
-        *b = unsafe { (addr.wrapping_add(i) as *const u8).read_volatile() };
+    let Some(address) = buf.get_mut(..len) else {
+        return false;
+    };
+    if !(4..=110).contains(&len) || user::bytes(addr, address).is_err() {
+        return false;
     }
     let family = u16::from_le_bytes([buf[0], buf[1]]);
     let name = buf.get(2..len).unwrap_or(&[]);

@@ -3,7 +3,7 @@ use super::{answer, arg, copy_path, fail, locate_arg, quick, verdict};
 use crate::arch::{NATIVE, Regs};
 use crate::resolve::{Last, Loc, Path, Place, locate_slow};
 use crate::state::SYMLINKED;
-use crate::txn::{Change, Cx, Patience, Ran, Target, run};
+use crate::txn::{Change, Cx, Patience, Ran, Target, in_the_way, run};
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::path::split;
@@ -19,6 +19,8 @@ struct Two {
     nameless: Option<i32>,
     /// linkat through a symlink.
     follow: bool,
+    /// The new name was taken on the first leg: what a rename replaces does not come back.
+    replaces: bool,
 }
 
 impl Two {
@@ -76,14 +78,39 @@ impl Change for Two {
                 }
             }
         }
+        if self.kind != IntentKind::Exchange {
+            let t = cx.name(1);
+            if self.kind == IntentKind::Rename {
+                let old = sys::glance(t.at(cx.lead), &t.name, c::AT_SYMLINK_NOFOLLOW);
+                self.replaces = !matches!(old, Err(Errno::ENOENT));
+            }
+            let why = match self.kind == IntentKind::Link || self.flags & 1 != 0 {
+                true => Errno::EEXIST,
+                false => Errno::EIO,
+            };
+            let dirs = (t.at(cx.lead), t.at(cx.lead ^ 1));
+            if let Err(p) = in_the_way(cx, dirs, &t.name, t.rel.as_bytes(), why) {
+                return p;
+            }
+        }
         Prepared::Ready
     }
     fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
         let leg = cx.leg(step);
         let (a, b) = (cx.name(0), cx.name(1));
         if self.kind != IntentKind::Link {
-            return sys::renameat2(a.at(leg), &a.name, b.at(leg), &b.name, self.flags)
-                .map(|v| v as u64);
+            let mv = |flags| {
+                sys::renameat2(a.at(leg), &a.name, b.at(leg), &b.name, flags).map(|v| v as u64)
+            };
+            // What only the second leg has is not replaced.
+            if step == Step::Second && self.kind == IntentKind::Rename && !self.replaces {
+                match mv(self.flags | 1) {
+                    // A file system that does not know the flag.
+                    Err(Errno::EINVAL) => {}
+                    r => return r,
+                }
+            }
+            return mv(self.flags);
         }
         match self.nameless {
             None => sys::linkat(a.at(leg), &a.name, b.at(leg), &b.name, 0),
@@ -109,6 +136,7 @@ impl Change for Two {
                 sys::renameat2(a.at(leg), &a.name, b.at(leg), &b.name, 2).map(|_| ())
             }
             // Only a rename that replaced nothing can be taken back.
+            _ if self.replaces => Err(Errno::EIO),
             _ => sys::renameat2(b.at(leg), &b.name, a.at(leg), &a.name, 1).map(|_| ()),
         }
     }
@@ -235,11 +263,7 @@ pub fn two(regs: &mut Regs) -> usize {
             flags: flags as u32,
             nameless,
             follow,
-        };
-        let undo = if is_link || kind == IntentKind::Exchange || flags & 1 != 0 {
-            Undo::Possible
-        } else {
-            Undo::Never
+            replaces: false,
         };
         let lead = if nameless.is_some() {
             nameless_leg(nameless, l2.leg)
@@ -252,7 +276,9 @@ pub fn two(regs: &mut Regs) -> usize {
             [Some(&mut a), Some(&mut b)],
             kind,
             &mut change,
-            Action::Call { undo },
+            Action::Call {
+                undo: Undo::Possible,
+            },
             Patience::Wait,
         ) {
             Ran::Slow => {

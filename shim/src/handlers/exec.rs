@@ -4,16 +4,19 @@
 //! a new array is mapped only when an entry must be put back. The call itself is made by its own
 //! instruction: the new program inherits the signal mask, and a vfork child shares our stacks.
 use super::process::settle_all;
-use super::{arg, copy_path, quick};
+use super::{arg, copy_path};
 use crate::arch::{NATIVE, Regs};
 use crate::attach;
 use crate::env::{self, INJECTED, NAMES, Var};
 use crate::resolve::Path;
 use crate::state::{self, ANY_PARTNER, OLD_SOFT, PAIRED, TX, guest};
+use crate::user::{Array, begins};
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use libc as c;
+use mirror_core::numbers::SENTINEL;
 use mirror_core::path::PathText;
-use mirror_core::{Errno, K, NUMBERS_END, RESERVED, StateWord};
+use mirror_core::program;
+use mirror_core::{Errno, K, RESERVED, StateWord};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -21,7 +24,7 @@ use mirror_sys::Sys;
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Target {
     Mirrorable,
-    /// Static, setuid, Go, another architecture.
+    /// Static, without libc, setuid, Go, another architecture.
     Not,
     /// The kernel will refuse it anyway.
     Unknown,
@@ -84,13 +87,11 @@ fn seal(on: bool) {
     if !ANY_PARTNER.load(Ordering::Relaxed) {
         return;
     }
-    let (lo, hi) = (RESERVED as usize, NUMBERS_END as usize - 1);
     if on {
-        // SAFETY: no pointers. CLOSE_RANGE_CLOEXEC.
-        let _ = sys::ret(unsafe { sys::syscall3(c::SYS_close_range, lo, hi, 4) });
+        sys::close_numbers(RESERVED, state::numbers_end(), true);
         return;
     }
-    let _ = sys::fcntl(crate::start::SENTINEL, c::F_SETFD, 0);
+    let _ = sys::fcntl(SENTINEL, c::F_SETFD, 0);
     for n in 0..RESERVED {
         if let Ok(f) = sys::fcntl(n, c::F_GETFD, 0) {
             let _ = sys::fcntl(n.saturating_add(K), c::F_SETFD, f);
@@ -140,42 +141,19 @@ pub fn record_writable(exec: bool) {
     }
 }
 
-/// Reads one pointer of an array of the program.
-fn entry(array: usize, i: usize) -> Option<usize> {
-    let at = array.checked_add(i.checked_mul(8)?)?;
-    if (i == 0 || at & 0xfff == 0)
-        && !((0x1_0000..0x7fff_ffff_f000).contains(&at) && sys::readable(at))
-    {
-        return None;
-    }
-    // SAFETY: the word's page has just been probed (words of an array are aligned).
-    Some(unsafe { (at as *const usize).read_volatile() })
-}
-
-/// Whether the string at `addr` begins with `name`.
-fn begins(addr: usize, name: &[u8]) -> bool {
-    if !(0x1_0000..0x7fff_ffff_f000).contains(&addr) || !quick::may_read(addr) {
-        return false;
-    }
-    name.iter().enumerate().all(|(i, &b)| {
-        // SAFETY: stops at the first different byte, at the latest at the string's NUL.
-        let v = unsafe { (addr.wrapping_add(i) as *const u8).read_volatile() };
-        v == b
-    })
-}
-
 /// A new array with what the program's lacks; `None`: it has everything.
 #[inline(never)]
 fn with_environment(envp: usize) -> Sys<Option<usize>> {
-    let own = env::own_path().to_bytes();
+    let own = env::own_path();
     let mut n = 0usize;
     let mut have = [false; NAMES.len()];
     let mut preload = None;
+    let mut array = Array::<usize>::new(envp);
     loop {
         if envp == 0 {
             break;
         }
-        let e = entry(envp, n).ok_or(Errno::EFAULT)?;
+        let e = array.get(n)?;
         if e == 0 {
             break;
         }
@@ -211,7 +189,7 @@ fn with_environment(envp: usize) -> Sys<Option<usize>> {
         unsafe { (map as *mut usize).wrapping_add(i).write(v) };
     };
     for i in 0..n {
-        put(i, entry(envp, i).unwrap_or(0));
+        put(i, array.get(i)?);
     }
     let mut i = n;
     put(i, INJECTED.as_ptr() as usize);
@@ -235,8 +213,12 @@ fn with_environment(envp: usize) -> Sys<Option<usize>> {
     let _ = t.append(b"LD_PRELOAD=");
     let _ = t.append(own);
     if let Some(theirs) = value.as_bytes().get(11..).filter(|v| !v.is_empty()) {
-        let _ = t.append(b":");
-        let _ = t.append(theirs);
+        for part in theirs.split(|&b| is_separator(b)) {
+            if !part.is_empty() && !relative_own(part, own) {
+                let _ = t.append(b":");
+                let _ = t.append(part);
+            }
+        }
     }
     for (j, &b) in t.as_bytes().iter().enumerate() {
         // SAFETY: the text is shorter than the 8192 bytes behind the array, which are zero.
@@ -290,16 +272,28 @@ fn array_room(len: usize) -> Sys<usize> {
     sys::map_anonymous(len)
 }
 
-/// Whether a preload list names the library, by path or by its file name.
+fn is_separator(b: u8) -> bool {
+    b == b':' || b == b' '
+}
+
+/// The file's name in a path.
+fn base(p: &[u8]) -> &[u8] {
+    let at = p
+        .iter()
+        .rposition(|&b| b == b'/')
+        .map_or(0, |i| i.wrapping_add(1));
+    p.get(at..).unwrap_or(p)
+}
+
+/// Whether it names the library by a path that depends on the cwd.
+fn relative_own(part: &[u8], own: &[u8]) -> bool {
+    part.first() != Some(&b'/') && part.contains(&b'/') && base(part) == base(own)
+}
+
+/// Whether a preload list names the library, by an absolute path or by its file name.
 fn has_library(list: &[u8], own: &[u8]) -> bool {
-    let base = |p: &[u8]| -> usize {
-        p.iter()
-            .rposition(|&b| b == b'/')
-            .map_or(0, |i| i.wrapping_add(1))
-    };
-    let name = own.get(base(own)..).unwrap_or(own);
-    list.split(|&b| b == b':' || b == b' ')
-        .any(|p| p == own || p.get(base(p)..) == Some(name))
+    let mut parts = list.split(|&b| is_separator(b));
+    parts.any(|p| p == own || (base(p) == base(own) && !relative_own(p, own)))
 }
 
 const HEAD: usize = 2048;
@@ -402,7 +396,7 @@ fn elf(n: i32, h: &[u8]) -> Option<Target> {
         return Some(Target::Not);
     }
     let (off, size, count) = (word(h, 32, 8), word(h, 54, 2), word(h, 56, 2));
-    let mut interp = false;
+    let (mut interp, mut needs) = (false, false);
     for i in 0..count.min(64) {
         let mut ph = [0u8; 56];
         let at = off.saturating_add(i.saturating_mul(size));
@@ -410,16 +404,30 @@ fn elf(n: i32, h: &[u8]) -> Option<Target> {
             break;
         }
         match word(&ph, 0, 4) {
+            2 => needs = needs_library(n, word(&ph, 8, 8) as u64),
             3 => interp = true,
             4 if go_note(n, word(&ph, 8, 8) as u64, word(&ph, 32, 8)) => return Some(Target::Not),
             _ => {}
         }
     }
-    Some(if interp {
+    Some(if interp && needs {
         Target::Mirrorable
     } else {
         Target::Not
     })
+}
+
+/// Whether the dynamic section at `at` names a library: without one there is no libc.
+fn needs_library(n: i32, mut at: u64) -> bool {
+    let mut b = [0u8; 32 * program::ENTRY];
+    loop {
+        let got = sys::pread(n, &mut b, at).unwrap_or(0);
+        match program::needs_library(b.get(..got).unwrap_or(&[])) {
+            Some(answer) => return answer,
+            None if got < b.len() => return false,
+            None => at = at.saturating_add(b.len() as u64),
+        }
+    }
 }
 
 /// The note that the Go linker writes (name "Go", type 4): its programs make system calls themselves.

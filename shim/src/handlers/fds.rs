@@ -11,7 +11,7 @@ use crate::state::{self, ANY_PARTNER, OUT, PAIRED, UNKNOWN, guest, hint, is_ours
 use crate::txn::Patience;
 use core::sync::atomic::Ordering;
 use libc as c;
-use mirror_core::{Errno, K, NUMBERS_END, RESERVED};
+use mirror_core::{Errno, K, RESERVED};
 use mirror_sys as sys;
 
 /// Whether this process has descriptors of the library at all.
@@ -227,7 +227,7 @@ pub fn close_range(regs: &mut Regs) -> usize {
             }
         }
         // Beyond our own the numbers are the program's again.
-        let beyond = NUMBERS_END as u32;
+        let beyond = state::numbers_end() as u32;
         if r.is_ok() && hi >= beyond {
             r = range(lo.max(beyond), hi, flags & CLOEXEC);
         }

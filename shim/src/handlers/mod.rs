@@ -12,6 +12,7 @@ mod carry_clone;
 mod carry_pipe;
 mod carry_range;
 mod data;
+mod data_flags;
 mod entry;
 mod entry_two;
 mod exec;
@@ -33,7 +34,6 @@ use crate::txn::Ran;
 use core::sync::atomic::{AtomicU8, Ordering};
 use libc as c;
 use mirror_core::Errno;
-use mirror_core::path::PATH_MAX;
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -83,28 +83,7 @@ fn raw(regs: &Regs) -> Sys<u64> {
 /// Copies a path from the program's memory, once. `None`: the kernel will refuse it (EFAULT,
 /// ENAMETOOLONG).
 fn copy_path(addr: usize, out: &mut Path) -> Option<()> {
-    let mut n = 0usize;
-    if !(0x1_0000..0x7fff_ffff_f000).contains(&addr) {
-        return None;
-    }
-    let buf = out.buffer();
-    while n < PATH_MAX {
-        let at = addr.checked_add(n)?;
-        // One probe a page: what the kernel would refuse is never touched.
-        if (n == 0 || at & 0xfff == 0) && !sys::readable(at & !7) {
-            return None;
-        }
-        // SAFETY: the byte's page has just been found readable; the program does not unmap what it
-        // passes to a system call.
-        let b = unsafe { (at as *const u8).read_volatile() };
-        if b == 0 {
-            out.set_len(n);
-            return Some(());
-        }
-        *buf.get_mut(n)? = b;
-        n = n.wrapping_add(1);
-    }
-    None
+    crate::user::path(addr, out).ok()
 }
 
 /// Calls whose first argument is a descriptor that they change.
@@ -134,88 +113,20 @@ fn by_fd(nr: i64) -> bool {
 
 /// Fills the table of wanted calls.
 pub fn fill(watch: &[AtomicU8; 512]) {
-    let set = |nrs: &[i64], bits: u8| {
-        for &nr in nrs {
-            if let Some(w) = watch.get(nr as usize) {
-                w.store(WATCHED | bits, Ordering::Relaxed);
-            }
+    for w in mirror_core::calls::WANTED {
+        let nr = i64::from(w.nr);
+        let bits = match nr {
+            c::SYS_open => FLAGS_1 | PATH_0,
+            c::SYS_openat => FLAGS_2 | PATH_1,
+            _ if READERS_0.contains(&nr) => PATH_0,
+            _ if READERS_1.contains(&nr) => PATH_1,
+            _ if by_fd(nr) => BY_FD,
+            _ => 0,
+        };
+        if let Some(w) = watch.get(nr as usize) {
+            w.store(WATCHED | bits, Ordering::Relaxed);
         }
-    };
-    set(&[c::SYS_open], FLAGS_1 | PATH_0);
-    set(&[c::SYS_openat], FLAGS_2 | PATH_1);
-    set(&READERS_0, PATH_0);
-    set(&READERS_1, PATH_1);
-    set(&BY_FD_CALLS, BY_FD);
-    set(
-        &[
-            c::SYS_openat2,
-            c::SYS_creat,
-            c::SYS_close,
-            c::SYS_dup2,
-            c::SYS_dup3,
-            c::SYS_fcntl,
-            c::SYS_close_range,
-            c::SYS_truncate,
-            c::SYS_rename,
-            c::SYS_renameat,
-            c::SYS_renameat2,
-            c::SYS_unlink,
-            c::SYS_unlinkat,
-            c::SYS_rmdir,
-            c::SYS_link,
-            c::SYS_linkat,
-            c::SYS_symlink,
-            c::SYS_symlinkat,
-            c::SYS_mkdir,
-            c::SYS_mkdirat,
-            c::SYS_mknod,
-            c::SYS_mknodat,
-            c::SYS_chmod,
-            c::SYS_fchmodat,
-            SYS_FCHMODAT2,
-            c::SYS_chown,
-            c::SYS_lchown,
-            c::SYS_fchownat,
-            c::SYS_utime,
-            c::SYS_utimes,
-            c::SYS_futimesat,
-            c::SYS_utimensat,
-            c::SYS_setxattr,
-            c::SYS_lsetxattr,
-            c::SYS_removexattr,
-            c::SYS_lremovexattr,
-            c::SYS_chdir,
-            c::SYS_fchdir,
-            c::SYS_chroot,
-            c::SYS_fork,
-            c::SYS_vfork,
-            c::SYS_clone,
-            c::SYS_clone3,
-            c::SYS_execve,
-            c::SYS_execveat,
-            c::SYS_mmap,
-            c::SYS_getdents64,
-            c::SYS_getdents,
-            c::SYS_copy_file_range,
-            c::SYS_sendfile,
-            c::SYS_splice,
-            c::SYS_io_uring_setup,
-            c::SYS_io_setup,
-            c::SYS_prlimit64,
-            c::SYS_setrlimit,
-            c::SYS_bind,
-            c::SYS_unshare,
-            c::SYS_prctl,
-            c::SYS_seccomp,
-            c::SYS_exit_group,
-            c::SYS_mprotect,
-            c::SYS_pkey_mprotect,
-            c::SYS_setuid,
-            c::SYS_setreuid,
-            c::SYS_setresuid,
-        ],
-        0,
-    );
+    }
 }
 
 /// Calls that only look: wanted because the control folder does not exist for the program.
@@ -271,14 +182,15 @@ pub fn filter(regs: &mut Regs) -> usize {
         c::SYS_close_range => fds::close_range_filter(regs),
         c::SYS_mmap => readers::mmap_filter(regs),
         c::SYS_mprotect | c::SYS_pkey_mprotect => readers::mprotect_filter(regs),
-        c::SYS_getdents64 => readers::getdents(regs),
-        c::SYS_getdents => NATIVE,
+        c::SYS_munmap | c::SYS_brk | c::SYS_mremap | c::SYS_shmdt => readers::pages_go(regs),
+        c::SYS_getdents64 | c::SYS_getdents => readers::getdents(regs),
         c::SYS_io_uring_setup | c::SYS_io_setup => fail(regs, Errno::ENOSYS),
         c::SYS_vfork | c::SYS_clone | c::SYS_clone3 | c::SYS_fork => process::clone_filter(regs),
         c::SYS_ioctl => carry_clone::filter(regs),
+        // What it opens is recognised at its first change; only emptying cannot wait.
+        c::SYS_open_by_handle_at if arg(regs, 2) & c::O_TRUNC as usize == 0 => NATIVE,
         c::SYS_copy_file_range | c::SYS_sendfile | c::SYS_splice => carry::filter(regs),
         c::SYS_prlimit64 | c::SYS_setrlimit => process::limit_filter(regs),
-        c::SYS_setuid | c::SYS_setreuid | c::SYS_setresuid if !crate::attach::any() => NATIVE,
         c::SYS_prctl | c::SYS_seccomp => process::seccomp_filter(regs),
         c::SYS_unlink | c::SYS_rmdir | c::SYS_mkdir | c::SYS_mknod | c::SYS_lchown => {
             quick::one_path(c::AT_FDCWD, arg(regs, 0))
@@ -363,14 +275,18 @@ pub fn heavy(regs: &mut Regs) -> usize {
             entry_two::two(regs)
         }
         c::SYS_close => fds::close(regs),
-        c::SYS_fcntl if arg(regs, 1) as i32 == c::F_SETFL => data::set_flags(regs),
+        c::SYS_fcntl if arg(regs, 1) as i32 == c::F_SETFL => data_flags::set_flags(regs),
         c::SYS_dup | c::SYS_dup2 | c::SYS_dup3 | c::SYS_fcntl => fds::dup(regs),
         c::SYS_close_range => fds::close_range(regs),
         c::SYS_mmap => readers::mmap(regs),
         c::SYS_mprotect | c::SYS_pkey_mprotect => readers::mprotect(regs),
         c::SYS_chdir | c::SYS_fchdir | c::SYS_chroot => process::chdir(regs),
         c::SYS_unshare => process::unshare(regs),
-        c::SYS_setuid | c::SYS_setreuid | c::SYS_setresuid => process::new_user(),
+        c::SYS_setns | c::SYS_mount | c::SYS_umount2 | c::SYS_pivot_root | c::SYS_move_mount => {
+            process::other_mounts()
+        }
+        c::SYS_open_by_handle_at => open::by_handle(regs),
+        c::SYS_setuid | c::SYS_setreuid | c::SYS_setresuid => process::new_user(regs),
         c::SYS_fork | c::SYS_clone => process::fork(regs),
         c::SYS_prlimit64 | c::SYS_setrlimit => process::limit(regs),
         c::SYS_execve | c::SYS_execveat => exec::exec(regs),

@@ -2,12 +2,13 @@
 //!
 //! Rules: nothing that can block for long is opened here (a fifo, a device: the kernel gets the
 //! program's call); data files are opened only to become n or n + K.
-use super::partner::{PARTNER, in_the_way, install, lost_name, note};
+use super::partner::{install, lost_name, note};
 use super::{arg, copy_path, fail, quick, verdict};
 use crate::arch::{NATIVE, Regs};
 use crate::resolve::{Last, Loc, Path, Place, locate, locate_slow};
 use crate::state::set_dirty;
-use crate::txn::{Change, Cx, Patience, Ran, Target, run, spare};
+use crate::txn::{Change, Cx, Patience, Ran, Target, in_the_way, run, spare};
+use crate::user::UserPtr;
 use libc as c;
 use mirror_core::path::split;
 use mirror_core::runtime::IntentKind;
@@ -37,6 +38,14 @@ pub const OPEN_FLAGS: i32 = c::O_ACCMODE
     | c::O_CLOEXEC
     | c::O_PATH;
 
+#[path = "open_ahead.rs"]
+mod ahead;
+pub use ahead::by_handle;
+use ahead::without_effects;
+
+/// Of the class that is undone; the program gets EPERM.
+const REFUSED: Errno = Errno::EOPNOTSUPP;
+
 struct Open {
     flags: i32,
     mode: u32,
@@ -44,6 +53,16 @@ struct Open {
     found: Option<Stat>,
     made: bool,
     stat: [Option<Stat>; 2],
+    /// The second leg's file was made here.
+    second: bool,
+    /// O_TRUNC: the number whose partner the second leg's file is already, or -1.
+    slot: i32,
+    /// O_TRUNC: the second leg's file must be made equal first; then both are emptied.
+    later: bool,
+    /// The second leg does not permit it.
+    refused: bool,
+    /// O_TRUNC: the first leg's file has been emptied.
+    emptied: bool,
 }
 
 impl Open {
@@ -72,38 +91,6 @@ impl Open {
 }
 
 impl Open {
-    /// Opens the second leg's file. Nothing is emptied before it was looked at, and what stands in its
-    /// place cannot block.
-    fn open_second(&self, cx: &Cx<'_>, leg: usize, base: i32) -> Sys<i32> {
-        let mut flags = base & !(c::O_APPEND | c::O_DIRECT | c::O_ACCMODE | c::O_TRUNC)
-            | PARTNER
-            | c::O_CLOEXEC;
-        if !self.made && !self.tmpfile() {
-            flags &= !c::O_CREAT;
-        }
-        let n = match self.open_at(cx, leg, flags | c::O_RDWR) {
-            Err(Errno::EACCES | Errno::EPERM) => self.open_at(cx, leg, flags | c::O_WRONLY),
-            // The first leg has just made it: a foreign object is in the way.
-            Err(Errno::EEXIST) if self.made => {
-                self.open_at(cx, leg, flags & !(c::O_CREAT | c::O_EXCL) | c::O_RDWR)
-            }
-            r => r,
-        }
-        .map_err(in_the_way)?;
-        let first = self.stat.get(leg ^ 1).copied().flatten();
-        let fits = sys::fglance(n).and_then(|st| match first {
-            Some(f) => sys::stands_for(&f, &st),
-            None => Ok(()),
-        });
-        let r = match fits {
-            Ok(()) if base & c::O_TRUNC != 0 && !self.made => sys::ftruncate(n, 0).map(|_| ()),
-            r => r,
-        };
-        if r.is_err() {
-            let _ = sys::close(n);
-        }
-        r.map(|()| n)
-    }
     /// Notes the new pair of descriptors, with TX held: whoever exits next must know what it owes.
     fn remember(&self, cx: &Cx<'_>, n: i32) {
         let ino = |leg: usize| {
@@ -118,22 +105,6 @@ impl Open {
         note(n, cx.s.pair, cx.lead, [ino(0), ino(1)], rel);
         if self.made || self.flags & c::O_TRUNC != 0 {
             set_dirty(n);
-        }
-    }
-    /// A file system without O_DIRECT refuses it when the file is made already: then it is on the
-    /// second leg too.
-    #[cold]
-    fn made_in_vain(&self, cx: &Cx<'_>) {
-        let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
-        if sys::fstatat(root, &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW).is_err() {
-            return;
-        }
-        let flags = c::O_CREAT | c::O_EXCL | c::O_WRONLY | c::O_CLOEXEC;
-        match self.open_at(cx, cx.lead ^ 1, flags) {
-            Ok(n) => {
-                let _ = sys::close(n);
-            }
-            Err(_) => crate::heal::pending(cx.s, cx.name(0).rel.as_bytes()),
         }
     }
 }
@@ -170,6 +141,8 @@ impl Change for Open {
     }
     fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
         (self.found, self.made, self.fd, self.stat) = (None, false, [-1; 2], [None, None]);
+        (self.second, self.slot, self.later, self.emptied) = (false, -1, false, false);
+        self.refused = false;
         if let Err(p) = cx.anchored(0) {
             return p;
         }
@@ -202,7 +175,16 @@ impl Change for Open {
             },
             Err(Errno::ENOENT) if self.flags & c::O_CREAT != 0 => {
                 self.made = true;
-                Prepared::Ready
+                let second = cx.s.root.get(cx.lead ^ 1).copied().unwrap_or(-1);
+                let why = match self.flags & c::O_EXCL {
+                    0 => Errno::EIO,
+                    _ => Errno::EEXIST,
+                };
+                let rel = &cx.name(0).rel;
+                match in_the_way(cx, (root, second), rel, rel.as_bytes(), why) {
+                    Ok(()) => Prepared::Ready,
+                    Err(p) => p,
+                }
             }
             Err(e) => Prepared::Answer(Err(e)),
         }
@@ -213,7 +195,13 @@ impl Change for Open {
         if step == Step::First && self.found.is_some() && self.flags & c::O_TRUNC != 0 {
             // What the undo goes by: the file's lock was taken after it was found.
             let root = cx.s.root.get(leg).copied().unwrap_or(-1);
-            self.found = sys::glance(root, &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW).ok();
+            let st = sys::glance(root, &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW)?;
+            if st.kind() != c::S_IFREG {
+                cx.slow = true;
+                return Err(Errno::ELOOP);
+            }
+            self.found = Some(st);
+            self.reserve(cx)?;
         }
         let exclusive = if self.made { c::O_CREAT | c::O_EXCL } else { 0 };
         let base = if self.tmpfile() {
@@ -223,7 +211,12 @@ impl Change for Open {
             self.flags & !c::O_EXCL | exclusive
         };
         let n = if step == Step::First {
-            match self.open_at(cx, leg, base) {
+            let now = if self.later { base & !c::O_TRUNC } else { base };
+            let r = self.open_at(cx, leg, now);
+            if r.is_err() {
+                self.release();
+            }
+            match r {
                 Err(Errno::ELOOP | Errno::EXDEV) => {
                     cx.slow = true;
                     return Err(Errno::ELOOP);
@@ -234,10 +227,21 @@ impl Change for Open {
                 }
                 r => r?,
             }
+        } else if self.slot >= 0 {
+            self.slot.saturating_add(K)
         } else {
             // Without O_APPEND pwrite goes where it is told; readable, so that a refused write can be
             // undone and so that nothing needs another descriptor.
-            self.open_second(cx, leg, base)?
+            let n = match self.open_second(cx, base) {
+                // Immutable or append-only there: nothing that repair could mend.
+                Err(Errno::EPERM) if !self.made && !self.tmpfile() => {
+                    self.refused = true;
+                    return Err(REFUSED);
+                }
+                r => r?,
+            };
+            self.second = self.made;
+            n
         };
         if let Some(f) = self.fd.get_mut(leg) {
             *f = n;
@@ -250,6 +254,7 @@ impl Change for Open {
             };
         }
         if step == Step::First {
+            self.emptied = self.found.is_some() && self.flags & c::O_TRUNC != 0 && !self.later;
             return Ok(n as u64);
         }
         // Another thread may have changed the umask in between.
@@ -260,23 +265,33 @@ impl Change for Open {
             let _ = sys::fchmod(n, mode.map_or(0, |s| s.mode()) & 0o7777);
         }
         let first = self.fd.get(leg ^ 1).copied().unwrap_or(-1);
-        let cloexec = self.flags & c::O_CLOEXEC;
-        let r = install(n, first, cloexec);
-        let _ = sys::close(n);
-        r?;
+        if self.slot < 0 || self.slot != first {
+            let r = install(n, first, self.flags & c::O_CLOEXEC);
+            let _ = sys::close(n);
+            r?;
+        }
+        self.slot = first;
+        if self.later {
+            self.empty_first(first)?;
+        }
+        if self.emptied {
+            sys::ftruncate(first.saturating_add(K), 0)?;
+        }
         self.remember(cx, first);
         Ok(0)
     }
 
     fn undo(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
         // An O_TRUNC that emptied a file cannot be taken back.
-        if !self.made
-            && !self.tmpfile()
-            && self.flags & c::O_TRUNC != 0
-            && self.found.is_none_or(|s| s.size() > 0)
-        {
+        if self.emptied && self.found.is_none_or(|s| s.size() > 0) {
             return Err(Errno::EIO);
         }
+        if self.second && !self.tmpfile() {
+            let root = cx.s.root.get(cx.lead ^ 1).copied().unwrap_or(-1);
+            sys::unlinkat(root, &cx.name(0).rel, 0)?;
+            self.second = false;
+        }
+        self.release();
         if self.made {
             let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
             sys::unlinkat(root, &cx.name(0).rel, 0)?;
@@ -293,25 +308,13 @@ impl Change for Open {
         }
         crate::heal::equal(cx.s, cx.lead, cx.name(0).rel.as_bytes())?;
         // Now it is there; it was made or truncated with the copy.
-        self.flags &= !(c::O_TRUNC | c::O_EXCL | c::O_CREAT);
+        self.flags &= !(c::O_EXCL | c::O_CREAT);
+        if !self.later {
+            self.flags &= !c::O_TRUNC;
+        }
         self.made = false;
         self.apply(cx, Step::Second).map(|_| ())
     }
-}
-
-/// The program's open, without what would change a leg if the name meanwhile were another's.
-fn without_effects(regs: &mut Regs) -> usize {
-    let keep = !((c::O_CREAT | c::O_EXCL | c::O_TRUNC) as usize);
-    match (regs.nr as i64, &mut regs.args) {
-        (c::SYS_openat, [_, _, flags, ..]) | (c::SYS_open, [_, flags, ..]) => *flags &= keep,
-        (c::SYS_creat, [_, flags, ..]) => {
-            regs.nr = c::SYS_open as usize;
-            *flags = c::O_WRONLY as usize;
-        }
-        // openat2 keeps its flags in the program's memory.
-        _ => return fail(regs, Errno::ENXIO),
-    }
-    NATIVE
 }
 
 /// open, openat, creat, openat2 that can change something.
@@ -329,27 +332,34 @@ pub fn open(regs: &mut Regs) -> usize {
         ),
         _ => return open_how(regs),
     };
-    opening(regs, dir, path, flags, mode, false)
+    opening(regs, dir, path, flags, mode, None)
 }
 
 /// openat2 by the program: with `resolve` bits it keeps its own rules; only changes to a pair are ours.
 fn open_how(regs: &mut Regs) -> usize {
     let (how, size) = (arg(regs, 2), arg(regs, 3));
-    if size < size_of::<sys::OpenHow>()
-        || !(0x1_0000..0x7fff_ffff_f000).contains(&how)
-        || !sys::readable(how)
-    {
-        return NATIVE;
+    // The kernel looks at the struct, of whatever length, before it looks at the path.
+    let none = Path::new();
+    // SAFETY: our own empty path; the program's struct, which the kernel checks.
+    let r = sys::ret(unsafe {
+        sys::syscall4(
+            c::SYS_openat2,
+            c::AT_FDCWD as usize,
+            none.as_ptr() as usize,
+            how,
+            size,
+        )
+    });
+    match r {
+        Err(Errno::ENOENT) => {}
+        Err(e) => return fail(regs, e),
+        Ok(_) => return NATIVE,
     }
-    // SAFETY: probed; the kernel would copy the same 24 bytes.
-    let h = unsafe { (how as *const sys::OpenHow).read_volatile() };
+    let Ok(h) = UserPtr::<sys::OpenHow>::new(how).read() else {
+        return NATIVE;
+    };
     let flags = h.flags as i32;
     let (dir, path) = (arg(regs, 0) as i32, arg(regs, 1));
-    // What openat2 refuses and open takes.
-    let makes = flags & c::O_CREAT != 0 || flags & TMPFILE == TMPFILE;
-    if h.mode & !0o7777 != 0 || (h.mode != 0 && !makes) || h.flags & !(OPEN_FLAGS as u64) != 0 {
-        return NATIVE;
-    }
     if flags & (c::O_ACCMODE | c::O_CREAT | c::O_TRUNC) == 0 || flags & c::O_PATH != 0 {
         return if quick::names_control(path) {
             super::readers::look(regs)
@@ -357,11 +367,23 @@ fn open_how(regs: &mut Regs) -> usize {
             NATIVE
         };
     }
-    opening(regs, dir, path, flags, h.mode as u32, h.resolve != 0)
+    // What a filter answers to this call is the program's answer, whatever the library does without it.
+    if sys::openat2_refusal().is_some() {
+        return NATIVE;
+    }
+    let strict = (h.resolve != 0).then_some(h);
+    opening(regs, dir, path, flags, h.mode as u32, strict)
 }
 
 #[inline(never)]
-fn opening(regs: &mut Regs, dir: i32, addr: usize, flags: i32, mode: u32, strict: bool) -> usize {
+fn opening(
+    regs: &mut Regs,
+    dir: i32,
+    addr: usize,
+    flags: i32,
+    mode: u32,
+    strict: Option<sys::OpenHow>,
+) -> usize {
     let tmpfile = flags & TMPFILE == TMPFILE;
     // What the kernel drops or takes from open(2) and refuses from openat2(2).
     if flags & c::O_PATH != 0 || (!tmpfile && flags & (c::O_ACCMODE | c::O_CREAT | c::O_TRUNC) == 0)
@@ -394,7 +416,9 @@ fn opening(regs: &mut Regs, dir: i32, addr: usize, flags: i32, mode: u32, strict
             Place::Fail(e) => return fail(regs, e),
             Place::Out => return NATIVE,
             Place::Linked | Place::Nameless => {
-                lost_name(loc.pair);
+                if let Err(e) = lost_name(loc.pair) {
+                    return fail(regs, e);
+                }
                 return NATIVE;
             }
             Place::Root(_) => return NATIVE,
@@ -403,12 +427,11 @@ fn opening(regs: &mut Regs, dir: i32, addr: usize, flags: i32, mode: u32, strict
         if loc.slash && !tmpfile {
             return NATIVE;
         }
-        if strict {
-            // The program set RESOLVE_* bits: what they forbid, the kernel shall say.
-            match probe_strict(regs) {
-                Ok(()) => {}
-                Err(v) => return v,
-            }
+        // The program set RESOLVE_* bits: what they forbid, the kernel shall say.
+        if let Some(how) = &strict
+            && let Err(v) = probe_strict(regs, how)
+        {
+            return v;
         }
         let mut change = Open {
             flags,
@@ -417,6 +440,11 @@ fn opening(regs: &mut Regs, dir: i32, addr: usize, flags: i32, mode: u32, strict
             found: None,
             made: false,
             stat: [None, None],
+            second: false,
+            slot: -1,
+            later: false,
+            refused: false,
+            emptied: false,
         };
         let mut t = Target::new(&loc);
         let action = Action::Call {
@@ -434,6 +462,7 @@ fn opening(regs: &mut Regs, dir: i32, addr: usize, flags: i32, mode: u32, strict
         match ran {
             Ran::Slow => place = locate_slow(dir, &text, last, &mut loc),
             Ran::Native => return without_effects(regs),
+            Ran::Done(Err(REFUSED)) if change.refused => return fail(regs, Errno::EPERM),
             Ran::Done(Ok(n)) => return opened(regs, n as i32, &change, &loc),
             r => return verdict(regs, r),
         }
@@ -467,10 +496,7 @@ fn opened(regs: &mut Regs, n: i32, change: &Open, loc: &Loc) -> usize {
 }
 
 /// Asks the kernel with the program's own rules, without changing anything.
-fn probe_strict(regs: &mut Regs) -> Result<(), usize> {
-    let how = arg(regs, 2);
-    // SAFETY: `open_how` has probed and read it.
-    let h = unsafe { (how as *const sys::OpenHow).read_volatile() };
+fn probe_strict(regs: &mut Regs, h: &sys::OpenHow) -> Result<(), usize> {
     let mine = sys::OpenHow {
         flags: (c::O_PATH | c::O_CLOEXEC) as u64 | h.flags & c::O_NOFOLLOW as u64,
         mode: 0,

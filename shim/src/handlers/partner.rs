@@ -3,15 +3,34 @@ use crate::attach::with_limit;
 use crate::state::{self, ANY_PARTNER, PAIRED, guest, set_hint};
 use core::sync::atomic::Ordering;
 use libc as c;
+use mirror_core::numbers::SENTINEL;
 use mirror_core::{Errno, K, RESERVED};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
-/// What a partner is opened with besides: a fifo or a device that stands in the file's place does not block.
-pub const PARTNER: i32 = c::O_NONBLOCK | c::O_NOCTTY;
+/// Opens the second leg's file for a descriptor that was opened with `flags`. Readable if possible, so
+/// that a refused write can be undone; without O_APPEND, so that pwrite goes where it is told, unless the
+/// file can be opened in no other way (chattr +a). What the first leg's descriptor promises of the disk
+/// (O_SYNC, O_DSYNC) holds for both. A fifo or a device that stands in the file's place does not block.
+pub fn open_writable(flags: i32, open: impl Fn(i32) -> Sys<i32>) -> Sys<i32> {
+    let base = flags & (c::O_SYNC | c::O_DSYNC) | c::O_NONBLOCK | c::O_NOCTTY | c::O_CLOEXEC;
+    match open(base | c::O_RDWR) {
+        Err(Errno::EACCES | Errno::EPERM) => {}
+        r => return r.map_err(not_a_file),
+    }
+    match open(base | c::O_WRONLY) {
+        Err(Errno::EPERM) if flags & c::O_APPEND != 0 => {}
+        r => return r.map_err(not_a_file),
+    }
+    match open(base | c::O_APPEND | c::O_RDWR) {
+        Err(Errno::EACCES) => open(base | c::O_APPEND | c::O_WRONLY),
+        r => r,
+    }
+    .map_err(not_a_file)
+}
 
 /// A fifo without a reader, a socket, a device without a driver: something else has the name.
-pub fn in_the_way(e: Errno) -> Errno {
+fn not_a_file(e: Errno) -> Errno {
     match e {
         Errno::ENXIO | Errno::ENODEV => Errno::EEXIST,
         e => e,
@@ -24,11 +43,11 @@ pub fn install(partner: i32, n: i32, cloexec: i32) -> Sys<()> {
         return Err(Errno::EMFILE);
     }
     let first = !ANY_PARTNER.load(Ordering::Relaxed);
-    with_limit(|| {
+    with_limit(0, || {
         if first {
             // Inherited over exec, it tells the next program that partners are there.
             if let Ok(n) = sys::eventfd() {
-                let _ = sys::dup3(n, crate::start::SENTINEL, 0);
+                let _ = sys::dup3(n, SENTINEL, 0);
                 let _ = sys::close(n);
             }
         }
@@ -57,14 +76,15 @@ pub fn note(n: i32, pair: usize, leg: usize, ino: [u64; 2], rel: &[u8]) {
 }
 
 /// A file of a pair is about to change on one leg, and no name of it is known: all is to be compared.
-pub fn lost_name(pair: usize) {
+/// Where that cannot be put on record (a lost or closed pair), the change must not be made.
+pub fn lost_name(pair: usize) -> Sys<()> {
     super::locked(|| {
         let guest = guest();
-        if let Ok(s) = crate::attach::session(pair, guest) {
-            crate::heal::pending(&s, b".");
-            if guest {
-                crate::attach::release_guest(&s);
-            }
+        let s = crate::attach::session(pair, guest)?;
+        crate::heal::pending(&s, b".");
+        if guest {
+            crate::attach::release_guest(&s);
         }
-    });
+        Ok(())
+    })
 }

@@ -8,6 +8,7 @@ use crate::state::{
     self, ANY_PARTNER, CWD_SPLIT, DIRTY_END, OWN_PID, THREADED, TX, VFORKED, forget_cwd, guest,
 };
 use crate::txn::Patience;
+use crate::user::UserPtr;
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::{Errno, RESERVED};
@@ -49,21 +50,13 @@ pub fn clone_filter(regs: &mut Regs) -> usize {
 
 /// (flags, stack) of clone3.
 fn clone_args(regs: &Regs) -> Option<(usize, usize)> {
-    let (p, size) = (arg(regs, 0), arg(regs, 1));
-    if size < 64
-        || !(0x1_0000..0x7fff_ffff_f000).contains(&p)
-        || !sys::readable(p)
-        || !sys::readable(p.wrapping_add(56))
-    {
+    if arg(regs, 1) < 64 {
         return None;
     }
-    // SAFETY: probed; struct clone_args begins with flags, and `stack` is its sixth word.
-    unsafe {
-        Some((
-            (p as *const usize).read_volatile(),
-            (p as *const usize).wrapping_add(5).read_volatile(),
-        ))
-    }
+    // struct clone_args: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls.
+    let args = UserPtr::<[u64; 8]>::new(arg(regs, 0)).read().ok()?;
+    let [flags, _, _, _, _, stack, ..] = args;
+    Some((flags as usize, stack as usize))
 }
 
 /// fork: with TX held, so that no transaction of this process is half done in the copy.
@@ -101,9 +94,13 @@ pub fn chdir(regs: &mut Regs) -> usize {
             Ok(None)
         };
         let r = root.and_then(|root| {
+            if let Some(root) = &root {
+                crate::ahead::before_chroot(root.as_bytes());
+            }
             let r = raw(regs)?;
             // Texts of the kernel begin there from now on.
             if let Some(root) = root {
+                crate::ahead::jailed();
                 state::ROOT.set(if root.as_bytes() == b"/" {
                     b""
                 } else {
@@ -132,9 +129,35 @@ fn new_root(addr: usize) -> Sys<Option<Path>> {
     ) else {
         return Ok(None);
     };
-    let r = sys::fd_path(n, &mut text);
+    let r = sys::fd_path(n, &mut whole);
+    if r.is_err() {
+        // No /proc: the text itself, if no symlink is on its way.
+        let plain = sys::openat2(
+            c::AT_FDCWD,
+            &text,
+            c::O_PATH | c::O_CLOEXEC,
+            0,
+            sys::NO_SYMLINKS,
+        );
+        let _ = sys::close(n);
+        let _ = sys::close(plain?);
+        return match crate::resolve::lexical(&text, &mut whole) {
+            Some(true) => Ok(Some(whole)),
+            Some(false) if state::ROOT.absolute(whole.as_bytes(), &mut text) => Ok(Some(text)),
+            _ => Err(Errno::ENOENT),
+        };
+    }
+    text = whole.clone();
+    // A descriptor from outside the present root leads out of it.
+    let beyond = crate::reach::beyond(n, &mut text);
     let _ = sys::close(n);
-    r?;
+    if beyond {
+        return if text.len() > 1000 {
+            Err(Errno::ENAMETOOLONG)
+        } else {
+            Ok(Some(text))
+        };
+    }
     if whole.as_bytes().len() + text.len() > 1000
         || !state::ROOT.absolute(text.as_bytes(), &mut whole)
     {
@@ -156,10 +179,28 @@ pub fn unshare(regs: &mut Regs) -> usize {
     NATIVE
 }
 
-/// setuid and its like: lock objects that a forked child has not opened yet are opened while it may.
-pub fn new_user() -> usize {
+/// setns, mount and their like: other mounts end what was known of paths.
+pub fn other_mounts() -> usize {
+    CWD_SPLIT.store(true, Ordering::Relaxed);
+    super::quick::forget_proofs();
+    NATIVE
+}
+
+/// setuid and its like: pairs that the new user may have are attached to, and lock objects that are not open
+/// yet are opened, while the process may.
+pub fn new_user(regs: &Regs) -> usize {
+    let uid = match regs.nr as i64 {
+        c::SYS_setuid => arg(regs, 0),
+        _ => arg(regs, 1),
+    };
     if !guest() {
-        super::locked(attach::reopen);
+        super::locked(|| {
+            let drops = crate::ahead::before_drop(uid as u32);
+            attach::reopen();
+            if drops {
+                attach::found_family();
+            }
+        });
     }
     NATIVE
 }

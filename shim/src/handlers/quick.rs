@@ -4,61 +4,14 @@
 //! outside" needs the text (normal, not under a root) and a proof that no symlink is on the way: the
 //! open itself with NO_SYMLINKS, or a parent that was proved before.
 use super::{answer, arg, fd_arg};
-use crate::arch::{HEAVY, NATIVE, PAGES, Regs};
+use crate::arch::{HEAVY, NATIVE, Regs};
 use crate::state::{self, CONFIG, OUT, SYMLINKED, hint, maybe_guest, set_hint};
+use crate::user::text;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::path::{CONTROL, Under, under};
 use mirror_sys as sys;
-
-/// Whether a byte of the program's memory may be read. A page that a program takes away after passing
-/// a path from it is remembered wrongly until the next mprotect; nothing else is guessed.
-pub fn may_read(addr: usize) -> bool {
-    let page = addr >> 12;
-    let Some(slot) = PAGES.get(page % PAGES.len()) else {
-        return false;
-    };
-    if slot.load(Ordering::Relaxed) == page {
-        return true;
-    }
-    let readable = sys::readable(addr & !7);
-    if readable {
-        slot.store(page, Ordering::Relaxed);
-    }
-    readable
-}
-
-/// mprotect took reading away somewhere.
-pub fn forget_pages() {
-    for p in &PAGES {
-        p.store(0, Ordering::Relaxed);
-    }
-}
-
-/// The program's text if it is a readable pointer and shorter than a page.
-fn text<'a>(addr: usize) -> Option<&'a [u8]> {
-    if !(0x1_0000..0x7fff_ffff_f000).contains(&addr) || !may_read(addr) {
-        return None;
-    }
-    let mut n = 0usize;
-    loop {
-        let at = addr.wrapping_add(n);
-        if n > 0 && at & 0xfff == 0 && !may_read(at) {
-            return None;
-        }
-        // SAFETY: the page was probed or lies where the program's live memory is; a NUL ends it.
-        if unsafe { (at as *const u8).read_volatile() } == 0 {
-            break;
-        }
-        n = n.wrapping_add(1);
-        if n >= 4096 {
-            return None;
-        }
-    }
-    // SAFETY: the n bytes have just been read.
-    Some(unsafe { core::slice::from_raw_parts(addr as *const u8, n) })
-}
 
 /// No "//", no "." or ".." component: the text is what it seems to be.
 fn plain(t: &[u8]) -> bool {
@@ -134,7 +87,8 @@ pub fn open(regs: &mut Regs) -> usize {
     if t.is_empty() {
         return NATIVE;
     }
-    if !plain(t) || !away(dir, t) {
+    // Where openat2 is refused, the walk proves what the open itself cannot.
+    if !plain(t) || !away(dir, t) || sys::openat2_is_refused() {
         return HEAVY;
     }
     let how = sys::OpenHow {

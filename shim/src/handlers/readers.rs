@@ -7,6 +7,7 @@ use crate::state::{self, ANY_PARTNER, CONFIG, is_ours};
 use core::sync::atomic::{AtomicBool, Ordering};
 use libc as c;
 use mirror_core::Errno;
+use mirror_core::numbers::SENTINEL;
 use mirror_core::path::{CONTROL, PathText};
 use mirror_sys as sys;
 
@@ -17,15 +18,23 @@ pub fn mmap_filter(regs: &mut Regs) -> usize {
     let (prot, flags, n) = (arg(regs, 2), arg(regs, 3), fd_arg(regs, 4));
     let kind = flags & 0xf;
     let shared = kind == c::MAP_SHARED as usize || kind == 3;
+    let fixed = flags & c::MAP_FIXED as usize != 0;
+    let nothing = |regs: &mut Regs| {
+        if fixed && prot & (c::PROT_READ | c::PROT_WRITE) as usize == 0 {
+            pages_go(regs)
+        } else {
+            NATIVE
+        }
+    };
     if !shared || flags & c::MAP_ANONYMOUS as usize != 0 || n < 0 || state::hint(n) == state::OUT {
-        return NATIVE;
+        return nothing(regs);
     }
     // Read-only ones of files that are open for reading only are the common case.
     if prot & c::PROT_WRITE as usize == 0
         && state::hint(n) != state::PAIRED
         && !ANY_PARTNER.load(Ordering::Relaxed)
     {
-        return NATIVE;
+        return nothing(regs);
     }
     HEAVY
 }
@@ -43,7 +52,7 @@ pub fn mmap(regs: &mut Regs) -> usize {
     match recognise(n, &mut loc) {
         Fd::Out => NATIVE,
         _ if !writable() => NATIVE,
-        _ if arg(regs, 2) & c::PROT_WRITE as usize != 0 => fail(regs, Errno::ENODEV),
+        _ if arg(regs, 2) & c::PROT_WRITE as usize != 0 => refuse(regs),
         _ => {
             MAPPED.store(true, Ordering::Relaxed);
             NATIVE
@@ -51,13 +60,48 @@ pub fn mmap(regs: &mut Regs) -> usize {
     }
 }
 
+/// A call that takes pages away, or their readability. Here, since they are forgotten after it: before,
+/// another thread might find them readable once more.
+pub fn pages_go(regs: &mut Regs) -> usize {
+    let r = raw(regs);
+    crate::user::forget();
+    answer(regs, r)
+}
+
+/// A writable mapping: the kernel's errno if it would refuse it anyway, else ENODEV. Asked with the same
+/// mapping, not writable, where the program has none.
+fn refuse(regs: &mut Regs) -> usize {
+    const END: usize = 0x7fff_ffff_f000;
+    let [at, len, prot, flags, n, offset] = regs.args;
+    let mut ask = flags & !(c::MAP_POPULATE as usize);
+    let fixed = flags & (c::MAP_FIXED | c::MAP_FIXED_NOREPLACE) as usize;
+    if fixed != 0 && (at & 0xfff != 0 || at.checked_add(len).is_none_or(|e| e > END)) {
+        // Never mapped.
+        return NATIVE;
+    }
+    if fixed == c::MAP_FIXED as usize {
+        ask &= !(c::MAP_FIXED as usize);
+    }
+    let prot = prot & !(c::PROT_WRITE as usize);
+    // SAFETY: replaces nothing of the program's (no MAP_FIXED, or NOREPLACE), and is taken away at once.
+    let r = sys::ret(unsafe { sys::syscall6(c::SYS_mmap, at, len, prot, ask, n, offset) });
+    match r {
+        Ok(a) => {
+            // SAFETY: the mapping just made, which nobody knows.
+            unsafe { sys::syscall2(c::SYS_munmap, a, len) };
+            fail(regs, Errno::ENODEV)
+        }
+        Err(e) => fail(regs, e),
+    }
+}
+
 /// A mapping that only read may be about to store.
 pub fn mprotect_filter(regs: &mut Regs) -> usize {
-    if arg(regs, 2) & c::PROT_READ as usize == 0 {
-        super::quick::forget_pages();
-    }
-    if arg(regs, 2) & c::PROT_WRITE as usize != 0 && MAPPED.load(Ordering::Relaxed) {
+    let prot = arg(regs, 2);
+    if prot & c::PROT_WRITE as usize != 0 && MAPPED.load(Ordering::Relaxed) {
         HEAVY
+    } else if prot & c::PROT_READ as usize == 0 || regs.nr as i64 == c::SYS_pkey_mprotect {
+        pages_go(regs)
     } else {
         NATIVE
     }
@@ -148,19 +192,26 @@ pub fn look(regs: &mut Regs) -> usize {
     }
 }
 
-/// One entry of a getdents64 buffer: d_ino 8, d_off 8, d_reclen 2, d_type 1, name, NUL.
+/// Where the name stands in an entry: d_ino 8, d_off 8, d_reclen 2, and in getdents64 d_type 1. (The
+/// older call puts the type into the entry's last byte.)
 const NAME_AT: usize = 19;
+const OLD_NAME_AT: usize = 18;
 
-/// getdents64: the control folder is not listed in a leg's root, nor our descriptors in /proc.
+/// getdents64, getdents: the control folder is not listed in a leg's root, nor our descriptors among a
+/// process's.
 pub fn getdents(regs: &mut Regs) -> usize {
+    let name_at = match regs.nr as i64 {
+        c::SYS_getdents => OLD_NAME_AT,
+        _ => NAME_AT,
+    };
     loop {
         let n = match raw(regs) {
             Ok(n) => n as usize,
             Err(e) => return fail(regs, e),
         };
         // SAFETY: the kernel has just written n bytes there.
-        let buf = unsafe { core::slice::from_raw_parts_mut(arg(regs, 1) as *mut u8, n) };
-        let kept = hide(fd_arg(regs, 0), buf);
+        let buf = unsafe { crate::user::filled(arg(regs, 1), n) };
+        let kept = hide(fd_arg(regs, 0), buf, name_at);
         // An empty answer would say that the listing ends here.
         if kept > 0 || n == 0 {
             return answer(regs, Ok(kept as u64));
@@ -169,31 +220,37 @@ pub fn getdents(regs: &mut Regs) -> usize {
 }
 
 /// Drops hidden entries in place; the new length.
-fn hide(dir: i32, buf: &mut [u8]) -> usize {
+fn hide(dir: i32, buf: &mut [u8], name_at: usize) -> usize {
     let mut verdict = [None::<bool>; 2];
     let mut end = buf.len();
     let mut at = 0usize;
-    while let Some(head) = buf.get(at..at.saturating_add(NAME_AT)) {
+    while let Some(head) = buf.get(at..at.saturating_add(name_at)) {
         let len = match head.get(16..18) {
             Some(&[lo, hi]) => usize::from(u16::from_le_bytes([lo, hi])),
             _ => break,
         };
-        if len < NAME_AT || at.saturating_add(len) > end {
+        if len < name_at || at.saturating_add(len) > end {
             break;
         }
         let name = buf
-            .get(at.saturating_add(NAME_AT)..at.saturating_add(len))
+            .get(at.saturating_add(name_at)..at.saturating_add(len))
             .unwrap_or(&[]);
+        let kind = if name_at == NAME_AT {
+            head.get(18).copied()
+        } else {
+            name.last().copied()
+        };
         let hidden = match name.first() {
             Some(b'.') if name.get(1) == Some(&b'm') && is_name(name, CONTROL) => {
                 let v = verdict.first_mut();
                 v.is_some_and(|v| *v.get_or_insert_with(|| is_root(dir)))
             }
-            Some(b'1' | b'4'..=b'9') if is_ours(number(name)) => {
+            // A process or a thread of that number is a directory.
+            Some(b'1' | b'4'..=b'9')
+                if matches!(kind, Some(c::DT_LNK | c::DT_REG)) && is_ours(number(name)) =>
+            {
                 let v = verdict.get_mut(1);
-                v.is_some_and(|v| {
-                    *v.get_or_insert_with(|| sys::fs_magic(dir) == Ok(PROC_SUPER_MAGIC))
-                })
+                v.is_some_and(|v| *v.get_or_insert_with(|| lists_ours(dir)))
             }
             _ => false,
         };
@@ -208,6 +265,48 @@ fn hide(dir: i32, buf: &mut [u8]) -> usize {
         }
     }
     end
+}
+
+/// Whether a directory is `fd` or `fdinfo`, in procfs, of a process (or thread) that has the library's
+/// descriptors: this one or another. They are told by the sentinel, or by a pair's root.
+#[inline(never)]
+fn lists_ours(dir: i32) -> bool {
+    if sys::fs_magic(dir) != Ok(PROC_SUPER_MAGIC) {
+        return false;
+    }
+    let mut text = PathText::<32>::new();
+    let link = beside(SENTINEL);
+    if sys::readlinkat(dir, &link, &mut text).is_ok() && text.as_bytes() == b"anon_inode:[eventfd]"
+    {
+        return true;
+    }
+    // Who has attached to any pair has the first block.
+    is_a_root(dir, mirror_core::numbers::own(0, 0))
+}
+
+/// "../fd/N".
+fn beside(n: i32) -> PathText<32> {
+    let mut p = PathText::new();
+    let _ = p.set(b"../fd/");
+    sys::append_number(n as u32, &mut p);
+    p
+}
+
+/// Whether that process's descriptor `n` is the root of a leg.
+#[inline(never)]
+fn is_a_root(dir: i32, n: i32) -> bool {
+    let Ok(st) = sys::fstatat(dir, &beside(n), 0) else {
+        return false;
+    };
+    let same = |o: sys::Stat| (o.dev(), o.ino()) == (st.dev(), st.ino());
+    st.kind() == c::S_IFDIR
+        && (sys::fstat(n).is_ok_and(same)
+            || CONFIG
+                .get()
+                .pairs()
+                .iter()
+                .flat_map(|p| p.legs)
+                .any(|leg| sys::stat_static(leg).is_ok_and(same)))
 }
 
 /// Moves what stands behind an entry over it.
@@ -240,13 +339,5 @@ fn number(field: &[u8]) -> i32 {
 /// Whether a directory is a leg's root, by inode.
 #[inline(never)]
 fn is_root(dir: i32) -> bool {
-    let Ok(st) = sys::fstat(dir) else {
-        return false;
-    };
-    CONFIG
-        .get()
-        .pairs()
-        .iter()
-        .flat_map(|p| p.legs)
-        .any(|leg| sys::stat_static(leg).is_ok_and(|r| r.ino() == st.ino() && r.dev() == st.dev()))
+    sys::fstat(dir).is_ok_and(|st| crate::ahead::is_root(&st))
 }

@@ -126,15 +126,10 @@ impl Change for Adopt {
             return Ok(0);
         }
         let root = cx.s.root.get(leg).copied().unwrap_or(-1);
-        let open = |flags| {
-            let flags = flags | super::partner::PARTNER | c::O_CLOEXEC;
+        let own = sys::fcntl(self.n, c::F_GETFL, 0)? as i32;
+        let m = super::partner::open_writable(own, |flags| {
             sys::openat2(root, &cx.name(0).rel, flags, 0, sys::BENEATH)
-        };
-        let m = match open(c::O_RDWR) {
-            Err(Errno::EACCES | Errno::EPERM) => open(c::O_WRONLY),
-            r => r,
-        }
-        .map_err(super::partner::in_the_way)?;
+        })?;
         let fits =
             sys::fstat(self.n).and_then(|f| sys::fstat(m).and_then(|st| sys::stands_for(&f, &st)));
         if let Err(e) = fits {

@@ -90,20 +90,10 @@ pub fn sync(regs: &mut Regs) -> usize {
     match recognise(n, &mut loc) {
         Fd::Out => NATIVE,
         Fd::Paired => {
+            let m = n.saturating_add(K);
             if regs.nr as i64 == c::SYS_sync_file_range {
-                let first = raw(regs);
-                let [_, a, b, f, ..] = regs.args;
-                // SAFETY: no pointers.
-                let second = sys::ret(unsafe {
-                    sys::syscall4(
-                        c::SYS_sync_file_range,
-                        n.saturating_add(K) as usize,
-                        a,
-                        b,
-                        f,
-                    )
-                });
-                return answer(regs, first.and_then(|v| second.map(|_| v)));
+                let r = raw(regs).and_then(|v| second(regs, m).map(|_| v));
+                return answer(regs, r);
             }
             // fdatasync has no use for times.
             let owes = state::info(n).is_some_and(|i| i.dirty.load(Ordering::Relaxed) != 0);
@@ -112,23 +102,27 @@ pub fn sync(regs: &mut Regs) -> usize {
                 return wait;
             }
             let first = raw(regs);
-            // SAFETY: no pointers.
-            let second =
-                sys::ret(unsafe { sys::syscall1(regs.nr as i64, n.saturating_add(K) as usize) });
+            let second = second(regs, m);
             answer(regs, first.and_then(|v| second.map(|_| v)))
         }
         Fd::Bare => {
-            let first = raw(regs);
-            let r = first.and_then(|v| sync_partner(regs.nr as i64, &loc).map(|()| v));
+            let r = raw(regs).and_then(|v| sync_partner(regs, &loc).map(|()| v));
             answer(regs, r)
         }
     }
 }
 
+/// The program's call, with all its arguments, on a descriptor of the second leg.
+fn second(regs: &Regs, m: i32) -> Sys<usize> {
+    let [_, a, b, f, ..] = regs.args;
+    // SAFETY: these calls take numbers only.
+    sys::ret(unsafe { sys::syscall4(regs.nr as i64, m as usize, a, b, f) })
+}
+
 /// Syncs the other leg's object of a descriptor that only reads (directories above all). Its locks are
 /// not the program's, so opening and closing it drops none.
 #[inline(never)]
-fn sync_partner(nr: i64, loc: &Loc) -> Sys<()> {
+fn sync_partner(regs: &Regs, loc: &Loc) -> Sys<()> {
     let s = super::locked(|| crate::attach::session(loc.pair, state::guest()))?;
     let root = s.root.get(loc.leg ^ 1).copied().unwrap_or(-1);
     let mut rel = Path::new();
@@ -141,10 +135,18 @@ fn sync_partner(nr: i64, loc: &Loc) -> Sys<()> {
         Ok(m) => m,
         // Renamed or removed meanwhile: what it was called then is synced by whoever did that.
         Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(()),
+        // It cannot be opened any more, though the program's descriptor lives: all is synced.
+        Err(Errno::EACCES | Errno::EPERM) => {
+            let _ = rel.set(b".");
+            let m = open_below(root, &rel, c::O_RDONLY | c::O_DIRECTORY)?;
+            // SAFETY: no pointers.
+            let r = sys::ret(unsafe { sys::syscall1(c::SYS_syncfs, m as usize) });
+            let _ = sys::close(m);
+            return r.map(|_| ());
+        }
         Err(e) => return Err(e),
     };
-    // SAFETY: no pointers.
-    let r = sys::ret(unsafe { sys::syscall1(nr, m as usize) });
+    let r = second(regs, m);
     let _ = sys::close(m);
     r.map(|_| ())
 }

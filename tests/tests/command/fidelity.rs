@@ -195,14 +195,6 @@ fn locks_that_do_not_work_are_refused() {
         check(o, &["init"], 1, &["mirror: init: leg", text, "M-202"]);
         e.nothing_left();
     }
-    let o = poorer(&e, "openat2:error=ENOSYS", &["a", "b", "--yes"]);
-    check(
-        o,
-        &["init"],
-        1,
-        &["openat2 does not work there", "Linux 5.11"],
-    );
-    e.nothing_left();
 }
 
 #[test]

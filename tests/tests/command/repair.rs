@@ -60,7 +60,7 @@ fn a_missing_leg_deletes_nothing() {
     e.expect(&["init", "a", "b", "--yes"], 0, &[]);
     fs::rename(e.p("a"), e.p("gone")).unwrap();
     fs::create_dir(e.p("a")).unwrap();
-    e.expect(&["status"], 2, &["NO USABLE PAIR", "not mounted"]);
+    e.expect(&["status"], 2, &["LEG LOST", "not mounted"]);
     e.expect(&["resync", "--yes"], 2, &["not a leg"]);
     e.expect(&["run", "true"], 125, &["not a leg"]);
     assert!(e.p("b/f").exists());

@@ -4,7 +4,6 @@
 mod columns;
 mod facts;
 mod ground;
-mod interrupt;
 mod markdown;
 mod options;
 mod peers;
@@ -21,6 +20,7 @@ mod text;
 mod watch;
 mod workloads;
 
+use crate::interrupt;
 use crate::{Result, build, target};
 use ground::{Floor, Ground};
 use options::Options;

@@ -1,0 +1,291 @@
+//! Why a program's change in V was refused: a ring of records for each user, written by the library and
+//! shown by `mirror status`. It lies beside the runtime files, so that it works when the legs do not.
+//! A record is [`SIZE`] bytes, little-endian: magic "MRF1", reason, errno (u16 each), pid, uid (u32),
+//! time (u64, seconds), the program's name (16 bytes), V's text (its length as u16, then up to 208 bytes),
+//! CRC-32 of all that.
+use crate::Errno;
+use crate::path::PathText;
+use crate::record::crc32;
+
+/// Size of a record.
+pub const SIZE: usize = 256;
+/// Records in a ring.
+pub const SLOTS: usize = 64;
+/// Size of the file.
+pub const FILE: usize = SIZE * SLOTS;
+/// Where a record's time stands, for who looks for the oldest.
+pub const TIME: core::ops::Range<usize> = 16..24;
+/// Root's ring: in the folder that root alone can make.
+pub const ROOTS: &[u8] = b"/run/mirror/refused";
+/// What the names of other users' rings begin with; the user's number follows.
+pub const OTHERS: &[u8] = b"/dev/shm/mirror-refused-";
+const MAGIC: &[u8; 4] = b"MRF1";
+const TEXT: usize = 208;
+
+/// Why. The numbers are those of the records: none is used again for something else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Refusal {
+    /// None of the others; the errno says more.
+    Other = 0,
+    /// A leg's directory cannot be opened.
+    Leg = 1,
+    /// A leg's record is missing, damaged or of another version.
+    Record = 2,
+    /// The legs are swapped in the mirrortab.
+    Swapped = 3,
+    /// The first copy has not finished.
+    Incomplete = 4,
+    /// The legs belong to different pairs.
+    Strangers = 5,
+    /// The user may not use the pair.
+    Permission = 6,
+    /// Programs of another host or container use the pair.
+    Domain = 7,
+    /// The runtime file is not the pair's own, is damaged, or cannot be made.
+    Runtime = 8,
+    /// The hard limit of descriptors is too low, or none is free.
+    Descriptors = 9,
+    /// The program has descriptors on the library's numbers.
+    Numbers = 10,
+    /// The process changed its root before its first change.
+    Chroot = 11,
+    /// The process gave its rights up before its first change.
+    Dropped = 12,
+    /// A filter refuses what the library needs.
+    Filter = 13,
+    /// The kernel's boot id cannot be read (/proc).
+    Proc = 14,
+    /// A leg is mounted read-only.
+    ReadOnly = 15,
+    /// No room for the runtime file.
+    Full = 16,
+}
+
+impl Refusal {
+    /// All of them.
+    pub const ALL: [Refusal; 17] = [
+        Refusal::Other,
+        Refusal::Leg,
+        Refusal::Record,
+        Refusal::Swapped,
+        Refusal::Incomplete,
+        Refusal::Strangers,
+        Refusal::Permission,
+        Refusal::Domain,
+        Refusal::Runtime,
+        Refusal::Descriptors,
+        Refusal::Numbers,
+        Refusal::Chroot,
+        Refusal::Dropped,
+        Refusal::Filter,
+        Refusal::Proc,
+        Refusal::ReadOnly,
+        Refusal::Full,
+    ];
+    /// What an errno tells by itself.
+    pub fn of(e: Errno) -> Refusal {
+        match e {
+            Errno::EACCES | Errno::EPERM => Refusal::Permission,
+            Errno::EROFS => Refusal::ReadOnly,
+            Errno::EMFILE | Errno::ENFILE => Refusal::Descriptors,
+            Errno::ENOSPC | Errno::EDQUOT => Refusal::Full,
+            Errno::ENOSYS => Refusal::Filter,
+            _ => Refusal::Other,
+        }
+    }
+    /// The reason with a number.
+    pub fn from_number(n: u16) -> Option<Refusal> {
+        Refusal::ALL.into_iter().find(|r| *r as u16 == n)
+    }
+}
+
+/// One refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Why.
+    pub why: Refusal,
+    /// The error that the kernel gave, or the protocol.
+    pub errno: u16,
+    /// The process.
+    pub pid: u32,
+    /// Its effective user.
+    pub uid: u32,
+    /// Seconds since 1970.
+    pub time: u64,
+    /// The program's name as the kernel has it, ended by zeros.
+    pub comm: [u8; 16],
+    text: [u8; TEXT],
+    len: u16,
+}
+
+impl Record {
+    /// A record; of V's text the first 208 bytes are kept.
+    pub fn new(
+        why: Refusal,
+        errno: Errno,
+        (pid, uid): (u32, u32),
+        time: u64,
+        comm: [u8; 16],
+        v: &[u8],
+    ) -> Record {
+        let mut text = [0u8; TEXT];
+        for (d, s) in text.iter_mut().zip(v) {
+            *d = *s;
+        }
+        Record {
+            why,
+            errno: errno.0 as u16,
+            pid,
+            uid,
+            time,
+            comm,
+            text,
+            len: v.len().min(TEXT) as u16,
+        }
+    }
+    /// V, or as much of it as there was room for.
+    pub fn v(&self) -> &[u8] {
+        self.text.get(..usize::from(self.len)).unwrap_or(&[])
+    }
+    /// Whether this is about the pair at `v`.
+    pub fn is_about(&self, v: &[u8]) -> bool {
+        self.v() == v.get(..v.len().min(TEXT)).unwrap_or(&[])
+    }
+    /// The record's bytes.
+    pub fn encode(&self) -> [u8; SIZE] {
+        let mut out = [0u8; SIZE];
+        let mut at = 0usize;
+        let mut put = |bytes: &[u8]| {
+            for (d, s) in out.iter_mut().skip(at).zip(bytes) {
+                *d = *s;
+            }
+            at = at.wrapping_add(bytes.len());
+        };
+        put(MAGIC);
+        put(&(self.why as u16).to_le_bytes());
+        put(&self.errno.to_le_bytes());
+        put(&self.pid.to_le_bytes());
+        put(&self.uid.to_le_bytes());
+        put(&self.time.to_le_bytes());
+        put(&self.comm);
+        put(&self.len.to_le_bytes());
+        put(&self.text);
+        let crc = out.get(..CRC).map_or(0, crc32).to_le_bytes();
+        for (d, s) in out.iter_mut().skip(CRC).zip(crc) {
+            *d = s;
+        }
+        out
+    }
+    /// `None`: an empty slot, another version, or damaged.
+    pub fn parse(b: &[u8]) -> Option<Record> {
+        let body = b.get(..CRC)?;
+        if body.get(..4)? != MAGIC || b.get(CRC..CRC + 4)? != crc32(body).to_le_bytes() {
+            return None;
+        }
+        let u16_at = |i: usize| Some(u16::from_le_bytes(*body.get(i..)?.first_chunk()?));
+        let u32_at = |i: usize| Some(u32::from_le_bytes(*body.get(i..)?.first_chunk()?));
+        let len = u16_at(40)?;
+        if usize::from(len) > TEXT {
+            return None;
+        }
+        Some(Record {
+            why: Refusal::from_number(u16_at(4)?)?,
+            errno: u16_at(6)?,
+            pid: u32_at(8)?,
+            uid: u32_at(12)?,
+            time: u64::from_le_bytes(*body.get(TIME)?.first_chunk()?),
+            comm: *body.get(24..40)?.first_chunk()?,
+            text: *body.get(42..42 + TEXT)?.first_chunk()?,
+            len,
+        })
+    }
+}
+
+const CRC: usize = 42 + TEXT;
+
+/// The path of a user's ring.
+pub fn ring(uid: u32) -> PathText<64> {
+    if uid == 0 {
+        return PathText::from_bytes(ROOTS).unwrap_or_default();
+    }
+    let mut t = PathText::from_bytes(OTHERS).unwrap_or_default();
+    let mut digits = [0u8; 10];
+    let mut n = uid;
+    let mut used = 0usize;
+    for d in digits.iter_mut().rev() {
+        *d = b'0'.wrapping_add((n % 10) as u8);
+        n /= 10;
+        used = used.wrapping_add(1);
+        if n == 0 {
+            break;
+        }
+    }
+    let _ = t.append(digits.get(10usize.saturating_sub(used)..).unwrap_or(&[]));
+    t
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn some() -> Record {
+        Record::new(
+            Refusal::Chroot,
+            Errno::EIO,
+            (4711, 1001),
+            1_700_000_000,
+            *b"rsync\0\0\0\0\0\0\0\0\0\0\0",
+            b"/srv/data",
+        )
+    }
+
+    #[test]
+    fn round_trip_and_damage() {
+        let r = some();
+        let b = r.encode();
+        assert_eq!(Record::parse(&b), Some(r));
+        assert!(r.is_about(b"/srv/data") && !r.is_about(b"/srv/dat") && !r.is_about(b"/srv/data2"));
+        for i in 0..CRC + 4 {
+            let mut bad = b;
+            bad[i] ^= 1;
+            assert_eq!(Record::parse(&bad), None, "byte {i}");
+        }
+        assert_eq!(Record::parse(&[0; SIZE]), None);
+        assert_eq!(Record::parse(&b[..200]), None);
+    }
+
+    #[test]
+    fn layout_is_fixed() {
+        let b = some().encode();
+        assert_eq!((&b[..4], &b[4..8]), (&MAGIC[..], &[11, 0, 5, 0][..]));
+        assert_eq!(&b[TIME], 1_700_000_000u64.to_le_bytes());
+        assert_eq!(
+            (&b[24..29], &b[40..42], &b[42..51]),
+            (&b"rsync"[..], &[9, 0][..], &b"/srv/data"[..])
+        );
+        const { assert!(CRC + 4 <= SIZE) };
+    }
+
+    #[test]
+    fn long_texts_are_cut() {
+        let v = [b'v'; 4000];
+        let r = Record::new(Refusal::Leg, Errno::EIO, (1, 2), 3, [0; 16], &v);
+        assert_eq!(r.v().len(), TEXT);
+        assert!(r.is_about(&v) && Record::parse(&r.encode()) == Some(r));
+    }
+
+    #[test]
+    fn numbers_and_names() {
+        for (i, r) in Refusal::ALL.into_iter().enumerate() {
+            assert_eq!((r as usize, Refusal::from_number(i as u16)), (i, Some(r)));
+        }
+        assert_eq!(Refusal::from_number(99), None);
+        assert_eq!(ring(0).as_bytes(), ROOTS);
+        assert_eq!(ring(7).as_bytes(), b"/dev/shm/mirror-refused-7");
+        assert_eq!(
+            ring(u32::MAX).as_bytes(),
+            b"/dev/shm/mirror-refused-4294967295"
+        );
+    }
+}

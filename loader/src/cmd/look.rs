@@ -1,0 +1,483 @@
+//! Looks at a pair and says in which state it is, why, and what to type. Changes nothing. Everything
+//! that asks for a pair's state asks here.
+use super::{explain, lost};
+use crate::fail::Kind;
+use crate::pair::control::{Faults, Pair};
+use crate::pair::domain::{self, Runtime};
+use crate::pair::lock::Locks;
+use crate::pair::state::State;
+use crate::pair::tab::Line;
+use crate::sync::turn::{self, Open, Running, Unfinished};
+use crate::text;
+use crate::tree::beneath::Root;
+use crate::tree::probe;
+use mirror_core::record::{OWNER_RECORD, PENDING_LOG};
+use rustix::fs::{Mode, OFlags};
+use std::path::Path;
+
+/// One thing that is not in order.
+pub struct Finding {
+    /// The state that it means.
+    pub state: State,
+    /// Its code for `mirror explain`.
+    pub code: Option<&'static str>,
+    /// Why.
+    pub why: String,
+    /// What to type, and what that does.
+    pub actions: Vec<(String, String)>,
+}
+
+impl Finding {
+    /// A finding; actions are added with [`Finding::act`].
+    pub fn new(state: State, code: &'static str, why: impl Into<String>) -> Finding {
+        Finding {
+            state,
+            code: Some(code),
+            why: why.into(),
+            actions: vec![],
+        }
+    }
+    /// Adds what to type, and what that does.
+    pub fn act(mut self, what: impl Into<String>, effect: impl Into<String>) -> Finding {
+        self.actions.push((what.into(), effect.into()));
+        self
+    }
+}
+
+/// What is known about one pair.
+pub struct Look {
+    /// Its line.
+    pub line: Line,
+    /// The pair, if both legs are at hand.
+    pub pair: Option<Pair>,
+    /// Its state.
+    pub state: State,
+    /// Why it is so.
+    pub why: Vec<String>,
+    /// What to type, and what that does.
+    pub actions: Vec<(String, String)>,
+    /// The code for `mirror explain`.
+    pub code: Option<&'static str>,
+    /// Paths known to differ.
+    pub pending: u64,
+}
+
+impl Look {
+    fn new(line: &Line, pair: Option<Pair>, pending: u64, mut found: Vec<Finding>) -> Look {
+        // The gravest gives the word; a repair that runs, the only thing to do.
+        found.sort_by_key(|f| std::cmp::Reverse(f.state));
+        let state = found.first().map_or(State::InSync, |f| f.state);
+        let mut actions: Vec<(String, String)> = vec![];
+        for a in found.iter().flat_map(|f| &f.actions) {
+            if !actions.iter().any(|x| x.0 == a.0) {
+                actions.push(a.clone());
+            }
+        }
+        if state == State::Resyncing {
+            actions.truncate(1);
+        }
+        Look {
+            line: line.clone(),
+            pair,
+            state,
+            code: found.first().and_then(|f| f.code),
+            why: found.into_iter().map(|f| f.why).collect(),
+            actions,
+            pending,
+        }
+    }
+
+    /// What a failure's text says, unless the pair's state says it better: with the way out.
+    pub fn instead(&self, text: String) -> String {
+        match (self.state.serves(), self.actions.first()) {
+            (false, Some((what, _))) => format!("{}    to do: {what}", self.sentence()),
+            _ => text,
+        }
+    }
+
+    /// `V: STATE: why` for a message.
+    pub fn sentence(&self) -> String {
+        let mut s = format!("{}: {}", text::path(&self.line.virt), self.state.word());
+        if !self.why.is_empty() {
+            s += &format!(": {}", self.why.join("; "));
+        }
+        s
+    }
+}
+
+/// Looks at one pair.
+pub fn look(l: &Line) -> Look {
+    let v = text::shell(&l.virt);
+    let pair = match Pair::open(l) {
+        Ok(p) => p,
+        Err(e) if e.kind == Kind::Permission => {
+            let f = Finding::new(State::Unknown, explain::NOT_YOURS, e.text).act(
+                format!("sudo mirror status {v}"),
+                "as the pair's owner, or root",
+            );
+            return Look::new(l, None, 0, vec![f]);
+        }
+        Err(e) => return Look::new(l, None, 0, vec![lost::finding(l, e)]),
+    };
+    let paths = pair.pending();
+    let mut found = vec![];
+    found.extend(damaged(&pair, &v));
+    found.extend(lost::swapped(&pair));
+    found.extend(link_fault(l));
+    let repair = turn::running(&pair);
+    if let Some(i) = pair.incomplete() {
+        found.push(incomplete(&pair, i, repair.as_ref(), &v));
+    } else {
+        judge(&pair, &paths, &v, &mut found);
+        found.extend(repair.map(|r| resyncing(&r, &v)));
+    }
+    found.extend(rooms(&pair, &v));
+    Look::new(l, Some(pair), paths.len() as u64, found)
+}
+
+/// Control files that are missing, or are something else.
+fn damaged(pair: &Pair, v: &str) -> Option<Finding> {
+    let faults = [0, 1].map(|i| Faults::of(&pair.legs[i].root));
+    if !faults.iter().any(Faults::any) {
+        return None;
+    }
+    let mut parts = vec![];
+    for (f, leg) in faults.iter().zip(&pair.legs) {
+        let some = |list: &[String]| {
+            let more = if list.len() > 3 { " …" } else { "" };
+            format!("{}{more}", list[..list.len().min(3)].join(" "))
+        };
+        let place = text::path(&leg.root.path);
+        if !f.missing.is_empty() {
+            parts.push(format!("{place} lacks {}", some(&f.missing)));
+        }
+        if !f.wrong.is_empty() {
+            parts.push(format!("{place} has something else as {}", some(&f.wrong)));
+        }
+    }
+    let effect = if faults.iter().any(|f| f.fatal) {
+        "programs cannot change the pair, or not all of it"
+    } else {
+        "a repair cannot work"
+    };
+    let f = Finding::new(
+        State::Damaged,
+        explain::CONTROL,
+        format!("{}: {effect}", parts.join("; ")),
+    );
+    let wrong = faults.iter().zip(&pair.legs).find_map(|(f, leg)| {
+        let name = f.wrong.first()?;
+        Some(leg.root.path.join(name))
+    });
+    Some(match wrong {
+        Some(path) => f.act(
+            format!("rm -r {}", text::shell(&path)),
+            format!("then mirror resync {v} makes it again"),
+        ),
+        None => f.act(
+            format!("mirror resync {v}"),
+            "makes them again when no program is attached, then compares",
+        ),
+    })
+}
+
+/// V of a link pair is not the link to leg a: what programs do through V would not reach the pair.
+pub fn link_fault(l: &Line) -> Option<Finding> {
+    if l.in_place() {
+        return None;
+    }
+    let leads = |p: &Path| rustix::fs::stat(p).ok().map(|s| (s.st_dev, s.st_ino));
+    let there = std::fs::symlink_metadata(&l.virt);
+    let link = there.as_ref().is_ok_and(std::fs::Metadata::is_symlink);
+    let (to, a) = (leads(&l.virt), leads(&l.legs[0]));
+    if link && to.is_some() && to == a {
+        return None;
+    }
+    let (v, shown) = (text::shell(&l.virt), text::path(&l.virt));
+    let why = match &there {
+        Err(_) => format!("{shown} is not there; it was a link to leg a"),
+        Ok(_) if link => format!(
+            "{shown} does not lead to leg a, but to {}",
+            std::fs::read_link(&l.virt).map_or("?".into(), |p| text::path(&p))
+        ),
+        Ok(_) => format!("{shown} does not lead to leg a: it is no link any more"),
+    };
+    let a = text::shell(&l.legs[0]);
+    let f = Finding::new(
+        State::LinkBroken,
+        explain::LINK,
+        format!("{why}. Programs get an I/O error when they change something there"),
+    );
+    Some(if there.is_ok() && !link {
+        f.act(
+            format!("mv {v} {v}.old && ln -s {a} {v}"),
+            "look what is in it, then make the link again",
+        )
+    } else {
+        f.act(format!("ln -sfn {a} {v}"), "makes the link again")
+    })
+}
+
+/// The first copy has not finished.
+fn incomplete(pair: &Pair, sink: usize, now: Option<&Running>, v: &str) -> Finding {
+    let (from, to) = (pair.legs[1 - sink].letter(), pair.legs[sink].letter());
+    if let Some(r) = now {
+        return Finding::new(
+            State::Incomplete,
+            explain::INCOMPLETE,
+            format!("the first copy from {from} to {to} runs (pid {})", r.pid),
+        )
+        .act(format!("mirror wait {v}"), "returns when it is done");
+    }
+    Finding::new(
+        State::Incomplete,
+        explain::INCOMPLETE,
+        format!(
+            "the first copy from leg {from} to leg {to} has not finished; programs cannot use the pair yet"
+        ),
+    )
+    .act(format!("mirror resync {v}"), "goes on where it stopped")
+    .act(
+        format!("mirror detach {v}"),
+        "gives up; both trees stay as they are",
+    )
+}
+
+/// A repair is under way.
+fn resyncing(r: &Running, v: &str) -> Finding {
+    Finding {
+        code: None,
+        ..Finding::new(
+            State::Resyncing,
+            explain::PENDING,
+            format!(
+                "{} -> {} (pid {}): safe again when done; programs keep running",
+                r.way.0, r.way.1, r.pid
+            ),
+        )
+    }
+    .act(format!("mirror wait {v}"), "returns when in sync")
+}
+
+/// What the records and the runtime file say of differences.
+fn judge(pair: &Pair, paths: &[Vec<u8>], v: &str, found: &mut Vec<Finding>) {
+    let runtime = domain::boot_id()
+        .ok()
+        .and_then(|b| domain::existing(pair, b));
+    let word = runtime.as_ref().map(Runtime::word);
+    let log = |i: usize| {
+        let log = pair.legs[i].root.read(PENDING_LOG);
+        log.is_ok_and(|b| !b.is_empty())
+    };
+    let open = turn::unfinished(pair);
+    if log(0) || log(1) || word.is_some_and(|w| w.pending()) {
+        found.push(pending(paths, &open, v));
+    }
+    if runtime.as_ref().is_some_and(|rt| orphan(rt, pair)) {
+        found.push(
+            Finding::new(
+                State::Pending,
+                explain::ORPHAN,
+                "a program was killed in the middle of a change; the next change repairs it",
+            )
+            .act(resync(&open, v), "repairs it now"),
+        );
+    }
+    found.extend(compared(pair, &open, v));
+    found.extend(unfinished(&open, v));
+    if word.is_some_and(|w| w.unmirrored()) {
+        found.push(
+            Finding::new(
+                State::Unverified,
+                explain::UNMIRRORED,
+                "a program ran unmirrored with files of the pair open",
+            )
+            .act(
+                format!("mirror verify {v}"),
+                "shows whether anything differs",
+            ),
+        );
+    }
+}
+
+/// The resync to type: never in another direction than one that has begun.
+fn resync(open: &Open, v: &str) -> String {
+    match open {
+        Open::Unfinished(u) => format!("mirror resync {v} --from {}", u.way().0),
+        _ => format!("mirror resync {v}"),
+    }
+}
+
+fn pending(paths: &[Vec<u8>], open: &Open, v: &str) -> Finding {
+    let some: Vec<String> = paths.iter().take(3).map(|p| text::show(p)).collect();
+    let more = if paths.len() > 3 { " …" } else { "" };
+    let effect = match open {
+        Open::No => "makes b like a (--from b: a like b); programs keep running",
+        _ => "goes on with the repair that was stopped",
+    };
+    Finding::new(
+        State::Pending,
+        explain::PENDING,
+        format!(
+            "{} known to differ: {}{more}",
+            text::plural(paths.len() as u64, "path"),
+            some.join("  ")
+        ),
+    )
+    .act(resync(open, v), effect)
+}
+
+/// What the last comparison, or the end of the last repair, says.
+fn compared(pair: &Pair, open: &Open, v: &str) -> Vec<Finding> {
+    let mut found = vec![];
+    let record = pair.verified();
+    if pair.verified_damaged() && record.is_none() {
+        found.push(
+            Finding::new(
+                State::Unverified,
+                explain::VERIFIED,
+                "the record of the last comparison is damaged",
+            )
+            .act(format!("mirror verify {v}"), "makes a new one"),
+        );
+    }
+    let Some(r) = record else {
+        return found;
+    };
+    if r.differences > 0 {
+        let effect = match open {
+            Open::No => "makes b like a; what b loses is kept aside (--from b: the other way)",
+            _ => "goes on in the direction in which it was begun",
+        };
+        found.push(
+            Finding::new(
+                State::Different,
+                explain::DIFFERENT,
+                format!(
+                    "{} found {}",
+                    text::plural(r.differences, "difference"),
+                    text::ago(r.time)
+                ),
+            )
+            .act(format!("mirror diff {v}"), "shows both sides")
+            .act(resync(open, v), effect),
+        );
+    }
+    if r.uncompared > 0 {
+        found.push(
+            Finding::new(
+                State::NotCompared,
+                explain::NOT_COMPARED,
+                format!(
+                    "{} could not be compared {}",
+                    text::plural(r.uncompared, "object"),
+                    text::ago(r.time)
+                ),
+            )
+            .act(
+                format!("mirror verify {v}"),
+                "names them, and why; mend that, then again",
+            ),
+        );
+    }
+    found
+}
+
+/// A resync that has begun and not ended with both legs equal.
+fn unfinished(open: &Open, v: &str) -> Option<Finding> {
+    let u = match open {
+        Open::No => return None,
+        Open::Unfinished(u) => u,
+        Open::Unknown => {
+            return Some(
+                Finding::new(
+                    State::Unfinished,
+                    explain::UNFINISHED,
+                    "the record of the last resync is damaged: whether one was stopped, and in which direction, is not known",
+                )
+                .act(format!("mirror verify {v}"), "ends this if both legs are equal")
+                .act(format!("mirror resync {v} --from a"), "if a is right (--from b: if b is)"),
+            );
+        }
+    };
+    Some(stopped(u, v))
+}
+
+fn stopped(u: &Unfinished, v: &str) -> Finding {
+    let (s, c) = u.way();
+    let done = text::plural(u.repaired, "path");
+    let (state, why) = match u.left {
+        None => (
+            State::Unfinished,
+            format!(
+                "resync {s} -> {c} was stopped after {done}: leg {c} is partly like {s}, the rest is not repaired"
+            ),
+        ),
+        Some(n) => (
+            State::Different,
+            format!(
+                "resync {s} -> {c} repaired {done} and left {}",
+                text::count(n)
+            ),
+        ),
+    };
+    Finding::new(state, explain::UNFINISHED, why)
+        .act(
+            format!("mirror resync {v} --from {s}"),
+            "the same command goes on",
+        )
+        .act(
+            format!("mirror resync {v} --from {c}"),
+            format!("turns it round: makes {s} like {c}, also where {c} has not been repaired"),
+        )
+}
+
+/// Whether an announced change is that of a dead process: its locks are free.
+fn orphan(rt: &Runtime, pair: &Pair) -> bool {
+    Locks::open([&pair.legs[0].root, &pair.legs[1].root])
+        .is_ok_and(|mut locks| locks.any_dead(rt.view()))
+}
+
+/// Legs that cannot be written: mounted read-only, or without room.
+fn rooms(pair: &Pair, v: &str) -> Vec<Finding> {
+    let mut found = vec![];
+    for leg in &pair.legs {
+        let (letter, shown) = (leg.letter(), text::path(&leg.root.path));
+        if read_only(&leg.root) {
+            let point = text::shell(&probe::mount_point(&leg.root.path));
+            found.push(
+                Finding::new(
+                    State::ReadOnly,
+                    explain::READ_ONLY,
+                    format!(
+                        "leg {letter} ({shown}) is read-only: programs can read, and change nothing"
+                    ),
+                )
+                .act(
+                    format!("mount -o remount,rw {point}"),
+                    "look first why it is (dmesg): a disk that fails makes itself read-only",
+                )
+                .act(format!("mirror verify {v}"), "works meanwhile"),
+            );
+        } else if let Some(what) = probe::full(&leg.root) {
+            found.push(
+                Finding::new(
+                    State::Full,
+                    explain::FULL,
+                    format!("leg {letter} ({shown}) has no {what} left: programs get \"no space\"; both legs stay equal"),
+                )
+                .act(
+                    format!("df {} {}", if what == "room" { "-h" } else { "-i" }, text::shell(&leg.root.path)),
+                    "make room there",
+                ),
+            );
+        }
+    }
+    found
+}
+
+/// Whether a leg cannot be written. A file system that has shut itself down may not say so when asked.
+pub fn read_only(root: &Root) -> bool {
+    let open = || root.control(OWNER_RECORD, OFlags::RDWR, Mode::empty());
+    probe::read_only(root) || open().is_err_and(|e| e.raw_os_error() == Some(libc::EROFS))
+}

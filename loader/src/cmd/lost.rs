@@ -1,0 +1,149 @@
+//! Pairs whose legs are not the two that belong together: which leg is it, what stands at its place, and
+//! the way out.
+use super::explain;
+use super::look::Finding;
+use crate::fail::Fail;
+use crate::pair::control::{Leg, Pair, letter, read_record};
+use crate::pair::state::State;
+use crate::pair::tab::Line;
+use crate::text;
+use crate::tree::beneath::Root;
+use crate::tree::probe;
+use std::path::Path;
+
+/// What stands at a leg's place.
+enum Place {
+    /// The leg, or one of another pair.
+    Leg,
+    /// Nothing that can be opened.
+    Nothing,
+    /// A directory without a record on the file system of its parent.
+    Unmounted,
+    /// Another file system is mounted there, without a record.
+    OtherDisk,
+    /// Its record cannot be understood.
+    Damaged,
+}
+
+fn place(path: &Path) -> Place {
+    let Ok(root) = Root::open(path) else {
+        return Place::Nothing;
+    };
+    match read_record(&root) {
+        Ok(Some(_)) => Place::Leg,
+        Err(_) => Place::Damaged,
+        Ok(None) if probe::mount_point(path) == path => Place::OtherDisk,
+        Ok(None) => Place::Unmounted,
+    }
+}
+
+/// Why a pair could not be opened, as a state with its way out.
+pub fn finding(l: &Line, e: Fail) -> Finding {
+    let v = text::shell(&l.virt);
+    let places = [place(&l.legs[0]), place(&l.legs[1])];
+    let bad = places.iter().position(|p| !matches!(p, Place::Leg));
+    let Some(i) = bad else {
+        if l.legs.iter().any(|p| Leg::open(p).is_err()) {
+            return Finding::new(State::LegLost, explain::LEG, e.text);
+        }
+        return Finding::new(State::NotAPair, explain::STRANGERS, e.text)
+            .act(
+                format!("mount the right disks, then mirror status {v}"),
+                "nothing is written meanwhile",
+            )
+            .act(
+                format!("mirror detach {v}"),
+                "ends the pair; both directories stay as they are",
+            );
+    };
+    let again = again(l, i, matches!(places[i], Place::Nothing));
+    match places[i] {
+        Place::Damaged => Finding::new(State::Damaged, explain::RECORD, e.text).act(
+            format!("mirror detach {v} && {again}"),
+            "makes a new record; both trees are compared and nothing is overwritten",
+        ),
+        Place::OtherDisk => Finding::new(
+            State::LegLost,
+            explain::LEG,
+            format!(
+                "{}. Another file system is mounted there: a new disk?",
+                e.text
+            ),
+        )
+        .act(
+            format!("mirror detach {v} && {again}"),
+            format!(
+                "if leg {} was replaced: copies the other leg to it",
+                letter(i)
+            ),
+        )
+        .act(
+            format!("mount the leg's disk, then mirror status {v}"),
+            "if it was not",
+        ),
+        _ => Finding::new(State::LegLost, explain::LEG, e.text)
+            .act(
+                format!("mount the leg's disk, then mirror status {v}"),
+                "nothing is written meanwhile",
+            )
+            .act(
+                format!("mirror detach {v} && {again}"),
+                format!(
+                    "if leg {} is lost for good: copies the other leg to a new one",
+                    letter(i)
+                ),
+            ),
+    }
+}
+
+/// The init that makes the pair again, with a new directory in place of leg `lost`, if that is gone.
+fn again(l: &Line, lost: usize, gone: bool) -> String {
+    let leg = |i: usize| {
+        if gone && i == lost {
+            "NEW".to_string()
+        } else {
+            text::shell(&l.legs[i])
+        }
+    };
+    let at = if l.in_place() {
+        String::new()
+    } else {
+        format!(" --at {}", text::shell(&l.virt))
+    };
+    format!("mirror init {} {}{at}", leg(0), leg(1))
+}
+
+/// The mirrortab names the legs in another order than their records.
+pub fn swapped(pair: &Pair) -> Option<Finding> {
+    let l = &pair.line;
+    let [a, b] = &pair.legs;
+    if l.legs[0] == a.root.path {
+        return None;
+    }
+    let virt = if l.in_place() { &a.root.path } else { &l.virt };
+    let field = |p: &Path| {
+        String::from_utf8_lossy(&text::escape(p.as_os_str().as_encoded_bytes())).into_owned()
+    };
+    Some(
+        Finding::new(
+            State::Swapped,
+            explain::SWAPPED,
+            format!(
+                "{} names the legs in the wrong order: leg a is {}. Programs cannot change the pair",
+                l.place(),
+                text::path(&a.root.path)
+            ),
+        )
+        .act(
+            format!(
+                "write in {}: {} {} {} {}",
+                l.place(),
+                field(virt),
+                field(&a.root.path),
+                field(&b.root.path),
+                l.options()
+            ),
+            "the order of the records",
+        ),
+    )
+}

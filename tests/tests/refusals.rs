@@ -1,0 +1,136 @@
+//! A bare errno in V leaves a record: `mirror status` says why, whatever state the legs are in.
+use mirror_tests::{Fs, Kind, Output, Pair, is_root, need};
+use std::fs;
+
+/// The reasons (FORMATS.md) that status shows for the pair.
+fn reasons(pair: &Pair) -> Vec<u64> {
+    let o = pair.mirror("status", &[pair.v().to_str().unwrap(), "--json"]);
+    let (text, mut found) = (o.text(), vec![]);
+    for part in text.split("\"reason\":").skip(1) {
+        let digits: String = part.chars().take_while(char::is_ascii_digit).collect();
+        found.push(digits.parse().unwrap());
+    }
+    println!(
+        "{:?}: {}",
+        found,
+        pair.mirror("status", &[pair.v().to_str().unwrap()]).text()
+    );
+    found
+}
+
+/// A change by a program that no command looks after.
+fn change(pair: &Pair) -> Output {
+    Output::from_std(
+        pair.preloaded("bash")
+            .args(["-c", "echo x > $V/new || echo y > $V/new2"])
+            .output()
+            .unwrap(),
+    )
+}
+
+fn pair() -> Pair {
+    Pair::new(Kind::Link, Fs::Plain).unwrap()
+}
+
+#[track_caller]
+fn refused(pair: &Pair, why: u64) {
+    assert!(reasons(pair).is_empty());
+    let o = change(pair);
+    assert!(o.code != 0, "{o:?}");
+    // Once for a process and reason.
+    assert_eq!(reasons(pair), [why]);
+    assert!(!pair.a().join("new").exists() && !pair.b().join("new").exists());
+}
+
+#[test]
+fn a_lost_leg() {
+    let p = pair();
+    let away = p.b().with_extension("away");
+    fs::rename(p.b(), &away).unwrap();
+    refused(&p, 1);
+    fs::rename(&away, p.b()).unwrap();
+}
+
+#[test]
+fn a_damaged_record() {
+    let p = pair();
+    fs::write(p.b().join(".mirror/leg"), "x").unwrap();
+    refused(&p, 2);
+}
+
+#[test]
+fn swapped_legs() {
+    let p = pair();
+    let tab = fs::read_to_string(p.tab()).unwrap();
+    let swapped: Vec<String> = tab
+        .lines()
+        .map(|l| match l.split_whitespace().collect::<Vec<_>>()[..] {
+            [v, a, b, ref rest @ ..] if v.starts_with('/') => {
+                format!("{v} {b} {a} {}", rest.join(" "))
+            }
+            _ => l.to_owned(),
+        })
+        .collect();
+    fs::write(p.tab(), swapped.join("\n") + "\n").unwrap();
+    refused(&p, 3);
+}
+
+#[test]
+fn a_runtime_file_that_is_not_the_pairs() {
+    let p = pair();
+    let mut holder = p.preloaded("bash");
+    holder.args(["-c", "echo x > $V/held; echo ready; read x"]);
+    let mut holder = holder
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(
+        &mut std::io::BufReader::new(holder.stdout.as_mut().unwrap()),
+        &mut line,
+    )
+    .unwrap();
+    for file in p.runtime_files() {
+        fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    }
+    refused(&p, 8);
+    drop(holder.stdin.take());
+    holder.wait().unwrap();
+}
+
+#[test]
+fn too_few_descriptors() {
+    let p = pair();
+    let o = Output::from_std(
+        p.preloaded("bash")
+            .args(["-c", "ulimit -Sn 20; ulimit -Hn 20; echo x > $V/new"])
+            .output()
+            .unwrap(),
+    );
+    if o.code == 0 {
+        mirror_tests::skip("root may raise the hard limit here");
+        return;
+    }
+    assert_eq!(reasons(&p), [9]);
+}
+
+#[test]
+fn another_users_program() {
+    need!(root);
+    need!("setpriv");
+    let p = pair();
+    for dir in [p.a(), p.b()] {
+        fs::set_permissions(dir, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    }
+    let c = "setpriv --reuid 61001 --regid 61001 --clear-groups sh -c 'echo x > $V/new; echo y > $V/new'";
+    Output::from_std(p.preloaded("bash").args(["-c", c]).output().unwrap());
+    assert_eq!(reasons(&p), [6]);
+    // A verify that finds the legs equal closes the matter.
+    p.verify().ok();
+    let shown = p.mirror("status", &[p.v().to_str().unwrap()]);
+    assert!(
+        shown.code == 0 && !is_root() || !shown.text().contains("refused   2"),
+        "{shown:?}"
+    );
+}
