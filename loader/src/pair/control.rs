@@ -152,32 +152,6 @@ impl Leg {
         }
     }
 
-    /// What stands under the names of control files must be such: what cannot be opened would seem empty.
-    fn own_files(&self) -> Res<()> {
-        let locks = (0..OBJECTS).filter_map(lock_name);
-        let others = [OWNER_RECORD, PENDING_LOG, VERIFIED, crate::sync::turn::FILE];
-        let others = others.map(|n| PathText::from_bytes(n).unwrap_or_default());
-        for name in others.into_iter().chain(locks) {
-            let name = name.as_bytes();
-            match self.root.control(name, OFlags::RDONLY, Mode::empty()) {
-                Err(e) if e.kind() == io::ErrorKind::Other => {
-                    return Err(Fail::new(
-                        Kind::Leg,
-                        format!(
-                            "{}/{}: {}",
-                            text::path(&self.root.path),
-                            text::show(name),
-                            reason(&e)
-                        ),
-                    ));
-                }
-                // Missing, or not this user's to look at: who needs it says so.
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
     /// `a` or `b`.
     pub fn letter(&self) -> char {
         letter(usize::from(self.record.leg))
@@ -340,18 +314,22 @@ impl Faults {
         let mut f = Faults::default();
         let folders = FOLDERS.iter().map(|(d, _)| (d.to_vec(), true));
         let files = files().map(|n| (n.as_bytes().to_vec(), false));
-        for (rel, folder) in folders.chain(files) {
-            let kind = root
+        let verified = (VERIFIED.to_vec(), false);
+        for (rel, folder) in folders.chain(files).chain([verified]) {
+            let right = root
                 .open_at(&rel, OFlags::PATH | OFlags::NOFOLLOW, Mode::empty())
-                .and_then(|fd| Ok(rustix::fs::fstat(&fd)?))
-                .map(|st| rustix::fs::FileType::from_raw_mode(st.st_mode));
-            let right = if folder {
-                rustix::fs::FileType::Directory
-            } else {
-                rustix::fs::FileType::RegularFile
-            };
-            let list = match kind {
-                Ok(k) if k == right => continue,
+                .and_then(|fd| {
+                    let st = rustix::fs::fstat(&fd)?;
+                    let kind = rustix::fs::FileType::from_raw_mode(st.st_mode);
+                    match folder {
+                        true => Ok(kind == rustix::fs::FileType::Directory),
+                        false => root.trusts(&st),
+                    }
+                });
+            let list = match right {
+                Ok(true) => continue,
+                // Not before the first comparison.
+                Err(e) if e.kind() == io::ErrorKind::NotFound && rel == VERIFIED => continue,
                 Err(e) if e.kind() == io::ErrorKind::NotFound => &mut f.missing,
                 _ => &mut f.wrong,
             };
@@ -451,8 +429,6 @@ impl Pair {
                 ),
             ));
         }
-        one.own_files()?;
-        two.own_files()?;
         one.root.agree(&two.root);
         let legs = if one.record.leg == 0 {
             [one, two]

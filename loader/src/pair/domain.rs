@@ -449,10 +449,10 @@ pub fn forget(leg: &Leg) {
 }
 
 /// Takes a leg's domain for itself alone: fails while anybody is attached. For `detach`. A record that
-/// is not there nobody can join any more.
+/// is not there, or is something else, nobody can join any more.
 pub fn alone(root: &Root, virt: &Path) -> Res<Option<OwnedFd>> {
     let fd = match root.control(OWNER_RECORD, OFlags::RDONLY, Mode::empty()) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::Other) => {
             let users = super::who::working_in(&root.path.join(".mirror"));
             return match users.is_empty() {
                 true => Ok(None),

@@ -147,14 +147,19 @@ impl Root {
                 Some(libc::ELOOP | libc::ENXIO | libc::EISDIR | libc::ENODEV) => no(),
                 _ => e,
             })?;
-        let dir = self.open_at(CONTROL, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
-        let (st, dir) = (rustix::fs::fstat(&fd)?, rustix::fs::fstat(&dir)?);
-        let (owner, control) = ((st.st_uid, st.st_gid), (dir.st_uid, dir.st_gid));
-        if control_trusted(st.st_mode, owner, st.st_nlink, control) {
+        if self.trusts(&rustix::fs::fstat(&fd)?)? {
             Ok(fd)
         } else {
             Err(no())
         }
+    }
+
+    /// Whether an object of the control folder can be one of the pair's own files.
+    pub fn trusts(&self, st: &rustix::fs::Stat) -> io::Result<bool> {
+        let dir = self.open_at(CONTROL, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
+        let dir = rustix::fs::fstat(&dir)?;
+        let (owner, control) = ((st.st_uid, st.st_gid), (dir.st_uid, dir.st_gid));
+        Ok(control_trusted(st.st_mode, owner, st.st_nlink, control))
     }
 
     /// The whole of a small file of the control folder.
