@@ -19,6 +19,7 @@ pub mod tab;
 pub mod txn;
 #[cfg(test)]
 mod txn_tests;
+pub mod view;
 pub mod word;
 
 pub use errno::{Errno, ErrorClass};
@@ -28,6 +29,7 @@ pub use lock::{
 };
 pub use quiesce::{alone, mend};
 pub use txn::{Action, Journal, LegIo, Posts, Prepared, Step, Undo, Verdict, Where, transact};
+pub use view::View;
 pub use word::{LegState, StateWord};
 
 /// Partner of descriptor n is descriptor n + K, held by the kernel.

@@ -27,6 +27,8 @@ mod handlers;
 mod heal;
 mod keys;
 #[cfg(not(feature = "selftest"))]
+mod patience;
+#[cfg(not(feature = "selftest"))]
 mod resolve;
 #[cfg(not(feature = "selftest"))]
 mod start;

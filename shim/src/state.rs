@@ -11,7 +11,7 @@ use core::sync::atomic::{
     AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 };
 use mirror_core::path::{PathText, Under, under};
-use mirror_core::tab::Entry;
+use mirror_core::tab::{Entry, Options};
 use mirror_core::{NUMBERS_END, RESERVED};
 use mirror_sys as sys;
 
@@ -54,6 +54,8 @@ pub struct PairConf {
     pub virt: &'static CStr,
     /// Legs a and b.
     pub legs: [&'static CStr; 2],
+    /// What the tab says besides.
+    pub options: Options,
 }
 
 /// The configuration.
@@ -101,7 +103,11 @@ impl Config {
         let (a, c) = c.keep(e.legs[0].as_bytes())?;
         let (b, c) = c.keep(e.legs[1].as_bytes())?;
         let slot = c.pairs.get_mut(c.n)?;
-        slot.write(PairConf { virt, legs: [a, b] });
+        slot.write(PairConf {
+            virt,
+            legs: [a, b],
+            options: e.options,
+        });
         c.n = c.n.checked_add(1)?;
         Some(())
     }
@@ -420,6 +426,16 @@ pub fn is_ours(n: i32) -> bool {
 }
 
 impl Config {
+    /// The same pair stands in a second tab: what the first line does not pin, the second may.
+    pub fn pin(&mut self, nth: usize, o: &Options) {
+        let Some(slot) = self.pairs.get_mut(nth).filter(|_| nth < self.n) else {
+            return;
+        };
+        // SAFETY: initialised by `add` (nth < n).
+        let p = unsafe { slot.assume_init_mut() };
+        p.options.id = p.options.id.or(o.id);
+        p.options.uid = p.options.uid.or(o.uid);
+    }
     /// Drops the pairs that `keep` refuses.
     pub fn retain(&'static mut self, keep: impl Fn(&PairConf) -> bool) {
         let all = self.n;

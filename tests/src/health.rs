@@ -12,8 +12,8 @@ const PARTNER_ERRORS: usize = 144;
 impl Pair {
     /// Errors of a second leg since the runtime file was made; 0 when nobody has attached yet.
     pub fn partner_errors(&self) -> u64 {
-        let places = self.runtime.borrow();
-        let Some(bytes) = places.last().and_then(|p| fs::read(p).ok()) else {
+        let files = self.runtime_files();
+        let Some(bytes) = files.last().and_then(|p| fs::read(p).ok()) else {
             return 0;
         };
         let word = bytes[PARTNER_ERRORS..PARTNER_ERRORS + 8].try_into();

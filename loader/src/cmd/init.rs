@@ -17,7 +17,7 @@ use crate::text;
 use crate::tree::beneath::Root;
 use crate::tree::{locks, probe};
 use mirror_core::record::LegRecord;
-use mirror_core::tab::{OnFailure, OnFull, overlap};
+use mirror_core::tab::{OnFailure, OnFull, ROOT_WAIT, overlap};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -82,6 +82,9 @@ pub fn run(a: &Init) -> Res<u8> {
     }
     let (roots, fill) = judge(roots, &scans, a)?;
     let group = sharing::group(a.share, &roots[0])?;
+    for r in &roots {
+        sharing::keeps_control(r, group)?;
+    }
     execute(
         Plan {
             line,
@@ -133,6 +136,9 @@ fn place(a: &Init) -> Res<(Line, PathBuf, [Root; 2])> {
             cli::OnFull::Error => OnFull::Error,
             cli::OnFull::Degrade => OnFull::Degrade,
         },
+        id: None,
+        uid: None,
+        root_wait: ROOT_WAIT,
         file: Some(tab.clone()),
         number: 0,
     };
@@ -417,7 +423,7 @@ fn publish(p: &Plan) -> Res<()> {
             complete: sink != Some(i),
             stripes: p.stripes,
             group: p.group.is_some(),
-            runtime: runtime_path(pair, rustix::process::geteuid().as_raw(), p.group.is_some()),
+            runtime: runtime_path(rustix::process::geteuid().as_raw(), p.group.is_some()),
         };
         p.roots[i]
             .replace(b".mirror/leg", record.encode().as_bytes())
@@ -431,5 +437,10 @@ fn publish(p: &Plan) -> Res<()> {
     }
     let mut held = tabwrite::Held::take(&p.tab)?;
     places::free(&p.line, &tab::load()?)?;
-    held.add(&p.line)
+    let line = Line {
+        id: Some(pair),
+        uid: sharing::owner(&p.roots)?,
+        ..p.line.clone()
+    };
+    held.add(&line)
 }

@@ -61,6 +61,17 @@ pub fn look(l: &Line) -> View {
             ));
             return view;
         }
+        Err(e) if e.kind == Kind::Distrust => {
+            view.state = "NOT TRUSTED";
+            view.exit = 2;
+            view.why.push(e.text);
+            view.code = Some(explain::LEG);
+            view.actions.push((
+                format!("ls -ld {}/.mirror", text::shell(&l.legs[0])),
+                "whose it is; programs get EIO meanwhile".into(),
+            ));
+            return view;
+        }
         Err(e) => {
             view.state = "NO USABLE PAIR";
             view.exit = 2;
