@@ -60,11 +60,13 @@ pub enum Refusal {
     ReadOnly = 15,
     /// No room for the runtime file.
     Full = 16,
+    /// A leg's control folder may have been put there by somebody else.
+    Distrust = 17,
 }
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Refusal; 17] = [
+    pub const ALL: [Refusal; 18] = [
         Refusal::Other,
         Refusal::Leg,
         Refusal::Record,
@@ -82,6 +84,7 @@ impl Refusal {
         Refusal::Proc,
         Refusal::ReadOnly,
         Refusal::Full,
+        Refusal::Distrust,
     ];
     /// What an errno tells by itself.
     pub fn of(e: Errno) -> Refusal {
