@@ -23,6 +23,7 @@ pub mod tab;
 pub mod txn;
 #[cfg(test)]
 mod txn_tests;
+pub mod view;
 pub mod word;
 
 pub use errno::{Errno, ErrorClass};
@@ -33,4 +34,5 @@ pub use lock::{
 pub use numbers::{K, MAX_PAIRS, RESERVED};
 pub use quiesce::{alone, mend};
 pub use txn::{Action, Journal, LegIo, Posts, Prepared, Step, Undo, Verdict, Where, transact};
+pub use view::View;
 pub use word::{LegState, StateWord};

@@ -11,11 +11,12 @@
 //! state=ok                        ok, or incomplete: a sink whose first copy has not finished
 //! stripes=64                      stripes of each lock table, 1 to 64
 //! share=owner                     who may use the pair: owner, or group (that of .mirror)
-//! runtime=/run/mirror/<pair>      what the runtime files' names begin with, fixed by the pair
+//! runtime=/run/mirror/            what the runtime files' names begin with
 //! crc=<8 hex digits>
 //! ```
 use crate::lock::{OBJECTS, STRIPES_MAX, WHOLE};
 use crate::path::PathText;
+use crate::runtime::Facts;
 
 /// The control folder, at each leg's root.
 pub const CONTROL: &[u8] = b".mirror";
@@ -93,7 +94,7 @@ pub struct LegRecord {
     pub stripes: u8,
     /// Whether the group of the control folder may use the pair.
     pub group: bool,
-    /// What the runtime files' names begin with: one of the two [`runtime_place`]s of this pair.
+    /// What the runtime files' names begin with: one of the two [`runtime_place`]s.
     pub runtime: PathText<256>,
 }
 
@@ -137,7 +138,7 @@ impl LegRecord {
                 .ok_or(RecordFault::Malformed)
         };
         let id = |s: &[u8]| Id::from_hex(s).ok_or(RecordFault::Malformed);
-        let r = LegRecord {
+        let mut r = LegRecord {
             pair: id(field(b"pair")?)?,
             leg: match field(b"leg")? {
                 b"a" => 0,
@@ -168,11 +169,17 @@ impl LegRecord {
                 .map_err(|_| RecordFault::Malformed)?,
         };
         // The record lies in a tree that others may own: it cannot name any file it likes.
-        let fits = |root| r.runtime.as_bytes() == runtime_place(r.pair, root).as_bytes();
-        let place = fits(false) || (!r.group && fits(true));
-        if !place || !(1..=STRIPES_MAX).contains(&usize::from(r.stripes)) {
+        // Earlier versions wrote the pair's id behind the place.
+        let text = r.runtime.as_bytes();
+        let text = text.strip_suffix(&r.pair.hex()).unwrap_or(text);
+        let root = [false, true]
+            .into_iter()
+            .find(|&root| text == runtime_place(root).as_bytes() && !(root && r.group));
+        let stripes = (1..=STRIPES_MAX).contains(&usize::from(r.stripes));
+        let Some(root) = root.filter(|_| stripes) else {
             return Err(RecordFault::Malformed);
-        }
+        };
+        r.runtime = runtime_place(root);
         Ok(r)
     }
 
@@ -185,11 +192,11 @@ impl LegRecord {
             && self.runtime.as_bytes() == b.runtime.as_bytes()
     }
 
-    /// The runtime file with this id. Nobody else can know its name before it is there.
+    /// The runtime file with this id. Nobody else can know its name before it is there, and it tells
+    /// nothing of the pair.
     pub fn runtime_file(&self, id: Id) -> PathText<256> {
         let mut t = self.runtime.clone();
-        // A place is some 50 bytes long (see `parse`): the rest always fits.
-        let _ = t.append(b".");
+        // A place is some 16 bytes long (see `parse`): the rest always fits.
         let _ = t.append(&id.hex());
         t
     }
@@ -232,15 +239,13 @@ impl LegRecord {
 
 /// What the names of a pair's runtime files begin with: in a folder of root's (for a pair that only root
 /// uses), or in one where everybody may make files.
-pub fn runtime_place(pair: Id, root: bool) -> PathText<256> {
-    let folder: &[u8] = if root {
+pub fn runtime_place(root: bool) -> PathText<256> {
+    let place: &[u8] = if root {
         b"/run/mirror/"
     } else {
         b"/dev/shm/mirror-"
     };
-    let mut t = PathText::from_bytes(folder).unwrap_or_default();
-    let _ = t.append(&pair.hex());
-    t
+    PathText::from_bytes(place).unwrap_or_default()
 }
 
 /// Whether a file with this type and mode, this owner and group, can be a pair's runtime file, seen by a
@@ -261,6 +266,89 @@ pub fn runtime_trusted(
     } else {
         // On a network leg the folder may seem to be another's: what is root's or one's own will do.
         mode == REGULAR | 0o600 && (uid == control.0 || uid == me || uid == 0)
+    }
+}
+
+/// Whether a process with these user ids (real, effective, saved) must not touch the mapping of a runtime
+/// file with this owner and group: somebody else, whom it does not trust, could cut the file short, and
+/// the next touch would be a SIGBUS. Root trusts nobody but root. Members of a group trust each other.
+pub fn runtime_guarded(group: bool, (uid, gid): (u32, u32), ids: [u32; 3]) -> bool {
+    let root = ids.contains(&0);
+    match group {
+        true => root && (uid, gid) != (0, 0),
+        false => uid != 0 && (root || ids[1] != uid),
+    }
+}
+
+/// Whether a runtime file that a record names may be removed: it is of this pair and of these legs, and it
+/// belongs to the pair's user (or group). Device numbers may have changed since it was made.
+pub fn runtime_removable(
+    group: bool,
+    (uid, gid): (u32, u32),
+    control: (u32, u32),
+    found: &Facts,
+    pair: Id,
+    legs: [(u64, u64); 2],
+) -> bool {
+    let owner = if group {
+        gid == control.1
+    } else {
+        uid == control.0
+    };
+    let inodes = |l: [(u64, u64); 2]| [l[0].1, l[1].1];
+    owner && found.pair == pair && inodes(found.legs) == inodes(legs)
+}
+
+/// What a control folder looks like, and the root that it lies in.
+#[derive(Clone, Copy, Debug)]
+pub struct Control {
+    /// User and group of `.mirror`.
+    pub owner: (u32, u32),
+    /// Its mode.
+    pub mode: u32,
+    /// User and group of the leg's root.
+    pub root: (u32, u32),
+}
+
+/// Why a control folder is not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Distrust {
+    /// It is not a directory, or everybody may write it.
+    Open,
+    /// It does not belong to the user that the mirrortab names.
+    Pinned,
+    /// It belongs to a user who has nothing to do with the leg.
+    Stranger,
+}
+
+/// Whether a leg's `.mirror` is that of the pair's owner, seen by a process of user `me`. `pin` is the
+/// owner that the mirrortab names. Without it: root, oneself, the owner of the leg's root, or, in a shared
+/// pair, who gave it to the group that the root has.
+pub fn control_trusted(
+    c: &Control,
+    group: bool,
+    pin: Option<u32>,
+    me: u32,
+) -> Result<(), Distrust> {
+    const DIRECTORY: u32 = 0o040000;
+    if c.mode & 0o170000 != DIRECTORY {
+        return Err(Distrust::Open);
+    }
+    // A file system without rights shows them all open, and the root's user as everybody's owner.
+    if c.mode & 0o002 != 0 && c.owner != c.root {
+        return Err(Distrust::Open);
+    }
+    match pin {
+        Some(uid) if uid == c.owner.0 => Ok(()),
+        Some(_) => Err(Distrust::Pinned),
+        None => {
+            let shared = group && c.owner.1 == c.root.1;
+            if [0, me, c.root.0].contains(&c.owner.0) || shared {
+                Ok(())
+            } else {
+                Err(Distrust::Stranger)
+            }
+        }
     }
 }
 
@@ -344,6 +432,64 @@ mod tests {
     }
 
     #[test]
+    fn whom_a_mapping_is_trusted_to() {
+        let own = |uid, ids| !runtime_guarded(false, (uid, 8), ids);
+        assert!(own(7, [7; 3]) && own(0, [7; 3]) && own(0, [0; 3]));
+        assert!(!own(7, [0; 3]) && !own(7, [9; 3]));
+        // Who can become root again is root.
+        assert!(!own(7, [0, 7, 0]) && !own(7, [7, 7, 0]) && own(0, [0, 7, 0]));
+        let shared = |uid, gid, ids| !runtime_guarded(true, (uid, gid), ids);
+        assert!(shared(7, 8, [7; 3]) && shared(7, 8, [9; 3]) && shared(0, 0, [0; 3]));
+        assert!(!shared(7, 8, [0; 3]) && !shared(0, 8, [0; 3]) && !shared(7, 0, [0; 3]));
+    }
+
+    #[test]
+    fn a_control_folder_must_be_the_owners() {
+        let c = |uid, gid, mode: u32, root| Control {
+            owner: (uid, gid),
+            mode: 0o040000 | mode,
+            root,
+        };
+        let sees = |c: Control, group, pin, me| control_trusted(&c, group, pin, me);
+        let mine = c(7, 7, 0o700, (7, 7));
+        assert_eq!(sees(mine, false, None, 7), Ok(()));
+        assert_eq!(sees(mine, false, None, 0), Ok(()));
+        assert_eq!(sees(mine, false, Some(7), 0), Ok(()));
+        assert_eq!(sees(mine, false, Some(0), 0), Err(Distrust::Pinned));
+        let planted = c(9, 9, 0o700, (0, 50));
+        assert_eq!(sees(planted, false, None, 0), Err(Distrust::Stranger));
+        assert_eq!(sees(planted, true, None, 0), Err(Distrust::Stranger));
+        assert_eq!(sees(c(9, 50, 0o2770, (0, 50)), true, None, 0), Ok(()));
+        let open = c(7, 7, 0o777, (0, 0));
+        assert_eq!(sees(open, false, None, 7), Err(Distrust::Open));
+        assert_eq!(sees(c(7, 7, 0o777, (7, 7)), false, None, 7), Ok(()));
+        let link = Control {
+            mode: 0o120777,
+            ..mine
+        };
+        assert_eq!(sees(link, false, None, 7), Err(Distrust::Open));
+    }
+
+    #[test]
+    fn only_the_pairs_own_runtime_file_is_removed() {
+        let legs = [(1, 2), (3, 4)];
+        let f = Facts {
+            id: Id([1; 16]),
+            boot: Id([2; 16]),
+            pair: Id([3; 16]),
+            stripes: 64,
+            legs,
+        };
+        let may =
+            |group, file, pair, legs| runtime_removable(group, file, (7, 8), &f, Id(pair), legs);
+        assert!(may(false, (7, 1), [3; 16], legs) && may(true, (1, 8), [3; 16], legs));
+        assert!(may(false, (7, 1), [3; 16], [(9, 2), (9, 4)]));
+        assert!(!may(false, (0, 8), [3; 16], legs) && !may(true, (7, 0), [3; 16], legs));
+        assert!(!may(false, (7, 8), [4; 16], legs));
+        assert!(!may(false, (7, 8), [3; 16], [(1, 2), (3, 5)]));
+    }
+
+    #[test]
     fn record_round_trips_and_is_checked() {
         let r = LegRecord {
             pair: Id([1; 16]),
@@ -353,7 +499,7 @@ mod tests {
             complete: true,
             stripes: 64,
             group: true,
-            runtime: runtime_place(Id([1; 16]), false),
+            runtime: runtime_place(false),
         };
         let t = r.encode();
         let p = LegRecord::parse(t.as_bytes()).unwrap();
@@ -361,13 +507,10 @@ mod tests {
             (p.pair, p.leg, p.id, p.peer, p.complete),
             (r.pair, 1, r.id, r.peer, true)
         );
-        let place = b"/dev/shm/mirror-01010101010101010101010101010101";
+        let place = b"/dev/shm/mirror-";
         assert_eq!(p.runtime.as_bytes(), place);
         let file = p.runtime_file(Id([0xfe; 16]));
-        assert_eq!(
-            file.as_bytes(),
-            [&place[..], b".", &b"fe".repeat(16)].concat()
-        );
+        assert_eq!(file.as_bytes(), [&place[..], &b"fe".repeat(16)].concat());
         assert_eq!((p.stripes, p.group), (64, true));
         for stripes in [1, 9, 10, 63] {
             let r = LegRecord {
@@ -394,10 +537,15 @@ mod tests {
             };
             LegRecord::parse(r.encode().as_bytes()).is_ok()
         };
-        assert!(named(false, runtime_place(r.pair, true)));
-        // Members of a group cannot make files in root's folder; another pair's place is not this one's.
-        assert!(!named(true, runtime_place(r.pair, true)));
-        assert!(!named(false, runtime_place(Id([2; 16]), false)));
+        assert!(named(false, runtime_place(true)));
+        // Members of a group cannot make files in root's folder.
+        assert!(!named(true, runtime_place(true)));
+        let old = |pair: &[u8]| {
+            let mut t = runtime_place(false);
+            t.append(pair).unwrap();
+            t
+        };
+        assert!(named(false, old(&r.pair.hex())) && !named(false, old(b"x")));
         assert!(!named(false, PathText::from_bytes(b"/etc/passwd").unwrap()));
         let mut bytes = [0u8; RECORD_MAX];
         let n = t.len();
