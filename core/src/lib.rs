@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod errno;
+pub mod facts;
 pub mod image;
 mod lock;
 pub mod owner;
@@ -16,6 +17,7 @@ pub mod runtime;
 #[cfg(test)]
 mod script_txn_tests;
 pub mod tab;
+pub mod trust;
 pub mod txn;
 #[cfg(test)]
 mod txn_tests;
