@@ -7,6 +7,7 @@
 
 pub mod calls;
 mod errno;
+pub mod facts;
 pub mod image;
 mod lock;
 pub mod numbers;
@@ -20,6 +21,7 @@ pub mod runtime;
 #[cfg(test)]
 mod script_txn_tests;
 pub mod tab;
+pub mod trust;
 pub mod txn;
 #[cfg(test)]
 mod txn_tests;

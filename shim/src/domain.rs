@@ -5,10 +5,12 @@
 use crate::attach::{Session, text};
 use crate::refused::{Refused, unless_told};
 use libc as c;
+use mirror_core::facts::{FACTS_SIZE, Facts};
 use mirror_core::owner::{OWNER_SIZE, Owner};
-use mirror_core::record::{self, CONTROL, Control, Id, LegRecord};
+use mirror_core::record::{self, CONTROL, Id, LegRecord};
 use mirror_core::refusal::Refusal;
-use mirror_core::runtime::{self, FACTS_SIZE, Facts};
+use mirror_core::runtime;
+use mirror_core::trust::{self, Control};
 use mirror_core::{Errno, StateWord};
 use mirror_sys as sys;
 use mirror_sys::Sys;
@@ -159,11 +161,11 @@ impl Domain<'_> {
         let st = sys::fstat(n)?;
         let (group, owner, ids) = (self.record.group, (st.uid(), st.gid()), sys::user_ids());
         let [_, me, _] = ids;
-        let trusted = record::runtime_trusted(group, st.mode(), owner, self.control()?, me);
+        let trusted = trust::runtime_trusted(group, st.mode(), owner, self.control()?, me);
         if !trusted || st.size() != runtime::SIZE as u64 {
             return Err(Errno::EIO);
         }
-        let guarded = record::runtime_guarded(group, owner, ids);
+        let guarded = trust::runtime_guarded(group, owner, ids);
         Ok(Joined {
             at: sys::map_shared(n, runtime::SIZE)?,
             guarded: guarded.then_some(n),
@@ -183,7 +185,7 @@ impl Domain<'_> {
             let control = self.control().ok()?;
             Some(
                 found.id == o.runtime
-                    && record::runtime_removable(
+                    && trust::runtime_removable(
                         self.record.group,
                         owner,
                         control,
@@ -328,7 +330,7 @@ pub fn trust(root: i32, group: bool, pin: Option<u32>) -> Result<(), Refused> {
         root: (r.uid(), r.gid()),
     };
     let [_, me, _] = sys::user_ids();
-    record::control_trusted(&c, group, pin, me).map_err(|_| Refused::new(Refusal::Distrust))
+    trust::control_trusted(&c, group, pin, me).map_err(|_| Refused::new(Refusal::Distrust))
 }
 
 /// Opens a leg's list of pending objects, to append to it. `init` has made it; who must make it again

@@ -28,6 +28,14 @@ fn legs(pair: &Pair, uid: u32, gid: u32, mode: u32) {
 fn anns(more: &str) -> Pair {
     let pair = Pair::bare(Kind::InPlace, Fs::Plain).expect("plain folders can always be made");
     legs(&pair, ANN, ANN, 0o755);
+    // Root's prepared image, before ANN makes one that root would not take.
+    Output::from_std(
+        pair.mirror_command("doctor")
+            .arg("--prepare")
+            .output()
+            .unwrap(),
+    )
+    .ok();
     let own = pair.scratch().join("ann");
     fs::create_dir(&own).unwrap();
     chown(&own, Some(ANN), Some(ANN)).unwrap();
@@ -119,7 +127,8 @@ fn the_owner_cannot_kill_roots_program() {
     need!(root);
     need!("python3");
     const WORK: &str = "import os,sys,time\nv=os.environ['V']\nend=time.time()+1.2\nn=0\nprint('go',flush=True)\nwhile time.time()<end:\n n+=1\n try:\n  open(v+'/r%d'%(n%5),'a').write('x')\n  os.mkdir(v+'/d'); os.rename(v+'/d',v+'/e'); os.rmdir(v+'/e')\n except OSError: pass\nprint('done')";
-    let acts: [(&str, fn(&fs::File, &Path)); 5] = [
+    type Act = (&'static str, fn(&fs::File, &Path));
+    let acts: [Act; 5] = [
         ("truncate to nothing", |f, _| f.set_len(0).unwrap()),
         ("truncate to a page", |f, _| f.set_len(4096).unwrap()),
         ("remove", |_, p| fs::remove_file(p).unwrap()),

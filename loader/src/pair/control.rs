@@ -7,9 +7,9 @@ use crate::tree::beneath::Root;
 use mirror_core::OBJECTS;
 use mirror_core::path::PathText;
 use mirror_core::record::{
-    CONTROL, Control, Distrust, Id, LegRecord, OWNER_RECORD, PENDING_LOG, RecordFault,
-    control_trusted, lock_name, runtime_place,
+    CONTROL, Id, LegRecord, OWNER_RECORD, PENDING_LOG, RecordFault, lock_name, runtime_place,
 };
+use mirror_core::trust::{Control, Distrust, control_trusted};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::io;
 use std::os::fd::OwnedFd;

@@ -5,11 +5,11 @@ use super::lock::Locks;
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::text;
 use crate::tree::beneath::Root;
+use mirror_core::facts::{FACTS_SIZE, Facts};
 use mirror_core::owner::Owner;
-use mirror_core::record::{
-    Id, OWNER_RECORD, PENDING_LOG, runtime_guarded, runtime_removable, runtime_trusted,
-};
-use mirror_core::runtime::{FACTS_SIZE, Facts, RuntimeFile, SIZE};
+use mirror_core::record::{Id, OWNER_RECORD, PENDING_LOG};
+use mirror_core::runtime::{RuntimeFile, SIZE};
+use mirror_core::trust::{runtime_guarded, runtime_removable, runtime_trusted};
 use mirror_core::view::{Change, Guarded, View, futex_at};
 use mirror_core::word::StateWord;
 use parking_lot::Mutex;
