@@ -7,7 +7,7 @@ use crate::attach::text;
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::path::PathText;
-use mirror_core::record::{CONTROL, control_trusted};
+use mirror_core::record::{CONTROL, control_file_trusted};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -33,7 +33,7 @@ fn trusted(root: i32, n: i32) -> Sys<bool> {
         sys::glance(root, &text(CONTROL), c::AT_SYMLINK_NOFOLLOW)?,
     );
     let control = (dir.uid(), dir.gid());
-    Ok(control_trusted(
+    Ok(control_file_trusted(
         st.mode(),
         (st.uid(), st.gid()),
         st.nlink(),

@@ -33,6 +33,8 @@ mod keys;
 #[cfg(not(feature = "selftest"))]
 mod limits;
 #[cfg(not(feature = "selftest"))]
+mod patience;
+#[cfg(not(feature = "selftest"))]
 mod reach;
 #[cfg(not(feature = "selftest"))]
 mod refused;

@@ -5,11 +5,13 @@
 //! itself. ELOOP means a symlink: then the parent is opened as the program would open it, and what the
 //! kernel says it is decides. Texts come from the copy in our memory, never twice from the program's.
 use crate::reach::{beyond, without_text};
+use crate::refused::{self, Refused};
 use crate::state::{self, CWD, Member, OUT, UNKNOWN, guest, hint, member, set_hint};
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::path::{Exact, PATH_MAX, PathText, is_control, join, split};
+use mirror_core::refusal::Refusal;
 use mirror_sys as sys;
 
 /// A path text.
@@ -167,9 +169,14 @@ fn leads(pair: usize) -> bool {
     let Some(conf) = state::CONFIG.get().pairs().get(pair) else {
         return false;
     };
-    if !state::ROOT.is_default() {
-        return false;
+    let leads = state::ROOT.is_default() && is_link(conf);
+    if !leads {
+        refused::record(pair, &Refused::new(Refusal::Link));
     }
+    leads
+}
+
+fn is_link(conf: &state::PairConf) -> bool {
     let mut to = PathText::<512>::new();
     if sys::readlink_static(conf.virt, &mut to).is_ok() && to.as_bytes() == conf.legs[0].to_bytes()
     {

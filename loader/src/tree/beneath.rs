@@ -2,7 +2,7 @@
 //! `RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS`, so that nothing leads out of it.
 use crate::fail::{Context, Fail, Res};
 use mirror_core::path::{PATH_MAX, PathText};
-use mirror_core::record::{CONTROL, control_trusted};
+use mirror_core::record::{CONTROL, control_file_trusted};
 use mirror_sys::BENEATH;
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
@@ -159,7 +159,12 @@ impl Root {
         let dir = self.open_at(CONTROL, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
         let dir = rustix::fs::fstat(&dir)?;
         let (owner, control) = ((st.st_uid, st.st_gid), (dir.st_uid, dir.st_gid));
-        Ok(control_trusted(st.st_mode, owner, st.st_nlink, control))
+        Ok(control_file_trusted(
+            st.st_mode,
+            owner,
+            st.st_nlink,
+            control,
+        ))
     }
 
     /// The whole of a small file of the control folder.
