@@ -360,8 +360,9 @@ impl Faults {
         let mut f = Faults::default();
         let folders = FOLDERS.iter().map(|(d, _)| (d.to_vec(), true));
         let files = files().map(|n| (n.as_bytes().to_vec(), false));
-        let verified = (VERIFIED.to_vec(), false);
-        for (rel, folder) in folders.chain(files).chain([verified]) {
+        let later = [VERIFIED, crate::sync::turn::FILE];
+        let rest = later.map(|n| (n.to_vec(), false));
+        for (rel, folder) in folders.chain(files).chain(rest) {
             let right = root
                 .open_at(&rel, OFlags::PATH | OFlags::NOFOLLOW, Mode::empty())
                 .and_then(|fd| {
@@ -374,8 +375,10 @@ impl Faults {
                 });
             let list = match right {
                 Ok(true) => continue,
-                // Not before the first comparison.
-                Err(e) if e.kind() == io::ErrorKind::NotFound && rel == VERIFIED => continue,
+                // Made when there is something to write.
+                Err(e) if e.kind() == io::ErrorKind::NotFound && later.contains(&&rel[..]) => {
+                    continue;
+                }
                 Err(e) if e.kind() == io::ErrorKind::NotFound => &mut f.missing,
                 _ => &mut f.wrong,
             };
