@@ -5,11 +5,13 @@
 //! itself. ELOOP means a symlink: then the parent is opened as the program would open it, and what the
 //! kernel says it is decides. Texts come from the copy in our memory, never twice from the program's.
 use crate::reach::{beyond, without_text};
+use crate::refused::{self, Refused};
 use crate::state::{self, CWD, Member, OUT, UNKNOWN, guest, hint, member, set_hint};
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::path::{Exact, PATH_MAX, PathText, is_control, join, split};
+use mirror_core::refusal::Refusal;
 use mirror_sys as sys;
 
 /// A path text.
@@ -196,7 +198,13 @@ fn through_broken(dir: i32, text: &[u8]) -> bool {
     parts.any(|part| {
         let _ = join(&mut full, part);
         match member(full.as_bytes()) {
-            Member::In(pair, _, _, true) | Member::Root(pair, _, true) => !leads(pair),
+            Member::In(pair, _, _, true) | Member::Root(pair, _, true) => {
+                let broken = !leads(pair);
+                if broken {
+                    refused::record(pair, &Refused::new(Refusal::Link));
+                }
+                broken
+            }
             _ => false,
         }
     })

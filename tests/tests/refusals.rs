@@ -72,7 +72,25 @@ fn swapped_legs() {
         })
         .collect();
     fs::write(p.tab(), swapped.join("\n") + "\n").unwrap();
-    refused(&p, 3);
+    // V is not the link to what is called leg a now.
+    refused(&p, 17);
+    let o = p
+        .preloaded("bash")
+        .args(["-c", "echo x > $B/new"])
+        .output()
+        .unwrap();
+    assert!(!o.status.success());
+    assert!(reasons(&p).contains(&3));
+}
+
+#[test]
+fn a_control_folder_of_another_pair() {
+    let p = pair();
+    let tab = fs::read_to_string(p.tab()).unwrap();
+    let (line, id) = tab.split_once(",id=").unwrap();
+    let other: String = id.chars().skip(32).collect();
+    fs::write(p.tab(), format!("{line},id={}{other}", "0f".repeat(16))).unwrap();
+    refused(&p, 18);
 }
 
 #[test]
