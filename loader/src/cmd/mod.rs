@@ -32,6 +32,7 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
 /// A pair that a command works on, or what is wrong with it.
+#[allow(clippy::large_enum_variant, reason = "one for each pair of a command")]
 pub enum Found {
     /// Its legs are at hand.
     Pair(Pair),
