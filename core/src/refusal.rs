@@ -60,10 +60,10 @@ pub enum Refusal {
     ReadOnly = 15,
     /// No room for the runtime file.
     Full = 16,
-    /// V of a link pair is not the link to leg a.
-    Link = 17,
     /// A leg's control folder may have been put there by somebody else.
-    Distrust = 18,
+    Distrust = 17,
+    /// V of a link pair is not the link to leg a.
+    Link = 18,
 }
 
 impl Refusal {
@@ -86,8 +86,8 @@ impl Refusal {
         Refusal::Proc,
         Refusal::ReadOnly,
         Refusal::Full,
-        Refusal::Link,
         Refusal::Distrust,
+        Refusal::Link,
     ];
     /// What an errno tells by itself.
     pub fn of(e: Errno) -> Refusal {

@@ -169,9 +169,14 @@ fn leads(pair: usize) -> bool {
     let Some(conf) = state::CONFIG.get().pairs().get(pair) else {
         return false;
     };
-    if !state::ROOT.is_default() {
-        return false;
+    let leads = state::ROOT.is_default() && is_link(conf);
+    if !leads {
+        refused::record(pair, &Refused::new(Refusal::Link));
     }
+    leads
+}
+
+fn is_link(conf: &state::PairConf) -> bool {
     let mut to = PathText::<512>::new();
     if sys::readlink_static(conf.virt, &mut to).is_ok() && to.as_bytes() == conf.legs[0].to_bytes()
     {
@@ -198,13 +203,7 @@ fn through_broken(dir: i32, text: &[u8]) -> bool {
     parts.any(|part| {
         let _ = join(&mut full, part);
         match member(full.as_bytes()) {
-            Member::In(pair, _, _, true) | Member::Root(pair, _, true) => {
-                let broken = !leads(pair);
-                if broken {
-                    refused::record(pair, &Refused::new(Refusal::Link));
-                }
-                broken
-            }
+            Member::In(pair, _, _, true) | Member::Root(pair, _, true) => !leads(pair),
             _ => false,
         }
     })

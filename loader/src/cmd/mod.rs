@@ -36,7 +36,7 @@ pub enum Found {
     /// Its legs are at hand.
     Pair(Pair),
     /// They are not.
-    Lost(look::Look),
+    Lost(Box<look::Look>),
 }
 
 /// The pairs that a command works on: the named ones; without names, all that this user may use. Those of
@@ -51,7 +51,7 @@ pub fn each(words: &[PathBuf], tell: bool) -> Res<Vec<Found>> {
         match k.pair.take() {
             Some(p) => found.push(Found::Pair(p)),
             None if k.state == State::Unknown => foreign.push(k),
-            None => found.push(Found::Lost(k)),
+            None => found.push(Found::Lost(Box::new(k))),
         }
     }
     let mut foreign = foreign.into_iter();

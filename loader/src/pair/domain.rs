@@ -545,11 +545,14 @@ pub fn alone(root: &Root, virt: &Path) -> Res<Option<OwnedFd>> {
             let users = super::who::working_in(&root.path.join(".mirror"));
             return match users.is_empty() {
                 true => Ok(None),
-                false => Err(Fail::failed(format!(
-                    "{} is in use by {}. Stop them first",
-                    text::path(virt),
-                    users.join(" ")
-                ))),
+                false => Err(Fail::new(
+                    Kind::Busy,
+                    format!(
+                        "{} is in use by {}. Stop them first",
+                        text::path(virt),
+                        users.join(" ")
+                    ),
+                )),
             };
         }
         r => r.about(text::path(&root.path))?,
