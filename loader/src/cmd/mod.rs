@@ -34,7 +34,7 @@ use std::path::PathBuf;
 /// A pair that a command works on, or what is wrong with it.
 pub enum Found {
     /// Its legs are at hand.
-    Pair(Pair),
+    Pair(Box<Pair>),
     /// They are not.
     Lost(Box<look::Look>),
 }
@@ -49,7 +49,7 @@ pub fn each(words: &[PathBuf], tell: bool) -> Res<Vec<Found>> {
     for l in &lines {
         let mut k = look::look(l);
         match k.pair.take() {
-            Some(p) => found.push(Found::Pair(p)),
+            Some(p) => found.push(Found::Pair(Box::new(p))),
             None if k.state == State::Unknown => foreign.push(k),
             None => found.push(Found::Lost(Box::new(k))),
         }
