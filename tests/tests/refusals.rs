@@ -90,7 +90,7 @@ fn a_control_folder_of_another_pair() {
     let (line, id) = tab.split_once(",id=").unwrap();
     let other: String = id.chars().skip(32).collect();
     fs::write(p.tab(), format!("{line},id={}{other}", "0f".repeat(16))).unwrap();
-    refused(&p, 18);
+    refused(&p, 17);
 }
 
 #[test]
