@@ -24,7 +24,7 @@ pub fn run(a: &Resync) -> Res<u8> {
     let mut pairs = Vec::new();
     for f in super::each(a.pair.as_slice(), true)? {
         match f {
-            Found::Pair(p) => pairs.push(p),
+            Found::Pair(p) => pairs.push(*p),
             Found::Lost(k) => {
                 crate::note!("mirror: resync: {}", k.instead(k.sentence()));
                 code = 2;
