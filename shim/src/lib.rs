@@ -21,6 +21,7 @@ mod change;
 mod domain;
 #[cfg(not(feature = "selftest"))]
 mod env;
+mod find;
 #[cfg(not(feature = "selftest"))]
 mod handlers;
 #[cfg(not(feature = "selftest"))]

@@ -7,14 +7,16 @@
 use crate::state::{self, CWD, Member, OUT, UNKNOWN, guest, hint, member, set_hint};
 use core::sync::atomic::Ordering;
 use libc as c;
-use mirror_core::Errno;
 use mirror_core::path::{Exact, PATH_MAX, PathText, is_control, join, split};
+use mirror_core::{Errno, RESERVED};
 use mirror_sys as sys;
 
 /// A path text.
 pub type Path = PathText<PATH_MAX>;
-/// A last component, with the '/' it was given with.
-pub type Name = PathText<264>;
+/// A last component, with the '/' it was given with. Some file systems count characters, not bytes.
+pub type Name = PathText<1024>;
+/// Room for a directory's text and a path below it.
+type Whole = PathText<{ 2 * PATH_MAX }>;
 
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 
@@ -32,6 +34,17 @@ pub struct Loc {
     pub slash: bool,
     /// What the request started from, if that is in the leg.
     pub anchor: Anchor,
+    /// A magic link of /proc led here: the object is meant, whatever its name.
+    pub jump: Option<Jump>,
+}
+
+/// What a magic link of /proc led to.
+#[derive(Clone, Copy)]
+pub struct Jump {
+    /// Device and inode number.
+    pub object: (u64, u64),
+    /// A descriptor of this process that is open on it, or −1.
+    pub fd: i32,
 }
 
 /// A directory that the kernel knows better than its text: a renamed one keeps its descriptors. Under
@@ -82,6 +95,7 @@ impl Loc {
             name: Name::new(),
             slash: false,
             anchor: Anchor::none(),
+            jump: None,
         }
     }
 }
@@ -102,14 +116,16 @@ pub enum Place {
     Control,
     /// An open file without a name, reached through /proc.
     Nameless,
-    /// The same, but another name of it lives somewhere in the leg.
+    /// The same, but another name of it lives somewhere in the leg, and was not found.
     Linked,
 }
 
 /// How to treat the last component.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Last {
-    /// The name itself (unlink, rename, O_NOFOLLOW…).
+    /// The name itself, also with '/' behind it (unlink, rename, mkdir…).
+    Entry,
+    /// The object itself (lchown, O_NOFOLLOW…); with '/' behind it, where it leads.
     Keep,
     /// Where it leads (chmod, truncate, open…).
     Follow,
@@ -119,11 +135,11 @@ fn place_text(text: &[u8], slash: bool, loc: &mut Loc) -> Place {
     if state::ROOT.is_default() {
         return place_absolute(text, slash, loc);
     }
-    let mut whole = Path::new();
+    let mut whole = Whole::new();
     if state::ROOT.absolute(text, &mut whole) {
         place_absolute(whole.as_bytes(), slash, loc)
     } else {
-        Place::Out
+        Place::Fail(Errno::ENAMETOOLONG)
     }
 }
 
@@ -145,9 +161,9 @@ fn place_absolute(text: &[u8], slash: bool, loc: &mut Loc) -> Place {
             loc.pair = pair;
             loc.leg = leg;
             let (_, name, _) = split(rel);
+            // Below a deep directory a short name may lead further than one text can say.
             if loc.rel.set(rel).is_err() || loc.name.set(name).is_err() {
-                // The kernel will say ENAMETOOLONG.
-                return Place::Out;
+                return Place::Fail(Errno::ENAMETOOLONG);
             }
             if slash {
                 let _ = loc.name.append(b"/");
@@ -157,43 +173,100 @@ fn place_absolute(text: &[u8], slash: bool, loc: &mut Loc) -> Place {
     }
 }
 
-/// The absolute canonical text of what a relative path starts from; `None`: not to be known, so
-/// nothing below it is ours.
+/// The absolute canonical text of what a relative path starts from. `Err`: what anything below it is.
 #[inline(never)]
-fn base_text(dir: i32, out: &mut Path) -> Option<()> {
+fn base_text(dir: i32, out: &mut Whole) -> Result<(), Place> {
     if dir == c::AT_FDCWD {
         let before = CWD.load(Ordering::Acquire);
-        sys::getcwd(out).ok()?;
-        if out.as_bytes().first() != Some(&b'/') {
-            return None;
+        match sys::getcwd(out) {
+            Ok(()) => {}
+            Err(Errno::ENAMETOOLONG) => return Err(deep(dir, &mut Loc::new())),
+            // It is gone: nothing can be made or found in it.
+            Err(_) => return Err(Place::Out),
         }
-        if far(out) && !guest() {
+        if out.as_bytes().first() != Some(&b'/') {
+            return Err(Place::Out);
+        }
+        if far(out.as_bytes()) && !guest() {
             // Not if a chdir came between.
             let _ = CWD.compare_exchange(before, before | 1, Ordering::AcqRel, Ordering::Relaxed);
         }
-        return Some(());
+        return Ok(());
     }
-    sys::fd_path(dir, out).ok()?;
+    match sys::fd_path(dir, out) {
+        Ok(()) => {}
+        Err(Errno::ENAMETOOLONG) => return Err(deep(dir, &mut Loc::new())),
+        Err(_) => return Err(without_text(dir)),
+    }
     if out.as_bytes().first() != Some(&b'/') {
-        return None;
+        return Err(Place::Out);
     }
-    if far(out) && hint(dir) == UNKNOWN && !guest() {
+    if far(out.as_bytes()) && hint(dir) == UNKNOWN && !guest() {
         set_hint(dir, OUT);
     }
-    Some(())
+    Ok(())
+}
+
+/// The kernel has no text for an open object because the text is too long: its nearest ancestor that
+/// has one decides. What is in a leg cannot be changed there: no text leads to it on the other leg.
+#[cold]
+#[inline(never)]
+fn deep(dir: i32, loc: &mut Loc) -> Place {
+    let flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
+    let mut text = Path::new();
+    let mut at = dir;
+    let mut known = Err(Errno::ENAMETOOLONG);
+    // Sixteen levels at a time; then one by one, from the last that had no text.
+    for levels in [16, 1] {
+        let mut up: PathText<64> = PathText::new();
+        for _ in 0..levels {
+            let _ = up.push(b"..");
+        }
+        loop {
+            let n = match sys::openat(at, &up, flags, 0) {
+                Ok(n) => n,
+                Err(e) => {
+                    known = Err(e);
+                    break;
+                }
+            };
+            known = sys::fd_path(n, &mut text);
+            let deeper = known == Err(Errno::ENAMETOOLONG);
+            let drop = if deeper {
+                core::mem::replace(&mut at, n)
+            } else {
+                n
+            };
+            if drop != dir {
+                let _ = sys::close(drop);
+            }
+            if !deeper {
+                break;
+            }
+        }
+    }
+    if at != dir {
+        let _ = sys::close(at);
+    }
+    let near = matches!(member(text.as_bytes()), Member::Near);
+    match known {
+        // It begins far from every root, and no root has a text that long.
+        Ok(()) if !near && place_text(text.as_bytes(), false, loc) == Place::Out => Place::Out,
+        _ => Place::Fail(Errno::ENAMETOOLONG),
+    }
 }
 
 /// Away from every root. Below a new root the shortcut is not taken.
-pub fn far(text: &Path) -> bool {
-    state::ROOT.is_default() && matches!(member(text.as_bytes()), Member::Far)
+pub fn far(text: &[u8]) -> bool {
+    state::ROOT.is_default() && matches!(member(text), Member::Far)
 }
 
-/// The kernel has no text for the directory: it is gone (nothing can be made in it), or /proc is not
-/// mounted. Then a directory on a leg's file system may be the leg's.
+/// The kernel has no text for the directory: the descriptor is bad, or /proc is not mounted. Then a
+/// directory on a leg's file system may be the leg's.
 #[inline(never)]
 fn without_text(dir: i32) -> Place {
     let mounted: Name = Name::from_bytes(b"/proc/self").unwrap_or_default();
-    if dir == c::AT_FDCWD || sys::fstatat(c::AT_FDCWD, &mounted, c::AT_SYMLINK_NOFOLLOW).is_ok() {
+    if sys::fstatat(c::AT_FDCWD, &mounted, c::AT_SYMLINK_NOFOLLOW).is_ok() {
         return Place::Out;
     }
     let on_leg = sys::fstat(dir).is_ok_and(|st| {
@@ -228,32 +301,35 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
     }
     let (parent, name, slash) = split(text);
     let absolute = text.first() == Some(&b'/');
-    let last = if slash { Last::Follow } else { last };
-    if !absolute && base_is_far(dir) && parent.is_empty() && last == Last::Keep && name != b".." {
+    let last = if slash && last == Last::Keep {
+        Last::Follow
+    } else {
+        last
+    };
+    if !absolute && base_is_far(dir) && parent.is_empty() && last != Last::Follow && name != b".." {
         return Place::Out;
     }
-    let mut full = Path::new();
-    if !absolute && base_text(dir, &mut full).is_none() {
-        // Out of a removed directory ".." still leads.
+    loc.anchor.drop_fd();
+    loc.jump = None;
+    let mut full = Whole::new();
+    if !absolute && let Err(place) = base_text(dir, &mut full) {
+        // Out of a removed or deep directory ".." still leads.
         if text.split(|&b| b == b'/').any(|c| c == b"..") {
             return locate_slow(dir, path, last, loc);
         }
-        return without_text(dir);
+        return match place {
+            Place::Out => prove_out(dir, path, last, loc),
+            p => p,
+        };
     }
-    loc.anchor.drop_fd();
     let base = match member(full.as_bytes()) {
         Member::In(_, _, rel) => Some(rel.len()),
         Member::Root(..) => Some(0),
         _ => None,
     };
-    let Ok(exact) = join(&mut full, text) else {
-        return Place::Out;
-    };
-    if exact == Exact::DotDot {
-        return locate_slow(dir, path, last, loc);
-    }
-    if name == b"." && !parent.is_empty() && parent != b"/" {
-        // "x/." asks the kernel whether x is a directory.
+    // The room is enough for both texts. "x/." asks the kernel whether x is a directory.
+    let exact = join(&mut full, text) == Ok(Exact::Yes);
+    if !exact || (name == b"." && !parent.is_empty() && parent != b"/") {
         return locate_slow(dir, path, last, loc);
     }
     let place = place_text(full.as_bytes(), slash, loc);
@@ -267,12 +343,27 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
         // The symlink of a link pair is followed by the kernel: then the root is meant.
         Place::Root(true) if last == Last::Follow => Place::Root(false),
         Place::Out => prove_out(dir, path, last, loc),
+        Place::Fail(e) => Place::Fail(unreached(dir, parent).unwrap_or(e)),
         p => p,
     }
 }
 
+/// What the kernel says before it looks at the last component.
+#[cold]
+fn unreached(dir: i32, parent: &[u8]) -> Option<Errno> {
+    let mut p = Path::new();
+    let _ = p.set(if parent.is_empty() { b"." } else { parent });
+    match own_fd(|| sys::openat(dir, &p, c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC, 0)) {
+        Ok(n) => {
+            let _ = sys::close(n);
+            None
+        }
+        Err(e) => Some(e),
+    }
+}
+
 /// A descriptor of our own, before TX is taken: the program's limit is not for it.
-fn own_fd(open: impl Fn() -> sys::Sys<i32>) -> sys::Sys<i32> {
+pub fn own_fd(open: impl Fn() -> sys::Sys<i32>) -> sys::Sys<i32> {
     match open() {
         Err(Errno::EMFILE) => crate::handlers::locked(|| crate::attach::with_limit(open)),
         r => r,
@@ -317,10 +408,11 @@ fn prove_out(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
 #[inline(never)]
 pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
     loc.anchor.drop_fd();
+    loc.jump = None;
     let (parent, name, mut slash) = split(path.as_bytes());
     let mut leaf = Name::new();
     if leaf.set(name).is_err() {
-        return Place::Out;
+        return Place::Fail(unreached(dir, parent).unwrap_or(Errno::ENAMETOOLONG));
     }
     let dir_flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
     let mut text = Path::new();
@@ -329,7 +421,7 @@ pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
         Ok(n) => n,
         Err(e) => return Place::Fail(e),
     };
-    let follow = last == Last::Follow || slash;
+    let follow = last == Last::Follow || (slash && last == Last::Keep);
     let mut place = Place::Fail(Errno::ELOOP);
     for _ in 0..41 {
         if matches!(leaf.as_bytes(), b"" | b"." | b"..") {
@@ -342,19 +434,19 @@ pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
                 Ok(n) => n,
                 Err(e) => return Place::Fail(e),
             };
-            place = if sys::fd_path(n, &mut text).is_ok() {
-                place_text(text.as_bytes(), slash, loc)
-            } else {
-                Place::Out
-            };
+            let _ = leaf.set(b"");
+            place = place_below(n, &leaf, slash, loc);
             let _ = sys::close(n);
             return place;
         }
-        if follow && sys::readlinkat(at, &leaf, &mut text).is_ok() {
+        let link = sys::readlinkat(at, &leaf, &mut text);
+        if follow && matches!(link, Ok(()) | Err(Errno::ENAMETOOLONG)) {
             if sys::fs_magic(at) == Ok(PROC_SUPER_MAGIC) {
                 place = magic(at, &leaf, loc);
                 // A link in /proc that is an ordinary text (/proc/self, /proc/mounts) is not magic.
-                if place != Place::Out || text.as_bytes().first() == Some(&b'/') {
+                let ordinary = link.is_ok() && text.as_bytes().first() != Some(&b'/');
+                if place != Place::Out || !ordinary {
+                    loc.slash = slash;
                     break;
                 }
             }
@@ -374,13 +466,7 @@ pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
             }
             continue;
         }
-        place = Place::Out;
-        if sys::fd_path(at, &mut text).is_ok()
-            && text.as_bytes().first() == Some(&b'/')
-            && join(&mut text, leaf.as_bytes()).is_ok()
-        {
-            place = place_text(text.as_bytes(), slash, loc);
-        }
+        place = place_below(at, &leaf, slash, loc);
         if place == Place::In {
             let len = split(loc.rel.as_bytes()).0.len();
             loc.anchor.set(at, len, true);
@@ -392,14 +478,56 @@ pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
     place
 }
 
+/// The place of a name in an open directory (the empty name: of the directory).
+#[inline(never)]
+fn place_below(dir: i32, leaf: &Name, slash: bool, loc: &mut Loc) -> Place {
+    let mut text = Whole::new();
+    match sys::fd_path(dir, &mut text) {
+        Ok(()) if text.as_bytes().first() != Some(&b'/') => Place::Out,
+        Ok(()) => match join(&mut text, leaf.as_bytes()) {
+            Ok(_) => place_text(text.as_bytes(), slash, loc),
+            Err(_) => Place::Fail(Errno::ENAMETOOLONG),
+        },
+        Err(Errno::ENAMETOOLONG) => deep(dir, loc),
+        Err(_) => without_text(dir),
+    }
+}
+
 /// A magic link below /proc jumps to an open object whatever its text says.
 #[inline(never)]
 fn magic(at: i32, leaf: &Name, loc: &mut Loc) -> Place {
-    let Ok(n) = sys::openat(at, leaf, c::O_PATH | c::O_CLOEXEC, 0) else {
-        return Place::Out;
+    let n = match own_fd(|| sys::openat(at, leaf, c::O_PATH | c::O_CLOEXEC, 0)) {
+        Ok(n) => n,
+        Err(e) => return Place::Fail(e),
     };
-    let place = named(n, loc);
+    let place = jump(n, leaf_number(leaf.as_bytes()), loc);
     let _ = sys::close(n);
+    place
+}
+
+/// A descriptor's number as /proc writes it, or −1.
+fn leaf_number(d: &[u8]) -> i32 {
+    if d.is_empty() || d.len() > 7 || !d.iter().all(u8::is_ascii_digit) {
+        return -1;
+    }
+    d.iter().fold(0i32, |n, b| {
+        n.wrapping_mul(10)
+            .wrapping_add(i32::from(b.wrapping_sub(b'0')))
+    })
+}
+
+/// The place of the object that `n` is open on and that perhaps also the program's descriptor `own` is.
+pub fn jump(n: i32, own: i32, loc: &mut Loc) -> Place {
+    let place = sought(n, loc);
+    let object = |n: i32| sys::fstat(n).map(|st| (st.dev(), st.ino()));
+    if let Ok(o) = object(n) {
+        // Whose table the link stood in, does not matter: it is the same object.
+        let same = (0..RESERVED).contains(&own) && object(own) == Ok(o);
+        loc.jump = Some(Jump {
+            object: o,
+            fd: if same { own } else { -1 },
+        });
+    }
     place
 }
 
@@ -418,8 +546,14 @@ pub fn named(n: i32, loc: &mut Loc) -> Place {
     let Ok(st) = sys::fstat(n) else {
         return Place::Out;
     };
-    if !has_place(&st) || sys::fd_path(n, &mut text).is_err() {
+    if !has_place(&st) {
         return Place::Out;
+    }
+    match sys::fd_path(n, &mut text) {
+        Ok(()) => {}
+        Err(Errno::ENAMETOOLONG) if st.kind() == c::S_IFDIR => return deep(n, loc),
+        Err(Errno::ENAMETOOLONG) => return deep_file(n, &st, loc),
+        Err(_) => return Place::Out,
     }
     let place = place_text(text.as_bytes(), false, loc);
     if place != Place::In {
@@ -430,4 +564,33 @@ pub fn named(n: i32, loc: &mut Loc) -> Place {
         _ if st.nlink() > 0 && st.kind() != c::S_IFDIR => Place::Linked,
         _ => Place::Nameless,
     }
+}
+
+/// The same; a name that is gone is replaced by another one that lives, if it is soon found.
+#[inline(never)]
+pub fn sought(n: i32, loc: &mut Loc) -> Place {
+    match named(n, loc) {
+        Place::Linked if crate::find::living_name(n, loc) => Place::In,
+        p => p,
+    }
+}
+
+/// A file whose text is too long for the kernel. It has no "..", so its device decides; in a leg none
+/// is opened for writing at such a place.
+#[cold]
+fn deep_file(n: i32, st: &sys::Stat, loc: &mut Loc) -> Place {
+    let writes = sys::fcntl(n, c::F_GETFL, 0)
+        .is_ok_and(|f| f as i32 & c::O_PATH == 0 && f as i32 & c::O_ACCMODE != c::O_RDONLY);
+    if writes {
+        return Place::Out;
+    }
+    for (i, p) in state::CONFIG.get().pairs().iter().enumerate() {
+        for (leg, root) in p.legs.iter().enumerate() {
+            if sys::stat_static(root).is_ok_and(|r| r.dev() == st.dev()) {
+                (loc.pair, loc.leg) = (i, leg);
+                return Place::Fail(Errno::ENAMETOOLONG);
+            }
+        }
+    }
+    Place::Out
 }

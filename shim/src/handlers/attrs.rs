@@ -3,7 +3,7 @@
 //! The first leg gets the program's own call and pointers (the kernel checks them); the second gets the
 //! same, except times, which are copied from the first: "now" is never asked twice.
 use super::attr_call::{Call, Kind, parse};
-use super::recognise::{Fd, recognise};
+use super::recognise::{Fd, behind, recognise};
 use super::{arg, copy_path, fail, fd_arg, raw, verdict};
 use crate::arch::{NATIVE, Regs};
 use crate::resolve::{Last, Loc, Name, Path, Place, locate, locate_slow};
@@ -213,9 +213,17 @@ impl Change for Attr<'_> {
             Ok(st) => st,
             Err(e) => return Prepared::Answer(Err(e)),
         };
-        if self.by_fd.is_none() && st.kind() == c::S_IFLNK && self.call.last == Last::Follow {
-            cx.slow = true;
-            return Prepared::Answer(Err(Errno::ELOOP));
+        if self.by_fd.is_none() {
+            if let Err(p) = cx.still(0, Ok(st)) {
+                return p;
+            }
+            if st.kind() == c::S_IFLNK && self.call.last == Last::Follow {
+                cx.slow = true;
+                return Prepared::Answer(Err(Errno::ELOOP));
+            }
+            if st.kind() == c::S_IFLNK && matches!(self.call.kind, Kind::Mode(_)) {
+                return Prepared::Answer(Err(Errno::EOPNOTSUPP));
+            }
         }
         if !self.root && self.directory != (st.kind() == c::S_IFDIR) {
             self.directory = !self.directory;
@@ -254,9 +262,9 @@ impl Change for Attr<'_> {
                     cx.slow = true;
                     return Prepared::Answer(Err(Errno::ESTALE));
                 }
-                // Its name is gone, another may live: both legs are compared by resync.
-                if st.nlink() > 0 {
-                    crate::heal::pending(cx.s, cx.name(0).rel.as_bytes());
+                // Its name is gone. Another may live, and was not found: nothing is changed.
+                if st.nlink() > 0 && st.kind() != c::S_IFDIR {
+                    return Prepared::Answer(Err(Errno::EIO));
                 }
                 return Prepared::Forward;
             }
@@ -372,7 +380,8 @@ pub fn attribute(regs: &mut Regs) -> usize {
     };
     let mut loc = Loc::new();
     let mut text = Path::new();
-    let mut by_fd = None;
+    let mut by_fd;
+    let last = call.last;
     let mut place;
     if call.path == 0 {
         let n = fd_arg(regs, 0);
@@ -403,17 +412,18 @@ pub fn attribute(regs: &mut Regs) -> usize {
             return NATIVE;
         }
         place = locate(call.dir, &text, call.last, &mut loc);
+        by_fd = through(place, &mut loc);
     }
     for tries in 0..super::TRIES {
+        let mut call = call;
+        if loc.jump.is_some() {
+            // The link's end is the object, also where that is a symlink.
+            call.last = Last::Keep;
+        }
         let root = match place {
-            Place::Linked => {
-                super::partner::lost_name(loc.pair);
-                return NATIVE;
-            }
-            Place::Nameless if call.path != 0 => {
-                super::partner::lost_name(loc.pair);
-                return NATIVE;
-            }
+            Place::Linked | Place::Nameless if matches!(by_fd, Some((_, true))) => false,
+            // It lives somewhere in the leg, and where is not known: nothing is changed.
+            Place::Linked => return fail(regs, Errno::EIO),
             Place::Out | Place::Nameless => return NATIVE,
             Place::Control => return fail(regs, Errno::ENOENT),
             Place::Fail(e) => return fail(regs, e),
@@ -427,7 +437,6 @@ pub fn attribute(regs: &mut Regs) -> usize {
         }
         // "name/" is followed by the kernel: through a symlink that might lead from one leg to the other.
         let slash = loc.slash && call.path != 0;
-        let mut call = call;
         if slash {
             call.last = Last::Follow;
             let bare = loc.name.len().saturating_sub(1);
@@ -459,14 +468,26 @@ pub fn attribute(regs: &mut Regs) -> usize {
             Patience::Wait,
         ) {
             Ran::Slow if call.path == 0 => {
-                place = match crate::resolve::named(fd_arg(&copy, 0), &mut loc) {
+                place = match crate::resolve::sought(fd_arg(&copy, 0), &mut loc) {
                     Place::Nameless | Place::Linked if tries < 8 => Place::In,
                     p => p,
                 }
             }
-            Ran::Slow => place = locate_slow(call.dir, &text, call.last, &mut loc),
+            Ran::Slow => {
+                place = locate_slow(call.dir, &text, last, &mut loc);
+                by_fd = through(place, &mut loc);
+            }
             r => return verdict(regs, r),
         }
     }
     fail(regs, Errno::ELOOP)
+}
+
+/// The descriptor of this process that a magic link led to, and whether it has a partner.
+fn through(place: Place, loc: &mut Loc) -> Option<(i32, bool)> {
+    if let Some(n) = behind(place, loc) {
+        return Some((n, true));
+    }
+    let own = loc.jump.filter(|j| j.fd >= 0 && place == Place::In);
+    own.map(|j| (j.fd, false))
 }

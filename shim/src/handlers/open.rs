@@ -2,7 +2,8 @@
 //!
 //! Rules: nothing that can block for long is opened here (a fifo, a device: the kernel gets the
 //! program's call); data files are opened only to become n or n + K.
-use super::partner::{install, lost_name, note};
+use super::partner::{install, note};
+use super::recognise::behind;
 use super::{arg, copy_path, fail, quick, verdict};
 use crate::arch::{NATIVE, Regs};
 use crate::resolve::{Last, Loc, Path, Place, locate, locate_slow};
@@ -135,7 +136,11 @@ impl Change for Open {
             return Prepared::Ready;
         }
         let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
-        match sys::glance(root, &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW) {
+        let found = sys::glance(root, &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW);
+        if let Err(p) = cx.still(0, found) {
+            return p;
+        }
+        match found {
             Ok(_) if self.flags & (c::O_CREAT | c::O_EXCL) == c::O_CREAT | c::O_EXCL => {
                 Prepared::Answer(Err(Errno::EEXIST))
             }
@@ -331,6 +336,10 @@ fn opening(regs: &mut Regs, dir: i32, addr: usize, flags: i32, mode: u32, strict
     {
         return super::readers::look(regs);
     }
+    if tmpfile && flags & c::O_ACCMODE == c::O_RDONLY {
+        // Refused before the path is looked at.
+        return NATIVE;
+    }
     let flags = flags & OPEN_FLAGS;
     if flags & (c::O_CREAT | c::O_DIRECTORY) == c::O_CREAT | c::O_DIRECTORY && !tmpfile {
         // As Linux 6.4 and later say; earlier ones would make a file.
@@ -356,11 +365,22 @@ fn opening(regs: &mut Regs, dir: i32, addr: usize, flags: i32, mode: u32, strict
             Place::Control => return fail(regs, Errno::ENOENT),
             Place::Fail(e) => return fail(regs, e),
             Place::Out => return NATIVE,
-            Place::Linked | Place::Nameless => {
-                lost_name(loc.pair);
-                return NATIVE;
-            }
+            Place::Linked | Place::Nameless => {}
             Place::Root(_) => return NATIVE,
+        }
+        let open_file = if tmpfile {
+            None
+        } else {
+            behind(place, &mut loc)
+        };
+        if open_file.is_none() {
+            match place {
+                // It lives somewhere in the leg, and where is not known: nothing is changed.
+                Place::Linked => return fail(regs, Errno::EIO),
+                // Without a partner it is the program's alone; a link to it copies it to the other leg.
+                Place::Nameless => return NATIVE,
+                _ => {}
+            }
         }
         // "name/" opens a directory or nothing.
         if loc.slash && !tmpfile {
@@ -371,6 +391,15 @@ fn opening(regs: &mut Regs, dir: i32, addr: usize, flags: i32, mode: u32, strict
             match probe_strict(regs) {
                 Ok(()) => {}
                 Err(v) => return v,
+            }
+        }
+        if let Some(n) = open_file {
+            match super::reopen::reopen(regs, n, flags, &loc) {
+                Some(v) => return v,
+                None => {
+                    place = locate_slow(dir, &text, last, &mut loc);
+                    continue;
+                }
             }
         }
         let mut change = Open {

@@ -43,16 +43,3 @@ pub fn note(n: i32, pair: usize, leg: usize, ino: [u64; 2], rel: &[u8]) {
     crate::arch::ACTIVE.store(1, Ordering::Relaxed);
     set_hint(n, PAIRED);
 }
-
-/// A file of a pair is about to change on one leg, and no name of it is known: all is to be compared.
-pub fn lost_name(pair: usize) {
-    super::locked(|| {
-        let guest = guest();
-        if let Ok(s) = crate::attach::session(pair, guest) {
-            crate::heal::pending(&s, b".");
-            if guest {
-                crate::attach::release_guest(&s);
-            }
-        }
-    });
-}

@@ -141,7 +141,7 @@ fn sync_partner(nr: i64, loc: &Loc) -> Sys<()> {
     let m = match open_below(root, &rel, c::O_RDONLY | c::O_NONBLOCK) {
         Ok(m) => m,
         // Renamed or removed meanwhile: what it was called then is synced by whoever did that.
-        Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(()),
+        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ENAMETOOLONG) => return Ok(()),
         Err(e) => return Err(e),
     };
     // SAFETY: no pointers.
