@@ -91,10 +91,9 @@ os.close(os.open('/proc/self/fd/%d' % f, os.O_WRONLY | os.O_TRUNC)); os.fchmod(f
 
     fn a_file_whose_name_is_not_found_is_not_changed(pair) {
         // More names than a program looks at.
+        pair.bypass("for r in $A $B; do mkdir $r/many && cd $r/many && seq 33000 | xargs touch -d @1; done").ok();
         python(pair, "
-open(V + '/one', 'w').write('data'); os.mkdir(V + '/many')
-for i in range(33000): os.symlink('x', V + '/many/%d' % i)
-os.makedirs(V + '/z/z'); os.link(V + '/one', V + '/z/z/two')
+open(V + '/one', 'w').write('data'); os.makedirs(V + '/z/z'); os.link(V + '/one', V + '/z/z/two')
 f = os.open(V + '/one', os.O_RDONLY); os.unlink(V + '/one')
 def no(call):
     try: call()

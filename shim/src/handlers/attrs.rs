@@ -231,6 +231,9 @@ impl Change for Attr<'_> {
                 return Prepared::Replan;
             }
         }
+        if self.slash && st.kind() != c::S_IFDIR {
+            return Prepared::Answer(Err(Errno::ENOTDIR));
+        }
         if matches!(self.call.kind, Kind::Truncate(_)) && st.kind() != c::S_IFREG {
             let e = if st.kind() == c::S_IFDIR {
                 Errno::EISDIR
@@ -238,9 +241,6 @@ impl Change for Attr<'_> {
                 Errno::EINVAL
             };
             return Prepared::Answer(Err(e));
-        }
-        if self.slash && st.kind() != c::S_IFDIR {
-            return Prepared::Answer(Err(Errno::ENOTDIR));
         }
         if let Some(i) = cx.intent.inode.get_mut(cx.lead) {
             *i = st.ino();

@@ -256,7 +256,7 @@ pub fn two(regs: &mut Regs) -> usize {
                 // Within the pair it is looked up before a new name that is too long.
                 e = match last {
                     Errno::ENAMETOOLONG => {
-                        sys::fstatat(d1, &t1, c::AT_SYMLINK_NOFOLLOW).map(|_| ())
+                        sys::fstatat(d1, &without_slash(&t1), c::AT_SYMLINK_NOFOLLOW).map(|_| ())
                     }
                     _ => Ok(()),
                 };
@@ -350,16 +350,22 @@ fn border(
         }))?;
     }
     reach(d2, new)?;
-    let (parent, name, slash) = split(new.as_bytes());
-    let mut bare = Path::new();
-    let _ = bare.set(parent);
-    let _ = bare.push(name);
-    match sys::fstatat(d2, &bare, c::AT_SYMLINK_NOFOLLOW) {
+    let (_, _, slash) = split(new.as_bytes());
+    match sys::fstatat(d2, &without_slash(new), c::AT_SYMLINK_NOFOLLOW) {
         Ok(_) => Err(Errno::EEXIST),
         Err(Errno::ENOENT) if slash => Err(Errno::ENOENT),
         Err(Errno::ENOENT) => Ok(()),
         Err(e) => Err(e),
     }
+}
+
+/// The path of the name itself.
+fn without_slash(path: &Path) -> Path {
+    let (parent, name, _) = split(path.as_bytes());
+    let mut bare = Path::new();
+    let _ = bare.set(parent);
+    let _ = bare.push(name);
+    bare
 }
 
 /// Walks to a path's parent, and asks whether it may be searched.
