@@ -27,6 +27,7 @@ mod handlers;
 #[cfg(not(feature = "selftest"))]
 mod heal;
 mod keys;
+mod object;
 #[cfg(not(feature = "selftest"))]
 mod resolve;
 #[cfg(not(feature = "selftest"))]

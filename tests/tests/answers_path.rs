@@ -27,13 +27,13 @@ macro_rules! large {
 }
 
 large! {
-    one_name_from_the_cwd: "one cwd", 4000;
-    one_name_as_absolute_path: "one absolute", 4000;
+    one_name_from_the_cwd: "one cwd", 3900;
+    one_name_as_absolute_path: "one absolute", 3900;
     one_name_from_a_descriptor: "one dirfd", 2500;
-    one_name_through_a_symlink_from_outside: "one symlink", 4000;
+    one_name_through_a_symlink_from_outside: "one symlink", 3900;
     two_names_from_the_cwd: "two cwd", 5000;
     two_names_as_absolute_paths: "two absolute", 5000;
-    two_names_from_a_descriptor: "two dirfd", 4000;
+    two_names_from_a_descriptor: "two dirfd", 3900;
     two_names_through_a_symlink_from_outside: "two symlink", 5000;
 }
 

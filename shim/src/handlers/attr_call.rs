@@ -132,6 +132,15 @@ fn sets_nothing(times: usize) -> bool {
     times != 0 && sys::ret(r).is_ok()
 }
 
+/// The empty path (not a null pointer) from AT_FDCWD: the cwd.
+pub fn is_cwd(regs: &Regs, call: &Call) -> bool {
+    let at = matches!(
+        regs.nr as i64,
+        c::SYS_fchownat | c::SYS_utimensat | super::SYS_FCHMODAT2
+    );
+    at && call.path == 0 && call.dir == c::AT_FDCWD && arg(regs, 1) != 0
+}
+
 fn is_empty(path: usize) -> bool {
     let mut p = Path::new();
     path != 0 && copy_path(path, &mut p).is_some() && p.is_empty()

@@ -2,7 +2,7 @@
 //!
 //! The first leg gets the program's own call and pointers (the kernel checks them); the second gets the
 //! same, except times, which are copied from the first: "now" is never asked twice.
-use super::attr_call::{Call, Kind, parse};
+use super::attr_call::{Call, Kind, is_cwd, parse};
 use super::recognise::{Fd, behind, recognise};
 use super::{arg, copy_path, fail, fd_arg, raw, verdict};
 use crate::arch::{NATIVE, Regs};
@@ -363,9 +363,15 @@ impl Attr<'_> {
 /// The family's entry.
 #[inline(never)]
 pub fn attribute(regs: &mut Regs) -> usize {
-    let Some(call) = parse(regs) else {
+    let Some(mut call) = parse(regs) else {
         return NATIVE;
     };
+    let mut text = Path::new();
+    if is_cwd(regs, &call) {
+        call.path = arg(regs, 1);
+        call.last = Last::Follow;
+        let _ = text.set(b".");
+    }
     let copy = Regs {
         nr: regs.nr,
         args: regs.args,
@@ -379,7 +385,6 @@ pub fn attribute(regs: &mut Regs) -> usize {
         IntentKind::Attributes
     };
     let mut loc = Loc::new();
-    let mut text = Path::new();
     let mut by_fd;
     let last = call.last;
     let mut place;
@@ -408,7 +413,7 @@ pub fn attribute(regs: &mut Regs) -> usize {
             }
         };
     } else {
-        if copy_path(call.path, &mut text).is_none() {
+        if text.is_empty() && copy_path(call.path, &mut text).is_none() {
             return NATIVE;
         }
         place = locate(call.dir, &text, call.last, &mut loc);

@@ -363,7 +363,14 @@ fn opening(regs: &mut Regs, dir: i32, addr: usize, flags: i32, mode: u32, strict
             Place::In => {}
             Place::Root(_) if tmpfile => {}
             Place::Control => return fail(regs, Errno::ENOENT),
-            Place::Fail(e) => return fail(regs, e),
+            Place::Fail(e) => {
+                let answer = if strict {
+                    probe_strict(regs).err()
+                } else {
+                    None
+                };
+                return answer.unwrap_or_else(|| fail(regs, e));
+            }
             Place::Out => return NATIVE,
             Place::Linked | Place::Nameless => {}
             Place::Root(_) => return NATIVE,
