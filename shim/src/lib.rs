@@ -18,11 +18,15 @@ mod scratch;
 #[cfg(not(feature = "selftest"))]
 mod ahead;
 #[cfg(not(feature = "selftest"))]
+mod base;
+#[cfg(not(feature = "selftest"))]
 mod change;
 #[cfg(not(feature = "selftest"))]
 mod domain;
 #[cfg(not(feature = "selftest"))]
 mod env;
+#[cfg(not(feature = "selftest"))]
+mod find;
 #[cfg(not(feature = "selftest"))]
 mod handlers;
 #[cfg(not(feature = "selftest"))]
@@ -30,6 +34,10 @@ mod heal;
 mod keys;
 #[cfg(not(feature = "selftest"))]
 mod limits;
+#[cfg(not(feature = "selftest"))]
+mod loc;
+#[cfg(not(feature = "selftest"))]
+mod object;
 #[cfg(not(feature = "selftest"))]
 mod reach;
 #[cfg(not(feature = "selftest"))]

@@ -6,10 +6,10 @@ use libc as c;
 use mirror_core::Errno;
 use mirror_core::path::PathText;
 use mirror_sys as sys;
-use mirror_sys::{Stat, Sys};
+use mirror_sys::Sys;
 
 /// The attribute that holds a file's capabilities.
-fn capability() -> PathText<32> {
+pub(super) fn capability() -> PathText<32> {
     PathText::from_bytes(b"security.capability").unwrap_or_default()
 }
 
@@ -35,24 +35,10 @@ impl Attr<'_> {
             }
             _ => {}
         }
-        if matches!(self.call.kind, Kind::Truncate(_)) {
+        // A partner is open for writing already.
+        let partner = matches!(self.by_fd, Some((_, true)));
+        if matches!(self.call.kind, Kind::Truncate(_)) && !partner {
             self.open_other(cx)?;
-        }
-        Ok(())
-    }
-    /// What a change of owner or size took away beside: set-id bits, capabilities.
-    #[cold]
-    pub(super) fn undo_privileges(&self, p: &Path, st: &Stat) -> Sys<()> {
-        if st.kind() != c::S_IFLNK && st.mode() & (c::S_ISUID | c::S_ISGID) != 0 {
-            sys::fchmodat(c::AT_FDCWD, p, st.mode() & 0o7777)?;
-        }
-        if let Some((value, n)) = &self.caps {
-            let value = value.get(..*n).unwrap_or(&[]);
-            if self.by_fd.is_some() {
-                sys::setxattr(p, &capability(), value)?;
-            } else {
-                sys::lsetxattr(p, &capability(), value)?;
-            }
         }
         Ok(())
     }
