@@ -348,7 +348,9 @@ fn opening(
         return fail(regs, Errno::EINVAL);
     }
     let mut text = Path::new();
-    if copy_path(addr, &mut text).is_none() {
+    // With '/' behind the name nothing is ever made.
+    let slash = |t: &Path| flags & c::O_CREAT != 0 && t.as_bytes().last() == Some(&b'/');
+    if copy_path(addr, &mut text).is_none() || slash(&text) {
         return NATIVE;
     }
     let keep =
