@@ -60,11 +60,13 @@ pub enum Refusal {
     ReadOnly = 15,
     /// No room for the runtime file.
     Full = 16,
+    /// V of a link pair is not the link to leg a.
+    Link = 17,
 }
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Refusal; 17] = [
+    pub const ALL: [Refusal; 18] = [
         Refusal::Other,
         Refusal::Leg,
         Refusal::Record,
@@ -82,6 +84,7 @@ impl Refusal {
         Refusal::Proc,
         Refusal::ReadOnly,
         Refusal::Full,
+        Refusal::Link,
     ];
     /// What an errno tells by itself.
     pub fn of(e: Errno) -> Refusal {

@@ -337,7 +337,7 @@ fn an_empty_directory_becomes_the_link() {
     assert_eq!(fs::read_link(e.p("v")).unwrap(), e.p("a"));
     e.expect(&["init", "a", "b", "--at", "v"], 0, &["already a pair"]);
     fs::remove_file(e.p("v")).unwrap();
-    e.expect(&["status"], 2, &["does not lead to leg a", "ln -sfn"]);
+    e.expect(&["status"], 2, &["LINK BROKEN", "is not there", "ln -sfn"]);
 }
 
 // ---- mirrortab ----

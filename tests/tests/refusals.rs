@@ -72,7 +72,15 @@ fn swapped_legs() {
         })
         .collect();
     fs::write(p.tab(), swapped.join("\n") + "\n").unwrap();
-    refused(&p, 3);
+    // V is not the link to what is called leg a now.
+    refused(&p, 17);
+    let o = p
+        .preloaded("bash")
+        .args(["-c", "echo x > $B/new"])
+        .output()
+        .unwrap();
+    assert!(!o.status.success());
+    assert!(reasons(&p).contains(&3));
 }
 
 #[test]

@@ -212,7 +212,7 @@ fn control_files_are_not_made_again_under_a_program() {
     ] {
         shell(&p, gone).ok();
         let o = p.resync();
-        expect(gone, &o, 1, &["Stop them first"]);
+        expect(gone, &o, 2, &["Stop them first"]);
         assert!(!p.b().join(".mirror/locks").exists());
     }
     drop(child.stdin.take());

@@ -36,6 +36,7 @@ pub fn words(why: Refusal) -> &'static str {
         Refusal::Proc => "/proc could not be read",
         Refusal::ReadOnly => "a leg is mounted read-only",
         Refusal::Full => "no room for the runtime file",
+        Refusal::Link => "V is not the link to leg a",
     }
 }
 

@@ -142,6 +142,9 @@ fn report(p: &Attached, r: &Compared, secs: f64) {
         text::path(&p.pair.line.virt),
         text::plural(r.tally.objects, "object")
     );
+    if p.pair.legs[0].root.leaves_lost_found() {
+        crate::say!("left out  lost+found, 1 directory: the file system's own");
+    }
     let differences = text::plural(r.found.len() as u64, "difference");
     let trouble = r.tally.trouble.len() as u64;
     match r.state() {
