@@ -7,6 +7,7 @@
 
 pub mod calls;
 mod errno;
+pub mod facts;
 pub mod image;
 mod lock;
 pub mod numbers;
@@ -20,9 +21,11 @@ pub mod runtime;
 #[cfg(test)]
 mod script_txn_tests;
 pub mod tab;
+pub mod trust;
 pub mod txn;
 #[cfg(test)]
 mod txn_tests;
+pub mod view;
 pub mod word;
 
 pub use errno::{Errno, ErrorClass};
@@ -33,4 +36,5 @@ pub use lock::{
 pub use numbers::{K, MAX_PAIRS, RESERVED};
 pub use quiesce::{alone, mend};
 pub use txn::{Action, Journal, LegIo, Posts, Prepared, Step, Undo, Verdict, Where, transact};
+pub use view::View;
 pub use word::{LegState, StateWord};

@@ -29,7 +29,8 @@ pub const fn block(slot: usize) -> i32 {
     (2 * K).saturating_add((slot as i32).saturating_mul(BLOCK))
 }
 
-/// One of the eight numbers of a block: 0 and 1 roots of the legs, 5 and 6 their domain records.
+/// One of the eight numbers of a block: 0 and 1 roots of the legs, 4 a runtime file that is not looked at, 5
+/// and 6 the domain records. In the first block 2 is "/proc" and 3 the file of turns among relatives.
 pub const fn own(slot: usize, which: i32) -> i32 {
     block(slot).saturating_add(which)
 }

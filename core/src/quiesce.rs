@@ -20,8 +20,11 @@ pub(crate) fn quiesce<P: LegLock + Posts + ?Sized>(
     if visit(p, held, false)? {
         visit(p, held, true)?;
     }
-    Ok(())
+    p.sound().map_err(LockMiss::Failed)
 }
+
+/// How often a post is freed again that was freed just now.
+const BURIED_AGAIN: u32 = 3;
 
 /// Goes over all objects, waits for the living and finds, or buries, the dead. Whether there are any.
 fn visit<P: LegLock + Posts + ?Sized>(
@@ -44,6 +47,11 @@ fn visit<P: LegLock + Posts + ?Sized>(
                     if !end {
                         break;
                     }
+                    // Somebody who holds no locks writes into the post.
+                    if nth > BURIED_AGAIN {
+                        return Err(LockMiss::Busy(object));
+                    }
+                    nth = nth.saturating_add(1);
                 }
                 Err(LockMiss::Busy(_)) if p.pause(object, nth) => nth = nth.saturating_add(1),
                 Err(miss) => return Err(miss),

@@ -11,7 +11,7 @@
 //! state=ok                        ok, or incomplete: a sink whose first copy has not finished
 //! stripes=64                      stripes of each lock table, 1 to 64
 //! share=owner                     who may use the pair: owner, or group (that of .mirror)
-//! runtime=/run/mirror/<pair>      what the runtime files' names begin with, fixed by the pair
+//! runtime=/run/mirror/            what the runtime files' names begin with
 //! crc=<8 hex digits>
 //! ```
 use crate::lock::{OBJECTS, STRIPES_MAX, WHOLE};
@@ -93,7 +93,7 @@ pub struct LegRecord {
     pub stripes: u8,
     /// Whether the group of the control folder may use the pair.
     pub group: bool,
-    /// What the runtime files' names begin with: one of the two [`runtime_place`]s of this pair.
+    /// What the runtime files' names begin with: one of the two [`runtime_place`]s.
     pub runtime: PathText<256>,
 }
 
@@ -137,7 +137,7 @@ impl LegRecord {
                 .ok_or(RecordFault::Malformed)
         };
         let id = |s: &[u8]| Id::from_hex(s).ok_or(RecordFault::Malformed);
-        let r = LegRecord {
+        let mut r = LegRecord {
             pair: id(field(b"pair")?)?,
             leg: match field(b"leg")? {
                 b"a" => 0,
@@ -168,11 +168,17 @@ impl LegRecord {
                 .map_err(|_| RecordFault::Malformed)?,
         };
         // The record lies in a tree that others may own: it cannot name any file it likes.
-        let fits = |root| r.runtime.as_bytes() == runtime_place(r.pair, root).as_bytes();
-        let place = fits(false) || (!r.group && fits(true));
-        if !place || !(1..=STRIPES_MAX).contains(&usize::from(r.stripes)) {
+        // Earlier versions wrote the pair's id behind the place.
+        let text = r.runtime.as_bytes();
+        let text = text.strip_suffix(&r.pair.hex()).unwrap_or(text);
+        let root = [false, true]
+            .into_iter()
+            .find(|&root| text == runtime_place(root).as_bytes() && !(root && r.group));
+        let stripes = (1..=STRIPES_MAX).contains(&usize::from(r.stripes));
+        let Some(root) = root.filter(|_| stripes) else {
             return Err(RecordFault::Malformed);
-        }
+        };
+        r.runtime = runtime_place(root);
         Ok(r)
     }
 
@@ -185,11 +191,11 @@ impl LegRecord {
             && self.runtime.as_bytes() == b.runtime.as_bytes()
     }
 
-    /// The runtime file with this id. Nobody else can know its name before it is there.
+    /// The runtime file with this id. Nobody else can know its name before it is there, and it tells
+    /// nothing of the pair.
     pub fn runtime_file(&self, id: Id) -> PathText<256> {
         let mut t = self.runtime.clone();
-        // A place is some 50 bytes long (see `parse`): the rest always fits.
-        let _ = t.append(b".");
+        // A place is some 16 bytes long (see `parse`): the rest always fits.
         let _ = t.append(&id.hex());
         t
     }
@@ -232,36 +238,13 @@ impl LegRecord {
 
 /// What the names of a pair's runtime files begin with: in a folder of root's (for a pair that only root
 /// uses), or in one where everybody may make files.
-pub fn runtime_place(pair: Id, root: bool) -> PathText<256> {
-    let folder: &[u8] = if root {
+pub fn runtime_place(root: bool) -> PathText<256> {
+    let place: &[u8] = if root {
         b"/run/mirror/"
     } else {
         b"/dev/shm/mirror-"
     };
-    let mut t = PathText::from_bytes(folder).unwrap_or_default();
-    let _ = t.append(&pair.hex());
-    t
-}
-
-/// Whether a file with this type and mode, this owner and group, can be a pair's runtime file, seen by a
-/// process of user `me`. `control` is user and group of the control folder. The file lies where everybody
-/// may make files: that nobody but the pair's own can have made it is what is asked here. Who is not in the
-/// pair's group cannot give a file that group. (How many names it has does not matter: its content says
-/// which file it is, and another name is something that a stranger may be able to give it.)
-pub fn runtime_trusted(
-    group: bool,
-    mode: u32,
-    (uid, gid): (u32, u32),
-    control: (u32, u32),
-    me: u32,
-) -> bool {
-    const REGULAR: u32 = 0o100000;
-    if group {
-        mode == REGULAR | 0o660 && gid == control.1
-    } else {
-        // On a network leg the folder may seem to be another's: what is root's or one's own will do.
-        mode == REGULAR | 0o600 && (uid == control.0 || uid == me || uid == 0)
-    }
+    PathText::from_bytes(place).unwrap_or_default()
 }
 
 /// Path of a lock object below a leg's root: `whole`, then `d00` to `d63` for directories and `f00` to
@@ -333,17 +316,6 @@ mod tests {
     }
 
     #[test]
-    fn a_runtime_file_must_be_the_pairs_own() {
-        let own = |uid, mode: u32| runtime_trusted(false, 0o100000 | mode, (uid, 5), (7, 8), 9);
-        assert!(own(7, 0o600) && own(9, 0o600) && own(0, 0o600));
-        assert!(!own(5, 0o600) && !own(7, 0o660) && !own(7, 0o604));
-        let shared = |gid, mode: u32| runtime_trusted(true, 0o100000 | mode, (5, gid), (7, 8), 9);
-        assert!(shared(8, 0o660));
-        assert!(!shared(9, 0o660) && !shared(8, 0o600) && !shared(8, 0o664) && !shared(8, 0o2660));
-        assert!(!runtime_trusted(false, 0o010600, (7, 8), (7, 8), 7));
-    }
-
-    #[test]
     fn record_round_trips_and_is_checked() {
         let r = LegRecord {
             pair: Id([1; 16]),
@@ -353,7 +325,7 @@ mod tests {
             complete: true,
             stripes: 64,
             group: true,
-            runtime: runtime_place(Id([1; 16]), false),
+            runtime: runtime_place(false),
         };
         let t = r.encode();
         let p = LegRecord::parse(t.as_bytes()).unwrap();
@@ -361,13 +333,10 @@ mod tests {
             (p.pair, p.leg, p.id, p.peer, p.complete),
             (r.pair, 1, r.id, r.peer, true)
         );
-        let place = b"/dev/shm/mirror-01010101010101010101010101010101";
+        let place = b"/dev/shm/mirror-";
         assert_eq!(p.runtime.as_bytes(), place);
         let file = p.runtime_file(Id([0xfe; 16]));
-        assert_eq!(
-            file.as_bytes(),
-            [&place[..], b".", &b"fe".repeat(16)].concat()
-        );
+        assert_eq!(file.as_bytes(), [&place[..], &b"fe".repeat(16)].concat());
         assert_eq!((p.stripes, p.group), (64, true));
         for stripes in [1, 9, 10, 63] {
             let r = LegRecord {
@@ -394,10 +363,15 @@ mod tests {
             };
             LegRecord::parse(r.encode().as_bytes()).is_ok()
         };
-        assert!(named(false, runtime_place(r.pair, true)));
-        // Members of a group cannot make files in root's folder; another pair's place is not this one's.
-        assert!(!named(true, runtime_place(r.pair, true)));
-        assert!(!named(false, runtime_place(Id([2; 16]), false)));
+        assert!(named(false, runtime_place(true)));
+        // Members of a group cannot make files in root's folder.
+        assert!(!named(true, runtime_place(true)));
+        let old = |pair: &[u8]| {
+            let mut t = runtime_place(false);
+            t.append(pair).unwrap();
+            t
+        };
+        assert!(named(false, old(&r.pair.hex())) && !named(false, old(b"x")));
         assert!(!named(false, PathText::from_bytes(b"/etc/passwd").unwrap()));
         let mut bytes = [0u8; RECORD_MAX];
         let n = t.len();

@@ -60,13 +60,15 @@ pub enum Refusal {
     ReadOnly = 15,
     /// No room for the runtime file.
     Full = 16,
+    /// A leg's control folder may have been put there by somebody else.
+    Distrust = 17,
     /// V of a link pair is not the link to leg a.
-    Link = 17,
+    Link = 18,
 }
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Refusal; 18] = [
+    pub const ALL: [Refusal; 19] = [
         Refusal::Other,
         Refusal::Leg,
         Refusal::Record,
@@ -84,6 +86,7 @@ impl Refusal {
         Refusal::Proc,
         Refusal::ReadOnly,
         Refusal::Full,
+        Refusal::Distrust,
         Refusal::Link,
     ];
     /// What an errno tells by itself.

@@ -1,8 +1,7 @@
 //! The runtime file: one per pair and kernel, mapped shared by every attached process.
 //!
 //! ```text
-//! 0      header   magic, version, size, random id, boot id, pair id, stripes, crc over these;
-//!                 then the state word and counters
+//! 0      header   the facts: whose file this is; then the state word and counters
 //! 4096   posts    one for each lock object: who is inside
 //! then   records  one for each lock object: the intent of the transaction that leads with it
 //! ```
@@ -13,15 +12,15 @@
 //!
 //! A transaction occupies the posts of all its objects, and each names the *lead*, the first of them:
 //! its record holds the intent. The lead is occupied first and left last.
+use crate::facts::FACTS_SIZE;
 use crate::lock::{LockPlan, OBJECTS};
 use crate::path::PATH_MAX;
-use crate::record::{Id, crc32};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// "MIRRORRT" in ASCII, little-endian.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"MIRRORRT");
 /// Version of this layout. Another one is refused.
-pub const VERSION: u64 = 2;
+pub const VERSION: u64 = 3;
 /// Offset of a write that goes to the end, wherever that is.
 pub const AT_END: u64 = u64::MAX;
 /// Words of path text per intent: two paths of PATH_MAX.
@@ -30,23 +29,8 @@ const TEXT_WORDS: usize = 2 * PATH_MAX / 8;
 /// The header page.
 #[repr(C)]
 pub struct Header {
-    /// [`MAGIC`].
-    pub magic: AtomicU64,
-    /// [`VERSION`].
-    pub version: AtomicU64,
-    /// Bytes of the whole file.
-    pub size: AtomicU64,
-    /// Random id of this file: stands in both legs' `.mirror/owner`.
-    pub id: [AtomicU64; 2],
-    /// The kernel's boot id (/proc/sys/kernel/random/boot_id).
-    pub boot: [AtomicU64; 2],
-    /// The pair's id.
-    pub pair: [AtomicU64; 2],
-    /// Stripes of each lock table.
-    pub stripes: AtomicU64,
-    /// CRC-32 of the ten words before.
-    pub crc: AtomicU64,
-    pad: [AtomicU64; 5],
+    /// [`crate::facts::Facts`], written before anybody maps the file, read from the file and not from the mapping.
+    pub facts: [AtomicU64; FACTS_SIZE / 8],
     /// The state word, [`crate::word::StateWord`].
     pub word: AtomicU64,
     /// Counts what may end the truth of "this path is that directory": each rmdir, each end of an
@@ -75,26 +59,27 @@ pub struct Post {
 /// In a lead's [`Post::state`]: its record holds an intent.
 pub const ANNOUNCED: u32 = 1 << 8;
 
+/// A [`Post::state`]: inside, for the `nth` time.
+pub(crate) const fn occupied(lead: usize, nth: u64) -> u32 {
+    (lead as u32).wrapping_add(1) | ((nth as u32) << 9)
+}
+
 /// The lead of an occupied post.
 pub const fn lead(state: u32) -> usize {
     ((state & 0xff) as usize).wrapping_sub(1)
 }
 
+/// Words and bytes of a record's head.
+const HEAD_WORDS: usize = 8;
+pub(crate) const RECORD_HEAD: usize = HEAD_WORDS * 8;
+/// Where the paths stand in a record.
+pub(crate) const TEXT_AT: usize = core::mem::offset_of!(Record, text);
+
 /// The intent of a transaction.
 #[repr(C)]
 pub struct Record {
-    /// kind | first leg << 8 | flags << 16 | len(path 1) << 32 | len(path 2) << 48
-    head: AtomicU64,
-    /// Inode of the object on leg a and b (0: unknown or not there).
-    inode: [AtomicU64; 2],
-    /// Start of the changed range, or the wanted size (truncate).
-    offset: AtomicU64,
-    /// Length of the changed range in bytes.
-    length: AtomicU64,
-    /// Size of the file before the change.
-    old_size: AtomicU64,
-    /// Device numbers of the object on leg a and b (0: unknown).
-    device: [AtomicU64; 2],
+    /// The intent without its paths: [`Intent::words`].
+    head: [AtomicU64; HEAD_WORDS],
     reserved: [AtomicU64; 8],
     text: [AtomicU64; TEXT_WORDS],
 }
@@ -200,6 +185,61 @@ impl Intent {
             old_size: 0,
         }
     }
+
+    /// The words of a record's head: kind | first leg << 8 | length of path 1 << 32 | of path 2 << 48;
+    /// inode on leg a, b; offset; length; old size; device on leg a, b.
+    fn words(&self, path1: &[u8], path2: &[u8]) -> [u64; HEAD_WORDS] {
+        let len = |p: &[u8]| p.len().min(PATH_MAX) as u64;
+        let head = u64::from(self.kind as u8)
+            | u64::from(self.first) << 8
+            | len(path1) << 32
+            | len(path2) << 48;
+        let ([ia, ib], [da, db]) = (self.inode, self.device);
+        [
+            head,
+            ia,
+            ib,
+            self.offset,
+            self.length,
+            self.old_size,
+            da,
+            db,
+        ]
+    }
+
+    /// The inverse, and the lengths of both paths. Anybody may have written it.
+    fn from_words(w: &[u64; HEAD_WORDS]) -> Option<(Intent, [usize; 2])> {
+        let [head, ia, ib, offset, length, old_size, da, db] = *w;
+        let len = |shift: u32| Some((head >> shift) as usize & 0xffff).filter(|&n| n <= PATH_MAX);
+        let i = Intent {
+            kind: IntentKind::from_u8(head as u8)?,
+            first: (head >> 8) as u8 & 1,
+            inode: [ia, ib],
+            device: [da, db],
+            offset,
+            length,
+            old_size,
+        };
+        Some((i, [len(32)?, len(48)?]))
+    }
+
+    /// A record's head as bytes.
+    pub(crate) fn head(&self, path1: &[u8], path2: &[u8]) -> [u8; RECORD_HEAD] {
+        let mut out = [0u8; RECORD_HEAD];
+        for (d, w) in out.chunks_exact_mut(8).zip(self.words(path1, path2)) {
+            d.copy_from_slice(&w.to_le_bytes());
+        }
+        out
+    }
+}
+
+/// The inverse of [`Intent::head`].
+pub(crate) fn parse_head(b: &[u8; RECORD_HEAD]) -> Option<(Intent, [usize; 2])> {
+    let mut words = [0u64; HEAD_WORDS];
+    for (d, s) in words.iter_mut().zip(b.chunks_exact(8)) {
+        *d = u64::from_le_bytes(s.try_into().ok()?);
+    }
+    Intent::from_words(&words)
 }
 
 fn store_text(words: &[AtomicU64], text: &[u8]) {
@@ -224,28 +264,12 @@ fn load_text(words: &[AtomicU64], out: &mut [u8]) {
 impl Record {
     /// Writes an intent down. Its post says that it is there: see [`RuntimeFile::publish`].
     fn store(&self, i: &Intent, path1: &[u8], path2: &[u8]) {
-        let (l1, l2) = (
-            path1.len().min(PATH_MAX) as u64,
-            path2.len().min(PATH_MAX) as u64,
-        );
         let (half1, half2) = self.text.split_at(TEXT_WORDS / 2);
         store_text(half1, path1);
         store_text(half2, path2);
-        for n in 0..2 {
-            if let (Some(d), Some(&v)) = (self.inode.get(n), i.inode.get(n)) {
-                d.store(v, Ordering::Relaxed);
-            }
-            if let (Some(d), Some(&v)) = (self.device.get(n), i.device.get(n)) {
-                d.store(v, Ordering::Relaxed);
-            }
+        for (d, v) in self.head.iter().zip(i.words(path1, path2)) {
+            d.store(v, Ordering::Relaxed);
         }
-        self.offset.store(i.offset, Ordering::Relaxed);
-        self.length.store(i.length, Ordering::Relaxed);
-        self.old_size.store(i.old_size, Ordering::Relaxed);
-        self.head.store(
-            u64::from(i.kind as u8) | u64::from(i.first) << 8 | l1 << 32 | l2 << 48,
-            Ordering::Relaxed,
-        );
     }
 
     /// The intent and its paths; `None` if its bytes are not sane (then the object is unknown: only a
@@ -255,24 +279,15 @@ impl Record {
         buf1: &'a mut [u8; PATH_MAX],
         buf2: &'a mut [u8; PATH_MAX],
     ) -> Option<(Intent, &'a [u8], &'a [u8])> {
-        let head = self.head.load(Ordering::Relaxed);
-        let kind = IntentKind::from_u8(head as u8)?;
+        let mut words = [0u64; HEAD_WORDS];
+        for (d, w) in words.iter_mut().zip(&self.head) {
+            *d = w.load(Ordering::Relaxed);
+        }
+        let (i, [len1, len2]) = Intent::from_words(&words)?;
         let (half1, half2) = self.text.split_at(TEXT_WORDS / 2);
-        let p1 = buf1.get_mut(..(head >> 32) as usize & 0xffff)?;
-        let p2 = buf2.get_mut(..(head >> 48) as usize & 0xffff)?;
+        let (p1, p2) = (buf1.get_mut(..len1)?, buf2.get_mut(..len2)?);
         load_text(half1, p1);
         load_text(half2, p2);
-        let pair =
-            |a: &[AtomicU64; 2]| [a[0].load(Ordering::Relaxed), a[1].load(Ordering::Relaxed)];
-        let i = Intent {
-            kind,
-            first: (head >> 8) as u8 & 1,
-            inode: pair(&self.inode),
-            device: pair(&self.device),
-            offset: self.offset.load(Ordering::Relaxed),
-            length: self.length.load(Ordering::Relaxed),
-            old_size: self.old_size.load(Ordering::Relaxed),
-        };
         Some((i, p1, p2))
     }
 }
@@ -292,8 +307,7 @@ impl RuntimeFile {
             let n = p.entries.load(Ordering::Relaxed).wrapping_add(1);
             p.entries.store(n, Ordering::Relaxed);
             p.pid.store(pid, Ordering::Relaxed);
-            p.state
-                .store((lead as u32 + 1) | ((n as u32) << 9), Ordering::SeqCst);
+            p.state.store(occupied(lead, n), Ordering::SeqCst);
         }
     }
 
@@ -350,89 +364,29 @@ impl RuntimeFile {
     }
 }
 
-impl Header {
-    fn words(&self) -> [u64; 10] {
-        let l = |a: &AtomicU64| a.load(Ordering::Relaxed);
-        [
-            l(&self.magic),
-            l(&self.version),
-            l(&self.size),
-            l(&self.id[0]),
-            l(&self.id[1]),
-            l(&self.boot[0]),
-            l(&self.boot[1]),
-            l(&self.pair[0]),
-            l(&self.pair[1]),
-            l(&self.stripes),
-        ]
-    }
-
-    fn checksum(&self) -> u64 {
-        let mut bytes = [0u8; 80];
-        for (d, w) in bytes.chunks_exact_mut(8).zip(self.words()) {
-            d.copy_from_slice(&w.to_le_bytes());
-        }
-        u64::from(crc32(&bytes))
-    }
-
-    /// Fills a zeroed header.
-    pub fn init(&self, id: Id, boot: Id, pair: Id, stripes: usize) {
-        let put = |d: &[AtomicU64; 2], v: Id| {
-            let mut halves = v.0.chunks_exact(8).map(|c| {
-                let mut b = [0u8; 8];
-                b.copy_from_slice(c);
-                u64::from_le_bytes(b)
-            });
-            for w in d {
-                w.store(halves.next().unwrap_or(0), Ordering::Relaxed);
-            }
-        };
-        self.magic.store(MAGIC, Ordering::Relaxed);
-        self.version.store(VERSION, Ordering::Relaxed);
-        self.size.store(SIZE as u64, Ordering::Relaxed);
-        self.stripes.store(stripes as u64, Ordering::Relaxed);
-        put(&self.id, id);
-        put(&self.boot, boot);
-        put(&self.pair, pair);
-        self.word
-            .store(crate::word::StateWord::FRESH.0, Ordering::Relaxed);
-        self.crc.store(self.checksum(), Ordering::Release);
-    }
-
-    /// Whether magic, version, size and checksum are right; the random id and the pair's id.
-    pub fn verify(&self) -> Option<(Id, Id)> {
-        let ok = self.magic.load(Ordering::Relaxed) == MAGIC
-            && self.version.load(Ordering::Relaxed) == VERSION
-            && self.size.load(Ordering::Relaxed) == SIZE as u64
-            && self.crc.load(Ordering::Acquire) == self.checksum();
-        let get = |w: &[AtomicU64; 2]| {
-            let mut out = [0u8; 16];
-            for (d, w) in out.chunks_exact_mut(8).zip(w) {
-                d.copy_from_slice(&w.load(Ordering::Relaxed).to_le_bytes());
-            }
-            Id(out)
-        };
-        ok.then(|| (get(&self.id), get(&self.pair)))
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     extern crate std;
     use std::boxed::Box;
 
     fn zeroed() -> Box<Record> {
         Box::new(Record {
-            head: AtomicU64::new(0),
-            inode: [const { AtomicU64::new(0) }; 2],
-            offset: AtomicU64::new(0),
-            length: AtomicU64::new(0),
-            old_size: AtomicU64::new(0),
-            device: [const { AtomicU64::new(0) }; 2],
+            head: [const { AtomicU64::new(0) }; HEAD_WORDS],
             reserved: [const { AtomicU64::new(0) }; 8],
             text: [const { AtomicU64::new(0) }; TEXT_WORDS],
         })
+    }
+
+    /// A record's head as [`Record::store`] writes it.
+    pub(crate) fn stored_head(i: &Intent, one: &[u8], two: &[u8]) -> [u8; RECORD_HEAD] {
+        let r = zeroed();
+        r.store(i, one, two);
+        let mut out = [0; RECORD_HEAD];
+        for (d, w) in out.chunks_exact_mut(8).zip(&r.head) {
+            d.copy_from_slice(&w.load(Ordering::Relaxed).to_le_bytes());
+        }
+        out
     }
 
     #[test]
@@ -466,9 +420,9 @@ mod tests {
         let s = zeroed();
         let (mut a, mut b) = ([0; PATH_MAX], [0; PATH_MAX]);
         assert!(s.intent(&mut a, &mut b).is_none());
-        s.head.store(77, Ordering::Relaxed);
+        s.head[0].store(77, Ordering::Relaxed);
         assert!(s.intent(&mut a, &mut b).is_none());
-        s.head.store(1 | 0xffff << 32, Ordering::Relaxed);
+        s.head[0].store(1 | 0xffff << 32, Ordering::Relaxed);
         assert!(s.intent(&mut a, &mut b).is_none());
     }
 

@@ -2,6 +2,7 @@
 //! `virtual  leg-a  leg-b  options`, with the escapes \040 \011 \012 \134 and `#` comments.
 //! Shared by the command and the preloaded library, so it never allocates.
 use crate::path::{PATH_MAX, PathText};
+use crate::record::Id;
 
 /// What a pair does when a leg is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,13 +29,26 @@ pub struct Options {
     pub on_failure: OnFailure,
     /// `on-full=`
     pub on_full: OnFull,
+    /// `id=`: the pair's id. A leg of another pair is refused.
+    pub id: Option<Id>,
+    /// `uid=`: the user to whom both legs' `.mirror` belong. Another one's is refused.
+    pub uid: Option<u32>,
+    /// `root-wait=`: for so many seconds programs of root wait for a lock in a pair of another user;
+    /// 0: for ever.
+    pub root_wait: u32,
 }
+
+/// [`Options::root_wait`] unless the tab says otherwise.
+pub const ROOT_WAIT: u32 = 120;
 
 impl Options {
     /// What stands for an empty or missing field, or `defaults`.
     pub const DEFAULT: Options = Options {
         on_failure: OnFailure::Degrade,
         on_full: OnFull::Error,
+        id: None,
+        uid: None,
+        root_wait: ROOT_WAIT,
     };
 }
 
@@ -105,10 +119,10 @@ impl Fault {
             Fault::TooLong => "has a path that is too long",
             Fault::BadEscape => "has an escape other than \\040 \\011 \\012 \\134",
             Fault::UnknownOption => {
-                "has an unknown option (on-failure=degrade|fail, on-full=error|degrade)"
+                "has an unknown option (on-failure=degrade|fail, on-full=error|degrade, id=, uid=, root-wait=)"
             }
             Fault::BadValue => {
-                "has an unknown value (on-failure=degrade|fail, on-full=error|degrade)"
+                "has an unknown value (on-failure=degrade|fail, on-full=error|degrade, id=32 hex digits, uid=number, root-wait=seconds)"
             }
             Fault::LegsOverlap => "has legs that are the same or contain one another",
             Fault::VirtualOverlap => "has a virtual directory that overlaps a leg",
@@ -195,11 +209,27 @@ fn parse_options(field: &[u8], o: &mut Options) -> Result<(), Fault> {
             (b"on-failure", b"fail") => o.on_failure = OnFailure::Fail,
             (b"on-full", b"error") => o.on_full = OnFull::Error,
             (b"on-full", b"degrade") => o.on_full = OnFull::Degrade,
+            (b"id", v) => o.id = Some(Id::from_hex(v).ok_or(Fault::BadValue)?),
+            (b"uid", v) => o.uid = Some(number(v).ok_or(Fault::BadValue)?),
+            (b"root-wait", v) => o.root_wait = number(v).ok_or(Fault::BadValue)?,
             (b"on-failure" | b"on-full", _) => return Err(Fault::BadValue),
             _ => return Err(Fault::UnknownOption),
         }
     }
     Ok(())
+}
+
+fn number(text: &[u8]) -> Option<u32> {
+    if text.is_empty() {
+        return None;
+    }
+    text.iter().try_fold(0u32, |n, &c| {
+        let digit = c.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        n.checked_mul(10)?.checked_add(u32::from(digit))
+    })
 }
 
 fn unescape(field: &[u8], out: &mut PathText<PATH_MAX>) -> Result<(), Fault> {
@@ -301,9 +331,14 @@ mod tests {
             o,
             Options {
                 on_failure: OnFailure::Fail,
-                on_full: OnFull::Degrade
+                on_full: OnFull::Degrade,
+                ..Options::DEFAULT
             }
         );
+        let pinned = b"/v /v /c id=000102030405060708090a0b0c0d0e0f,uid=4294967295,root-wait=0";
+        let (.., o) = parse(pinned).unwrap().unwrap();
+        assert_eq!((o.uid, o.root_wait), (Some(u32::MAX), 0));
+        assert_eq!(o.id.map(|i| (i.0[1], i.0[15])), Some((1, 15)));
         assert!(parse(b"/a /a /b").unwrap().is_some());
     }
 
@@ -317,6 +352,10 @@ mod tests {
             (b"/v /a/../x /b", Fault::NotNormal),
             (b"/v /a /b on-fail=x", Fault::UnknownOption),
             (b"/v /a /b on-full=x", Fault::BadValue),
+            (b"/v /a /b id=12", Fault::BadValue),
+            (b"/v /a /b uid=", Fault::BadValue),
+            (b"/v /a /b uid=-1", Fault::BadValue),
+            (b"/v /a /b uid=4294967296", Fault::BadValue),
             (b"/v /a /a/b", Fault::LegsOverlap),
             (b"/v /v/a /b", Fault::VirtualOverlap),
             (b"/v /a\\041 /b", Fault::BadEscape),

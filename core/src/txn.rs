@@ -74,6 +74,10 @@ pub enum Prepared {
 pub trait Posts {
     /// Loads the state word.
     fn word(&self) -> StateWord;
+    /// An error: the memory of posts, intents and word is gone, and nothing that was read is true.
+    fn sound(&self) -> Result<(), Errno> {
+        Ok(())
+    }
     /// The state of an object's post: not 0 while somebody is inside. Seen with the object's locks
     /// held, it is a dead one's.
     fn state(&self, object: usize) -> u32;
@@ -185,7 +189,11 @@ pub fn transact<P: LegLock + Journal + LegIo + ?Sized>(
         return exclusive(p, held, action);
     }
     p.enter(&held, plan, plan.lead());
-    if p.word().exclusive() {
+    let word = p.word();
+    if let Err(e) = p.sound() {
+        return given_up(p, held, e);
+    }
+    if word.exclusive() {
         p.leave(&held, plan);
         unlock_both(p, held);
         return kept_out(p);
@@ -196,6 +204,13 @@ pub fn transact<P: LegLock + Journal + LegIo + ?Sized>(
     }
     unlock_both(p, held);
     verdict
+}
+
+/// Nothing was touched.
+fn given_up<P: LegLock + Journal + ?Sized>(p: &mut P, held: BothLocked, e: Errno) -> Verdict {
+    p.leave(&held, held.plan());
+    unlock_both(p, held);
+    Verdict::Done(Err(e))
 }
 
 fn missed(miss: LockMiss) -> Verdict {
@@ -275,6 +290,10 @@ fn ready<P: LegLock + Journal + LegIo + ?Sized>(
         }
     }
     p.publish(&held);
+    // Unannounced, a death in between would go unseen.
+    if let Err(e) = p.sound() {
+        return (held, Verdict::Done(Err(e)));
+    }
     let verdict = match action {
         Action::Write(w) => Verdict::Done(write(p, w, &held)),
         Action::Call { undo } => call(p, undo, &held),

@@ -15,6 +15,8 @@ pub enum Kind {
     Config,
     /// A leg of the pair cannot be used.
     Leg,
+    /// A leg's control folder may have been put there by somebody else.
+    Distrust,
     /// Another command works on the pair.
     Busy,
     /// Stopped by the user.

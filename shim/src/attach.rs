@@ -5,19 +5,20 @@
 //! stored belongs to the owner; a guest works on a copy with locks of its own and stores nothing.
 use crate::refused::{self, Refused, unless_told};
 use crate::state::{ANY_PARTNER, CONFIG, OLD_SOFT, guest};
-use core::cell::UnsafeCell;
+use core::cell::{Cell, UnsafeCell};
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::path::PathText;
 use mirror_core::record::{self, LegRecord};
 use mirror_core::refusal::Refusal;
 use mirror_core::runtime::{self, RuntimeFile};
-use mirror_core::{Errno, MAX_PAIRS, OBJECTS, RESERVED, STRIPES_MAX, WHOLE, numbers};
+use mirror_core::view::{Change, Guarded, futex_at};
+use mirror_core::{Errno, MAX_PAIRS, OBJECTS, RESERVED, STRIPES_MAX, View, WHOLE, numbers};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
 /// What a transaction needs of a pair.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Session {
     /// Index of the pair.
     pub pair: usize,
@@ -30,17 +31,58 @@ pub struct Session {
     /// Stripes of each lock table.
     pub stripes: usize,
     rt: usize,
+    /// The runtime file's descriptor, if others could cut it short, or −1: the mapping is looked at.
+    memory: i32,
+    /// An access through that descriptor has failed.
+    failed: Cell<bool>,
     /// A guest's domain records, held for the transaction.
     owner: [i32; 2],
 }
 
 impl Session {
     /// The runtime file.
-    pub fn runtime(&self) -> &RuntimeFile {
+    pub fn runtime(&self) -> View<'_> {
+        if self.memory >= 0 {
+            return View::Guarded(self);
+        }
         // SAFETY: `rt` is a live shared mapping of SIZE bytes, page-aligned, made by `map` and never
         // unmapped by the owner; all fields behind it are atomics, so other processes' stores are no
         // data race.
-        unsafe { &*(self.rt as *const RuntimeFile) }
+        View::Own(unsafe { &*(self.rt as *const RuntimeFile) })
+    }
+
+    /// Whether another user, whom this process does not trust, owns the pair.
+    pub fn is_guarded(&self) -> bool {
+        self.memory >= 0
+    }
+
+    /// Wakes whoever waits for an object.
+    pub fn wake(&self, object: usize) {
+        if let Some(at) = futex_at(object) {
+            sys::futex_wake_at(self.rt.wrapping_add(at));
+        }
+    }
+}
+
+/// Rules: signals are blocked wherever a session is used, as `limits` wants it.
+impl Guarded for Session {
+    fn read(&self, at: usize, into: &mut [u8]) -> bool {
+        // Memory: never partial but at its end.
+        let want = into.len();
+        sys::pread(self.memory, into, at as u64) == Ok(want)
+    }
+    fn write(&self, at: usize, from: &[u8]) -> bool {
+        let put = || sys::pwrite(self.memory, from, at as u64);
+        crate::limits::own_file(put) == Ok(from.len())
+    }
+    fn change(&self, at: usize, how: Change) -> bool {
+        sys::atomic_op(self.rt.wrapping_add(at), how).is_ok()
+    }
+    fn fail(&self) {
+        self.failed.set(true);
+    }
+    fn failed(&self) -> bool {
+        self.failed.get()
     }
 }
 
@@ -52,6 +94,10 @@ struct Slot {
 unsafe impl Sync for Slot {}
 
 /// All zero, so that the library's file holds none of it. Not read before `ready`.
+#[allow(
+    clippy::declare_interior_mutable_const,
+    reason = "the pattern of a static array, never read itself"
+)]
 const NONE: Session = Session {
     owner: [0; 2],
     pair: 0,
@@ -60,6 +106,8 @@ const NONE: Session = Session {
     root_ino: 0,
     stripes: 0,
     rt: 0,
+    memory: 0,
+    failed: Cell::new(false),
 };
 static SLOTS: [Slot; MAX_PAIRS] = [const {
     Slot {
@@ -71,7 +119,8 @@ static SLOTS: [Slot; MAX_PAIRS] = [const {
 /// How many pairs the owner is attached to: the next one's block of numbers.
 static ATTACHED: AtomicUsize = AtomicUsize::new(0);
 
-/// The runtime file of a pair that the owner of this memory is attached to. Never unmapped.
+/// The mapping of a pair's runtime file that may be looked at, if the owner of this memory is attached.
+/// Never unmapped.
 pub fn runtime_of(pair: usize) -> Option<&'static RuntimeFile> {
     let slot = SLOTS.get(pair)?;
     if !slot.ready.load(Ordering::Acquire) {
@@ -79,7 +128,10 @@ pub fn runtime_of(pair: usize) -> Option<&'static RuntimeFile> {
     }
     // SAFETY: written before `ready` was released, never changed since; the mapping lives as long as
     // the process.
-    Some(unsafe { &*((*slot.session.get()).rt as *const RuntimeFile) })
+    unsafe {
+        let s = &*slot.session.get();
+        (s.memory < 0).then(|| &*(s.rt as *const RuntimeFile))
+    }
 }
 
 /// The session of a pair, attaching first if need be.
@@ -93,7 +145,7 @@ pub fn session(pair: usize, guest: bool) -> Sys<Session> {
     }
     if slot.ready.load(Ordering::Acquire) {
         // SAFETY: written before `ready` was released, never changed since.
-        let s = unsafe { *slot.session.get() };
+        let s = unsafe { (*slot.session.get()).clone() };
         // The owner may have attached after this guest got its descriptors.
         if !guest || s.root.iter().all(|n| sys::fcntl(*n, c::F_GETFD, 0).is_ok()) {
             return Ok(s);
@@ -122,7 +174,7 @@ pub fn join(pair: usize, guest: bool) -> Result<Session, Refused> {
         return Ok(s);
     }
     // SAFETY: TX is held (rule of this file) and `ready` is still false: nobody reads it.
-    unsafe { *slot.session.get() = s };
+    unsafe { *slot.session.get() = s.clone() };
     NEW.fetch_or(1 << (pair & 63), Ordering::Relaxed);
     ATTACHED.fetch_add(1, Ordering::Relaxed);
     crate::state::own();
@@ -253,8 +305,10 @@ pub fn release_guest(s: &Session) {
     if s.owner == [-1; 2] {
         return;
     }
-    for n in s.root.iter().chain(&s.owner) {
-        let _ = sys::close(*n);
+    for n in s.root.iter().chain(&s.owner).chain([&s.memory]) {
+        if *n >= 0 {
+            let _ = sys::close(*n);
+        }
     }
     // SAFETY: the guest mapped it for this transaction alone.
     unsafe { sys::unmap(s.rt, runtime::SIZE) };
@@ -404,6 +458,8 @@ fn attach(pair: usize, guest: bool) -> Result<Session, Refused> {
         root_ino: 0,
         stripes: 1,
         rt: 0,
+        memory: -1,
+        failed: Cell::new(false),
     };
     let mut first: Option<LegRecord> = None;
     for (leg, to) in [(0usize, 0), (1, 1)] {
@@ -431,6 +487,10 @@ fn attach(pair: usize, guest: bool) -> Result<Session, Refused> {
             *r = root;
         }
         let rec = read_record(root)?;
+        if conf.options.id.is_some_and(|id| id != rec.pair) {
+            return Err(Refused::new(Refusal::Distrust));
+        }
+        crate::domain::trust(root, rec.group, conf.options.uid)?;
         // Positions in the tab are the legs' letters; a copied or swapped leg is not ours to guess.
         if usize::from(rec.leg) != leg {
             return Err(Refused::new(Refusal::Swapped));
@@ -459,11 +519,15 @@ fn attach(pair: usize, guest: bool) -> Result<Session, Refused> {
             *o = settle_fd(n, slot, numbers::own(slot, to), guest)?;
         }
     }
-    s.rt = crate::domain::join_domain(&crate::domain::Domain {
+    let joined = crate::domain::join_domain(&crate::domain::Domain {
         record: &record,
         owner,
         session: &s,
     })?;
+    s.rt = joined.at;
+    if let Some(n) = joined.guarded {
+        s.memory = settle_fd(n, slot, numbers::own(slot, 4), guest)?;
+    }
     if guest {
         s.owner = owner;
     }

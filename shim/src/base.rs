@@ -4,14 +4,12 @@
 use crate::loc::{Loc, Path, Place, Whole};
 use crate::object::deep;
 use crate::reach::{beyond, without_text};
-use crate::refused::{self, Refused};
 use crate::resolve::leads;
 use crate::state::{self, CWD, Member, OUT, UNKNOWN, guest, hint, member, set_hint};
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::path::join;
-use mirror_core::refusal::Refusal;
 use mirror_sys as sys;
 
 /// The absolute canonical text of what a relative path starts from, and whether it begins at the system's
@@ -105,13 +103,7 @@ pub fn through_broken(dir: i32, text: &[u8]) -> bool {
     parts.any(|part| {
         let _ = join(&mut full, part);
         match member(full.as_bytes()) {
-            Member::In(pair, _, _, true) | Member::Root(pair, _, true) => {
-                let broken = !leads(pair);
-                if broken {
-                    refused::record(pair, &Refused::new(Refusal::Link));
-                }
-                broken
-            }
+            Member::In(pair, _, _, true) | Member::Root(pair, _, true) => !leads(pair),
             _ => false,
         }
     })

@@ -4,12 +4,13 @@
 //! Rules: as in `attach`; a runtime file is only believed if it is whole, ours, and named by both legs.
 use crate::attach::{Session, text};
 use crate::refused::{Refused, unless_told};
-use core::sync::atomic::Ordering;
 use libc as c;
+use mirror_core::facts::{FACTS_SIZE, Facts};
 use mirror_core::owner::{OWNER_SIZE, Owner};
 use mirror_core::record::{self, CONTROL, Id, LegRecord};
 use mirror_core::refusal::Refusal;
-use mirror_core::runtime::{self, RuntimeFile};
+use mirror_core::runtime;
+use mirror_core::trust::{self, Control};
 use mirror_core::{Errno, StateWord};
 use mirror_sys as sys;
 use mirror_sys::Sys;
@@ -47,12 +48,20 @@ pub struct Domain<'a> {
     pub session: &'a Session,
 }
 
+/// A runtime file that this process has mapped.
+pub struct Joined {
+    /// Where.
+    pub at: usize,
+    /// Its descriptor, if the mapping must not be looked at.
+    pub guarded: Option<i32>,
+}
+
 /// The protocol of the domain (who shares the runtime file), see docs/FORMATS: hold both records
 /// shared; if they name the live runtime file, that is the domain. Else take both exclusively, which
 /// only succeeds when nobody is attached, and found a new one.
 #[cold]
 #[inline(never)]
-pub fn join_domain(d: &Domain<'_>) -> Result<usize, Refused> {
+pub fn join_domain(d: &Domain<'_>) -> Result<Joined, Refused> {
     let boot = boot_id().map_err(unless_told(Refusal::Proc))?;
     for _ in 0..200 {
         if d.flock(c::LOCK_SH)? {
@@ -103,29 +112,42 @@ impl Domain<'_> {
         }
     }
 
+    /// What the runtime file with this id must say of itself.
+    fn facts(&self, id: Id, boot: Id) -> Sys<Facts> {
+        let mut legs = [(0, 0); 2];
+        for (l, &root) in legs.iter_mut().zip(&self.session.root) {
+            let st = sys::fstat(root)?;
+            *l = (st.dev(), st.ino());
+        }
+        Ok(Facts {
+            id,
+            boot,
+            pair: self.record.pair,
+            stripes: u64::from(self.record.stripes),
+            legs,
+        })
+    }
+
     /// The runtime file that both legs name, if it is there, whole, and the pair's own.
-    fn live(&self, boot: Id) -> Option<usize> {
+    fn live(&self, boot: Id) -> Option<Joined> {
         let [a, b] = self.owner.map(read_owner);
         let o = a?;
         if o.boot != boot || b? != o {
             return None;
         }
+        let n = self.open(o.runtime).ok()?;
+        let this = self.facts(o.runtime, boot).ok() == read_facts(n);
+        let joined = if this { self.map(n) } else { Err(Errno::EIO) };
+        if joined.as_ref().map_or(true, |j| j.guarded.is_none()) {
+            let _ = sys::close(n);
+        }
+        joined.ok()
+    }
+
+    fn open(&self, id: Id) -> Sys<i32> {
         // Not blocked by a fifo that somebody put there.
         let flags = c::O_RDWR | c::O_CLOEXEC | c::O_NOFOLLOW | c::O_NONBLOCK | c::O_NOCTTY;
-        let n = sys::openat(c::AT_FDCWD, &self.record.runtime_file(o.runtime), flags, 0);
-        let n = n.ok()?;
-        let at = self.map(n);
-        let _ = sys::close(n);
-        let at = at.ok()?;
-        // SAFETY: as in Session::runtime.
-        let rt = unsafe { &*(at as *const RuntimeFile) };
-        let stripes = rt.header.stripes.load(Ordering::Relaxed) == u64::from(self.record.stripes);
-        if stripes && rt.header.verify() == Some((o.runtime, self.record.pair)) {
-            return Some(at);
-        }
-        // SAFETY: just mapped, used by nobody.
-        unsafe { sys::unmap(at, runtime::SIZE) };
-        None
+        sys::openat(c::AT_FDCWD, &self.record.runtime_file(id), flags, 0)
     }
 
     /// User and group of the pair: those of leg a's control folder.
@@ -135,30 +157,57 @@ impl Domain<'_> {
     }
 
     /// Maps a runtime file that has the right size and that only the pair's own can have made.
-    fn map(&self, n: i32) -> Sys<usize> {
+    fn map(&self, n: i32) -> Sys<Joined> {
         let st = sys::fstat(n)?;
-        // SAFETY: takes no pointer.
-        let me = unsafe { sys::syscall0(c::SYS_geteuid) } as u32;
-        let trusted = record::runtime_trusted(
-            self.record.group,
-            st.mode(),
-            (st.uid(), st.gid()),
-            self.control()?,
-            me,
-        );
+        let (group, owner, ids) = (self.record.group, (st.uid(), st.gid()), sys::user_ids());
+        let [_, me, _] = ids;
+        let trusted = trust::runtime_trusted(group, st.mode(), owner, self.control()?, me);
         if !trusted || st.size() != runtime::SIZE as u64 {
             return Err(Errno::EIO);
         }
-        sys::map_shared(n, runtime::SIZE)
+        let guarded = trust::runtime_guarded(group, owner, ids);
+        Ok(Joined {
+            at: sys::map_shared(n, runtime::SIZE)?,
+            guarded: guarded.then_some(n),
+        })
+    }
+
+    /// Removes a runtime file that a record names, if it is this pair's own. (One that another member made
+    /// may stay: nobody looks at it again.)
+    fn remove(&self, o: &Owner) {
+        let Ok(n) = self.open(o.runtime) else {
+            return;
+        };
+        let ours = || {
+            let (st, found) = (sys::fstat(n).ok()?, read_facts(n)?);
+            let legs = self.facts(o.runtime, found.boot).ok()?.legs;
+            let (pair, owner) = (self.record.pair, (st.uid(), st.gid()));
+            let control = self.control().ok()?;
+            Some(
+                found.id == o.runtime
+                    && trust::runtime_removable(
+                        self.record.group,
+                        owner,
+                        control,
+                        &found,
+                        pair,
+                        legs,
+                    ),
+            )
+        };
+        let ours = ours() == Some(true);
+        let _ = sys::close(n);
+        if ours {
+            let _ = sys::unlinkat(c::AT_FDCWD, &self.record.runtime_file(o.runtime), 0);
+        }
     }
 
     /// A new domain. Both records are locked exclusively. They name the file before it is there: whoever
     /// dies on the way leaves none that nobody would know of.
-    fn found(&self, boot: Id) -> Sys<usize> {
+    fn found(&self, boot: Id) -> Sys<Joined> {
         self.folder()?;
         for o in self.owner.iter().filter_map(|n| read_owner(*n)) {
-            // Another member's file may stay: nobody looks at it again.
-            let _ = sys::unlinkat(c::AT_FDCWD, &self.record.runtime_file(o.runtime), 0);
+            self.remove(&o);
         }
         let mut taken = Errno::EEXIST;
         for _ in 0..4 {
@@ -190,7 +239,7 @@ impl Domain<'_> {
         let mut dir = self.record.runtime.clone();
         dir.pop();
         if dir.as_bytes() == b"/run/mirror" {
-            match sys::mkdirat(c::AT_FDCWD, &dir, 0o755) {
+            match sys::mkdirat(c::AT_FDCWD, &dir, 0o711) {
                 Ok(_) | Err(Errno::EEXIST) => {}
                 Err(e) => return Err(e),
             }
@@ -205,32 +254,32 @@ impl Domain<'_> {
     }
 
     /// Makes the runtime file.
-    fn make(&self, id: Id, boot: Id) -> Sys<usize> {
+    fn make(&self, id: Id, boot: Id) -> Sys<Joined> {
         let path = self.record.runtime_file(id);
+        let first = self.facts(id, boot)?.encode();
         let flags = c::O_RDWR | c::O_CREAT | c::O_EXCL | c::O_CLOEXEC | c::O_NOFOLLOW;
         let n = sys::openat(c::AT_FDCWD, &path, flags, 0o600)?;
+        let pending = StateWord(StateWord::FRESH.0 | StateWord::PENDING)
+            .0
+            .to_le_bytes();
         // Preallocated: a hole in it would be a SIGBUS in somebody else's program.
-        let at = sys::fallocate(n, 0, 0, runtime::SIZE as u64)
+        let fill = || {
+            sys::pwrite(n, &first, 0)?;
+            if self.has_pending() {
+                sys::pwrite(n, &pending, FACTS_SIZE as u64)?;
+            }
+            sys::fallocate(n, 0, 0, runtime::SIZE as u64)
+        };
+        let joined = fill()
             .and_then(|_| self.hand_over(n))
             .and_then(|()| self.map(n));
-        let _ = sys::close(n);
-        let at = match at {
-            Ok(a) => a,
-            Err(e) => {
-                let _ = sys::unlinkat(c::AT_FDCWD, &path, 0);
-                return Err(e);
-            }
-        };
-        // SAFETY: as in Session::runtime.
-        let rt = unsafe { &*(at as *const RuntimeFile) };
-        rt.header
-            .init(id, boot, self.record.pair, usize::from(self.record.stripes));
-        if self.has_pending() {
-            rt.header
-                .word
-                .fetch_or(StateWord::PENDING, Ordering::Relaxed);
+        if joined.as_ref().map_or(true, |j| j.guarded.is_none()) {
+            let _ = sys::close(n);
         }
-        Ok(at)
+        if joined.is_err() {
+            let _ = sys::unlinkat(c::AT_FDCWD, &path, 0);
+        }
+        joined
     }
 
     /// Gives a fresh runtime file to the pair's group, or (root does) to its user.
@@ -263,13 +312,39 @@ fn read_owner(n: i32) -> Option<Owner> {
     Owner::parse(b.get(..len)?)
 }
 
+fn read_facts(n: i32) -> Option<Facts> {
+    let mut b = [0u8; FACTS_SIZE];
+    let len = sys::pread(n, &mut b, 0).ok()?;
+    Facts::parse(b.get(..len)?)
+}
+
+/// Refuses a leg whose `.mirror` somebody else may have put there.
+pub fn trust(root: i32, group: bool, pin: Option<u32>) -> Result<(), Refused> {
+    let (r, m) = (
+        sys::fstat(root)?,
+        sys::fstatat(root, &text(CONTROL), c::AT_SYMLINK_NOFOLLOW)?,
+    );
+    let c = Control {
+        owner: (m.uid(), m.gid()),
+        mode: m.mode(),
+        root: (r.uid(), r.gid()),
+    };
+    let [_, me, _] = sys::user_ids();
+    trust::control_trusted(&c, group, pin, me).map_err(|_| Refused::new(Refusal::Distrust))
+}
+
 /// Opens a leg's list of pending objects, to append to it. `init` has made it; who must make it again
 /// gives it the rights of its folder, whatever this process's umask is.
 pub fn pending_log(root: i32) -> Sys<i32> {
     let name = text(record::PENDING_LOG);
-    let flags = c::O_WRONLY | c::O_APPEND | c::O_CLOEXEC;
+    let flags =
+        c::O_WRONLY | c::O_APPEND | c::O_CLOEXEC | c::O_NOFOLLOW | c::O_NONBLOCK | c::O_NOCTTY;
     match sys::openat2(root, &name, flags, 0, sys::BENEATH) {
         Err(Errno::ENOENT) => {}
+        Ok(n) if !sys::fstat(n).is_ok_and(|st| st.kind() == c::S_IFREG) => {
+            let _ = sys::close(n);
+            return Err(Errno::EIO);
+        }
         r => return r,
     }
     let n = sys::openat2(root, &name, flags | c::O_CREAT, 0o600, sys::BENEATH)?;

@@ -8,10 +8,9 @@
 use crate::attach::Session;
 use crate::resolve::{Name, Path};
 use crate::txn::open_below;
-use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::path::{PATH_MAX, PathText, split};
-use mirror_core::runtime::{AT_END, IntentKind, Record};
+use mirror_core::runtime::{AT_END, IntentKind};
 use mirror_core::{Errno, StateWord};
 use mirror_sys as sys;
 use mirror_sys::{OMIT, Stat, Sys};
@@ -81,9 +80,20 @@ impl Both {
     }
 }
 
+/// Another user's pair says what is to be made like what, and its owner could have put anything there:
+/// with this process's rights nothing is made of that. The pair's own users, or a resync, do it.
+fn not_led(s: &Session) -> Sys<()> {
+    if s.is_guarded() {
+        Err(Errno::EPERM)
+    } else {
+        Ok(())
+    }
+}
+
 /// Makes the object at `rel` on the other leg like the one on leg `from`.
 #[inline(never)]
 pub fn equal(s: &Session, from: usize, rel: &[u8]) -> Sys<()> {
+    not_led(s)?;
     let mut b = Both::open(s, rel)?;
     let r = equal_at(&b, from, None);
     b.close();
@@ -293,9 +303,13 @@ pub fn parents(s: &Session, from: usize, rel: &Path) {
 /// Ends what a dead holder left: what was done on the first leg is done on the second.
 /// (Nobody was told of it, so either direction is right; this one never takes a byte back.)
 #[inline(never)]
-pub fn orphan(s: &Session, record: &Record) {
+pub fn orphan(s: &Session, object: usize) {
     let (mut b1, mut b2) = ([0u8; PATH_MAX], [0u8; PATH_MAX]);
-    let Some((i, p1, p2)) = record.intent(&mut b1, &mut b2) else {
+    let rt = s.runtime();
+    let Some((i, p1, p2)) = rt.intent(object, &mut b1, &mut b2) else {
+        if rt.sound().is_err() {
+            return;
+        }
         // Not sane: anything may differ. Only a full comparison helps.
         pending(s, b".");
         return;
@@ -304,6 +318,7 @@ pub fn orphan(s: &Session, record: &Record) {
     let to = from ^ 1;
     let ino = |leg: usize| i.inode.get(leg).copied().unwrap_or(0);
     let ok = match i.kind {
+        _ if s.is_guarded() => not_led(s),
         IntentKind::Rename => rename(s, from, p1, p2, 0, |_, _| true),
         // Exchanged on the first leg if the name no longer holds the recorded inode there, and not on
         // the second while it still does.
@@ -415,10 +430,7 @@ pub fn pending(s: &Session, rel: &[u8]) {
             let _ = sys::close(n);
         }
     }
-    s.runtime()
-        .header
-        .word
-        .fetch_or(StateWord::PENDING, Ordering::AcqRel);
+    s.runtime().set_bits(StateWord::PENDING);
 }
 
 /// fstab's escapes and a newline.

@@ -39,6 +39,8 @@ mod loc;
 #[cfg(not(feature = "selftest"))]
 mod object;
 #[cfg(not(feature = "selftest"))]
+mod patience;
+#[cfg(not(feature = "selftest"))]
 mod reach;
 #[cfg(not(feature = "selftest"))]
 mod refused;

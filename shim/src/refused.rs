@@ -88,7 +88,7 @@ fn open(uid: u32) -> Sys<i32> {
     if uid == 0 {
         let mut folder: PathText<64> = path.clone();
         folder.pop();
-        let _ = sys::mkdirat(c::AT_FDCWD, &folder, 0o755);
+        let _ = sys::mkdirat(c::AT_FDCWD, &folder, 0o711);
     }
     let n = sys::openat(c::AT_FDCWD, &path, flags | c::O_CREAT | c::O_EXCL, 0o600)?;
     // Not what the program's umask leaves of it.

@@ -9,10 +9,12 @@ pub use crate::base::{far, lexical};
 pub use crate::loc::{Jump, Last, Loc, Name, Path, Place, Whole};
 pub use crate::object::{deep, has_place, jump, named, sought};
 use crate::reach::{beyond, without_text};
+use crate::refused::{self, Refused};
 use crate::state::{self, Member, member};
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::path::{Exact, PathText, is_control, join, split};
+use mirror_core::refusal::Refusal;
 use mirror_sys as sys;
 
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;
@@ -69,9 +71,14 @@ pub fn leads(pair: usize) -> bool {
     let Some(conf) = state::CONFIG.get().pairs().get(pair) else {
         return false;
     };
-    if !state::ROOT.is_default() {
-        return false;
+    let leads = state::ROOT.is_default() && is_link(conf);
+    if !leads {
+        refused::record(pair, &Refused::new(Refusal::Link));
     }
+    leads
+}
+
+fn is_link(conf: &state::PairConf) -> bool {
     let mut to = PathText::<512>::new();
     if sys::readlink_static(conf.virt, &mut to).is_ok() && to.as_bytes() == conf.legs[0].to_bytes()
     {

@@ -264,13 +264,17 @@ fn add(w: &Work, origin: &[u8], ad_hoc: bool) {
 }
 
 fn add_entry(e: &Entry, origin: &[u8], ad_hoc: bool) {
-    for p in CONFIG.get().pairs() {
-        let same = p.virt.to_bytes() == e.virt.as_bytes()
+    let same = CONFIG.get().pairs().iter().position(|p| {
+        p.virt.to_bytes() == e.virt.as_bytes()
             && p.legs[0].to_bytes() == e.legs[0].as_bytes()
-            && p.legs[1].to_bytes() == e.legs[1].as_bytes();
-        if same {
-            return;
-        }
+            && p.legs[1].to_bytes() == e.legs[1].as_bytes()
+    });
+    if let Some(nth) = same {
+        // SAFETY: boot runs alone; references handed out before are to texts that stay.
+        unsafe { CONFIG.boot_mut() }.pin(nth, &e.options);
+        return;
+    }
+    for p in CONFIG.get().pairs() {
         for x in [
             p.virt.to_bytes(),
             p.legs[0].to_bytes(),

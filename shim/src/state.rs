@@ -12,7 +12,7 @@ use core::sync::atomic::{
 };
 use mirror_core::numbers::{self, TEXTS_MAX};
 use mirror_core::path::{PathText, Under, under};
-use mirror_core::tab::Entry;
+use mirror_core::tab::{Entry, Options};
 use mirror_core::{MAX_PAIRS, RESERVED};
 use mirror_sys as sys;
 
@@ -53,6 +53,8 @@ pub struct PairConf {
     pub legs: [&'static CStr; 2],
     /// Not one of the pairs that were named to `mirror run`: nothing in it may be changed.
     pub closed: bool,
+    /// What the tab says besides.
+    pub options: Options,
 }
 
 /// The configuration.
@@ -108,6 +110,7 @@ impl Config {
             virt,
             legs: [a, b],
             closed: false,
+            options: e.options,
         });
         c.n = c.n.checked_add(1)?;
         Some(())
@@ -433,6 +436,16 @@ pub fn numbers_end() -> i32 {
 }
 
 impl Config {
+    /// The same pair stands in a second tab: what the first line does not pin, the second may.
+    pub fn pin(&mut self, nth: usize, o: &Options) {
+        let Some(slot) = self.pairs.get_mut(nth).filter(|_| nth < self.n) else {
+            return;
+        };
+        // SAFETY: initialised by `add` (nth < n).
+        let p = unsafe { slot.assume_init_mut() };
+        p.options.id = p.options.id.or(o.id);
+        p.options.uid = p.options.uid.or(o.uid);
+    }
     /// Closes the pairs that `open` does not want.
     pub fn close(&'static mut self, open: impl Fn(&PairConf) -> bool) {
         for slot in self.pairs.iter_mut().take(self.n) {

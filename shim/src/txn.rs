@@ -7,6 +7,7 @@ use crate::attach::{self, Session};
 use crate::change::Hint;
 pub use crate::change::{Change, Cx, Data, Target, in_the_way, open_below, spare};
 use crate::heal;
+use crate::patience;
 use crate::state::{TX, guest};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use libc as c;
@@ -71,12 +72,8 @@ impl LegLock for Port<'_, '_> {
             g.2 = -1;
         }
         // Leg a's is the last to go.
-        let rt = self.cx.s.runtime();
-        if leg == 0
-            && rt.waited_for(object)
-            && let Some(p) = rt.posts.get(object)
-        {
-            sys::futex_wake_shared(&p.state);
+        if leg == 0 && self.cx.s.runtime().waited_for(object) {
+            self.cx.s.wake(object);
         }
     }
 }
@@ -120,20 +117,21 @@ impl Posts for Port<'_, '_> {
     fn word(&self) -> StateWord {
         self.cx.s.runtime().word()
     }
+    fn sound(&self) -> Result<(), Errno> {
+        self.cx.s.runtime().sound()
+    }
     fn state(&self, object: usize) -> u32 {
         self.cx.s.runtime().state(object)
     }
     fn forget(&mut self, object: usize, _: &BothLocked) {
-        if let Some(p) = self.cx.s.runtime().posts.get(object) {
-            p.state.store(0, Ordering::SeqCst);
-        }
+        self.cx.s.runtime().forget(object);
     }
     fn keep_out(&mut self, _: &BothLocked, on: bool) {
         let rt = self.cx.s.runtime();
         if on {
             rt.set_bits(StateWord::EXCLUSIVE);
         } else {
-            rt.header.generation.fetch_add(1, Ordering::SeqCst);
+            rt.count_generation();
             rt.clear_bits(StateWord::EXCLUSIVE);
         }
     }
@@ -142,21 +140,17 @@ impl Posts for Port<'_, '_> {
         if nth >= 20 {
             return false;
         }
-        if let Some(p) = self.cx.s.runtime().posts.get(object) {
-            p.waiting.store(1, Ordering::SeqCst);
-            let s = p.state.load(Ordering::SeqCst);
-            if s != 0 {
-                sys::futex_wait_shared(&p.state, s, 1);
-            }
+        match self.cx.s.runtime().wait_on(object) {
+            Some((_, 0)) => {}
+            Some((word, s)) => sys::futex_wait_shared(word, s, 1),
+            None => sys::sleep_us(1000),
         }
         true
     }
     #[cold]
     #[inline(never)]
     fn heal_orphan(&mut self, object: usize, _: &BothLocked) {
-        if let Some(r) = self.cx.s.runtime().records.get(object) {
-            heal::orphan(self.cx.s, r);
-        }
+        heal::orphan(self.cx.s, object);
     }
 }
 
@@ -173,12 +167,8 @@ impl Journal for Port<'_, '_> {
         self.cx.s.runtime().leave(plan);
     }
     fn partner_error(&mut self, why: Errno) {
-        let h = &self.cx.s.runtime().header;
-        h.partner_errors.fetch_add(1, Ordering::Relaxed);
-        h.last_error.store(
-            why.0 as u64 | u64::from(self.cx.intent.kind as u8) << 32,
-            Ordering::Relaxed,
-        );
+        let kind = self.cx.intent.kind as u8;
+        self.cx.s.runtime().partner_error(why, kind);
     }
     fn pending(&mut self, _: &BothLocked, _why: Errno) {
         let (a, b) = self.cx.paths();
@@ -350,10 +340,18 @@ pub fn run(
     ran
 }
 
+/// Rounds of one change in a pair of another user before it waits outside.
+const ROUNDS_MAX: u32 = 16;
+
 /// Plans and runs until there is an answer.
 fn drive(p: &mut Port<'_, '_>, kind: IntentKind, action: Action) -> Ran {
-    let mut replans = 0u32;
+    let (mut replans, mut rounds) = (0u32, 0u32);
     loop {
+        // Whoever can write the posts can ask for one more round each time.
+        if rounds >= ROUNDS_MAX && p.cx.s.is_guarded() {
+            return busy(p.cx.s, WHOLE);
+        }
+        rounds = rounds.saturating_add(1);
         let plan = match plan(p) {
             Ok(plan) => plan,
             Err(_) if p.cx.slow => return Ran::Slow,
@@ -374,6 +372,9 @@ fn drive(p: &mut Port<'_, '_>, kind: IntentKind, action: Action) -> Ran {
         match v {
             Verdict::Done(r) => {
                 MISSES.store(0, Ordering::Relaxed);
+                if p.cx.s.is_guarded() {
+                    patience::over();
+                }
                 return Ran::Done(r);
             }
             Verdict::Forward => return Ran::Native,
@@ -431,7 +432,8 @@ fn mend_the_dead(p: &mut Port<'_, '_>) {
 #[cold]
 #[inline(never)]
 fn mend_own(p: &mut Port<'_, '_>) {
-    for _ in 0..200 {
+    let tries = if p.cx.s.is_guarded() { 5 } else { 200 };
+    for _ in 0..tries {
         if !matches!(mirror_core::mend(p), Err(LockMiss::Busy(_))) {
             return;
         }
@@ -440,6 +442,9 @@ fn mend_own(p: &mut Port<'_, '_>) {
 }
 
 fn busy(s: &Session, object: usize) -> Ran {
+    if s.is_guarded() && patience::is_over(s.pair) {
+        return Ran::Done(Err(Errno::EIO));
+    }
     MISSES.fetch_add(1, Ordering::Relaxed);
     BUSY[0].store(s.pair, Ordering::Relaxed);
     BUSY[1].store(object, Ordering::Relaxed);

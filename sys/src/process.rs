@@ -4,6 +4,7 @@ use core::sync::atomic::AtomicU32;
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::path::PathText;
+use mirror_core::view::Change;
 
 /// rt_sigprocmask(2) with SIG_SETMASK and the kernel's 8-byte set; returns the old mask.
 pub fn set_signal_mask(new: u64) -> u64 {
@@ -176,6 +177,71 @@ pub fn futex_wake_shared(word: &AtomicU32) {
     let op = c::FUTEX_WAKE as usize;
     let all = i32::MAX as usize;
     let _ = call!(syscall3, c::SYS_futex, word.as_ptr() as usize, op, all);
+}
+
+/// FUTEX_WAKE of all waiters of the futex word at this address of shared memory, which may be gone.
+pub fn futex_wake_at(addr: usize) {
+    let all = i32::MAX as usize;
+    let _ = call!(syscall3, c::SYS_futex, addr, c::FUTEX_WAKE as usize, all);
+}
+
+/// An atomic change of the 32-bit word at an address, by the kernel (FUTEX_WAKE_OP that wakes nobody):
+/// EFAULT, and no signal, if the memory is not there.
+pub fn atomic_op(addr: usize, how: Change) -> Sys<()> {
+    // FUTEX_OP_ADD, _OR, _ANDN, and FUTEX_OP_OPARG_SHIFT.
+    const ADD: u32 = 1;
+    const OR: u32 = 2;
+    const ANDN: u32 = 3;
+    const SHIFT: u32 = 8;
+    // Operation, comparison (of no interest), its argument, and what the old value is compared with.
+    let op = match how {
+        Change::Set(n) => (SHIFT | OR) << 28 | (n & 31) << 12,
+        Change::Clear(n) => (SHIFT | ANDN) << 28 | (n & 31) << 12,
+        Change::Count => ADD << 28 | 1 << 12,
+    };
+    // Private: a key of this process's own, on which nobody waits.
+    let call = (c::FUTEX_WAKE_OP | c::FUTEX_PRIVATE_FLAG) as usize;
+    call!(syscall6, c::SYS_futex, addr, call, 0, 0, addr, op as usize).map(|_| ())
+}
+
+/// Real, effective and saved user id.
+pub fn user_ids() -> [u32; 3] {
+    let mut ids = [0u32; 3];
+    let [r, e, s] = &mut ids;
+    let (r, e, s): (*mut u32, *mut u32, *mut u32) = (r, e, s);
+    // Cannot fail; if it did, the ids of root are the ones that trust least.
+    let _ = call!(
+        syscall3,
+        c::SYS_getresuid,
+        r as usize,
+        e as usize,
+        s as usize
+    );
+    ids
+}
+
+/// Milliseconds since some moment.
+pub fn clock_ms() -> u64 {
+    let mut t = c::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let at: *mut c::timespec = &mut t;
+    let _ = call!(
+        syscall2,
+        c::SYS_clock_gettime,
+        c::CLOCK_MONOTONIC as usize,
+        at as usize
+    );
+    (t.tv_sec as u64)
+        .wrapping_mul(1000)
+        .wrapping_add(t.tv_nsec as u64 / 1_000_000)
+}
+
+/// gettid(2).
+pub fn gettid() -> i32 {
+    // SAFETY: takes no pointer.
+    unsafe { crate::raw::syscall0(c::SYS_gettid) as i32 }
 }
 
 /// sched_yield(2).

@@ -22,7 +22,7 @@ pub use environment::{base_dir, dist, have, is_root, race_seed, soak, tool};
 pub use loops::{FsType, LoopFs};
 pub use output::Output;
 pub use pace::{Clock, slowdown};
-pub use pair::{Fs, Kind, Pair, beginning};
+pub use pair::{Fs, Kind, Pair, runtime_files_of};
 pub use program::{compile, compile_with};
 pub use talker::{PATIENCE, Talker, send};
 

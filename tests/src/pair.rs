@@ -41,7 +41,7 @@ pub struct Pair {
     kind: Kind,
     v: PathBuf,
     legs: [PathBuf; 2],
-    pub(crate) runtime: RefCell<Vec<PathBuf>>,
+    pub(crate) runtime: RefCell<Vec<String>>,
     unstable: RefCell<Vec<String>>,
     // Dropped (unmounted) by hand, before the base directory goes.
     mounts: Vec<LoopFs>,
@@ -139,29 +139,25 @@ impl Pair {
         o
     }
 
-    /// What the runtime files' names begin with stands in leg A's record; noted so that they are removed
-    /// at the end.
+    /// Runtime files say in their first bytes which pair's they are, and nothing else does: the id in leg
+    /// A's record is noted, so that they are found and removed at the end.
     pub fn watch_runtime(&self) {
         let Ok(record) = fs::read_to_string(self.legs[0].join(".mirror/leg")) else {
             return;
         };
-        for path in record.lines().filter_map(|l| l.strip_prefix("runtime=")) {
-            self.runtime.borrow_mut().push(PathBuf::from(path));
+        for id in record.lines().filter_map(|l| l.strip_prefix("pair=")) {
+            self.runtime.borrow_mut().push(id.to_owned());
             if let Some(list) = std::env::var_os("MFS_RUNTIME_LIST") {
                 use std::io::Write;
                 let file = fs::OpenOptions::new().append(true).create(true).open(list);
-                let _ = file.and_then(|mut f| writeln!(f, "{path}"));
+                let _ = file.and_then(|mut f| writeln!(f, "{id}"));
             }
         }
     }
 
-    /// The runtime files that are there: those whose names begin as the records say.
+    /// The runtime files that are there: those that name this pair.
     pub fn runtime_files(&self) -> Vec<PathBuf> {
-        let places = self.runtime.borrow();
-        let mut found: Vec<_> = places.iter().flat_map(|p| beginning(p)).collect();
-        found.sort();
-        found.dedup();
-        found
+        runtime_files_of(&self.runtime.borrow())
     }
 
     /// How V is realised.
@@ -406,16 +402,42 @@ impl Pair {
     }
 }
 
-/// Files beside `place` whose names begin with its name and a dot.
-pub fn beginning(place: &Path) -> Vec<PathBuf> {
-    let (Some(folder), Some(name)) = (place.parent(), place.file_name()) else {
-        return Vec::new();
+/// Where runtime files lie, what their names begin with (docs/FORMATS.md), and where in them the pair's
+/// id stands.
+const RUNTIME_PLACES: [(&str, &str); 2] = [("/run/mirror", ""), ("/dev/shm", "mirror-")];
+const RUNTIME_PAIR: std::ops::Range<usize> = 56..72;
+
+/// The runtime files of these pairs (ids in hex).
+pub fn runtime_files_of(pairs: &[String]) -> Vec<PathBuf> {
+    let of = |file: &Path| -> Option<String> {
+        use std::io::Read;
+        use std::os::unix::fs::OpenOptionsExt;
+        let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW;
+        let file = fs::File::options()
+            .read(true)
+            .custom_flags(flags)
+            .open(file);
+        let mut first = [0; RUNTIME_PAIR.end];
+        file.ok()?.read_exact(&mut first).ok()?;
+        Some(
+            first[RUNTIME_PAIR]
+                .iter()
+                .map(|b| format!("{b:02x}"))
+                .collect(),
+        )
     };
-    let start = format!("{}.", name.to_string_lossy());
-    let all = fs::read_dir(folder).into_iter().flatten().flatten();
-    all.filter(|e| e.file_name().to_string_lossy().starts_with(&start))
-        .map(|e| e.path())
-        .collect()
+    let mut found = Vec::new();
+    for (folder, start) in RUNTIME_PLACES {
+        let all = fs::read_dir(folder).into_iter().flatten().flatten();
+        let named = all.filter(|e| e.file_name().to_string_lossy().starts_with(start));
+        found.extend(
+            named
+                .map(|e| e.path())
+                .filter(|p| of(p).is_some_and(|id| pairs.contains(&id))),
+        );
+    }
+    found.sort();
+    found
 }
 
 /// The first line in which two outputs differ.

@@ -26,9 +26,9 @@ fn nothing_is_left_behind() {
     let pair = Pair::new(mirror_tests::Kind::Link, mirror_tests::Fs::Plain).unwrap();
     let base = pair.tab().parent().unwrap().to_owned();
     let record = std::fs::read_to_string(pair.a().join(".mirror/leg")).unwrap();
-    let place = record
+    let id = record
         .lines()
-        .find_map(|l| l.strip_prefix("runtime="))
+        .find_map(|l| l.strip_prefix("pair="))
         .unwrap()
         .to_owned();
     pair.run("echo x > $V/f").ok();
@@ -39,6 +39,6 @@ fn nothing_is_left_behind() {
     assert!(!there[0].exists(), "{there:?}");
     drop(pair);
     assert!(!base.exists(), "{}", base.display());
-    let left = mirror_tests::beginning(std::path::Path::new(&place));
+    let left = mirror_tests::runtime_files_of(&[id]);
     assert!(left.is_empty(), "{left:?}");
 }

@@ -73,7 +73,7 @@ fn swapped_legs() {
         .collect();
     fs::write(p.tab(), swapped.join("\n") + "\n").unwrap();
     // V is not the link to what is called leg a now.
-    refused(&p, 17);
+    refused(&p, 18);
     let o = p
         .preloaded("bash")
         .args(["-c", "echo x > $B/new"])

@@ -73,10 +73,10 @@ impl Who {
     }
 }
 
-/// A pair of root's whose members are those of GROUP; everybody may make files in its trees.
+/// A pair of root's whose members are those of GROUP.
 fn shared(kind: Kind) -> Pair {
     let pair = Pair::bare(kind, Fs::Plain).expect("plain folders can always be made");
-    open_legs(&pair, 0, GROUP, 0o2777);
+    open_legs(&pair, 0, GROUP, 0o2775);
     pair.init(&["--share", "group"]).ok();
     pair
 }
@@ -91,7 +91,7 @@ fn open_legs(pair: &Pair, uid: u32, gid: u32, mode: u32) {
 /// A pair of ANN's own, its mirrortab root's (so that both may use it).
 fn anns() -> Pair {
     let pair = Pair::bare(Kind::InPlace, Fs::Plain).expect("plain folders can always be made");
-    open_legs(&pair, ANN.0, ANN.0, 0o777);
+    open_legs(&pair, ANN.0, ANN.0, 0o755);
     let tab = pair.scratch().join("ann");
     fs::create_dir(&tab).unwrap();
     std::os::unix::fs::chown(&tab, Some(ANN.0), Some(ANN.0)).unwrap();

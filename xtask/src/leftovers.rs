@@ -84,14 +84,12 @@ pub fn sweep(run: &str, folder: &Path) -> Vec<String> {
     found
 }
 
-/// Runtime files of tests that are still there; removed. The list has what their names begin with.
+/// Runtime files of tests that are still there; removed. The list has the ids of their pairs.
 pub fn runtime_files(list: &Path) -> Vec<String> {
     let text = fs::read_to_string(list).unwrap_or_default();
     let mut found = Vec::new();
-    for path in text
-        .lines()
-        .flat_map(|place| mirror_tests::beginning(Path::new(place)))
-    {
+    let pairs: Vec<String> = text.lines().map(str::to_owned).collect();
+    for path in mirror_tests::runtime_files_of(&pairs) {
         found.push(format!("runtime file {}", path.display()));
         let _ = fs::remove_file(path);
     }

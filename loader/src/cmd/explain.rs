@@ -46,9 +46,11 @@ pub const RECORD: &str = "M-212";
 pub const STRANGERS: &str = "M-213";
 /// The legs are named in the wrong order.
 pub const SWAPPED: &str = "M-214";
+/// Somebody else may have put a leg's control folder there.
+pub const DISTRUST: &str = "M-215";
 
 /// Code, one line, the text. In the order of the codes; a code is never used again for something else.
-const TABLE: [(&str, &str, &str); 22] = [
+const TABLE: [(&str, &str, &str); 23] = [
     (
         PENDING,
         "Objects are known to differ between the legs.",
@@ -216,6 +218,17 @@ const TABLE: [(&str, &str, &str); 22] = [
         "Leg a and leg b are a and b for ever: their order is that of the locks. Programs cannot change the\n\
          pair until the line is right, and mirror resync refuses.\n\
          Remedy: write the line as mirror status V says.",
+    ),
+    (
+        DISTRUST,
+        "Somebody else may have put a leg's .mirror there.",
+        "What stands in .mirror leads programs to files and locks, so it must be the pair's own: of the pair and\n\
+         the owner that the mirrortab names (id=, uid=). Without them it must belong to root, this user, or the\n\
+         owner of the leg's root, or in a shared pair to the root's group. Nobody else may write it.\n\
+         Programs get an I/O error when they change something, and no leg is changed.\n\
+         Remedy: look whose it is, and whether the old one was renamed. Put the old one back, or give it to its\n\
+         owner (chown -R). If it is right as it is, say so in the mirrortab: uid=NUMBER. Let nobody else write\n\
+         the leg's root (chmod go-w, or chmod +t).",
     ),
 ];
 

@@ -38,6 +38,11 @@ pub fn adopt(line: &Line, tab: &std::path::Path, roots: &[Root; 2], a: &Init) ->
     if !line.in_place() {
         places::make_link(&line.virt, &line.legs[0])?;
     }
+    let line = &Line {
+        id: Some(x.pair),
+        uid: sharing::owner(roots)?,
+        ..line.clone()
+    };
     tabwrite::Held::take(tab)?.add(line)?;
     complete(line, a).map(Some)
 }

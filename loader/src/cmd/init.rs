@@ -18,7 +18,7 @@ use crate::tree::{locks, probe};
 use crate::{output, text};
 use mirror_core::STRIPES_DEFAULT;
 use mirror_core::record::LegRecord;
-use mirror_core::tab::{OnFailure, OnFull};
+use mirror_core::tab::{OnFailure, OnFull, ROOT_WAIT};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -91,6 +91,9 @@ pub fn run(a: &Init) -> Res<u8> {
     }
     let (roots, fill) = judge(roots, &scans, a)?;
     let group = sharing::group(a.share, &roots[0])?;
+    for r in &roots {
+        sharing::keeps_control(r, group)?;
+    }
     execute(
         Plan {
             line,
@@ -142,6 +145,9 @@ fn place(a: &Init) -> Res<(Line, PathBuf, [Root; 2])> {
             cli::OnFull::Error => OnFull::Error,
             cli::OnFull::Degrade => OnFull::Degrade,
         },
+        id: None,
+        uid: None,
+        root_wait: ROOT_WAIT,
         file: Some(tab.clone()),
         number: 0,
     };
@@ -430,7 +436,7 @@ fn publish(p: &Plan) -> Res<()> {
             complete: sink != Some(i),
             stripes: p.stripes,
             group: p.group.is_some(),
-            runtime: runtime_path(pair, rustix::process::geteuid().as_raw(), p.group.is_some()),
+            runtime: runtime_path(rustix::process::geteuid().as_raw(), p.group.is_some()),
         };
         p.roots[i]
             .replace(b".mirror/leg", record.encode().as_bytes())
@@ -446,5 +452,10 @@ fn publish(p: &Plan) -> Res<()> {
     let known = tab::load()?;
     places::free(&p.line, &known)?;
     room::for_one_more(&p.line, &known)?;
-    held.add(&p.line)
+    let line = Line {
+        id: Some(pair),
+        uid: sharing::owner(&p.roots)?,
+        ..p.line.clone()
+    };
+    held.add(&line)
 }

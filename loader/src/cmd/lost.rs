@@ -2,7 +2,7 @@
 //! the way out.
 use super::explain;
 use super::look::Finding;
-use crate::fail::Fail;
+use crate::fail::{Fail, Kind};
 use crate::pair::control::{Leg, Pair, letter, read_record};
 use crate::pair::state::State;
 use crate::pair::tab::Line;
@@ -40,6 +40,13 @@ fn place(path: &Path) -> Place {
 /// Why a pair could not be opened, as a state with its way out.
 pub fn finding(l: &Line, e: Fail) -> Finding {
     let v = text::shell(&l.virt);
+    if e.kind == Kind::Distrust {
+        let [a, b] = l.legs.each_ref().map(|p| text::shell(&p.join(".mirror")));
+        return Finding::new(State::NotTrusted, explain::DISTRUST, e.text).act(
+            format!("ls -ldn {a} {b}"),
+            "whose they are; programs get an I/O error meanwhile",
+        );
+    }
     let places = [place(&l.legs[0]), place(&l.legs[1])];
     let bad = places.iter().position(|p| !matches!(p, Place::Leg));
     let Some(i) = bad else {
@@ -141,7 +148,7 @@ pub fn swapped(pair: &Pair) -> Option<Finding> {
                 field(virt),
                 field(&a.root.path),
                 field(&b.root.path),
-                l.options()
+                l.all_options()
             ),
             "the order of the records",
         ),

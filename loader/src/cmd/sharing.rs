@@ -7,6 +7,7 @@ use crate::text;
 use crate::tree::beneath::Root;
 use mirror_core::record::CONTROL;
 use rustix::fs::{Mode, OFlags};
+use std::os::unix::fs::MetadataExt;
 
 /// The group that shares the pair: that of leg a's root.
 pub fn group(share: Share, leg_a: &Root) -> Res<Option<u32>> {
@@ -17,6 +18,95 @@ pub fn group(share: Share, leg_a: &Root) -> Res<Option<u32>> {
             Ok(Some(st.st_gid))
         }
     }
+}
+
+/// Whose both legs' control folders are, if they seem to be one user's.
+pub fn owner(roots: &[Root; 2]) -> Res<Option<u32>> {
+    let of = |r: &Root| -> Res<u32> {
+        let fd = r
+            .open_at(CONTROL, OFlags::PATH, Mode::empty())
+            .about(text::path(&r.path))?;
+        Ok(rustix::fs::fstat(&fd).about(text::path(&r.path))?.st_uid)
+    };
+    let (a, b) = (of(&roots[0])?, of(&roots[1])?);
+    Ok((a == b).then_some(a))
+}
+
+/// Whoever may rename `.mirror`, or a directory above it, can put one of his own there: refused, but for
+/// members of the group that shares the pair.
+pub fn keeps_control(r: &Root, group: Option<u32>) -> Res<()> {
+    let me = rustix::process::geteuid().as_raw();
+    for (n, dir) in r.path.ancestors().enumerate() {
+        let Ok(m) = dir.symlink_metadata() else {
+            continue;
+        };
+        let (shown, quoted) = (text::path(dir), text::shell(dir));
+        if n == 0 && group.is_none() && !mapped(m.uid(), me) {
+            crate::say!(
+                "! {shown} belongs to {}, who could stop the pair. Better: run as {}, or --share group",
+                text::user(m.uid()),
+                text::user(m.uid())
+            );
+        }
+        if m.mode() & libc::S_ISVTX != 0 {
+            continue;
+        }
+        let of_group =
+            m.mode() & 0o020 != 0 && group != Some(m.gid()) && !private(m.uid(), m.gid());
+        let who = match (m.mode() & 0o002 != 0, of_group) {
+            (true, _) => "everybody".to_string(),
+            (_, true) => format!("group {}", m.gid()),
+            _ => continue,
+        };
+        let what = if n == 0 {
+            "could replace .mirror in it, and lead programs of others astray"
+        } else {
+            "could replace what is below it, and so the leg"
+        };
+        let mut way = format!(
+            "chmod {} {quoted}, or chmod +t {quoted}",
+            if of_group { "go-w" } else { "o-w" }
+        );
+        if n == 0 && group.is_none() && of_group && m.mode() & 0o002 == 0 {
+            way += &format!(", or share the pair with group {}: --share group", m.gid());
+        }
+        return Err(Fail::new(
+            Kind::Permission,
+            format!("{shown}: {who} may write it and {what}: refused. {way}"),
+        ));
+    }
+    Ok(())
+}
+
+/// Whether a directory's owner is root or this user, or one whom this user namespace cannot name.
+fn mapped(uid: u32, me: u32) -> bool {
+    let number = |file: &str| {
+        std::fs::read_to_string(file)
+            .ok()?
+            .trim()
+            .parse::<u32>()
+            .ok()
+    };
+    let namespace = std::fs::read_to_string("/proc/self/uid_map")
+        .is_ok_and(|m| m.split_whitespace().nth(2) != Some("4294967295"));
+    uid == 0 || uid == me || (namespace && number("/proc/sys/kernel/overflowuid") == Some(uid))
+}
+
+/// Whether a group is its user's own: the same number, and nobody else in it.
+fn private(uid: u32, gid: u32) -> bool {
+    let lines = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
+    let gid_text = gid.to_string();
+    let name = text::user(uid);
+    let others = lines("/etc/group").lines().any(|l| {
+        let f: Vec<&str> = l.split(':').collect();
+        f.get(2) == Some(&gid_text.as_str())
+            && f.get(3)
+                .is_some_and(|m| m.split(',').any(|u| !u.is_empty() && u != name))
+    }) || lines("/etc/passwd").lines().any(|l| {
+        let f: Vec<&str> = l.split(':').collect();
+        f.get(3) == Some(&gid_text.as_str()) && f.get(2) != Some(&uid.to_string().as_str())
+    });
+    uid == gid && !others
 }
 
 /// What it means that a control folder could not be given to the group.

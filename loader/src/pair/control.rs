@@ -9,6 +9,7 @@ use mirror_core::path::PathText;
 use mirror_core::record::{
     CONTROL, Id, LegRecord, OWNER_RECORD, PENDING_LOG, RecordFault, lock_name, runtime_place,
 };
+use mirror_core::trust::{Control, Distrust, control_trusted};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -169,6 +170,51 @@ impl Leg {
         self.root
             .replace(b".mirror/leg", self.record.encode().as_bytes())
             .about(text::path(&self.root.path))
+    }
+
+    /// Refuses a leg whose `.mirror` somebody else may have put there, or that is not the pair of this
+    /// line.
+    fn trusted(&self, line: &Line) -> Res<()> {
+        let shown = text::path(&self.root.path);
+        let refuse = |why: String| Err(Fail::new(Kind::Distrust, format!("{shown}: {why}")));
+        if line.id.is_some_and(|id| id != self.record.pair) {
+            return refuse(format!(
+                "its .mirror is that of another pair than {} names (id=). If somebody replaced it, put the old one back; if this pair is the right one: mirror detach, then mirror init",
+                line.place()
+            ));
+        }
+        let about = |e: rustix::io::Errno| Fail::io(&shown, e);
+        let root = rustix::fs::fstat(self.root.fd()).map_err(about)?;
+        let fd = self
+            .root
+            .open_at(CONTROL, OFlags::PATH | OFlags::NOFOLLOW, Mode::empty())
+            .about(&shown)?;
+        let m = rustix::fs::fstat(&fd).map_err(about)?;
+        let c = Control {
+            owner: (m.st_uid, m.st_gid),
+            mode: m.st_mode,
+            root: (root.st_uid, root.st_gid),
+        };
+        let me = rustix::process::geteuid().as_raw();
+        let owner = text::user(m.st_uid);
+        match control_trusted(&c, self.record.group, line.uid, me) {
+            Ok(()) => Ok(()),
+            Err(Distrust::Open) => refuse(
+                "everybody can write its .mirror. chmod o-w it, if nothing in it was changed"
+                    .into(),
+            ),
+            Err(Distrust::Pinned) => refuse(format!(
+                "its .mirror belongs to {owner}, not to {}, as {} says (uid=). Somebody may have replaced it: look at it, and put the old one back",
+                line.uid.map(text::user).unwrap_or_default(),
+                line.place()
+            )),
+            Err(Distrust::Stranger) => refuse(format!(
+                "its .mirror belongs to {owner}, the directory to {}. Somebody may have put it there. If it is the right one, say so in {}: uid={}",
+                text::user(root.st_uid),
+                line.place(),
+                m.st_uid
+            )),
+        }
     }
 
     /// The pending objects, in the order in which they were found.
@@ -426,6 +472,9 @@ impl Pair {
             ));
         }
         one.root.agree(&two.root);
+        for leg in [&one, &two] {
+            leg.trusted(line)?;
+        }
         let legs = if one.record.leg == 0 {
             [one, two]
         } else {
@@ -496,6 +545,6 @@ pub fn random_id() -> Res<Id> {
 }
 
 /// What the runtime files' names of a pair of this user begin with.
-pub fn runtime_path(pair: Id, uid: u32, group: bool) -> PathText<256> {
-    runtime_place(pair, uid == 0 && !group)
+pub fn runtime_path(uid: u32, group: bool) -> PathText<256> {
+    runtime_place(uid == 0 && !group)
 }

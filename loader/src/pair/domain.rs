@@ -5,47 +5,99 @@ use super::lock::Locks;
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::text;
 use crate::tree::beneath::Root;
+use mirror_core::facts::{FACTS_SIZE, Facts};
 use mirror_core::owner::Owner;
-use mirror_core::record::{Id, OWNER_RECORD, PENDING_LOG, runtime_trusted};
+use mirror_core::record::{Id, OWNER_RECORD, PENDING_LOG};
 use mirror_core::runtime::{RuntimeFile, SIZE};
+use mirror_core::trust::{runtime_guarded, runtime_removable, runtime_trusted};
+use mirror_core::view::{Change, Guarded, View, futex_at};
 use mirror_core::word::StateWord;
 use parking_lot::Mutex;
 use rustix::fs::{FallocateFlags, FlockOperation, Gid, Mode, OFlags, Uid};
 use rustix::mm::{MapFlags, ProtFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// A shared mapping of a runtime file.
 pub struct Runtime {
     at: std::ptr::NonNull<RuntimeFile>,
+    /// The file, if others could cut it short: then the mapping is not looked at.
+    guarded: Option<OwnedFd>,
+    failed: Cell<bool>,
 }
 
 impl Runtime {
-    fn map(fd: &OwnedFd) -> io::Result<Runtime> {
+    fn map(fd: OwnedFd, guarded: bool) -> io::Result<Runtime> {
         let prot = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: a fresh mapping at an address of the kernel's choice; SIZE bytes exist in the file
-        // (checked or allocated by the callers), and every field of RuntimeFile is an atomic.
-        let p =
-            unsafe { rustix::mm::mmap(std::ptr::null_mut(), SIZE, prot, MapFlags::SHARED, fd, 0) }?;
+        // SAFETY: a fresh mapping at an address of the kernel's choice; every field of RuntimeFile is an
+        // atomic. SIZE bytes exist in the file (checked or allocated by the callers) for as long as those
+        // want it who can write it; where they are not trusted, the mapping is not looked at.
+        let p = unsafe {
+            rustix::mm::mmap(std::ptr::null_mut(), SIZE, prot, MapFlags::SHARED, &fd, 0)
+        }?;
         Ok(Runtime {
             at: std::ptr::NonNull::new(p.cast()).ok_or(io::ErrorKind::InvalidData)?,
+            guarded: guarded.then_some(fd),
+            failed: Cell::new(false),
         })
     }
     /// The file's records.
-    pub fn view(&self) -> &RuntimeFile {
-        // SAFETY: mapped for as long as self lives, page-aligned, all fields atomic.
-        unsafe { self.at.as_ref() }
+    pub fn view(&self) -> View<'_> {
+        match &self.guarded {
+            Some(_) => View::Guarded(self),
+            // SAFETY: mapped for as long as self lives, page-aligned, all fields atomic.
+            None => View::Own(unsafe { self.at.as_ref() }),
+        }
     }
     /// The state word.
     pub fn word(&self) -> StateWord {
-        StateWord(self.view().header.word.load(Ordering::Acquire))
+        self.view().word()
+    }
+    /// An error if somebody has cut the file short.
+    pub fn sound(&self) -> Res<()> {
+        self.view().sound().map_err(|_| {
+            Fail::new(
+                Kind::Leg,
+                "the pair's runtime file is damaged: somebody has cut it short. Stop the pair's programs, then try again",
+            )
+        })
+    }
+    /// Wakes whoever waits for an object.
+    pub fn wake(&self, object: usize) {
+        let Some(at) = futex_at(object) else { return };
+        let word = self.at.as_ptr().cast::<u8>().wrapping_add(at);
+        // SAFETY: FUTEX_WAKE looks up an address and touches no memory of ours.
+        unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE, i32::MAX) };
+    }
+}
+
+impl Guarded for Runtime {
+    fn read(&self, at: usize, into: &mut [u8]) -> bool {
+        let want = into.len();
+        self.guarded
+            .as_ref()
+            .is_some_and(|fd| rustix::io::pread(fd, into, at as u64) == Ok(want))
+    }
+    fn write(&self, at: usize, from: &[u8]) -> bool {
+        self.guarded
+            .as_ref()
+            .is_some_and(|fd| rustix::io::pwrite(fd, from, at as u64) == Ok(from.len()))
+    }
+    fn change(&self, at: usize, how: Change) -> bool {
+        mirror_sys::atomic_op(self.at.as_ptr() as usize + at, how).is_ok()
+    }
+    fn fail(&self) {
+        self.failed.set(true);
+    }
+    fn failed(&self) -> bool {
+        self.failed.get()
     }
 }
 
@@ -80,33 +132,53 @@ fn read_owner(leg: &Leg) -> Option<Owner> {
     Owner::parse(&leg.root.read(OWNER_RECORD).ok()?)
 }
 
+fn open(leg: &Leg, id: Id) -> io::Result<OwnedFd> {
+    let flags =
+        OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    Ok(rustix::fs::open(
+        leg.runtime_file(id),
+        flags,
+        Mode::empty(),
+    )?)
+}
+
+fn read_facts(fd: &OwnedFd) -> Option<Facts> {
+    let mut b = [0; FACTS_SIZE];
+    let n = rustix::io::pread(fd, &mut b, 0).ok()?;
+    Facts::parse(b.get(..n)?)
+}
+
+/// What the runtime file with this id must say of itself.
+fn facts(p: &Pair, id: Id, boot: Id) -> Facts {
+    let [a, b] = &p.legs;
+    Facts {
+        id,
+        boot,
+        pair: p.pair_id(),
+        stripes: u64::from(a.record.stripes),
+        legs: [(a.root.dev, a.root.ino), (b.root.dev, b.root.ino)],
+    }
+}
+
 /// The live runtime file, if it is whole and only the pair's own can have made it. Never makes or
 /// changes anything.
 pub fn existing(p: &Pair, boot: Id) -> Option<Runtime> {
     let id = named(p, boot)?;
-    let flags =
-        OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let fd = rustix::fs::open(p.legs[0].runtime_file(id), flags, Mode::empty()).ok()?;
-    let rt = trusted(p, &fd).ok()?;
-    let h = &rt.view().header;
-    let stripes = h.stripes.load(Ordering::Relaxed) == u64::from(p.legs[0].record.stripes);
-    (stripes && h.verify() == Some((id, p.pair_id()))).then_some(rt)
+    let fd = open(&p.legs[0], id).ok()?;
+    let this = read_facts(&fd) == Some(facts(p, id, boot));
+    this.then(|| trusted(p, fd).ok())?
 }
 
 /// Maps a runtime file that has the right size and that only the pair's own can have made.
-fn trusted(p: &Pair, fd: &OwnedFd) -> io::Result<Runtime> {
-    let st = rustix::fs::fstat(fd)?;
-    let ours = runtime_trusted(
-        p.legs[0].record.group,
-        st.st_mode,
-        (st.st_uid, st.st_gid),
-        p.legs[0].owner()?,
-        rustix::process::geteuid().as_raw(),
-    );
+fn trusted(p: &Pair, fd: OwnedFd) -> io::Result<Runtime> {
+    let st = rustix::fs::fstat(&fd)?;
+    let (group, owner) = (p.legs[0].record.group, (st.st_uid, st.st_gid));
+    let [_, me, _] = mirror_sys::user_ids();
+    let ours = runtime_trusted(group, st.st_mode, owner, p.legs[0].owner()?, me);
     if !ours || usize::try_from(st.st_size) != Ok(SIZE) {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
-    Runtime::map(fd)
+    Runtime::map(fd, runtime_guarded(group, owner, mirror_sys::user_ids()))
 }
 
 /// A runtime file could not be made: what a sandbox or a container must allow.
@@ -135,7 +207,7 @@ fn folder(file: &Path) -> Res<()> {
     let dir = file.parent().unwrap_or(Path::new("/"));
     let name = || text::path(dir);
     if dir == Path::new("/run/mirror") {
-        match std::fs::DirBuilder::new().mode(0o755).create(dir) {
+        match std::fs::DirBuilder::new().mode(0o711).create(dir) {
             Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(no_runtime(dir, e)),
             _ => {}
         }
@@ -193,6 +265,15 @@ fn make_runtime(p: &Pair, id: Id, boot: Id) -> io::Result<Runtime> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let fd = rustix::fs::open(&file, flags, Mode::RUSR | Mode::WUSR)?;
     let fill = || -> io::Result<Runtime> {
+        let mut first = facts(p, id, boot).encode();
+        if p.legs
+            .iter()
+            .any(|l| l.root.read(PENDING_LOG).is_ok_and(|b| !b.is_empty()))
+        {
+            let word = StateWord::FRESH.0 | StateWord::PENDING;
+            first[FACTS_SIZE..].copy_from_slice(&word.to_le_bytes());
+        }
+        rustix::io::pwrite(&fd, &first, 0)?;
         // Preallocated: a hole in it would be a SIGBUS in a program.
         rustix::fs::fallocate(&fd, FallocateFlags::empty(), 0, SIZE as u64).map_err(too_large)?;
         let (st, (uid, gid)) = (rustix::fs::fstat(&fd)?, p.legs[0].owner()?);
@@ -205,10 +286,7 @@ fn make_runtime(p: &Pair, id: Id, boot: Id) -> io::Result<Runtime> {
             // On a network leg it may only seem to be another's: `trusted` decides.
             let _ = rustix::fs::fchown(&fd, Some(Uid::from_raw(uid)), None);
         }
-        let rt = trusted(p, &fd)?;
-        let stripes = usize::from(p.legs[0].record.stripes);
-        rt.view().header.init(id, boot, p.pair_id(), stripes);
-        Ok(rt)
+        trusted(p, fd.try_clone()?)
     };
     fill().inspect_err(|_| {
         let _ = std::fs::remove_file(&file);
@@ -272,15 +350,21 @@ fn join(pair: Pair, read: bool) -> Res<Attached> {
         )
     };
     for _ in 0..200 {
+        // Without waiting: whoever owns the pair could hold them for ever.
+        let mut shared = true;
         for fd in &owners {
-            lock(fd, FlockOperation::LockShared).map_err(about)?;
+            match lock(fd, FlockOperation::NonBlockingLockShared) {
+                Err(rustix::io::Errno::WOULDBLOCK) => shared = false,
+                r => r.map_err(about)?,
+            }
         }
-        if let Some(runtime) = existing(&pair, boot) {
+        if let Some(runtime) = existing(&pair, boot).filter(|_| shared) {
             return finish(pair, runtime, owners);
         }
-        let busy = owners
-            .iter()
-            .any(|fd| lock(fd, FlockOperation::NonBlockingLockExclusive).is_err());
+        let busy = !shared
+            || owners
+                .iter()
+                .any(|fd| lock(fd, FlockOperation::NonBlockingLockExclusive).is_err());
         if !busy {
             // Somebody may have founded it between the two locks.
             let runtime = match existing(&pair, boot) {
@@ -318,7 +402,7 @@ fn join(pair: Pair, read: bool) -> Res<Attached> {
 fn begin(pair: &Pair, owners: &[OwnedFd; 2], boot: Id) -> Res<Runtime> {
     folder(&place(pair))?;
     let _lifted = SizeLimit::lift();
-    pair.legs.iter().for_each(forget);
+    pair.legs.iter().for_each(|leg| remove(pair, leg));
     let mut tries = 4;
     let runtime = loop {
         let id = random_id()?;
@@ -328,17 +412,6 @@ fn begin(pair: &Pair, owners: &[OwnedFd; 2], boot: Id) -> Res<Runtime> {
             r => break r.map_err(|e| no_runtime(&pair.legs[0].runtime_file(id), e))?,
         }
     };
-    if pair
-        .legs
-        .iter()
-        .any(|l| l.root.read(PENDING_LOG).is_ok_and(|b| !b.is_empty()))
-    {
-        runtime
-            .view()
-            .header
-            .word
-            .fetch_or(StateWord::PENDING, Ordering::AcqRel);
-    }
     Ok(runtime)
 }
 
@@ -347,12 +420,8 @@ fn private(pair: &Pair, boot: Id) -> Res<Runtime> {
     let name = "a runtime file in memory";
     let fd = rustix::fs::memfd_create("mirror", rustix::fs::MemfdFlags::CLOEXEC).about(name)?;
     rustix::fs::ftruncate(&fd, SIZE as u64).about(name)?;
-    let rt = Runtime::map(&fd).about(name)?;
-    let stripes = usize::from(pair.legs[0].record.stripes);
-    rt.view()
-        .header
-        .init(random_id()?, boot, pair.pair_id(), stripes);
-    Ok(rt)
+    rustix::io::pwrite(&fd, &facts(pair, random_id()?, boot).encode(), 0).about(name)?;
+    Runtime::map(fd, false).about(name)
 }
 
 fn place(pair: &Pair) -> PathBuf {
@@ -398,19 +467,11 @@ impl Attached {
     }
     /// Sets bits of the state word. The pair's locks are held.
     pub fn set_bits(&self, bits: u64, _: &mirror_core::BothLocked) {
-        self.runtime
-            .view()
-            .header
-            .word
-            .fetch_or(bits, Ordering::AcqRel);
+        self.runtime.view().set_bits(bits);
     }
     /// Clears bits of the state word. The pair's locks are held.
     pub fn clear_bits(&self, bits: u64, _: &mirror_core::BothLocked) {
-        self.runtime
-            .view()
-            .header
-            .word
-            .fetch_and(!bits, Ordering::AcqRel);
+        self.runtime.view().clear_bits(bits);
     }
 }
 
@@ -443,10 +504,34 @@ pub fn holders(root: &Root) -> Option<u64> {
     u64::try_from(n).ok()
 }
 
-/// Removes the runtime file that a leg names. Nobody is attached: its owner record is locked exclusively.
+/// Removes the runtime file that a leg names, if it is this pair's own. Nobody is attached: the owner
+/// record is locked exclusively. (One that another member made may stay: nobody looks at it again.)
+pub fn remove(p: &Pair, leg: &Leg) {
+    let inodes = p.legs.each_ref().map(|l| (l.root.dev, l.root.ino));
+    remove_if(leg, |_| inodes);
+}
+
+/// The same of a leg whose partner is not at hand.
 pub fn forget(leg: &Leg) {
-    if let Some(o) = read_owner(leg) {
-        // Another member's file may stay: nobody looks at it again.
+    remove_if(leg, |found| {
+        let mut legs = found.legs;
+        legs[usize::from(leg.record.leg)] = (leg.root.dev, leg.root.ino);
+        legs
+    });
+}
+
+fn remove_if(leg: &Leg, legs: impl Fn(&Facts) -> [(u64, u64); 2]) {
+    let ours = |id: Id| {
+        let fd = open(leg, id).ok()?;
+        let (st, found) = (rustix::fs::fstat(&fd).ok()?, read_facts(&fd)?);
+        let (group, owner) = (leg.record.group, (st.st_uid, st.st_gid));
+        let control = leg.owner().ok()?;
+        let pair = leg.record.pair;
+        Some(found.id == id && runtime_removable(group, owner, control, &found, pair, legs(&found)))
+    };
+    if let Some(o) = read_owner(leg)
+        && ours(o.runtime) == Some(true)
+    {
         let _ = std::fs::remove_file(leg.runtime_file(o.runtime));
     }
 }
@@ -460,11 +545,14 @@ pub fn alone(root: &Root, virt: &Path) -> Res<Option<OwnedFd>> {
             let users = super::who::working_in(&root.path.join(".mirror"));
             return match users.is_empty() {
                 true => Ok(None),
-                false => Err(Fail::failed(format!(
-                    "{} is in use by {}. Stop them first",
-                    text::path(virt),
-                    users.join(" ")
-                ))),
+                false => Err(Fail::new(
+                    Kind::Busy,
+                    format!(
+                        "{} is in use by {}. Stop them first",
+                        text::path(virt),
+                        users.join(" ")
+                    ),
+                )),
             };
         }
         r => r.about(text::path(&root.path))?,

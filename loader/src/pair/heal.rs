@@ -1,7 +1,7 @@
 //! Taking the pair's locks, and ending what a process left that died holding them.
 use super::domain::Attached;
 use super::lock::{Alone, Locks};
-use crate::fail::{Fail, Res};
+use crate::fail::{Fail, Kind, Res};
 use crate::sync::equal::Work;
 use crate::text;
 use crate::tree::object::Meta;
@@ -15,14 +15,29 @@ use mirror_core::{BothLocked, LockMiss, alone};
 use rustix::fs::RenameFlags;
 use std::io;
 use std::os::fd::AsFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Runs `act` with the whole pair locked, everybody else kept out, and nothing half done: what dead
 /// processes left is ended first. Waits for living ones to end their change.
 pub fn locked<T>(p: &Attached, act: impl FnOnce(&BothLocked) -> T) -> Res<T> {
     let mut locks = p.locks.lock();
     let mut act = Some(act);
+    let begun = Instant::now();
+    let root_wait = u64::from(p.pair.line.root_wait);
     loop {
+        if root_wait != 0
+            && p.runtime.view().is_guarded()
+            && begun.elapsed() >= Duration::from_secs(root_wait)
+        {
+            return Err(Fail::new(
+                Kind::Busy,
+                format!(
+                    "{}: another user has held the pair's locks for {root_wait} s. mirror ps {} shows who",
+                    text::path(&p.pair.line.virt),
+                    text::shell(&p.pair.line.virt)
+                ),
+            ));
+        }
         let mut port = port(p, &mut locks);
         let done = alone(&mut port, |_, held| act.take().map(|act| act(held)));
         match done {
@@ -30,6 +45,7 @@ pub fn locked<T>(p: &Attached, act: impl FnOnce(&BothLocked) -> T) -> Res<T> {
             Ok(None) => return Err(Fail::failed("a change was asked for twice")),
             Err(LockMiss::Busy(_)) => std::thread::sleep(Duration::from_millis(1)),
             Err(LockMiss::Failed(e)) => {
+                p.runtime.sound()?;
                 let e = io::Error::from_raw_os_error(e.0);
                 return Err(Fail::io("the pair's locks", e));
             }
@@ -50,21 +66,27 @@ fn port<'a>(
 ) -> Alone<'a, impl FnMut(usize, &BothLocked) -> bool> {
     Alone {
         locks,
-        runtime: p.runtime.view(),
+        runtime: &p.runtime,
         heal: |object, held: &BothLocked| heal(p, object, held),
     }
 }
 
 /// Ends the change in an object's record, or records its objects as pending.
 fn heal(p: &Attached, object: usize, held: &BothLocked) -> bool {
-    let Some(record) = p.runtime.view().records.get(object) else {
-        return false;
-    };
     let (mut b1, mut b2) = (Box::new([0; PATH_MAX]), Box::new([0; PATH_MAX]));
-    let intent = record
-        .intent(&mut b1, &mut b2)
+    let rt = p.runtime.view();
+    let intent = rt
+        .intent(object, &mut b1, &mut b2)
         .map(|(i, a, b)| (i, a.to_vec(), b.to_vec()));
     let failed = match &intent {
+        // Another user could have written it: a look at both trees, not his word, decides what is done
+        // with this user's rights.
+        Some((_, one, two)) if rt.is_guarded() => [one, two]
+            .into_iter()
+            .filter(|p| sane(p))
+            .cloned()
+            .collect(),
+        None if rt.sound().is_err() => return false,
         Some((i, one, two)) => repair(p, i, one, two, held),
         // Unknown bytes: only a full comparison helps.
         None => vec![b".".to_vec()],

@@ -40,7 +40,7 @@ impl Case {
                 complete: true,
                 stripes: 2,
                 group: false,
-                runtime: runtime_path(pair, rustix::process::geteuid().as_raw(), false),
+                runtime: runtime_path(rustix::process::geteuid().as_raw(), false),
             };
             root.replace(b".mirror/leg", record.encode().as_bytes())
                 .unwrap();
@@ -51,6 +51,9 @@ impl Case {
             on_failure: OnFailure::Degrade,
             on_full: OnFull::Error,
             file: None,
+            id: None,
+            uid: None,
+            root_wait: 0,
             number: 0,
         };
         let p = attach(Pair::open(&line).unwrap()).unwrap();

@@ -1,15 +1,14 @@
 //! The pair's lock objects in each leg, leg a before leg b: the same objects that every mirrored program
 //! takes. The command takes the whole pair and keeps everybody else out.
+use super::domain::Runtime;
 use crate::fail::{Context, Res};
 use crate::text;
 use crate::tree::beneath::Root;
 use mirror_core::record::lock_name;
-use mirror_core::runtime::RuntimeFile;
-use mirror_core::{BothLocked, Errno, LegLock, LockMiss, OBJECTS, Posts, StateWord, WHOLE};
+use mirror_core::{BothLocked, Errno, LegLock, LockMiss, OBJECTS, Posts, StateWord, View, WHOLE};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// This process's own descriptions of the lock objects, opened as they are needed.
@@ -52,9 +51,9 @@ impl Locks {
     }
 
     /// Whether a post is a dead one's: occupied, while nobody holds its locks.
-    pub fn dead(&mut self, rt: &RuntimeFile, object: usize) -> bool {
+    pub fn dead(&mut self, rt: View<'_>, object: usize) -> bool {
         let inside =
-            |rt: &RuntimeFile| rt.state(object) != 0 || (object == WHOLE && rt.word().exclusive());
+            |rt: View<'_>| rt.state(object) != 0 || (object == WHOLE && rt.word().exclusive());
         if !inside(rt) || self.try_lock(0, object).is_err() {
             return false;
         }
@@ -64,7 +63,7 @@ impl Locks {
     }
 
     /// Whether any post is a dead one's.
-    pub fn any_dead(&mut self, rt: &RuntimeFile) -> bool {
+    pub fn any_dead(&mut self, rt: View<'_>) -> bool {
         (WHOLE..OBJECTS).any(|o| self.dead(rt, o))
     }
 }
@@ -95,7 +94,7 @@ pub struct Alone<'a, H> {
     /// The lock objects.
     pub locks: &'a mut Locks,
     /// The runtime file.
-    pub runtime: &'a RuntimeFile,
+    pub runtime: &'a Runtime,
     /// Ends the change in an object's record.
     pub heal: H,
 }
@@ -106,13 +105,8 @@ impl<H> LegLock for Alone<'_, H> {
     }
     fn unlock(&mut self, leg: usize, object: usize) {
         self.locks.unlock(leg, object);
-        if leg == 0
-            && self.runtime.waited_for(object)
-            && let Some(p) = self.runtime.posts.get(object)
-        {
-            let all = i32::MAX as u32;
-            let _ =
-                rustix::thread::futex::wake(&p.state, rustix::thread::futex::Flags::empty(), all);
+        if leg == 0 && self.runtime.view().waited_for(object) {
+            self.runtime.wake(object);
         }
     }
 }
@@ -121,21 +115,21 @@ impl<H: FnMut(usize, &BothLocked) -> bool> Posts for Alone<'_, H> {
     fn word(&self) -> StateWord {
         self.runtime.word()
     }
+    fn sound(&self) -> Result<(), Errno> {
+        self.runtime.view().sound()
+    }
     fn state(&self, object: usize) -> u32 {
-        self.runtime.state(object)
+        self.runtime.view().state(object)
     }
     fn forget(&mut self, object: usize, _: &BothLocked) {
-        if let Some(p) = self.runtime.posts.get(object) {
-            p.state.store(0, Ordering::SeqCst);
-        }
+        self.runtime.view().forget(object);
     }
     fn keep_out(&mut self, _: &BothLocked, on: bool) {
         if on {
-            self.runtime.set_bits(StateWord::EXCLUSIVE);
+            self.runtime.view().set_bits(StateWord::EXCLUSIVE);
         } else {
-            let h = &self.runtime.header;
-            h.generation.fetch_add(1, Ordering::SeqCst);
-            self.runtime.clear_bits(StateWord::EXCLUSIVE);
+            self.runtime.view().count_generation();
+            self.runtime.view().clear_bits(StateWord::EXCLUSIVE);
         }
     }
     fn pause(&mut self, _: usize, nth: u32) -> bool {

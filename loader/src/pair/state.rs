@@ -30,6 +30,8 @@ pub enum State {
     Swapped,
     /// A control file is missing or cannot be understood.
     Damaged,
+    /// Somebody else may have put a leg's control folder there.
+    NotTrusted,
     /// The directories are not the legs of one pair.
     NotAPair,
     /// A leg is not there.
@@ -55,6 +57,7 @@ impl State {
             State::LinkBroken => "LINK BROKEN",
             State::Swapped => "SWAPPED",
             State::Damaged => "DAMAGED",
+            State::NotTrusted => "NOT TRUSTED",
             State::NotAPair => "NOT A PAIR",
             State::LegLost => "LEG LOST",
             State::Unknown => "UNKNOWN",

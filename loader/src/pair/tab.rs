@@ -2,7 +2,10 @@
 //! same places by the same rules.
 use crate::fail::{Fail, Kind, Res, reason};
 use crate::text;
-use mirror_core::tab::{Entry, Fault, OnFailure, OnFull, lines, overlap, parse_line, parse_mirror};
+use mirror_core::record::Id;
+use mirror_core::tab::{
+    Entry, Fault, OnFailure, OnFull, ROOT_WAIT, lines, overlap, parse_line, parse_mirror,
+};
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -20,6 +23,12 @@ pub struct Line {
     pub on_failure: OnFailure,
     /// `on-full=`
     pub on_full: OnFull,
+    /// `id=`
+    pub id: Option<Id>,
+    /// `uid=`
+    pub uid: Option<u32>,
+    /// `root-wait=`
+    pub root_wait: u32,
     /// The file it stands in; `None` for MIRROR.
     pub file: Option<PathBuf>,
     /// Its line number, from 1.
@@ -34,6 +43,9 @@ impl Line {
             legs: [p(e.legs[0].as_bytes()), p(e.legs[1].as_bytes())],
             on_failure: e.options.on_failure,
             on_full: e.options.on_full,
+            id: e.options.id,
+            uid: e.options.uid,
+            root_wait: e.options.root_wait,
             file: file.map(Path::to_path_buf),
             number: e.line,
         }
@@ -68,6 +80,20 @@ impl Line {
     /// The options for display. The policies are stored, and nothing goes by them yet.
     pub fn shown_options(&self) -> String {
         format!("{} (not built yet)", self.options())
+    }
+    /// The options and what pins the pair, as the tab writes them.
+    pub fn all_options(&self) -> String {
+        let mut s = self.options();
+        if let Some(id) = self.id {
+            s += &format!(",id={}", String::from_utf8_lossy(&id.hex()));
+        }
+        if let Some(uid) = self.uid {
+            s += &format!(",uid={uid}");
+        }
+        if self.root_wait != ROOT_WAIT {
+            s += &format!(",root-wait={}", self.root_wait);
+        }
+        s
     }
     /// All paths of the pair.
     pub fn paths(&self) -> [&Path; 3] {
@@ -204,7 +230,14 @@ pub fn read_trusted(file: &Path) -> Res<Option<Vec<u8>>> {
     Ok(Some(out))
 }
 
-const OPTIONS: [&str; 3] = ["on-failure", "on-full", "defaults"];
+const OPTIONS: [&str; 6] = [
+    "on-failure",
+    "on-full",
+    "defaults",
+    "id",
+    "uid",
+    "root-wait",
+];
 
 fn fault_text(fault: Fault, line: &[u8]) -> String {
     if fault == Fault::UnknownOption
@@ -315,8 +348,10 @@ pub fn load() -> Res<Vec<Line>> {
     }
     let mut distinct: Vec<Line> = Vec::new();
     for l in all {
-        if !distinct.iter().any(|d| d.same_pair(&l)) {
-            distinct.push(l);
+        match distinct.iter_mut().find(|d| d.same_pair(&l)) {
+            // What the first line does not pin, the second may.
+            Some(d) => (d.id, d.uid) = (d.id.or(l.id), d.uid.or(l.uid)),
+            None => distinct.push(l),
         }
     }
     check_overlaps(&distinct)?;

@@ -21,7 +21,7 @@ fn line(l: &Line) -> Vec<u8> {
         out.extend_from_slice(&text::escape(p.as_os_str().as_bytes()));
         out.push(b' ');
     }
-    out.extend_from_slice(l.options().as_bytes());
+    out.extend_from_slice(l.all_options().as_bytes());
     out
 }
 
@@ -178,6 +178,9 @@ mod tests {
             legs: ["/a b".into(), "/c".into()],
             on_failure: OnFailure::Fail,
             on_full: OnFull::Error,
+            id: Some(mirror_core::record::Id([7; 16])),
+            uid: Some(5),
+            root_wait: 9,
             file: None,
             number: 0,
         };
@@ -186,6 +189,10 @@ mod tests {
         assert_eq!(
             (read.len(), read[1].virt.as_path(), read[1].on_failure),
             (2, Path::new("/a b"), OnFailure::Fail)
+        );
+        assert_eq!(
+            (read[1].id, read[1].uid, read[1].root_wait),
+            (l.id, l.uid, l.root_wait)
         );
         assert!(
             Held::take(&file)

@@ -86,8 +86,7 @@ impl Change for One<'_> {
                 let r = sys::unlinkat(dir, name, c::AT_REMOVEDIR);
                 if r.is_ok() {
                     // A text that led to it leads nowhere now.
-                    let h = &cx.s.runtime().header;
-                    h.generation.fetch_add(1, Ordering::SeqCst);
+                    cx.s.runtime().count_generation();
                 }
                 r
             }
@@ -134,8 +133,7 @@ impl Change for One<'_> {
         match self.what {
             What::Mkdir(_) => {
                 // Somebody may remember it already.
-                let h = &cx.s.runtime().header;
-                h.generation.fetch_add(1, Ordering::SeqCst);
+                cx.s.runtime().count_generation();
                 sys::unlinkat(dir, name, c::AT_REMOVEDIR)
             }
             What::Unlink | What::Rmdir => return Err(Errno::EIO),

@@ -130,10 +130,7 @@ pub fn record_writable(exec: bool) {
         };
         if let Ok(s) = attach::session(pair, guest()) {
             crate::heal::pending(&s, rel);
-            s.runtime()
-                .header
-                .word
-                .fetch_or(StateWord::UNMIRRORED, Ordering::AcqRel);
+            s.runtime().set_bits(StateWord::UNMIRRORED);
             if guest() {
                 attach::release_guest(&s);
             }

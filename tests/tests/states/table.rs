@@ -330,7 +330,7 @@ fn everywhere() -> Vec<Row> {
     ]
 }
 
-/// What needs file systems of its own: leg b is one.
+/// What needs root, or file systems of its own: leg b is one.
 pub(super) fn mounts() -> Vec<Row> {
     use Kind::{InPlace, Link};
     let read_only = || ("READ-ONLY", "M-124", Codes { run: 125, ..SERVES });
@@ -371,6 +371,20 @@ pub(super) fn mounts() -> Vec<Row> {
             "i=0; while : 2>/dev/null > $B/.mirror/kept/$i; do i=$((i+1)); done; true",
             ("FULL", "M-125", SERVES),
             "rm $B/.mirror/kept/*",
+        ),
+        row(
+            "control folders of somebody else",
+            InPlace,
+            "chown -R 61001:61001 $A/.mirror $B/.mirror",
+            ("NOT TRUSTED", "M-215", LOST),
+            "chown -R 0:0 $A/.mirror $B/.mirror",
+        ),
+        row(
+            "the control folder of another pair",
+            Link,
+            "sed -i 's/id=[0-9a-f]*/id=000102030405060708090a0b0c0d0e0f/' $TAB",
+            ("NOT TRUSTED", "M-215", LOST),
+            "mirror detach $V; mirror init $A $B --at $V --yes",
         ),
         row(
             "a leg that is not mounted",

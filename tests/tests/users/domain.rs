@@ -104,11 +104,11 @@ fn a_stale_runtime_file_is_replaced() {
         // ANN's own, or anybody's for root: the old one is gone.
         assert!(runtime(&pair) != old);
         healthy(&pair);
-        // Half made.
+        // Half made: its first bytes are there, the rest is not.
         let old = runtime(&pair);
         std::os::unix::fs::chown(&old, Some(ANN.0), Some(GROUP)).unwrap();
         let f = fs::File::options().write(true).open(&old).unwrap();
-        std::os::unix::fs::FileExt::write_at(&f, &[0; 8], 0).unwrap();
+        f.set_len(136).unwrap();
         ANN.preloads(&pair, "echo z >> $V/f").ok();
         assert!(runtime(&pair) != old);
         healthy(&pair);

@@ -157,11 +157,9 @@ fn a_forged_runtime_file_of_an_own_pair_is_passed_over() {
 fn squatted_names_block_nobody() {
     need!(root);
     let pair = anns();
-    let record = fs::read_to_string(pair.a().join(".mirror/leg")).unwrap();
-    let place = record
-        .lines()
-        .find_map(|l| l.strip_prefix("runtime="))
-        .unwrap();
+    let id = fs::read_to_string(pair.a().join(".mirror/leg")).unwrap();
+    let id = id.lines().find_map(|l| l.strip_prefix("pair=")).unwrap();
+    let place = &format!("mirror-{id}");
     let squat = format!(
         "cd /dev/shm && mkdir -m 777 mirror-{0} mirror-{1} && mkdir -m 777 {place} && : > {place}.x",
         ANN.0, STRANGER.0
