@@ -20,6 +20,7 @@ pub mod refusal;
 pub mod runtime;
 #[cfg(test)]
 mod script_txn_tests;
+pub mod sticky;
 pub mod tab;
 pub mod trust;
 pub mod txn;

@@ -247,6 +247,21 @@ pub fn runtime_place(root: bool) -> PathText<256> {
     PathText::from_bytes(place).unwrap_or_default()
 }
 
+/// Whether a file with this type and mode, owner, group and number of names can be one of the files in a
+/// leg's control folder, which belongs to `control`. Who may change the folder can put anything there: a
+/// fifo that blocks, a device, or a further name of somebody else's file, which root would then write. What
+/// is root's or of the pair's group counts (a member or root has made it) if it has no other name.
+pub fn control_file_trusted(
+    mode: u32,
+    (uid, gid): (u32, u32),
+    names: u64,
+    control: (u32, u32),
+) -> bool {
+    const TYPE: u32 = 0o170000;
+    const REGULAR: u32 = 0o100000;
+    mode & TYPE == REGULAR && (uid == control.0 || (names == 1 && (uid == 0 || gid == control.1)))
+}
+
 /// Path of a lock object below a leg's root: `whole`, then `d00` to `d63` for directories and `f00` to
 /// `f63` for files. `None` beyond.
 pub fn lock_name(object: usize) -> Option<PathText<32>> {
@@ -295,6 +310,21 @@ mod tests {
     use super::*;
     extern crate std;
     use std::vec::Vec;
+
+    #[test]
+    fn what_may_be_a_control_file() {
+        let is = |mode, owner, names| control_file_trusted(mode, owner, names, (1000, 50));
+        assert!(is(0o100600, (1000, 50), 1));
+        assert!(is(0o100660, (1000, 50), 2), "a backup of hard links");
+        assert!(is(0o100600, (0, 0), 1), "root could not give it away");
+        assert!(is(0o100660, (1001, 50), 1), "a member made it");
+        for mode in [0o010600, 0o020600, 0o040700, 0o060600, 0o120777, 0o140600] {
+            assert!(!is(mode, (1000, 50), 1), "{mode:o}");
+        }
+        assert!(!is(0o100644, (0, 0), 2), "a second name of root's file");
+        assert!(!is(0o100644, (1001, 50), 2));
+        assert!(!is(0o100644, (1001, 51), 1));
+    }
 
     #[test]
     fn crc_is_the_known_one() {

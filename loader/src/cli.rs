@@ -155,6 +155,10 @@ pub struct Init {
     /// The leg that wins when both have contents that differ; what the other loses is kept aside
     #[arg(long, value_enum, value_name = "LEG")]
     pub source: Option<Side>,
+    /// As root: carry set-id bits, capabilities and device nodes also from a leg that is mounted nosuid or
+    /// nodev to one that is not
+    #[arg(long)]
+    pub allow_privileged: bool,
     /// When one leg cannot hold what the other can
     #[arg(long, value_enum, default_value = "possible")]
     pub fidelity: Wanted,
@@ -229,6 +233,10 @@ pub struct Resync {
     /// The leg that is right (default: a, or the complete one); what the other loses is kept aside
     #[arg(long, value_enum, value_name = "LEG")]
     pub from: Option<Side>,
+    /// As root: carry set-id bits, capabilities and device nodes also from a leg that is mounted nosuid or
+    /// nodev to one that is not
+    #[arg(long)]
+    pub allow_privileged: bool,
     /// Only say what would be done
     #[arg(long, short = 'n')]
     pub dry_run: bool,

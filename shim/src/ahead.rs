@@ -131,7 +131,13 @@ fn has_list(leg: &core::ffi::CStr) -> bool {
         PathText::<32>::from_bytes(b"system.posix_acl_access"),
     );
     match (path, name) {
-        (Ok(path), Ok(name)) => sys::lgetxattr(&path, &name, &mut []).is_ok(),
+        (Ok(path), Ok(name)) => {
+            let root = crate::change::spare(|| sys::open_object(libc::AT_FDCWD, &path));
+            let list = root
+                .and_then(sys::Object::take)
+                .and_then(|o| o.xattr(&name, &mut []));
+            !matches!(list, Err(sys::Errno::ENODATA | sys::Errno::EOPNOTSUPP))
+        }
         _ => true,
     }
 }

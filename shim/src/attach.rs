@@ -432,7 +432,7 @@ pub fn open_lock(s: &Session, leg: usize, object: usize) -> Sys<i32> {
 pub fn guest_lock(s: &Session, leg: usize, object: usize) -> Sys<i32> {
     let root = s.root.get(leg).copied().ok_or(Errno::EIO)?;
     let name = record::lock_name(object).ok_or(Errno::EIO)?;
-    let open = || sys::openat2(root, &name, c::O_RDWR | c::O_CLOEXEC, 0, sys::BENEATH);
+    let open = || crate::control::open(root, &name, c::O_RDWR, 0);
     crate::change::spare(open).map_err(|e| {
         refused::record(
             s.pair,
@@ -513,7 +513,7 @@ fn attach(pair: usize, guest: bool) -> Result<Session, Refused> {
     let mut owner = [-1i32; 2];
     for (leg, to) in [(0usize, 5), (1, 6)] {
         let root = s.root.get(leg).copied().unwrap_or(-1);
-        let n = sys::openat2(root, &owner_name, c::O_RDWR | c::O_CLOEXEC, 0, sys::BENEATH)
+        let n = crate::control::open(root, &owner_name, c::O_RDWR, 0)
             .map_err(unless_told(Refusal::Record))?;
         if let Some(o) = owner.get_mut(leg) {
             *o = settle_fd(n, slot, numbers::own(slot, to), guest)?;
@@ -535,14 +535,8 @@ fn attach(pair: usize, guest: bool) -> Result<Session, Refused> {
 }
 
 fn read_record(root: i32) -> Result<LegRecord, Refused> {
-    let n = sys::openat2(
-        root,
-        &text(record::LEG_RECORD),
-        c::O_RDONLY | c::O_CLOEXEC,
-        0,
-        sys::BENEATH,
-    )
-    .map_err(unless_told(Refusal::Record))?;
+    let n = crate::control::open(root, &text(record::LEG_RECORD), c::O_RDONLY, 0)
+        .map_err(unless_told(Refusal::Record))?;
     let mut buf = [0u8; record::RECORD_MAX];
     let len = sys::pread(n, &mut buf, 0);
     let _ = sys::close(n);

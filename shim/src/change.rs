@@ -370,6 +370,11 @@ pub fn spare(open: impl Fn() -> Sys<i32>) -> Sys<i32> {
     }
 }
 
+/// Holds the object of a name, whatever it is. TX is held (or this is a guest).
+pub fn hold(dir: i32, name: &Name) -> Sys<sys::Object> {
+    sys::Object::take(spare(|| sys::open_object(dir, name))?)
+}
+
 /// openat2 below a root: no symlink, no way out.
 pub fn open_below(root: i32, rel: &Path, flags: i32) -> Sys<i32> {
     loop {

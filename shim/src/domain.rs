@@ -337,17 +337,12 @@ pub fn trust(root: i32, group: bool, pin: Option<u32>) -> Result<(), Refused> {
 /// gives it the rights of its folder, whatever this process's umask is.
 pub fn pending_log(root: i32) -> Sys<i32> {
     let name = text(record::PENDING_LOG);
-    let flags =
-        c::O_WRONLY | c::O_APPEND | c::O_CLOEXEC | c::O_NOFOLLOW | c::O_NONBLOCK | c::O_NOCTTY;
-    match sys::openat2(root, &name, flags, 0, sys::BENEATH) {
+    let flags = c::O_WRONLY | c::O_APPEND;
+    match crate::control::open(root, &name, flags, 0) {
         Err(Errno::ENOENT) => {}
-        Ok(n) if !sys::fstat(n).is_ok_and(|st| st.kind() == c::S_IFREG) => {
-            let _ = sys::close(n);
-            return Err(Errno::EIO);
-        }
         r => return r,
     }
-    let n = sys::openat2(root, &name, flags | c::O_CREAT, 0o600, sys::BENEATH)?;
+    let n = crate::control::open(root, &name, flags | c::O_CREAT, 0o600)?;
     let (dir, st) = (
         sys::fstatat(root, &text(CONTROL), c::AT_SYMLINK_NOFOLLOW),
         sys::fstat(n),

@@ -6,14 +6,14 @@
 //! only in a quiet fork with a descriptor table of its own: closing one in the program would drop the
 //! program's fcntl locks. What cannot be repaired here is recorded as pending, never guessed.
 use crate::attach::Session;
+use crate::change::{hold, open_below};
 use crate::resolve::{Name, Path};
-use crate::txn::open_below;
 use libc as c;
 use mirror_core::path::{PATH_MAX, PathText, split};
 use mirror_core::runtime::{AT_END, IntentKind};
 use mirror_core::{Errno, StateWord};
 use mirror_sys as sys;
-use mirror_sys::{OMIT, Stat, Sys};
+use mirror_sys::{OMIT, Object, Stat, Sys};
 
 /// Larger differences than this are left to `mirror resync`: an innocent program pays for repair.
 const REPAIR_MAX: u64 = 16 << 20;
@@ -154,47 +154,77 @@ fn make(b: &Both, from: usize, f: &Stat) -> Sys<()> {
         }
         // A second name of a file is a matter of inodes: resync groups hard links.
         c::S_IFREG if f.nlink() > 1 => Err(Errno::EMLINK),
-        kind => sys::mknodat(to, &b.name, kind | 0o600, f.rdev()).map(|_| ()),
+        kind => {
+            if privileged(f) {
+                let there = Object::take(sys::openat(to, &dot(), c::O_PATH | c::O_CLOEXEC, 0)?)?;
+                carried(&hold(b.at(from), &b.name)?, &there)?;
+            }
+            sys::mknodat(to, &b.name, kind | 0o600, f.rdev()).map(|_| ())
+        }
     }
+}
+
+fn dot() -> Name {
+    Name::from_bytes(b".").unwrap_or_default()
 }
 
 #[inline(never)]
 fn attributes(b: &Both, from: usize, f: &Stat) -> Sys<()> {
-    let to = b.at(from ^ 1);
-    let t = sys::fstatat(to, &b.name, c::AT_SYMLINK_NOFOLLOW)?;
-    if (t.uid(), t.gid()) != (f.uid(), f.gid()) {
-        sys::fchownat(to, &b.name, f.uid(), f.gid(), c::AT_SYMLINK_NOFOLLOW)?;
+    let source = hold(b.at(from), &b.name)?;
+    let held = hold(b.at(from ^ 1), &b.name)?;
+    sys::stands_for(f, source.stat())?;
+    sys::stands_for(f, held.stat())?;
+    if privileged(f) {
+        carried(&source, &held)?;
     }
-    xattrs(b, from)?;
+    let t = held.stat();
+    if (t.uid(), t.gid()) != (f.uid(), f.gid()) {
+        held.set_owner(f.uid(), f.gid())?;
+    }
+    xattrs(&source, &held)?;
     // chown clears setuid bits, and a list of access rights is in the mode: it comes after them. What is
     // equal is left alone: on another user's file that may not be set at all.
-    let t = sys::fstatat(to, &b.name, c::AT_SYMLINK_NOFOLLOW)?;
+    let t = sys::fstat(held.fd())?;
     if f.kind() != c::S_IFLNK && t.mode() != f.mode() {
-        sys::fchmodat(to, &b.name, f.mode() & 0o7777)?;
+        held.set_mode(f.mode() & 0o7777)?;
     }
     if t.mtime() == f.mtime() {
         return Ok(());
     }
-    sys::utimensat(to, &b.name, OMIT, f.mtime(), c::AT_SYMLINK_NOFOLLOW).map(|_| ())
+    held.set_times(OMIT, f.mtime()).map(|_| ())
+}
+
+/// What has power where it counts: a set-id file, a device.
+fn privileged(f: &Stat) -> bool {
+    (f.kind() == c::S_IFREG && f.mode() & 0o6000 != 0)
+        || matches!(f.kind(), c::S_IFCHR | c::S_IFBLK)
+}
+
+/// Where set-id bits or devices do not count, somebody else may have brought them in: they are not
+/// carried to where they do.
+fn carried(source: &Object, to: &Object) -> Sys<()> {
+    let flag = if source.stat().kind() == c::S_IFREG {
+        c::ST_NOSUID
+    } else {
+        c::ST_NODEV
+    };
+    let counts = |o: &Object| Ok(sys::mount_flags(o.fd())? & flag == 0);
+    if counts(to)? && !counts(source)? {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    Ok(())
 }
 
 /// Extended attributes, access control lists among them, as far as this process may see and set them.
 #[inline(never)]
-fn xattrs(b: &Both, from: usize) -> Sys<()> {
-    let path = |leg: usize| {
-        let mut p = Path::new();
-        sys::fd_text(b.at(leg), &mut p);
-        let _ = p.push(b.name.as_bytes());
-        p
-    };
-    let (src, dst) = (path(from), path(from ^ 1));
+fn xattrs(src: &Object, dst: &Object) -> Sys<()> {
     let mut list = [0u8; 4096];
-    let names = |p: &Path, list: &mut [u8; 4096]| match sys::llistxattr(p, list) {
+    let names = |o: &Object, list: &mut [u8; 4096]| match o.xattrs(list) {
         Err(Errno::EOPNOTSUPP) => Ok(0),
         r => r,
     };
     let (mut value, mut other) = ([0u8; 4096], [0u8; 4096]);
-    let n = names(&src, &mut list)?;
+    let n = names(src, &mut list)?;
     for name in list
         .get(..n)
         .unwrap_or(&[])
@@ -202,14 +232,14 @@ fn xattrs(b: &Both, from: usize) -> Sys<()> {
         .filter(|n| ours(n))
     {
         let name: PathText<264> = PathText::from_bytes(name).map_err(|_| Errno::ERANGE)?;
-        let len = sys::lgetxattr(&src, &name, &mut value)?;
+        let len = src.xattr(&name, &mut value)?;
         let want = value.get(..len).unwrap_or(&[]);
-        let have = sys::lgetxattr(&dst, &name, &mut other).ok();
+        let have = dst.xattr(&name, &mut other).ok();
         if have.and_then(|n| other.get(..n)) != Some(want) {
-            sys::lsetxattr(&dst, &name, want)?;
+            dst.set_xattr(&name, want)?;
         }
     }
-    let n = names(&dst, &mut list)?;
+    let n = names(dst, &mut list)?;
     for name in list
         .get(..n)
         .unwrap_or(&[])
@@ -217,8 +247,8 @@ fn xattrs(b: &Both, from: usize) -> Sys<()> {
         .filter(|n| ours(n))
     {
         let name: PathText<264> = PathText::from_bytes(name).map_err(|_| Errno::ERANGE)?;
-        if sys::lgetxattr(&src, &name, &mut value) == Err(Errno::ENODATA) {
-            sys::lremovexattr(&dst, &name)?;
+        if src.xattr(&name, &mut value) == Err(Errno::ENODATA) {
+            dst.remove_xattr(&name)?;
         }
     }
     Ok(())
@@ -257,18 +287,15 @@ fn copy(b: &Both, from: usize, f: &Stat, range: Option<(u64, u64)>) -> Sys<()> {
 }
 
 fn copy_child(b: &Both, from: usize, start: u64, len: u64, size: u64) -> Sys<()> {
-    let src = sys::openat(
-        b.at(from),
-        &b.name,
-        c::O_RDONLY | c::O_NOFOLLOW | c::O_CLOEXEC,
-        0,
-    )?;
-    let dst = sys::openat(
-        b.at(from ^ 1),
-        &b.name,
-        c::O_WRONLY | c::O_NOFOLLOW | c::O_CLOEXEC,
-        0,
-    )?;
+    // The program waits for this child under the locks: a fifo in the place must not block it.
+    let flags = c::O_NOFOLLOW | c::O_NONBLOCK | c::O_NOCTTY | c::O_CLOEXEC;
+    let src = sys::openat(b.at(from), &b.name, c::O_RDONLY | flags, 0)?;
+    let dst = sys::openat(b.at(from ^ 1), &b.name, c::O_WRONLY | flags, 0)?;
+    let f = sys::fstat(src)?;
+    sys::stands_for(&f, &sys::fstat(dst)?)?;
+    if f.kind() != c::S_IFREG {
+        return Err(Errno::EEXIST);
+    }
     sys::ftruncate(dst, size)?;
     let mut buf = [0u8; 8192];
     let mut at = start;

@@ -22,6 +22,8 @@ mod base;
 #[cfg(not(feature = "selftest"))]
 mod change;
 #[cfg(not(feature = "selftest"))]
+mod control;
+#[cfg(not(feature = "selftest"))]
 mod domain;
 #[cfg(not(feature = "selftest"))]
 mod env;
@@ -50,6 +52,8 @@ mod resolve;
 mod start;
 #[cfg(not(feature = "selftest"))]
 mod state;
+#[cfg(not(feature = "selftest"))]
+mod sticky;
 #[cfg(not(feature = "selftest"))]
 mod times;
 #[cfg(not(feature = "selftest"))]

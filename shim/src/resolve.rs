@@ -234,6 +234,15 @@ fn prove_out(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
     }
 }
 
+/// The parent's text, so that it ends with no symlink: for the program's call none there is the last
+/// component, which fs.protected_symlinks is about.
+fn directory_text(out: &mut Path, parent: &[u8]) {
+    let _ = out.set(if parent.is_empty() { b"." } else { parent });
+    if !parent.is_empty() {
+        let _ = out.push(b".");
+    }
+}
+
 /// Asks the kernel: opens the parent as the program would and takes the kernel's text for it; follows
 /// the last component by hand, so that a name which does not exist yet is found too.
 #[inline(never)]
@@ -247,7 +256,7 @@ pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
     }
     let dir_flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
     let mut text = Path::new();
-    let _ = text.set(if parent.is_empty() { b"." } else { parent });
+    directory_text(&mut text, parent);
     let mut at = match own_fd(|| sys::openat(dir, &text, dir_flags, 0)) {
         Ok(n) => n,
         Err(e) => return Place::Fail(e),
@@ -281,6 +290,10 @@ pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
                     break;
                 }
             }
+            if !crate::sticky::may_follow(at, &leaf) {
+                place = Place::Fail(Errno::EACCES);
+                break;
+            }
             let (parent, name, s) = split(text.as_bytes());
             slash |= s;
             if leaf.set(name).is_err() {
@@ -288,7 +301,7 @@ pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
                 break;
             }
             let mut p = Path::new();
-            let _ = p.set(if parent.is_empty() { b"." } else { parent });
+            directory_text(&mut p, parent);
             let next = own_fd(|| sys::openat(at, &p, dir_flags, 0));
             let _ = sys::close(at);
             match next {

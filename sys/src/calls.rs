@@ -190,10 +190,10 @@ pub fn fstatat<const N: usize>(dir: i32, path: &PathText<N>, flags: i32) -> Sys<
     Ok(Stat(st))
 }
 
-/// What [`glance`] asks for: STATX_TYPE, MODE, NLINK, INO, SIZE.
-const NO_TIMES: usize = 0x001 | 0x002 | 0x004 | 0x100 | 0x200;
+/// What [`glance`] asks for: STATX_TYPE, MODE, NLINK, UID, GID, INO, SIZE.
+const NO_TIMES: usize = 0x001 | 0x002 | 0x004 | 0x008 | 0x010 | 0x100 | 0x200;
 
-/// A status without times: type, mode, links, inode, size and device; the rest is zero. To ask for times
+/// A status without times: type, mode, links, owner, inode, size and device; the rest is zero. To ask for times
 /// makes the file's next write dear: since Linux 6.13 it must get a time that differs (multigrain
 /// timestamps). `flags` as for [`fstatat`].
 pub fn glance<const N: usize>(dir: i32, path: &PathText<N>, flags: i32) -> Sys<Stat> {
@@ -219,6 +219,8 @@ pub fn glance<const N: usize>(dir: i32, path: &PathText<N>, flags: i32) -> Sys<S
     st.st_ino = x.stx_ino;
     st.st_mode = u32::from(x.stx_mode);
     st.st_nlink = u64::from(x.stx_nlink);
+    st.st_uid = x.stx_uid;
+    st.st_gid = x.stx_gid;
     st.st_size = x.stx_size as i64;
     Ok(Stat(st))
 }

@@ -8,6 +8,7 @@
 mod calls;
 mod moves;
 mod names;
+mod object;
 mod process;
 mod raw;
 mod walk;
@@ -16,6 +17,7 @@ pub use calls::*;
 pub use mirror_core::Errno;
 pub use moves::*;
 pub use names::*;
+pub use object::*;
 pub use process::*;
 pub use raw::{ret, syscall0, syscall1, syscall2, syscall3, syscall4, syscall5, syscall6};
 pub use walk::*;

@@ -84,6 +84,16 @@ fn swapped_legs() {
 }
 
 #[test]
+fn a_control_folder_of_another_pair() {
+    let p = pair();
+    let tab = fs::read_to_string(p.tab()).unwrap();
+    let (line, id) = tab.split_once(",id=").unwrap();
+    let other: String = id.chars().skip(32).collect();
+    fs::write(p.tab(), format!("{line},id={}{other}", "0f".repeat(16))).unwrap();
+    refused(&p, 17);
+}
+
+#[test]
 fn a_runtime_file_that_is_not_the_pairs() {
     let p = pair();
     let mut holder = p.preloaded("bash");

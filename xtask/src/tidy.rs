@@ -18,7 +18,36 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Files longer than [`LONG`] lines, and why they are one file.
-const LONG_FILES: &[(&str, &str)] = &[];
+const LONG_FILES: &[(&str, &str)] = &[
+    (
+        "shim/src/attach.rs",
+        "attaching, its descriptors and its locks share the table of sessions",
+    ),
+    (
+        "shim/src/handlers/attrs.rs",
+        "one change in all its forms; its undo and its look ahead are apart",
+    ),
+    (
+        "shim/src/handlers/open.rs",
+        "one change: what is made, emptied and installed hangs together",
+    ),
+    (
+        "shim/src/resolve.rs",
+        "one question, where does a path lead; its answers share private helpers",
+    ),
+    (
+        "loader/src/pair/control.rs",
+        "the control folder: its files, their checks, what opens them",
+    ),
+    (
+        "loader/src/pair/domain.rs",
+        "the protocol of the domain, read from top to bottom",
+    ),
+    (
+        "tests/src/pair.rs",
+        "one pair for one test: its folders, programs and checks",
+    ),
+];
 const LONG: usize = 500;
 
 /// Weak symbols that linkers add to every shared object.

@@ -137,7 +137,7 @@ pub fn complete(line: &Line, a: &Init) -> Res<u8> {
     let mut p = domain::attach(pair)?;
     if let Some(sink) = p.pair.incomplete() {
         let turn = turn::take(&p.pair, 1 - sink)?;
-        fill(&mut p).map_err(|f| go_on(f, a, line))?;
+        fill(&mut p, a.allow_privileged).map_err(|f| go_on(f, a, line))?;
         drop(turn);
     }
     crate::say!("ready     {}  IN SYNC", text::path(&line.virt));
@@ -151,7 +151,7 @@ pub fn complete(line: &Line, a: &Init) -> Res<u8> {
 
 /// Finishes the first copy of an attached pair. Also what `resync` does with an incomplete leg. The
 /// caller has the turn.
-pub fn fill(p: &mut domain::Attached) -> Res<()> {
+pub fn fill(p: &mut domain::Attached, privileged: bool) -> Res<()> {
     let Some(sink) = p.pair.incomplete() else {
         return Ok(());
     };
@@ -168,7 +168,7 @@ pub fn fill(p: &mut domain::Attached) -> Res<()> {
             session::total(p, 1 - sink),
             "  ^C continues later with the same command",
         );
-        let r = session::repair(p, 1 - sink, keeper, bar, |_, _| ())?;
+        let r = session::repair(p, 1 - sink, keeper, privileged, bar, |_, _| ())?;
         if let Some(folder) = &r.folder {
             crate::say!(
                 "kept      {} of {} in {}/{} ({})",
@@ -224,6 +224,9 @@ fn go_on(f: Fail, a: &Init, line: &Line) -> Fail {
     }
     if a.fidelity == Wanted::Full {
         words.push("--fidelity full".into());
+    }
+    if a.allow_privileged {
+        words.push("--allow-privileged".into());
     }
     if a.yes {
         words.push("--yes".into());

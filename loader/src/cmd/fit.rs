@@ -124,6 +124,37 @@ pub fn judge(source: &Abilities, copy: &Abilities, n: &Needs, letters: [char; 2]
     v
 }
 
+/// Legs whose mount options differ in what has power there: set-id bits, device nodes, programs.
+pub fn powers(legs: [&crate::tree::beneath::Root; 2]) -> Vec<String> {
+    use rustix::fs::StatVfsMountFlags as F;
+    let flags = legs.map(|r| rustix::fs::fstatvfs(r.fd()).map_or(F::empty(), |s| s.f_flag));
+    let say = |i: usize, (flag, option, what): (F, &str, &str)| {
+        let only = flags[i].contains(flag) && !flags[1 - i].contains(flag);
+        only.then(|| {
+            let (weak, strong) = (['a', 'b'][i], ['b', 'a'][i]);
+            format!(
+                "leg {weak} is mounted {option} and leg {strong} is not: {what} on leg {strong}."
+            )
+        })
+    };
+    let options = [
+        (
+            F::NOSUID,
+            "nosuid",
+            "set-id bits and capabilities that programs set count, and root's copy and repair carry none (without --allow-privileged)",
+        ),
+        (
+            F::NODEV,
+            "nodev",
+            "device nodes that programs make can be opened, and root's copy and repair carry none (without --allow-privileged)",
+        ),
+        (F::NOEXEC, "noexec", "programs can be started"),
+    ];
+    (0..2)
+        .flat_map(|i| options.into_iter().filter_map(move |o| say(i, o)))
+        .collect()
+}
+
 /// What an ordinary user's copy loses: only root can give files to others.
 pub fn given_away(n: &Needs, copy: char) -> Option<String> {
     (n.owners > 0).then(|| {

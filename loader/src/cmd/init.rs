@@ -216,6 +216,7 @@ fn try_legs(p: &Plan, a: &Init) -> Res<()> {
         v.lost.extend(fit::given_away(&p.scans[s].needs, letter(c)));
     }
     v.later.extend(back.later);
+    v.later.extend(fit::powers([&p.roots[0], &p.roots[1]]));
     if !v.refused.is_empty() {
         return Err(Fail::failed(v.refused.join("\n  ")));
     }

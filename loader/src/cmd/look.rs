@@ -478,9 +478,6 @@ fn rooms(pair: &Pair, v: &str) -> Vec<Finding> {
 
 /// Whether a leg cannot be written. A file system that has shut itself down may not say so when asked.
 pub fn read_only(root: &Root) -> bool {
-    let open = || {
-        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        root.open_at(OWNER_RECORD, flags, Mode::empty())
-    };
+    let open = || root.control(OWNER_RECORD, OFlags::RDWR, Mode::empty());
     probe::read_only(root) || open().is_err_and(|e| e.raw_os_error() == Some(libc::EROFS))
 }

@@ -32,11 +32,12 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
 /// A pair that a command works on, or what is wrong with it.
+#[allow(clippy::large_enum_variant, reason = "one for each pair of a command")]
 pub enum Found {
     /// Its legs are at hand.
-    Pair(Pair),
+    Pair(Box<Pair>),
     /// They are not.
-    Lost(look::Look),
+    Lost(Box<look::Look>),
 }
 
 /// The pairs that a command works on: the named ones; without names, all that this user may use. Those of
@@ -49,9 +50,9 @@ pub fn each(words: &[PathBuf], tell: bool) -> Res<Vec<Found>> {
     for l in &lines {
         let mut k = look::look(l);
         match k.pair.take() {
-            Some(p) => found.push(Found::Pair(p)),
+            Some(p) => found.push(Found::Pair(Box::new(p))),
             None if k.state == State::Unknown => foreign.push(k),
-            None => found.push(Found::Lost(k)),
+            None => found.push(Found::Lost(Box::new(k))),
         }
     }
     let mut foreign = foreign.into_iter();

@@ -24,7 +24,7 @@ pub fn run(a: &Resync) -> Res<u8> {
     let mut pairs = Vec::new();
     for f in super::each(a.pair.as_slice(), true)? {
         match f {
-            Found::Pair(p) => pairs.push(p),
+            Found::Pair(p) => pairs.push(*p),
             Found::Lost(k) => {
                 crate::note!("mirror: resync: {}", k.instead(k.sentence()));
                 code = 2;
@@ -281,7 +281,7 @@ fn one(p: &mut Attached, a: &Resync) -> Res<u8> {
             return Err(Fail::new(Kind::Usage, "nothing was done"));
         }
     }
-    repair(p, from, &mut turn)
+    repair(p, from, a.allow_privileged, &mut turn)
 }
 
 /// Nothing is unfinished any more.
@@ -303,7 +303,7 @@ fn finish_copy(p: &mut Attached, a: &Resync, s: char, c: char) -> Res<u8> {
     if !a.yes && !ask(&format!("Go on copying {shown} from {s} to {c}?")) {
         return Err(Fail::new(Kind::Usage, "nothing was done"));
     }
-    fill::fill(p)?;
+    fill::fill(p, a.allow_privileged)?;
     crate::say!("{shown}    IN SYNC  leg {c} is complete");
     Ok(0)
 }
@@ -327,7 +327,7 @@ fn preview(p: &Attached, from: usize) -> Res<usize> {
     Ok(found.len() + t.trouble.len())
 }
 
-fn repair(p: &Attached, from: usize, turn: &mut Turn) -> Res<u8> {
+fn repair(p: &Attached, from: usize, privileged: bool, turn: &mut Turn) -> Res<u8> {
     let shown = text::path(&p.pair.line.virt);
     let root = text::path(&p.pair.legs[1 - from].root.path);
     let before = turn.begin().about(format!("{shown}: .mirror/resync"))?;
@@ -347,7 +347,7 @@ fn repair(p: &Attached, from: usize, turn: &mut Turn) -> Res<u8> {
             Keeper::all()
         };
         let mut done = 0;
-        let r = session::repair(p, from, keeper, bar, |n, k| {
+        let r = session::repair(p, from, keeper, privileged, bar, |n, k| {
             done = n;
             turn.count(repaired + n, kept + k);
         });

@@ -106,7 +106,7 @@ fn pairs(a: &Run) -> Res<Vec<Attached>> {
     let mut lost: Vec<(Line, Fail)> = Vec::new();
     for found in super::each(&a.pair, false)? {
         let (line, tried) = match found {
-            Found::Pair(p) => (p.line.clone(), ready(p, a)),
+            Found::Pair(p) => (p.line.clone(), ready(*p, a)),
             Found::Lost(k) => (k.line.clone(), Err(unfit(&k))),
         };
         match tried {

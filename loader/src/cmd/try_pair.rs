@@ -113,6 +113,7 @@ fn environment(dir: &Path) -> Res<()> {
 fn make(dir: &Path) -> Res<()> {
     output::hush(true);
     let r = init::run(&Init {
+        allow_privileged: false,
         leg_a: dir.join("disk1"),
         leg_b: dir.join("disk2"),
         at: Some(dir.join("data")),

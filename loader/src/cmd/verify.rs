@@ -89,7 +89,7 @@ pub fn run(a: &Report) -> Res<u8> {
     let mut pairs = Vec::new();
     for found in super::each(a.pair.as_slice(), true)? {
         let pair = match found {
-            Found::Pair(p) => p,
+            Found::Pair(p) => *p,
             Found::Lost(k) => {
                 code = 2;
                 match a.json {

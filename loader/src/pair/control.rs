@@ -27,9 +27,9 @@ const INIT: &[u8] = b".mirror/init";
 /// Marks a directory as one that is just made a leg; taken back by [`made`].
 pub fn begin_making(root: &Root) -> Res<OwnedFd> {
     let about = || text::path(&root.path);
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW;
+    let flags = OFlags::RDWR | OFlags::CREATE;
     let fd = root
-        .open_at(INIT, flags, Mode::RUSR | Mode::WUSR)
+        .control(INIT, flags, Mode::RUSR | Mode::WUSR)
         .about(about())?;
     match rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive) {
         Err(rustix::io::Errno::WOULDBLOCK) => Err(Fail::new(
@@ -360,18 +360,22 @@ impl Faults {
         let mut f = Faults::default();
         let folders = FOLDERS.iter().map(|(d, _)| (d.to_vec(), true));
         let files = files().map(|n| (n.as_bytes().to_vec(), false));
-        for (rel, folder) in folders.chain(files) {
-            let kind = root
+        let verified = (VERIFIED.to_vec(), false);
+        for (rel, folder) in folders.chain(files).chain([verified]) {
+            let right = root
                 .open_at(&rel, OFlags::PATH | OFlags::NOFOLLOW, Mode::empty())
-                .and_then(|fd| Ok(rustix::fs::fstat(&fd)?))
-                .map(|st| rustix::fs::FileType::from_raw_mode(st.st_mode));
-            let right = if folder {
-                rustix::fs::FileType::Directory
-            } else {
-                rustix::fs::FileType::RegularFile
-            };
-            let list = match kind {
-                Ok(k) if k == right => continue,
+                .and_then(|fd| {
+                    let st = rustix::fs::fstat(&fd)?;
+                    let kind = rustix::fs::FileType::from_raw_mode(st.st_mode);
+                    match folder {
+                        true => Ok(kind == rustix::fs::FileType::Directory),
+                        false => root.trusts(&st),
+                    }
+                });
+            let list = match right {
+                Ok(true) => continue,
+                // Not before the first comparison.
+                Err(e) if e.kind() == io::ErrorKind::NotFound && rel == VERIFIED => continue,
                 Err(e) if e.kind() == io::ErrorKind::NotFound => &mut f.missing,
                 _ => &mut f.wrong,
             };

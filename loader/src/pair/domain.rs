@@ -329,10 +329,7 @@ fn join(pair: Pair, read: bool) -> Res<Attached> {
     let boot = boot_id()?;
     let open = |i: usize| {
         let root = &pair.legs[i].root;
-        let open = |how: OFlags| {
-            let flags = how | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-            root.open_at(OWNER_RECORD, flags, Mode::empty())
-        };
+        let open = |how: OFlags| root.control(OWNER_RECORD, how, Mode::empty());
         let name = format!("{}/{}", text::path(&root.path), text::show(OWNER_RECORD));
         match open(OFlags::RDWR) {
             Err(e) if read && e.raw_os_error() == Some(libc::EROFS) => {
@@ -537,11 +534,10 @@ fn remove_if(leg: &Leg, legs: impl Fn(&Facts) -> [(u64, u64); 2]) {
 }
 
 /// Takes a leg's domain for itself alone: fails while anybody is attached. For `detach`. A record that
-/// is not there nobody can join any more.
+/// is not there, or is something else, nobody can join any more.
 pub fn alone(root: &Root, virt: &Path) -> Res<Option<OwnedFd>> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let fd = match root.open_at(OWNER_RECORD, flags, Mode::empty()) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+    let fd = match root.control(OWNER_RECORD, OFlags::RDONLY, Mode::empty()) {
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::Other) => {
             let users = super::who::working_in(&root.path.join(".mirror"));
             return match users.is_empty() {
                 true => Ok(None),

@@ -37,10 +37,8 @@ impl Locks {
             Entry::Occupied(e) => Ok(e.into_mut()),
             Entry::Vacant(v) => {
                 let name = lock_name(object).ok_or(std::io::ErrorKind::InvalidInput)?;
-                let open = |how: OFlags| {
-                    let flags = how | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-                    self.legs[leg & 1].open_at(name.as_bytes(), flags, Mode::empty())
-                };
+                let root = &self.legs[leg & 1];
+                let open = |how: OFlags| root.control(name.as_bytes(), how, Mode::empty());
                 Ok(v.insert(match open(OFlags::RDWR) {
                     // A comparison of a read-only leg locks too.
                     Err(e) if e.raw_os_error() == Some(libc::EROFS) => open(OFlags::RDONLY)?,

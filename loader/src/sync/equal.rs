@@ -5,13 +5,16 @@ use super::links::{Links, Verdict};
 use crate::pair::control::Leg;
 use crate::tree::beneath::{join, split};
 use crate::tree::content;
-use crate::tree::object::{Fidelity, Meta, differences};
+use crate::tree::object::{self, Fidelity, Meta, differences};
 use indicatif::ProgressBar;
 use mirror_core::BothLocked;
+use rustix::fs::{FileType, StatVfsMountFlags};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
+
+const CAPABILITY: &[u8] = b"security.capability";
 
 /// Two legs with a direction.
 pub struct Work<'a> {
@@ -27,6 +30,9 @@ pub struct Work<'a> {
     pub links: Links,
     /// Bytes read from the source.
     pub bar: ProgressBar,
+    /// Set-id bits, file capabilities and device nodes are carried also to where they count from where they
+    /// do not.
+    pub privileged: bool,
     /// Directories that were made: they get their attributes when they are full.
     pub made: Vec<Vec<u8>>,
 }
@@ -74,6 +80,7 @@ impl<'a> Work<'a> {
             keeper: Keeper::new(keep),
             links: Links::default(),
             bar,
+            privileged: false,
             made: Vec::new(),
         }
     }
@@ -127,6 +134,10 @@ impl<'a> Work<'a> {
             self.settle(rel)?;
             return Ok(seen);
         }
+        let withheld = match &mut seen.source {
+            Some(s) => self.withhold(rel, s)?,
+            None => None,
+        };
         match (&seen.source, &seen.copy) {
             (None, None) => {}
             (None, Some(_)) => self.discard(rel, held)?,
@@ -136,11 +147,53 @@ impl<'a> Work<'a> {
                 self.alter(rel, &s, &d, &seen.what, held)?;
             }
         }
+        if let Some(why) = withheld {
+            return Err(why);
+        }
         self.settle(rel)?;
         if let Some(s) = read(self.source, rel)? {
             seen.source = Some(s);
         }
         Ok(seen)
+    }
+
+    /// Takes out of `s` what root must not bring from a leg where it has no power to one where it has: who
+    /// could make it there need not be root. What is said about it; an error if nothing is left.
+    fn withhold(&self, rel: &[u8], s: &mut Meta) -> io::Result<Option<io::Error>> {
+        let device = matches!(s.kind, FileType::BlockDevice | FileType::CharacterDevice);
+        let caps = s.xattrs.contains_key(CAPABILITY);
+        let set_id = s.is_file() && (s.mode() & 0o6000 != 0 || caps);
+        if self.privileged || !(device || set_id) || !rustix::process::geteuid().is_root() {
+            return Ok(None);
+        }
+        let flag = if device {
+            StatVfsMountFlags::NODEV
+        } else {
+            StatVfsMountFlags::NOSUID
+        };
+        let counts = |leg: &Leg| -> io::Result<bool> {
+            let place = leg.root.parent(rel).or_else(|_| leg.root.parent(b"x"))?.0;
+            Ok(!rustix::fs::fstatvfs(&place)?.f_flag.contains(flag))
+        };
+        if counts(self.source)? || !counts(self.copy)? {
+            return Ok(None);
+        }
+        let (what, option) = if device {
+            ("a device node", "nodev")
+        } else {
+            ("set-id bits or capabilities", "nosuid")
+        };
+        let why = io::Error::other(format!(
+            "{what} not carried: leg {} is mounted {option}, leg {} is not. To carry them: --allow-privileged",
+            self.source.letter(),
+            self.copy.letter()
+        ));
+        if device {
+            return Err(why);
+        }
+        s.st.st_mode &= !0o6000;
+        s.xattrs.remove(CAPABILITY);
+        Ok(Some(why))
     }
 
     /// Remembers which objects stand for each other.
@@ -254,6 +307,10 @@ impl<'a> Work<'a> {
         if s.kind != d.kind || what.iter().any(|w| matches!(*w, "target" | "device")) {
             return self.replace(rel, s, d, held);
         }
+        // A second name of somebody else's file is not ours to write.
+        if !s.is_dir() && d.st.st_nlink > s.st.st_nlink && d.st.st_uid != s.st.st_uid {
+            return self.replace(rel, s, d, held);
+        }
         if self.fidelity.links {
             match self.links.judge(rel, s, Some(d)) {
                 Verdict::Fits => {}
@@ -271,6 +328,9 @@ impl<'a> Work<'a> {
         let Some(now) = Meta::read(dir.as_fd(), &name)? else {
             return Err(Errno::NOENT.into());
         };
+        if now.id() != d.id() {
+            return Err(object::changed());
+        }
         file::put_attributes(dir.as_fd(), &name, s, &now, self.fidelity, s.is_file())
     }
 

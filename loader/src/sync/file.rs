@@ -3,7 +3,7 @@ use crate::tree::beneath::{Root, join, temp_name};
 use crate::tree::content;
 use crate::tree::object::{self, Fidelity, Meta};
 use mirror_core::BothLocked;
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::CStr;
 use std::fs::File;
@@ -13,35 +13,38 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// Opens a regular file for reading.
 pub fn open_read(root: &Root, rel: &[u8]) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-    Ok(root.open_at(rel, flags, Mode::empty())?.into())
+    let f = File::from(root.open_at(rel, flags, Mode::empty())?);
+    if f.metadata()?.is_file() {
+        Ok(f)
+    } else {
+        // A device would be read without end.
+        Err(object::changed())
+    }
 }
 
-/// Opens a regular file for rewriting; a read-only mode of the user's own file is lifted (the caller
-/// sets the mode afterwards).
+/// Opens the regular file that was seen for rewriting; a read-only mode of the user's own file is lifted
+/// (the caller sets the mode afterwards).
 pub fn open_write(root: &Root, rel: &[u8], m: &Meta) -> io::Result<File> {
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-    match root.open_at(rel, flags, Mode::empty()) {
+    let open = || root.open_at(rel, flags, Mode::empty());
+    let fd = match open() {
         Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
             let (dir, name) = root.parent(rel)?;
-            rustix::fs::chmodat(
-                &dir,
-                &name,
-                Mode::from_raw_mode(m.mode() | 0o600),
-                AtFlags::empty(),
-            )?;
-            let r = root.open_at(rel, flags, Mode::empty());
+            let o = object::hold(dir.as_fd(), &name, m)?;
+            object::std(o.set_mode(m.mode() | 0o600))?;
+            let r = open();
             if r.is_err() {
-                let _ = rustix::fs::chmodat(
-                    &dir,
-                    &name,
-                    Mode::from_raw_mode(m.mode()),
-                    AtFlags::empty(),
-                );
+                let _ = o.set_mode(m.mode());
             }
-            Ok(r?.into())
+            r?
         }
-        r => Ok(r?.into()),
+        r => r?,
+    };
+    let st = rustix::fs::fstat(&fd)?;
+    if (st.st_dev, st.st_ino) != m.id() {
+        return Err(object::changed());
     }
+    Ok(fd.into())
 }
 
 /// fcntl(2); not in the libc crate.
@@ -90,20 +93,6 @@ pub fn in_parent<T>(
     }
 }
 
-fn times(m: &Meta) -> Timestamps {
-    let omit = Timespec {
-        tv_sec: 0,
-        tv_nsec: rustix::fs::UTIME_OMIT as _,
-    };
-    Timestamps {
-        last_access: omit,
-        last_modification: Timespec {
-            tv_sec: m.st.st_mtime,
-            tv_nsec: m.st.st_mtime_nsec as _,
-        },
-    }
-}
-
 /// Puts the attributes of `s` on `dir/name`, which has those of `d`. The time is last.
 pub fn put_attributes(
     dir: BorrowedFd<'_>,
@@ -113,28 +102,27 @@ pub fn put_attributes(
     f: Fidelity,
     with_time: bool,
 ) -> io::Result<()> {
+    let o = object::hold(dir, name, d)?;
     let link = s.kind == FileType::Symlink;
     let mut mode_known = true;
     if f.owner && f.modes && (s.st.st_uid, s.st.st_gid) != (d.st.st_uid, d.st.st_gid) {
-        let (u, g) = (Uid::from_raw(s.st.st_uid), Gid::from_raw(s.st.st_gid));
-        rustix::fs::chownat(dir, name, Some(u), Some(g), AtFlags::SYMLINK_NOFOLLOW)?;
+        object::std(o.set_owner(s.st.st_uid, s.st.st_gid))?;
         mode_known = false; // chown clears set-id bits
     }
     if !f.owner && f.modes && s.st.st_gid != d.st.st_gid {
         // Who is not root may give an own file to an own group, and nothing else.
-        let group = Some(Gid::from_raw(s.st.st_gid));
-        mode_known &=
-            rustix::fs::chownat(dir, name, None, group, AtFlags::SYMLINK_NOFOLLOW).is_err();
+        mode_known &= o.set_owner(u32::MAX, s.st.st_gid).is_err();
     }
     if f.xattrs && s.xattrs != d.xattrs {
-        object::write_xattrs(dir, name.to_bytes(), &s.xattrs, &d.xattrs)?;
+        object::write_xattrs(&o, &s.xattrs, &d.xattrs)?;
         mode_known = false; // an ACL changes the group bits
     }
     if f.modes && !link && (!mode_known || s.mode() != d.mode()) {
-        rustix::fs::chmodat(dir, name, Mode::from_raw_mode(s.mode()), AtFlags::empty())?;
+        object::std(o.set_mode(s.mode()))?;
     }
     if with_time {
-        rustix::fs::utimensat(dir, name, &times(s), AtFlags::SYMLINK_NOFOLLOW)?;
+        let mtime = (s.st.st_mtime, s.st.st_mtime_nsec as i64);
+        object::std(o.set_times(mirror_sys::OMIT, mtime))?;
     }
     Ok(())
 }

@@ -227,10 +227,12 @@ pub fn repair(
     p: &Attached,
     from: usize,
     keeper: Keeper,
+    privileged: bool,
     bar: ProgressBar,
     count: impl FnMut(u64, u64),
 ) -> Res<Repaired> {
     let mut w = work(p, from, keeper, bar.clone());
+    w.privileged = privileged;
     let mut visit = Repair {
         pair: p,
         count,

@@ -152,13 +152,9 @@ impl Open {
 }
 
 fn file(root: &Root) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let fd = root.open_at(FILE, flags, Mode::RUSR | Mode::WUSR)?;
-    let st = rustix::fs::fstat(&fd)?;
-    if rustix::fs::FileType::from_raw_mode(st.st_mode) != rustix::fs::FileType::RegularFile {
-        return Err(io::Error::other("not a regular file. Remove it"));
-    }
-    if st.st_size == 0 {
+    let flags = OFlags::RDWR | OFlags::CREATE;
+    let fd = root.control(FILE, flags, Mode::RUSR | Mode::WUSR)?;
+    if rustix::fs::fstat(&fd)?.st_size == 0 {
         like_folder(&root.dir(b".mirror")?, &fd);
     }
     Ok(fd)
@@ -302,8 +298,7 @@ fn read(fd: &OwnedFd) -> Text {
 }
 
 fn look(root: &Root) -> Text {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    match root.open_at(FILE, flags, Mode::empty()) {
+    match root.control(FILE, OFlags::RDONLY, Mode::empty()) {
         Ok(fd) => read(&fd),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Text::None,
         Err(_) => Text::Damaged,
@@ -312,8 +307,8 @@ fn look(root: &Root) -> Text {
 
 /// The repair that runs now, if one does.
 pub fn running(p: &Pair) -> Option<Running> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let fd = p.legs[0].root.open_at(FILE, flags, Mode::empty()).ok()?;
+    let root = &p.legs[0].root;
+    let fd = root.control(FILE, OFlags::RDONLY, Mode::empty()).ok()?;
     match rustix::fs::flock(&fd, FlockOperation::NonBlockingLockShared) {
         Err(rustix::io::Errno::WOULDBLOCK) => Some(match read(&fd) {
             Text::Last(r, _) => r,

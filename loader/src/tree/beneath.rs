@@ -2,6 +2,7 @@
 //! `RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS`, so that nothing leads out of it.
 use crate::fail::{Context, Fail, Res};
 use mirror_core::path::{PATH_MAX, PathText};
+use mirror_core::record::{CONTROL, control_file_trusted};
 use mirror_sys::BENEATH;
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
@@ -135,13 +136,40 @@ impl Root {
         ))
     }
 
-    /// The whole of a small file.
+    /// Opens a file of the control folder, without blocking and through no symlink. The folder is its
+    /// owner's and this may be root: what stands there must be a regular file of the pair's own.
+    pub fn control(&self, rel: &[u8], flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
+        let no = || io::Error::other("not a regular file of the pair's own. Move it away");
+        let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let fd = self
+            .open_at(rel, flags, mode)
+            .map_err(|e| match e.raw_os_error() {
+                Some(libc::ELOOP | libc::ENXIO | libc::EISDIR | libc::ENODEV) => no(),
+                _ => e,
+            })?;
+        if self.trusts(&rustix::fs::fstat(&fd)?)? {
+            Ok(fd)
+        } else {
+            Err(no())
+        }
+    }
+
+    /// Whether an object of the control folder can be one of the pair's own files.
+    pub fn trusts(&self, st: &rustix::fs::Stat) -> io::Result<bool> {
+        let dir = self.open_at(CONTROL, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
+        let dir = rustix::fs::fstat(&dir)?;
+        let (owner, control) = ((st.st_uid, st.st_gid), (dir.st_uid, dir.st_gid));
+        Ok(control_file_trusted(
+            st.st_mode,
+            owner,
+            st.st_nlink,
+            control,
+        ))
+    }
+
+    /// The whole of a small file of the control folder.
     pub fn read(&self, rel: &[u8]) -> io::Result<Vec<u8>> {
-        let fd = self.open_at(
-            rel,
-            OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK,
-            Mode::empty(),
-        )?;
+        let fd = self.control(rel, OFlags::RDONLY, Mode::empty())?;
         let mut out = Vec::new();
         File::from(fd).take(64 << 20).read_to_end(&mut out)?;
         Ok(out)
@@ -173,8 +201,8 @@ impl Root {
 
     /// Appends to a file of the control folder and syncs it.
     pub fn append(&self, rel: &[u8], data: &[u8]) -> io::Result<()> {
-        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NOFOLLOW;
-        let open = |more: OFlags, mode: Mode| self.open_at(rel, flags | more, mode);
+        let flags = OFlags::WRONLY | OFlags::APPEND;
+        let open = |more: OFlags, mode: Mode| self.control(rel, flags | more, mode);
         let fd = match open(OFlags::empty(), Mode::empty()) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 let fd = open(OFlags::CREATE, Mode::RUSR | Mode::WUSR)?;

@@ -1,12 +1,14 @@
 //! One object of a tree: what the copy consists of (type, size, mode, owner, nanosecond mtime of files,
 //! symlink text, device number, extended attributes with ACLs), and how two objects differ.
 use super::beneath::proc_path;
+use mirror_core::path::PathText;
+use mirror_sys::Object;
 use rustix::fs::{AtFlags, FileType, Stat};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// The extended attributes that are part of the copy. Labels of one machine's security module and
 /// trusted.* (overlayfs, glusterfs) belong to a leg, not to the copy.
@@ -128,27 +130,41 @@ fn read_xattrs(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<Xattrs> {
     Ok(out)
 }
 
-/// Makes the copied attributes of `dir/name` those of `want`.
-pub fn write_xattrs(
-    dir: BorrowedFd<'_>,
-    name: &[u8],
-    want: &Xattrs,
-    have: &Xattrs,
-) -> io::Result<()> {
-    let path = proc_path(dir, name);
+/// The result of a call of mirror-sys as std has it.
+pub fn std<T>(r: Result<T, mirror_sys::Errno>) -> io::Result<T> {
+    r.map_err(|e| io::Error::from_raw_os_error(e.0))
+}
+
+/// Holds `dir/name`, if it still is what was compared: what is changed is that object, whatever its name
+/// leads to by then.
+pub fn hold(dir: BorrowedFd<'_>, name: &CStr, seen: &Meta) -> io::Result<Object> {
+    let name: PathText<256> =
+        PathText::from_bytes(name.to_bytes()).map_err(|_| io::Error::from(Errno::NAMETOOLONG))?;
+    let o = std(Object::open(dir.as_raw_fd(), &name))?;
+    let st = o.stat();
+    if (st.dev(), st.ino()) != seen.id() || FileType::from_raw_mode(st.mode()) != seen.kind {
+        return Err(changed());
+    }
+    Ok(o)
+}
+
+/// Somebody replaced the object between the look and the act.
+pub fn changed() -> io::Error {
+    io::Error::other("replaced by something else while it was repaired")
+}
+
+/// Makes the copied attributes of an object those of `want`.
+pub fn write_xattrs(o: &Object, want: &Xattrs, have: &Xattrs) -> io::Result<()> {
+    let text =
+        |key: &[u8]| PathText::<264>::from_bytes(key).map_err(|_| io::Error::from(Errno::RANGE));
     for key in have.keys().filter(|k| !want.contains_key(*k)) {
-        match rustix::fs::lremovexattr(path.as_slice(), key.as_slice()) {
-            Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => {}
-            Err(e) => return Err(e.into()),
+        match o.remove_xattr(&text(key)?) {
+            Err(mirror_sys::Errno::ENODATA | mirror_sys::Errno::EOPNOTSUPP) => {}
+            r => drop(std(r)?),
         }
     }
     for (key, value) in want.iter().filter(|(k, v)| have.get(*k) != Some(v)) {
-        rustix::fs::lsetxattr(
-            path.as_slice(),
-            key.as_slice(),
-            value,
-            rustix::fs::XattrFlags::empty(),
-        )?;
+        std(o.set_xattr(&text(key)?, value))?;
     }
     Ok(())
 }

@@ -1,12 +1,11 @@
 //! What is asked, and remembered, before an attribute call touches the first leg.
 use super::{Attr, Kind};
-use crate::resolve::Path;
 use crate::txn::{Cx, spare};
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::path::PathText;
 use mirror_sys as sys;
-use mirror_sys::Sys;
+use mirror_sys::{OMIT, Object, Stat, Sys};
 
 /// The attribute that holds a file's capabilities.
 pub(super) fn capability() -> PathText<32> {
@@ -14,26 +13,13 @@ pub(super) fn capability() -> PathText<32> {
 }
 
 impl Attr<'_> {
-    /// Before the first leg is touched.
-    pub(super) fn look_ahead(&mut self, cx: &Cx<'_>) -> Sys<()> {
-        let regular = self.before.is_some_and(|st| st.kind() == c::S_IFREG);
-        match self.call.kind {
-            Kind::Owner(..) | Kind::Truncate(_) if regular => {
-                let mut p = Path::new();
-                match self.by_fd {
-                    Some((n, _)) => sys::fd_text(n, &mut p),
-                    None => p = self.text(cx, cx.lead),
-                }
-                let mut buf = [0u8; 64];
-                // Of a descriptor the text is a link to follow.
-                let r = if self.by_fd.is_some() {
-                    sys::getxattr(&p, &capability(), &mut buf)
-                } else {
-                    sys::lgetxattr(&p, &capability(), &mut buf)
-                };
-                self.caps = r.ok().map(|n| (buf, n));
-            }
-            _ => {}
+    /// Before the first leg's object is touched.
+    pub(super) fn look_ahead(&mut self, cx: &Cx<'_>, first: &Object) -> Sys<()> {
+        let regular = first.stat().kind() == c::S_IFREG;
+        if regular && matches!(self.call.kind, Kind::Owner(..) | Kind::Truncate(_)) {
+            let mut buf = [0u8; 64];
+            let r = first.xattr(&capability(), &mut buf);
+            self.caps = r.ok().map(|n| (buf, n));
         }
         // A partner is open for writing already.
         let partner = matches!(self.by_fd, Some((_, true)));
@@ -42,16 +28,41 @@ impl Attr<'_> {
         }
         Ok(())
     }
+    /// What a change of owner or size took away beside: set-id bits, capabilities.
+    #[cold]
+    pub(super) fn undo_privileges(&self, o: &Object, st: &Stat) -> Sys<()> {
+        if st.kind() != c::S_IFLNK && st.mode() & (c::S_ISUID | c::S_ISGID) != 0 {
+            o.set_mode(st.mode() & 0o7777)?;
+        }
+        if let Some((value, n)) = &self.caps {
+            o.set_xattr(&capability(), value.get(..*n).unwrap_or(&[]))?;
+        }
+        Ok(())
+    }
+    /// A file that has grown is again as it was.
+    #[cold]
+    pub(super) fn shrink(&self, o: &Object, st: &Stat) -> Sys<()> {
+        o.truncate(st.size())?;
+        self.undo_privileges(o, st)?;
+        o.set_times(OMIT, st.mtime()).map(|_| ())
+    }
     /// truncate by name: a program may run from the other leg's file, or it may be immutable. Its locks
-    /// are not the program's, so opening and closing it drops none.
+    /// are not the program's, so opening and closing it drops none. It must stand for the first leg's.
     pub(super) fn open_other(&mut self, cx: &Cx<'_>) -> Sys<()> {
         let flags = c::O_WRONLY | c::O_NOFOLLOW | c::O_NONBLOCK | c::O_NOCTTY | c::O_CLOEXEC;
         let (dir, name) = (self.dir(cx, cx.lead ^ 1), self.name(cx));
+        let before = self.before.ok_or(Errno::EIO)?;
         let refused = match spare(|| sys::openat(dir, &name, flags, 0)) {
-            Ok(m) => {
-                self.second = m;
-                return Ok(());
-            }
+            Ok(m) => match sys::fstat(m).and_then(|st| sys::stands_for(&before, &st)) {
+                Ok(()) => {
+                    self.second = m;
+                    return Ok(());
+                }
+                Err(e) => {
+                    let _ = sys::close(m);
+                    e
+                }
+            },
             Err(e) => e,
         };
         let first = self.dir(cx, cx.lead);
@@ -59,10 +70,12 @@ impl Attr<'_> {
         match refused {
             // Somebody touched one tree alone.
             Errno::ENOENT
+            | Errno::EEXIST
             | Errno::ENOTDIR
             | Errno::ELOOP
             | Errno::EISDIR
             | Errno::ENXIO
+            | Errno::ENODEV
             | Errno::EACCES => Ok(()),
             e => Err(e),
         }

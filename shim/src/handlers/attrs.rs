@@ -2,10 +2,14 @@
 //!
 //! The first leg gets the program's own call and pointers (the kernel checks them); the second gets the
 //! same, except times, which are copied from the first: "now" is never asked twice.
+//!
+//! Rules: a name is made an [`Object`] on each leg and changed as that, so that no symlink is followed
+//! there, and the second leg's must be of the first one's type.
 use super::attr_call::{Call, Kind, is_cwd, parse};
 use super::recognise::{Fd, behind, recognise};
 use super::{arg, copy_path, fail, fd_arg, raw, verdict};
 use crate::arch::{NATIVE, Regs};
+use crate::change::hold;
 use crate::resolve::{Last, Loc, Name, Path, Place, locate, locate_slow};
 use crate::state;
 use crate::times;
@@ -15,7 +19,7 @@ use libc as c;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
 use mirror_sys as sys;
-use mirror_sys::{OMIT, Stat, Sys};
+use mirror_sys::{OMIT, Object, Stat, Sys};
 
 #[path = "attr_ahead.rs"]
 mod ahead;
@@ -42,14 +46,16 @@ struct Attr<'a> {
 }
 
 impl Attr<'_> {
-    /// "/proc/self/fd/DIR/NAME": for calls that have no *at form. No symlink is on that way: the
-    /// directory is held and the last component was looked at under the locks.
-    fn text(&self, cx: &Cx<'_>, leg: usize) -> Path {
-        let mut p = Path::new();
-        let t = cx.name(0);
-        sys::fd_text(self.dir(cx, leg), &mut p);
-        let _ = p.push(if self.root { b"." } else { t.name.as_bytes() });
-        p
+    /// The object of the name on a leg, held. What was looked at is what is changed: on neither leg is a
+    /// symlink followed that somebody may have put there meanwhile.
+    fn object(&self, cx: &Cx<'_>, leg: usize) -> Sys<Object> {
+        hold(self.dir(cx, leg), &self.name(cx))
+    }
+    /// The second leg's object, if it can stand for the first leg's.
+    fn second_object(&self, cx: &Cx<'_>, leg: usize) -> Sys<Object> {
+        let o = self.object(cx, leg)?;
+        sys::stands_for(self.before.as_ref().ok_or(Errno::EIO)?, o.stat())?;
+        Ok(o)
     }
     fn dir(&self, cx: &Cx<'_>, leg: usize) -> i32 {
         if self.root {
@@ -76,66 +82,86 @@ impl Attr<'_> {
     }
 
     /// The change on a leg, by name.
-    fn by_name(&self, cx: &Cx<'_>, leg: usize, step: Step) -> Sys<u64> {
-        let (dir, name) = (self.dir(cx, leg), self.name(cx));
-        let [_, a1, a2, a3, a4, _] = self.regs.args;
-        let nr = self.regs.nr as i64;
+    fn by_name(&mut self, cx: &mut Cx<'_>, leg: usize, step: Step) -> Sys<u64> {
+        let o = if step == Step::First {
+            let o = self.object(cx, leg)?;
+            if o.stat().kind() == c::S_IFLNK && self.call.last == Last::Follow {
+                cx.slow = true;
+                return Err(Errno::ELOOP);
+            }
+            self.before = Some(*o.stat());
+            self.look_ahead(cx, &o)?;
+            o
+        } else if self.second >= 0 {
+            Object::of(self.second)?
+        } else {
+            self.second_object(cx, leg)?
+        };
         let r = match self.call.kind {
-            Kind::Mode(m) if nr == super::SYS_FCHMODAT2 && self.call.last == Last::Keep => {
-                let nofollow = c::AT_SYMLINK_NOFOLLOW as usize;
-                // SAFETY: our own name, NUL-terminated.
-                sys::ret(unsafe {
-                    sys::syscall4(
-                        nr,
-                        dir as usize,
-                        name.as_ptr() as usize,
-                        m as usize,
-                        nofollow,
-                    )
-                })
-            }
-            Kind::Mode(m) => sys::fchmodat(dir, &name, m),
-            Kind::Owner(u, g) => sys::fchownat(dir, &name, u, g, c::AT_SYMLINK_NOFOLLOW),
-            Kind::Times if step == Step::Second => return self.times(cx, leg),
-            Kind::Times => match nr {
-                c::SYS_utimensat => {
-                    let nofollow = c::AT_SYMLINK_NOFOLLOW as usize;
-                    // SAFETY: our own name; the program's times, checked by the kernel.
-                    sys::ret(unsafe {
-                        sys::syscall4(nr, dir as usize, name.as_ptr() as usize, a2, nofollow)
-                    })
-                }
-                c::SYS_futimesat => {
-                    // SAFETY: as above.
-                    sys::ret(unsafe { sys::syscall3(nr, dir as usize, name.as_ptr() as usize, a2) })
-                }
-                _ => {
-                    let p = self.text(cx, leg);
-                    // SAFETY: our own path; the program's times, checked by the kernel.
-                    sys::ret(unsafe { sys::syscall2(nr, p.as_ptr() as usize, a1) })
-                }
-            },
-            Kind::SetXattr => {
-                let p = self.text(cx, leg);
-                // SAFETY: our own path; the program's name and value, checked by the kernel.
-                sys::ret(unsafe {
-                    sys::syscall5(c::SYS_lsetxattr, p.as_ptr() as usize, a1, a2, a3, a4)
-                })
-            }
-            Kind::RemoveXattr => {
-                let p = self.text(cx, leg);
-                // SAFETY: our own path; the program's name, checked by the kernel.
-                sys::ret(unsafe { sys::syscall2(c::SYS_lremovexattr, p.as_ptr() as usize, a1) })
-            }
+            Kind::Times if step == Step::Second => return self.times(cx, leg, &o),
+            Kind::Times => self.first_times(&o),
             Kind::Truncate(size) if step == Step::Second && self.second >= 0 => {
                 sys::ftruncate(self.second, size)
             }
-            Kind::Truncate(size) => sys::truncate(&self.text(cx, leg), size),
+            kind => self.on_object(kind, &o),
         }?;
         if step == Step::Second && matches!(self.call.kind, Kind::Truncate(_)) {
-            self.times(cx, leg)?;
+            self.times(cx, leg, &o)?;
         }
         Ok(r as u64)
+    }
+
+    /// What is done to either leg's object alike, times apart.
+    fn on_object(&self, kind: Kind, o: &Object) -> Sys<usize> {
+        let [_, a1, a2, a3, a4, _] = self.regs.args;
+        let p = o.text();
+        let at = p.as_ptr() as usize;
+        match kind {
+            // Which of the two the kernel knows, it tells the program by the call's own answer.
+            Kind::Mode(m) if self.regs.nr as i64 == super::SYS_FCHMODAT2 => o.set_mode_held(m),
+            Kind::Mode(m) => o.set_mode(m),
+            Kind::Owner(u, g) => o.set_owner(u, g),
+            Kind::SetXattr => {
+                // SAFETY: our own path; the program's name and value, checked by the kernel.
+                sys::here(sys::ret(unsafe {
+                    sys::syscall5(c::SYS_setxattr, at, a1, a2, a3, a4)
+                }))
+            }
+            Kind::RemoveXattr => {
+                // SAFETY: our own path; the program's name, checked by the kernel.
+                sys::here(sys::ret(unsafe {
+                    sys::syscall2(c::SYS_removexattr, at, a1)
+                }))
+            }
+            Kind::Truncate(size) => o.truncate(size),
+            Kind::Times => Err(Errno::EIO),
+        }
+    }
+
+    /// The program's own times on the first leg's object.
+    fn first_times(&self, o: &Object) -> Sys<usize> {
+        let [_, a1, a2, _, _, _] = self.regs.args;
+        let (p, nr) = (o.text(), self.regs.nr as i64);
+        let cwd = c::AT_FDCWD as isize as usize;
+        match nr {
+            c::SYS_utimensat => {
+                let (n, empty) = (o.fd() as usize, c"".as_ptr() as usize);
+                // SAFETY: an empty path; the program's times, checked by the kernel.
+                sys::ret(unsafe { sys::syscall4(nr, n, empty, a2, c::AT_EMPTY_PATH as usize) })
+            }
+            c::SYS_futimesat => {
+                // SAFETY: our own path; the program's times, checked by the kernel.
+                sys::here(sys::ret(unsafe {
+                    sys::syscall3(nr, cwd, p.as_ptr() as usize, a2)
+                }))
+            }
+            _ => {
+                // SAFETY: as above.
+                sys::here(sys::ret(unsafe {
+                    sys::syscall2(nr, p.as_ptr() as usize, a1)
+                }))
+            }
+        }
     }
 
     /// The change on n + K.
@@ -145,7 +171,7 @@ impl Attr<'_> {
         match self.call.kind {
             Kind::Mode(mode) => sys::fchmod(m, mode),
             Kind::Owner(u, g) => sys::fchown(m, u, g),
-            Kind::Times => return self.times(cx, leg),
+            Kind::Times => return self.times(cx, leg, &Object::of(m)?),
             Kind::SetXattr => {
                 // SAFETY: the program's name and value, checked by the kernel.
                 sys::ret(unsafe { sys::syscall5(c::SYS_fsetxattr, m as usize, a1, a2, a3, a4) })
@@ -156,30 +182,25 @@ impl Attr<'_> {
             }
             Kind::Truncate(size) => {
                 sys::ftruncate(m, size)?;
-                return self.times(cx, leg);
+                return self.times(cx, leg, &Object::of(m)?);
             }
         }
         .map(|v| v as u64)
     }
 
-    /// Copies the first leg's times to the second.
-    fn times(&self, cx: &Cx<'_>, leg: usize) -> Sys<u64> {
+    /// Copies the first leg's times to the second leg's object.
+    fn times(&self, cx: &Cx<'_>, leg: usize, second: &Object) -> Sys<u64> {
+        let first = match self.by_fd {
+            Some((n, _)) => Object::of(n)?,
+            None => self.object(cx, leg ^ 1)?,
+        };
         // atime is not part of the copy, but a program that sets it means both.
         let atime = if self.call.kind == Kind::Times {
-            self.stat(cx, leg ^ 1, true)?.atime()
+            first.stat().atime()
         } else {
             OMIT
         };
-        let (none, name) = (Name::new(), self.name(cx));
-        let first = match self.by_fd {
-            Some((n, _)) => (n, &none),
-            None => (self.dir(cx, leg ^ 1), &name),
-        };
-        let second = match self.by_fd {
-            Some((n, true)) => (n.saturating_add(K), &none),
-            _ => (self.dir(cx, leg), &name),
-        };
-        times::copy(first, second, atime).map(|()| 0)
+        times::copy(first.fd(), second.fd(), atime).map(|()| 0)
     }
 }
 
@@ -282,15 +303,15 @@ impl Change for Attr<'_> {
     }
     fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
         let leg = cx.leg(step);
-        if step == Step::First && !self.root && !matches!(self.by_fd, Some((_, true))) {
-            // The object's own lock may have been taken after `prepare` looked.
-            self.before = Some(self.stat(cx, leg, true)?);
-        }
-        if step == Step::First {
-            self.look_ahead(cx)?;
-        }
         match (self.by_fd, step) {
-            (Some(_), Step::First) => {
+            (Some((n, paired)), Step::First) => {
+                if !paired && !self.root {
+                    // The object's own lock may have been taken after `prepare` looked.
+                    self.before = Some(sys::fstat(n)?);
+                }
+                if matches!(self.call.kind, Kind::Owner(..) | Kind::Truncate(_)) {
+                    self.look_ahead(cx, &Object::of(n)?)?;
+                }
                 let r = raw(self.regs);
                 if r.is_err() {
                     self.close_second();

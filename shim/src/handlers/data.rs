@@ -4,7 +4,7 @@ use super::carry_alloc;
 use super::recognise::{Fd, adopt, recognise};
 use super::{arg, fail, fd_arg, raw, verdict};
 use crate::arch::{NATIVE, Regs};
-use crate::resolve::{Loc, Name};
+use crate::resolve::Loc;
 use crate::state::{self, set_dirty};
 use crate::times;
 use crate::txn::{Change, Cx, Data, Patience, Ran, run};
@@ -197,8 +197,7 @@ pub(super) fn owes_time(n: i32) {
     if !state::maybe_guest() {
         set_dirty(n);
     } else {
-        let none = Name::new();
-        let _ = times::copy((n, &none), (n.saturating_add(K), &none), OMIT);
+        let _ = times::copy(n, n.saturating_add(K), OMIT);
     }
 }
 
@@ -425,7 +424,7 @@ impl Change for Resize<'_> {
         sys::ftruncate(self.n, old)?;
         // The partner's is made equal at close.
         if let Some(st) = self.before {
-            let _ = sys::utimensat(self.n, &Name::new(), OMIT, st.mtime(), 0);
+            let _ = sys::set_times(self.n, OMIT, st.mtime());
         }
         Ok(())
     }

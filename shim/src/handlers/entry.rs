@@ -1,6 +1,7 @@
 //! One name: mkdir, mknod, symlink, bind, unlink, rmdir (op class *entry*).
 use super::{arg, copy_path, fail, locate_arg, quick, raw, verdict};
 use crate::arch::{NATIVE, Regs};
+use crate::change::hold;
 use crate::resolve::{Last, Loc, Path, Place, locate_slow};
 use crate::state::{SYMLINKED, THREADED};
 use crate::txn::{Change, Cx, Patience, Ran, Target, in_the_way, run};
@@ -95,7 +96,9 @@ impl Change for One<'_> {
                 let st = sys::fstatat(t.at(leg ^ 1), name, c::AT_SYMLINK_NOFOLLOW)?;
                 sys::mknodat(dir, name, c::S_IFSOCK | 0o600, 0)?;
                 self.second = true;
-                sys::fchmodat(dir, name, st.mode() & 0o7777)
+                let made = hold(dir, name)?;
+                sys::stands_for(&st, made.stat())?;
+                made.set_mode(st.mode() & 0o7777)
             }
         }?;
         self.second |= step == Step::Second;
@@ -104,11 +107,11 @@ impl Change for One<'_> {
             && THREADED.load(Ordering::Relaxed)
             && matches!(self.what, What::Mkdir(_) | What::Mknod(..))
         {
-            let mode =
-                |l: usize| sys::glance(t.at(l), name, c::AT_SYMLINK_NOFOLLOW).map(|s| s.mode());
-            let (a, b) = (mode(leg ^ 1)?, mode(leg)?);
-            if a != b {
-                sys::fchmodat(dir, name, a & 0o7777)?;
+            let first = sys::glance(t.at(leg ^ 1), name, c::AT_SYMLINK_NOFOLLOW)?;
+            let made = hold(dir, name)?;
+            sys::stands_for(&first, made.stat())?;
+            if first.mode() != made.stat().mode() {
+                made.set_mode(first.mode() & 0o7777)?;
             }
         }
         // A regular file made by mknod has a time that readers compare.
@@ -116,7 +119,9 @@ impl Change for One<'_> {
             && matches!(self.what, What::Mknod(m, _) if m & c::S_IFMT == c::S_IFREG || m & c::S_IFMT == 0)
         {
             let st = sys::fstatat(t.at(leg ^ 1), name, c::AT_SYMLINK_NOFOLLOW)?;
-            let _ = sys::utimensat(dir, name, OMIT, st.mtime(), c::AT_SYMLINK_NOFOLLOW);
+            let made = hold(dir, name)?;
+            sys::stands_for(&st, made.stat())?;
+            let _ = made.set_times(OMIT, st.mtime());
         }
         Ok(r as u64)
     }

@@ -10,6 +10,7 @@ use crate::resolve::{Last, Loc, Path, Place, locate, locate_slow};
 use crate::state::set_dirty;
 use crate::txn::{Change, Cx, Patience, Ran, Target, in_the_way, run, spare};
 use libc as c;
+use mirror_core::path::split;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
 use mirror_sys as sys;
@@ -111,6 +112,15 @@ impl Open {
     }
 }
 
+#[cold]
+fn may_create_over(cx: &Cx<'_>, root: i32, st: &Stat) -> bool {
+    let mut dir = Path::new();
+    let parent = split(cx.name(0).rel.as_bytes()).0;
+    let _ = dir.set(if parent.is_empty() { b"." } else { parent });
+    let dir = sys::glance(root, &dir, c::AT_SYMLINK_NOFOLLOW);
+    dir.is_ok_and(|dir| crate::sticky::may_create_over(&dir, st))
+}
+
 impl Change for Open {
     fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
         if !self.tmpfile() {
@@ -164,7 +174,10 @@ impl Change for Open {
                     Prepared::Answer(Err(Errno::ELOOP))
                 }
                 c::S_IFDIR => Prepared::Answer(Err(Errno::EISDIR)),
-                // A fifo, a socket, a device: no business of ours.
+                // A fifo, a socket, a device: no business of ours. The kernel gets the call without O_CREAT.
+                _ if self.flags & c::O_CREAT != 0 && !may_create_over(cx, root, &st) => {
+                    Prepared::Answer(Err(Errno::EACCES))
+                }
                 _ => Prepared::Forward,
             },
             Err(Errno::ENOENT) if self.flags & c::O_CREAT != 0 => {
@@ -189,14 +202,20 @@ impl Change for Open {
         if step == Step::First && self.found.is_some() && self.flags & c::O_TRUNC != 0 {
             // What the undo goes by: the file's lock was taken after it was found.
             let root = cx.s.root.get(leg).copied().unwrap_or(-1);
-            self.found = sys::glance(root, &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW).ok();
+            let st = sys::glance(root, &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW)?;
+            if st.kind() != c::S_IFREG {
+                cx.slow = true;
+                return Err(Errno::ELOOP);
+            }
+            self.found = Some(st);
             self.reserve(cx)?;
         }
         let exclusive = if self.made { c::O_CREAT | c::O_EXCL } else { 0 };
         let base = if self.tmpfile() {
             self.flags
         } else {
-            self.flags & !(c::O_CREAT | c::O_EXCL) | exclusive
+            // O_CREAT stays: with it the kernel protects files in sticky directories.
+            self.flags & !c::O_EXCL | exclusive
         };
         let n = if step == Step::First {
             let now = if self.later { base & !c::O_TRUNC } else { base };

@@ -4,7 +4,6 @@ use super::super::partner::{install, open_writable};
 use super::super::{answer, data, fail, raw};
 use super::{Open, TMPFILE};
 use crate::arch::{DONE, NATIVE, Regs, WAIT};
-use crate::resolve::Path;
 use crate::txn::Cx;
 use libc as c;
 use mirror_core::{Errno, K};
@@ -12,11 +11,25 @@ use mirror_sys as sys;
 use mirror_sys::Sys;
 
 impl Open {
-    /// Opens the second leg's file. Never emptied by its open.
+    /// Opens the second leg's file, which must stand for the first leg's. Never emptied by its open, and
+    /// made by it only with the first.
     pub(super) fn open_second(&self, cx: &Cx<'_>, base: i32) -> Sys<i32> {
-        let keep = base & (c::O_CREAT | c::O_EXCL | c::O_NOFOLLOW | c::O_NOATIME | c::O_LARGEFILE);
-        let keep = keep | if self.tmpfile() { TMPFILE } else { 0 };
-        open_writable(base, |flags| self.open_at(cx, cx.lead ^ 1, flags | keep))
+        let mut keep = base & (c::O_NOFOLLOW | c::O_NOATIME | c::O_LARGEFILE);
+        if self.tmpfile() {
+            keep |= TMPFILE | base & c::O_EXCL;
+        } else if self.made {
+            keep |= c::O_CREAT | c::O_EXCL;
+        }
+        let n = open_writable(base, |flags| self.open_at(cx, cx.lead ^ 1, flags | keep))?;
+        let opened = self.stat.get(cx.lead).copied().flatten();
+        let fits = match opened.or(self.found) {
+            Some(first) => sys::fglance(n).and_then(|st| sys::stands_for(&first, &st)),
+            None => Ok(()),
+        };
+        if fits.is_err() {
+            let _ = sys::close(n);
+        }
+        fits.map(|()| n)
     }
     /// Before O_TRUNC empties the first leg's file: the second's is opened, and becomes the partner of
     /// the number that the program is about to get. What it may refuse is known then.
@@ -40,7 +53,12 @@ impl Open {
         sys::faccessat(root, &cx.name(0).rel, wants)?;
         match refused {
             // Somebody touched one tree alone.
-            Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::EISDIR | Errno::EACCES => {
+            Errno::ENOENT
+            | Errno::EEXIST
+            | Errno::ENOTDIR
+            | Errno::ELOOP
+            | Errno::EISDIR
+            | Errno::EACCES => {
                 self.later = true;
                 Ok(())
             }
@@ -58,9 +76,7 @@ impl Open {
     #[cold]
     pub(super) fn empty_first(&mut self, n: i32) -> Sys<()> {
         if self.flags & c::O_ACCMODE == c::O_RDONLY {
-            let mut text = Path::new();
-            sys::fd_text(n, &mut text);
-            sys::truncate(&text, 0)?;
+            sys::Object::of(n)?.truncate(0)?;
         } else {
             sys::ftruncate(n, 0)?;
         }

@@ -11,20 +11,29 @@ use mirror_sys::Sys;
 /// Opens the second leg's file for a descriptor that was opened with `flags`. Readable if possible, so
 /// that a refused write can be undone; without O_APPEND, so that pwrite goes where it is told, unless the
 /// file can be opened in no other way (chattr +a). What the first leg's descriptor promises of the disk
-/// (O_SYNC, O_DSYNC) holds for both.
+/// (O_SYNC, O_DSYNC) holds for both. A fifo or a device that stands in the file's place does not block.
 pub fn open_writable(flags: i32, open: impl Fn(i32) -> Sys<i32>) -> Sys<i32> {
-    let base = flags & (c::O_SYNC | c::O_DSYNC) | c::O_CLOEXEC;
+    let base = flags & (c::O_SYNC | c::O_DSYNC) | c::O_NONBLOCK | c::O_NOCTTY | c::O_CLOEXEC;
     match open(base | c::O_RDWR) {
         Err(Errno::EACCES | Errno::EPERM) => {}
-        r => return r,
+        r => return r.map_err(not_a_file),
     }
     match open(base | c::O_WRONLY) {
         Err(Errno::EPERM) if flags & c::O_APPEND != 0 => {}
-        r => return r,
+        r => return r.map_err(not_a_file),
     }
     match open(base | c::O_APPEND | c::O_RDWR) {
         Err(Errno::EACCES) => open(base | c::O_APPEND | c::O_WRONLY),
         r => r,
+    }
+    .map_err(not_a_file)
+}
+
+/// A fifo without a reader, a socket, a device without a driver: something else has the name.
+fn not_a_file(e: Errno) -> Errno {
+    match e {
+        Errno::ENXIO | Errno::ENODEV => Errno::EEXIST,
+        e => e,
     }
 }
 

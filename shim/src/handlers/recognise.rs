@@ -167,6 +167,12 @@ impl Change for Adopt {
         let m = super::partner::open_writable(own, |flags| {
             sys::openat2(root, &cx.name(0).rel, flags, 0, sys::BENEATH)
         })?;
+        let fits =
+            sys::fstat(self.n).and_then(|f| sys::fstat(m).and_then(|st| sys::stands_for(&f, &st)));
+        if let Err(e) = fits {
+            let _ = sys::close(m);
+            return Err(e);
+        }
         if let (Some(i), Ok(st)) = (self.ino.get_mut(leg), sys::fstat(m)) {
             *i = st.ino();
         }

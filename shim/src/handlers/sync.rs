@@ -3,7 +3,7 @@ use super::data::{describe, place};
 use super::recognise::{Fd, recognise};
 use super::{answer, fd_arg, raw};
 use crate::arch::{NATIVE, Regs, WAIT};
-use crate::resolve::{Loc, Name, Path};
+use crate::resolve::{Loc, Path};
 use crate::state;
 use crate::times;
 use crate::txn::{Change, Cx, Patience, Ran, open_below, run};
@@ -32,9 +32,8 @@ impl Change for Settle {
         if step == Step::First || !self.time {
             return Ok(0);
         }
-        let none = Name::new();
         let partner = self.n.saturating_add(K);
-        times::copy((self.n, &none), (partner, &none), OMIT).map(|()| 0)
+        times::copy(self.n, partner, OMIT).map(|()| 0)
     }
     fn undo(&mut self, _: &mut Cx<'_>) -> Sys<()> {
         // A time that cannot be set on this leg: verify says so; nothing is lost.
