@@ -12,7 +12,7 @@ use mirror_core::path::{PathText, split};
 use mirror_core::runtime::Intent;
 use mirror_core::{Errno, K, LockPlan, Prepared, Step};
 use mirror_sys as sys;
-use mirror_sys::Sys;
+use mirror_sys::{Stat, Sys};
 
 /// One name of a change, entered on both legs.
 pub struct Target {
@@ -25,6 +25,8 @@ pub struct Target {
     opened: [bool; 2],
     /// Descriptor (−1: none) and length of [`crate::resolve::Anchor`].
     anchor: (i32, usize),
+    /// Device and inode number that the name must still have: a magic link led to the object.
+    object: Option<(u64, u64)>,
 }
 
 impl Target {
@@ -36,6 +38,7 @@ impl Target {
             dir: [-1; 2],
             opened: [false; 2],
             anchor: (loc.anchor.fd, loc.anchor.len),
+            object: loc.jump.map(|j| j.object),
         }
     }
     /// Closes what `enter` opened.
@@ -61,6 +64,7 @@ static NAMELESS: Target = Target {
     dir: [-1; 2],
     opened: [false; 2],
     anchor: (-1, 0),
+    object: None,
 };
 
 /// What a change sees of its transaction.
@@ -241,6 +245,18 @@ impl Cx<'_> {
             // A removed cwd or directory: nothing can be made or found in it.
             (_, Ok(b)) if b.nlink() == 0 => Err(Prepared::Answer(Err(Errno::ENOENT))),
             (_, Err(e)) => Err(Prepared::Answer(Err(e))),
+            _ => {
+                self.slow = true;
+                Err(Prepared::Answer(Err(Errno::ESTALE)))
+            }
+        }
+    }
+    /// Whether what the first leg has under a name is what the request meant, if that was an object and
+    /// not the name. If not, the request is resolved again. Asked under the locks.
+    pub fn still(&mut self, which: usize, found: Sys<Stat>) -> Result<(), Prepared> {
+        match (self.name(which).object, found) {
+            (None, _) => Ok(()),
+            (Some(o), Ok(st)) if o == (st.dev(), st.ino()) => Ok(()),
             _ => {
                 self.slow = true;
                 Err(Prepared::Answer(Err(Errno::ESTALE)))

@@ -18,6 +18,8 @@ mod scratch;
 #[cfg(not(feature = "selftest"))]
 mod ahead;
 #[cfg(not(feature = "selftest"))]
+mod base;
+#[cfg(not(feature = "selftest"))]
 mod change;
 #[cfg(not(feature = "selftest"))]
 mod control;
@@ -26,12 +28,18 @@ mod domain;
 #[cfg(not(feature = "selftest"))]
 mod env;
 #[cfg(not(feature = "selftest"))]
+mod find;
+#[cfg(not(feature = "selftest"))]
 mod handlers;
 #[cfg(not(feature = "selftest"))]
 mod heal;
 mod keys;
 #[cfg(not(feature = "selftest"))]
 mod limits;
+#[cfg(not(feature = "selftest"))]
+mod loc;
+#[cfg(not(feature = "selftest"))]
+mod object;
 #[cfg(not(feature = "selftest"))]
 mod patience;
 #[cfg(not(feature = "selftest"))]

@@ -5,19 +5,20 @@ use crate::resolve::{Name, Path, Place, own_fd};
 use crate::state::{self, Member, member};
 use libc as c;
 use mirror_core::Errno;
+use mirror_core::path::PathText;
 use mirror_sys as sys;
 
 /// Whether an open object lies outside the process's root: then the kernel's text for it begins at the
 /// system's root instead.
 #[inline(never)]
-pub fn beyond(n: i32, text: &mut Path) -> bool {
+pub fn beyond<const N: usize>(n: i32, text: &mut PathText<N>) -> bool {
     if state::ROOT.is_default() {
         return false;
     }
     let Ok(st) = sys::fglance(n) else {
         return false;
     };
-    let mut again = Path::new();
+    let mut again = PathText::<N>::new();
     for _ in 0..8 {
         match sys::glance(c::AT_FDCWD, text, c::AT_SYMLINK_NOFOLLOW) {
             Ok(s) if s.ino() == st.ino() && s.dev() == st.dev() => return false,

@@ -3,6 +3,17 @@ use crate::calls::{Sys, call, fd};
 use libc as c;
 use mirror_core::path::PathText;
 
+/// getdents64(2): entries of a directory, from its position on.
+pub fn getdents(n: i32, out: &mut [u8]) -> Sys<usize> {
+    call!(
+        syscall3,
+        c::SYS_getdents64,
+        fd(n),
+        out.as_mut_ptr() as usize,
+        out.len()
+    )
+}
+
 /// unlinkat(2).
 pub fn unlinkat<const N: usize>(dir: i32, name: &PathText<N>, flags: i32) -> Sys<usize> {
     call!(

@@ -8,7 +8,7 @@ use mirror_sys as sys;
 use mirror_sys::{OMIT, Object, Stat, Sys};
 
 /// The attribute that holds a file's capabilities.
-fn capability() -> PathText<32> {
+pub(super) fn capability() -> PathText<32> {
     PathText::from_bytes(b"security.capability").unwrap_or_default()
 }
 
@@ -21,7 +21,9 @@ impl Attr<'_> {
             let r = first.xattr(&capability(), &mut buf);
             self.caps = r.ok().map(|n| (buf, n));
         }
-        if matches!(self.call.kind, Kind::Truncate(_)) {
+        // A partner is open for writing already.
+        let partner = matches!(self.by_fd, Some((_, true)));
+        if matches!(self.call.kind, Kind::Truncate(_)) && !partner {
             self.open_other(cx)?;
         }
         Ok(())

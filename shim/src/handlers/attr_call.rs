@@ -1,8 +1,9 @@
 //! What one of the attribute calls names and asks for, whatever its shape.
 use super::{arg, copy_path};
 use crate::arch::Regs;
-use crate::resolve::{Last, Path};
+use crate::resolve::{Last, Name, Path};
 use libc as c;
+use mirror_sys as sys;
 
 /// How the call names its object.
 #[derive(Clone, Copy)]
@@ -63,6 +64,8 @@ pub fn parse(regs: &Regs) -> Option<Call> {
         c::SYS_fchmodat => call(a(0) as i32, a(1), Last::Follow, Kind::Mode(a(2) as u32)),
         super::SYS_FCHMODAT2 | c::SYS_utimensat if a(3) & !AT_FLAGS != 0 => None,
         c::SYS_fchownat if a(4) & !AT_FLAGS != 0 => None,
+        c::SYS_utimensat if sets_nothing(a(2)) => None,
+        c::SYS_truncate if (a(1) as i64) < 0 => None,
         super::SYS_FCHMODAT2 => {
             let path = if empty(a(3)) && is_empty(a(1)) {
                 0
@@ -117,6 +120,25 @@ pub fn parse(regs: &Regs) -> Option<Call> {
         c::SYS_truncate => call(cwd, a(0), Last::Follow, Kind::Truncate(a(1) as u64)),
         _ => None,
     }
+}
+
+/// Whether both times are UTIME_OMIT: then the kernel does not look at the path. It is asked with a
+/// descriptor that is none.
+fn sets_nothing(times: usize) -> bool {
+    let name: Name = Name::from_bytes(b"x").unwrap_or_default();
+    let none = -1isize as usize;
+    // SAFETY: our own path; the program's times, checked by the kernel.
+    let r = unsafe { sys::syscall4(c::SYS_utimensat, none, name.as_ptr() as usize, times, 0) };
+    times != 0 && sys::ret(r).is_ok()
+}
+
+/// The empty path (not a null pointer) from AT_FDCWD: the cwd.
+pub fn is_cwd(regs: &Regs, call: &Call) -> bool {
+    let at = matches!(
+        regs.nr as i64,
+        c::SYS_fchownat | c::SYS_utimensat | super::SYS_FCHMODAT2
+    );
+    at && call.path == 0 && call.dir == c::AT_FDCWD && arg(regs, 1) != 0
 }
 
 fn is_empty(path: usize) -> bool {

@@ -5,8 +5,8 @@
 //!
 //! Rules: a name is made an [`Object`] on each leg and changed as that, so that no symlink is followed
 //! there, and the second leg's must be of the first one's type.
-use super::attr_call::{Call, Kind, parse};
-use super::recognise::{Fd, recognise};
+use super::attr_call::{Call, Kind, is_cwd, parse};
+use super::recognise::{Fd, behind, recognise};
 use super::{arg, copy_path, fail, fd_arg, raw, verdict};
 use crate::arch::{NATIVE, Regs};
 use crate::change::hold;
@@ -17,12 +17,14 @@ use crate::txn::{Change, Cx, Patience, Ran, Target, run};
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{Action, Errno, ErrorClass, K, LockPlan, Prepared, Step, Undo};
+use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
 use mirror_sys as sys;
 use mirror_sys::{OMIT, Object, Stat, Sys};
 
 #[path = "attr_ahead.rs"]
 mod ahead;
+#[path = "attr_undo.rs"]
+mod undo;
 
 struct Attr<'a> {
     call: Call,
@@ -178,7 +180,10 @@ impl Attr<'_> {
                 // SAFETY: as above.
                 sys::ret(unsafe { sys::syscall2(c::SYS_fremovexattr, m as usize, a1) })
             }
-            Kind::Truncate(size) => sys::ftruncate(m, size),
+            Kind::Truncate(size) => {
+                sys::ftruncate(m, size)?;
+                return self.times(cx, leg, &Object::of(m)?);
+            }
         }
         .map(|v| v as u64)
     }
@@ -238,15 +243,26 @@ impl Change for Attr<'_> {
             Ok(st) => st,
             Err(e) => return Prepared::Answer(Err(e)),
         };
-        if self.by_fd.is_none() && st.kind() == c::S_IFLNK && self.call.last == Last::Follow {
-            cx.slow = true;
-            return Prepared::Answer(Err(Errno::ELOOP));
+        if self.by_fd.is_none() {
+            if let Err(p) = cx.still(0, Ok(st)) {
+                return p;
+            }
+            if st.kind() == c::S_IFLNK && self.call.last == Last::Follow {
+                cx.slow = true;
+                return Prepared::Answer(Err(Errno::ELOOP));
+            }
+            if st.kind() == c::S_IFLNK && matches!(self.call.kind, Kind::Mode(_)) {
+                return Prepared::Answer(Err(Errno::EOPNOTSUPP));
+            }
         }
         if !self.root && self.directory != (st.kind() == c::S_IFDIR) {
             self.directory = !self.directory;
             if !cx.exclusive {
                 return Prepared::Replan;
             }
+        }
+        if self.slash && st.kind() != c::S_IFDIR {
+            return Prepared::Answer(Err(Errno::ENOTDIR));
         }
         if matches!(self.call.kind, Kind::Truncate(_)) && st.kind() != c::S_IFREG {
             let e = if st.kind() == c::S_IFDIR {
@@ -255,9 +271,6 @@ impl Change for Attr<'_> {
                 Errno::EINVAL
             };
             return Prepared::Answer(Err(e));
-        }
-        if self.slash && st.kind() != c::S_IFDIR {
-            return Prepared::Answer(Err(Errno::ENOTDIR));
         }
         if let Some(i) = cx.intent.inode.get_mut(cx.lead) {
             *i = st.ino();
@@ -279,9 +292,9 @@ impl Change for Attr<'_> {
                     cx.slow = true;
                     return Prepared::Answer(Err(Errno::ESTALE));
                 }
-                // Its name is gone, another may live: both legs are compared by resync.
-                if st.nlink() > 0 {
-                    crate::heal::pending(cx.s, cx.name(0).rel.as_bytes());
+                // Its name is gone. Another may live, and was not found: nothing is changed.
+                if st.nlink() > 0 && st.kind() != c::S_IFDIR {
+                    return Prepared::Answer(Err(Errno::EIO));
                 }
                 return Prepared::Forward;
             }
@@ -296,10 +309,14 @@ impl Change for Attr<'_> {
                     // The object's own lock may have been taken after `prepare` looked.
                     self.before = Some(sys::fstat(n)?);
                 }
-                if matches!(self.call.kind, Kind::Owner(..)) {
+                if matches!(self.call.kind, Kind::Owner(..) | Kind::Truncate(_)) {
                     self.look_ahead(cx, &Object::of(n)?)?;
                 }
-                raw(self.regs)
+                let r = raw(self.regs);
+                if r.is_err() {
+                    self.close_second();
+                }
+                r
             }
             (Some((n, true)), Step::Second) => self.by_partner(cx, leg, n),
             _ => {
@@ -312,78 +329,22 @@ impl Change for Attr<'_> {
         }
     }
     fn undo(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
-        // What was before is still on the second leg; mode, owner and times are at hand.
-        let st = self.before.ok_or(Errno::EIO)?;
-        let o = match self.by_fd {
-            Some((n, _)) => Object::of(n),
-            None => self.object(cx, cx.lead),
-        }?;
-        if (o.stat().dev(), o.stat().ino()) != (st.dev(), st.ino()) {
-            return Err(Errno::ESTALE);
-        }
-        match self.call.kind {
-            Kind::Mode(_) => o.set_mode(st.mode() & 0o7777),
-            Kind::Owner(..) => {
-                o.set_owner(st.uid(), st.gid())?;
-                return self.undo_privileges(&o, &st);
-            }
-            Kind::Times => o.set_times(st.atime(), st.mtime()),
-            Kind::SetXattr | Kind::RemoveXattr => return self.undo_xattr(cx, &o),
-            Kind::Truncate(size) if size >= st.size() => {
-                match self.second_object(cx, cx.lead ^ 1) {
-                    Ok(second) if second.stat().size() > st.size() => self.shrink(&second, &st)?,
-                    Ok(_) => {}
-                    // What cannot stand for the first leg's has not been changed.
-                    Err(e) if e.class() == ErrorClass::Semantic => {}
-                    Err(e) => return Err(e),
-                }
-                return self.shrink(&o, &st);
-            }
-            Kind::Truncate(_) => Err(Errno::EIO),
-        }
-        .map(|_| ())
-    }
-}
-
-impl Attr<'_> {
-    /// Sets the attribute back to what the second leg has.
-    fn undo_xattr(&self, cx: &Cx<'_>, first: &Object) -> Sys<()> {
-        // The second leg's copy is the source: only if it is known to be true.
-        if cx.s.runtime().word().pending() {
-            return Err(Errno::EIO);
-        }
-        let second = match self.by_fd {
-            Some((n, true)) => Object::of(n.saturating_add(K)),
-            _ => self.second_object(cx, cx.lead ^ 1),
-        }?;
-        let (p, q) = (second.text(), first.text());
-        let (from, to) = (p.as_ptr() as usize, q.as_ptr() as usize);
-        let name = arg(self.regs, 1);
-        let mut value = [0u8; 4096];
-        let (buf, len) = (value.as_mut_ptr() as usize, value.len());
-        // SAFETY: our own path and buffer; the program's name has been accepted by the first call.
-        let old = sys::ret(unsafe { sys::syscall4(c::SYS_getxattr, from, name, buf, len) });
-        match old {
-            Ok(n) => {
-                // SAFETY: as above.
-                sys::ret(unsafe { sys::syscall5(c::SYS_setxattr, to, name, buf, n, 0) })
-            }
-            Err(Errno::ENODATA) => {
-                // SAFETY: as above.
-                sys::ret(unsafe { sys::syscall2(c::SYS_removexattr, to, name) })
-            }
-            Err(e) => Err(e),
-        }
-        .map(|_| ())
+        self.take_back(cx)
     }
 }
 
 /// The family's entry.
 #[inline(never)]
 pub fn attribute(regs: &mut Regs) -> usize {
-    let Some(call) = parse(regs) else {
+    let Some(mut call) = parse(regs) else {
         return NATIVE;
     };
+    let mut text = Path::new();
+    if is_cwd(regs, &call) {
+        call.path = arg(regs, 1);
+        call.last = Last::Follow;
+        let _ = text.set(b".");
+    }
     let copy = Regs {
         nr: regs.nr,
         args: regs.args,
@@ -397,8 +358,8 @@ pub fn attribute(regs: &mut Regs) -> usize {
         IntentKind::Attributes
     };
     let mut loc = Loc::new();
-    let mut text = Path::new();
-    let mut by_fd = None;
+    let mut by_fd;
+    let last = call.last;
     let mut place;
     if call.path == 0 {
         let n = fd_arg(regs, 0);
@@ -425,25 +386,22 @@ pub fn attribute(regs: &mut Regs) -> usize {
             }
         };
     } else {
-        if copy_path(call.path, &mut text).is_none() {
+        if text.is_empty() && copy_path(call.path, &mut text).is_none() {
             return NATIVE;
         }
         place = locate(call.dir, &text, call.last, &mut loc);
+        by_fd = through(place, &mut loc);
     }
     for tries in 0..super::TRIES {
+        let mut call = call;
+        if loc.jump.is_some() {
+            // The link's end is the object, also where that is a symlink.
+            call.last = Last::Keep;
+        }
         let root = match place {
-            Place::Linked => {
-                if let Err(e) = super::partner::lost_name(loc.pair) {
-                    return fail(regs, e);
-                }
-                return NATIVE;
-            }
-            Place::Nameless if call.path != 0 => {
-                if let Err(e) = super::partner::lost_name(loc.pair) {
-                    return fail(regs, e);
-                }
-                return NATIVE;
-            }
+            Place::Linked | Place::Nameless if matches!(by_fd, Some((_, true))) => false,
+            // It lives somewhere in the leg, and where is not known: nothing is changed.
+            Place::Linked => return fail(regs, Errno::EIO),
             Place::Out | Place::Nameless => return NATIVE,
             Place::Control => return fail(regs, Errno::ENOENT),
             Place::Fail(e) => return fail(regs, e),
@@ -457,7 +415,6 @@ pub fn attribute(regs: &mut Regs) -> usize {
         }
         // "name/" is followed by the kernel: through a symlink that might lead from one leg to the other.
         let slash = loc.slash && call.path != 0;
-        let mut call = call;
         if slash {
             call.last = Last::Follow;
             let bare = loc.name.len().saturating_sub(1);
@@ -491,14 +448,26 @@ pub fn attribute(regs: &mut Regs) -> usize {
             Patience::Wait,
         ) {
             Ran::Slow if call.path == 0 => {
-                place = match crate::resolve::named(fd_arg(&copy, 0), &mut loc) {
+                place = match crate::resolve::sought(fd_arg(&copy, 0), &mut loc) {
                     Place::Nameless | Place::Linked if tries < 8 => Place::In,
                     p => p,
                 }
             }
-            Ran::Slow => place = locate_slow(call.dir, &text, call.last, &mut loc),
+            Ran::Slow => {
+                place = locate_slow(call.dir, &text, last, &mut loc);
+                by_fd = through(place, &mut loc);
+            }
             r => return verdict(regs, r),
         }
     }
     fail(regs, Errno::ELOOP)
+}
+
+/// The descriptor of this process that a magic link led to, and whether it has a partner.
+fn through(place: Place, loc: &mut Loc) -> Option<(i32, bool)> {
+    if let Some(n) = behind(place, loc) {
+        return Some((n, true));
+    }
+    let own = loc.jump.filter(|j| j.fd >= 0 && place == Place::In);
+    own.map(|j| (j.fd, false))
 }

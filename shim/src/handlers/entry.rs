@@ -180,7 +180,8 @@ pub fn one(regs: &mut Regs) -> usize {
             SYMLINKED.store(true, Ordering::Relaxed);
             quick::forget_proofs();
             let mut target = Path::new();
-            if copy_path(a0, &mut target).is_none() {
+            // An empty one is refused before the name is looked at.
+            if copy_path(a0, &mut target).is_none() || target.is_empty() {
                 return NATIVE;
             }
             let (dir, p) = if regs.nr as i64 == c::SYS_symlink {
@@ -199,13 +200,22 @@ pub fn one(regs: &mut Regs) -> usize {
         }
         _ => return NATIVE,
     };
+    if let What::Mknod(mode, _) = what
+        && !matches!(
+            mode & c::S_IFMT,
+            0 | c::S_IFREG | c::S_IFIFO | c::S_IFCHR | c::S_IFBLK | c::S_IFSOCK
+        )
+    {
+        // No type that mknod makes: refused before the name is looked at.
+        return NATIVE;
+    }
     let mut text = Path::new();
     let mut loc = Loc::new();
     let place = if is_bind {
         text = socket;
-        crate::resolve::locate(dir, &text, Last::Keep, &mut loc)
+        crate::resolve::locate(dir, &text, Last::Entry, &mut loc)
     } else {
-        match locate_arg(dir, path, Last::Keep, &mut text, &mut loc) {
+        match locate_arg(dir, path, Last::Entry, &mut text, &mut loc) {
             Some(p) => p,
             None => return NATIVE,
         }
@@ -245,7 +255,7 @@ pub fn one(regs: &mut Regs) -> usize {
             Action::Call { undo },
             Patience::Wait,
         ) {
-            Ran::Slow => place = locate_slow(dir, &text, Last::Keep, &mut loc),
+            Ran::Slow => place = locate_slow(dir, &text, Last::Entry, &mut loc),
             r => return verdict(regs, r),
         }
     }

@@ -1,7 +1,8 @@
 //! Two names: rename, link (op classes *entry* and *rename*).
-use super::{answer, arg, copy_path, fail, locate_arg, quick, verdict};
+use super::recognise::behind;
+use super::{arg, copy_path, fail, locate_arg, quick, verdict};
 use crate::arch::{NATIVE, Regs};
-use crate::resolve::{Last, Loc, Path, Place, locate_slow};
+use crate::resolve::{Last, Loc, Name, Path, Place, locate_slow};
 use crate::state::SYMLINKED;
 use crate::txn::{Change, Cx, Patience, Ran, Target, in_the_way, run};
 use core::sync::atomic::Ordering;
@@ -15,8 +16,8 @@ use mirror_sys::Sys;
 struct Two {
     kind: IntentKind,
     flags: u32,
-    /// linkat of a file without a name: its descriptor.
-    nameless: Option<i32>,
+    /// linkat of a file without a known name: its descriptor, and whether n + K is its partner.
+    nameless: Option<(i32, bool)>,
     /// linkat through a symlink.
     follow: bool,
     /// The new name was taken on the first leg: what a rename replaces does not come back.
@@ -40,13 +41,39 @@ impl Two {
     }
 }
 
+impl Two {
+    /// link looks its file up before it looks at the new name: `found` is what the new name said.
+    #[cold]
+    fn sooner(&self, cx: &mut Cx<'_>, found: Prepared) -> Prepared {
+        if self.kind != IntentKind::Link || cx.slow || !matches!(found, Prepared::Answer(_)) {
+            return found;
+        }
+        let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
+        let mut old = cx.name(0).rel.clone();
+        if cx.name(0).name.as_bytes().last() == Some(&b'/') {
+            let _ = old.append(b"/");
+        }
+        match sys::glance(root, &old, c::AT_SYMLINK_NOFOLLOW) {
+            Err(e) => Prepared::Answer(Err(e)),
+            Ok(st) if self.follow && st.kind() == c::S_IFLNK => {
+                cx.slow = true;
+                Prepared::Answer(Err(Errno::ELOOP))
+            }
+            Ok(_) => found,
+        }
+    }
+}
+
 impl Change for Two {
     fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
-        let new = cx.parent(1)?;
         if self.nameless.is_some() {
-            return Ok(new);
+            return cx.parent(1);
         }
-        Ok(new.union(cx.parent(0)?))
+        let old = cx.parent(0)?;
+        match cx.parent(1) {
+            Ok(new) => Ok(old.union(new)),
+            Err(p) => Err(self.sooner(cx, p)),
+        }
     }
     fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
         for which in 0..2 {
@@ -54,16 +81,23 @@ impl Change for Two {
                 continue;
             }
             if let Err(p) = cx.enter(which) {
-                return p;
+                return if which == 0 { p } else { self.sooner(cx, p) };
             }
         }
-        if self.follow && self.nameless.is_none() {
+        if self.nameless.is_none() {
             let t = cx.name(0);
             let st = sys::glance(t.at(cx.lead), &t.name, c::AT_SYMLINK_NOFOLLOW);
-            if st.is_ok_and(|st| st.kind() == c::S_IFLNK) {
+            if let Err(p) = cx.still(0, st) {
+                return p;
+            }
+            if self.follow && st.is_ok_and(|st| st.kind() == c::S_IFLNK) {
                 cx.slow = true;
                 return Prepared::Answer(Err(Errno::ELOOP));
             }
+        }
+        // A copy is made as by repair.
+        if matches!(self.nameless, Some((_, false))) && !cx.exclusive {
+            return Prepared::Exclusive;
         }
         if !cx.exclusive && self.moves_directory(cx) {
             return Prepared::Exclusive;
@@ -114,7 +148,16 @@ impl Change for Two {
         }
         match self.nameless {
             None => sys::linkat(a.at(leg), &a.name, b.at(leg), &b.name, 0),
-            Some(n) => {
+            Some((_, false)) if step == Step::Second => {
+                // It has no partner: received, or opened for reading only.
+                let r = crate::heal::equal(cx.s, cx.lead, b.rel.as_bytes());
+                r.map(|()| 0).map_err(|e| match e {
+                    // Too large for a copy under the locks.
+                    Errno::EFBIG => Errno::EXDEV,
+                    e => e,
+                })
+            }
+            Some((n, _)) => {
                 let n = if step == Step::First {
                     n
                 } else {
@@ -131,7 +174,13 @@ impl Change for Two {
         let leg = cx.lead;
         let (a, b) = (cx.name(0), cx.name(1));
         match self.kind {
-            IntentKind::Link => sys::unlinkat(b.at(leg), &b.name, 0).map(|_| ()),
+            IntentKind::Link => {
+                if matches!(self.nameless, Some((_, false))) {
+                    // A part of the copy may be there.
+                    let _ = sys::unlinkat(b.at(leg ^ 1), &b.name, 0);
+                }
+                sys::unlinkat(b.at(leg), &b.name, 0).map(|_| ())
+            }
             IntentKind::Exchange => {
                 sys::renameat2(a.at(leg), &a.name, b.at(leg), &b.name, 2).map(|_| ())
             }
@@ -181,68 +230,66 @@ pub fn two(regs: &mut Regs) -> usize {
     let follow = is_link && flags & c::AT_SYMLINK_FOLLOW as usize != 0;
     let (mut t1, mut t2) = (Path::new(), Path::new());
     let (mut l1, mut l2) = (Loc::new(), Loc::new());
-    let last1 = if follow { Last::Follow } else { Last::Keep };
+    let last1 = match (is_link, follow) {
+        (true, true) => Last::Follow,
+        (true, false) => Last::Keep,
+        (false, _) => Last::Entry,
+    };
     if copy_path(p1, &mut t1).is_none() {
         return NATIVE;
     }
-    let mut nameless = None;
-    let mut from = if is_link && flags & c::AT_EMPTY_PATH as usize != 0 && t1.is_empty() {
-        nameless = Some(d1);
-        crate::resolve::named(d1, &mut l1)
-    } else {
-        if follow {
-            nameless = proc_fd(t1.as_bytes());
+    let by_number = is_link && flags & c::AT_EMPTY_PATH as usize != 0 && t1.is_empty();
+    let from = |l1: &mut Loc, slow: bool| {
+        if by_number {
+            crate::resolve::jump(d1, d1, l1)
+        } else if slow {
+            locate_slow(d1, &t1, last1, l1)
+        } else {
+            crate::resolve::locate(d1, &t1, last1, l1)
         }
-        crate::resolve::locate(d1, &t1, last1, &mut l1)
     };
-    let Some(mut to) = locate_arg(d2, p2, Last::Keep, &mut t2, &mut l2) else {
+    let mut old = from(&mut l1, false);
+    let Some(mut new) = locate_arg(d2, p2, Last::Entry, &mut t2, &mut l2) else {
         return NATIVE;
     };
     if SYMLINKED.load(Ordering::Relaxed) {
         quick::forget_proofs();
     }
     let nothing = |t: &Path| matches!(split(t.as_bytes()).1, b"" | b"." | b"..");
-    if nothing(&t2) || (nothing(&t1) && nameless.is_none()) {
+    if nothing(&t2) || (nothing(&t1) && !by_number) || (by_number && d1 == cwd) {
         // ENOENT, EBUSY, EPERM…: the kernel refuses it.
         return NATIVE;
     }
+    if by_number && let Err(e) = may_link(d1) {
+        return fail(regs, e);
+    }
     for _ in 0..super::TRIES {
-        if from == Place::Control || to == Place::Control {
-            return fail(regs, Errno::ENOENT);
+        if (old, new) == (Place::Out, Place::Out) {
+            return NATIVE;
         }
-        if let (Place::Fail(e), _) | (_, Place::Fail(e)) = (from, to) {
-            return fail(regs, e);
-        }
-        let root = |p| matches!(p, Place::Root(_));
-        if root(from) || root(to) {
-            // A directory cannot be linked and a root cannot be moved or replaced.
-            let e = if is_link && root(from) {
-                Errno::EPERM
-            } else if is_link {
-                Errno::EEXIST
-            } else {
-                Errno::EBUSY
-            };
-            return fail(regs, e);
-        }
-        if !matches!(from, Place::Nameless | Place::Linked) {
-            nameless = None;
-        }
-        match (from, to) {
-            (Place::Out, Place::Out) => return NATIVE,
-            (Place::In, Place::In) if l1.pair == l2.pair => {}
-            (Place::Nameless | Place::Linked, Place::In)
-                if nameless
-                    .is_some_and(|n| sys::fcntl(n.saturating_add(K), c::F_GETFD, 0).is_ok()) => {}
-            // As between two mounts.
-            _ => {
-                let old = if t1.is_empty() {
-                    Ok(())
-                } else {
-                    sys::fstatat(d1, &t1, c::AT_SYMLINK_NOFOLLOW).map(|_| ())
-                };
-                return answer(regs, Err(old.err().unwrap_or(Errno::EXDEV)));
+        let nameless = match old {
+            Place::Linked | Place::Nameless => {
+                let partner = behind(old, &mut l1).map(|n| (n, true));
+                let own = l1.jump.filter(|j| j.fd >= 0 && old == Place::Nameless);
+                partner.or(own.map(|j| (j.fd, false)))
             }
+            _ => None,
+        };
+        let here = old == Place::In || nameless.is_some();
+        if !(here && new == Place::In && l1.pair == l2.pair) {
+            let old_text = if by_number { None } else { Some(&t1) };
+            let last = refusal(is_link, old, new);
+            let mut e = border((d1, old_text), (d2, &t2), is_link, follow);
+            if e.is_ok() && !is_link && old == Place::In {
+                // Within the pair it is looked up before a new name that is too long.
+                e = match last {
+                    Errno::ENAMETOOLONG => {
+                        sys::fstatat(d1, &without_slash(&t1), c::AT_SYMLINK_NOFOLLOW).map(|_| ())
+                    }
+                    _ => Ok(()),
+                };
+            }
+            return fail(regs, e.err().unwrap_or(last));
         }
         let mut a = Target::new(&l1);
         if nameless.is_some() {
@@ -262,17 +309,13 @@ pub fn two(regs: &mut Regs) -> usize {
             kind,
             flags: flags as u32,
             nameless,
-            follow,
+            // A magic link's end is the object, also where that is a symlink.
+            follow: follow && l1.jump.is_none(),
             replaces: false,
-        };
-        let lead = if nameless.is_some() {
-            nameless_leg(nameless, l2.leg)
-        } else {
-            l1.leg
         };
         match run(
             l2.pair,
-            lead,
+            l1.leg,
             [Some(&mut a), Some(&mut b)],
             kind,
             &mut change,
@@ -282,10 +325,8 @@ pub fn two(regs: &mut Regs) -> usize {
             Patience::Wait,
         ) {
             Ran::Slow => {
-                if nameless.is_none() {
-                    from = locate_slow(d1, &t1, last1, &mut l1);
-                }
-                to = locate_slow(d2, &t2, Last::Keep, &mut l2);
+                old = from(&mut l1, true);
+                new = locate_slow(d2, &t2, Last::Entry, &mut l2);
             }
             r => return verdict(regs, r),
         }
@@ -293,23 +334,94 @@ pub fn two(regs: &mut Regs) -> usize {
     fail(regs, Errno::ELOOP)
 }
 
-fn nameless_leg(n: Option<i32>, or: usize) -> usize {
-    n.and_then(crate::state::info)
-        .map_or(or, |i| usize::from(i.leg.load(Ordering::Relaxed)))
+/// What a call that cannot be done between these places is refused with, if nothing else is wrong.
+fn refusal(is_link: bool, old: Place, new: Place) -> Errno {
+    let root = |p| matches!(p, Place::Root(_));
+    match (old, new) {
+        (Place::Control, _) | (_, Place::Control) => Errno::ENOENT,
+        // The last component is looked up on one mount only.
+        (Place::Fail(Errno::ENAMETOOLONG), Place::Out)
+        | (Place::Out, Place::Fail(Errno::ENAMETOOLONG))
+            if !is_link =>
+        {
+            Errno::EXDEV
+        }
+        (Place::Fail(e), _) | (_, Place::Fail(e)) => e,
+        // A directory cannot be linked and a root cannot be moved or replaced.
+        _ if is_link && root(old) => Errno::EPERM,
+        _ if is_link && root(new) => Errno::EEXIST,
+        _ if root(old) || root(new) => Errno::EBUSY,
+        // As between two mounts.
+        _ => Errno::EXDEV,
+    }
 }
 
-/// N of "/proc/self/fd/N" or "/dev/fd/N".
-fn proc_fd(t: &[u8]) -> Option<i32> {
-    let d = t
-        .strip_prefix(b"/proc/self/fd/")
-        .or_else(|| t.strip_prefix(b"/dev/fd/"))?;
-    if d.is_empty() || d.len() > 7 {
-        return None;
+/// What the kernel says before it finds that two names are on different mounts.
+#[cold]
+#[inline(never)]
+fn border(
+    (d1, old): (i32, Option<&Path>),
+    (d2, new): (i32, &Path),
+    is_link: bool,
+    follow: bool,
+) -> Sys<()> {
+    if !is_link {
+        old.map_or(Ok(()), |old| reach(d1, old))?;
+        return reach(d2, new);
     }
-    d.iter().try_fold(0i32, |n, b| {
-        b.is_ascii_digit().then(|| {
-            n.wrapping_mul(10)
-                .wrapping_add(i32::from(b.wrapping_sub(b'0')))
-        })
+    if let Some(old) = old {
+        let nofollow = if follow { 0 } else { c::O_NOFOLLOW };
+        close_it(crate::resolve::own_fd(|| {
+            sys::openat(d1, old, c::O_PATH | c::O_CLOEXEC | nofollow, 0)
+        }))?;
+    }
+    reach(d2, new)?;
+    let (_, _, slash) = split(new.as_bytes());
+    match sys::fstatat(d2, &without_slash(new), c::AT_SYMLINK_NOFOLLOW) {
+        Ok(_) => Err(Errno::EEXIST),
+        Err(Errno::ENOENT) if slash => Err(Errno::ENOENT),
+        Err(Errno::ENOENT) => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+/// The path of the name itself.
+fn without_slash(path: &Path) -> Path {
+    let (parent, name, _) = split(path.as_bytes());
+    let mut bare = Path::new();
+    let _ = bare.set(parent);
+    let _ = bare.push(name);
+    bare
+}
+
+/// Walks to a path's parent, and asks whether it may be searched.
+fn reach(dir: i32, path: &Path) -> Sys<()> {
+    let (parent, ..) = split(path.as_bytes());
+    let mut p = Path::new();
+    let _ = p.set(parent);
+    if p.push(b".").is_err() {
+        let _ = p.set(parent);
+    }
+    let flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
+    let n = crate::resolve::own_fd(|| sys::openat(dir, &p, flags, 0))?;
+    // A removed directory is of no mount: nothing is found in it.
+    let gone = sys::fglance(n).is_ok_and(|st| st.nlink() == 0);
+    let _ = sys::close(n);
+    if gone { Err(Errno::ENOENT) } else { Ok(()) }
+}
+
+fn close_it(n: Sys<i32>) -> Sys<()> {
+    n.map(|n| {
+        let _ = sys::close(n);
     })
+}
+
+/// Whether this process may link what descriptor `n` is open on (AT_EMPTY_PATH). The root exists, so
+/// nothing is made.
+fn may_link(n: i32) -> Sys<()> {
+    let (none, root) = (Name::new(), Name::from_bytes(b"/").unwrap_or_default());
+    match sys::linkat(n, &none, c::AT_FDCWD, &root, c::AT_EMPTY_PATH) {
+        Err(Errno::EEXIST) | Ok(_) => Ok(()),
+        Err(e) => Err(e),
+    }
 }

@@ -23,6 +23,7 @@ mod process;
 mod quick;
 mod readers;
 mod recognise;
+mod reopen;
 mod sync;
 
 use crate::arch::{

@@ -2,13 +2,13 @@
 //!
 //! Rules: nothing that can block for long is opened here (a fifo, a device: the kernel gets the
 //! program's call); data files are opened only to become n or n + K.
-use super::partner::{install, lost_name, note};
-use super::{arg, copy_path, fail, quick, verdict};
+use super::partner::{install, note};
+use super::recognise::behind;
+use super::{arg, copy_path, fail, verdict};
 use crate::arch::{NATIVE, Regs};
 use crate::resolve::{Last, Loc, Path, Place, locate, locate_slow};
 use crate::state::set_dirty;
 use crate::txn::{Change, Cx, Patience, Ran, Target, in_the_way, run, spare};
-use crate::user::UserPtr;
 use libc as c;
 use mirror_core::path::split;
 use mirror_core::runtime::IntentKind;
@@ -40,8 +40,11 @@ pub const OPEN_FLAGS: i32 = c::O_ACCMODE
 
 #[path = "open_ahead.rs"]
 mod ahead;
+#[path = "open_how.rs"]
+mod how;
 pub use ahead::by_handle;
 use ahead::without_effects;
+use how::{open_how, probe_strict};
 
 /// Of the class that is undone; the program gets EPERM.
 const REFUSED: Errno = Errno::EOPNOTSUPP;
@@ -150,7 +153,11 @@ impl Change for Open {
             return Prepared::Ready;
         }
         let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
-        match sys::glance(root, &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW) {
+        let found = sys::glance(root, &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW);
+        if let Err(p) = cx.still(0, found) {
+            return p;
+        }
+        match found {
             Ok(_) if self.flags & (c::O_CREAT | c::O_EXCL) == c::O_CREAT | c::O_EXCL => {
                 Prepared::Answer(Err(Errno::EEXIST))
             }
@@ -335,46 +342,6 @@ pub fn open(regs: &mut Regs) -> usize {
     opening(regs, dir, path, flags, mode, None)
 }
 
-/// openat2 by the program: with `resolve` bits it keeps its own rules; only changes to a pair are ours.
-fn open_how(regs: &mut Regs) -> usize {
-    let (how, size) = (arg(regs, 2), arg(regs, 3));
-    // The kernel looks at the struct, of whatever length, before it looks at the path.
-    let none = Path::new();
-    // SAFETY: our own empty path; the program's struct, which the kernel checks.
-    let r = sys::ret(unsafe {
-        sys::syscall4(
-            c::SYS_openat2,
-            c::AT_FDCWD as usize,
-            none.as_ptr() as usize,
-            how,
-            size,
-        )
-    });
-    match r {
-        Err(Errno::ENOENT) => {}
-        Err(e) => return fail(regs, e),
-        Ok(_) => return NATIVE,
-    }
-    let Ok(h) = UserPtr::<sys::OpenHow>::new(how).read() else {
-        return NATIVE;
-    };
-    let flags = h.flags as i32;
-    let (dir, path) = (arg(regs, 0) as i32, arg(regs, 1));
-    if flags & (c::O_ACCMODE | c::O_CREAT | c::O_TRUNC) == 0 || flags & c::O_PATH != 0 {
-        return if quick::names_control(path) {
-            super::readers::look(regs)
-        } else {
-            NATIVE
-        };
-    }
-    // What a filter answers to this call is the program's answer, whatever the library does without it.
-    if sys::openat2_refusal().is_some() {
-        return NATIVE;
-    }
-    let strict = (h.resolve != 0).then_some(h);
-    opening(regs, dir, path, flags, h.mode as u32, strict)
-}
-
 #[inline(never)]
 fn opening(
     regs: &mut Regs,
@@ -390,13 +357,19 @@ fn opening(
     {
         return super::readers::look(regs);
     }
+    if tmpfile && flags & c::O_ACCMODE == c::O_RDONLY {
+        // Refused before the path is looked at.
+        return NATIVE;
+    }
     let flags = flags & OPEN_FLAGS;
     if flags & (c::O_CREAT | c::O_DIRECTORY) == c::O_CREAT | c::O_DIRECTORY && !tmpfile {
         // As Linux 6.4 and later say; earlier ones would make a file.
         return fail(regs, Errno::EINVAL);
     }
     let mut text = Path::new();
-    if copy_path(addr, &mut text).is_none() {
+    // With '/' behind the name nothing is ever made.
+    let slash = |t: &Path| flags & c::O_CREAT != 0 && t.as_bytes().last() == Some(&b'/');
+    if copy_path(addr, &mut text).is_none() || slash(&text) {
         return NATIVE;
     }
     let keep =
@@ -413,15 +386,27 @@ fn opening(
             Place::In => {}
             Place::Root(_) if tmpfile => {}
             Place::Control => return fail(regs, Errno::ENOENT),
-            Place::Fail(e) => return fail(regs, e),
-            Place::Out => return NATIVE,
-            Place::Linked | Place::Nameless => {
-                if let Err(e) = lost_name(loc.pair) {
-                    return fail(regs, e);
-                }
-                return NATIVE;
+            Place::Fail(e) => {
+                let answer = strict.as_ref().and_then(|h| probe_strict(regs, h).err());
+                return answer.unwrap_or_else(|| fail(regs, e));
             }
+            Place::Out => return NATIVE,
+            Place::Linked | Place::Nameless => {}
             Place::Root(_) => return NATIVE,
+        }
+        let open_file = if tmpfile {
+            None
+        } else {
+            behind(place, &mut loc)
+        };
+        if open_file.is_none() {
+            match place {
+                // It lives somewhere in the leg, and where is not known: nothing is changed.
+                Place::Linked => return fail(regs, Errno::EIO),
+                // Without a partner it is the program's alone; a link to it copies it to the other leg.
+                Place::Nameless => return NATIVE,
+                _ => {}
+            }
         }
         // "name/" opens a directory or nothing.
         if loc.slash && !tmpfile {
@@ -432,6 +417,15 @@ fn opening(
             && let Err(v) = probe_strict(regs, how)
         {
             return v;
+        }
+        if let Some(n) = open_file {
+            match super::reopen::reopen(regs, n, flags, &loc) {
+                Some(v) => return v,
+                None => {
+                    place = locate_slow(dir, &text, last, &mut loc);
+                    continue;
+                }
+            }
         }
         let mut change = Open {
             flags,
@@ -493,32 +487,4 @@ fn opened(regs: &mut Regs, n: i32, change: &Open, loc: &Loc) -> usize {
         return fail(regs, Errno::EIO);
     }
     super::answer(regs, Ok(n as u64))
-}
-
-/// Asks the kernel with the program's own rules, without changing anything.
-fn probe_strict(regs: &mut Regs, h: &sys::OpenHow) -> Result<(), usize> {
-    let mine = sys::OpenHow {
-        flags: (c::O_PATH | c::O_CLOEXEC) as u64 | h.flags & c::O_NOFOLLOW as u64,
-        mode: 0,
-        resolve: h.resolve,
-    };
-    let p: *const sys::OpenHow = &mine;
-    // SAFETY: the program's path, checked by the kernel, and our own struct.
-    let r = unsafe {
-        sys::syscall4(
-            c::SYS_openat2,
-            arg(regs, 0),
-            arg(regs, 1),
-            p as usize,
-            size_of::<sys::OpenHow>(),
-        )
-    };
-    match sys::ret(r) {
-        Ok(n) => {
-            let _ = sys::close(n as i32);
-            Ok(())
-        }
-        Err(Errno::ENOENT) => Ok(()),
-        Err(e) => Err(fail(regs, e)),
-    }
 }

@@ -74,17 +74,3 @@ pub fn note(n: i32, pair: usize, leg: usize, ino: [u64; 2], rel: &[u8]) {
     crate::arch::ACTIVE.store(1, Ordering::Relaxed);
     set_hint(n, PAIRED);
 }
-
-/// A file of a pair is about to change on one leg, and no name of it is known: all is to be compared.
-/// Where that cannot be put on record (a lost or closed pair), the change must not be made.
-pub fn lost_name(pair: usize) -> Sys<()> {
-    super::locked(|| {
-        let guest = guest();
-        let s = crate::attach::session(pair, guest)?;
-        crate::heal::pending(&s, b".");
-        if guest {
-            crate::attach::release_guest(&s);
-        }
-        Ok(())
-    })
-}

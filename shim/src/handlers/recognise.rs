@@ -58,7 +58,10 @@ fn recognise_slow(n: i32, loc: &mut Loc) -> Fd {
         }
         return Fd::Out;
     }
-    let place = crate::resolve::named(n, loc);
+    let place = match &partner {
+        Some(_) => crate::resolve::named(n, loc),
+        None => crate::resolve::sought(n, loc),
+    };
     if let (Some(p), Place::In | Place::Nameless | Place::Linked) = (&partner, place) {
         // Inherited: the kernel's text tells the leg, even of a file whose name is gone.
         let mut ino = [st.ino(), p.ino()];
@@ -80,15 +83,49 @@ fn recognise_slow(n: i32, loc: &mut Loc) -> Fd {
     match place {
         Place::In | Place::Root(_) => Fd::Bare,
         Place::Linked => Fd::Bare,
+        Place::Fail(Errno::ENAMETOOLONG) => {
+            let _ = loc.rel.set(UNREACHABLE);
+            Fd::Bare
+        }
         _ => {
             let mut path = Path::new();
-            let known = sys::fd_path(n, &mut path).is_ok() && crate::resolve::far(&path);
+            let known = sys::fd_path(n, &mut path).is_ok() && crate::resolve::far(path.as_bytes());
             if known && !guest() {
                 set_hint(n, state::OUT);
             }
             Fd::Out
         }
     }
+}
+
+/// Stands for the name of an object that no text leads to: its parent is a name that no file system
+/// takes, so whatever is tried by it is answered with ENAMETOOLONG.
+const UNREACHABLE: &[u8] = &{
+    let mut text = [b'x'; 1100];
+    text[1098] = b'/';
+    text
+};
+
+/// The own descriptor through which a magic link of /proc led here, if it has a partner: a change goes
+/// through the two, whatever the file's name is. `loc` then says what the record of the descriptor says.
+pub fn behind(place: Place, loc: &mut Loc) -> Option<i32> {
+    let j = loc.jump.filter(|j| j.fd >= 0)?;
+    if !matches!(place, Place::In | Place::Linked | Place::Nameless) {
+        return None;
+    }
+    let mut seen = Loc::new();
+    if !matches!(recognise(j.fd, &mut seen), Fd::Paired) {
+        return None;
+    }
+    if let Some(i) = state::info(j.fd).filter(|_| state::hint(j.fd) == state::PAIRED) {
+        loc.pair = usize::from(i.pair.load(Ordering::Relaxed));
+        loc.leg = usize::from(i.leg.load(Ordering::Relaxed));
+        let mut buf = [0u8; 232];
+        if place != Place::In {
+            let _ = loc.rel.set(i.path(&mut buf));
+        }
+    }
+    Some(j.fd)
 }
 
 struct Adopt {

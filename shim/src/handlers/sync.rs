@@ -134,7 +134,7 @@ fn sync_partner(regs: &Regs, loc: &Loc) -> Sys<()> {
     let m = match open_below(root, &rel, c::O_RDONLY | c::O_NONBLOCK) {
         Ok(m) => m,
         // Renamed or removed meanwhile: what it was called then is synced by whoever did that.
-        Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(()),
+        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ENAMETOOLONG) => return Ok(()),
         // It cannot be opened any more, though the program's descriptor lives: all is synced.
         Err(Errno::EACCES | Errno::EPERM) => {
             let _ = rel.set(b".");

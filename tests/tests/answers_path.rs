@@ -1,0 +1,124 @@
+//! Calls by name with odd arguments: the answers of a plain directory, and equal trees. The tables are in
+//! `tests/programs/answers_path.c`; each prints a line a call.
+use mirror_tests::{Kind, Pair, compile, each_kind, need};
+
+/// Compiles the tables. False: skipped.
+fn tables(pair: &Pair) -> bool {
+    let source = include_str!("../programs/answers_path.c");
+    compile(&pair.programs(), "answers_path", source).is_some()
+}
+
+/// Runs a table natively and in V: the same lines, at least so many.
+fn table(pair: &Pair, args: &str, lines: usize) {
+    if !tables(pair) {
+        return;
+    }
+    let o = pair.both(&format!("$P/answers_path {args}"));
+    assert_eq!(o.code, 0, "{args}: {o:?}");
+    let n = o.text().lines().count();
+    assert!(n >= lines, "{args}: {n} lines\n{}", o.text());
+}
+
+/// The large tables, on one kind of pair: what a path means is not a matter of the kind.
+macro_rules! large {
+    ($($name:ident: $args:expr, $lines:expr;)+) => {
+        $(#[test] fn $name() { Pair::with(Kind::InPlace, |pair| table(pair, $args, $lines)); })+
+    };
+}
+
+large! {
+    one_name_from_the_cwd: "one cwd", 3900;
+    one_name_as_absolute_path: "one absolute", 3900;
+    one_name_from_a_descriptor: "one dirfd", 2500;
+    one_name_through_a_symlink_from_outside: "one symlink", 3900;
+    two_names_from_the_cwd: "two cwd", 5000;
+    two_names_as_absolute_paths: "two absolute", 5000;
+    two_names_from_a_descriptor: "two dirfd", 3900;
+    two_names_through_a_symlink_from_outside: "two symlink", 5000;
+}
+
+each_kind! {
+
+    fn a_border_is_that_of_a_mount(pair) {
+        need!(root);
+        if !tables(pair) {
+            return;
+        }
+        // Natively S/other is a file system of its own.
+        pair.both("mkdir $S/other; export T=\"$P/answers_path border\"; if test -n \"$B\"; then $T; else unshare -m --propagation private sh -c 'mount -t tmpfs none $S/other && exec $T'; fi");
+    }
+
+    fn descriptors_that_name_an_object(pair) {
+        table(pair, "descriptors '/proc/self/fd/%2$d'", 150);
+    }
+
+    fn descriptors_by_the_process_number(pair) {
+        table(pair, "descriptors '/proc/%1$d/fd/%2$d'", 150);
+    }
+
+    fn a_file_whose_name_is_gone(pair) {
+        table(pair, "lost '/proc/self/fd/%2$d'", 200);
+    }
+
+    fn a_file_whose_name_is_gone_by_other_texts(pair) {
+        table(pair, "lost '/dev/fd/%2$d'", 200);
+    }
+
+    fn a_nameless_file_from_another_process_gets_its_name(pair) {
+        table(pair, "received", 12);
+    }
+
+    fn names_of_any_length(pair) {
+        table(pair, "lengths 0", 200);
+    }
+
+    fn a_removed_cwd(pair) {
+        table(pair, "cwd", 15);
+    }
+
+    fn a_name_that_no_text_can_say_is_refused_and_nothing_changes(pair) {
+        need!("python3");
+        if !tables(pair) {
+            return;
+        }
+        // A place deeper than any text, made on both legs alike by somebody without the mirror.
+        let python = |script: &str| {
+            let dir = r#"import os, sys
+os.chdir(sys.argv[1])
+"#;
+            let script = format!("{dir}{script}");
+            let run = |leg: &str| {
+                let c = format!("/usr/bin/python3 -B - {leg} <<'EOF'\n{script}\nEOF");
+                pair.bypass(&c).ok().text()
+            };
+            (run("$A"), run("$B"))
+        };
+        python(r#"
+os.mkdir('deepest'); os.chdir('deepest')
+for i in range(60): os.mkdir('c' * 100); os.chdir('c' * 100)
+open('there', 'w').write('text'); os.utime('there', (7, 7))"#);
+        let list = r#"
+for i, (top, dirs, files, fd) in enumerate(os.fwalk('.')):
+    if dirs == ['.mirror'] or '.mirror' in dirs: dirs.remove('.mirror')
+    dirs.sort()
+    for f in sorted(files):
+        s = os.stat(f, dir_fd=fd, follow_symlinks=False)
+        print(len(top), f, oct(s.st_mode), s.st_uid, s.st_nlink, s.st_size, int(s.st_mtime), os.listxattr(os.open(f, os.O_RDONLY | os.O_NONBLOCK, dir_fd=fd)) if s.st_mode & 0o170000 == 0o100000 else '')
+    print(len(top), dirs, oct(os.fstat(fd).st_mode), os.listxattr(fd))"#;
+        let o = pair.run("$P/answers_path deep").ok();
+        assert_eq!(o.text().lines().last(), Some("1 1"), "{}", o.text());
+        let (a, b) = python(list);
+        assert_eq!(a, b);
+        assert!(a.contains(" there 0o100644 0 1 4 7 []") || !mirror_tests::is_root(), "{a}");
+        pair.assert_nothing_pending();
+        // Left to the harness, it would be too deep as well.
+        python("import shutil\nshutil.rmtree('deepest'); shutil.rmtree('mine')");
+    }
+
+    fn names_of_any_length_below_other_names(pair) {
+        if tables(pair) {
+            pair.run("$P/answers_path lengths 1").ok();
+            pair.assert_equal();
+        }
+    }
+}
