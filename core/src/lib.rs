@@ -26,6 +26,7 @@ pub mod trust;
 pub mod txn;
 #[cfg(test)]
 mod txn_tests;
+pub mod verdicts;
 pub mod view;
 pub mod word;
 

@@ -126,7 +126,10 @@ fn a_files_own_refusal_is_its_own() {
     );
     let set = Output::from_std(
         std::process::Command::new("sh")
-            .args(["-c", &format!("touch -d @1000000000 {all} && chattr +i {all}")])
+            .args([
+                "-c",
+                &format!("touch -d @1000000000 {all} && chattr +i {all}"),
+            ])
             .output()
             .unwrap(),
     );
