@@ -301,7 +301,7 @@ pub struct Detach {
 /// `mirror doctor`
 #[derive(Args)]
 pub struct Doctor {
-    /// Prepare this machine's libc for mirroring
+    /// Prepare this machine's libc, and look which programs make system calls past it
     #[arg(long)]
     pub prepare: bool,
     /// Say whether this command can be mirrored

@@ -1,7 +1,7 @@
 //! `mirror doctor`: whether this machine, and a command, are fit for the mirror.
 use crate::cli::Doctor;
 use crate::fail::{Fail, Res};
-use crate::launch::library;
+use crate::launch::{calls, library, program};
 use crate::pair::{room, tab};
 use crate::{output, text};
 use mirror_loader::image::{self, Status};
@@ -29,9 +29,19 @@ pub fn run(a: &Doctor) -> Res<u8> {
     }
     let mut s = Sheet { bad: false };
     if let Some(word) = &a.command {
-        match super::run::check(word) {
+        let p = match program::find(word).and_then(program::inspect) {
+            Ok(p) => p,
+            Err(f) => {
+                s.line(false, "command", f.text);
+                return Ok(1);
+            }
+        };
+        match super::run::check(&p, word) {
             Ok(t) => s.line(true, "command", t),
             Err(f) => s.line(false, "command", f.text),
+        }
+        if p.unmirrorable.is_none() && !p.outside {
+            own_calls(&mut s, &p);
         }
         return Ok(u8::from(s.bad));
     }
@@ -107,6 +117,28 @@ pub fn run(a: &Doctor) -> Res<u8> {
     Ok(u8::from(s.bad))
 }
 
+/// The files of a command that make system calls past libc, and what follows from that.
+fn own_calls(s: &mut Sheet, p: &program::Program) {
+    let (own, count) = calls::of(&p.elf);
+    for o in &own {
+        output::push(
+            "own_calls",
+            serde_json::json!({ "file": text::path(&o.file), "certain": o.certain }),
+        );
+    }
+    if own.is_empty() {
+        let files = text::plural(count as u64, "file");
+        s.line(
+            true,
+            "calls",
+            format!("all go through libc ({files} looked at, those that it opens later not)"),
+        );
+    }
+    for o in own {
+        s.line(true, "calls", format!("{}: {}", o.text(), calls::FOLLOWS));
+    }
+}
+
 fn prepare() -> Res<u8> {
     let all = image::default_libcs();
     if all.is_empty() {
@@ -125,5 +157,17 @@ fn prepare() -> Res<u8> {
             text::path(&p.path)
         );
     }
+    let found = calls::host()
+        .map_err(|e| Fail::failed(format!("verdicts: {}", crate::fail::reason(&e))))?;
+    crate::say!(
+        "looked at {}: {} without system calls of their own, {} with, {} not settled{}",
+        text::plural(found.clean + found.own + found.unknown, "file"),
+        text::count(found.clean),
+        text::count(found.own),
+        text::count(found.unknown),
+        found
+            .file
+            .map_or(String::new(), |f| format!("  {}", text::path(&f)))
+    );
     Ok(0)
 }

@@ -145,6 +145,7 @@ pub fn complete(line: &Line, a: &Init) -> Res<u8> {
     if let Err(e) = crate::launch::library::prepare() {
         crate::say!("! programs cannot be mirrored yet: {e}");
     }
+    crate::launch::calls::of_shells();
     crate::say!("next      mirror run -- COMMAND");
     Ok(0)
 }

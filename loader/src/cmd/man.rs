@@ -145,7 +145,7 @@ const MORE: [More; 16] = [
             ("mirror doctor nginx", "checks one command"),
             (
                 "mirror doctor --prepare",
-                "as root, after the C library was updated",
+                "as root, after libc or many programs were updated",
             ),
         ],
     },

@@ -5,7 +5,7 @@ use crate::cli::Run;
 use crate::fail::{Fail, Kind, Res};
 use crate::launch::supervise::{self, End};
 use crate::launch::trial::{self, Trial};
-use crate::launch::{library, program};
+use crate::launch::{calls, library, program};
 use crate::pair::control::Pair;
 use crate::pair::domain::{self, Attached};
 use crate::pair::state::State;
@@ -64,6 +64,7 @@ pub fn start(a: &Run) -> Res<End> {
     let (lib, _) = library::find()?;
     if p.unmirrorable.is_none() {
         library::prepare()?;
+        calls::of(&p.elf);
     }
     let mut c = preloaded(&p, word, &lib);
     c.args(&a.command[1..]);
@@ -210,8 +211,7 @@ fn preloaded(p: &program::Program, word: &OsStr, lib: &OsStr) -> Command {
 
 /// Used by `doctor`: why a command could not be run under the mirror. It is inspected, and started as far
 /// as its entry point.
-pub fn check(word: &OsStr) -> Res<String> {
-    let p = program::inspect(program::find(word)?)?;
+pub fn check(p: &program::Program, word: &OsStr) -> Res<String> {
     if let Some(why) = &p.unmirrorable {
         return Err(Fail::failed(why.text(&p.name)));
     }
@@ -221,7 +221,7 @@ pub fn check(word: &OsStr) -> Res<String> {
     let file = text::path(&p.file);
     let (lib, _) = library::find()?;
     library::prepare()?;
-    let mut c = preloaded(&p, word, &lib);
+    let mut c = preloaded(p, word, &lib);
     // Without a pair the library only looks whether there is one.
     let none = crate::pair::tab::load().is_ok_and(|all| all.is_empty());
     if none {

@@ -15,7 +15,8 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 pub use patch::Image;
-pub use store::{cache_dir, default_libcs, image_name, image_path};
+pub use store::{cache_dir, cached_library, default_libcs, image_name, image_path};
+pub(crate) use store::{distrust, search};
 pub use table::{WANTED, Wanted};
 
 /// One `syscall` instruction of a libc that the mirror wants.

@@ -38,7 +38,7 @@ pub fn cache_dir() -> Option<PathBuf> {
 }
 
 /// The folders that the shim looks in, in its order.
-fn search() -> Vec<PathBuf> {
+pub fn search() -> Vec<PathBuf> {
     if std::env::var_os("MIRROR_CACHE").is_some_and(|v| !v.is_empty()) || euid() == 0 {
         return cache_dir().into_iter().collect();
     }
@@ -112,7 +112,7 @@ pub fn write(dir: &Path, header: &Header, text: &[u8]) -> Result<PathBuf, Error>
 }
 
 /// Does nobody but root and this user decide over it?
-fn distrust(m: &fs::Metadata) -> Option<String> {
+pub fn distrust(m: &fs::Metadata) -> Option<String> {
     if m.uid() != 0 && m.uid() != euid() {
         return Some(format!("belongs to user {}", m.uid()));
     }
@@ -160,6 +160,14 @@ fn damage(path: &Path, build_id: &[u8]) -> Option<String> {
         .then(|| "damaged text".to_owned())
 }
 
+fn is_64_bit(path: &Path) -> bool {
+    let class = fs::File::open(path).and_then(|mut f| {
+        let mut head = [0; 5];
+        std::io::Read::read_exact(&mut f, &mut head).map(|()| head[4])
+    });
+    class.is_ok_and(|c| c == 2)
+}
+
 /// The C libraries that programs of this system use.
 pub fn default_libcs() -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -173,7 +181,7 @@ pub fn default_libcs() -> Vec<PathBuf> {
         }
     }
     if let Ok(cache) = fs::read("/etc/ld.so.cache") {
-        found.extend(from_cache(&cache));
+        found.extend(from_cache(&cache, "libc.so.6"));
     }
     for dir in [
         "/lib/x86_64-linux-gnu",
@@ -189,21 +197,24 @@ pub fn default_libcs() -> Vec<PathBuf> {
         let Ok(path) = fs::canonicalize(path) else {
             continue;
         };
-        // a 32-bit libc is no candidate
-        let class = fs::File::open(&path).and_then(|mut f| {
-            let mut head = [0; 5];
-            std::io::Read::read_exact(&mut f, &mut head).map(|()| head[4])
-        });
-        if class.is_ok_and(|c| c == 2) && !real.contains(&path) {
+        if is_64_bit(&path) && !real.contains(&path) {
             real.push(path);
         }
     }
     real
 }
 
-/// The libc.so.6 entries of ld.so's cache (glibc-ld.so.cache1.1: 48-byte header with the number of
+/// The file that ld.so's cache has for a library's name, of this machine's word size.
+pub fn cached_library(name: &Path) -> Option<PathBuf> {
+    let cache = fs::read("/etc/ld.so.cache").ok()?;
+    from_cache(&cache, name.to_str()?)
+        .into_iter()
+        .find(|p| is_64_bit(p))
+}
+
+/// A library's entries of ld.so's cache (glibc-ld.so.cache1.1: 48-byte header with the number of
 /// entries at 20; entries of 24 bytes: flags, key offset, value offset, ...).
-fn from_cache(cache: &[u8]) -> Vec<PathBuf> {
+fn from_cache(cache: &[u8], name: &str) -> Vec<PathBuf> {
     let magic = b"glibc-ld.so.cache1.1";
     let Some(start) = cache.windows(magic.len()).position(|w| w == magic) else {
         return Vec::new();
@@ -219,8 +230,7 @@ fn from_cache(cache: &[u8]) -> Vec<PathBuf> {
     (0..count)
         .filter_map(|i| {
             let e = 48 + 24 * i;
-            (text(u32_at(e + 4)?)? == "libc.so.6")
-                .then(|| text(u32_at(e + 8)?).map(PathBuf::from))?
+            (text(u32_at(e + 4)?)? == name).then(|| text(u32_at(e + 8)?).map(PathBuf::from))?
         })
         .collect()
 }

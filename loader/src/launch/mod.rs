@@ -1,4 +1,5 @@
 //! Starting a command under the mirror.
+pub mod calls;
 pub mod library;
 pub mod program;
 pub mod supervise;

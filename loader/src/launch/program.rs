@@ -63,6 +63,8 @@ impl Unmirrorable {
 pub struct Program {
     /// The file that is executed.
     pub file: PathBuf,
+    /// The file that the kernel loads (the interpreter, for a script).
+    pub elf: PathBuf,
     /// The name used in messages (the interpreter's, for a script).
     pub name: String,
     /// Why it cannot be mirrored, if it cannot.
@@ -141,6 +143,7 @@ pub fn inspect(file: PathBuf) -> Res<Program> {
         let name = text::show(at.file_name().unwrap_or(at.as_os_str()).as_bytes());
         let mut p = Program {
             file: file.clone(),
+            elf: at.clone(),
             name,
             unmirrorable: privileged(&at),
             outside: false,
