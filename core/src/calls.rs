@@ -113,6 +113,9 @@ pub const WANTED: &[Wanted] = &[
     must("fchmodat", 268),
     must("utimensat", 280),
     must("fchmodat2", 452),
+    may("setxattrat", 463),
+    may("removexattrat", 466),
+    may("file_setattr", 469),
     // where a process stands
     must("chdir", 80),
     must("fchdir", 81),

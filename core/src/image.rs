@@ -23,7 +23,7 @@
 /// First eight bytes of an image.
 pub const MAGIC: [u8; 8] = *b"MIRRTXT\x01";
 /// The one version this code reads and writes.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 /// The header is one page; the text follows it.
 pub const HEADER_LEN: usize = 4096;
 /// Page size of the format (x86-64).

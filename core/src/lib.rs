@@ -9,6 +9,7 @@ pub mod calls;
 mod errno;
 pub mod facts;
 pub mod image;
+pub mod ioctls;
 mod lock;
 pub mod numbers;
 pub mod owner;

@@ -64,6 +64,8 @@ const LIMITS: &[(&str, u64)] = &[
     ("abi cpython", 240),
     ("crash ", 180),
     ("copies ", 180),
+    ("stress ", 180),
+    ("ioctls ", 180),
     ("races ", 120),
     ("scenarios ", 180),
     ("storms ", 180),

@@ -2,8 +2,8 @@
 use super::{Attr, Kind};
 use crate::txn::{Cx, spare};
 use libc as c;
-use mirror_core::Errno;
 use mirror_core::path::PathText;
+use mirror_core::{Errno, K};
 use mirror_sys as sys;
 use mirror_sys::{OMIT, Object, Stat, Sys};
 
@@ -20,6 +20,13 @@ impl Attr<'_> {
             let mut buf = [0u8; 64];
             let r = first.xattr(&capability(), &mut buf);
             self.caps = r.ok().map(|n| (buf, n));
+        }
+        if let Kind::Marks(by) = self.call.kind {
+            self.marks = by.get(first).ok();
+            // What makes it immutable also keeps its time.
+            if let Some((n, true)) = self.by_fd {
+                let _ = crate::times::copy(n, n.saturating_add(K), OMIT);
+            }
         }
         // A partner is open for writing already.
         let partner = matches!(self.by_fd, Some((_, true)));

@@ -1,8 +1,10 @@
 //! What one of the attribute calls names and asks for, whatever its shape.
-use super::{arg, copy_path};
+use super::marks::{By, SYS_FILE_SETATTR};
+use super::{SYS_REMOVEXATTRAT, SYS_SETXATTRAT, arg, copy_path, ioctls};
 use crate::arch::Regs;
 use crate::resolve::{Last, Name, Path};
 use libc as c;
+use mirror_core::ioctls::{Verdict, verdict};
 use mirror_sys as sys;
 
 /// How the call names its object.
@@ -33,6 +35,10 @@ pub enum Kind {
     RemoveXattr,
     /// A file's size in bytes.
     Truncate(u64),
+    /// Flags and the like.
+    Marks(By),
+    /// An ioctl that nobody here knows: the addressed leg's object alone is changed.
+    Unknown,
 }
 
 /// What the kernel knows; it refuses the rest before it looks at the path.
@@ -117,6 +123,29 @@ pub fn parse(regs: &Regs) -> Option<Call> {
         c::SYS_removexattr => call(cwd, a(0), Last::Follow, Kind::RemoveXattr),
         c::SYS_lremovexattr => call(cwd, a(0), Last::Keep, Kind::RemoveXattr),
         c::SYS_fremovexattr => call(a(0) as i32, 0, Last::Keep, Kind::RemoveXattr),
+        SYS_SETXATTRAT | SYS_REMOVEXATTRAT if a(2) & !AT_FLAGS != 0 => None,
+        SYS_SETXATTRAT | SYS_REMOVEXATTRAT => {
+            let none = empty(a(2)) && is_empty_or_null(a(1));
+            let kind = match regs.nr as i64 {
+                SYS_SETXATTRAT => Kind::SetXattr,
+                _ => Kind::RemoveXattr,
+            };
+            let path = if none { 0 } else { a(1) };
+            call(a(0) as i32, path, at(a(2), true), kind)
+        }
+        SYS_FILE_SETATTR if a(4) & !AT_FLAGS != 0 => None,
+        SYS_FILE_SETATTR => {
+            let none = empty(a(4)) && is_empty_or_null(a(1));
+            let path = if none { 0 } else { a(1) };
+            call(a(0) as i32, path, at(a(4), true), Kind::Marks(By::Call))
+        }
+        c::SYS_ioctl => {
+            let kind = match verdict(ioctls::command(regs)) {
+                Verdict::Marks(m) => Kind::Marks(By::Ioctl(m)),
+                _ => Kind::Unknown,
+            };
+            call(a(0) as i32, 0, Last::Keep, kind)
+        }
         c::SYS_truncate => call(cwd, a(0), Last::Follow, Kind::Truncate(a(1) as u64)),
         _ => None,
     }
@@ -136,9 +165,19 @@ fn sets_nothing(times: usize) -> bool {
 pub fn is_cwd(regs: &Regs, call: &Call) -> bool {
     let at = matches!(
         regs.nr as i64,
-        c::SYS_fchownat | c::SYS_utimensat | super::SYS_FCHMODAT2
+        c::SYS_fchownat
+            | c::SYS_utimensat
+            | super::SYS_FCHMODAT2
+            | SYS_SETXATTRAT
+            | SYS_REMOVEXATTRAT
+            | SYS_FILE_SETATTR
     );
     at && call.path == 0 && call.dir == c::AT_FDCWD && arg(regs, 1) != 0
+}
+
+/// The calls since Linux 6.11 take a null pointer for the empty path.
+fn is_empty_or_null(path: usize) -> bool {
+    path == 0 || is_empty(path)
 }
 
 fn is_empty(path: usize) -> bool {

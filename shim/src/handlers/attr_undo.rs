@@ -1,5 +1,4 @@
 //! An attribute call that the second leg refused is taken back on the first.
-use super::super::arg;
 use super::{Attr, Kind};
 use crate::txn::Cx;
 use libc as c;
@@ -37,7 +36,8 @@ impl Attr<'_> {
                 }
                 return self.shrink(&o, &st);
             }
-            Kind::Truncate(_) => Err(Errno::EIO),
+            Kind::Marks(by) => by.set(&o, self.marks.ok_or(Errno::EIO)?),
+            Kind::Truncate(_) | Kind::Unknown => Err(Errno::EIO),
         }
         .map(|_| ())
     }
@@ -57,7 +57,7 @@ impl Attr<'_> {
         let second = self.other(cx)?;
         let (p, q) = (second.text(), first.text());
         let (from, to) = (p.as_ptr() as usize, q.as_ptr() as usize);
-        let name = arg(self.regs, 1);
+        let name = self.xattr_name();
         let mut value = [0u8; 4096];
         let (buf, len) = (value.as_mut_ptr() as usize, value.len());
         // SAFETY: our own path and buffer; the program's name has been accepted by the first call.

@@ -6,7 +6,9 @@
 //! Rules: a name is made an [`Object`] on each leg and changed as that, so that no symlink is followed
 //! there, and the second leg's must be of the first one's type.
 use super::attr_call::{Call, Kind, is_cwd, parse};
+use super::marks::{By, SYS_FILE_SETATTR, Value};
 use super::recognise::{Fd, behind, recognise};
+use super::{SYS_REMOVEXATTRAT, SYS_SETXATTRAT};
 use super::{arg, copy_path, fail, fd_arg, raw, verdict};
 use crate::arch::{NATIVE, Regs};
 use crate::change::hold;
@@ -23,6 +25,8 @@ use mirror_sys::{OMIT, Object, Stat, Sys};
 
 #[path = "attr_ahead.rs"]
 mod ahead;
+#[path = "attr_on.rs"]
+mod on;
 #[path = "attr_undo.rs"]
 mod undo;
 
@@ -43,6 +47,8 @@ struct Attr<'a> {
     caps: Option<([u8; 64], usize)>,
     /// truncate: the second leg's file, open for writing; what it may refuse is known then.
     second: i32,
+    /// Flags and the like before the call.
+    marks: Option<Value>,
 }
 
 impl Attr<'_> {
@@ -100,6 +106,7 @@ impl Attr<'_> {
         let r = match self.call.kind {
             Kind::Times if step == Step::Second => return self.times(cx, leg, &o),
             Kind::Times => self.first_times(&o),
+            Kind::Marks(by) if step == Step::Second => self.second_marks(cx, by, &o),
             Kind::Truncate(size) if step == Step::Second && self.second >= 0 => {
                 sys::ftruncate(self.second, size)
             }
@@ -109,83 +116,6 @@ impl Attr<'_> {
             self.times(cx, leg, &o)?;
         }
         Ok(r as u64)
-    }
-
-    /// What is done to either leg's object alike, times apart.
-    fn on_object(&self, kind: Kind, o: &Object) -> Sys<usize> {
-        let [_, a1, a2, a3, a4, _] = self.regs.args;
-        let p = o.text();
-        let at = p.as_ptr() as usize;
-        match kind {
-            // Which of the two the kernel knows, it tells the program by the call's own answer.
-            Kind::Mode(m) if self.regs.nr as i64 == super::SYS_FCHMODAT2 => o.set_mode_held(m),
-            Kind::Mode(m) => o.set_mode(m),
-            Kind::Owner(u, g) => o.set_owner(u, g),
-            Kind::SetXattr => {
-                // SAFETY: our own path; the program's name and value, checked by the kernel.
-                sys::here(sys::ret(unsafe {
-                    sys::syscall5(c::SYS_setxattr, at, a1, a2, a3, a4)
-                }))
-            }
-            Kind::RemoveXattr => {
-                // SAFETY: our own path; the program's name, checked by the kernel.
-                sys::here(sys::ret(unsafe {
-                    sys::syscall2(c::SYS_removexattr, at, a1)
-                }))
-            }
-            Kind::Truncate(size) => o.truncate(size),
-            Kind::Times => Err(Errno::EIO),
-        }
-    }
-
-    /// The program's own times on the first leg's object.
-    fn first_times(&self, o: &Object) -> Sys<usize> {
-        let [_, a1, a2, _, _, _] = self.regs.args;
-        let (p, nr) = (o.text(), self.regs.nr as i64);
-        let cwd = c::AT_FDCWD as isize as usize;
-        match nr {
-            c::SYS_utimensat => {
-                let (n, empty) = (o.fd() as usize, c"".as_ptr() as usize);
-                // SAFETY: an empty path; the program's times, checked by the kernel.
-                sys::ret(unsafe { sys::syscall4(nr, n, empty, a2, c::AT_EMPTY_PATH as usize) })
-            }
-            c::SYS_futimesat => {
-                // SAFETY: our own path; the program's times, checked by the kernel.
-                sys::here(sys::ret(unsafe {
-                    sys::syscall3(nr, cwd, p.as_ptr() as usize, a2)
-                }))
-            }
-            _ => {
-                // SAFETY: as above.
-                sys::here(sys::ret(unsafe {
-                    sys::syscall2(nr, p.as_ptr() as usize, a1)
-                }))
-            }
-        }
-    }
-
-    /// The change on n + K.
-    fn by_partner(&self, cx: &Cx<'_>, leg: usize, n: i32) -> Sys<u64> {
-        let m = n.saturating_add(K);
-        let [_, a1, a2, a3, a4, _] = self.regs.args;
-        match self.call.kind {
-            Kind::Mode(mode) => sys::fchmod(m, mode),
-            Kind::Owner(u, g) => sys::fchown(m, u, g),
-            Kind::Times => return self.times(cx, leg, &Object::of(m)?),
-            Kind::SetXattr => {
-                // SAFETY: the program's name and value, checked by the kernel.
-                sys::ret(unsafe { sys::syscall5(c::SYS_fsetxattr, m as usize, a1, a2, a3, a4) })
-            }
-            Kind::RemoveXattr => {
-                // SAFETY: as above.
-                sys::ret(unsafe { sys::syscall2(c::SYS_fremovexattr, m as usize, a1) })
-            }
-            Kind::Truncate(size) => {
-                sys::ftruncate(m, size)?;
-                return self.times(cx, leg, &Object::of(m)?);
-            }
-        }
-        .map(|v| v as u64)
     }
 
     /// Copies the first leg's times to the second leg's object.
@@ -309,7 +239,10 @@ impl Change for Attr<'_> {
                     // The object's own lock may have been taken after `prepare` looked.
                     self.before = Some(sys::fstat(n)?);
                 }
-                if matches!(self.call.kind, Kind::Owner(..) | Kind::Truncate(_)) {
+                if matches!(
+                    self.call.kind,
+                    Kind::Owner(..) | Kind::Truncate(_) | Kind::Marks(_)
+                ) {
                     self.look_ahead(cx, &Object::of(n)?)?;
                 }
                 let r = raw(self.regs);
@@ -434,6 +367,7 @@ pub fn attribute(regs: &mut Regs) -> usize {
             again: tries.saturating_add(1) == super::TRIES,
             caps: None,
             second: -1,
+            marks: None,
         };
         let action = Action::Call {
             undo: Undo::Possible,

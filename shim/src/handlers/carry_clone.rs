@@ -6,7 +6,7 @@
 use super::carry_range::{SMALL, bring};
 use super::data::{describe, owes_time, paired, place};
 use super::{answer, arg, fail, fd_arg, locked, verdict};
-use crate::arch::{HEAVY, NATIVE, Regs};
+use crate::arch::{NATIVE, Regs};
 use crate::attach::{self, Session};
 use crate::resolve::{Loc, Path, Place};
 use crate::state::{self, guest, is_ours};
@@ -24,14 +24,6 @@ const FICLONE: usize = 0x4004_9409;
 const WORTH: u64 = 64 << 10;
 /// Ranges that every file system with clones accepts.
 const BLOCK: u64 = 4096;
-
-/// Only the ioctls that change data are of interest.
-pub fn filter(regs: &mut Regs) -> usize {
-    match arg(regs, 1) & 0xffff_ffff {
-        FICLONE | sys::FICLONERANGE | sys::FIDEDUPERANGE => HEAVY,
-        _ => NATIVE,
-    }
-}
 
 /// btrfs, XFS, bcachefs, OCFS2: what can clone, and refuses to at odd offsets.
 fn clones(n: i32) -> bool {

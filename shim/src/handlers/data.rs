@@ -1,8 +1,9 @@
 //! Data of a descriptor: the write family, ftruncate, fallocate, the fsync family, and the calls whose
 //! data the kernel moves itself.
+use super::aftermath;
 use super::carry_alloc;
 use super::recognise::{Fd, adopt, recognise};
-use super::{arg, fail, fd_arg, raw, verdict};
+use super::{arg, copy_of, fail, fd_arg, raw, verdict};
 use crate::arch::{NATIVE, Regs};
 use crate::resolve::Loc;
 use crate::state::{self, set_dirty};
@@ -109,21 +110,11 @@ impl Data for Write<'_> {
         self.n
     }
     fn write_first(&mut self, at: Option<u64>) -> Sys<u64> {
-        let [fd, buf, len, _, _, flags] = self.regs.args;
-        let r = match (self.regs.nr as i64, at) {
-            // O_APPEND: the kernel knows the end.
-            (_, None) => return raw(self.regs),
-            (c::SYS_write | c::SYS_pwrite64, Some(o)) => {
-                // SAFETY: the program's buffer, checked by the kernel.
-                unsafe { sys::syscall4(c::SYS_pwrite64, fd, buf, len, o as usize) }
-            }
-            (nr, Some(o)) => {
-                let flags = if nr == c::SYS_pwritev2 { flags } else { 0 };
-                // SAFETY: the program's vector, checked by the kernel.
-                unsafe { sys::syscall6(c::SYS_pwritev2, fd, buf, len, o as usize, 0, flags) }
-            }
-        };
-        sys::ret(r).map(|v| v as u64)
+        let r = self.on_first(at);
+        if r.is_err() {
+            aftermath::refused(self.n);
+        }
+        r
     }
     fn write_second(&mut self, at: u64, done: u64, upto: u64) -> Sys<u64> {
         let m = self.n.saturating_add(K) as usize;
@@ -160,6 +151,26 @@ impl Data for Write<'_> {
         let r = sys::ret(r).map(|v| v as u64);
         owes_time(self.n);
         r
+    }
+}
+
+impl Write<'_> {
+    fn on_first(&self, at: Option<u64>) -> Sys<u64> {
+        let [fd, buf, len, _, _, flags] = self.regs.args;
+        let r = match (self.regs.nr as i64, at) {
+            // O_APPEND: the kernel knows the end.
+            (_, None) => return raw(self.regs),
+            (c::SYS_write | c::SYS_pwrite64, Some(o)) => {
+                // SAFETY: the program's buffer, checked by the kernel.
+                unsafe { sys::syscall4(c::SYS_pwrite64, fd, buf, len, o as usize) }
+            }
+            (nr, Some(o)) => {
+                let flags = if nr == c::SYS_pwritev2 { flags } else { 0 };
+                // SAFETY: the program's vector, checked by the kernel.
+                unsafe { sys::syscall6(c::SYS_pwritev2, fd, buf, len, o as usize, 0, flags) }
+            }
+        };
+        sys::ret(r).map(|v| v as u64)
     }
 }
 
@@ -330,13 +341,7 @@ pub(super) fn write_paired(regs: &Regs, n: i32) -> Option<Ran> {
         u64::MAX >> 1
     };
     let (pair, leg) = place(n);
-    let copy = Regs {
-        nr: regs.nr,
-        args: regs.args,
-        site: regs.site,
-        old_mask: regs.old_mask,
-        scratch: 0,
-    };
+    let copy = copy_of(regs);
     let mut change = Write {
         n,
         regs: &copy,
@@ -388,16 +393,21 @@ impl Change for Resize<'_> {
         }
         Prepared::Ready
     }
-    fn apply(&mut self, _: &mut Cx<'_>, step: Step) -> Sys<u64> {
+    fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
         if step == Step::First {
-            return raw(self.regs);
+            let r = raw(self.regs);
+            if let (Err(e), Some(range)) = (r, self.allocation())
+                && aftermath::not_allocated(self.n, e, range).is_err()
+            {
+                crate::heal::pending(cx.s, cx.paths().0);
+            }
+            return r;
         }
         let m = self.n.saturating_add(K);
-        let a = &self.regs.args;
-        let r = if self.regs.nr as i64 == c::SYS_ftruncate {
-            sys::ftruncate(m, a[1] as u64).map(|v| v as u64)
-        } else {
-            carry_alloc::second(m, a[1] as i32, a[2] as u64, a[3] as u64)
+        let r = match self.allocation() {
+            None => sys::ftruncate(m, self.regs.args[1] as u64).map(|v| v as u64),
+            Some((mode, off, len)) => carry_alloc::second(m, mode, off, len)
+                .and_then(|v| carry_alloc::level(self.n, m).map(|()| v)),
         };
         owes_time(self.n);
         r
@@ -461,13 +471,7 @@ pub(super) fn resize_paired(regs: &Regs, n: i32) -> Ran {
     } else {
         IntentKind::Allocate
     };
-    let copy = Regs {
-        nr: regs.nr,
-        args: regs.args,
-        site: regs.site,
-        old_mask: regs.old_mask,
-        scratch: 0,
-    };
+    let copy = copy_of(regs);
     let mut change = Resize {
         n,
         regs: &copy,

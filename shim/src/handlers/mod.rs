@@ -4,6 +4,7 @@
 //! it only decides, except for calls that touch nothing of ours. `heavy` runs on a scratch stack with
 //! all signals blocked. A call that is not ours, and every call that may block, is executed at its
 //! own address (NATIVE).
+mod aftermath;
 mod attr_call;
 mod attrs;
 mod carry;
@@ -17,6 +18,8 @@ mod entry;
 mod entry_two;
 mod exec;
 mod fds;
+mod ioctls;
+mod marks;
 mod open;
 mod partner;
 mod process;
@@ -79,6 +82,17 @@ fn raw(regs: &Regs) -> Sys<u64> {
     let [a, b, c, d, e, f] = regs.args;
     // SAFETY: the program's own call with the program's own arguments; the kernel checks its pointers.
     sys::ret(unsafe { sys::syscall6(regs.nr as i64, a, b, c, d, e, f) }).map(|v| v as u64)
+}
+
+/// The call's registers, for a change that makes it under the locks.
+fn copy_of(regs: &Regs) -> Regs {
+    Regs {
+        nr: regs.nr,
+        args: regs.args,
+        site: regs.site,
+        old_mask: regs.old_mask,
+        scratch: 0,
+    }
 }
 
 /// Copies a path from the program's memory, once. `None`: the kernel will refuse it (EFAULT,
@@ -156,6 +170,10 @@ fn reader_path(regs: &Regs) -> (i32, usize) {
 
 /// fchmodat2(2), since Linux 6.6.
 pub const SYS_FCHMODAT2: i64 = 452;
+/// setxattrat(2) and removexattrat(2), since Linux 6.13.
+pub const SYS_SETXATTRAT: i64 = 463;
+pub const SYS_REMOVEXATTRAT: i64 = 466;
+use marks::SYS_FILE_SETATTR;
 
 /// On the program's stack: NATIVE, DONE or HEAVY.
 pub fn filter(regs: &mut Regs) -> usize {
@@ -187,7 +205,7 @@ pub fn filter(regs: &mut Regs) -> usize {
         c::SYS_getdents64 | c::SYS_getdents => readers::getdents(regs),
         c::SYS_io_uring_setup | c::SYS_io_setup => fail(regs, Errno::ENOSYS),
         c::SYS_vfork | c::SYS_clone | c::SYS_clone3 | c::SYS_fork => process::clone_filter(regs),
-        c::SYS_ioctl => carry_clone::filter(regs),
+        c::SYS_ioctl => ioctls::filter(regs),
         // What it opens is recognised at its first change; only emptying cannot wait.
         c::SYS_open_by_handle_at if arg(regs, 2) & c::O_TRUNC as usize == 0 => NATIVE,
         c::SYS_copy_file_range | c::SYS_sendfile | c::SYS_splice => carry::filter(regs),
@@ -242,7 +260,7 @@ pub fn heavy(regs: &mut Regs) -> usize {
             sync::sync(regs)
         }
         c::SYS_copy_file_range | c::SYS_sendfile => carry::copy(regs),
-        c::SYS_ioctl => carry_clone::ioctl(regs),
+        c::SYS_ioctl => ioctls::ioctl(regs),
         c::SYS_truncate
         | c::SYS_chmod
         | c::SYS_fchmodat
@@ -258,6 +276,9 @@ pub fn heavy(regs: &mut Regs) -> usize {
         | c::SYS_lsetxattr
         | c::SYS_removexattr
         | c::SYS_lremovexattr
+        | SYS_SETXATTRAT
+        | SYS_REMOVEXATTRAT
+        | SYS_FILE_SETATTR
         | c::SYS_fchmod
         | c::SYS_fchown
         | c::SYS_fsetxattr
