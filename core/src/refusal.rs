@@ -64,11 +64,13 @@ pub enum Refusal {
     Distrust = 17,
     /// V of a link pair is not the link to leg a.
     Link = 18,
+    /// Another user held a lock of its pair for longer than root's program waits.
+    Wait = 19,
 }
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Refusal; 19] = [
+    pub const ALL: [Refusal; 20] = [
         Refusal::Other,
         Refusal::Leg,
         Refusal::Record,
@@ -88,6 +90,7 @@ impl Refusal {
         Refusal::Full,
         Refusal::Distrust,
         Refusal::Link,
+        Refusal::Wait,
     ];
     /// What an errno tells by itself.
     pub fn of(e: Errno) -> Refusal {

@@ -8,9 +8,11 @@ use crate::change::Hint;
 pub use crate::change::{Change, Cx, Data, Target, in_the_way, open_below, spare};
 use crate::heal;
 use crate::patience;
+use crate::refused::{self, Refused};
 use crate::state::{TX, guest};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use libc as c;
+use mirror_core::refusal::Refusal;
 use mirror_core::runtime::{Intent, IntentKind};
 use mirror_core::{
     Action, BothLocked, Errno, Journal, LegIo, LegLock, LockMiss, LockPlan, OBJECTS, Posts,
@@ -443,6 +445,7 @@ fn mend_own(p: &mut Port<'_, '_>) {
 
 fn busy(s: &Session, object: usize) -> Ran {
     if s.is_guarded() && patience::is_over(s.pair) {
+        refused::record(s.pair, &Refused::new(Refusal::Wait));
         return Ran::Done(Err(Errno::EIO));
     }
     MISSES.fetch_add(1, Ordering::Relaxed);

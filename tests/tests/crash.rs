@@ -1,6 +1,6 @@
 //! A kill at any instant is repairable to equal trees without loss of acknowledged changes.
 use mirror_tests::{Level, Output, Pair, Tree, compile, link, need};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, SystemTime};
@@ -130,6 +130,34 @@ fn calls_made(trace: &str) -> Vec<(String, u32)> {
         .collect()
 }
 
+/// A folder to change, the same on both legs; nobody is attached.
+fn furnish(pair: &Pair, name: &str) {
+    for leg in [pair.a(), pair.b()] {
+        let dir = leg.join(name);
+        let make = || {
+            std::fs::create_dir(&dir)?;
+            std::fs::create_dir(dir.join("d"))?;
+            std::fs::create_dir(dir.join("e"))?;
+            for (file, text) in [("f", "content of f\n"), ("g", "g\n"), ("d/in", "in\n")] {
+                let mut f = std::fs::File::create(dir.join(file))?;
+                f.write_all(text.as_bytes())?;
+                f.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000))?;
+            }
+            std::fs::hard_link(dir.join("g"), dir.join("hard"))?;
+            std::os::unix::fs::symlink("f", dir.join("sym"))
+        };
+        make().unwrap_or_else(|e: std::io::Error| panic!("{}: {e}", dir.display()));
+    }
+}
+
+/// Takes a folder away again, so that the next repair has no more to look at than this one.
+fn clear(pair: &Pair, name: &str) {
+    for leg in [pair.a(), pair.b()] {
+        let dir = leg.join(name);
+        std::fs::remove_dir_all(&dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
+    }
+}
+
 /// Kills one change at its n-th call for every n, and repairs; each outcome must be wholly the state
 /// before or wholly the one after.
 fn sweep(pair: &Pair, repair: Repair) {
@@ -141,21 +169,11 @@ fn sweep(pair: &Pair, repair: Repair) {
     ) else {
         return;
     };
-    let make_dir = "d=$V/$1; mkdir $d $d/d $d/e; echo content of f > $d/f; echo g > $d/g; echo in > $d/d/in; \
-                    ln $d/g $d/hard; ln -s f $d/sym";
     let mut problems = Vec::new();
     let mut kills = 0;
     for op in OPS {
-        let make = |name: &str| {
-            pair.command("bash")
-                .args(["-euc", make_dir, "sh", name])
-                .output()
-                .map(Output::from_std)
-                .unwrap()
-                .ok();
-        };
         let whole = format!("{op}.whole");
-        make(&whole);
+        furnish(pair, &whole);
         let before = Tree::read(&pair.a().join(&whole));
         let run = |tool: &mut std::process::Command, name: &str| {
             tool.arg(&oneop).arg(op).arg(pair.v().join(name));
@@ -174,7 +192,7 @@ fn sweep(pair: &Pair, repair: Repair) {
         );
         for (call, n) in made {
             let name = format!("{op}.{call}.{n}");
-            make(&name);
+            furnish(pair, &name);
             let mut c = if repair == Repair::EndOfRun {
                 pair.command("strace")
             } else {
@@ -232,7 +250,9 @@ fn sweep(pair: &Pair, repair: Repair) {
                     new.0.join("; ")
                 ));
             }
+            clear(pair, &name);
         }
+        clear(pair, &whole);
     }
     println!("{kills} kills");
     assert!(

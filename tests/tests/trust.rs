@@ -218,6 +218,8 @@ fn the_owner_cannot_hang_roots_program() {
     let took = begun.elapsed();
     assert_eq!(o.status.code(), Some(1), "{o:?}");
     assert!(took >= Duration::from_millis(900), "{took:?}");
+    let o = pair.mirror("status", &[pair.v().to_str().unwrap(), "--json"]);
+    assert!(o.text().contains("\"reason\":19,"), "{o:?}");
     drop(held);
     let o = pair
         .preloaded("bash")

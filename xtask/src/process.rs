@@ -3,12 +3,12 @@ use mirror_tests::Clock;
 use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A started process.
 pub struct Watched {
-    child: Child,
+    pid: i32,
     started: Instant,
     /// Runs slower while the machine is busy: the limit is one of work, not of time.
     clock: Clock,
@@ -23,6 +23,8 @@ pub enum End {
         code: i32,
         /// Run time.
         after: Duration,
+        /// Time of a processor, of it and of all descendants that were waited for.
+        work: Duration,
     },
     /// It was killed after its time limit.
     TimedOut(Duration),
@@ -40,7 +42,7 @@ impl Watched {
             .stderr(err)
             .spawn()?;
         Ok(Watched {
-            child,
+            pid: i32::try_from(child.id()).expect("pids fit"),
             started: Instant::now(),
             clock: Clock::start(),
             limit,
@@ -49,26 +51,43 @@ impl Watched {
 
     /// The end, if it has come; the watchdog strikes here.
     pub fn poll(&mut self) -> Option<End> {
-        use std::os::unix::process::ExitStatusExt;
         let after = self.started.elapsed();
-        if let Some(status) = self.child.try_wait().expect("waiting for an own child") {
-            let code = status
-                .code()
-                .unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
-            return Some(End::Exit { code, after });
+        if let Some((code, work)) = self.wait(libc::WNOHANG) {
+            return Some(End::Exit { code, after, work });
         }
         if self.clock.spent() < self.limit {
             return None;
         }
         self.kill_group();
-        let _ = self.child.wait();
+        self.wait(0);
         Some(End::TimedOut(self.limit))
+    }
+
+    /// The exit code (128 + signal) and the work of the ended process.
+    fn wait(&self, flags: i32) -> Option<(i32, Duration)> {
+        let mut status = 0;
+        // SAFETY: an all-zero rusage is a valid value.
+        let mut used: libc::rusage = unsafe { std::mem::zeroed() };
+        // SAFETY: the process is a child that nobody else waits for; both pointers are to live variables.
+        let ended = unsafe { libc::wait4(self.pid, &raw mut status, flags, &raw mut used) };
+        if ended != self.pid {
+            return None;
+        }
+        let code = if libc::WIFEXITED(status) {
+            libc::WEXITSTATUS(status)
+        } else {
+            128 + libc::WTERMSIG(status)
+        };
+        let time = |t: libc::timeval| {
+            let micros = t.tv_sec * 1_000_000 + t.tv_usec;
+            Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+        };
+        Some((code, time(used.ru_utime) + time(used.ru_stime)))
     }
 
     /// SIGKILL for the group; nobody there is no error.
     pub fn kill_group(&self) {
-        let group = i32::try_from(self.child.id()).expect("pids fit");
         // SAFETY: kill has no memory effects; the group is that of a child which we started.
-        unsafe { libc::kill(-group, libc::SIGKILL) };
+        unsafe { libc::kill(-self.pid, libc::SIGKILL) };
     }
 }

@@ -69,10 +69,11 @@ pub fn test(args: &[String]) -> Result<bool> {
     // From here on processes, mounts and files are to be taken away at the end, whatever that is.
     interrupt::install();
     let mut run = Run::new(&tests)?;
+    // The long ones first, so that none is left alone at the end.
+    tests.sort_by_key(|t| std::cmp::Reverse(t.limit()));
     let (serial, parallel): (Vec<Test>, Vec<Test>) = tests.into_iter().partition(Test::serial);
-    let jobs = std::thread::available_parallelism()
-        .map_or(2, |n| n.get())
-        .clamp(2, 4);
+    // Half of a test is waiting: for disks, for moments, for what it has started.
+    let jobs = std::thread::available_parallelism().map_or(4, |n| (2 * n.get()).clamp(4, 8));
     run.all(parallel, jobs, &mut counts)?;
     run.all(serial, 1, &mut counts)?;
     run.finish(&mut counts);
@@ -269,21 +270,24 @@ impl Run {
             .map(|(_, reason)| reason.to_owned());
         let left = leftovers::sweep(&self.mark(r.number), &self.test_folder(r.number));
         r.process.kill_group();
-        let (failure, seconds) = match end {
+        let (failure, time) = match end {
             End::TimedOut(limit) => (
                 Some(format!("killed after {} s", limit.as_secs())),
-                limit.as_secs_f64(),
+                format!("{:.2} s", limit.as_secs_f64()),
             ),
-            End::Exit { code: 0, after } if left.is_empty() => (None, after.as_secs_f64()),
-            End::Exit { code: 0, after } => (
-                Some(format!("left behind: {}", left.join(", "))),
-                after.as_secs_f64(),
-            ),
-            End::Exit { code, after } => (Some(format!("exit {code}")), after.as_secs_f64()),
+            End::Exit { code, after, work } => {
+                let failure = match code {
+                    0 if left.is_empty() => None,
+                    0 => Some(format!("left behind: {}", left.join(", "))),
+                    _ => Some(format!("exit {code}")),
+                };
+                let (after, work) = (after.as_secs_f64(), work.as_secs_f64());
+                (failure, format!("{after:.2} s, {work:.2} s of work"))
+            }
         };
         match (failure, skip) {
             (Some(why), _) => {
-                println!("FAIL  {title}  ({seconds:.2} s)  {why}");
+                println!("FAIL  {title}  ({time})  {why}");
                 let lines: Vec<&str> = log.lines().collect();
                 for line in &lines[lines.len().saturating_sub(70)..] {
                     println!("      | {line}");
@@ -295,7 +299,7 @@ impl Run {
                 counts.skipped.push((title, reason));
             }
             (None, None) => {
-                println!("ok    {title}  ({seconds:.2} s)");
+                println!("ok    {title}  ({time})");
                 counts.passed += 1;
             }
         }

@@ -29,6 +29,8 @@ pub const VERIFIED: &str = "M-123";
 pub const READ_ONLY: &str = "M-124";
 /// A leg is full.
 pub const FULL: &str = "M-125";
+/// Others can replace a leg's control folder.
+pub const EXPOSED: &str = "M-126";
 /// A leg cannot be used.
 pub const LEG: &str = "M-201";
 /// Two directories cannot be legs of one pair.
@@ -50,7 +52,7 @@ pub const SWAPPED: &str = "M-214";
 pub const DISTRUST: &str = "M-215";
 
 /// Code, one line, the text. In the order of the codes; a code is never used again for something else.
-const TABLE: [(&str, &str, &str); 23] = [
+const TABLE: [(&str, &str, &str); 24] = [
     (
         PENDING,
         "Objects are known to differ between the legs.",
@@ -156,6 +158,15 @@ const TABLE: [(&str, &str, &str); 23] = [
         "A leg has no room or no inodes left.",
         "What does not fit on both legs is done on neither: programs get \"no space left on device\".\n\
          Remedy: make room on that leg's file system; the smaller leg decides.",
+    ),
+    (
+        EXPOSED,
+        "Others may write a leg's root, or a directory above it.",
+        "They can rename .mirror, or the whole leg, and put one of their own there. mirror init refuses such a\n\
+         leg; this one was opened afterwards. A .mirror of another user is not followed where the mirrortab\n\
+         names the owner (uid=), but whoever owns the directory's place decides what programs find in it.\n\
+         Programs go on, and both legs are kept equal.\n\
+         Remedy: chmod go-w DIRECTORY, or chmod +t DIRECTORY, or a pair that is shared with the group.",
     ),
     (
         LEG,

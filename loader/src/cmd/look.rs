@@ -1,6 +1,6 @@
 //! Looks at a pair and says in which state it is, why, and what to type. Changes nothing. Everything
 //! that asks for a pair's state asks here.
-use super::{explain, lost};
+use super::{explain, lost, sharing};
 use crate::fail::Kind;
 use crate::pair::control::{Faults, Pair};
 use crate::pair::domain::{self, Runtime};
@@ -132,6 +132,7 @@ pub fn look(l: &Line) -> Look {
         found.extend(repair.map(|r| resyncing(&r, &v)));
     }
     found.extend(rooms(&pair, &v));
+    found.extend(sharing::findings(&pair));
     Look::new(l, Some(pair), paths.len() as u64, found)
 }
 

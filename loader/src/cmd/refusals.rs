@@ -37,6 +37,7 @@ pub fn words(why: Refusal) -> &'static str {
         Refusal::ReadOnly => "a leg is mounted read-only",
         Refusal::Full => "no room for the runtime file",
         Refusal::Link => "V is not the link to leg a",
+        Refusal::Wait => "another user held a lock of the pair for longer than root-wait allows",
         Refusal::Distrust => "somebody else may have put a leg's .mirror there",
     }
 }

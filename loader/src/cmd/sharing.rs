@@ -1,7 +1,10 @@
 //! `mirror init --share`: whose pair it is, and whether the trees fit that.
+use super::explain;
+use super::look::Finding;
 use crate::cli::Share;
 use crate::fail::{Context, Fail, Kind, Res};
-use crate::pair::control::letter;
+use crate::pair::control::{Leg, Pair, letter};
+use crate::pair::state::State;
 use crate::pair::tab::Line;
 use crate::text;
 use crate::tree::beneath::Root;
@@ -32,50 +35,89 @@ pub fn owner(roots: &[Root; 2]) -> Res<Option<u32>> {
     Ok((a == b).then_some(a))
 }
 
-/// Whoever may rename `.mirror`, or a directory above it, can put one of his own there: refused, but for
-/// members of the group that shares the pair.
-pub fn keeps_control(r: &Root, group: Option<u32>) -> Res<()> {
-    let me = rustix::process::geteuid().as_raw();
-    for (n, dir) in r.path.ancestors().enumerate() {
-        let Ok(m) = dir.symlink_metadata() else {
-            continue;
-        };
-        let (shown, quoted) = (text::path(dir), text::shell(dir));
-        if n == 0 && group.is_none() && !mapped(m.uid(), me) {
-            crate::say!(
-                "! {shown} belongs to {}, who could stop the pair. Better: run as {}, or --share group",
-                text::user(m.uid()),
-                text::user(m.uid())
-            );
-        }
+/// A directory that others can write, and so who can put a `.mirror` of their own there.
+pub struct Exposed {
+    /// Who can do what.
+    why: String,
+    /// What to type: one of these.
+    ways: [String; 2],
+    /// Only members of the root's own group can: sharing the pair with them would do as well.
+    shareable: bool,
+}
+
+/// Whoever may rename `.mirror`, or a directory above it, can put one of his own there: all but members
+/// of the group that shares the pair.
+pub fn exposed(r: &Root, group: Option<u32>) -> Option<Exposed> {
+    r.path.ancestors().enumerate().find_map(|(n, dir)| {
+        let m = dir.symlink_metadata().ok()?;
         if m.mode() & libc::S_ISVTX != 0 {
-            continue;
+            return None;
         }
+        let (shown, quoted) = (text::path(dir), text::shell(dir));
+        let everybody = m.mode() & 0o002 != 0;
         let of_group =
             m.mode() & 0o020 != 0 && group != Some(m.gid()) && !private(m.uid(), m.gid());
-        let who = match (m.mode() & 0o002 != 0, of_group) {
+        let who = match (everybody, of_group) {
             (true, _) => "everybody".to_string(),
             (_, true) => format!("group {}", m.gid()),
-            _ => continue,
+            _ => return None,
         };
         let what = if n == 0 {
             "could replace .mirror in it, and lead programs of others astray"
         } else {
             "could replace what is below it, and so the leg"
         };
-        let mut way = format!(
-            "chmod {} {quoted}, or chmod +t {quoted}",
-            if of_group { "go-w" } else { "o-w" }
+        let mode = if of_group { "go-w" } else { "o-w" };
+        Some(Exposed {
+            why: format!("{shown}: {who} may write it and {what}"),
+            ways: [
+                format!("chmod {mode} {quoted}"),
+                format!("chmod +t {quoted}"),
+            ],
+            shareable: n == 0 && group.is_none() && of_group && !everybody,
+        })
+    })
+}
+
+/// Refuses a leg whose control folder others can replace.
+pub fn keeps_control(r: &Root, group: Option<u32>) -> Res<()> {
+    let me = rustix::process::geteuid().as_raw();
+    let owner = r.path.symlink_metadata().map_or(me, |m| m.uid());
+    if group.is_none() && !mapped(owner, me) {
+        crate::say!(
+            "! {} belongs to {}, who could stop the pair. Better: run as {}, or --share group",
+            text::path(&r.path),
+            text::user(owner),
+            text::user(owner)
         );
-        if n == 0 && group.is_none() && of_group && m.mode() & 0o002 == 0 {
-            way += &format!(", or share the pair with group {}: --share group", m.gid());
-        }
-        return Err(Fail::new(
-            Kind::Permission,
-            format!("{shown}: {who} may write it and {what}: refused. {way}"),
-        ));
     }
-    Ok(())
+    let Some(e) = exposed(r, group) else {
+        return Ok(());
+    };
+    let mut way = e.ways.join(", or ");
+    if e.shareable {
+        let gid = r.path.symlink_metadata().map_or(0, |m| m.gid());
+        way += &format!(", or share the pair with group {gid}: --share group");
+    }
+    Err(Fail::new(
+        Kind::Permission,
+        format!("{}: refused. {way}", e.why),
+    ))
+}
+
+/// The legs of a pair in which others can put a control folder of their own.
+pub fn findings(pair: &Pair) -> Vec<Finding> {
+    let of = |leg: &Leg| {
+        let group = leg.owner().ok().map(|o| o.1).filter(|_| leg.record.group);
+        let e = exposed(&leg.root, group)?;
+        let [chmod, sticky] = e.ways;
+        Some(
+            Finding::new(State::Exposed, explain::EXPOSED, e.why)
+                .act(chmod, "keeps them out; programs keep running")
+                .act(sticky, "or lets them write and rename only what is theirs"),
+        )
+    };
+    pair.legs.iter().filter_map(of).collect()
 }
 
 /// Whether a directory's owner is root or this user, or one whom this user namespace cannot name.

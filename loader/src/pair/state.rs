@@ -6,6 +6,8 @@
 pub enum State {
     /// Both legs are equal as far as anybody knows.
     InSync,
+    /// Others can replace a leg's control folder.
+    Exposed,
     /// A leg has no room: programs get "no space".
     Full,
     /// Something ran that may have changed one leg alone.
@@ -45,6 +47,7 @@ impl State {
     pub fn word(self) -> &'static str {
         match self {
             State::InSync => "IN SYNC",
+            State::Exposed => "EXPOSED",
             State::Full => "FULL",
             State::Unverified => "UNVERIFIED",
             State::NotCompared => "NOT COMPARED",

@@ -70,7 +70,7 @@ const RESYNC: &str = "mirror resync $V --yes";
 /// What needs no mounts: conditions of the trees and legs; of control files and V.
 pub(super) fn rows() -> [Vec<Row>; 2] {
     let mut all = everywhere();
-    let second = all.split_off(14);
+    let second = all.split_off(15);
     [all, second]
 }
 
@@ -114,6 +114,13 @@ fn everywhere() -> Vec<Row> {
                 },
             ),
             RESYNC,
+        ),
+        row(
+            "legs that everybody may write",
+            Link,
+            "chmod o+w $A $B",
+            ("EXPOSED", "M-126", SERVES),
+            "chmod o-w $A; chmod +t $B; mirror status $V; chmod 755 $B",
         ),
         row(
             "an object that cannot be compared",
@@ -371,6 +378,13 @@ pub(super) fn mounts() -> Vec<Row> {
             "i=0; while : 2>/dev/null > $B/.mirror/kept/$i; do i=$((i+1)); done; true",
             ("FULL", "M-125", SERVES),
             "rm $B/.mirror/kept/*",
+        ),
+        row(
+            "legs that a group may write",
+            InPlace,
+            "chgrp 61100 $A $B; chmod g+w $A $B",
+            ("EXPOSED", "M-126", SERVES),
+            "chmod go-w $A; chmod go-w $B",
         ),
         row(
             "control folders of somebody else",
