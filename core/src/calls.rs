@@ -147,7 +147,18 @@ pub const WANTED: &[Wanted] = &[
     must("prlimit64", 302),
     may("prctl", 157),
     may("seccomp", 317),
+    // signals: the net's own must not be blocked or taken (see `FOR_THE_NET`)
+    must("rt_sigaction", 13),
+    must("rt_sigprocmask", 14),
+    may("rt_sigsuspend", 130),
+    may("pselect6", 270),
+    may("ppoll", 271),
+    may("epoll_pwait", 281),
+    may("epoll_pwait2", 441),
 ];
+
+/// Wanted only in a process with the net (system call user dispatch).
+pub const FOR_THE_NET: [u32; 7] = [13, 14, 130, 270, 271, 281, 441];
 
 /// exit_group has a place of its own in libc.
 pub const EXIT_GROUP: u32 = 231;

@@ -5,25 +5,28 @@
 //!
 //! ```text
 //! 0      8  magic "MIRRTXT\x01"
-//! 8      4  version (1)
+//! 8      4  version (8)
 //! 12     4  length of the header that follows the checksums' rule (bytes hashed)
 //! 16     8  FNV-1a 64 of the header, this field read as zero
 //! 24     8  FNV-1a 64 of the text that follows the header page
 //! 32     8  vaddr of the executable segment's first page in libc
 //! 40     8  length of that segment, whole pages
 //! 48     8  offset of the text in this file (4096)
-//! 56     8  vaddr of two unused 8-byte words at the end of libc's last .bss page:
-//!           the address of `common`, the address of `common_exit`
+//! 56     8  vaddr of three unused 8-byte words at the end of libc's last .bss page:
+//!           the addresses of `common`, `common_exit` and `after_clone`
 //! 64     4  sites wanted      68  4  sites patched      72  4  syscall sites in libc
 //! 76     2  build-id length   78  2  number of patched pages
 //! 80    32  build-id, zero padded
-//! 112  2*n  patched pages, as page numbers within the segment, ascending
+//! 112    8  vaddr of a `syscall; ret` in a leaf function of libc, 0: none
+//! 120    8  vaddr of libc's signal trampoline (`mov $15,%rax; syscall`), 0: none
+//! 128    8  vaddr of the gate for clones (`syscall; jmp *after_clone`), 0: none
+//! 136  2*n  patched pages, as page numbers within the segment, ascending
 //! ```
 
 /// First eight bytes of an image.
 pub const MAGIC: [u8; 8] = *b"MIRRTXT\x01";
 /// The one version this code reads and writes.
-pub const VERSION: u32 = 7;
+pub const VERSION: u32 = 8;
 /// The header is one page; the text follows it.
 pub const HEADER_LEN: usize = 4096;
 /// Page size of the format (x86-64).
@@ -32,7 +35,7 @@ pub const PAGE: u64 = 4096;
 pub const MAX_BUILD_ID: usize = 32;
 /// Most pages that one image may have patched.
 pub const MAX_PAGES: usize = 1024;
-const FIXED: usize = 112;
+const FIXED: usize = 136;
 
 /// Why a header was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,8 +65,11 @@ pub struct Header {
     pub text_len: u64,
     /// Where the text begins in the image file.
     pub text_offset: u64,
-    /// Address (relative to the load address) of the two pointer words.
+    /// Address (relative to the load address) of the three pointer words.
     pub ptr_vaddr: u64,
+    /// Where system call user dispatch lets the library make its calls (all three 0: it cannot be used
+    /// with this libc): a `syscall; ret`, the signal trampoline, the gate for clones.
+    pub net: [u64; 3],
     /// FNV-1a 64 of the text.
     pub text_sum: u64,
     /// Sites whose number is wanted.
@@ -87,6 +93,7 @@ impl Default for Header {
             text_len: 0,
             text_offset: HEADER_LEN as u64,
             ptr_vaddr: 0,
+            net: [0; 3],
             text_sum: 0,
             wanted: 0,
             patched: 0,
@@ -168,6 +175,9 @@ impl Header {
         put(out, 76, &(self.build_id_len as u16).to_le_bytes());
         put(out, 78, &(self.page_count as u16).to_le_bytes());
         put(out, 80, self.build_id());
+        for (i, v) in self.net.iter().enumerate() {
+            put(out, 112 + 8 * i, &v.to_le_bytes());
+        }
         for (i, p) in self.pages().iter().enumerate() {
             put(out, FIXED + 2 * i, &p.to_le_bytes());
         }
@@ -202,6 +212,11 @@ impl Header {
             text_len: u64_at(b, 40).ok_or(short)?,
             text_offset: u64_at(b, 48).ok_or(short)?,
             ptr_vaddr: u64_at(b, 56).ok_or(short)?,
+            net: [
+                u64_at(b, 112).ok_or(short)?,
+                u64_at(b, 120).ok_or(short)?,
+                u64_at(b, 128).ok_or(short)?,
+            ],
             text_sum: u64_at(b, 24).ok_or(short)?,
             wanted: u32_at(b, 64).ok_or(short)?,
             patched: u32_at(b, 68).ok_or(short)?,
@@ -227,6 +242,16 @@ impl Header {
         }
     }
 
+    /// All three places of the net in the text, or none.
+    fn net_is_plausible(&self) -> bool {
+        let inside = |v: &u64| {
+            let room = self.text_len.checked_sub(16);
+            v.checked_sub(self.text_vaddr)
+                .is_some_and(|at| room.is_some_and(|room| at <= room))
+        };
+        self.net == [0; 3] || self.net.iter().all(inside)
+    }
+
     fn plausible(&self) -> bool {
         const LIMIT: u64 = 1 << 30;
         let pages = self.text_len / PAGE;
@@ -240,6 +265,7 @@ impl Header {
             && self.ptr_vaddr.is_multiple_of(8)
             && (8..=MAX_BUILD_ID).contains(&self.build_id_len)
             && self.pages().iter().all(|p| u64::from(*p) < pages)
+            && self.net_is_plausible()
     }
 }
 
@@ -252,7 +278,8 @@ mod tests {
             build_id_len: 20,
             text_vaddr: 0x26000,
             text_len: 0x156000,
-            ptr_vaddr: 0x1e1ff0,
+            ptr_vaddr: 0x1e1fe8,
+            net: [0x26000, 0x30000, 0x17bff0],
             text_sum: 7,
             wanted: 5,
             patched: 4,

@@ -162,6 +162,8 @@ extern "C" fn boot(linker: usize) {
     if let Err(reason) = install(&info, &libc, hex) {
         reason.fail(hex);
     }
+    #[cfg(not(feature = "selftest"))]
+    crate::net::boot(&info);
     start::prove(&info);
 }
 
@@ -310,17 +312,18 @@ fn use_image(
         || header.text_vaddr != libc.text_vaddr
         || header.text_len != libc.text_len
         || header.ptr_vaddr < libc.bss_end
-        || header.ptr_vaddr.wrapping_add(16) > libc.bss_end.next_multiple_of(PAGE)
+        || header.ptr_vaddr.wrapping_add(24) > libc.bss_end.next_multiple_of(PAGE)
     {
         return Err(Some("the prepared image of libc does not fit"));
     }
     let at = |v: u64| info.libc_base.wrapping_add(v as usize);
-    // SAFETY: two aligned words behind libc's .bss in its last writable page (checked above); no
+    // SAFETY: three aligned words behind libc's .bss in its last writable page (checked above); no
     // symbol owns them. They are stored first: the new text reads them.
     unsafe {
         let ptr = at(header.ptr_vaddr) as *mut usize;
         ptr.write_volatile(arch::common());
         ptr.wrapping_add(1).write_volatile(arch::common_exit());
+        ptr.wrapping_add(2).write_volatile(arch::after_clone());
     }
     let text = at(header.text_vaddr);
     if files::map_text(
@@ -331,6 +334,11 @@ fn use_image(
     ) || by_hand(file, &header, text)
     {
         mark(2);
+        #[cfg(not(feature = "selftest"))]
+        crate::net::places(
+            [text, header.text_len as usize],
+            header.net.map(|v| if v == 0 { 0 } else { at(v) }),
+        );
         return Ok(());
     }
     Err(None)

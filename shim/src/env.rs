@@ -23,17 +23,20 @@ pub enum Var {
     MirrorOnly,
     /// No pair is no error.
     MirrorOptional,
+    /// Whether the net is stretched (`always`, `never`, `auto`).
+    MirrorNet,
     /// HOME as it was when it was last there.
     Home,
 }
 
 /// Names with '=', in the order of [`Var`].
-pub const NAMES: [&CStr; 6] = [
+pub const NAMES: [&CStr; 7] = [
     c"MIRROR=",
     c"MIRRORTAB=",
     c"MIRROR_CACHE=",
     c"MIRROR_ONLY=",
     c"MIRROR_OPTIONAL=",
+    c"MIRROR_NET=",
     c"MIRROR_HOME=",
 ];
 
@@ -200,6 +203,13 @@ fn keep(s: &mut Saved, k: usize, parts: &[&[u8]]) {
         *a = start;
         *l = end.saturating_sub(start).saturating_sub(1);
     }
+}
+
+/// The entry that starts with `name`, as the program sees it.
+pub fn entry(b: &BootInfo, name: &[u8]) -> Option<&'static [u8]> {
+    entries(b)
+        .map(|(_, e)| e.to_bytes())
+        .find(|e| e.starts_with(name))
 }
 
 /// Takes an entry that starts with `name` out of the environment; its value.

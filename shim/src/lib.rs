@@ -39,6 +39,8 @@ mod limits;
 #[cfg(not(feature = "selftest"))]
 mod loc;
 #[cfg(not(feature = "selftest"))]
+mod net;
+#[cfg(not(feature = "selftest"))]
 mod object;
 #[cfg(not(feature = "selftest"))]
 mod patience;

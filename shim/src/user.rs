@@ -203,6 +203,16 @@ pub fn begins(addr: usize, name: &[u8]) -> bool {
     true
 }
 
+/// The eight bytes at an address, if they can be read, by the pages that are remembered.
+pub fn word(addr: usize) -> Option<u64> {
+    let last = addr.checked_add(7)?;
+    if !remembered(addr) || (last / PAGE != addr / PAGE && !remembered(last)) {
+        return None;
+    }
+    // SAFETY: as in `text`; nothing is assumed of the alignment.
+    Some(unsafe { (addr as *const u64).read_unaligned() })
+}
+
 /// A buffer that the kernel has just filled.
 ///
 /// # Safety

@@ -19,5 +19,5 @@ pub use moves::*;
 pub use names::*;
 pub use object::*;
 pub use process::*;
-pub use raw::{ret, syscall0, syscall1, syscall2, syscall3, syscall4, syscall5, syscall6};
+pub use raw::{GATE, ret, syscall0, syscall1, syscall2, syscall3, syscall4, syscall5, syscall6};
 pub use walk::*;

@@ -1,7 +1,36 @@
 //! The `syscall` instruction, x86-64: number in rax, arguments in rdi rsi rdx r10 r8 r9, result in
 //! rax, rcx and r11 clobbered (syscall(2), System V ABI).
-use core::arch::asm;
+//!
+//! There is one, behind [`GATE`]: under system call user dispatch all calls of this crate must be made
+//! by an instruction of libc's, so the address of a `syscall; ret` is a variable.
+use core::arch::{asm, global_asm};
+use core::sync::atomic::AtomicPtr;
 use mirror_core::Errno;
+
+global_asm!(
+    r#"
+    .pushsection .text.mirror_own_syscall,"ax",@progbits
+    .globl mirror_own_syscall
+    .hidden mirror_own_syscall
+    .type mirror_own_syscall,@function
+    .p2align 4
+mirror_own_syscall:
+    .cfi_startproc
+    syscall
+    ret
+    .cfi_endproc
+    .size mirror_own_syscall, . - mirror_own_syscall
+    .popsection
+"#,
+    options(att_syntax)
+);
+
+unsafe extern "C" {
+    fn mirror_own_syscall();
+}
+
+/// Where a `syscall; ret` is: this crate's own, or libc's.
+pub static GATE: AtomicPtr<()> = AtomicPtr::new(mirror_own_syscall as *mut ());
 
 /// Turns the kernel's return value into a `Result`: −4095…−1 are errno numbers.
 #[inline(always)]
@@ -22,11 +51,12 @@ macro_rules! syscalls {
         #[inline(always)]
         pub unsafe fn $name(nr: i64 $(, $arg: usize)*) -> isize {
             let r: isize;
-            // SAFETY: the instruction itself only clobbers rax, rcx, r11; what the kernel does to
+            // SAFETY: GATE leads to a `syscall; ret`, which clobbers rax, rcx, r11; what the kernel does to
             // memory is the caller's contract.
             unsafe {
-                asm!("syscall", inlateout("rax") nr as isize => r, $(in($reg) $arg,)*
-                     lateout("rcx") _, lateout("r11") _, options(nostack));
+                asm!("call qword ptr [rip + {gate}]", gate = sym GATE,
+                     inlateout("rax") nr as isize => r, $(in($reg) $arg,)*
+                     lateout("rcx") _, lateout("r11") _);
             }
             r
         }

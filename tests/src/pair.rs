@@ -206,7 +206,8 @@ impl Pair {
             Side::Mirrored => (self.v.clone(), self.base.join("s/m")),
             Side::Native => (self.native(), self.base.join("s/n")),
         };
-        let kept = ["MFS_RUN", "MIRROR_SOAK", "RUST_BACKTRACE"].map(|k| (k, std::env::var_os(k)));
+        let kept = ["MFS_RUN", "MIRROR_SOAK", "MIRROR_NET", "RUST_BACKTRACE"]
+            .map(|k| (k, std::env::var_os(k)));
         c.env_clear()
             .envs(kept.into_iter().filter_map(|(k, v)| Some((k, v?))));
         c.env("PATH", PATH)

@@ -28,7 +28,7 @@ pub struct Libc<'a> {
     pub text_file: u64,
     /// Whole pages of the executable segment.
     pub text_len: u64,
-    /// Address of the two free words at the end of the last .bss page.
+    /// Address of the three free words at the end of the last .bss page.
     pub ptr_vaddr: u64,
     /// Starts of functions (from the unwind table), ascending.
     pub functions: Vec<u64>,
@@ -37,6 +37,9 @@ pub struct Libc<'a> {
     /// Read-only data segments: (address, bytes).
     pub rodata: Vec<(u64, &'a [u8])>,
 }
+
+/// What the library's pointers need behind .bss.
+const WORDS: u64 = 24;
 
 fn bad(why: impl Into<String>) -> Error {
     Error::Unsuitable(why.into())
@@ -130,7 +133,7 @@ impl<'a> Libc<'a> {
         Ok(this)
     }
 
-    /// The last 16 bytes of the last page of the last writable segment, if .bss leaves them free.
+    /// The last 24 bytes of the last page of the last writable segment, if .bss leaves them free.
     fn pointer_place(en: Endianness, loads: &[&Phdr]) -> Result<u64, Error> {
         let last = loads
             .iter()
@@ -141,11 +144,13 @@ impl<'a> Libc<'a> {
             last.p_vaddr(en) + last.p_filesz(en),
         );
         let page_end = end.next_multiple_of(PAGE);
-        if last.p_flags(en).0 & elf::PF_W.0 == 0 || page_end - end < 16 || file_end > page_end - 16
+        if last.p_flags(en).0 & elf::PF_W.0 == 0
+            || page_end - end < WORDS
+            || file_end > page_end - WORDS
         {
             return Err(bad("no free words behind .bss"));
         }
-        Ok(page_end - 16)
+        Ok(page_end - WORDS)
     }
 
     fn build_id(en: Endianness, data: &[u8], phdrs: &[Phdr]) -> Option<Vec<u8>> {

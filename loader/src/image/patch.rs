@@ -1,8 +1,8 @@
 //! Turns a decoded libc text into a patched one.
 //!
 //! Rules of this file: a jump replaces whole instructions that stand directly before a `syscall`,
-//! none of them a branch, none of them relative to its own address, none but the first the target of
-//! a branch; the `syscall` instruction itself stays, so that a call which blocks does so at its own
+//! none of them a branch, none of them relative to its own address (but `lea`, which is adapted), none but
+//! the first the target of a branch; the `syscall` instruction itself stays, so that a call which blocks does so at its own
 //! address (cancellation, unwinding, restart). All stubs lie in the unused tail of the segment.
 //!
 //! ```text
@@ -15,11 +15,11 @@
 //! above its `syscall`; its stub carries the address of the next instruction and uses PTR + 8.
 use std::collections::BTreeSet;
 
-use iced_x86::{FlowControl, InstructionInfoFactory, Register};
+use iced_x86::{FlowControl, InstructionInfoFactory, Mnemonic, Register};
 use mirror_core::image::{FNV_START, HEADER_LEN, Header, MAX_PAGES, PAGE, fnv1a};
 
 use super::elf::Libc;
-use super::scan::{Code, Number};
+use super::scan::{Code, Number, SIGRETURN};
 use super::table::{EXIT_GROUP, WANTED, wanted};
 use super::{Error, Site};
 
@@ -89,6 +89,7 @@ pub fn patch(libc: &Libc<'_>, code: &Code) -> Result<Image, Error> {
     // What must be there gets the room first.
     places.sort_by_key(|(p, s)| (!p.exit, !s.certain, code.ip(p.from)));
     let mut out = Writer::new(libc)?;
+    out.net(code, &syscalls, &mut info)?;
     for (place, site) in places {
         match out.apply(libc, code, &place) {
             Ok(()) => patched.push(site),
@@ -136,8 +137,25 @@ fn window(code: &Code, s: usize) -> Result<Place, &'static str> {
 fn movable(i: &iced_x86::Instruction) -> bool {
     !i.is_invalid()
         && i.flow_control() == FlowControl::Next
-        && !i.is_ip_rel_memory_operand()
+        && (!i.is_ip_rel_memory_operand() || i.mnemonic() == Mnemonic::Lea)
         && !i.is_stack_instruction()
+}
+
+/// The bytes of instructions `from..to`, to be executed at `to_ip`: an address relative to the instruction
+/// (a `lea`'s, whose distance are its last four bytes) is counted from there.
+fn moved(code: &Code, old: &[u8], p: &Place, to_ip: u64) -> Result<Vec<u8>, Error> {
+    let mut bytes = old.to_vec();
+    let first = code.ip(p.from);
+    for i in code.ins.get(p.from..p.to).unwrap_or(&[]) {
+        if !i.is_ip_rel_memory_operand() {
+            continue;
+        }
+        let end = (i.next_ip() - first) as usize;
+        let place = end.checked_sub(4).and_then(|at| bytes.get_mut(at..end));
+        let new = distance(to_ip + end as u64, i.ip_rel_memory_address())?;
+        place.ok_or(Error::NoRoom)?.copy_from_slice(&new);
+    }
+    Ok(bytes)
 }
 
 /// exit_group whose number is loaded elsewhere: the load of the constant, if every way into the
@@ -151,7 +169,7 @@ fn exit_place(
     let load = (f.start..s)
         .find(|n| {
             code.ins.get(*n).is_some_and(|i| {
-                i.mnemonic() == iced_x86::Mnemonic::Mov
+                i.mnemonic() == Mnemonic::Mov
                     && i.op1_kind() == iced_x86::OpKind::Immediate32
                     && i.immediate32() == EXIT_GROUP
                     && i.len() >= JMP
@@ -179,12 +197,29 @@ fn exit_place(
     })
 }
 
+/// The number's load, `syscall`, `ret`, and nothing else of a function: a leaf, whose frame every unwinder
+/// knows.
+fn gadget(code: &Code, s: usize, info: &mut InstructionInfoFactory) -> Option<u64> {
+    let f = code.function(s);
+    let ins = code.ins.get(f.start..s + 2)?;
+    let ins = match ins {
+        [first, rest @ ..] if first.mnemonic() == Mnemonic::Endbr64 => rest,
+        all => all,
+    };
+    let [load, _, ret] = ins else { return None };
+    let plain = load.mnemonic() == Mnemonic::Mov
+        && matches!(code.number(s, info), Number::Known(n) if wanted(n).is_none())
+        && ret.code() == iced_x86::Code::Retnq;
+    plain.then(|| code.ip(s))
+}
+
 struct Writer {
     text: Vec<u8>,
     base: u64,
     next_stub: u64,
     ptr: u64,
     pages: BTreeSet<u64>,
+    net: [u64; 3],
 }
 
 impl Writer {
@@ -198,7 +233,32 @@ impl Writer {
             next_stub: libc.text_end.next_multiple_of(16),
             ptr: libc.ptr_vaddr,
             pages: BTreeSet::new(),
+            net: [0; 3],
         })
+    }
+
+    /// The places that system call user dispatch needs; a libc without them goes without it.
+    fn net(
+        &mut self,
+        code: &Code,
+        syscalls: &[usize],
+        info: &mut InstructionInfoFactory,
+    ) -> Result<(), Error> {
+        let leaf = syscalls.iter().find_map(|s| gadget(code, *s, info));
+        let trampoline = self
+            .text
+            .windows(SIGRETURN.len())
+            .position(|w| w == SIGRETURN);
+        let (Some(leaf), Some(trampoline)) = (leaf, trampoline) else {
+            return Ok(());
+        };
+        let gate = self.next_stub;
+        let mut bytes = vec![0x0f, 0x05, 0xff, 0x25];
+        bytes.extend(distance(gate + 8, self.ptr + 16)?);
+        self.put(gate, &bytes)?;
+        self.next_stub = gate + 16;
+        self.net = [leaf, self.base + trampoline as u64, gate];
+        Ok(())
     }
 
     fn put(&mut self, at: u64, bytes: &[u8]) -> Result<(), Error> {
@@ -219,13 +279,12 @@ impl Writer {
         if end > self.base + libc.text_len {
             return Err(Error::NoRoom);
         }
-        let moved = self
+        let old = self
             .text
             .get((from - self.base) as usize..(to - self.base) as usize)
-            .ok_or(Error::NoRoom)?
-            .to_vec();
+            .ok_or(Error::NoRoom)?;
+        let mut bytes = moved(code, old, p, stub)?;
         let ptr = if p.exit { self.ptr + 8 } else { self.ptr };
-        let mut bytes = moved;
         bytes.extend([0x4c, 0x8d, 0x1d]);
         bytes.extend(distance(stub + bytes.len() as u64 + 4, p.resume)?);
         bytes.extend([0xff, 0x25]);
@@ -256,6 +315,7 @@ impl Writer {
             text_len: libc.text_len,
             text_offset: HEADER_LEN as u64,
             ptr_vaddr: libc.ptr_vaddr,
+            net: self.net,
             text_sum: fnv1a(FNV_START, &self.text),
             wanted: (patched.len() + unpatched.len()) as u32,
             patched: patched.len() as u32,

@@ -37,7 +37,7 @@ pub struct Code {
 }
 
 /// `mov $15,%rax; syscall`: debuggers and unwinders know signal frames by these bytes.
-const SIGRETURN: [u8; 9] = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
+pub const SIGRETURN: [u8; 9] = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
 
 const STATUS: u32 = RflagsBits::OF
     | RflagsBits::SF

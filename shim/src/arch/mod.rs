@@ -11,8 +11,10 @@
 use core::sync::atomic::{AtomicU8, AtomicUsize};
 
 pub mod mem;
+mod net;
 mod slots;
 
+pub use net::{CLONE_GATE, RANGE, RESUME, after_clone, dispatched, on_scratch};
 pub use slots::{common, common_exit, find_dynamic};
 
 /// Execute the call at its own address, with the arguments in [`Regs`].
@@ -23,6 +25,10 @@ pub const DONE: usize = 1;
 pub const HEAVY: usize = 2;
 /// From `heavy` only: leave everything, call `wait`, then `heavy` again.
 pub const WAIT: usize = 3;
+/// From `filter` only: execute the clone at [`CLONE_GATE`]; the last argument is a [`Resume`].
+pub const GATED: usize = 4;
+/// Call `finish`, on the program's stack and mask.
+pub const FINISH: usize = 5;
 
 /// [`WATCH`]: the call is wanted.
 pub const WATCHED: u8 = 1;
@@ -64,7 +70,8 @@ pub struct Regs {
     pub nr: usize,
     /// rdi rsi rdx r10 r8 r9.
     pub args: [usize; 6],
-    /// Address of the original `syscall` instruction (at the exit place: where to go on).
+    /// Address of the original `syscall` instruction, dispatched or prepared (at the exit place: where to
+    /// go on).
     pub site: usize,
     /// Signal mask of the program while `heavy` runs.
     pub old_mask: u64,
@@ -76,7 +83,7 @@ pub struct Regs {
 const EXIT_GROUP: usize = 231;
 
 /// First Rust code behind the pre-filter.
-extern "C" fn filter(regs: &mut Regs) -> usize {
+pub extern "C" fn filter(regs: &mut Regs) -> usize {
     if regs.nr == EXIT_GROUP {
         HEAVY
     } else {
@@ -93,6 +100,11 @@ extern "C" fn heavy(regs: &mut Regs) -> usize {
     crate::handlers::heavy(regs)
 }
 
-extern "C" fn wait(regs: &mut Regs) {
+pub extern "C" fn wait(regs: &mut Regs) {
     crate::handlers::wait(regs);
+}
+
+/// On the program's stack and mask, after `heavy`: NATIVE or DONE.
+pub extern "C" fn finish(regs: &mut Regs) -> usize {
+    crate::handlers::finish(regs)
 }

@@ -78,7 +78,7 @@ global_asm!(
     lea mirror_all_signals(%rip), %rsi
     lea (64 - \at)(%rbx), %rdx
     mov $8, %r10d
-    syscall
+    call *{gate}(%rip)
     .endm
     .macro UNBLOCK at
     mov $14, %eax
@@ -86,7 +86,7 @@ global_asm!(
     lea (64 - \at)(%rbx), %rsi
     xor %edx, %edx
     mov $8, %r10d
-    syscall
+    call *{gate}(%rip)
     .endm
 
     # Blocks signals, finds a scratch stack (all taken: lets the others run), calls \fn on it, gives
@@ -99,7 +99,7 @@ global_asm!(
     jnz 78f
     UNBLOCK \at
     mov $24, %eax
-    syscall
+    call *{gate}(%rip)
     jmp 77b
 78: mov %rax, %rsp
     lea (-\at)(%rbx), %rdi
@@ -282,13 +282,28 @@ mirror_common:
     jmp *%r11
     .cfi_restore_state
 6:  cmp $3, %r8d
+    je 10f
+    cmp $4, %r8d
+    je 11f
+    cmp $5, %r8d
     jne 8f
     lea -80(%rbx), %rdi
+    call {finish}
+    mov %eax, %r8d
+    jmp 5b
+10: lea -80(%rbx), %rdi
     call {wait}
 8:  ON_SCRATCH 80, {heavy}
     cmp $2, %r8d
     jne 5b
     ud2
+    # a clone whose child is armed before it goes on
+11: KEEP_XMM load, 80
+    LOAD 80
+    mov -80(%rbx), %rax
+    LEAVE
+    jmp *{clone_gate}(%rip)
+    .cfi_restore_state
     .cfi_endproc
     .size mirror_common, . - mirror_common
 
@@ -334,6 +349,9 @@ mirror_common_exit:
     filter = sym super::filter,
     heavy = sym super::heavy,
     wait = sym super::wait,
+    finish = sym super::finish,
+    gate = sym mirror_sys::GATE,
+    clone_gate = sym super::CLONE_GATE,
     scratch_enter = sym crate::scratch::enter,
     scratch_leave = sym crate::scratch::leave,
     options(att_syntax)

@@ -197,6 +197,7 @@ fn with_environment(envp: usize) -> Sys<Option<usize>> {
             Var::MirrorCache,
             Var::MirrorOnly,
             Var::MirrorOptional,
+            Var::MirrorNet,
             Var::Home,
         ];
         let Some(&v) = var.get(k) else { continue };

@@ -22,7 +22,7 @@ mod ioctls;
 mod marks;
 mod open;
 mod partner;
-mod process;
+pub mod process;
 mod quick;
 mod readers;
 mod recognise;
@@ -32,6 +32,7 @@ mod sync;
 use crate::arch::{
     BY_FD, DONE, FLAGS_1, FLAGS_2, HEAVY, NATIVE, PATH_0, PATH_1, Regs, WAIT, WATCHED,
 };
+use crate::net::signals;
 use crate::resolve::{Loc, Path};
 use crate::state::{TX, guest};
 use crate::txn::Ran;
@@ -46,7 +47,7 @@ use mirror_sys::Sys;
 const TRIES: usize = 40;
 
 /// The answer for the program.
-fn answer(regs: &mut Regs, r: Sys<u64>) -> usize {
+pub fn answer(regs: &mut Regs, r: Sys<u64>) -> usize {
     regs.nr = match r {
         Ok(v) => v as usize,
         Err(e) => (e.0 as usize).wrapping_neg(),
@@ -54,7 +55,7 @@ fn answer(regs: &mut Regs, r: Sys<u64>) -> usize {
     DONE
 }
 
-fn fail(regs: &mut Regs, e: Errno) -> usize {
+pub fn fail(regs: &mut Regs, e: Errno) -> usize {
     answer(regs, Err(e))
 }
 
@@ -63,7 +64,7 @@ fn fd_arg(regs: &Regs, i: usize) -> i32 {
     arg(regs, i) as i32
 }
 
-fn arg(regs: &Regs, i: usize) -> usize {
+pub fn arg(regs: &Regs, i: usize) -> usize {
     regs.args.get(i).copied().unwrap_or(0)
 }
 
@@ -78,7 +79,7 @@ fn verdict(regs: &mut Regs, ran: Ran) -> usize {
 }
 
 /// The call as the program made it, from here: for calls that do not block.
-fn raw(regs: &Regs) -> Sys<u64> {
+pub fn raw(regs: &Regs) -> Sys<u64> {
     let [a, b, c, d, e, f] = regs.args;
     // SAFETY: the program's own call with the program's own arguments; the kernel checks its pointers.
     sys::ret(unsafe { sys::syscall6(regs.nr as i64, a, b, c, d, e, f) }).map(|v| v as u64)
@@ -129,6 +130,9 @@ fn by_fd(nr: i64) -> bool {
 /// Fills the table of wanted calls.
 pub fn fill(watch: &[AtomicU8; 512]) {
     for w in mirror_core::calls::WANTED {
+        if mirror_core::calls::FOR_THE_NET.contains(&w.nr) {
+            continue;
+        }
         let nr = i64::from(w.nr);
         let bits = match nr {
             c::SYS_open => FLAGS_1 | PATH_0,
@@ -211,6 +215,13 @@ pub fn filter(regs: &mut Regs) -> usize {
         c::SYS_copy_file_range | c::SYS_sendfile | c::SYS_splice => carry::filter(regs),
         c::SYS_prlimit64 | c::SYS_setrlimit => process::limit_filter(regs),
         c::SYS_prctl | c::SYS_seccomp => process::seccomp_filter(regs),
+        c::SYS_rt_sigaction => signals::action(regs),
+        c::SYS_rt_sigprocmask => signals::mask(regs),
+        c::SYS_rt_sigsuspend
+        | c::SYS_ppoll
+        | c::SYS_pselect6
+        | c::SYS_epoll_pwait
+        | c::SYS_epoll_pwait2 => signals::waits(regs),
         c::SYS_unlink | c::SYS_rmdir | c::SYS_mkdir | c::SYS_mknod | c::SYS_lchown => {
             quick::one_path(c::AT_FDCWD, arg(regs, 0))
         }
@@ -324,6 +335,11 @@ pub fn wait(regs: &mut Regs) {
     } else {
         crate::txn::wait_outside();
     }
+}
+
+/// On the program's stack with its own mask, after `heavy`.
+pub fn finish(regs: &mut Regs) -> usize {
+    process::finish_seccomp(regs)
 }
 
 /// The exit_group place: lets this process's transactions end and settles what its descriptors owe.

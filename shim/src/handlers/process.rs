@@ -1,8 +1,9 @@
 //! Processes: fork, chdir, limits, sandboxes, exit.
 use super::sync::settle;
-use super::{answer, arg, raw};
-use crate::arch::{DONE, HEAVY, NATIVE, Regs};
+use super::{answer, arg, fail, raw};
+use crate::arch::{DONE, FINISH, HEAVY, NATIVE, Regs};
 use crate::attach;
+use crate::net;
 use crate::resolve::Path;
 use crate::state::{
     self, ANY_PARTNER, CWD_SPLIT, DIRTY_END, OWN_PID, THREADED, TX, VFORKED, forget_cwd, guest,
@@ -36,13 +37,13 @@ pub fn clone_filter(regs: &mut Regs) -> usize {
         } else {
             VFORKED.store(true, Ordering::Relaxed);
         }
-        return NATIVE;
+        return net::clone(regs, flags);
     }
     // clone3 without shared memory, or on another stack: a guest until it execs (see `guest`).
     if stack != 0 || regs.nr as i64 == c::SYS_clone3 {
         // Its memory, a copy of this, says whom to ask.
         VFORKED.store(true, Ordering::Relaxed);
-        NATIVE
+        net::clone(regs, flags)
     } else {
         HEAVY
     }
@@ -62,11 +63,19 @@ fn clone_args(regs: &Regs) -> Option<(usize, usize)> {
 /// fork: with TX held, so that no transaction of this process is half done in the copy.
 pub fn fork(regs: &mut Regs) -> usize {
     if guest() {
-        return NATIVE;
+        if !net::on() {
+            return NATIVE;
+        }
+        let r = raw(regs);
+        if r == Ok(0) {
+            net::child();
+        }
+        return answer(regs, r);
     }
     TX.lock();
     let r = raw(regs);
     if r == Ok(0) {
+        net::child();
         OWN_PID.store(sys::getpid(), Ordering::Relaxed);
         if attach::any() {
             state::own();
@@ -252,23 +261,45 @@ const PR_SET_SECCOMP: usize = 22;
 
 /// A filter may forbid what mirroring needs.
 pub fn seccomp_filter(regs: &mut Regs) -> usize {
-    let installs = match regs.nr as i64 {
-        c::SYS_prctl => arg(regs, 0) == PR_SET_SECCOMP,
-        _ => arg(regs, 0) <= 1,
+    let prctl = regs.nr as i64 == c::SYS_prctl;
+    if prctl && arg(regs, 0) == net::DISPATCH && net::on() {
+        return fail(regs, Errno::EINVAL);
+    }
+    let installs = match prctl {
+        true => arg(regs, 0) == PR_SET_SECCOMP,
+        false => arg(regs, 0) <= 1,
     };
-    if installs && ANY_PARTNER.load(Ordering::Relaxed) {
-        HEAVY
-    } else {
-        NATIVE
+    match installs {
+        true if ANY_PARTNER.load(Ordering::Relaxed) => HEAVY,
+        true => installing(regs),
+        false => NATIVE,
     }
 }
 
+/// A filter is installed here, so that a success is seen. (Strict mode would end this very code.)
+fn installing(regs: &Regs) -> usize {
+    let strict = match regs.nr as i64 {
+        c::SYS_prctl => arg(regs, 1) as u32 != c::SECCOMP_MODE_FILTER,
+        _ => arg(regs, 0) as u32 != c::SECCOMP_SET_MODE_FILTER,
+    };
+    if net::on() && !strict { FINISH } else { NATIVE }
+}
+
+/// No thread is armed after it: the filter may forbid that, and a program may die of what it forbids.
+pub fn finish_seccomp(regs: &mut Regs) -> usize {
+    let r = raw(regs);
+    if r.is_ok() && !guest() {
+        net::no_more();
+    }
+    answer(regs, r)
+}
+
 /// As before the exec of a program that cannot be mirrored: what it may write from now on is recorded.
-pub fn seccomp(_: &mut Regs) -> usize {
+pub fn seccomp(regs: &mut Regs) -> usize {
     if !guest() {
         super::exec::record_writable(false);
     }
-    NATIVE
+    installing(regs)
 }
 
 /// exit_group: no transaction is cut in two, no partner's time is left behind. Bounded.

@@ -1,0 +1,216 @@
+//! The assembler of the net (system call user dispatch).
+//!
+//! Rules of this file: a dispatched call keeps every register that the `syscall` instruction keeps, the
+//! status flags too; a clone uses no stack between its `syscall` and the place where parent and child go
+//! on, since they may share one, or the child may have one that nobody else has written to.
+use super::Regs;
+use core::arch::{asm, global_asm};
+use core::sync::atomic::{AtomicU32, AtomicUsize};
+
+/// Address of the gate for clones in libc's text.
+pub static CLONE_GATE: AtomicUsize = AtomicUsize::new(0);
+/// Start and length of the text whose `syscall` instructions are not dispatched.
+pub static RANGE: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+/// Clones under way.
+pub static RESUME: [Resume; 64] = [const { Resume::new() }; 64];
+
+/// Where parent and child of a clone go on. The offsets stand in the assembler below.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Resume {
+    /// Address behind the `syscall`.
+    pub back: AtomicUsize,
+    /// The program's r9.
+    pub r9: AtomicUsize,
+    /// How many of the two have yet to go on; 0: free.
+    pub users: AtomicU32,
+    /// Not zero: the child is armed.
+    pub arm: AtomicU32,
+    /// The child's registers while it is being armed.
+    kept: [AtomicUsize; 5],
+}
+
+impl Resume {
+    const fn new() -> Resume {
+        Resume {
+            back: AtomicUsize::new(0),
+            r9: AtomicUsize::new(0),
+            users: AtomicU32::new(0),
+            arm: AtomicU32::new(0),
+            kept: [const { AtomicUsize::new(0) }; 5],
+        }
+    }
+}
+
+global_asm!(
+    r#"
+    .pushsection .text.mirror_net,"ax",@progbits
+
+    # A dispatched call that is to be executed as it is. rcx = the address behind its instruction,
+    # everything else as there.
+    .globl mirror_dispatched
+    .hidden mirror_dispatched
+    .type mirror_dispatched,@function
+    .p2align 4
+mirror_dispatched:
+    .cfi_startproc
+    .cfi_def_cfa %rsp, 0
+    .cfi_register %rip, %rcx
+    lea -128(%rsp), %rsp
+    .cfi_def_cfa_offset 128
+    push %rcx
+    .cfi_def_cfa_offset 136
+    .cfi_offset %rip, -136
+    call *{gate}(%rip)
+    pop %rcx
+    .cfi_def_cfa_offset 128
+    .cfi_register %rip, %rcx
+    lea 128(%rsp), %rsp
+    .cfi_def_cfa_offset 0
+    jmp *%rcx
+    .cfi_endproc
+    .size mirror_dispatched, . - mirror_dispatched
+
+    # Behind the gate's `syscall`. r9 = a Resume, rax = the result.
+    .globl mirror_after_clone
+    .hidden mirror_after_clone
+    .type mirror_after_clone,@function
+    .p2align 4
+mirror_after_clone:
+    .cfi_startproc
+    .cfi_undefined %rip
+    test %rax, %rax
+    jz 2f
+    jns 3f
+    # no child
+    movl $1, 16(%r9)
+    jmp 3f
+2:  cmpl $0, 20(%r9)
+    je 3f
+    # prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, start, length, no selector). A new thread or
+    # process is not dispatched: any instruction will do.
+    mov %rdi, 24(%r9)
+    mov %rsi, 32(%r9)
+    mov %rdx, 40(%r9)
+    mov %r10, 48(%r9)
+    mov %r8, 56(%r9)
+    mov $157, %eax
+    mov $59, %edi
+    mov $1, %esi
+    mov {range}(%rip), %rdx
+    mov {range}+8(%rip), %r10
+    xor %r8d, %r8d
+    syscall
+    mov 24(%r9), %rdi
+    mov 32(%r9), %rsi
+    mov 40(%r9), %rdx
+    mov 48(%r9), %r10
+    mov 56(%r9), %r8
+    xor %eax, %eax
+3:  mov (%r9), %rcx
+    mov 8(%r9), %r11
+    lock decl 16(%r9)
+    mov %r11, %r9
+    jmp *%rcx
+    .cfi_endproc
+    .size mirror_after_clone, . - mirror_after_clone
+
+    # rdi = Regs: as ON_SCRATCH in slots.rs, from a function.
+    .globl mirror_on_scratch
+    .hidden mirror_on_scratch
+    .type mirror_on_scratch,@function
+    .p2align 4
+mirror_on_scratch:
+    .cfi_startproc
+    push %rbp
+    .cfi_def_cfa_offset 16
+    .cfi_offset %rbp, -16
+    mov %rsp, %rbp
+    .cfi_def_cfa_register %rbp
+    push %rbx
+    .cfi_offset %rbx, -24
+    push %rbx
+    mov %rdi, %rbx
+1:  mov $14, %eax
+    mov $2, %edi
+    lea mirror_all_signals(%rip), %rsi
+    lea 64(%rbx), %rdx
+    mov $8, %r10d
+    call *{gate}(%rip)
+    mov %rbx, %rdi
+    call {scratch_enter}
+    test %rax, %rax
+    jnz 2f
+    call 4f
+    mov $24, %eax
+    call *{gate}(%rip)
+    jmp 1b
+2:  mov %rax, %rsp
+    mov %rbx, %rdi
+    call {heavy}
+    lea -16(%rbp), %rsp
+    push %rax
+    push %rax
+    mov %rbx, %rdi
+    call {scratch_leave}
+    call 4f
+    pop %rax
+    pop %rax
+    pop %rbx
+    pop %rbx
+    pop %rbp
+    .cfi_remember_state
+    .cfi_def_cfa %rsp, 8
+    .cfi_restore %rbp
+    .cfi_restore %rbx
+    ret
+    .cfi_restore_state
+4:  mov $14, %eax
+    mov $2, %edi
+    lea 64(%rbx), %rsi
+    xor %edx, %edx
+    mov $8, %r10d
+    jmp *{gate}(%rip)
+    .cfi_endproc
+    .size mirror_on_scratch, . - mirror_on_scratch
+    .popsection
+"#,
+    gate = sym mirror_sys::GATE,
+    range = sym RANGE,
+    heavy = sym super::heavy,
+    scratch_enter = sym crate::scratch::enter,
+    scratch_leave = sym crate::scratch::leave,
+    options(att_syntax)
+);
+
+unsafe extern "C" {
+    fn mirror_on_scratch(regs: &mut Regs) -> usize;
+}
+
+/// Calls `heavy` on a scratch stack with all signals blocked.
+pub fn on_scratch(regs: &mut Regs) -> usize {
+    // SAFETY: the function above keeps what a C function keeps, and comes back on this stack with the mask
+    // that it was called with.
+    unsafe { mirror_on_scratch(regs) }
+}
+
+macro_rules! address_of {
+    ($(#[$doc:meta])* $name:ident, $code:literal) => {
+        $(#[$doc])*
+        pub fn $name() -> usize {
+            let a: usize;
+            // SAFETY: computes one address of this library; nothing else is touched.
+            unsafe { asm!($code, out(reg) a, options(att_syntax, nostack, preserves_flags)) };
+            a
+        }
+    };
+}
+
+address_of!(
+    /// Where a dispatched call goes on that is to be executed as it is.
+    dispatched, "lea mirror_dispatched(%rip), {}"
+);
+address_of!(
+    /// What the image's third pointer gets.
+    after_clone, "lea mirror_after_clone(%rip), {}"
+);

@@ -1,0 +1,145 @@
+//! The net: system call user dispatch, by which the kernel sends every system call that is not made in
+//! libc's text to a handler of SIGSYS. Libraries and programs that make calls by instructions of their own
+//! come to the same handlers by it.
+//!
+//! Rules: once a process is armed, all calls of the library go through a `syscall` of libc's
+//! (`mirror_sys::GATE`); SIGSYS is never blocked or ignored in the kernel while the program runs
+//! (`signals`), because a dispatched call would then kill it; fork, clone and exec clear the dispatch, so
+//! every child arms itself.
+mod dispatch;
+pub mod signals;
+
+use crate::arch::{CLONE_GATE, GATED, NATIVE, RANGE, RESUME, Regs, WATCH, WATCHED};
+use crate::boot::BootInfo;
+use crate::env::{self, Var};
+use crate::handlers::{self, arg};
+use crate::state::BootCell;
+use core::sync::atomic::{AtomicBool, Ordering};
+use libc as c;
+use mirror_core::Errno;
+use mirror_sys as sys;
+
+/// PR_SET_SYSCALL_USER_DISPATCH.
+pub const DISPATCH: usize = 59;
+const PR_SYS_DISPATCH_ON: usize = 1;
+
+/// This memory's process is armed.
+static ON: AtomicBool = AtomicBool::new(false);
+/// Its new threads and children are armed too.
+static CHILDREN: AtomicBool = AtomicBool::new(false);
+
+/// Places in libc's text: a `syscall; ret`, and the signal trampoline.
+static PLACES: BootCell<[usize; 2]> = BootCell::new([0; 2]);
+
+/// Whether calls are dispatched.
+pub fn on() -> bool {
+    ON.load(Ordering::Relaxed)
+}
+
+/// What the image says, once it is installed: libc's text, and the places in it.
+pub fn places(text: [usize; 2], [leaf, trampoline, gate]: [usize; 3]) {
+    for (r, v) in RANGE.iter().zip(text) {
+        r.store(v, Ordering::Relaxed);
+    }
+    CLONE_GATE.store(gate, Ordering::Relaxed);
+    // SAFETY: boot runs alone.
+    *unsafe { PLACES.boot_mut() } = [leaf, trampoline];
+}
+
+/// Arms the process if it is to be.
+pub fn boot(b: &BootInfo) {
+    let wanted = match env::get(Var::MirrorNet) {
+        Some(b"always") => true,
+        Some(_) | None => false,
+    };
+    if wanted && !under_valgrind(b) {
+        arm();
+    }
+}
+
+/// valgrind makes its calls in text of its own, in the same process.
+fn under_valgrind(b: &BootInfo) -> bool {
+    env::entry(b, b"LD_PRELOAD=").is_some_and(|v| v.windows(9).any(|w| w == b"vgpreload"))
+}
+
+/// Arms the calling thread; false: this system, libc or sandbox has no dispatch.
+fn arm() -> bool {
+    let [leaf, trampoline] = *PLACES.get();
+    if leaf == 0 {
+        return false;
+    }
+    sys::GATE.store(core::ptr::without_provenance_mut(leaf), Ordering::Relaxed);
+    if !signals::take(trampoline) {
+        return false;
+    }
+    if !arm_thread() {
+        signals::give_back();
+        return false;
+    }
+    for nr in mirror_core::calls::FOR_THE_NET {
+        if let Some(w) = WATCH.get(nr as usize) {
+            w.store(WATCHED, Ordering::Relaxed);
+        }
+    }
+    ON.store(true, Ordering::Relaxed);
+    CHILDREN.store(true, Ordering::Relaxed);
+    true
+}
+
+fn arm_thread() -> bool {
+    let [start, len] = [0, 1].map(|i| RANGE.get(i).map_or(0, |r| r.load(Ordering::Relaxed)));
+    // SAFETY: no pointer but the selector, which is none; dispatched calls find the handler installed.
+    let r = unsafe { sys::syscall5(c::SYS_prctl, DISPATCH, PR_SYS_DISPATCH_ON, start, len, 0) };
+    sys::ret(r).is_ok()
+}
+
+/// In the child of a fork.
+pub fn child() {
+    for r in &RESUME {
+        r.users.store(0, Ordering::Relaxed);
+    }
+    if CHILDREN.load(Ordering::Relaxed) {
+        arm_thread();
+    }
+}
+
+/// The program has put itself under a filter: new threads are left as they are.
+pub fn no_more() {
+    CHILDREN.store(false, Ordering::Relaxed);
+}
+
+/// CLONE_CLEAR_SIGHAND: the child has no handler of SIGSYS.
+const CLEAR_SIGHAND: usize = 1 << 32;
+
+/// A clone that is not a plain fork. `regs.site` is the program's own instruction.
+pub fn clone(regs: &mut Regs, flags: usize) -> usize {
+    if !on() {
+        return NATIVE;
+    }
+    let users = if flags & c::CLONE_VM as usize != 0 {
+        2
+    } else {
+        1
+    };
+    let free = RESUME.iter().find(|r| {
+        r.users
+            .compare_exchange(0, users, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+    });
+    let Some(r) = free else {
+        return handlers::fail(regs, Errno::EAGAIN);
+    };
+    let arm = CHILDREN.load(Ordering::Relaxed) && flags & CLEAR_SIGHAND == 0;
+    r.back.store(regs.site.wrapping_add(2), Ordering::Relaxed);
+    r.r9.store(arg(regs, 5), Ordering::Relaxed);
+    r.arm.store(u32::from(arm), Ordering::Relaxed);
+    if let Some(a) = regs.args.get_mut(5) {
+        *a = core::ptr::from_ref(r).addr();
+    }
+    GATED
+}
+
+/// The address of a `syscall; ret` in libc.
+fn leaf() -> usize {
+    PLACES.get().first().copied().unwrap_or(0)
+}
