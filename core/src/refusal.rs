@@ -66,11 +66,13 @@ pub enum Refusal {
     Link = 18,
     /// Another user held a lock of its pair for longer than root's program waits.
     Wait = 19,
+    /// The object is on a file system that is mounted inside one leg.
+    Mounted = 20,
 }
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Refusal; 20] = [
+    pub const ALL: [Refusal; 21] = [
         Refusal::Other,
         Refusal::Leg,
         Refusal::Record,
@@ -91,6 +93,7 @@ impl Refusal {
         Refusal::Distrust,
         Refusal::Link,
         Refusal::Wait,
+        Refusal::Mounted,
     ];
     /// What an errno tells by itself.
     pub fn of(e: Errno) -> Refusal {

@@ -2,6 +2,7 @@
 //!
 //! Rules: as in `txn`: signals are blocked, nothing waits; all but `plan` runs under the locks.
 use crate::attach::{self, Session};
+use crate::border::{self, Border};
 use crate::heal;
 use crate::keys;
 use crate::resolve::{Loc, Name, Path};
@@ -285,10 +286,12 @@ impl Cx<'_> {
             return Ok(());
         }
         self.anchored(which)?;
+        // Mount points are not crossed, unless the border says that it is none.
+        let mut resolve = sys::BENEATH_HERE;
         for step in [Step::First, Step::Second] {
             let leg = self.leg(step);
             let root = self.s.root.get(leg).copied().unwrap_or(-1);
-            let Some(Some(t)) = self.t.get_mut(which) else {
+            let Some(Some(t)) = self.t.get(which) else {
                 continue;
             };
             let mut parent = Path::new();
@@ -296,7 +299,13 @@ impl Cx<'_> {
             let n = if parent.is_empty() {
                 root
             } else {
-                match open_below(root, &parent, c::O_PATH | c::O_DIRECTORY) {
+                let mut r = open_by(root, &parent, DIRECTORY, resolve);
+                if r == Err(Errno::EXDEV) {
+                    self.border(which, &parent)?;
+                    resolve = sys::BENEATH;
+                    r = open_by(root, &parent, DIRECTORY, resolve);
+                }
+                match r {
                     Ok(n) => n,
                     Err(Errno::ELOOP | Errno::EXDEV) if step == Step::First => {
                         self.slow = true;
@@ -308,7 +317,7 @@ impl Cx<'_> {
                     Err(_) if !self.exclusive => return Err(Prepared::Exclusive),
                     Err(_) => {
                         heal::parents(self.s, self.lead, &parent);
-                        match open_below(root, &parent, c::O_PATH | c::O_DIRECTORY) {
+                        match open_by(root, &parent, DIRECTORY, resolve) {
                             Ok(n) => n,
                             Err(e) => {
                                 heal::pending(self.s, parent.as_bytes());
@@ -324,12 +333,43 @@ impl Cx<'_> {
                     }
                 }
             };
+            let Some(Some(t)) = self.t.get_mut(which) else {
+                continue;
+            };
             if let (Some(d), Some(o)) = (t.dir.get_mut(leg), t.opened.get_mut(leg)) {
                 *d = n;
                 *o = n != root;
             }
         }
         Ok(())
+    }
+}
+
+impl Cx<'_> {
+    /// Refuses a name whose parent directory lies behind a mount point of one leg.
+    #[cold]
+    #[inline(never)]
+    fn border(&self, which: usize, parent: &Path) -> Result<(), Prepared> {
+        match border::of(self.s, self.lead, parent) {
+            Border::Within => Ok(()),
+            Border::Kernel => Err(Prepared::Forward),
+            Border::Beyond => {
+                // Two names, and only one of them there: they are on two file systems.
+                let mut other = Path::new();
+                let name = self.t.get(which ^ 1).and_then(Option::as_ref);
+                let e = match name {
+                    Some(t) => {
+                        let _ = other.set(split(t.rel.as_bytes()).0);
+                        match border::of(self.s, self.lead, &other) {
+                            Border::Within => Errno::EXDEV,
+                            _ => border::REFUSED,
+                        }
+                    }
+                    None => border::REFUSED,
+                };
+                Err(Prepared::Answer(Err(e)))
+            }
+        }
     }
 }
 
@@ -375,10 +415,30 @@ pub fn hold(dir: i32, name: &Name) -> Sys<sys::Object> {
     sys::Object::take(spare(|| sys::open_object(dir, name))?)
 }
 
+const DIRECTORY: i32 = c::O_PATH | c::O_DIRECTORY;
+
+/// The same, of an object that changes with its name: on both legs it is where the name is.
+pub fn hold_here(cx: &Cx<'_>, dir: i32, name: &Name) -> Sys<sys::Object> {
+    let flags = c::O_PATH | c::O_NOFOLLOW | c::O_CLOEXEC;
+    match spare(|| sys::openat2(dir, name, flags, 0, sys::BENEATH_HERE)) {
+        Ok(n) => sys::Object::take(n),
+        Err(Errno::EXDEV) => match border::of(cx.s, cx.lead, &cx.name(0).rel) {
+            Border::Within => hold(dir, name),
+            _ => Err(border::REFUSED),
+        },
+        Err(Errno::EAGAIN) => hold(dir, name),
+        Err(e) => Err(e),
+    }
+}
+
 /// openat2 below a root: no symlink, no way out.
 pub fn open_below(root: i32, rel: &Path, flags: i32) -> Sys<i32> {
+    open_by(root, rel, flags, sys::BENEATH)
+}
+
+fn open_by(root: i32, rel: &Path, flags: i32, resolve: u64) -> Sys<i32> {
     loop {
-        match spare(|| sys::openat2(root, rel, flags | c::O_CLOEXEC, 0, sys::BENEATH)) {
+        match spare(|| sys::openat2(root, rel, flags | c::O_CLOEXEC, 0, resolve)) {
             // A rename elsewhere made the kernel unsure about "..": there is none, so ask again.
             Err(Errno::EAGAIN) => {}
             r => return r,

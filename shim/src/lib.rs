@@ -11,6 +11,7 @@ mod arch;
 #[cfg(not(feature = "selftest"))]
 mod attach;
 mod boot;
+mod border;
 mod elf;
 mod files;
 mod scratch;

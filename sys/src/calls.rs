@@ -10,6 +10,8 @@ pub type Sys<T> = Result<T, Errno>;
 
 /// `resolve` of openat2(2): every component must stay below the directory and be no symlink.
 pub const BENEATH: u64 = 0x08 | 0x04;
+/// The same, and no mount point is crossed (EXDEV).
+pub const BENEATH_HERE: u64 = BENEATH | 0x01;
 /// `resolve` of openat2(2): no component is a symlink.
 pub const NO_SYMLINKS: u64 = 0x04;
 

@@ -6,6 +6,7 @@
 #![no_std]
 
 mod calls;
+mod mounts;
 mod moves;
 mod names;
 mod object;
@@ -15,6 +16,7 @@ mod walk;
 
 pub use calls::*;
 pub use mirror_core::Errno;
+pub use mounts::*;
 pub use moves::*;
 pub use names::*;
 pub use object::*;

@@ -4,7 +4,9 @@
 //! Rules: the same answers and the same guarantees, only slower. No component is followed as a symlink:
 //! each is opened with O_NOFOLLOW from the descriptor before it. Below a root ".." never asks the kernel
 //! (a directory moved out meanwhile would lead out): what it takes back is walked again from the root.
-use crate::calls::{BENEATH, NO_SYMLINKS, Sys, close, fcntl, fstat, fstatat, openat, openat2_call};
+use crate::calls::{
+    BENEATH, BENEATH_HERE, NO_SYMLINKS, Sys, close, fcntl, fstat, fstatat, openat, openat2_call,
+};
 use crate::raw::{ret, syscall4};
 use core::sync::atomic::{AtomicBool, Ordering};
 use libc as c;
@@ -32,7 +34,7 @@ pub fn openat2_is_refused() -> bool {
     REFUSED.load(Ordering::Relaxed)
 }
 
-/// openat2(2) with [`BENEATH`] or [`NO_SYMLINKS`].
+/// openat2(2) with [`BENEATH`], [`BENEATH_HERE`] or [`NO_SYMLINKS`].
 pub fn openat2<const N: usize>(
     dir: i32,
     path: &PathText<N>,
@@ -53,14 +55,14 @@ pub fn openat2<const N: usize>(
 /// The same by a walk: one openat for each component.
 #[inline(never)]
 pub fn openat2_by_walk(dir: i32, path: &[u8], flags: i32, mode: u32, resolve: u64) -> Sys<i32> {
-    if resolve != BENEATH && resolve != NO_SYMLINKS {
+    if !matches!(resolve, BENEATH | BENEATH_HERE | NO_SYMLINKS) {
         return Err(Errno::ENOSYS);
     }
     let absolute = path.first() == Some(&b'/');
     if path.is_empty() {
         return Err(Errno::ENOENT);
     }
-    if absolute && resolve == BENEATH {
+    if absolute && resolve != NO_SYMLINKS {
         return Err(Errno::EXDEV);
     }
     let mut w = Walk {
@@ -68,7 +70,7 @@ pub fn openat2_by_walk(dir: i32, path: &[u8], flags: i32, mode: u32, resolve: u6
         at: dir,
         own: false,
         top: absolute,
-        beneath: resolve == BENEATH,
+        beneath: resolve != NO_SYMLINKS,
         done: PathText::new(),
     };
     let (parent, name, slash) = split(path);
@@ -78,6 +80,10 @@ pub fn openat2_by_walk(dir: i32, path: &[u8], flags: i32, mode: u32, resolve: u6
             b".." if w.beneath => w.up()?,
             _ => w.down(part)?,
         }
+    }
+    // What is bound there, the device does not tell.
+    if resolve == BENEATH_HERE && fstat(w.at)?.dev() != fstat(dir)?.dev() {
+        return Err(Errno::EXDEV);
     }
     if name == b".." && w.beneath {
         w.up()?;

@@ -258,6 +258,12 @@ fn warn(p: &Plan) {
             }
         );
     }
+    for m in p.roots[0].left_mounts() {
+        crate::say!(
+            "! {} is another file system inside one leg: it is left out, and changes in it are refused.",
+            text::show(&m)
+        );
+    }
     for m in &s.mounts {
         crate::say!(
             "! {} is another file system inside the leg: its contents are mirrored while it is mounted.",

@@ -36,6 +36,9 @@ pub fn words(why: Refusal) -> &'static str {
         Refusal::Proc => "/proc could not be read",
         Refusal::ReadOnly => "a leg is mounted read-only",
         Refusal::Full => "no room for the runtime file",
+        Refusal::Mounted => {
+            "what was to be changed is on a file system that is mounted inside one leg, and no part of the pair"
+        }
         Refusal::Link => "V is not the link to leg a",
         Refusal::Wait => "another user held a lock of the pair for longer than root-wait allows",
         Refusal::Distrust => "somebody else may have put a leg's .mirror there",

@@ -185,7 +185,7 @@ pub fn users(root: &Root) -> Vec<String> {
 }
 
 /// Whether a symlink's text, taken literally, leads out of the tree.
-fn leads_out(root: &[u8], rel: &[u8], target: &[u8]) -> bool {
+pub fn leads_out(root: &[u8], rel: &[u8], target: &[u8]) -> bool {
     if target.first() == Some(&b'/') {
         return target
             .strip_prefix(root)

@@ -145,6 +145,21 @@ fn report(p: &Attached, r: &Compared, secs: f64) {
     if p.pair.legs[0].root.leaves_lost_found() {
         crate::say!("left out  lost+found, 1 directory: the file system's own");
     }
+    for m in p.pair.legs[0].root.left_mounts() {
+        crate::say!(
+            "left out  {}: another file system, mounted inside one leg",
+            text::show(&m)
+        );
+    }
+    if r.tally.links_out > 0 {
+        crate::say!(
+            "left out  what {} to outside",
+            match r.tally.links_out {
+                1 => "1 symlink leads".into(),
+                n => format!("{} symlinks lead", text::count(n)),
+            }
+        );
+    }
     let differences = text::plural(r.found.len() as u64, "difference");
     let trouble = r.tally.trouble.len() as u64;
     match r.state() {
@@ -221,9 +236,28 @@ fn entry(p: &Attached, r: &Compared) -> Value {
         Value::Object(m)
     });
     o.insert("trouble".into(), trouble.collect::<Vec<_>>().into());
+    o.insert("symlinks_out".into(), r.tally.links_out.into());
+    o.insert("left_out".into(), left_out(p).into());
     let unrecorded = r.unrecorded.iter().map(char::to_string);
     o.insert("unrecorded".into(), unrecorded.collect::<Vec<_>>().into());
     Value::Object(o)
+}
+
+/// What is no part of the pair, with the reason.
+fn left_out(p: &Attached) -> Vec<Value> {
+    let root = &p.pair.legs[0].root;
+    let lost = root.leaves_lost_found();
+    let own = lost.then(|| (b"lost+found".to_vec(), "file-system"));
+    let mounts = root.left_mounts().into_iter().map(|m| (m, "mount"));
+    own.into_iter()
+        .chain(mounts)
+        .map(|(path, why)| {
+            let mut m = Map::new();
+            text::json_path("path", &path, &mut m);
+            m.insert("why".into(), why.into());
+            Value::Object(m)
+        })
+        .collect()
 }
 
 /// One difference for JSON.

@@ -15,6 +15,8 @@ pub struct Tally {
     pub extra: u64,
     /// On both, but different.
     pub different: u64,
+    /// Symlinks whose text leads out of the leg: what is there is not mirrored.
+    pub links_out: u64,
     /// Paths that could not be looked at or repaired, and why.
     pub trouble: Vec<(Vec<u8>, String)>,
 }
@@ -108,6 +110,7 @@ pub fn walk(work: &mut Work<'_>, visit: &mut dyn Visit) -> io::Result<Tally> {
             match one(work, visit, &rel) {
                 Ok(seen) => {
                     tally.add(&seen.what);
+                    tally.links_out += u64::from(leads_out(work, &rel, &seen));
                     let is_dir = |m: &Option<crate::tree::object::Meta>| {
                         m.as_ref().is_some_and(|m| m.is_dir())
                     };
@@ -123,6 +126,14 @@ pub fn walk(work: &mut Work<'_>, visit: &mut dyn Visit) -> io::Result<Tally> {
         todo.extend(below.into_iter().rev());
     }
     Ok(tally)
+}
+
+/// Whether what stands there is a symlink that leads out of the source.
+fn leads_out(work: &Work<'_>, rel: &[u8], seen: &Seen) -> bool {
+    let root = work.source.root.path.as_os_str().as_encoded_bytes();
+    seen.source.as_ref().is_some_and(|m| {
+        m.kind == rustix::fs::FileType::Symlink && crate::cmd::scan::leads_out(root, rel, &m.target)
+    })
 }
 
 fn one(work: &mut Work<'_>, visit: &mut dyn Visit, rel: &[u8]) -> io::Result<Seen> {

@@ -1,5 +1,6 @@
 //! A tree seen only through its held root: every path is resolved by the kernel with
 //! `RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS`, so that nothing leads out of it.
+use super::mounts::is_one;
 use crate::fail::{Context, Fail, Res};
 use mirror_core::path::{PATH_MAX, PathText};
 use mirror_core::record::{CONTROL, control_file_trusted};
@@ -11,6 +12,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// A held root directory.
@@ -24,6 +26,8 @@ pub struct Root {
     pub ino: u64,
     /// `lost+found` is no part of the tree.
     no_lost_found: AtomicBool,
+    /// Mount points of this leg or of the other one that are no part of the tree.
+    mounts: Mutex<Vec<Vec<u8>>>,
 }
 
 /// Splits a relative path into its parent and its last name.
@@ -62,6 +66,7 @@ impl Root {
         let own = own_lost_found(&fd, st.st_ino);
         Ok(Root {
             no_lost_found: AtomicBool::new(own),
+            mounts: Mutex::default(),
             fd,
             path: path.to_path_buf(),
             dev: st.st_dev,
@@ -77,6 +82,7 @@ impl Root {
             dev: self.dev,
             ino: self.ino,
             no_lost_found: AtomicBool::new(self.leaves_lost_found()),
+            mounts: Mutex::new(self.left_mounts()),
         })
     }
 
@@ -85,11 +91,24 @@ impl Root {
         self.no_lost_found.load(Ordering::Relaxed)
     }
 
-    /// What is the file system's own on one leg is left out on both.
+    /// Mount points that one leg alone has: they are left out on both.
+    pub fn left_mounts(&self) -> Vec<Vec<u8>> {
+        let held = self.mounts.lock();
+        held.unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone()
+    }
+
+    /// What is the file system's own on one leg, or another file system, is left out on both.
     pub fn agree(&self, other: &Root) {
         let either = self.leaves_lost_found() || other.leaves_lost_found();
         self.no_lost_found.store(either, Ordering::Relaxed);
         other.no_lost_found.store(either, Ordering::Relaxed);
+        let mounts = super::mounts::of_one_leg([self, other]);
+        for root in [self, other] {
+            if let Ok(mut m) = root.mounts.lock() {
+                m.clone_from(&mounts);
+            }
+        }
     }
 
     /// The root's descriptor.
@@ -250,15 +269,20 @@ impl Root {
         rustix::fs::syncfs(&self.fd).about(crate::text::path(&self.path))
     }
 
-    /// The names in a directory, sorted; the control folder, and a file system's own lost+found, are left
-    /// out at the root.
+    /// The names in a directory, sorted; the control folder, a file system's own lost+found at the root,
+    /// and mount points of one leg are left out.
     pub fn names(&self, rel: &[u8]) -> io::Result<Vec<Vec<u8>>> {
         let fd = self.dir(rel)?;
+        let mounts = self.left_mounts();
         let mut out = Vec::new();
         for e in rustix::fs::Dir::read_from(&fd)? {
             let e = e?;
             let n = e.file_name().to_bytes();
-            if n == b"." || n == b".." || (rel.is_empty() && self.outside(n)) {
+            if n == b"."
+                || n == b".."
+                || (rel.is_empty() && self.outside(n))
+                || is_one(&mounts, rel, n)
+            {
                 continue;
             }
             out.push(n.to_vec());

@@ -2,5 +2,6 @@
 pub mod beneath;
 pub mod content;
 pub mod locks;
+pub mod mounts;
 pub mod object;
 pub mod probe;

@@ -11,7 +11,8 @@ use super::recognise::{Fd, behind, recognise};
 use super::{SYS_REMOVEXATTRAT, SYS_SETXATTRAT};
 use super::{arg, copy_path, fail, fd_arg, raw, verdict};
 use crate::arch::{NATIVE, Regs};
-use crate::change::hold;
+use crate::border::{self, Border};
+use crate::change::{hold, hold_here};
 use crate::resolve::{Last, Loc, Name, Path, Place, locate, locate_slow};
 use crate::state;
 use crate::times;
@@ -55,7 +56,10 @@ impl Attr<'_> {
     /// The object of the name on a leg, held. What was looked at is what is changed: on neither leg is a
     /// symlink followed that somebody may have put there meanwhile.
     fn object(&self, cx: &Cx<'_>, leg: usize) -> Sys<Object> {
-        hold(self.dir(cx, leg), &self.name(cx))
+        if self.root {
+            return hold(self.dir(cx, leg), &self.name(cx));
+        }
+        hold_here(cx, self.dir(cx, leg), &self.name(cx))
     }
     /// The second leg's object, if it can stand for the first leg's.
     fn second_object(&self, cx: &Cx<'_>, leg: usize) -> Sys<Object> {
@@ -208,6 +212,11 @@ impl Change for Attr<'_> {
         cx.intent.old_size = st.size();
         self.before = Some(st);
         if let Some((_, false)) = self.by_fd {
+            match border::of(cx.s, cx.lead, &cx.name(0).rel) {
+                Border::Within => {}
+                Border::Kernel => return Prepared::Forward,
+                Border::Beyond => return Prepared::Answer(Err(border::REFUSED)),
+            }
             // A descriptor without a partner: by name, and only if the name still is this object.
             let same = self.root
                 || sys::fstatat(

@@ -66,6 +66,8 @@ struct Open {
     refused: bool,
     /// O_TRUNC: the first leg's file has been emptied.
     emptied: bool,
+    /// It is the kernel's own, behind a mount point.
+    kernels: core::cell::Cell<bool>,
 }
 
 impl Open {
@@ -82,11 +84,16 @@ impl Open {
         } else {
             cx.name(0).rel.as_bytes()
         });
+        let mut resolve = sys::BENEATH_HERE;
         loop {
-            let open = || sys::openat2(root, &rel, flags, mode, sys::BENEATH);
+            let open = || sys::openat2(root, &rel, flags, mode, resolve);
             // The first leg's number is the program's own.
             match if leg == cx.lead { open() } else { spare(open) } {
                 Err(Errno::EAGAIN) => {}
+                Err(Errno::EXDEV) if resolve != sys::BENEATH => {
+                    self.border(cx, &rel)?;
+                    resolve = sys::BENEATH;
+                }
                 r => return r,
             }
         }
@@ -439,6 +446,7 @@ fn opening(
             later: false,
             refused: false,
             emptied: false,
+            kernels: core::cell::Cell::new(false),
         };
         let mut t = Target::new(&loc);
         let action = Action::Call {
@@ -455,6 +463,7 @@ fn opening(
         );
         match ran {
             Ran::Slow => place = locate_slow(dir, &text, last, &mut loc),
+            Ran::Done(Err(_)) if change.kernels.get() => return NATIVE,
             Ran::Native => return without_effects(regs),
             Ran::Done(Err(REFUSED)) if change.refused => return fail(regs, Errno::EPERM),
             Ran::Done(Ok(n)) => return opened(regs, n as i32, &change, &loc),

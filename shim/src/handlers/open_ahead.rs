@@ -4,6 +4,8 @@ use super::super::partner::{install, open_writable};
 use super::super::{answer, data, fail, raw};
 use super::{Open, TMPFILE};
 use crate::arch::{DONE, NATIVE, Regs, WAIT};
+use crate::border::{self, Border};
+use crate::resolve::Path;
 use crate::txn::Cx;
 use libc as c;
 use mirror_core::{Errno, K};
@@ -11,6 +13,18 @@ use mirror_sys as sys;
 use mirror_sys::Sys;
 
 impl Open {
+    /// Refuses a name that lies behind a mount point of one leg.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn border(&self, cx: &Cx<'_>, rel: &Path) -> Sys<()> {
+        match border::of(cx.s, cx.lead, rel) {
+            Border::Within => Ok(()),
+            found => {
+                self.kernels.set(found == Border::Kernel);
+                Err(border::REFUSED)
+            }
+        }
+    }
     /// Opens the second leg's file, which must stand for the first leg's. Never emptied by its open, and
     /// made by it only with the first.
     pub(super) fn open_second(&self, cx: &Cx<'_>, base: i32) -> Sys<i32> {

@@ -4,6 +4,7 @@
 //! inode, under the locks of the pair.
 use super::locked;
 use super::partner::{install, note};
+use crate::border::{self, Border};
 use crate::resolve::{Loc, Path, Place};
 use crate::state::{self, ANY_PARTNER, guest, set_hint};
 use crate::txn::{Change, Cx, Patience, Ran, Target, run};
@@ -139,6 +140,11 @@ impl Change for Adopt {
         cx.parent(0)
     }
     fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
+        match border::of(cx.s, cx.lead, &cx.name(0).rel) {
+            Border::Within => {}
+            Border::Kernel => return Prepared::Forward,
+            Border::Beyond => return Prepared::Answer(Err(border::REFUSED)),
+        }
         // Under the locks: the name must still be this very file.
         let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
         let same = match (
