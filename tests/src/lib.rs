@@ -18,7 +18,7 @@ mod program;
 mod talker;
 
 pub use compare::{Differences, Level, Tree};
-pub use environment::{base_dir, dist, have, is_root, race_seed, soak, tool};
+pub use environment::{PATH, base_dir, dist, have, is_root, race_seed, soak, tool};
 pub use loops::{FsType, LoopFs};
 pub use output::Output;
 pub use pace::{Clock, slowdown};

@@ -6,6 +6,7 @@ mod install;
 mod interrupt;
 mod leftovers;
 mod process;
+mod programs;
 mod suites;
 mod test;
 mod tidy;
@@ -20,6 +21,10 @@ usage: cargo xtask COMMAND
                                (FILTER: part of `suite test_name`; --install: apt-get what is missing)
   tidy                         format, lints, crate arrows, the built library, house rules
   demo                         the main job, step by step, in /tmp/mfs-demo (or mfs-demo-UID)
+  programs [--install] [--write] [FILTER]…
+                               real programs, natively and mirrored, against the table in docs/PROGRAMS.md
+                               (FILTER: part of a name in tests/programs.d; --install: get what is missing, Debian's
+                               packages as root; --write: the outcome goes into the table)
   bench [--quick] [--peers]    ratios to a plain directory, to two writes by hand and to other file systems
         [--only w2,w3] [--rounds N] [--on DIR] [--from FILE.json]
         [--write-readme]       puts the figures and the profiles into README.md and docs/
@@ -40,6 +45,7 @@ fn main() -> ExitCode {
         Some("test") => test::test(rest),
         Some("tidy") if rest.is_empty() => tidy::tidy(),
         Some("demo") if rest.is_empty() => demo::demo(),
+        Some("programs") => programs::programs(rest),
         Some("bench") => bench::bench(rest),
         Some("profile") => bench::profile(rest),
         // What the demo starts as an ordinary program of its own.

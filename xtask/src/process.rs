@@ -49,6 +49,11 @@ impl Watched {
         })
     }
 
+    /// The number of the process, which is that of its group.
+    pub fn id(&self) -> i32 {
+        self.pid
+    }
+
     /// The end, if it has come; the watchdog strikes here.
     pub fn poll(&mut self) -> Option<End> {
         let after = self.started.elapsed();

@@ -98,6 +98,7 @@ pub const CHECKS: &[Check] = &[
     ("crate arrows", arrows),
     ("no_std without alloc", no_std),
     ("house rules", house_rules),
+    ("the table of programs", crate::programs::documented),
     ("the built library", library),
 ];
 
