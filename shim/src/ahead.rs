@@ -16,7 +16,7 @@ use mirror_sys as sys;
 static JAILED: AtomicBool = AtomicBool::new(false);
 /// The process has changed its user.
 static DROPPED: AtomicBool = AtomicBool::new(false);
-/// (device, inode) of each leg's root, as they were before the first chroot.
+/// (device, inode) of each leg's root, as they were before roots or mounts were changed.
 static ROOTS: [[AtomicU64; 2]; MAX_PAIRS * 2] =
     [const { [const { AtomicU64::new(0) }; 2] }; MAX_PAIRS * 2];
 
@@ -41,9 +41,7 @@ pub fn before_chroot(root: &[u8]) {
         return;
     }
     for (pair, conf) in CONFIG.get().pairs().iter().enumerate() {
-        if !JAILED.load(Ordering::Relaxed) {
-            remember_roots(pair, conf);
-        }
+        remember_roots(pair, conf);
         let texts = [conf.virt, conf.legs[0], conf.legs[1]];
         let near = texts
             .iter()
@@ -65,6 +63,9 @@ pub fn jailed() {
 }
 
 fn remember_roots(pair: usize, conf: &PairConf) {
+    if !crate::root::plain() {
+        return;
+    }
     for (leg, path) in conf.legs.iter().enumerate() {
         let slot = ROOTS.get(pair.wrapping_mul(2).wrapping_add(leg));
         if let (Some([dev, ino]), Ok(st)) = (slot, sys::stat_static(path)) {
@@ -74,7 +75,7 @@ fn remember_roots(pair: usize, conf: &PairConf) {
     }
 }
 
-/// Whether an object is a leg's root.
+/// Whether an object is a leg's root, to hide what stands in it.
 pub fn is_root(st: &sys::Stat) -> bool {
     if JAILED.load(Ordering::Relaxed) {
         return ROOTS.iter().any(|[dev, ino]| {
@@ -83,6 +84,20 @@ pub fn is_root(st: &sys::Stat) -> bool {
     }
     let mut legs = CONFIG.get().pairs().iter().flat_map(|p| p.legs);
     legs.any(|l| sys::stat_static(l).is_ok_and(|s| s.ino() == st.ino() && s.dev() == st.dev()))
+}
+
+/// What a leg's root was before roots or mounts were changed, if it could be told.
+pub fn remembered(pair: usize, leg: usize) -> Option<(u64, u64)> {
+    let slot = ROOTS.get(pair.wrapping_mul(2).wrapping_add(leg))?;
+    let [dev, ino] = slot.each_ref().map(|v| v.load(Ordering::Relaxed));
+    (ino != 0).then_some((dev, ino))
+}
+
+/// Before texts may mean other places: what the legs' roots are.
+pub fn remember_all() {
+    for (pair, conf) in CONFIG.get().pairs().iter().enumerate() {
+        remember_roots(pair, conf);
+    }
 }
 
 /// Before the process becomes `uid`: attaches to the pairs whose control folders that user could replace

@@ -213,6 +213,13 @@ pub fn is_new(pair: usize) -> bool {
     NEW.load(Ordering::Relaxed) & bit != 0 && NEW.fetch_and(!bit, Ordering::Relaxed) & bit != 0
 }
 
+/// Whether the descriptors of a pair to which the owner is attached are in the caller's table: a thread that
+/// has one of its own may have got it before.
+pub fn here(pair: usize) -> bool {
+    let root = |leg| root_of(pair, leg).is_none_or(|n| sys::fcntl(n, c::F_GETFD, 0).is_ok());
+    root(0) && root(1)
+}
+
 /// Whether this memory's owner is attached to the pair.
 pub fn attached(pair: usize) -> bool {
     SLOTS
@@ -323,7 +330,7 @@ fn numbers_are_free() -> Result<(), Refused> {
     }
     let dir = sys::openat(
         c::AT_FDCWD,
-        &text(b"/proc/self/fd"),
+        &text(b"/proc/thread-self/fd"),
         c::O_RDONLY | c::O_DIRECTORY | c::O_CLOEXEC,
         0,
     )?;

@@ -1,68 +1,138 @@
-//! What a relative path starts from: the kernel's text for a directory, and what is known of it.
+//! What a relative path starts from: the text of a directory, and what is known of it.
 //!
-//! Rules: as in `resolve`.
-use crate::loc::{Loc, Path, Place, Whole};
-use crate::object::deep;
-use crate::reach::{beyond, without_text};
-use crate::resolve::leads;
+//! Rules: as in `resolve`. A text in a leg is a guess that is proved under the locks; one that is in none
+//! comes with a proof.
+use crate::loc::{Path, Place, Whole};
+use crate::outside::{self, Outside, Where};
+use crate::reach::beyond;
+use crate::resolve::{leads, own_fd};
+use crate::root;
 use crate::state::{self, CWD, Member, OUT, UNKNOWN, guest, hint, member, set_hint};
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::Errno;
-use mirror_core::path::join;
+use mirror_core::path::{PathText, join};
 use mirror_sys as sys;
 
-/// The absolute canonical text of what a relative path starts from, and whether it begins at the system's
-/// root instead of the process's. `Err`: what anything below it is.
+/// A directory's text.
+pub struct Base {
+    /// It begins at the system's root instead of the process's.
+    pub system: bool,
+    /// The directory lies in no leg.
+    pub out: Option<Outside>,
+}
+
+/// The text of an open directory, or of the cwd. `Err`: there is none, and this is what the directory is.
 #[inline(never)]
-pub fn base_text(dir: i32, out: &mut Whole) -> Result<bool, Place> {
-    if dir == c::AT_FDCWD {
-        let before = CWD.load(Ordering::Acquire);
-        match sys::getcwd(out) {
-            Ok(()) => {}
-            Err(Errno::ENAMETOOLONG) => return Err(deep(dir, &mut Loc::new())),
-            Err(_) => return Err(without_text(dir)),
+pub fn base_text(dir: i32, out: &mut Whole) -> Result<Base, Place> {
+    let before = CWD.load(Ordering::Acquire);
+    let Some(system) = kernel_text(dir, out) else {
+        return without_text(dir, out);
+    };
+    let away = if system {
+        matches!(member(out.as_bytes()), Member::Far | Member::Near)
+    } else {
+        let mut whole = Whole::new();
+        if !state::ROOT.absolute(out.as_bytes(), &mut whole) {
+            return Err(Place::Fail(Errno::ENAMETOOLONG));
         }
-        if out.as_bytes().first() != Some(&b'/') {
-            return unreachable_cwd(dir, out);
+        matches!(member(whole.as_bytes()), Member::Far | Member::Near)
+    };
+    if !away {
+        return Ok(Base { system, out: None });
+    }
+    let mut found = Whole::new();
+    let proof = match outside::of_directory(dir, &mut found) {
+        Ok(Where::Out(proof)) => proof,
+        Ok(Where::In) => {
+            *out = found;
+            return Ok(Base {
+                system: true,
+                out: None,
+            });
         }
-        if far(out.as_bytes()) && !guest() {
+        Err(e) => match Outside::by_texts(out.as_bytes()) {
+            Some(proof) => proof,
+            None => return Err(Place::Fail(e)),
+        },
+    };
+    if far(out.as_bytes()) && !guest() {
+        if dir == c::AT_FDCWD {
             // Not if a chdir came between.
             let _ = CWD.compare_exchange(before, before | 1, Ordering::AcqRel, Ordering::Relaxed);
+        } else if hint(dir) == UNKNOWN {
+            set_hint(dir, OUT);
         }
-        return Ok(false);
     }
-    match sys::fd_path(dir, out) {
-        Ok(()) => {}
-        Err(Errno::ENAMETOOLONG) => return Err(deep(dir, &mut Loc::new())),
-        Err(_) => return Err(without_text(dir)),
+    Ok(Base {
+        system,
+        out: Some(proof),
+    })
+}
+
+/// What the kernel calls a directory, and whether that begins at the system's root; `None`: nothing, or
+/// nothing that can be understood.
+fn kernel_text(dir: i32, out: &mut Whole) -> Option<bool> {
+    if root::mixed() {
+        return None;
     }
-    if out.as_bytes().first() != Some(&b'/') {
-        return Err(without_text(dir));
+    if dir != c::AT_FDCWD {
+        sys::fd_path(dir, out).ok()?;
+        return (out.as_bytes().first() == Some(&b'/')).then(|| beyond(dir, out));
     }
-    if far(out.as_bytes()) && hint(dir) == UNKNOWN && !guest() {
-        set_hint(dir, OUT);
+    match sys::getcwd(out) {
+        Ok(()) if out.as_bytes().first() == Some(&b'/') => Some(false),
+        Ok(()) => unreachable_cwd(out),
+        // It is gone, or too deep.
+        Err(Errno::ENOENT | Errno::ENAMETOOLONG) => None,
+        // A filter.
+        Err(_) => {
+            let dot = PathText::<4>::from_bytes(b".").unwrap_or_default();
+            let flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
+            let n = own_fd(|| sys::openat(dir, &dot, flags, 0)).ok()?;
+            let r = sys::fd_path(n, out);
+            let system = r.is_ok()
+                && out.as_bytes().first() == Some(&b'/')
+                && !state::ROOT.is_default()
+                && beyond(n, out);
+            let _ = sys::close(n);
+            (r.is_ok() && out.as_bytes().first() == Some(&b'/')).then_some(system)
+        }
     }
-    Ok(beyond(dir, out))
 }
 
 /// "(unreachable)/…": the root was changed, the cwd was not.
 #[cold]
 #[inline(never)]
-fn unreachable_cwd(dir: i32, out: &mut Whole) -> Result<bool, Place> {
-    let mut whole = Whole::new();
-    let rest = out.as_bytes().strip_prefix(b"(unreachable)");
-    if state::ROOT.is_default() || !rest.is_some_and(|t| t.starts_with(b"/")) {
-        return Err(without_text(dir));
+fn unreachable_cwd(out: &mut Whole) -> Option<bool> {
+    let rest = out.as_bytes().strip_prefix(b"(unreachable)")?;
+    if state::ROOT.is_default() || rest.first() != Some(&b'/') {
+        return None;
     }
-    let _ = whole.set(rest.unwrap_or(&[]));
+    let mut whole = Whole::new();
+    whole.set(rest).ok()?;
     *out = whole;
-    Ok(true)
+    Some(true)
+}
+
+/// The kernel has no text for the directory: it is gone, too deep, cannot be reached from the root, or /proc
+/// is not mounted. Then its ".." tell.
+#[cold]
+#[inline(never)]
+fn without_text(dir: i32, out: &mut Whole) -> Result<Base, Place> {
+    match outside::by_climbing(dir, out) {
+        Ok(Where::In) => Ok(Base {
+            system: true,
+            out: None,
+        }),
+        Ok(Where::Out(proof)) => Err(Place::Out(proof)),
+        Err(e) => Err(Place::Fail(e)),
+    }
 }
 
 /// Away from every root. Below a new root the shortcut is not taken.
 pub fn far(text: &[u8]) -> bool {
-    state::ROOT.is_default() && matches!(member(text), Member::Far)
+    root::plain() && matches!(member(text), Member::Far)
 }
 
 /// Whether what a relative path starts from is known to be away from every root.
@@ -84,7 +154,7 @@ pub fn lexical(path: &Path, out: &mut Path) -> Option<bool> {
     let system = if path.as_bytes().first() == Some(&b'/') {
         false
     } else {
-        base_text(c::AT_FDCWD, &mut whole).ok()?
+        base_text(c::AT_FDCWD, &mut whole).ok()?.system
     };
     join(&mut whole, path.as_bytes()).ok()?;
     out.set(whole.as_bytes()).ok().map(|()| system)

@@ -226,7 +226,7 @@ fn in_a_leg(fd: usize) -> bool {
         rest /= 10;
     }
     let first = digits.iter().position(|d| *d != b'0').unwrap_or(7);
-    let _ = link.push(b"/proc/self/fd/");
+    let _ = link.push(b"/proc/thread-self/fd/");
     let _ = link.push(digits.get(first..).unwrap_or(b"0"));
     let mut path: Name<4096> = Name::new();
     // SAFETY: the kernel reads a NUL-terminated name and writes at most 4095 bytes.

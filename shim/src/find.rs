@@ -74,15 +74,18 @@ fn open_directory<const N: usize>(at: i32, name: &PathText<N>) -> sys::Sys<i32> 
 }
 
 /// An entry of a listing.
-struct Entry<'a> {
-    ino: u64,
+pub struct Entry<'a> {
+    /// Inode number.
+    pub ino: u64,
     next: i64,
-    kind: u8,
-    name: &'a [u8],
+    /// DT_ type.
+    pub kind: u8,
+    /// Its name.
+    pub name: &'a [u8],
 }
 
 /// The entry at `at` and where the next one begins: d_ino 8, d_off 8, d_reclen 2, d_type 1, name, NUL.
-fn entry(buf: &[u8], at: usize) -> Option<(Entry<'_>, usize)> {
+pub fn entry(buf: &[u8], at: usize) -> Option<(Entry<'_>, usize)> {
     let word = |from: usize| -> Option<u64> {
         let from = at.checked_add(from)?;
         let bytes = buf.get(from..from.checked_add(8)?)?;

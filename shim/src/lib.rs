@@ -44,6 +44,8 @@ mod net;
 #[cfg(not(feature = "selftest"))]
 mod object;
 #[cfg(not(feature = "selftest"))]
+mod outside;
+#[cfg(not(feature = "selftest"))]
 mod patience;
 #[cfg(not(feature = "selftest"))]
 mod reach;
@@ -51,6 +53,10 @@ mod reach;
 mod refused;
 #[cfg(not(feature = "selftest"))]
 mod resolve;
+#[cfg(not(feature = "selftest"))]
+mod root;
+#[cfg(not(feature = "selftest"))]
+mod roots;
 #[cfg(not(feature = "selftest"))]
 mod start;
 #[cfg(not(feature = "selftest"))]

@@ -1,4 +1,5 @@
 //! What a path leads to, as a value: texts, places, and what they were reached from.
+use crate::outside::Outside;
 use mirror_core::Errno;
 use mirror_core::path::{PATH_MAX, PathText};
 use mirror_sys as sys;
@@ -22,6 +23,8 @@ pub struct Loc {
     pub name: Name,
     /// The text ended with '/'.
     pub slash: bool,
+    /// It is a directory above a root.
+    pub near: bool,
     /// What the request started from, if that is in the leg.
     pub anchor: Anchor,
     /// A magic link of /proc led here: the object is meant, whatever its name.
@@ -86,6 +89,7 @@ impl Loc {
             rel: Path::new(),
             name: Name::new(),
             slash: false,
+            near: false,
             anchor: Anchor::none(),
             jump: None,
         }
@@ -95,8 +99,8 @@ impl Loc {
 /// What a path turned out to be.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// Not ours: the kernel shall have the call as it is.
-    Out,
+    /// Not ours, with the proof: the kernel shall have the call as it is.
+    Out(Outside),
     /// The way there fails with this. It is the answer: asked again later, outside the locks, the
     /// kernel might find a way into a leg.
     Fail(Errno),

@@ -1,8 +1,12 @@
 //! Where an open object is: its name as the kernel tells it, if that still leads to it.
-use crate::resolve::{Jump, Loc, Path, Place, place_open};
-use crate::state::{self, Member, member};
+use crate::base::base_text;
+use crate::outside::{Outside, Where};
+use crate::reach::beyond;
+use crate::resolve::{Guess, Jump, Loc, Name, Path, Place, Whole, of_text, own_fd, place_text};
+use crate::root;
+use crate::state;
 use libc as c;
-use mirror_core::path::PathText;
+use mirror_core::path::{join, split};
 use mirror_core::{Errno, RESERVED};
 use mirror_sys as sys;
 
@@ -32,24 +36,31 @@ pub fn has_place(st: &sys::Stat) -> bool {
 /// The place of an open object: its name, if the name still is this object.
 #[inline(never)]
 pub fn named(n: i32, loc: &mut Loc) -> Place {
-    let mut text = Path::new();
-    let Ok(st) = sys::fstat(n) else {
-        return Place::Out;
+    let st = match sys::fstat(n) {
+        Ok(st) => st,
+        Err(e) => {
+            return match Outside::no_descriptor(e) {
+                Ok(proof) => Place::Out(proof),
+                Err(e) => Place::Fail(e),
+            };
+        }
     };
-    if !has_place(&st) {
-        return Place::Out;
+    if let Some(proof) = Outside::no_name(&st) {
+        return Place::Out(proof);
     }
-    match sys::fd_path(n, &mut text) {
-        Ok(()) => {}
-        Err(Errno::ENAMETOOLONG) if st.kind() == c::S_IFDIR => return deep(n, loc),
-        Err(Errno::ENAMETOOLONG) => return deep_file(n, &st, loc),
-        Err(_) => return Place::Out,
-    }
-    let place = place_open(n, &mut text, b"", false, loc);
+    let mut text = Whole::new();
+    let place = if st.kind() == c::S_IFDIR {
+        match base_text(n, &mut text) {
+            Ok(base) => of_text(&text, &base, false, loc),
+            Err(p) => p,
+        }
+    } else {
+        file(n, &st, &mut text, loc)
+    };
     if place != Place::In {
         return place;
     }
-    let root = if state::ROOT.is_default() {
+    let root = if root::plain() {
         None
     } else {
         crate::attach::root_of(loc.pair, loc.leg)
@@ -59,10 +70,24 @@ pub fn named(n: i32, loc: &mut Loc) -> Place {
         None => sys::fstatat(c::AT_FDCWD, &text, c::AT_SYMLINK_NOFOLLOW),
     };
     match by_name {
-        Ok(s) if s.ino() == st.ino() && s.dev() == st.dev() => Place::In,
-        _ if st.nlink() > 0 && st.kind() != c::S_IFDIR => Place::Linked,
-        _ => Place::Nameless,
+        Ok(s) if same(&s, &st) => Place::In,
+        _ if st.nlink() == 0 => Place::Nameless,
+        _ if st.kind() != c::S_IFDIR => Place::Linked,
+        _ if text.as_bytes().ends_with(b" (deleted)") => Place::Nameless,
+        // Renamed meanwhile: only the directories above it know its name.
+        _ => match crate::outside::by_climbing(n, &mut text) {
+            Ok(Where::Out(proof)) => Place::Out(proof),
+            Ok(Where::In) => match place_text(text.as_bytes(), true, false, loc) {
+                Guess::Is(place) => place,
+                Guess::Away => Place::Fail(Errno::EIO),
+            },
+            Err(e) => Place::Fail(e),
+        },
     }
+}
+
+fn same(a: &sys::Stat, b: &sys::Stat) -> bool {
+    (a.dev(), a.ino()) == (b.dev(), b.ino())
 }
 
 /// The same; a name that is gone is replaced by another one that lives, if it is soon found.
@@ -74,75 +99,91 @@ pub fn sought(n: i32, loc: &mut Loc) -> Place {
     }
 }
 
-/// A file whose text is too long for the kernel. It has no "..", so its device decides; in a leg none
-/// is opened for writing at such a place.
-#[cold]
-fn deep_file(n: i32, st: &sys::Stat, loc: &mut Loc) -> Place {
-    let writes = sys::fcntl(n, c::F_GETFL, 0)
-        .is_ok_and(|f| f as i32 & c::O_PATH == 0 && f as i32 & c::O_ACCMODE != c::O_RDONLY);
-    if writes {
-        return Place::Out;
-    }
-    for (i, p) in state::CONFIG.get().pairs().iter().enumerate() {
-        for (leg, root) in p.legs.iter().enumerate() {
-            if sys::stat_static(root).is_ok_and(|r| r.dev() == st.dev()) {
-                (loc.pair, loc.leg) = (i, leg);
-                return Place::Fail(Errno::ENAMETOOLONG);
-            }
+/// The place of an open object that is no directory, and its text: it has no "..", so the directory that the
+/// kernel names is asked.
+fn file(n: i32, st: &sys::Stat, text: &mut Whole, loc: &mut Loc) -> Place {
+    let mut system = false;
+    let known = match sys::fd_path(n, text) {
+        Ok(()) => text.as_bytes().first() == Some(&b'/'),
+        Err(Errno::ENAMETOOLONG) => return without_text(st, Errno::ENAMETOOLONG),
+        Err(_) => false,
+    };
+    if known && !root::mixed() {
+        system = beyond(n, text);
+        if let Guess::Is(place) = place_text(text.as_bytes(), system, false, loc) {
+            return place;
         }
     }
-    Place::Out
+    // Of another root's text the leg itself tells whether it is true.
+    if known && root::mixed() && in_leg(st, text, loc) {
+        return Place::In;
+    }
+    if let Some(proof) = Outside::by_device(st.dev()) {
+        return Place::Out(proof);
+    }
+    if !known {
+        return without_text(st, Errno::EIO);
+    }
+    let why = match beside(st, text, loc) {
+        Ok(place) => return place,
+        Err(e) => e,
+    };
+    if !system && let Some(proof) = Outside::by_texts(text.as_bytes()) {
+        return Place::Out(proof);
+    }
+    Place::Fail(why)
 }
 
-/// The kernel has no text for an open object because the text is too long: its nearest ancestor that
-/// has one decides. What is in a leg cannot be changed there: no text leads to it on the other leg.
-#[cold]
-#[inline(never)]
-pub fn deep(dir: i32, loc: &mut Loc) -> Place {
+/// Whether a leg has this very object where the text says.
+fn in_leg(st: &sys::Stat, text: &Whole, loc: &mut Loc) -> bool {
+    let guess = place_text(text.as_bytes(), true, false, loc);
+    if !matches!(guess, Guess::Is(Place::In)) {
+        return false;
+    }
+    let there = crate::attach::root_of(loc.pair, loc.leg)
+        .map(|root| sys::fstatat(root, &loc.rel, c::AT_SYMLINK_NOFOLLOW));
+    matches!(there, Some(Ok(s)) if same(&s, st))
+}
+
+/// The place of a file by the directory that its text names.
+fn beside(st: &sys::Stat, text: &mut Whole, loc: &mut Loc) -> Result<Place, Errno> {
+    let (parent, name, _) = split(text.as_bytes());
+    let (mut p, mut leaf, mut whole) = (Path::new(), Name::new(), Whole::new());
+    let long = |_| Errno::ENAMETOOLONG;
+    p.set(parent).map_err(long)?;
+    leaf.set(name).map_err(long)?;
     let flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
-    let mut text = Path::new();
-    let mut at = dir;
-    let mut known = Err(Errno::ENAMETOOLONG);
-    let mut place = Place::Out;
-    // Sixteen levels at a time; then one by one, from the last that had no text.
-    for levels in [16, 1] {
-        let mut up: PathText<64> = PathText::new();
-        for _ in 0..levels {
-            let _ = up.push(b"..");
-        }
-        loop {
-            let n = match sys::openat(at, &up, flags, 0) {
-                Ok(n) => n,
-                Err(e) => {
-                    known = Err(e);
-                    break;
-                }
-            };
-            known = sys::fd_path(n, &mut text);
-            let deeper = known == Err(Errno::ENAMETOOLONG);
-            if known.is_ok() {
-                place = place_open(n, &mut text, b"", false, loc);
-            }
-            let drop = if deeper {
-                core::mem::replace(&mut at, n)
+    let dir =
+        own_fd(|| sys::openat2(c::AT_FDCWD, &p, flags, 0, sys::NO_SYMLINKS)).map_err(|e| {
+            if Outside::unreachable(e).is_ok() {
+                Errno::EIO
             } else {
-                n
-            };
-            if drop != dir {
-                let _ = sys::close(drop);
+                e
             }
-            if !deeper {
-                break;
-            }
+        })?;
+    let found = sys::glance(dir, &leaf, c::AT_SYMLINK_NOFOLLOW);
+    let base = base_text(dir, &mut whole);
+    let _ = sys::close(dir);
+    let here = matches!(found, Ok(s) if same(&s, st));
+    // Another root's text may lead anywhere; a name that is gone is no sign of that.
+    if !here && (root::mixed() || !state::ROOT.is_default()) {
+        return Err(Errno::EIO);
+    }
+    Ok(match base {
+        Ok(base) => {
+            join(&mut whole, leaf.as_bytes()).map_err(long)?;
+            *text = whole;
+            of_text(text, &base, false, loc)
         }
-    }
-    if at != dir {
-        let _ = sys::close(at);
-    }
-    let near = matches!(member(text.as_bytes()), Member::Near);
-    match known {
-        // It begins far from every root, and no root has a text that long.
-        Ok(()) if !near && place == Place::Out => Place::Out,
-        _ => Place::Fail(Errno::ENAMETOOLONG),
+        Err(p) => p,
+    })
+}
+
+/// An object that is no directory and has no text.
+#[cold]
+fn without_text(st: &sys::Stat, why: Errno) -> Place {
+    match Outside::by_device(st.dev()) {
+        Some(proof) => Place::Out(proof),
+        None => Place::Fail(why),
     }
 }

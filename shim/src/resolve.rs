@@ -4,12 +4,13 @@
 //! leg's root with BENEATH and NO_SYMLINKS, made under the locks; outside, NO_SYMLINKS on the text
 //! itself. ELOOP means a symlink: then the parent is opened as the program would open it, and what the
 //! kernel says it is decides. Texts come from the copy in our memory, never twice from the program's.
-use crate::base::{base_is_far, base_text, through_broken};
-pub use crate::base::{far, lexical};
+pub use crate::base::lexical;
+use crate::base::{Base, base_is_far, base_text, through_broken};
 pub use crate::loc::{Jump, Last, Loc, Name, Path, Place, Whole};
-pub use crate::object::{deep, has_place, jump, named, sought};
-use crate::reach::{beyond, without_text};
+pub use crate::object::{jump, named, sought};
+use crate::outside::{self, Outside, Where};
 use crate::refused::{self, Refused};
+use crate::root;
 use crate::state::{self, Member, member};
 use libc as c;
 use mirror_core::Errno;
@@ -19,23 +20,33 @@ use mirror_sys as sys;
 
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 
-/// The place that an absolute canonical text names.
-pub fn place_text(text: &[u8], slash: bool, loc: &mut Loc) -> Place {
-    if state::ROOT.is_default() {
+/// What a text says, before there is a proof.
+pub enum Guess {
+    /// It is away from all roots.
+    Away,
+    /// It is this.
+    Is(Place),
+}
+
+/// The place that an absolute canonical text names; `system`: it begins at the system's root.
+pub fn place_text(text: &[u8], system: bool, slash: bool, loc: &mut Loc) -> Guess {
+    if system || state::ROOT.is_default() {
         return place_absolute(text, slash, loc);
     }
     let mut whole = Whole::new();
     if state::ROOT.absolute(text, &mut whole) {
         place_absolute(whole.as_bytes(), slash, loc)
     } else {
-        Place::Fail(Errno::ENAMETOOLONG)
+        Guess::Is(Place::Fail(Errno::ENAMETOOLONG))
     }
 }
 
-fn place_absolute(text: &[u8], slash: bool, loc: &mut Loc) -> Place {
+fn place_absolute(text: &[u8], slash: bool, loc: &mut Loc) -> Guess {
     loc.slash = slash;
-    match member(text) {
-        Member::Far | Member::Near => Place::Out,
+    let member = member(text);
+    loc.near = matches!(member, Member::Near);
+    Guess::Is(match member {
+        Member::Far | Member::Near => return Guess::Away,
         Member::Root(pair, leg, virt) => {
             loc.pair = pair;
             loc.leg = leg;
@@ -46,21 +57,21 @@ fn place_absolute(text: &[u8], slash: bool, loc: &mut Loc) -> Place {
         Member::In(pair, _, _, true) if !leads(pair) => Place::Fail(Errno::EIO),
         Member::In(pair, leg, rel, _) => {
             if is_control(rel) {
-                return Place::Control;
+                return Guess::Is(Place::Control);
             }
             loc.pair = pair;
             loc.leg = leg;
             let (_, name, _) = split(rel);
             // Below a deep directory a short name may lead further than one text can say.
             if loc.rel.set(rel).is_err() || loc.name.set(name).is_err() {
-                return Place::Fail(Errno::ENAMETOOLONG);
+                return Guess::Is(Place::Fail(Errno::ENAMETOOLONG));
             }
             if slash {
                 let _ = loc.name.append(b"/");
             }
             Place::In
         }
-    }
+    })
 }
 
 /// Whether V of a link pair is the link to leg a. What a program reads through V is where V leads: if that
@@ -91,34 +102,12 @@ fn is_link(conf: &state::PairConf) -> bool {
     }
 }
 
-/// The place of an open object with the kernel's text for it, or of `leaf` in it.
-pub fn place_open<const N: usize>(
-    n: i32,
-    text: &mut PathText<N>,
-    leaf: &[u8],
-    slash: bool,
-    loc: &mut Loc,
-) -> Place {
-    if text.as_bytes().first() != Some(&b'/') {
-        return Place::Out;
-    }
-    let system = beyond(n, text);
-    if join(text, leaf).is_err() {
-        return Place::Fail(Errno::ENAMETOOLONG);
-    }
-    if system {
-        place_absolute(text.as_bytes(), slash, loc)
-    } else {
-        place_text(text.as_bytes(), slash, loc)
-    }
-}
-
 /// First classification, before any lock. `In` is a guess that `enter` proves; `Out` is certain.
 #[inline(never)]
 pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
     let text = path.as_bytes();
     if text.is_empty() {
-        return Place::Out;
+        return Place::Out(Outside::no_path());
     }
     let (parent, name, slash) = split(text);
     let absolute = text.first() == Some(&b'/');
@@ -127,21 +116,32 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
     } else {
         last
     };
-    if !absolute && base_is_far(dir) && parent.is_empty() && last != Last::Follow && name != b".." {
-        return Place::Out;
+    if !absolute
+        && parent.is_empty()
+        && last != Last::Follow
+        && name != b".."
+        && base_is_far(dir)
+        && let Some(proof) = Outside::by_hint(dir)
+    {
+        return Place::Out(proof);
     }
     loc.anchor.drop_fd();
     loc.jump = None;
+    loc.near = false;
+    if root::mixed() {
+        return locate_slow(dir, path, last, loc);
+    }
     let mut full = Whole::new();
     let mut system = false;
     if !absolute {
         match base_text(dir, &mut full) {
-            Ok(s) => system = s,
-            // Out of a removed or deep directory ".." still leads.
+            Ok(base) => system = base.system,
+            Err(Place::Out(proof)) if text == b"." => return Place::Out(proof),
+            // Out of a removed or deep directory ".." still leads, and names lead into legs.
+            Err(Place::Out(_)) => return locate_slow(dir, path, last, loc),
             Err(_) if text.split(|&b| b == b'/').any(|c| c == b"..") => {
                 return locate_slow(dir, path, last, loc);
             }
-            Err(Place::Out) => return prove_out(dir, path, last, loc),
             Err(p) => return p,
         }
     }
@@ -158,10 +158,9 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
         }
         return locate_slow(dir, path, last, loc);
     }
-    let place = if system {
-        place_absolute(full.as_bytes(), slash, loc)
-    } else {
-        place_text(full.as_bytes(), slash, loc)
+    let place = match place_text(full.as_bytes(), system, slash, loc) {
+        Guess::Away => return prove_out(dir, path, last, loc),
+        Guess::Is(place) => place,
     };
     if let (false, Some(len)) = (absolute, base) {
         // A leading ".." may have left the base behind.
@@ -173,7 +172,6 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
         // The symlink of a link pair is followed by the kernel: then the root is meant.
         Place::Root(true) if last == Last::Follow && !leads(loc.pair) => Place::Fail(Errno::EIO),
         Place::Root(true) if last == Last::Follow => Place::Root(false),
-        Place::Out => prove_out(dir, path, last, loc),
         Place::Fail(e @ Errno::ENAMETOOLONG) => Place::Fail(unreached(dir, parent).unwrap_or(e)),
         p => p,
     }
@@ -201,37 +199,64 @@ pub fn own_fd(open: impl Fn() -> sys::Sys<i32>) -> sys::Sys<i32> {
     }
 }
 
-/// The text looks like outside: make sure that no symlink on the way leads in.
+/// What an error on the way to a place outside means.
+fn unreachable(why: Errno) -> Place {
+    match Outside::unreachable(why) {
+        Ok(proof) => Place::Out(proof),
+        Err(e) => Place::Fail(e),
+    }
+}
+
+/// The proof for a directory that was reached through no symlink and may not be left by its "..".
+#[cold]
+#[inline(never)]
+fn by_texts(dir: i32, parent: &[u8]) -> Option<Outside> {
+    let mut whole = Whole::new();
+    if parent.first() != Some(&b'/') {
+        base_text(dir, &mut whole).ok()?;
+    }
+    join(&mut whole, parent).ok()?;
+    Outside::by_texts(whole.as_bytes())
+}
+
+/// The text looks like outside: make sure that no symlink on the way leads in, and that the directory in
+/// which it ends is in no leg.
 #[inline(never)]
 fn prove_out(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
-    let flags = c::O_PATH | c::O_CLOEXEC;
-    if last == Last::Follow {
-        match own_fd(|| sys::openat2(dir, path, flags, 0, sys::NO_SYMLINKS)) {
-            Ok(n) => {
-                let _ = sys::close(n);
-                return Place::Out;
-            }
-            Err(Errno::ELOOP) => return locate_slow(dir, path, last, loc),
-            // No such object: its parent decides (a creation).
-            Err(Errno::ENOENT) => {}
-            Err(_) => return Place::Out,
-        }
-    }
-    let (parent, _, _) = split(path.as_bytes());
+    let flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
+    let (parent, name, _) = split(path.as_bytes());
     let mut p = Path::new();
     let _ = p.set(if parent.is_empty() { b"." } else { parent });
-    match own_fd(|| sys::openat2(dir, &p, flags | c::O_DIRECTORY, 0, sys::NO_SYMLINKS)) {
-        Ok(n) => {
-            let _ = sys::close(n);
-            // Only what the kernel has just proved; a symlink's way out may be turned at any time.
-            if parent.first() == Some(&b'/') {
-                crate::handlers::remember(parent);
-            }
-            Place::Out
-        }
-        Err(Errno::ELOOP) => locate_slow(dir, path, last, loc),
-        Err(_) => Place::Out,
+    let n = match own_fd(|| sys::openat2(dir, &p, flags, 0, sys::NO_SYMLINKS)) {
+        Ok(n) => n,
+        Err(Errno::ELOOP) => return locate_slow(dir, path, last, loc),
+        Err(e) => return unreachable(e),
+    };
+    let found = outside::of_directory(n, &mut Whole::new());
+    let mut leaf = Name::new();
+    let known = leaf.set(if name.is_empty() { b"." } else { name }).is_ok();
+    let link = last == Last::Follow && known;
+    let link = link.then(|| sys::glance(n, &leaf, c::AT_SYMLINK_NOFOLLOW));
+    let _ = sys::close(n);
+    let proof = match found {
+        Ok(Where::Out(proof)) => proof,
+        // Only what the tab calls it says that it is away.
+        Ok(Where::In) => return locate_slow(dir, path, last, loc),
+        Err(e) => match by_texts(dir, parent) {
+            Some(proof) => proof,
+            None => return Place::Fail(e),
+        },
+    };
+    match link {
+        Some(Ok(st)) if st.kind() == c::S_IFLNK => return locate_slow(dir, path, last, loc),
+        Some(Err(e)) => return unreachable(e),
+        _ => {}
     }
+    // Only what the kernel has just proved; a symlink's way out may be turned at any time.
+    if parent.first() == Some(&b'/') {
+        crate::handlers::remember(parent);
+    }
+    Place::Out(proof)
 }
 
 /// The parent's text, so that it ends with no symlink: for the program's call none there is the last
@@ -285,7 +310,7 @@ pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
                 place = magic(at, &leaf, loc);
                 // A link in /proc that is an ordinary text (/proc/self, /proc/mounts) is not magic.
                 let ordinary = link.is_ok() && text.as_bytes().first() != Some(&b'/');
-                if place != Place::Out || !ordinary {
+                if !matches!(place, Place::Out(_)) || !ordinary {
                     loc.slash = slash;
                     break;
                 }
@@ -326,11 +351,47 @@ pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
 #[inline(never)]
 fn place_below(dir: i32, leaf: &Name, slash: bool, loc: &mut Loc) -> Place {
     let mut text = Whole::new();
-    match sys::fd_path(dir, &mut text) {
-        Ok(()) => place_open(dir, &mut text, leaf.as_bytes(), slash, loc),
-        Err(Errno::ENAMETOOLONG) => deep(dir, loc),
-        Err(_) => without_text(dir),
+    let base = match base_text(dir, &mut text) {
+        Ok(base) => base,
+        Err(Place::Out(proof)) => return root_without_text(dir, leaf, loc, proof),
+        Err(p) => return p,
+    };
+    if join(&mut text, leaf.as_bytes()).is_err() {
+        return Place::Fail(Errno::ENAMETOOLONG);
     }
+    of_text(&text, &base, slash, loc)
+}
+
+/// The place of a text whose directory is known.
+pub fn of_text(text: &Whole, base: &Base, slash: bool, loc: &mut Loc) -> Place {
+    match (
+        place_text(text.as_bytes(), base.system, slash, loc),
+        base.out,
+    ) {
+        (Guess::Is(place), _) => place,
+        (Guess::Away, Some(proof)) => Place::Out(proof),
+        // What is in a leg is not away.
+        (Guess::Away, None) => Place::Fail(Errno::EIO),
+    }
+}
+
+/// A name in a directory that is in no leg and has no text: perhaps of a leg's root.
+#[cold]
+fn root_without_text(dir: i32, leaf: &Name, loc: &mut Loc, proof: Outside) -> Place {
+    if leaf.is_empty() {
+        return Place::Out(proof);
+    }
+    let found = match sys::identity(dir, leaf) {
+        Ok(id) => crate::roots::Roots::now().find(id.dev, id.ino),
+        Err(e) => return unreachable(e),
+    };
+    let Some((pair, leg)) = found else {
+        return Place::Out(proof);
+    };
+    (loc.pair, loc.leg) = (pair, leg);
+    let _ = loc.rel.set(b"");
+    let _ = loc.name.set(b".");
+    Place::Root(false)
 }
 
 /// A magic link below /proc jumps to an open object whatever its text says.

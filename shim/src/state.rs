@@ -365,6 +365,11 @@ pub fn cwd_is_out() -> bool {
         && !CWD_SPLIT.load(Ordering::Relaxed)
 }
 
+/// The cwd is not one for all threads any more, or what it means is not what it was.
+pub fn split_cwd() {
+    CWD_SPLIT.store(true, Ordering::Relaxed);
+}
+
 /// Hints of descriptors are off for good.
 pub fn split_files() {
     SPLIT.store(true, Ordering::Relaxed);

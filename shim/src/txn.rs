@@ -9,7 +9,7 @@ pub use crate::change::{Change, Cx, Data, Target, in_the_way, open_below, spare}
 use crate::heal;
 use crate::patience;
 use crate::refused::{self, Refused};
-use crate::state::{TX, guest};
+use crate::state::{SPLIT, TX, guest};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::refusal::Refusal;
@@ -306,7 +306,8 @@ pub fn run(
     if own && patience == Patience::Wait {
         TX.lock();
     }
-    let ran = match attach::session(pair, !own) {
+    let mine = own && (!SPLIT.load(Ordering::Relaxed) || attach::here(pair));
+    let ran = match attach::session(pair, !mine) {
         Err(e) => Ran::Done(Err(e)),
         Ok(s) => {
             let mut p = Port {
@@ -323,14 +324,14 @@ pub fn run(
                     dated: false,
                 },
                 change,
-                own,
+                own: mine,
                 guest: [(0, 0, -1); GUEST_LOCKS],
             };
-            if own && attach::is_new(pair) {
+            if mine && attach::is_new(pair) {
                 mend_the_dead(&mut p);
             }
             let ran = drive(&mut p, kind, action);
-            if !own {
+            if !mine {
                 attach::release_guest(&s);
             }
             ran

@@ -367,12 +367,13 @@ pub fn readlinkat<const N: usize, const M: usize>(
     Ok(())
 }
 
-/// The kernel's text for an open descriptor (/proc/self/fd/N).
+/// The kernel's text for an open descriptor (/proc/thread-self/fd/N: the first thread may be gone, and a
+/// thread may have descriptors of its own).
 pub fn fd_path<const M: usize>(n: i32, out: &mut PathText<M>) -> Sys<()> {
     let mut p = PathText::<40>::new();
     let proc = PROC.load(Ordering::Relaxed);
     if proc >= 0 {
-        let _ = p.set(b"self/fd/");
+        let _ = p.set(b"thread-self/fd/");
         append_number(n as u32, &mut p);
         return readlinkat(proc, &p, out);
     }
@@ -388,9 +389,9 @@ pub fn keep_proc(n: i32) {
     PROC.store(n, Ordering::Relaxed);
 }
 
-/// Writes "/proc/self/fd/N" into `out`.
+/// Writes "/proc/thread-self/fd/N" into `out`.
 pub fn fd_text<const M: usize>(n: i32, out: &mut PathText<M>) {
-    let _ = out.set(b"/proc/self/fd/");
+    let _ = out.set(b"/proc/thread-self/fd/");
     append_number(n as u32, out);
 }
 

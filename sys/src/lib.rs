@@ -6,6 +6,7 @@
 #![no_std]
 
 mod calls;
+mod ident;
 mod mounts;
 mod moves;
 mod names;
@@ -15,6 +16,7 @@ mod raw;
 mod walk;
 
 pub use calls::*;
+pub use ident::*;
 pub use mirror_core::Errno;
 pub use mounts::*;
 pub use moves::*;

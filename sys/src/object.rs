@@ -2,7 +2,7 @@
 //!
 //! A name on a leg may have become anything since it was looked at, a symlink to somebody else's file among
 //! others. An `O_PATH | O_NOFOLLOW` descriptor is one object for good: it is looked at, and then changed.
-use crate::calls::{Stat, Sys, call, close, fd, fd_text, fstat, openat};
+use crate::calls::{Stat, Sys, call, close, fd, fd_text, fstat, fstatat, openat};
 use crate::names::Time;
 use libc as c;
 use mirror_core::Errno;
@@ -67,12 +67,29 @@ impl Object {
     pub fn fd(&self) -> i32 {
         self.fd
     }
-    /// "/proc/self/fd/N", for calls that take a path and follow it: it leads to this object, and no
+    /// "/proc/thread-self/fd/N", for calls that take a path and follow it: it leads to this object, and no
     /// further if that is a symlink.
     pub fn text(&self) -> PathText<40> {
         let mut p = PathText::new();
         fd_text(self.fd, &mut p);
         p
+    }
+    /// Whether the permission bits can be set without [`Object::text`].
+    pub fn knows_set_mode_held() -> bool {
+        let none = -1isize as usize;
+        let at = EMPTY.as_ptr() as usize;
+        let r = call!(syscall4, FCHMODAT2, none, at, 0, c::AT_EMPTY_PATH as usize);
+        matches!(r, Err(Errno::EBADF))
+    }
+    /// Whether [`Object::text`] leads here: without /proc it does not.
+    pub fn has_text(&self) -> Sys<()> {
+        let found = fstatat(c::AT_FDCWD, &self.text(), 0);
+        let same = |st: Stat| (st.dev(), st.ino()) == (self.st.dev(), self.st.ino());
+        if found.is_ok_and(same) {
+            Ok(())
+        } else {
+            Err(Errno::EIO)
+        }
     }
     /// Sets the permission bits.
     pub fn set_mode(&self, mode: u32) -> Sys<usize> {

@@ -254,6 +254,16 @@ impl Change for Attr<'_> {
                 ) {
                     self.look_ahead(cx, &Object::of(n)?)?;
                 }
+                // Whether the second leg's object will be changed by its text.
+                let by_text = !paired
+                    && match self.call.kind {
+                        Kind::Mode(_) => !Object::knows_set_mode_held(),
+                        Kind::SetXattr | Kind::RemoveXattr => true,
+                        _ => false,
+                    };
+                if by_text {
+                    Object::of(n)?.has_text()?;
+                }
                 let r = raw(self.regs);
                 if r.is_err() {
                     self.close_second();
@@ -306,7 +316,8 @@ pub fn attribute(regs: &mut Regs) -> usize {
     if call.path == 0 {
         let n = fd_arg(regs, 0);
         place = match recognise(n, &mut loc) {
-            Fd::Out => return NATIVE,
+            Fd::Out(_) => return NATIVE,
+            Fd::Lost(e) => return fail(regs, e),
             Fd::Paired => {
                 let Some(i) = state::info(n) else {
                     return NATIVE;
@@ -344,7 +355,7 @@ pub fn attribute(regs: &mut Regs) -> usize {
             Place::Linked | Place::Nameless if matches!(by_fd, Some((_, true))) => false,
             // It lives somewhere in the leg, and where is not known: nothing is changed.
             Place::Linked => return fail(regs, Errno::EIO),
-            Place::Out | Place::Nameless => return NATIVE,
+            Place::Out(_) | Place::Nameless => return NATIVE,
             Place::Control => return fail(regs, Errno::ENOENT),
             Place::Fail(e) => return fail(regs, e),
             // The symlink V itself is nobody's component.

@@ -266,7 +266,8 @@ fn try_pair(regs: &mut Regs, n: i32) -> Result<Option<usize>, ()> {
     let mut loc = Loc::new();
     Ok(match recognise(n, &mut loc) {
         Fd::Paired => None,
-        Fd::Out => Some(NATIVE),
+        Fd::Out(_) => Some(NATIVE),
+        Fd::Lost(e) => Some(fail(regs, e)),
         Fd::Bare => {
             // The kernel refuses what was opened for reading only.
             let Ok(fl) = sys::fcntl(n, c::F_GETFL, 0) else {

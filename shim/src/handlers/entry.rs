@@ -267,7 +267,7 @@ fn not_inside(regs: &mut Regs, place: Place, removal: bool) -> Option<usize> {
     match place {
         Place::In => None,
         Place::Fail(e) => Some(fail(regs, e)),
-        Place::Out | Place::Nameless | Place::Linked => Some(NATIVE),
+        Place::Out(_) | Place::Nameless | Place::Linked => Some(NATIVE),
         Place::Root(_) if removal => Some(fail(regs, Errno::EBUSY)),
         Place::Root(_) => Some(NATIVE),
         Place::Control => Some(fail(regs, Errno::ENOENT)),

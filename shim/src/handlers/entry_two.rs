@@ -264,7 +264,11 @@ pub fn two(regs: &mut Regs) -> usize {
         return fail(regs, e);
     }
     for _ in 0..super::TRIES {
-        if (old, new) == (Place::Out, Place::Out) {
+        if let (Place::Out(_), Place::Out(_)) = (old, new) {
+            let exchange = flags & 2 != 0;
+            if !is_link && (above(&l1, d1, &t1) || exchange && above(&l2, d2, &t2)) {
+                return fail(regs, Errno::EBUSY);
+            }
             return NATIVE;
         }
         let nameless = match old {
@@ -334,14 +338,20 @@ pub fn two(regs: &mut Regs) -> usize {
     fail(regs, Errno::ELOOP)
 }
 
+/// Whether a name is that of a directory above a root: a pair's texts must go on to lead to it.
+fn above(loc: &Loc, dir: i32, path: &Path) -> bool {
+    let st = || sys::glance(dir, &without_slash(path), c::AT_SYMLINK_NOFOLLOW);
+    loc.near && st().is_ok_and(|st| st.kind() == c::S_IFDIR)
+}
+
 /// What a call that cannot be done between these places is refused with, if nothing else is wrong.
 fn refusal(is_link: bool, old: Place, new: Place) -> Errno {
     let root = |p| matches!(p, Place::Root(_));
     match (old, new) {
         (Place::Control, _) | (_, Place::Control) => Errno::ENOENT,
         // The last component is looked up on one mount only.
-        (Place::Fail(Errno::ENAMETOOLONG), Place::Out)
-        | (Place::Out, Place::Fail(Errno::ENAMETOOLONG))
+        (Place::Fail(Errno::ENAMETOOLONG), Place::Out(_))
+        | (Place::Out(_), Place::Fail(Errno::ENAMETOOLONG))
             if !is_link =>
         {
             Errno::EXDEV

@@ -54,7 +54,7 @@ pub fn ioctl(regs: &mut Regs) -> usize {
 /// Whether `n` is a regular file or directory of a pair.
 fn of_a_pair(n: i32) -> bool {
     let mut loc = Loc::new();
-    if matches!(recognise(n, &mut loc), Fd::Out) {
+    if matches!(recognise(n, &mut loc), Fd::Out(_)) {
         return false;
     }
     sys::fstat(n).is_ok_and(|st| matches!(st.kind(), c::S_IFREG | c::S_IFDIR))

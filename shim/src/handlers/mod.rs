@@ -360,7 +360,7 @@ pub fn locked<T>(f: impl FnOnce() -> T) -> T {
     r
 }
 
-pub use quick::remember;
+pub use quick::{cycles, forget_proofs, remember};
 
 /// Copies a path argument and locates it. `None`: let the kernel refuse it.
 fn locate_arg(

@@ -8,7 +8,7 @@ use crate::resolve::Path;
 use crate::state::{
     self, ANY_PARTNER, CWD_SPLIT, DIRTY_END, OWN_PID, THREADED, TX, VFORKED, forget_cwd, guest,
 };
-use crate::txn::Patience;
+use crate::txn::{Patience, spare};
 use crate::user::UserPtr;
 use core::sync::atomic::Ordering;
 use libc as c;
@@ -34,6 +34,12 @@ pub fn clone_filter(regs: &mut Regs) -> usize {
     if flags & c::CLONE_VM as usize != 0 {
         if flags & c::CLONE_THREAD as usize != 0 {
             THREADED.store(true, Ordering::Relaxed);
+            if flags & c::CLONE_FS as usize == 0 {
+                state::split_cwd();
+            }
+            if flags & c::CLONE_FILES as usize == 0 {
+                state::split_files();
+            }
         } else {
             VFORKED.store(true, Ordering::Relaxed);
         }
@@ -95,6 +101,10 @@ pub fn chdir(regs: &mut Regs) -> usize {
     {
         return DONE;
     }
+    let split = || THREADED.load(Ordering::Relaxed) && CWD_SPLIT.load(Ordering::Relaxed);
+    if regs.nr as i64 == c::SYS_chroot && (guest() || split() || crate::root::mixed()) {
+        return root_of_one(regs);
+    }
     super::locked(|| {
         forget_cwd();
         let root = if regs.nr as i64 == c::SYS_chroot {
@@ -115,9 +125,38 @@ pub fn chdir(regs: &mut Regs) -> usize {
                 } else {
                     root.as_bytes()
                 });
+                crate::root::named();
             }
             Ok(r)
         });
+        forget_cwd();
+        answer(regs, r)
+    })
+}
+
+/// The root of one thread, or of a child that shares this memory: texts say nothing from now on.
+#[cold]
+#[inline(never)]
+fn root_of_one(regs: &mut Regs) -> usize {
+    super::locked(|| {
+        let mut text = Path::new();
+        let dir = super::copy_path(arg(regs, 0), &mut text).and_then(|()| {
+            let flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
+            spare(|| sys::openat(c::AT_FDCWD, &text, flags, 0)).ok()
+        });
+        if let (false, true, Some(n)) = (guest(), crate::root::plain(), dir)
+            && sys::fd_path(n, &mut text).is_ok()
+        {
+            crate::ahead::before_chroot(text.as_bytes());
+        }
+        crate::root::mix();
+        forget_cwd();
+        let outside = dir.is_some_and(crate::outside::surely);
+        if let (true, Some(Ok(id))) = (outside, dir.map(sys::identity_of)) {
+            crate::root::add(&id);
+        }
+        let _ = dir.map(sys::close);
+        let r = raw(regs);
         forget_cwd();
         answer(regs, r)
     })
@@ -181,6 +220,10 @@ pub fn unshare(regs: &mut Regs) -> usize {
     if flags & (c::CLONE_FS | c::CLONE_NEWUSER | c::CLONE_NEWNS) as usize != 0 {
         CWD_SPLIT.store(true, Ordering::Relaxed);
     }
+    if flags & c::CLONE_NEWNS as usize != 0 && THREADED.load(Ordering::Relaxed) {
+        // One thread's mounts.
+        crate::root::mix();
+    }
     if flags & c::CLONE_FILES as usize != 0 {
         state::split_files();
     }
@@ -190,8 +233,7 @@ pub fn unshare(regs: &mut Regs) -> usize {
 
 /// setns, mount and their like: other mounts end what was known of paths.
 pub fn other_mounts() -> usize {
-    CWD_SPLIT.store(true, Ordering::Relaxed);
-    super::quick::forget_proofs();
+    crate::root::mix();
     NATIVE
 }
 

@@ -50,7 +50,7 @@ pub fn mmap(regs: &mut Regs) -> usize {
     let writable =
         || sys::fcntl(n, c::F_GETFL, 0).is_ok_and(|f| f as i32 & c::O_ACCMODE == c::O_RDWR);
     match recognise(n, &mut loc) {
-        Fd::Out => NATIVE,
+        Fd::Out(_) => NATIVE,
         _ if !writable() => NATIVE,
         _ if arg(regs, 2) & c::PROT_WRITE as usize != 0 => refuse(regs),
         _ => {
@@ -111,7 +111,7 @@ pub fn mprotect_filter(regs: &mut Regs) -> usize {
 #[inline(never)]
 pub fn mprotect(regs: &mut Regs) -> usize {
     let (start, end) = (arg(regs, 0), arg(regs, 0).saturating_add(arg(regs, 1)));
-    let name: PathText<32> = PathText::from_bytes(b"/proc/self/maps").unwrap_or_default();
+    let name: PathText<32> = PathText::from_bytes(b"/proc/thread-self/maps").unwrap_or_default();
     let Ok(n) = sys::openat(c::AT_FDCWD, &name, c::O_RDONLY | c::O_CLOEXEC, 0) else {
         return fail(regs, Errno::EACCES);
     };
@@ -149,7 +149,7 @@ pub fn mprotect(regs: &mut Regs) -> usize {
     }
 }
 
-/// Whether a line of /proc/self/maps is a shared mapping of a file of a pair inside the range.
+/// Whether a line of /proc/thread-self/maps is a shared mapping of a file of a pair inside the range.
 fn stores(line: &[u8], start: usize, end: usize) -> bool {
     let mut fields = line.splitn(6, |&b| b == b' ');
     let (Some(range), Some(perms)) = (fields.next(), fields.next()) else {

@@ -5,59 +5,73 @@
 use super::locked;
 use super::partner::{install, note};
 use crate::border::{self, Border};
-use crate::resolve::{Loc, Path, Place};
+use crate::outside::Outside;
+use crate::resolve::{Loc, Place};
 use crate::state::{self, ANY_PARTNER, guest, set_hint};
 use crate::txn::{Change, Cx, Patience, Ran, Target, run};
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{Action, Errno, K, LockPlan, Prepared, RESERVED, Step, Undo};
+use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
 /// What a descriptor is to the pairs.
 pub enum Fd {
-    /// Not ours.
-    Out,
+    /// Not ours, with the proof.
+    Out(Outside),
     /// Has a partner.
     Paired,
     /// Of a pair, without a partner: its place.
     Bare,
+    /// It could not be found out: nothing may be changed through it.
+    Lost(Errno),
 }
 
 /// Recognises a descriptor; a paired one's record is filled.
 pub fn recognise(n: i32, loc: &mut Loc) -> Fd {
-    match state::hint(n) {
-        state::PAIRED => Fd::Paired,
-        state::OUT => Fd::Out,
+    match known(n) {
+        Some(fd) => fd,
         // With TX held: no dup2 or close is half done on this number.
-        _ => locked(|| recognise_slow(n, loc)),
+        None => locked(|| recognise_slow(n, loc)),
     }
+}
+
+/// What memory knows of a number.
+fn known(n: i32) -> Option<Fd> {
+    if state::hint(n) == state::PAIRED {
+        return Some(Fd::Paired);
+    }
+    Outside::by_hint(n).map(Fd::Out)
 }
 
 #[inline(never)]
 fn recognise_slow(n: i32, loc: &mut Loc) -> Fd {
-    match state::hint(n) {
-        state::PAIRED => return Fd::Paired,
-        state::OUT => return Fd::Out,
-        _ => {}
+    if let Some(fd) = known(n) {
+        return fd;
     }
-    if !(0..RESERVED).contains(&n) {
-        return Fd::Out;
+    if let Some(proof) = Outside::no_number(n) {
+        return Fd::Out(proof);
     }
     let partner = ANY_PARTNER
         .load(Ordering::Relaxed)
         .then(|| sys::fstat(n.saturating_add(K)).ok())
         .flatten();
-    let Ok(st) = sys::fstat(n) else {
-        return Fd::Out;
+    let st = match sys::fstat(n) {
+        Ok(st) => st,
+        Err(e) => {
+            return match Outside::no_descriptor(e) {
+                Ok(proof) => Fd::Out(proof),
+                Err(e) => Fd::Lost(e),
+            };
+        }
     };
     // A fifo or device with a name in a leg has attributes there, though no data.
-    if !crate::resolve::has_place(&st) {
+    if let Some(proof) = Outside::no_name(&st) {
         if !guest() {
             set_hint(n, state::OUT);
         }
-        return Fd::Out;
+        return Fd::Out(proof);
     }
     let place = match &partner {
         Some(_) => crate::resolve::named(n, loc),
@@ -77,7 +91,7 @@ fn recognise_slow(n: i32, loc: &mut Loc) -> Fd {
         note(n, loc.pair, loc.leg, ino, rel);
         return Fd::Paired;
     }
-    if partner.is_some() && matches!(place, Place::Out) {
+    if partner.is_some() && matches!(place, Place::Out(_)) {
         // Left behind by a program that closed n without us: not this file's.
         let _ = sys::close(n.saturating_add(K));
     }
@@ -88,14 +102,17 @@ fn recognise_slow(n: i32, loc: &mut Loc) -> Fd {
             let _ = loc.rel.set(UNREACHABLE);
             Fd::Bare
         }
-        _ => {
-            let mut path = Path::new();
-            let known = sys::fd_path(n, &mut path).is_ok() && crate::resolve::far(path.as_bytes());
-            if known && !guest() {
+        Place::Fail(e) => Fd::Lost(e),
+        Place::Out(proof) => {
+            // Of a directory also what is below it must be outside.
+            if st.kind() != c::S_IFDIR && !guest() {
                 set_hint(n, state::OUT);
             }
-            Fd::Out
+            Fd::Out(proof)
         }
+        // Without a name, or the control folder's: nobody's component.
+        Place::Nameless => Fd::Out(Outside::nobodys()),
+        Place::Control => Fd::Lost(Errno::EACCES),
     }
 }
 

@@ -88,7 +88,8 @@ pub fn sync(regs: &mut Regs) -> usize {
     let n = fd_arg(regs, 0);
     let mut loc = Loc::new();
     match recognise(n, &mut loc) {
-        Fd::Out => NATIVE,
+        Fd::Out(_) => NATIVE,
+        Fd::Lost(e) => answer(regs, Err(e)),
         Fd::Paired => {
             let m = n.saturating_add(K);
             if regs.nr as i64 == c::SYS_sync_file_range {
