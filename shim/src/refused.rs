@@ -96,9 +96,9 @@ fn open(uid: u32) -> Sys<i32> {
     Ok(n)
 }
 
-/// Puts the record where the oldest one, or none, stands. Two processes may choose the same place: then one
-/// of the records is lost.
-fn put(n: i32, uid: u32, bytes: &[u8]) -> Sys<()> {
+/// Puts the record where the oldest one, or none, stands. Two processes may choose the same place: each looks
+/// first at another one, and who finds the other's record in its place begins again.
+fn put(n: i32, uid: u32, bytes: &[u8; refusal::SIZE]) -> Sys<()> {
     let st = sys::fstat(n)?;
     if st.kind() != c::S_IFREG || st.uid() != uid || st.mode() & 0o7777 != 0o600 || st.nlink() != 1
     {
@@ -107,8 +107,24 @@ fn put(n: i32, uid: u32, bytes: &[u8]) -> Sys<()> {
     if st.size() != refusal::FILE as u64 {
         sys::ftruncate(n, refusal::FILE as u64)?;
     }
+    for _ in 0..4 {
+        let at = oldest(n)?;
+        sys::pwrite(n, bytes, at)?;
+        let mut there = [0u8; refusal::SIZE];
+        sys::pread(n, &mut there, at)?;
+        if there == *bytes {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Where the oldest record, or none, stands.
+fn oldest(n: i32) -> Sys<u64> {
     let (mut best, mut oldest) = (0u64, u64::MAX);
-    for slot in 0..refusal::SLOTS as u64 {
+    let first = sys::gettid() as u64;
+    for i in 0..refusal::SLOTS as u64 {
+        let slot = first.wrapping_add(i) % refusal::SLOTS as u64;
         let at = slot.wrapping_mul(refusal::SIZE as u64);
         let mut time = [0u8; 8];
         sys::pread(n, &mut time, at.wrapping_add(refusal::TIME.start as u64))?;
@@ -117,5 +133,5 @@ fn put(n: i32, uid: u32, bytes: &[u8]) -> Sys<()> {
             (best, oldest) = (at, time);
         }
     }
-    sys::pwrite(n, bytes, best).map(|_| ())
+    Ok(best)
 }

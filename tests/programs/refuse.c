@@ -21,6 +21,8 @@ static int number(const char *name)
         return SYS_statx;
     if (!strcmp(name, "faccessat2"))
         return SYS_faccessat2;
+    if (!strcmp(name, "flock"))
+        return SYS_flock;
     fprintf(stderr, "refuse: %s?\n", name);
     exit(2);
 }

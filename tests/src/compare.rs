@@ -63,8 +63,10 @@ impl Tree {
         let mut groups: BTreeMap<(u64, u64), Vec<Vec<u8>>> = BTreeMap::new();
         let mut objects = BTreeMap::new();
         let mut todo = vec![PathBuf::new()];
+        let mut opened = Vec::new();
         while let Some(dir) = todo.pop() {
             let full = root.join(&dir);
+            opened.extend(open(&full));
             let mut names: Vec<_> = fs::read_dir(&full)
                 .unwrap_or_else(|e| panic!("{}: {e}", full.display()))
                 .map(|e| e.expect("a directory entry").file_name())
@@ -89,6 +91,9 @@ impl Tree {
                 }
                 objects.insert(key, object);
             }
+        }
+        for (path, mode) in opened.into_iter().rev() {
+            fs::set_permissions(&path, mode).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         }
         let mut links: Vec<_> = groups.into_values().filter(|g| g.len() > 1).collect();
         links.iter_mut().for_each(|g| g.sort());
@@ -253,6 +258,16 @@ fn read_object(path: &Path) -> (Object, Option<(u64, u64)>) {
     };
     let inode = (kind != "directory" && meta.nlink() > 1).then(|| (meta.dev(), meta.ino()));
     (object, inode)
+}
+
+/// Makes an ordinary user's own directory searchable whose mode forbids it; what is to be put back.
+fn open(path: &Path) -> Option<(PathBuf, fs::Permissions)> {
+    let mode = fs::symlink_metadata(path).ok()?.permissions();
+    if mode.mode() & 0o500 == 0o500 || crate::is_root() {
+        return None;
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).ok()?;
+    Some((path.to_owned(), mode))
 }
 
 /// Reads an ordinary user's own file whose mode forbids it; the mode is put back.

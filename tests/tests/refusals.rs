@@ -1,5 +1,5 @@
 //! A bare errno in V leaves a record: `mirror status` says why, whatever state the legs are in.
-use mirror_tests::{Fs, Kind, Output, Pair, is_root, need};
+use mirror_tests::{Fs, Kind, Output, Pair, Talker, is_root, need};
 use std::fs;
 
 /// The reasons (FORMATS.md) that status shows for the pair.
@@ -151,4 +151,141 @@ fn another_users_program() {
         shown.code == 0 && !is_root() || !shown.text().contains("refused   2"),
         "{shown:?}"
     );
+}
+
+/// A reason, what brings it about ($A, $B, $TAB), and how the program is run: `$R` is the wrapper and a shell
+/// that changes V.
+struct Cause {
+    why: u64,
+    breaks: &'static str,
+    program: &'static str,
+    /// Programs of this pair's group share its runtime file in /dev/shm.
+    share: &'static str,
+}
+
+const RECORD: &str = r#"record() { python3 -B - "$1" "$2" <<'EOF'
+import re, sys, zlib
+p, change = sys.argv[1] + "/.mirror/leg", sys.argv[2].split("=")
+lines = open(p).read().splitlines()[:-1]
+body = "\n".join("=".join(change) if l.startswith(change[0] + "=") else l for l in lines) + "\n"
+open(p, "w").write(body + "crc=%08x\n" % zlib.crc32(body.encode()))
+EOF
+}; unpin() { sed -i 's/,id=[0-9a-f]*//' $TAB; }; "#;
+
+const ALIKE: Cause = Cause {
+    why: 0,
+    breaks: "",
+    program: "$R",
+    share: "owner",
+};
+
+const CHROOT: &str = r#"import os
+d = os.open(os.environ["V"], os.O_RDONLY)
+os.chroot(os.environ["S"])
+os.mkdir("new", dir_fd=d)"#;
+
+/// Not here: 0 (no error of the kernel that has no other name could be brought about), 6, 8, 9 and 12 (they
+/// have tests of their own, the last one in `jails`), 19 (`trust`).
+const CAUSES: &[Cause] = &[
+    Cause {
+        why: 4,
+        breaks: "record $B state=incomplete",
+        ..ALIKE
+    },
+    Cause {
+        why: 5,
+        breaks: "record $B pair=000102030405060708090a0b0c0d0e0f; unpin",
+        ..ALIKE
+    },
+    Cause {
+        why: 10,
+        program: "bash -c 'ulimit -n 5000; exec 4050</dev/null; $R'",
+        ..ALIKE
+    },
+];
+
+/// The same, with namespaces and mounts.
+const ROOTS_CAUSES: &[Cause] = &[
+    Cause {
+        why: 11,
+        // The list of refusals is seen from there, the legs are not.
+        program: "unshare -m sh -c 'mkdir -p $S/proc $S/run/mirror; mount --bind /run/mirror $S/run/mirror; mount -t proc none $S/proc; exec $W python3 -B $P/chroot'",
+        ..ALIKE
+    },
+    Cause {
+        why: 13,
+        program: "$P/refuse ENOSYS flock bash -c '$R'",
+        ..ALIKE
+    },
+    Cause {
+        why: 14,
+        program: "unshare -m sh -c 'mount --bind /dev/null /proc/sys/kernel/random/boot_id; exec $R'",
+        ..ALIKE
+    },
+    Cause {
+        why: 15,
+        program: "unshare -m sh -c 'mount --bind $B $B; mount -o remount,bind,ro $B; exec $R'",
+        ..ALIKE
+    },
+    Cause {
+        why: 16,
+        program: "unshare -m sh -c 'mount -t tmpfs -o size=64k,mode=1777 none /dev/shm; exec $R'",
+        share: "group",
+        ..ALIKE
+    },
+    Cause {
+        why: 7,
+        breaks: "holder",
+        program: "unshare -m sh -c 'mount -t tmpfs -o mode=1777 none /dev/shm; exec $R'",
+        share: "group",
+    },
+];
+
+fn goes(cause: &Cause) {
+    let p = Pair::bare(Kind::Link, Fs::Plain).unwrap();
+    p.init(&["--share", cause.share]).ok();
+    let source = include_str!("../programs/refuse.c");
+    if mirror_tests::compile(&p.programs(), "refuse", source).is_none() {
+        return;
+    }
+    let held = (cause.breaks == "holder").then(|| {
+        let mut c = p.preloaded("bash");
+        let t = Talker::start(
+            c.args(["-c", "echo x > $V/held; echo ready; read x"])
+                .stdin(std::process::Stdio::piped()),
+        );
+        assert_eq!(t.line(), "ready");
+        t
+    });
+    let run = |script: &str| {
+        let w = mirror_tests::dist().join("mirror-run");
+        let words = format!(
+            "export W={0} R=\"{0} bash $P/change\" TAB={1}; echo 'echo x > $V/new' > $P/change; echo '{CHROOT}' > $P/chroot",
+            w.display(),
+            p.tab().display()
+        );
+        p.bypass(&format!("{RECORD}{words}\n{script}"))
+    };
+    if held.is_none() {
+        run(cause.breaks).ok();
+    }
+    assert!(reasons(&p).is_empty(), "{}", cause.why);
+    let o = run(cause.program);
+    assert!(o.code != 0, "{}: {o:?}", cause.why);
+    assert_eq!(reasons(&p), [cause.why], "{o:?}");
+    assert!(!p.a().join("new").exists() && !p.b().join("new").exists());
+    drop(held);
+}
+
+#[test]
+fn causes() {
+    need!("python3");
+    CAUSES.iter().for_each(goes);
+}
+
+#[test]
+fn causes_that_need_root() {
+    need!(root);
+    need!("python3", "unshare");
+    ROOTS_CAUSES.iter().for_each(goes);
 }

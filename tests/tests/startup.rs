@@ -200,6 +200,27 @@ each_kind! {
         assert!(o.code == 125 && text.contains("ended with exit code 127") && !text.contains("noexec"), "{o:?}");
     }
 
+    fn who_dies_before_the_library_begins_is_told_of_what(pair) {
+        // ld.so calls the resolver before the library's: libraries are relocated from the last one on.
+        let library = "static int f(void) __attribute__((ifunc(\"resolver\")));
+            static void *resolver(void) { *(volatile int *)8 = 1; return 0; }
+            int (*early)(void) = f;";
+        let flags = ["-shared", "-fPIC", "-Wl,-soname,libearly.so"];
+        if compile_with(&pair.programs(), "libearly.so", library, "c", &flags).is_none() {
+            return;
+        }
+        let p = pair.programs().display().to_string();
+        let (l, r) = (format!("-L{p}"), format!("-Wl,-rpath,{p}"));
+        let main = "int main(void) { return 9; }";
+        compile_with(&pair.programs(), "early", main, "c", &["-Wl,--no-as-needed", &l, &r, "-learly"]).unwrap();
+        for (command, code) in [("run", 125), ("doctor", 1)] {
+            let mut c = pair.mirror_command(command);
+            let o = Output::from_std(c.arg("--").arg(pair.programs().join("early")).output().unwrap());
+            let all = format!("{}{}", o.text(), String::from_utf8_lossy(&o.err));
+            assert!(o.code == code && all.contains("died of signal 11 (Segmentation fault)") && !all.contains("noexec"), "{command}: {o:?}");
+        }
+    }
+
     fn address_sanitizer_is_told_to_come_later(pair) {
         let source = "#include <stdio.h>\nint main(int c, char **v) { FILE *f = fopen(v[1], \"w\"); return !f || fputs(\"x\", f) < 0 || fclose(f); }";
         let probe = Command::new("sh").args(["-c", "echo 'int main(){}' | cc -x c - -fsanitize=address -o /dev/null"]).output();

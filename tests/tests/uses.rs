@@ -122,8 +122,8 @@ b' ' d /	tab'; echo y > '*'; echo z > '"q'"'"'\'; echo w > -- '-n'; ls -bR; rm -
     fork_and_wait: "cd $V; for i in $(seq 20); do (echo $i > f$i; echo $i >> all) & done; wait; sort -n all; ls | wc -l; rm f* all";
     pipelines: "cd $V; seq 1000 | sort -R | tee a | sort -n > b; seq 1000 | cmp - b; (cat a; cat b) | wc -l > c; cat c; sort a -o a; cat a | tail -1; yes | head -c 300000 > y; cksum y";
     signal_mask_of_children: "cd $V; echo x > f; grep -h -E 'SigBlk|SigCgt|SigPnd' /proc/self/status | sed '/SigCgt/s/[4-7]\\(.......\\)$/0\\1/'; (grep -h SigBlk /proc/self/status); env -i grep -h SigBlk /proc/self/status; py signals";
-    killed_by_a_signal: "cd $V; bash -c 'echo x > f; kill -TERM $$'; echo $?; bash -c 'trap \"echo t >> f\" TERM; kill -TERM $$; echo after >> f'; cat f; timeout -s INT 0.2 sh -c 'while :; do echo l >> g; sleep 0.05; done'; echo $?; test -s g; echo > g";
-    background_daemon: "cd $V; setsid sh -c 'sleep 0.1; echo late > late' < /dev/null > log 2>&1 & wait; sleep 0.2; cat late log";
+    killed_by_a_signal: "cd $V; bash -c 'echo x > f; kill -TERM $$'; echo $?; bash -c 'trap \"echo t >> f\" TERM; kill -TERM $$; echo after >> f'; cat f; sh -c 'while :; do echo l >> g; echo >> $S/h; sleep 0.5; done' & p=$!; until test -s $S/h; do sleep 0.02; done; kill $p; wait $p; echo $?; test -s g; echo > g";
+    background_daemon: "cd $V; setsid sh -c 'sleep 0.1; echo late > late' < /dev/null > log 2>&1 & wait; until test -s late; do sleep 0.02; done; cat late log";
     vfork_child_changes_directory: "py vfork";
     file_watchers: "py inotify";
     statfs_and_space: "cd $V; df . > /dev/null && echo ok; stat -f -c %l .; py statvfs";

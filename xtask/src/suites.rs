@@ -89,6 +89,10 @@ const ORDINARY: &[&str] = &[
     "crash heal",
     "command ",
     "races link_1::random_calls_of_4",
+    "answers-path link::",
+    "states conditions_of_trees",
+    "states conditions_of_control",
+    "refusals causes",
 ];
 
 /// Builds all test binaries and lists their tests. The library is no_std and has none of its own.

@@ -24,6 +24,9 @@ const FORWARDED: [i32; 10] = [
 
 /// How long the command has to prove that it attached.
 const PROOF: Duration = Duration::from_secs(2);
+/// How often it is looked for afterwards, while it may still come, and for how long.
+const AGAIN: Duration = Duration::from_millis(500);
+const LAST: Duration = Duration::from_secs(60);
 
 /// How the command ended.
 pub enum End {
@@ -146,7 +149,25 @@ fn next(fd: &OwnedFd) -> Option<libc::signalfd_siginfo> {
 /// The proof of attachment: libmirror.so writes one byte into the pipe and closes it.
 struct Proof {
     pipe: OwnedFd,
+    /// When it is looked for next.
     until: Instant,
+    /// When it must have come, however slow the machine is.
+    last: Instant,
+    /// Nobody can write into the pipe any more.
+    closed: bool,
+}
+
+/// Whether libmirror.so may still come to its start: it is mapped, or libc, which ld.so maps after it, is
+/// not. A machine may be busy, or a disk slow.
+fn may_come(pid: i32) -> bool {
+    let Ok(maps) = std::fs::read_to_string(format!("/proc/{pid}/maps")) else {
+        return false;
+    };
+    let mapped = |name: &str| {
+        let file = |l: &str| l.rsplit_once('/').is_some_and(|(_, f)| f.starts_with(name));
+        maps.lines().any(file)
+    };
+    mapped("libmirror.so") || !mapped("libc.so") && !mapped("libc-")
 }
 
 /// Starts the command and waits for its end. `prove`: it must show that it attached.
@@ -179,6 +200,8 @@ pub fn run(mut c: Command, name: &str, prove: bool) -> Res<End> {
     let proof = ends.map(|(pipe, _write)| Proof {
         pipe,
         until: Instant::now() + PROOF,
+        last: Instant::now() + LAST,
+        closed: false,
     });
     follow(pid, name, &signals, proof)
 }
@@ -198,7 +221,7 @@ fn follow(pid: i32, name: &str, signals: &OwnedFd, mut proof: Option<Proof>) -> 
             .map(|p| p.until.saturating_duration_since(Instant::now()));
         let timeout = left.and_then(|d| Timespec::try_from(d).ok());
         let mut fds = vec![PollFd::new(signals, PollFlags::IN)];
-        if let Some(p) = &proof {
+        if let Some(p) = proof.as_ref().filter(|p| !p.closed) {
             fds.push(PollFd::from_borrowed_fd(p.pipe.as_fd(), PollFlags::IN));
         }
         let _ = rustix::event::poll(&mut fds, timeout.as_ref());
@@ -208,17 +231,18 @@ fn follow(pid: i32, name: &str, signals: &OwnedFd, mut proof: Option<Proof>) -> 
         while heard && let Some(info) = next(signals) {
             forward(pid, &info);
         }
-        let Some(p) = &proof else { continue };
-        if spoke && attached(&p.pipe) {
+        let Some(p) = &mut proof else { continue };
+        if spoke && !p.closed && attached(&p.pipe) {
             proved = true;
             proof = None;
-        } else if spoke || p.until <= Instant::now() {
-            // A child that has just ended is judged by its end.
-            if spoke {
-                std::thread::sleep(Duration::from_millis(20));
-                if let Some(status) = reap(pid) {
-                    return unproved(pid, name, status);
-                }
+        } else if spoke && !p.closed {
+            // Most likely it ends just now: then it is judged by its end.
+            p.closed = true;
+            p.until = Instant::now() + PROOF;
+        } else if p.until <= Instant::now() {
+            if !p.closed && p.last > Instant::now() && may_come(pid) {
+                p.until = Instant::now() + AGAIN;
+                continue;
             }
             stop_all(pid);
             while reap_wait(pid).is_none() {}
@@ -257,7 +281,7 @@ fn ended(pid: i32, name: &str, status: ExitStatus) -> Fail {
 
 fn not_attached(pid: i32, name: &str) -> Fail {
     Fail::failed(format!(
-        "{name}[{pid}] runs, but did not attach in 2 s (ld.so could not load libmirror.so: noexec, or another C library?). Stopped. mirror doctor {name}"
+        "{name}[{pid}] runs, but did not attach (ld.so could not load libmirror.so: noexec, or another C library?). Stopped. mirror doctor {name}"
     ))
 }
 
