@@ -90,6 +90,7 @@ const ORDINARY: &[&str] = &[
     "command ",
     "races link_1::random_calls_of_4",
     "answers-path link::",
+    "answers-path two_names_from_the_cwd",
     "states conditions_of_trees",
     "states conditions_of_control",
     "refusals causes",

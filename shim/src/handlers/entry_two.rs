@@ -42,9 +42,15 @@ impl Two {
 }
 
 impl Two {
-    /// link looks its file up before it looks at the new name: `found` is what the new name said.
+    /// rename looks whether the old name's directory may be searched before it looks at the new name, and
+    /// link looks its file up: `found` is what the new name said.
     #[cold]
     fn sooner(&self, cx: &mut Cx<'_>, found: Prepared) -> Prepared {
+        if matches!(self.kind, IntentKind::Rename | IntentKind::Exchange)
+            && matches!(found, Prepared::Answer(_))
+        {
+            return self.searched(cx, found);
+        }
         if self.kind != IntentKind::Link || cx.slow || !matches!(found, Prepared::Answer(_)) {
             return found;
         }
@@ -60,6 +66,23 @@ impl Two {
                 Prepared::Answer(Err(Errno::ELOOP))
             }
             Ok(_) => found,
+        }
+    }
+}
+
+impl Two {
+    /// `found`, or that the old name's directory may not be searched.
+    #[cold]
+    fn searched(&self, cx: &Cx<'_>, found: Prepared) -> Prepared {
+        let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
+        let mut dir = cx.name(0).rel.clone();
+        dir.pop();
+        if dir.is_empty() || dir.append(b"/.").is_err() {
+            return found;
+        }
+        match sys::glance(root, &dir, c::AT_SYMLINK_NOFOLLOW) {
+            Err(Errno::EACCES) => Prepared::Answer(Err(Errno::EACCES)),
+            _ => found,
         }
     }
 }
