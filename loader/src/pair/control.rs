@@ -333,7 +333,10 @@ fn make_parts(root: &Root, group: Option<u32>) -> Res<()> {
         share(root, d, group, shared).about(about(d))?;
     }
     for f in files() {
-        root.append(f.as_bytes(), b"").about(about(f.as_bytes()))?;
+        root.touch(f.as_bytes()).about(about(f.as_bytes()))?;
+    }
+    for d in [&b".mirror/locks"[..], CONTROL] {
+        root.sync_dir(d).about(about(d))?;
     }
     crate::sync::turn::prepare(root).about(about(crate::sync::turn::FILE))
 }

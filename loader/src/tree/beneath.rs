@@ -218,21 +218,34 @@ impl Root {
         done
     }
 
+    /// Makes an empty file of the control folder; existence is fine. Not synced: see [`Root::sync_dir`].
+    pub fn touch(&self, rel: &[u8]) -> io::Result<()> {
+        self.to_append(rel).map(drop)
+    }
+
+    /// Syncs the names in a directory.
+    pub fn sync_dir(&self, rel: &[u8]) -> io::Result<()> {
+        Ok(rustix::fs::fsync(&self.dir(rel)?)?)
+    }
+
     /// Appends to a file of the control folder and syncs it.
     pub fn append(&self, rel: &[u8], data: &[u8]) -> io::Result<()> {
+        let mut f = File::from(self.to_append(rel)?);
+        f.write_all(data)?;
+        f.sync_data()
+    }
+
+    fn to_append(&self, rel: &[u8]) -> io::Result<OwnedFd> {
         let flags = OFlags::WRONLY | OFlags::APPEND;
         let open = |more: OFlags, mode: Mode| self.control(rel, flags | more, mode);
-        let fd = match open(OFlags::empty(), Mode::empty()) {
+        match open(OFlags::empty(), Mode::empty()) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 let fd = open(OFlags::CREATE, Mode::RUSR | Mode::WUSR)?;
                 like_folder(&self.dir(split(rel).0)?, &fd);
-                fd
+                Ok(fd)
             }
-            r => r?,
-        };
-        let mut f = File::from(fd);
-        f.write_all(data)?;
-        f.sync_data()
+            r => r,
+        }
     }
 
     /// Removes a file; absence is fine.
