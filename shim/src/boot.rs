@@ -45,18 +45,23 @@ mirror_nothing:
 );
 
 /// What the process looks like at boot. All pointers are the kernel's own start block.
-#[derive(Debug)]
 pub struct BootInfo {
     /// Environment, NULL-terminated; entries may be taken out by moving the later ones up.
     pub envp: *mut *const u8,
     /// Auxiliary vector, pairs of words, ended by AT_NULL.
     pub auxv: *const [usize; 2],
-    /// Load address of libc.
+    /// Load address of libc; 0: there is none.
     pub libc_base: usize,
+    /// Load address of this library.
+    pub own_base: usize,
     /// This library's path as ld.so knows it (what LD_PRELOAD said).
     pub own_path: *const u8,
     /// Effective user.
     pub euid: u32,
+    /// ld.so's `_r_debug`, and the first entry of its list.
+    pub debug: usize,
+    /// See `debug`.
+    pub maps: LinkMap,
 }
 
 /// What `start` decided.
@@ -143,8 +148,11 @@ extern "C" fn boot(linker: usize) {
     mark(1);
     let info = match look(linker) {
         Some(Process::Covered(info)) => info,
-        // Like a static program; whoever started it has recorded what it may write.
-        Some(Process::WithoutLibc) => return,
+        // Whoever started it has recorded what it may write.
+        Some(Process::WithoutLibc(info)) => {
+            alone(&info);
+            return;
+        }
         None => Reason::NotGlibc.fail(""),
     };
     if info.auxv(libc::AT_SECURE as usize) != 0 {
@@ -154,7 +162,8 @@ extern "C" fn boot(linker: usize) {
         return;
     }
     // SAFETY: ld.so lists libc as loaded at this address.
-    let Some(libc) = (unsafe { elf::read(info.libc_base) }) else {
+    let libc = unsafe { elf::read(info.libc_base) };
+    let Some(libc) = libc.filter(|l| l.build_id().len() >= 8) else {
         Reason::NotGlibc.fail("")
     };
     let mut id = [0; 2 * MAX_BUILD_ID];
@@ -171,7 +180,16 @@ extern "C" fn boot(linker: usize) {
 enum Process {
     Covered(BootInfo),
     /// A program with a dynamic linker that needs no library at all.
-    WithoutLibc,
+    WithoutLibc(BootInfo),
+}
+
+/// No libc, so no image; but calls can be dispatched. Without a pair it runs as ever.
+fn alone(info: &BootInfo) {
+    #[cfg(not(feature = "selftest"))]
+    if info.auxv(libc::AT_SECURE as usize) == 0 && start::start(info) == Start::On {
+        crate::net::boot_alone(info);
+    }
+    let _ = info;
 }
 
 /// Reads ld.so's data: its own, by its own symbol table. A program may have copies of these variables,
@@ -195,18 +213,25 @@ fn look(linker: usize) -> Option<Process> {
         let auxv = e.wrapping_add(1).cast::<[usize; 2]>();
         let maps = LinkMap::first(debug);
         let own = maps.find(|m| m.dynamic() == arch::find_dynamic())?;
-        let Some(libc) = maps.find(|m| m.is_libc()) else {
-            return (!maps.needs_library()).then_some(Process::WithoutLibc);
-        };
+        let libc = maps.find(|m| m.is_libc());
+        if libc.is_none() && maps.needs_library() {
+            return None;
+        }
         let mut info = BootInfo {
             envp: envp.cast_mut(),
             auxv,
-            libc_base: libc.base(),
+            libc_base: libc.map_or(0, LinkMap::base),
+            own_base: own.base(),
             own_path: own.name(),
             euid: 0,
+            debug,
+            maps,
         };
         info.euid = info.auxv(libc::AT_EUID as usize) as u32;
-        Some(Process::Covered(info))
+        Some(match libc {
+            Some(_) => Process::Covered(info),
+            None => Process::WithoutLibc(info),
+        })
     }
 }
 
@@ -272,7 +297,7 @@ fn install(info: &BootInfo, libc: &Libc, hex: &str) -> Result<(), Reason> {
 }
 
 /// The folders to look in, in this order (the same as in loader/src/image/store.rs).
-fn folders(info: &BootInfo) -> [(Option<&CStr>, &'static [u8]); 2] {
+pub fn folders(info: &BootInfo) -> [(Option<&CStr>, &'static [u8]); 2] {
     let system = (Some(c"/var/cache/mirror"), &b""[..]);
     if let Some(dir) = crate::start::cache_folder(info) {
         return [(Some(dir), b""), (None, b"")];

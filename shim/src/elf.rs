@@ -30,6 +30,17 @@ impl LinkMap {
         None
     }
 
+    /// The entry behind it.
+    pub fn next(self) -> Option<LinkMap> {
+        let next = self.word(3);
+        (next != 0).then_some(LinkMap(next as *const [usize; 4]))
+    }
+
+    /// Its own address.
+    pub fn address(self) -> usize {
+        self.0.addr()
+    }
+
     fn word(self, n: usize) -> usize {
         // SAFETY: entries of ld.so's list stay while their libraries are loaded.
         unsafe { *self.0 }.get(n).copied().unwrap_or(0)
@@ -234,6 +245,17 @@ unsafe fn phdrs<'a>(base: usize) -> Option<&'a [Phdr]> {
     })
 }
 
+/// The program headers of a loaded library, as bytes.
+///
+/// # Safety
+/// As for [`phdrs`].
+pub unsafe fn headers<'a>(base: usize) -> Option<&'a [u8]> {
+    // SAFETY: the caller's promise.
+    let all = unsafe { phdrs(base) }?;
+    // SAFETY: the same bytes; a header has no padding.
+    Some(unsafe { core::slice::from_raw_parts(all.as_ptr().cast(), size_of_val(all)) })
+}
+
 /// Reads the headers of a loaded library.
 ///
 /// # Safety
@@ -274,7 +296,7 @@ pub unsafe fn read(base: usize) -> Option<Libc> {
             _ => {}
         }
     }
-    (libc.build_id_len >= 8 && libc.text_len > 0 && libc.bss_end > 0).then_some(libc)
+    (libc.text_len > 0 && libc.bss_end > 0).then_some(libc)
 }
 
 /// Notes: name size, data size, type, name, data, each padded to 4.

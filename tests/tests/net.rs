@@ -1,4 +1,4 @@
-//! The net (`MIRROR_NET=always`): system calls that are made by instructions of a program's or library's own
+//! The net (`MIRROR_NET=always`, and who gets it by itself): system calls that are made by instructions of a program's or library's own
 //! are carried out like libc's, in threads, children, handlers and sandboxes.
 use mirror_tests::{Pair, compile_with, in_place, need};
 
@@ -66,6 +66,44 @@ in_place! {
         let expected = "int80 -38\nprctl -22 -1 -1\nrings -38 -38\nx32 -38\nalive 1";
         assert_eq!(o.text(), expected);
         pair.assert_equal();
+    }
+
+    fn who_has_instructions_of_its_own_gets_it(pair) {
+        if built(pair) {
+            pair.both_ok("export OWN_LIB=$P/netlib.so; $P/net calls $V; $P/net children $V; $P/net libraries $V");
+        }
+    }
+
+    fn who_loads_a_library_that_has_gets_it_then(pair) {
+        let late = include_str!("../programs/netlate.c");
+        if !built(pair) || compile_with(&pair.programs(), "netlate", late, "c", &["-pthread", "-ldl"]).is_none() {
+            return;
+        }
+        let o = pair.run("OWN_LIB=$P/netlib.so $P/netlate $V").ok();
+        assert_eq!(o.text(), "caught 0\nmain 4\nthread 6\nyoung 5\ncaught 1");
+        pair.assert_equal();
+        for name in ["main", "handler", "thread", "young", "child"] {
+            assert!(pair.b().join(name).exists(), "{name}");
+        }
+    }
+
+    fn a_program_without_a_libc(pair) {
+        let source = include_str!("../programs/nolibc.c");
+        let flags = ["-nostdlib", "-pie", "-fPIE", "-fno-stack-protector", "-O0"];
+        if compile_with(&pair.programs(), "nolibc", source, "c", &flags).is_none() {
+            return;
+        }
+        pair.run("cd $V; $P/nolibc").ok();
+        pair.assert_equal();
+        assert!(pair.b().join("made").exists());
+    }
+
+    fn a_program_of_gos(pair) {
+        need!("git", "git-lfs");
+        let o = pair.run("set -e; git init -q $V/r; cd $V/r; git lfs install --local; git lfs track '*.bin'; seq 9999 > x.bin; git add .; git commit -qm one; rm x.bin; git checkout -q x.bin; git lfs ls-files; wc -l < x.bin").ok();
+        assert!(o.text().ends_with("9999"), "{o:?}");
+        pair.assert_equal();
+        assert!(pair.b().join("r/.git/lfs/objects").exists());
     }
 
     fn it_passes_through_a_cleaned_environment(pair) {

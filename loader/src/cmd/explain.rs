@@ -64,7 +64,7 @@ const TABLE: [(&str, &str, &str); 24] = [
     (
         UNMIRRORED,
         "A program that cannot be mirrored ran with files of the pair open.",
-        "Static programs, Go programs and programs with set-id bits do their system calls past the mirror.\n\
+        "Static programs and programs with set-id bits do their system calls past the mirror.\n\
          What they wrote exists on one leg only.\n\
          Remedy: mirror verify V shows whether anything differs; mirror resync V repairs it.",
     ),

@@ -17,7 +17,7 @@ pub enum Unmirrorable {
     Static,
     /// A dynamic linker, but no library at all.
     NoLibc,
-    /// Go's runtime makes its system calls itself, even when dynamic.
+    /// Go's runtime makes its system calls itself, and there is no libc in the process.
     Go,
     /// ld.so drops the preload: set-id bits or file capabilities.
     Privileged(&'static str),
@@ -346,7 +346,9 @@ impl Elf {
         if self.class != 2 || self.data != 1 || self.machine != HOST {
             return Some(Unmirrorable::Foreign(machine(self.class, self.machine)));
         }
-        if self.note_of(b"Go\0") || self.go_section {
+        // With a libc in the process its calls are dispatched.
+        let seen = self.interp.is_some() && self.needs && dispatched();
+        if (self.note_of(b"Go\0") || self.go_section) && !seen {
             return Some(Unmirrorable::Go);
         }
         match &self.interp {
@@ -388,6 +390,11 @@ fn needed(f: &File, entries: &[u8], headers: &[u8], size: u64) -> Vec<Vec<u8>> {
             Some(name.to_vec())
         })
         .collect()
+}
+
+/// Whether the library in a program will see calls that are not libc's.
+fn dispatched() -> bool {
+    std::env::var_os("MIRROR_NET").is_none_or(|v| v != "never")
 }
 
 /// Whether the user has told AddressSanitizer not to mind.

@@ -14,7 +14,10 @@ pub mod mem;
 mod net;
 mod slots;
 
-pub use net::{CLONE_GATE, RANGE, RESUME, after_clone, dispatched, on_scratch};
+pub use net::{
+    CLONE_GATE, RANGE, RESUME, after_clone, dispatched, on_scratch, own_gate, own_trampoline,
+    thread_pointer,
+};
 pub use slots::{common, common_exit, find_dynamic};
 
 /// Execute the call at its own address, with the arguments in [`Regs`].

@@ -115,6 +115,19 @@ mirror_after_clone:
     .cfi_endproc
     .size mirror_after_clone, . - mirror_after_clone
 
+    # What the prepared image has in libc, for a process without one.
+    .p2align 4
+mirror_own_gate:
+    .cfi_startproc
+    .cfi_undefined %rip
+    syscall
+    jmp mirror_after_clone
+    .cfi_endproc
+    nop
+mirror_own_trampoline:
+    mov $15, %rax
+    syscall
+
     # rdi = Regs: as ON_SCRATCH in slots.rs, from a function.
     .globl mirror_on_scratch
     .hidden mirror_on_scratch
@@ -194,6 +207,16 @@ pub fn on_scratch(regs: &mut Regs) -> usize {
     unsafe { mirror_on_scratch(regs) }
 }
 
+/// What tells a thread from all others of the process: its thread pointer.
+pub fn thread_pointer() -> usize {
+    let p: usize;
+    // SAFETY: by the ABI the word at fs:0 is its own address; ld.so has made it so before this library runs.
+    unsafe {
+        asm!("mov {}, qword ptr fs:[0]", out(reg) p, options(nostack, readonly, preserves_flags))
+    };
+    p
+}
+
 macro_rules! address_of {
     ($(#[$doc:meta])* $name:ident, $code:literal) => {
         $(#[$doc])*
@@ -209,6 +232,14 @@ macro_rules! address_of {
 address_of!(
     /// Where a dispatched call goes on that is to be executed as it is.
     dispatched, "lea mirror_dispatched(%rip), {}"
+);
+address_of!(
+    /// A gate for clones in this library's text.
+    own_gate, "lea mirror_own_gate(%rip), {}"
+);
+address_of!(
+    /// A signal trampoline in this library's text.
+    own_trampoline, "lea mirror_own_trampoline(%rip), {}"
 );
 address_of!(
     /// What the image's third pointer gets.

@@ -24,7 +24,7 @@ use mirror_sys::Sys;
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Target {
     Mirrorable,
-    /// Static, without libc, setuid, Go, another architecture.
+    /// Static, without libc, setuid, another architecture; Go where calls cannot be dispatched.
     Not,
     /// The kernel will refuse it anyway.
     Unknown,
@@ -404,7 +404,11 @@ fn elf(n: i32, h: &[u8]) -> Option<Target> {
         match word(&ph, 0, 4) {
             2 => needs = needs_library(n, word(&ph, 8, 8) as u64),
             3 => interp = true,
-            4 if go_note(n, word(&ph, 8, 8) as u64, word(&ph, 32, 8)) => return Some(Target::Not),
+            4 if go_note(n, word(&ph, 8, 8) as u64, word(&ph, 32, 8))
+                && !crate::net::possible() =>
+            {
+                return Some(Target::Not);
+            }
             _ => {}
         }
     }

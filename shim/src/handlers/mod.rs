@@ -181,6 +181,7 @@ use marks::SYS_FILE_SETATTR;
 
 /// On the program's stack: NATIVE, DONE or HEAVY.
 pub fn filter(regs: &mut Regs) -> usize {
+    crate::net::look();
     match regs.nr as i64 {
         c::SYS_open | c::SYS_openat | c::SYS_creat => quick::open(regs),
         c::SYS_stat

@@ -324,7 +324,11 @@ fn installing(regs: &Regs) -> usize {
         c::SYS_prctl => arg(regs, 1) as u32 != c::SECCOMP_MODE_FILTER,
         _ => arg(regs, 0) as u32 != c::SECCOMP_SET_MODE_FILTER,
     };
-    if net::on() && !strict { FINISH } else { NATIVE }
+    if net::on() && !strict {
+        return FINISH;
+    }
+    net::stop();
+    NATIVE
 }
 
 /// No thread is armed after it: the filter may forbid that, and a program may die of what it forbids.

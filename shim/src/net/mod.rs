@@ -7,10 +7,15 @@
 //! (`signals`), because a dispatched call would then kill it; fork, clone and exec clear the dispatch, so
 //! every child arms itself.
 mod dispatch;
+mod late;
+mod needed;
 pub mod signals;
 
-use crate::arch::{CLONE_GATE, GATED, NATIVE, RANGE, RESUME, Regs, WATCH, WATCHED};
+pub use late::{look, stop};
+
+use crate::arch::{self, CLONE_GATE, GATED, NATIVE, RANGE, RESUME, Regs, WATCH, WATCHED};
 use crate::boot::BootInfo;
+use crate::elf;
 use crate::env::{self, Var};
 use crate::handlers::{self, arg};
 use crate::state::BootCell;
@@ -48,13 +53,54 @@ pub fn places(text: [usize; 2], [leaf, trampoline, gate]: [usize; 3]) {
 
 /// Arms the process if it is to be.
 pub fn boot(b: &BootInfo) {
-    let wanted = match env::get(Var::MirrorNet) {
-        Some(b"always") => true,
-        Some(_) | None => false,
-    };
-    if wanted && !under_valgrind(b) {
-        arm();
+    if under_valgrind(b) {
+        return;
     }
+    match env::get(Var::MirrorNet) {
+        Some(b"never") => {}
+        Some(b"always") => {
+            arm();
+        }
+        _ if needed::at_boot(b) => {
+            arm();
+        }
+        _ => late::watch(),
+    }
+}
+
+/// Arms a process that has no libc, if it is to be: the allowed text is this library's own then.
+pub fn boot_alone(b: &BootInfo) {
+    if under_valgrind(b) || env::get(Var::MirrorNet) == Some(b"never") {
+        return;
+    }
+    // SAFETY: this library is loaded at that address.
+    let text = unsafe { elf::read(b.own_base) };
+    let Some(text) = text else { return };
+    let start = b.own_base.wrapping_add(text.text_vaddr as usize);
+    let leaf = sys::GATE.load(Ordering::Relaxed).addr();
+    places(
+        [start, text.text_len as usize],
+        [leaf, arch::own_trampoline(), arch::own_gate()],
+    );
+    arm();
+}
+
+/// Whether a program with calls of its own would be seen: a user may have said no, an old system or a
+/// sandbox, too.
+pub fn possible() -> bool {
+    if env::get(Var::MirrorNet) == Some(b"never") || leaf() == 0 || late::filtered() {
+        return false;
+    }
+    if on() {
+        return CHILDREN.load(Ordering::Relaxed);
+    }
+    // All text allowed, for a moment: nothing is dispatched.
+    // SAFETY: no pointers but the selector, which is none.
+    let dispatch =
+        |how: usize, len: usize| unsafe { sys::syscall5(c::SYS_prctl, DISPATCH, how, 0, len, 0) };
+    let possible = dispatch(PR_SYS_DISPATCH_ON, usize::MAX) == 0;
+    dispatch(0, 0);
+    possible
 }
 
 /// valgrind makes its calls in text of its own, in the same process.
@@ -105,6 +151,7 @@ pub fn child() {
 
 /// The program has put itself under a filter: new threads are left as they are.
 pub fn no_more() {
+    late::stop();
     CHILDREN.store(false, Ordering::Relaxed);
 }
 

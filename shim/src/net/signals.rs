@@ -59,6 +59,12 @@ pub fn take(trampoline: usize) -> bool {
         return false;
     }
     store(old);
+    unblock();
+    true
+}
+
+/// In the calling thread.
+pub fn unblock() {
     let set: *const u64 = &BIT;
     // SAFETY: a set of eight bytes; no old one.
     unsafe {
@@ -70,7 +76,26 @@ pub fn take(trampoline: usize) -> bool {
             SIZE,
         )
     };
-    true
+}
+
+/// Takes SIGSYS out of the masks of all handlers that are installed already.
+pub fn strip_masks() {
+    for sig in 1..=64usize {
+        let mut a: Action = [0; 4];
+        let at = a.as_mut_ptr().addr();
+        // SAFETY: an action of 32 bytes, alive during both calls.
+        let call = |new: usize, old: usize| unsafe {
+            sys::syscall4(c::SYS_rt_sigaction, sig, new, old, SIZE)
+        };
+        if call(0, at) != 0 {
+            continue;
+        }
+        let [.., mask] = &mut a;
+        if *mask & BIT != 0 {
+            *mask &= !BIT;
+            call(at, 0);
+        }
+    }
 }
 
 /// As before [`take`].

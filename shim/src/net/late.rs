@@ -1,0 +1,82 @@
+//! A process that needs the net only later: a library with calls of its own is loaded by dlopen.
+//!
+//! Rules of this file: nobody says when that happens, so ld.so's list is looked at when a call of libc's
+//! comes to the library; the thread that finds something arms itself, every other one does when it comes
+//! here next. No thread is interrupted for it.
+use super::{CHILDREN, arm, arm_thread, needed, signals};
+use crate::arch::thread_pointer;
+use crate::state::guest;
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+
+/// Nothing is to be done.
+const IDLE: u8 = 0;
+/// ld.so's list is watched.
+const WATCH: u8 = 1;
+/// Threads that have not been here since are not armed.
+const THREADS: u8 = 2;
+
+static STATE: AtomicU8 = AtomicU8::new(IDLE);
+/// The program has tried to put itself under a filter.
+static FILTERED: AtomicBool = AtomicBool::new(false);
+/// Thread pointers of threads that are armed, each at the place that its number gives.
+static ARMED: [AtomicUsize; 256] = [const { AtomicUsize::new(0) }; 256];
+
+/// From boot.
+pub fn watch() {
+    STATE.store(WATCH, Ordering::Relaxed);
+}
+
+/// The program puts itself under a filter: nothing is armed any more.
+pub fn stop() {
+    FILTERED.store(true, Ordering::Relaxed);
+    STATE.store(IDLE, Ordering::Relaxed);
+}
+
+/// Whether it may be under one that kills for what arming needs.
+pub fn filtered() -> bool {
+    FILTERED.load(Ordering::Relaxed)
+}
+
+/// At each call that comes to the library.
+#[inline]
+pub fn look() {
+    match STATE.load(Ordering::Relaxed) {
+        IDLE => {}
+        WATCH => {
+            if needed::later() {
+                all();
+            }
+        }
+        _ => thread(),
+    }
+}
+
+/// Arms this thread, and whatever comes here from now on.
+#[cold]
+#[inline(never)]
+fn all() {
+    if guest()
+        || STATE
+            .compare_exchange(WATCH, IDLE, Ordering::AcqRel, Ordering::Relaxed)
+            .is_err()
+    {
+        return;
+    }
+    if arm() {
+        signals::strip_masks();
+        STATE.store(THREADS, Ordering::Release);
+    }
+}
+
+fn thread() {
+    let me = thread_pointer();
+    let Some(place) = ARMED.get((me >> 6) % ARMED.len()) else {
+        return;
+    };
+    if place.load(Ordering::Relaxed) == me || !CHILDREN.load(Ordering::Relaxed) {
+        return;
+    }
+    signals::unblock();
+    arm_thread();
+    place.store(me, Ordering::Relaxed);
+}
