@@ -96,6 +96,16 @@ fn on_ext4() {
 }
 
 #[test]
+fn on_xfs() {
+    on_loops(Kind::Link, FsType::Xfs, FsType::Xfs);
+}
+
+#[test]
+fn on_btrfs() {
+    on_loops(Kind::InPlace, FsType::Btrfs, FsType::Btrfs);
+}
+
+#[test]
 fn on_ext4_and_xfs() {
     on_loops(Kind::Link, FsType::Ext4, FsType::Xfs);
 }

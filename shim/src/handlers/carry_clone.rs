@@ -194,7 +194,11 @@ impl Change for Clone {
     }
     fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
         if step == Step::First {
-            return sys::clone_range(self.n, &self.range).map(|v| v as u64);
+            let r = sys::clone_range(self.n, &self.range).map(|v| v as u64);
+            if r.is_err() {
+                super::aftermath::refused(self.n);
+            }
+            return r;
         }
         let m = self.n.saturating_add(K);
         let mut r = Err(Errno::EOPNOTSUPP);
