@@ -99,6 +99,15 @@ static long bound(const char *p)
     close(n);
     return strlen(p) ? r : 0;
 }
+// The calls of Linux 6.13 and 6.17, which the C library does not make.
+static long setx(int dir, const char *p, int flags) {
+    struct { const void *value; unsigned size, flags; } v = { "1", 1, 0 };
+    return syscall(463, dir, p, flags, "user.n", &v, sizeof v);
+}
+static long marks(int dir, const char *p, int flags) {
+    unsigned long none[3] = { 0 };
+    return syscall(469, dir, p, none, sizeof none, flags);
+}
 #define AT_CALLS(X) \
     X("creat", opened(openat(dir, p, O_CREAT | O_WRONLY, 0640))) X("excl", opened(openat(dir, p, O_CREAT | O_EXCL | O_RDWR, 0600))) \
     X("write", opened(openat(dir, p, O_WRONLY | O_NONBLOCK))) X("trunc", opened(openat(dir, p, O_RDWR | O_TRUNC))) X("trunc ro", opened(openat(dir, p, O_TRUNC))) \
@@ -110,6 +119,8 @@ static long bound(const char *p)
     X("symlink", symlinkat("d/g", dir, p)) X("symlink empty", symlinkat("", dir, p)) X("unlink", unlinkat(dir, p, 0)) X("rmdir", unlinkat(dir, p, AT_REMOVEDIR)) X("unlink bad", unlinkat(dir, p, 0x100)) \
     X("fchmodat", syscall(SYS_fchmodat, dir, p, 0611)) X("fchmodat2", syscall(452, dir, p, 0612, 0)) X("fchmodat2 l", syscall(452, dir, p, 0613, AT_SYMLINK_NOFOLLOW)) \
     X("fchmodat2 e", syscall(452, dir, p, 0614, AT_EMPTY_PATH)) X("fchmodat2 bad", syscall(452, dir, p, 0615, 0x8000)) \
+    X("setxattrat", setx(dir, p, 0)) X("setxattrat l", setx(dir, p, AT_SYMLINK_NOFOLLOW)) X("setxattrat e", setx(dir, p, AT_EMPTY_PATH)) X("setxattrat bad", setx(dir, p, 0x8000)) \
+    X("removexattrat", syscall(466, dir, p, 0, "user.n")) X("file_setattr", marks(dir, p, 0)) X("file_setattr l", marks(dir, p, AT_SYMLINK_NOFOLLOW)) X("file_setattr e", marks(dir, p, AT_EMPTY_PATH)) \
     X("fchownat", fchownat(dir, p, -1, getgid(), 0)) X("fchownat l", fchownat(dir, p, getuid(), -1, AT_SYMLINK_NOFOLLOW)) X("fchownat e", fchownat(dir, p, -1, -1, AT_EMPTY_PATH)) \
     X("fchownat le", fchownat(dir, p, -1, -1, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW)) X("fchownat bad", fchownat(dir, p, -1, -1, 0x8000)) \
     X("utimensat", utimensat(dir, p, set, 0)) X("utimensat l", utimensat(dir, p, set, AT_SYMLINK_NOFOLLOW)) X("utimensat e", syscall(SYS_utimensat, dir, p, set, AT_EMPTY_PATH)) \

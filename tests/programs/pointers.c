@@ -51,6 +51,9 @@ static struct { struct file_dedupe_range head; struct file_dedupe_range_info inf
 static char *words[3] = { "true", "x", 0 }, *environment[3] = { "A=b", "LD_LIBRARY_PATH=/", 0 };
 static unsigned handle[34] = { 128 };
 static int mount_id;
+static struct { const void *value; unsigned size, flags; } attribute = { data, 5, 0 };
+static unsigned long marks[3], space[6] = { 0, 0, 100 };
+static struct fsxattr extended;
 
 static const struct row table[] = {
     { "write", SYS_write, { I(FILE_FD), O(data), I(sizeof data) } },
@@ -118,6 +121,12 @@ static const struct row table[] = {
     { "utimensat", SYS_utimensat, { I(DIR_FD), T("f"), O(times), I(0) } },
     { "utimensat empty", SYS_utimensat, { I(FILE_FD), T(""), O(times), I(AT_EMPTY_PATH) } },
     { "setxattr", SYS_setxattr, { T("f"), T("user.name"), O(data), I(5), I(0) } },
+    { "setxattrat", 463, { I(DIR_FD), T("f"), I(0), T("user.name"), O(attribute), I(sizeof attribute) } },
+    { "setxattrat empty", 463, { I(FILE_FD), T(""), I(AT_EMPTY_PATH), T("user.name"), O(attribute), I(sizeof attribute) } },
+    { "removexattrat", 466, { I(DIR_FD), T("f"), I(0), T("user.old") } },
+    { "file_setattr", 469, { I(DIR_FD), T("f"), O(marks), I(sizeof marks), I(0) } },
+    { "ioctl reserve", SYS_ioctl, { I(FILE_FD), I(0x4030582a), O(space) } },
+    { "ioctl flags", SYS_ioctl, { I(FILE_FD), I(FS_IOC_FSSETXATTR), O(extended) } },
     { "lsetxattr", SYS_lsetxattr, { T("f"), T("user.name"), O(data), I(5), I(0) } },
     { "fsetxattr", SYS_fsetxattr, { I(FILE_FD), T("user.name"), O(data), I(5), I(0) } },
     { "removexattr", SYS_removexattr, { T("f"), T("user.old") } },

@@ -62,7 +62,7 @@ fn of_a_pair(n: i32) -> bool {
 
 /// struct space_resv: where a range begins, as fallocate(2) wants it, and its length.
 fn space(n: i32, addr: usize) -> Sys<(i64, i64)> {
-    let [kind, start, len] = UserPtr::<[u64; 3]>::new(addr).read()?;
+    let [kind, start, len, ..] = UserPtr::<[u64; 6]>::new(addr).read()?;
     let base = match (kind >> 16) as u16 as i32 {
         c::SEEK_SET => 0,
         c::SEEK_CUR => sys::lseek(n, 0, c::SEEK_CUR)? as i64,
