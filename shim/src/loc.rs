@@ -25,6 +25,8 @@ pub struct Loc {
     pub slash: bool,
     /// It is a directory above a root.
     pub near: bool,
+    /// It is outside, in a directory that has no text.
+    pub deep: bool,
     /// What the request started from, if that is in the leg.
     pub anchor: Anchor,
     /// A magic link of /proc led here: the object is meant, whatever its name.
@@ -90,6 +92,7 @@ impl Loc {
             name: Name::new(),
             slash: false,
             near: false,
+            deep: false,
             anchor: Anchor::none(),
             jump: None,
         }

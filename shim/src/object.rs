@@ -105,7 +105,7 @@ fn file(n: i32, st: &sys::Stat, text: &mut Whole, loc: &mut Loc) -> Place {
     let mut system = false;
     let known = match sys::fd_path(n, text) {
         Ok(()) => text.as_bytes().first() == Some(&b'/'),
-        Err(Errno::ENAMETOOLONG) => return without_text(st, Errno::ENAMETOOLONG),
+        Err(Errno::ENAMETOOLONG) => return deep_file(n, st, text, loc),
         Err(_) => false,
     };
     if known && !root::mixed() {
@@ -177,6 +177,29 @@ fn beside(st: &sys::Stat, text: &mut Whole, loc: &mut Loc) -> Result<Place, Errn
         }
         Err(p) => p,
     })
+}
+
+/// The kernel's text for it is too long. Perhaps it lies in the cwd.
+#[cold]
+#[inline(never)]
+fn deep_file(n: i32, st: &sys::Stat, text: &mut Whole, loc: &mut Loc) -> Place {
+    let place = without_text(st, Errno::ENAMETOOLONG);
+    if matches!(place, Place::Out(_)) {
+        return place;
+    }
+    let dot = Name::from_bytes(b".").unwrap_or_default();
+    let flags = c::O_RDONLY | c::O_DIRECTORY | c::O_CLOEXEC;
+    let Ok(dir) = own_fd(|| sys::openat(c::AT_FDCWD, &dot, flags, 0)) else {
+        return place;
+    };
+    let name = sys::identity_of(n).and_then(|id| crate::outside::name_of(dir, &id));
+    let _ = sys::close(dir);
+    let Ok(name) = name else { return place };
+    match base_text(c::AT_FDCWD, text) {
+        Ok(base) if join(text, name.as_bytes()).is_ok() => of_text(text, &base, false, loc),
+        Ok(_) => place,
+        Err(p) => p,
+    }
 }
 
 /// An object that is no directory and has no text.

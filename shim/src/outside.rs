@@ -249,8 +249,8 @@ fn names(n: i32, levels: usize, root: &[u8], out: &mut Whole) -> Result<(), Errn
     out.append(text.get(from..).unwrap_or(&[])).map_err(long)
 }
 
-/// What a directory is called in the one above it.
-fn name_of(dir: i32, child: &Identity) -> Result<Name, Errno> {
+/// What an object is called in a directory.
+pub fn name_of(dir: i32, child: &Identity) -> Result<Name, Errno> {
     // What stands in the listing is not the object's number where something is mounted, or laid over.
     for by_number in [true, false] {
         sys::lseek(dir, 0, c::SEEK_SET)?;
@@ -266,7 +266,7 @@ fn name_of(dir: i32, child: &Identity) -> Result<Name, Errno> {
                 let maybe = if by_number {
                     e.ino == child.ino
                 } else {
-                    matches!(e.kind, c::DT_DIR | c::DT_UNKNOWN)
+                    child.kind == c::S_IFDIR && matches!(e.kind, c::DT_DIR | c::DT_UNKNOWN)
                 };
                 if !maybe || matches!(e.name, b"." | b"..") {
                     continue;

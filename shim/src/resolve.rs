@@ -127,7 +127,7 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
     }
     loc.anchor.drop_fd();
     loc.jump = None;
-    loc.near = false;
+    (loc.near, loc.deep) = (false, false);
     if root::mixed() {
         return locate_slow(dir, path, last, loc);
     }
@@ -378,6 +378,7 @@ pub fn of_text(text: &Whole, base: &Base, slash: bool, loc: &mut Loc) -> Place {
 /// A name in a directory that is in no leg and has no text: perhaps of a leg's root.
 #[cold]
 fn root_without_text(dir: i32, leaf: &Name, loc: &mut Loc, proof: Outside) -> Place {
+    loc.deep = true;
     if leaf.is_empty() {
         return Place::Out(proof);
     }

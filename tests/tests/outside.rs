@@ -1,6 +1,6 @@
 //! Programs that have lost what tells where things are: texts, descriptors, roots. What they change is changed
 //! on both legs with a plain directory's answer, or not at all with an error; never on one leg alone.
-use mirror_tests::{Fs, Kind, Level, Output, Pair, compile, need};
+use mirror_tests::{Fs, Kind, Level, Output, Pair, compile, compile_with, need};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -170,4 +170,115 @@ ways_of_root! {
     the_root_is_v: "chroot-into", &[];
     the_root_is_below_v: "chroot-below", &[];
     proc_is_not_there: "no-proc", &[];
+}
+
+/// In a directory whose text is too long for the kernel, though not from the leg's root on. What only reads
+/// is found in the cwd alone.
+#[test]
+fn a_directory_has_no_text() {
+    for (base, refused) in [
+        ("cwd", &[][..]),
+        ("dirfd", &["fchmod-reads", "futimens-reads"]),
+    ] {
+        let Some(pair) = lost(Kind::InPlace) else {
+            return;
+        };
+        // 20 levels of 201 bytes; then 4,070 bytes from the root are the directory.
+        let name = "x".repeat(50);
+        let script = format!("exec $P/lost both nothing {base} $V $S {name} 20");
+        let (native, mirrored) = (pair.plain(&script), pair.run(&script));
+        assert!(native.code == 0 && mirrored.code == 0, "{mirrored:?}");
+        for tree in [pair.a(), pair.b(), &pair.native()] {
+            fs::rename(tree.join("n".repeat(200)), tree.join(base)).unwrap();
+        }
+        pair.assert_equal();
+        let mut wanted = lines(&native);
+        for (_, answer) in wanted.iter_mut().filter(|l| refused.contains(&&*l.0)) {
+            *answer = "ENAMETOOLONG".to_owned();
+        }
+        assert_eq!(lines(&mirrored), wanted);
+        if refused.is_empty() {
+            pair.assert_like_native();
+        }
+    }
+}
+
+/// Outside the pairs nothing is too deep: what is opened, handed on and inherited there is written.
+#[test]
+fn a_file_outside_has_no_text() {
+    need!("python3");
+    let pair = Pair::new(Kind::InPlace, Fs::Plain).unwrap();
+    let o = pair.both(
+        "exec /usr/bin/python3 -B -c '
+import os, subprocess
+os.chdir(os.environ[\"S\"])
+for i in range(25): os.mkdir(\"n\" * 200); os.chdir(\"n\" * 200)
+d = os.open(\".\", os.O_RDONLY)
+f = os.open(\"f\", os.O_CREAT | os.O_RDWR)
+print(os.write(f, b\"one\"), os.fchmod(f, 0o600), os.ftruncate(f, 2))
+g = os.open(\"g\", os.O_CREAT | os.O_WRONLY | os.O_APPEND, dir_fd=d)
+print(os.write(g, b\"two\"), os.write(os.dup(g), b\"three\"))
+print(subprocess.run([\"sh\", \"-c\", \"echo four; exec >> g; echo five; mkdir m; mv g m; rm f\"], stdout=f).returncode)
+print(open(\"m/g\").read(), os.listdir(\".\"))
+'",
+    );
+    assert_eq!(o.code, 0, "{o:?}");
+}
+
+/// The texts of a pair must go on to lead to it.
+#[test]
+fn a_directory_above_a_root_is_not_renamed() {
+    need!("python3");
+    for kind in [Kind::InPlace, Kind::Link] {
+        let pair = Pair::new(kind, Fs::Plain).unwrap();
+        let up = |p: &Path| p.parent().unwrap().display().to_string();
+        let (a, b, v) = (up(pair.a()), up(pair.b()), up(pair.v()));
+        let o = pair.run(&format!(
+            "exec /usr/bin/python3 -B -c '
+import ctypes, errno, os
+def t(what, f):
+    try: f(); print(what, \"renamed\")
+    except OSError as e: print(what, errno.errorcode[e.errno])
+for p in (\"{a}\", \"{b}\", \"{v}\"):
+    t(p, lambda: os.rename(p, p + \".moved\"))
+    os.chdir(os.path.dirname(p)); n = os.path.basename(p)
+    t(n, lambda: os.rename(n, n + \".moved\"))
+    d = os.open(\".\", os.O_RDONLY)
+    t(\"dirfd\", lambda: os.rename(n, \"moved\", src_dir_fd=d, dst_dir_fd=d))
+    os.mkdir(\"other\"); c = ctypes.CDLL(None, use_errno=True)
+    print(c.renameat2(d, b\"other\", d, n.encode(), 2), errno.errorcode[ctypes.get_errno()])
+    os.rmdir(\"other\"); t(\"none\", lambda: os.rename(n + \".none\", n + \".moved\"))
+'"
+        ));
+        let text = o.ok().text();
+        assert_eq!(text.matches(" EBUSY").count(), 12, "{text}");
+        assert_eq!(text.matches("none ENOENT").count(), 3, "{text}");
+        assert!(pair.a().exists() && pair.b().exists() && pair.v().exists());
+    }
+}
+
+/// Renamed by a program that is not mirrored, while others are in V: who is attached goes on with both legs,
+/// who is not gets an error.
+#[test]
+fn a_directory_above_a_root_is_renamed_unmirrored() {
+    let pair = Pair::new(Kind::InPlace, Fs::Plain).unwrap();
+    let source =
+        "#include <stdio.h>\nint main(int c, char **v) { return rename(v[1], v[2]) != 0; }";
+    let flags = ["-static"];
+    if compile_with(&pair.programs(), "move", source, "c", &flags).is_none() {
+        return;
+    }
+    let up = pair.a().parent().unwrap().display().to_string();
+    let work = "echo y > f; mkdir d; mv f d/g; echo z >> held; chmod 600 held; rm gone; ln -s x s";
+    let o = pair.run(&format!(
+        "cd $V; echo x > held; echo x > gone; $P/move {up} {up}.moved || exit 3; {work}; exec 5< .; cd /; mkdir /proc/self/fd/5/e; $P/move {up}.moved {up} || exit 3"
+    ));
+    assert_ne!(o.code, 3, "{o:?}");
+    pair.assert_equal();
+    let o = pair.run(&format!(
+        "cd $V; $P/move {up} {up}.moved || exit 3; echo y > new; mkdir newd; echo q >> held; $P/move {up}.moved {up} || exit 3"
+    ));
+    assert_ne!(o.code, 3, "{o:?}");
+    pair.assert_equal();
+    assert!(!pair.a().join("new").exists() && !pair.a().join("newd").exists());
 }

@@ -21,6 +21,7 @@ mod fds;
 mod ioctls;
 mod marks;
 mod open;
+mod open_deep;
 mod partner;
 pub mod process;
 mod quick;

@@ -397,6 +397,7 @@ fn opening(
                 let answer = strict.as_ref().and_then(|h| probe_strict(regs, h).err());
                 return answer.unwrap_or_else(|| fail(regs, e));
             }
+            Place::Out(_) if loc.deep => return super::open_deep::open(regs, dir, &text, flags),
             Place::Out(_) => return NATIVE,
             Place::Linked | Place::Nameless => {}
             Place::Root(_) => return NATIVE,
