@@ -27,6 +27,7 @@ pub mod trust;
 pub mod txn;
 #[cfg(test)]
 mod txn_tests;
+pub mod unmirrored;
 pub mod verdicts;
 pub mod view;
 pub mod word;

@@ -218,10 +218,15 @@ const CRC: usize = 42 + TEXT;
 
 /// The path of a user's ring.
 pub fn ring(uid: u32) -> PathText<64> {
+    ring_of(ROOTS, OTHERS, uid)
+}
+
+/// The path of a user's ring of one sort.
+pub(crate) fn ring_of(roots: &[u8], others: &[u8], uid: u32) -> PathText<64> {
     if uid == 0 {
-        return PathText::from_bytes(ROOTS).unwrap_or_default();
+        return PathText::from_bytes(roots).unwrap_or_default();
     }
-    let mut t = PathText::from_bytes(OTHERS).unwrap_or_default();
+    let mut t = PathText::from_bytes(others).unwrap_or_default();
     let mut digits = [0u8; 10];
     let mut n = uid;
     let mut used = 0usize;

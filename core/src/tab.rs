@@ -22,6 +22,17 @@ pub enum OnFull {
     Degrade,
 }
 
+/// What happens when a program is started that cannot be mirrored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unmirrorable {
+    /// It is counted and told.
+    Warn,
+    /// It is not started: EACCES.
+    Refuse,
+    /// It is counted, and not told.
+    Quiet,
+}
+
 /// The options of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -36,6 +47,8 @@ pub struct Options {
     /// `root-wait=`: for so many seconds programs of root wait for a lock in a pair of another user;
     /// 0: for ever.
     pub root_wait: u32,
+    /// `unmirrorable=`
+    pub unmirrorable: Unmirrorable,
 }
 
 /// [`Options::root_wait`] unless the tab says otherwise.
@@ -49,6 +62,7 @@ impl Options {
         id: None,
         uid: None,
         root_wait: ROOT_WAIT,
+        unmirrorable: Unmirrorable::Warn,
     };
 }
 
@@ -119,10 +133,10 @@ impl Fault {
             Fault::TooLong => "has a path that is too long",
             Fault::BadEscape => "has an escape other than \\040 \\011 \\012 \\134",
             Fault::UnknownOption => {
-                "has an unknown option (on-failure=degrade|fail, on-full=error|degrade, id=, uid=, root-wait=)"
+                "has an unknown option (on-failure=degrade|fail, on-full=error|degrade, unmirrorable=warn|refuse|quiet, id=, uid=, root-wait=)"
             }
             Fault::BadValue => {
-                "has an unknown value (on-failure=degrade|fail, on-full=error|degrade, id=32 hex digits, uid=number, root-wait=seconds)"
+                "has an unknown value (on-failure=degrade|fail, on-full=error|degrade, unmirrorable=warn|refuse|quiet, id=32 hex digits, uid=number, root-wait=seconds)"
             }
             Fault::LegsOverlap => "has legs that are the same or contain one another",
             Fault::VirtualOverlap => "has a virtual directory that overlaps a leg",
@@ -209,10 +223,13 @@ fn parse_options(field: &[u8], o: &mut Options) -> Result<(), Fault> {
             (b"on-failure", b"fail") => o.on_failure = OnFailure::Fail,
             (b"on-full", b"error") => o.on_full = OnFull::Error,
             (b"on-full", b"degrade") => o.on_full = OnFull::Degrade,
+            (b"unmirrorable", b"warn") => o.unmirrorable = Unmirrorable::Warn,
+            (b"unmirrorable", b"refuse") => o.unmirrorable = Unmirrorable::Refuse,
+            (b"unmirrorable", b"quiet") => o.unmirrorable = Unmirrorable::Quiet,
             (b"id", v) => o.id = Some(Id::from_hex(v).ok_or(Fault::BadValue)?),
             (b"uid", v) => o.uid = Some(number(v).ok_or(Fault::BadValue)?),
             (b"root-wait", v) => o.root_wait = number(v).ok_or(Fault::BadValue)?,
-            (b"on-failure" | b"on-full", _) => return Err(Fault::BadValue),
+            (b"on-failure" | b"on-full" | b"unmirrorable", _) => return Err(Fault::BadValue),
             _ => return Err(Fault::UnknownOption),
         }
     }
@@ -339,6 +356,14 @@ mod tests {
         let (.., o) = parse(pinned).unwrap().unwrap();
         assert_eq!((o.uid, o.root_wait), (Some(u32::MAX), 0));
         assert_eq!(o.id.map(|i| (i.0[1], i.0[15])), Some((1, 15)));
+        for (text, wanted) in [
+            (&b"warn"[..], Unmirrorable::Warn),
+            (b"refuse", Unmirrorable::Refuse),
+            (b"quiet", Unmirrorable::Quiet),
+        ] {
+            let line = [b"/v /v /c unmirrorable=", text].concat();
+            assert_eq!(parse(&line).unwrap().unwrap().3.unmirrorable, wanted);
+        }
         assert!(parse(b"/a /a /b").unwrap().is_some());
     }
 
@@ -352,6 +377,7 @@ mod tests {
             (b"/v /a/../x /b", Fault::NotNormal),
             (b"/v /a /b on-fail=x", Fault::UnknownOption),
             (b"/v /a /b on-full=x", Fault::BadValue),
+            (b"/v /a /b unmirrorable=no", Fault::BadValue),
             (b"/v /a /b id=12", Fault::BadValue),
             (b"/v /a /b uid=", Fault::BadValue),
             (b"/v /a /b uid=-1", Fault::BadValue),

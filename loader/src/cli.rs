@@ -130,6 +130,17 @@ pub enum OnFull {
     Degrade,
 }
 
+/// What a pair does about programs that cannot be mirrored.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Unmirrorable {
+    /// They are counted and told
+    Warn,
+    /// They are not started: permission denied
+    Refuse,
+    /// They are counted, not told
+    Quiet,
+}
+
 /// Who may use a pair.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Share {
@@ -168,6 +179,9 @@ pub struct Init {
     /// When a leg is full (stored only: not built yet)
     #[arg(long, value_enum, default_value = "error")]
     pub on_full: OnFull,
+    /// When a mirrored program starts one that cannot be mirrored
+    #[arg(long, value_enum, default_value = "warn")]
+    pub unmirrorable: Unmirrorable,
     /// Locks of each kind (directories, files), 1 to 64: more let more processes change the pair at a
     /// time [default: 64]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=mirror_core::STRIPES_MAX as i64), hide_short_help = true)]

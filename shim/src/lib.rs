@@ -68,6 +68,7 @@ mod times;
 #[cfg(not(feature = "selftest"))]
 mod txn;
 #[cfg(not(feature = "selftest"))]
+mod unmirrored;
 mod user;
 
 /// Handlers that only prove the way to them and back (feature `selftest`).

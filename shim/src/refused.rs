@@ -70,7 +70,7 @@ fn write(v: &[u8], r: &Refused) -> Sys<()> {
         return Ok(());
     }
     let uid = sys::euid();
-    let n = open(uid)?;
+    let n = open_ring(&refusal::ring(uid), uid)?;
     let who = (sys::getpid() as u32, uid);
     let bytes = Record::new(r.why, r.errno, who, sys::realtime(), sys::comm(), v).encode();
     let done = put(n, uid, &bytes);
@@ -78,10 +78,10 @@ fn write(v: &[u8], r: &Refused) -> Sys<()> {
     done
 }
 
-fn open(uid: u32) -> Sys<i32> {
-    let path = refusal::ring(uid);
+/// Opens a ring of records, or makes it.
+pub fn open_ring(path: &PathText<64>, uid: u32) -> Sys<i32> {
     let flags = c::O_RDWR | c::O_CLOEXEC | c::O_NOFOLLOW | c::O_NONBLOCK | c::O_NOCTTY;
-    match sys::openat(c::AT_FDCWD, &path, flags, 0) {
+    match sys::openat(c::AT_FDCWD, path, flags, 0) {
         Err(Errno::ENOENT) => {}
         r => return r,
     }
@@ -90,7 +90,7 @@ fn open(uid: u32) -> Sys<i32> {
         folder.pop();
         let _ = sys::mkdirat(c::AT_FDCWD, &folder, 0o711);
     }
-    let n = sys::openat(c::AT_FDCWD, &path, flags | c::O_CREAT | c::O_EXCL, 0o600)?;
+    let n = sys::openat(c::AT_FDCWD, path, flags | c::O_CREAT | c::O_EXCL, 0o600)?;
     // Not what the program's umask leaves of it.
     let _ = sys::fchmod(n, 0o600);
     Ok(n)

@@ -63,10 +63,11 @@ const TABLE: [(&str, &str, &str); 24] = [
     ),
     (
         UNMIRRORED,
-        "A program that cannot be mirrored ran with files of the pair open.",
+        "A program that cannot be mirrored ran in the pair, with one of its paths, or with a file of it open.",
         "Static programs and programs with set-id bits do their system calls past the mirror.\n\
          What they wrote exists on one leg only.\n\
-         Remedy: mirror verify V shows whether anything differs; mirror resync V repairs it.",
+         Remedy: mirror verify V shows whether anything differs; mirror resync V repairs it.\n\
+         The option unmirrorable=refuse in the mirrortab keeps programs from starting such ones.",
     ),
     (
         ORPHAN,

@@ -18,7 +18,7 @@ use crate::tree::{locks, probe};
 use crate::{output, text};
 use mirror_core::STRIPES_DEFAULT;
 use mirror_core::record::LegRecord;
-use mirror_core::tab::{OnFailure, OnFull, ROOT_WAIT};
+use mirror_core::tab::{OnFailure, OnFull, ROOT_WAIT, Unmirrorable};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -148,6 +148,11 @@ fn place(a: &Init) -> Res<(Line, PathBuf, [Root; 2])> {
         id: None,
         uid: None,
         root_wait: ROOT_WAIT,
+        unmirrorable: match a.unmirrorable {
+            cli::Unmirrorable::Warn => Unmirrorable::Warn,
+            cli::Unmirrorable::Refuse => Unmirrorable::Refuse,
+            cli::Unmirrorable::Quiet => Unmirrorable::Quiet,
+        },
         file: Some(tab.clone()),
         number: 0,
     };

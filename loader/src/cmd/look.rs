@@ -1,6 +1,6 @@
 //! Looks at a pair and says in which state it is, why, and what to type. Changes nothing. Everything
 //! that asks for a pair's state asks here.
-use super::{explain, lost, sharing};
+use super::{explain, lost, sharing, unmirrored};
 use crate::fail::Kind;
 use crate::pair::control::{Faults, Pair};
 use crate::pair::domain::{self, Runtime};
@@ -286,12 +286,15 @@ fn judge(pair: &Pair, paths: &[Vec<u8>], v: &str, found: &mut Vec<Finding>) {
     }
     found.extend(compared(pair, &open, v));
     found.extend(unfinished(&open, v));
-    if word.is_some_and(|w| w.unmirrored()) {
+    let ran = unmirrored::of(&pair.line, pair.verified().map_or(0, |v| v.time));
+    if word.is_some_and(|w| w.unmirrored()) || unmirrored::unmarked(&ran) {
+        let here: Vec<_> = ran.into_iter().filter(|r| r.touched != 0).collect();
         found.push(
             Finding::new(
                 State::Unverified,
                 explain::UNMIRRORED,
-                "a program ran unmirrored with files of the pair open",
+                unmirrored::sentence(&here)
+                    .unwrap_or_else(|| "a program ran unmirrored with files of the pair".into()),
             )
             .act(
                 format!("mirror verify {v}"),

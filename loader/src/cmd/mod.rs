@@ -16,11 +16,13 @@ pub mod places;
 pub mod ps;
 pub mod refusals;
 pub mod resync;
+pub mod rings;
 pub mod run;
 pub mod scan;
 pub mod sharing;
 pub mod status;
 pub mod try_pair;
+pub mod unmirrored;
 pub mod verify;
 pub mod wait;
 

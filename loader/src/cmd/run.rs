@@ -1,6 +1,7 @@
 //! `mirror run`: starts a command under the mirror, proves that it attached, ends as it ends.
 use super::Found;
 use super::look::{self, Look};
+use super::unmirrored::Before;
 use crate::cli::Run;
 use crate::fail::{Fail, Kind, Res};
 use crate::launch::supervise::{self, End};
@@ -89,12 +90,17 @@ pub fn start(a: &Run) -> Res<End> {
             format!("{name}: {}", crate::fail::reason(&e)),
         ));
     }
-    let began = text::now();
+    let (began, before) = (text::now(), Before::now());
+    if let Some(why) = &p.unmirrorable {
+        let lines: Vec<&Line> = pairs.iter().map(|p| &p.pair.line).collect();
+        super::unmirrored::count(why, &p.name, &lines);
+    }
     let end = supervise::run(c, &name, prove);
     for pair in &pairs {
         after(pair);
         super::refusals::after_run(&pair.pair.line.virt, began);
     }
+    before.tell(&pairs);
     end
 }
 
@@ -186,11 +192,6 @@ fn after(p: &Attached) {
         crate::note!(
             "mirror: {v}: {} known to differ. mirror resync {word}",
             text::plural(n, "path")
-        );
-    }
-    if w.unmirrored() {
-        crate::note!(
-            "mirror: {v}: a program ran unmirrored with files open here. mirror verify {word}"
         );
     }
 }

@@ -1,5 +1,5 @@
 //! `mirror status`: state word first, then why, then what to type. Changes nothing.
-use super::refusals;
+use super::{refusals, unmirrored};
 use crate::cli::Report;
 use crate::fail::Res;
 use crate::pair::control::Pair;
@@ -9,6 +9,7 @@ use crate::pair::who::{Attendance, Census};
 use crate::text;
 use crate::tree::probe;
 use mirror_core::refusal::Record;
+use mirror_core::unmirrored::Record as Unmirrored;
 use serde_json::{Map, Value, json};
 
 /// What is known about one pair, as it is shown.
@@ -76,6 +77,10 @@ pub fn brief(view: &View, width: usize, state_width: usize) {
         None => view.why.join("; "),
     };
     crate::say!("{v:width$}    {:state_width$}    {tail}", view.state);
+    // What is in the why stands there.
+    if let Some(s) = unmirrored::sentence(&away(view)) {
+        crate::say!("  coverage {s}");
+    }
     if let Some(line) = refusals::lines(&refused(view)).first() {
         crate::say!("  refused {line}");
     }
@@ -161,6 +166,9 @@ pub fn full(view: &View) {
                 text::shell(&l.virt)
             );
         }
+        if let Some(s) = unmirrored::sentence(&ran(view)) {
+            crate::say!("          {s}");
+        }
         if view.pending > 0 {
             crate::say!("pending   {}", text::plural(view.pending, "path"));
         }
@@ -193,6 +201,19 @@ pub fn full(view: &View) {
     }
 }
 
+/// Programs that ran unmirrored since the last comparison.
+fn ran(view: &View) -> Vec<Unmirrored> {
+    let verified = view.pair.as_ref().and_then(Pair::verified);
+    unmirrored::of(&view.line, verified.map_or(0, |v| v.time))
+}
+
+/// Those of them that had nothing to do with the pair, or were not started.
+fn away(view: &View) -> Vec<Unmirrored> {
+    let mut all = ran(view);
+    all.retain(|r| r.touched == 0 || r.refused);
+    all
+}
+
 /// What was refused since the last verify without differences.
 fn refused(view: &View) -> Vec<Record> {
     let equal = view.pair.as_ref().and_then(Pair::verified);
@@ -221,6 +242,9 @@ fn json(view: &View) -> Value {
         m.insert("code".into(), c.into());
     }
     m.insert("refused".into(), refusals::json(&refused(view)));
+    let verified = view.pair.as_ref().and_then(Pair::verified);
+    let counted = unmirrored::counted(l, verified.map_or(0, |v| v.time));
+    m.insert("unmirrored".into(), unmirrored::json(&counted));
     if let Some(p) = &view.pair {
         m.insert(
             "id".into(),

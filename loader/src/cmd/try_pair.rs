@@ -1,7 +1,7 @@
 //! `mirror try`: a pair to throw away in a temporary folder, and a shell or a command in it. It has a
 //! mirrortab of its own: pairs that exist are not seen, and nothing is left.
 use super::{detach, init, run, status};
-use crate::cli::{Detach, Init, OnFailure, OnFull, Run, Try, Wanted};
+use crate::cli::{Detach, Init, OnFailure, OnFull, Run, Try, Unmirrorable, Wanted};
 use crate::fail::{Context, Fail, Res};
 use crate::launch::program;
 use crate::launch::supervise::{self, End};
@@ -122,6 +122,7 @@ fn make(dir: &Path) -> Res<()> {
         fidelity: Wanted::Possible,
         on_failure: OnFailure::Degrade,
         on_full: OnFull::Error,
+        unmirrorable: Unmirrorable::Warn,
         stripes: None,
         json: false,
         share: crate::cli::Share::Owner,

@@ -6,7 +6,7 @@ use crate::pair::tab::Line;
 use crate::tree::beneath::Root;
 use mirror_core::LockPlan;
 use mirror_core::record::LegRecord;
-use mirror_core::tab::{OnFailure, OnFull};
+use mirror_core::tab::{OnFailure, OnFull, Unmirrorable};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -54,6 +54,7 @@ impl Case {
             id: None,
             uid: None,
             root_wait: 0,
+            unmirrorable: Unmirrorable::Warn,
             number: 0,
         };
         let p = attach(Pair::open(&line).unwrap()).unwrap();

@@ -4,7 +4,8 @@ use crate::fail::{Fail, Kind, Res, reason};
 use crate::text;
 use mirror_core::record::Id;
 use mirror_core::tab::{
-    Entry, Fault, OnFailure, OnFull, ROOT_WAIT, lines, overlap, parse_line, parse_mirror,
+    Entry, Fault, OnFailure, OnFull, ROOT_WAIT, Unmirrorable, lines, overlap, parse_line,
+    parse_mirror,
 };
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
@@ -29,6 +30,8 @@ pub struct Line {
     pub uid: Option<u32>,
     /// `root-wait=`
     pub root_wait: u32,
+    /// `unmirrorable=`
+    pub unmirrorable: Unmirrorable,
     /// The file it stands in; `None` for MIRROR.
     pub file: Option<PathBuf>,
     /// Its line number, from 1.
@@ -46,6 +49,7 @@ impl Line {
             id: e.options.id,
             uid: e.options.uid,
             root_wait: e.options.root_wait,
+            unmirrorable: e.options.unmirrorable,
             file: file.map(Path::to_path_buf),
             number: e.line,
         }
@@ -75,11 +79,29 @@ impl Line {
             OnFull::Error => "error",
             OnFull::Degrade => "degrade",
         };
-        format!("on-failure={failure},on-full={full}")
+        let more = self
+            .unmirrorable()
+            .map_or(String::new(), |u| format!(",{u}"));
+        format!("on-failure={failure},on-full={full}{more}")
+    }
+    /// `unmirrorable=`, unless it is the default.
+    fn unmirrorable(&self) -> Option<&'static str> {
+        match self.unmirrorable {
+            Unmirrorable::Warn => None,
+            Unmirrorable::Refuse => Some("unmirrorable=refuse"),
+            Unmirrorable::Quiet => Some("unmirrorable=quiet"),
+        }
     }
     /// The options for display. The policies are stored, and nothing goes by them yet.
     pub fn shown_options(&self) -> String {
-        format!("{} (not built yet)", self.options())
+        let own = self.unmirrorable().unwrap_or("");
+        let rest = Line {
+            unmirrorable: Unmirrorable::Warn,
+            ..self.clone()
+        };
+        format!("{} (not built yet)  {own}", rest.options())
+            .trim_end()
+            .to_owned()
     }
     /// The options and what pins the pair, as the tab writes them.
     pub fn all_options(&self) -> String {
@@ -230,13 +252,14 @@ pub fn read_trusted(file: &Path) -> Res<Option<Vec<u8>>> {
     Ok(Some(out))
 }
 
-const OPTIONS: [&str; 6] = [
+const OPTIONS: [&str; 7] = [
     "on-failure",
     "on-full",
     "defaults",
     "id",
     "uid",
     "root-wait",
+    "unmirrorable",
 ];
 
 fn fault_text(fault: Fault, line: &[u8]) -> String {
@@ -258,7 +281,7 @@ fn fault_text(fault: Fault, line: &[u8]) -> String {
                 .min()
                 .filter(|(other, d, _)| !*other || *d <= 4);
             let hint = near.map_or_else(
-                || "known: on-failure=degrade|fail, on-full=error|degrade".into(),
+                || "known: on-failure=degrade|fail, on-full=error|degrade, unmirrorable=warn|refuse|quiet".into(),
                 |(.., o)| format!("did you mean {o}?"),
             );
             return format!("option '{}' unknown ({hint})", text::show(key.as_bytes()));

@@ -164,7 +164,7 @@ impl Held {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mirror_core::tab::{OnFailure, OnFull};
+    use mirror_core::tab::{OnFailure, OnFull, Unmirrorable};
 
     #[test]
     fn comments_stay_and_lines_come_and_go() {
@@ -181,6 +181,7 @@ mod tests {
             id: Some(mirror_core::record::Id([7; 16])),
             uid: Some(5),
             root_wait: 9,
+            unmirrorable: Unmirrorable::Refuse,
             file: None,
             number: 0,
         };
@@ -191,8 +192,13 @@ mod tests {
             (2, Path::new("/a b"), OnFailure::Fail)
         );
         assert_eq!(
-            (read[1].id, read[1].uid, read[1].root_wait),
-            (l.id, l.uid, l.root_wait)
+            (
+                read[1].id,
+                read[1].uid,
+                read[1].root_wait,
+                read[1].unmirrorable
+            ),
+            (l.id, l.uid, l.root_wait, l.unmirrorable)
         );
         assert!(
             Held::take(&file)

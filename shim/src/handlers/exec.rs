@@ -3,38 +3,31 @@
 //! Rules: the program's arrays are read where the kernel would read them, never copied to its stack;
 //! a new array is mapped only when an entry must be put back. The call itself is made by its own
 //! instruction: the new program inherits the signal mask, and a vfork child shares our stacks.
+use super::exec_file::{Target, base, inspect};
+use super::exec_touch::Touched;
 use super::process::settle_all;
-use super::{arg, copy_path};
+use super::{arg, copy_path, fail};
 use crate::arch::{NATIVE, Regs};
 use crate::attach;
 use crate::env::{self, INJECTED, NAMES, Var};
 use crate::resolve::Path;
-use crate::state::{self, ANY_PARTNER, OLD_SOFT, PAIRED, TX, guest};
+use crate::state::{self, ANY_PARTNER, CONFIG, OLD_SOFT, PAIRED, TX, guest};
 use crate::user::{Array, begins};
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::numbers::SENTINEL;
 use mirror_core::path::PathText;
-use mirror_core::program;
+use mirror_core::tab::Unmirrorable;
+use mirror_core::unmirrored::{Kind, Marks, Record, touch};
 use mirror_core::{Errno, K, RESERVED, StateWord};
 use mirror_sys as sys;
 use mirror_sys::Sys;
-
-/// Whether the next program will load the library.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Target {
-    Mirrorable,
-    /// Static, without libc, setuid, another architecture; Go where calls cannot be dispatched.
-    Not,
-    /// The kernel will refuse it anyway.
-    Unknown,
-}
 
 /// The family's entry.
 #[inline(never)]
 pub fn exec(regs: &mut Regs) -> usize {
     let at = regs.nr as i64 == c::SYS_execveat;
-    let (dir, path, env_index) = if at {
+    let (dir, path, env_index): (i32, usize, usize) = if at {
         (arg(regs, 0) as i32, arg(regs, 1), 3)
     } else {
         (c::AT_FDCWD, arg(regs, 0), 2)
@@ -44,9 +37,18 @@ pub fn exec(regs: &mut Regs) -> usize {
         return NATIVE;
     }
     let flags = if at { arg(regs, 4) as i32 } else { 0 };
-    let target = inspect(dir, &text, flags);
-    if target == Target::Unknown {
-        return NATIVE;
+    let mut file = Path::new();
+    let target = inspect(dir, &text, flags, &mut file);
+    match target {
+        Target::Unknown => return NATIVE,
+        // One that the kernel will not start counts for nothing.
+        Target::Not(kind) if text.is_empty() || sys::executable(dir, &text) => {
+            let argv = arg(regs, env_index.saturating_sub(1));
+            if !count(kind, base(file.as_bytes()), Touched::of(dir, &text, argv)) {
+                return fail(regs, Errno::EACCES);
+            }
+        }
+        _ => {}
     }
     if !guest() {
         // Transactions under way in other threads end first; what is begun after this and cut off by
@@ -77,6 +79,52 @@ pub fn exec(regs: &mut Regs) -> usize {
     // By its own instruction, with the program's mask (a new program inherits it) and stack. If it
     // fails, the array stays in its slot and the seal until the next exec.
     NATIVE
+}
+
+/// Counts the start of a program that cannot be mirrored; whether the pairs' policies let it start. A pair
+/// that it has to do with is to be compared.
+#[inline(never)]
+fn count(kind: Kind, name: &[u8], mut touched: Touched) -> bool {
+    let open = || {
+        let all = CONFIG.get().pairs().iter().enumerate();
+        all.filter(|(_, p)| !p.closed)
+    };
+    let policy = |p: &state::PairConf| p.options.unmirrorable;
+    let refused = open().any(|(_, p)| policy(p) == Unmirrorable::Refuse);
+    for (i, p) in open() {
+        let quiet = policy(p) == Unmirrorable::Quiet;
+        if !refused && touched.bits(i) != 0 && !quiet && mark(i).is_err() {
+            touched.mark(i, touch::UNMARKED);
+        }
+    }
+    let (who, time) = ((sys::getpid() as u32, sys::euid()), sys::realtime());
+    let mut marks = Marks::default();
+    open().for_each(|(_, p)| marks.add(p.virt.to_bytes()));
+    let mut any = false;
+    let inside = open().filter_map(|(i, p)| {
+        let what = (kind, touched.bits(i), refused);
+        any |= what.1 != 0;
+        let v = p.virt.to_bytes();
+        (what.1 != 0).then(|| Record::new(what, who, time, name, v, Marks::default()))
+    });
+    crate::unmirrored::count(inside);
+    if !any && open().next().is_some() {
+        let away = Record::new((kind, 0, refused), who, time, name, b"", marks);
+        crate::unmirrored::count(core::iter::once(away));
+    }
+    !refused
+}
+
+/// The pair is to be compared: what is started may change one leg alone.
+fn mark(pair: usize) -> Sys<()> {
+    super::locked(|| {
+        let s = attach::session(pair, guest())?;
+        s.runtime().set_bits(StateWord::UNMIRRORED);
+        if guest() {
+            attach::release_guest(&s);
+        }
+        Ok(())
+    })
 }
 
 /// Partners were told to close on an exec that may have failed.
@@ -274,15 +322,6 @@ fn is_separator(b: u8) -> bool {
     b == b':' || b == b' '
 }
 
-/// The file's name in a path.
-fn base(p: &[u8]) -> &[u8] {
-    let at = p
-        .iter()
-        .rposition(|&b| b == b'/')
-        .map_or(0, |i| i.wrapping_add(1));
-    p.get(at..).unwrap_or(p)
-}
-
 /// Whether it names the library by a path that depends on the cwd.
 fn relative_own(part: &[u8], own: &[u8]) -> bool {
     part.first() != Some(&b'/') && part.contains(&b'/') && base(part) == base(own)
@@ -292,170 +331,4 @@ fn relative_own(part: &[u8], own: &[u8]) -> bool {
 fn has_library(list: &[u8], own: &[u8]) -> bool {
     let mut parts = list.split(|&b| is_separator(b));
     parts.any(|p| p == own || (base(p) == base(own) && !relative_own(p, own)))
-}
-
-const HEAD: usize = 2048;
-
-/// Looks at the file that will run, behind `#!` lines.
-#[inline(never)]
-fn inspect(dir: i32, path: &Path, flags: i32) -> Target {
-    let mut dir = dir;
-    let mut path = path.clone();
-    for _ in 0..5 {
-        let n = if path.is_empty() && flags & c::AT_EMPTY_PATH != 0 {
-            let mut p = Path::new();
-            sys::fd_text(dir, &mut p);
-            sys::openat(
-                c::AT_FDCWD,
-                &p,
-                c::O_RDONLY | c::O_CLOEXEC | c::O_NONBLOCK,
-                0,
-            )
-        } else {
-            sys::openat(dir, &path, c::O_RDONLY | c::O_CLOEXEC | c::O_NONBLOCK, 0)
-        };
-        let n = match n {
-            Ok(n) => n,
-            // Executable but not readable: nothing is known, so nothing is promised.
-            Err(Errno::EACCES) if sys::executable(dir, &path) => return Target::Not,
-            Err(_) => return Target::Unknown,
-        };
-        let mut head = [0u8; HEAD];
-        let len = sys::pread(n, &mut head, 0).unwrap_or(0);
-        let privileged = privileged(n);
-        let verdict = elf(n, head.get(..len).unwrap_or(&[]));
-        let _ = sys::close(n);
-        if let Some(v) = verdict {
-            return if privileged { Target::Not } else { v };
-        }
-        let line = match head.get(..len).and_then(|h| h.strip_prefix(b"#!")) {
-            Some(l) => l,
-            // Not executable by itself (ENOEXEC: the shell reads it).
-            None => return Target::Mirrorable,
-        };
-        let line = line.split(|&b| b == b'\n').next().unwrap_or(&[]);
-        let Some(program) = line
-            .split(|&b| b == b' ' || b == b'\t')
-            .find(|w| !w.is_empty())
-        else {
-            return Target::Unknown;
-        };
-        if path.set(program).is_err() {
-            return Target::Unknown;
-        }
-        dir = c::AT_FDCWD;
-    }
-    Target::Unknown
-}
-
-/// ld.so would drop the preload: another user or group, or file capabilities.
-fn privileged(n: i32) -> bool {
-    let Ok(st) = sys::fstat(n) else { return false };
-    // SAFETY: no pointers.
-    let (uid, gid) = unsafe {
-        (
-            sys::syscall0(c::SYS_getuid) as u32,
-            sys::syscall0(c::SYS_getgid) as u32,
-        )
-    };
-    if st.mode() & c::S_ISUID != 0 && st.uid() != uid {
-        return true;
-    }
-    let setgid = st.mode() & (c::S_ISGID | c::S_IXGRP) == c::S_ISGID | c::S_IXGRP;
-    if setgid && st.gid() != gid {
-        return true;
-    }
-    // SAFETY: a static name; no buffer.
-    let caps = sys::ret(unsafe {
-        sys::syscall4(
-            c::SYS_fgetxattr,
-            n as usize,
-            c"security.capability".as_ptr() as usize,
-            0,
-            0,
-        )
-    });
-    uid != 0 && caps.is_ok()
-}
-
-fn word(h: &[u8], at: usize, n: usize) -> usize {
-    h.get(at..at.saturating_add(n)).map_or(0, |b| {
-        b.iter().rev().fold(0usize, |v, &x| v << 8 | usize::from(x))
-    })
-}
-
-/// `None`: not an ELF file.
-fn elf(n: i32, h: &[u8]) -> Option<Target> {
-    if !h.starts_with(b"\x7fELF") {
-        return None;
-    }
-    // 64-bit, little-endian, x86-64.
-    if h.get(4) != Some(&2) || h.get(5) != Some(&1) || word(h, 18, 2) != 62 {
-        return Some(Target::Not);
-    }
-    let (off, size, count) = (word(h, 32, 8), word(h, 54, 2), word(h, 56, 2));
-    let (mut interp, mut needs) = (false, false);
-    for i in 0..count.min(64) {
-        let mut ph = [0u8; 56];
-        let at = off.saturating_add(i.saturating_mul(size));
-        if sys::pread(n, &mut ph, at as u64) != Ok(56) {
-            break;
-        }
-        match word(&ph, 0, 4) {
-            2 => needs = needs_library(n, word(&ph, 8, 8) as u64),
-            3 => interp = true,
-            4 if go_note(n, word(&ph, 8, 8) as u64, word(&ph, 32, 8))
-                && !crate::net::possible() =>
-            {
-                return Some(Target::Not);
-            }
-            _ => {}
-        }
-    }
-    Some(if interp && needs {
-        Target::Mirrorable
-    } else {
-        Target::Not
-    })
-}
-
-/// Whether the dynamic section at `at` names a library: without one there is no libc.
-fn needs_library(n: i32, mut at: u64) -> bool {
-    let mut b = [0u8; 32 * program::ENTRY];
-    loop {
-        let got = sys::pread(n, &mut b, at).unwrap_or(0);
-        match program::needs_library(b.get(..got).unwrap_or(&[])) {
-            Some(answer) => return answer,
-            None if got < b.len() => return false,
-            None => at = at.saturating_add(b.len() as u64),
-        }
-    }
-}
-
-/// The note that the Go linker writes (name "Go", type 4): its programs make system calls themselves.
-fn go_note(n: i32, at: u64, len: usize) -> bool {
-    let mut b = [0u8; 512];
-    let len = len.min(b.len());
-    let got = sys::pread(n, b.get_mut(..len).unwrap_or(&mut []), at).unwrap_or(0);
-    let b = b.get(..got).unwrap_or(&[]);
-    let mut p = 0usize;
-    while p.saturating_add(12) <= b.len() {
-        let (ns, ds, kind) = (
-            word(b, p, 4),
-            word(b, p.saturating_add(4), 4),
-            word(b, p.saturating_add(8), 4),
-        );
-        if ns == 4
-            && kind == 4
-            && b.get(p.saturating_add(12)..p.saturating_add(16)) == Some(b"Go\0\0")
-        {
-            return true;
-        }
-        let pad = |v: usize| v.saturating_add(3) & !3;
-        p = p
-            .saturating_add(12)
-            .saturating_add(pad(ns))
-            .saturating_add(pad(ds));
-    }
-    false
 }

@@ -17,6 +17,8 @@ mod data_flags;
 mod entry;
 mod entry_two;
 mod exec;
+mod exec_file;
+mod exec_touch;
 mod fds;
 mod ioctls;
 mod marks;
