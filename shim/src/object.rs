@@ -108,6 +108,9 @@ fn file(n: i32, st: &sys::Stat, text: &mut Whole, loc: &mut Loc) -> Place {
         Err(Errno::ENAMETOOLONG) => return deep_file(n, st, text, loc),
         Err(_) => false,
     };
+    if let Some(proof) = Outside::by_pipe(st, text.as_bytes()).filter(|_| !known) {
+        return Place::Out(proof);
+    }
     if known && !root::mixed() {
         system = beyond(n, text);
         if let Guess::Is(place) = place_text(text.as_bytes(), system, false, loc) {

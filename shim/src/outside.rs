@@ -48,6 +48,11 @@ impl Outside {
     pub fn no_name(st: &sys::Stat) -> Option<Outside> {
         (!crate::object::has_place(st)).then_some(Outside(()))
     }
+    /// A pipe that was made without a name: the kernel's text for it is no path. Also while nothing can be known
+    /// of a leg that is not there.
+    pub fn by_pipe(st: &sys::Stat, text: &[u8]) -> Option<Outside> {
+        (st.kind() == c::S_IFIFO && text.starts_with(b"pipe:[")).then_some(Outside(()))
+    }
     /// What this descriptor (or the cwd) is was proved when its hint was stored.
     pub fn by_hint(dir: i32) -> Option<Outside> {
         let out = if dir == c::AT_FDCWD {

@@ -153,6 +153,40 @@ fn sixty_four_pairs_and_no_more() {
     assert_eq!(o.status.code(), Some(0), "{}", said(&o));
 }
 
+/// Nothing is known of a leg that is not there; what has no name, or lies elsewhere, is changed all the same.
+#[test]
+fn what_is_outside_is_changed_while_a_leg_is_lost() {
+    need!("python3");
+    let e = Env::new("lost-leg");
+    pairs(&e, 0..1);
+    let line = "/nonexistent/v /nonexistent/v /nonexistent/b defaults\n";
+    fs::write(e.p("tab"), e.tab() + line).unwrap();
+    let script = r#"
+import os, socket, sys, tempfile, pty
+def put(what, n):
+    try: assert os.write(n, b"x") == 1
+    except OSError as e: print(what, e)
+r, w = os.pipe(); put("pipe", w)
+a, b = socket.socketpair(); put("socket", a.fileno())
+put("null", os.open("/dev/null", os.O_WRONLY))
+put("memory", os.memfd_create("m")); os.ftruncate(os.memfd_create("m"), 10)
+put("terminal", pty.openpty()[0])
+d = tempfile.mkdtemp()
+f = os.open(d + "/gone", os.O_CREAT | os.O_WRONLY); os.unlink(d + "/gone"); put("gone", f)
+put("nameless", os.open(d, os.O_TMPFILE | os.O_WRONLY))
+put("file", os.open(d + "/f", os.O_CREAT | os.O_WRONLY))
+os.mkfifo(d + "/p"); put("fifo", os.open(d + "/p", os.O_RDWR))
+os.rename(d + "/f", d + "/g"); os.chmod(d + "/g", 0o600); os.truncate(d + "/g", 0)
+for n in ["g", "p"]: os.unlink(d + "/" + n)
+os.rmdir(d)
+put("pair", os.open("a0/f", os.O_CREAT | os.O_WRONLY))
+"#;
+    let mut c = e.preloaded("/usr/bin/python3");
+    let o = c.args(["-B", "-c", script]).output().unwrap();
+    assert_eq!((o.status.code(), said(&o).as_str()), (Some(0), ""));
+    assert_eq!(fs::read(e.p("b0/f")).unwrap(), b"x");
+}
+
 #[test]
 fn the_limit_of_descriptors_grows_with_the_pairs_in_use() {
     need!("setpriv", "prlimit");
