@@ -1,6 +1,6 @@
 # title: bash, coreutils, findutils
 # group: Files and archives
-# does: cp -a, mv, ln, rm -r, install, truncate, split, tee, shuf, dd, mktemp, find -exec and -delete, xargs
+# does: cp -a, mv, ln, rm -r, install, truncate, split, tee, dd, mkfifo, touch, sort -o, mktemp, find -exec and -delete, xargs
 # users: root ordinary
 # needs: bash
 # packages: bash coreutils findutils

@@ -1,6 +1,6 @@
 # title: Mercurial
 # group: Version control
-# does: init, commits, branches, merge, clone, push, rebase by graft, strip by rollback, verify
+# does: init, commits, branches, merge, clone, push, rename, tag, bundle, verify
 # needs: hg
 # packages: mercurial
 # version: hg --version

@@ -1,6 +1,6 @@
 # title: PHP
 # group: Languages and their tools
-# does: files and streams, phar, sessions, opcache-free includes, ZipArchive
+# does: files and streams, phar, sessions, ZipArchive
 # needs: php
 # packages: php-cli php-zip
 # version: php --version

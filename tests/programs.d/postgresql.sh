@@ -4,6 +4,7 @@
 # users: postgres
 # needs: /usr/lib/postgresql/15/bin/initdb
 # packages: postgresql-15
+# killed: yes
 # version: /usr/lib/postgresql/15/bin/postgres --version
 # limit: 600
 

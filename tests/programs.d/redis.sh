@@ -1,9 +1,10 @@
 # title: Redis
 # group: Databases
-# does: AOF and RDB together, BGSAVE, AOF rewrite, kill -9, restart; stock server options
+# does: AOF and RDB together, BGSAVE, AOF rewrite, kill -9, restart
 # users: root redis
 # needs: redis-server redis-cli
 # packages: redis-server
+# killed: yes
 # version: redis-server --version
 
 cli() { redis-cli -s "$S/sock" "$@" >/dev/null; }

@@ -1,6 +1,6 @@
 # title: rsync
 # group: Files and archives
-# does: -aHAX, --delete, --inplace, --link-dest, --backup, --remove-source-files, partial files
+# does: -aH, --delete, --inplace, --link-dest, --backup, --delay-updates, --remove-source-files
 # users: root ordinary
 # needs: rsync
 # packages: rsync

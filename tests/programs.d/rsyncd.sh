@@ -1,6 +1,6 @@
 # title: rsync daemon
 # group: Servers
-# does: use chroot = yes, uploads with deletion, a module that drops to another user's rights
+# does: use chroot = yes as root, uploads with deletion, a download into the directory
 # needs: rsync
 # packages: rsync
 # version: rsync --version

@@ -4,6 +4,7 @@
 # users: root ordinary
 # needs: sqlite3
 # packages: sqlite3
+# killed: yes
 # version: sqlite3 --version
 
 fill() {

@@ -1,6 +1,6 @@
 # title: pip
 # group: Languages and their tools
-# does: a virtual environment, a wheel built from source and installed, upgraded, uninstalled
+# does: a virtual environment, a wheel built from source and installed, upgraded; another installed to be edited, uninstalled
 # needs: /usr/bin/python3 /usr/lib/python3/dist-packages/setuptools /usr/lib/python3.11/ensurepip
 # packages: python3-venv python3-setuptools python3-wheel
 # version: /usr/bin/python3 -m ensurepip --version

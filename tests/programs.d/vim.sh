@@ -4,6 +4,7 @@
 # users: root ordinary
 # needs: vim
 # packages: vim
+# killed: yes
 # version: vim --version | sed 's/.*IMproved //'
 
 work() {

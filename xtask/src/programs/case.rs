@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 /// What the head of a case says.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub struct Case {
     /// The file's name without `.sh`.
     pub name: String,
@@ -30,10 +30,29 @@ pub struct Case {
     pub refused: Option<String>,
     /// What a row that is not all well means.
     pub note: String,
+    /// A variable of mirrored runs, `NAME=value`, with which the case runs a second time.
+    pub also: Option<String>,
+    /// The variable of this run.
+    pub variable: Option<String>,
+    /// It kills its program: a killed writer leaves times that differ (LIMITS.md), so they do not count.
+    pub killed: bool,
     /// It cannot run natively without a network.
     pub network: bool,
     /// Seconds of an idle machine for each run.
     pub limit: u64,
+}
+
+impl Case {
+    /// The second run, with a variable.
+    fn with_variable(&self) -> Option<Case> {
+        let variable = self.also.clone()?;
+        Some(Case {
+            title: format!("{}, {variable}", self.title),
+            note: String::new(),
+            variable: Some(variable),
+            ..self.clone()
+        })
+    }
 }
 
 /// Where the cases lie.
@@ -51,10 +70,12 @@ pub fn all() -> Result<Vec<Case>> {
         if path.extension().is_some_and(|e| e == "sh") {
             let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
-            cases.push(parse(&name, &text).map_err(|e| format!("{}: {e}", path.display()))?);
+            let case = parse(&name, &text).map_err(|e| format!("{}: {e}", path.display()))?;
+            cases.extend(case.with_variable());
+            cases.push(case);
         }
     }
-    cases.sort_by(|a, b| a.name.cmp(&b.name));
+    cases.sort_by(|a, b| (&a.name, &a.variable).cmp(&(&b.name, &b.variable)));
     Ok(cases)
 }
 
@@ -83,7 +104,9 @@ fn parse(name: &str, text: &str) -> Result<Case> {
             "version" => case.version = value.to_owned(),
             "init" => case.init = words(),
             "refused" => case.refused = Some(value.to_owned()),
+            "also" => case.also = Some(value.to_owned()),
             "note" => case.note = value.to_owned(),
+            "killed" => case.killed = value == "yes",
             "network" => case.network = value == "yes",
             "limit" => case.limit = value.parse().map_err(|_| format!("no number: {value}"))?,
             _ => return Err(format!("unknown key {key}")),

@@ -35,7 +35,7 @@ pub fn programs(args: &[String]) -> Result<bool> {
         found.case(case, &folder)?;
         if has("--write") {
             let mut table = Table::read()?;
-            table.replace(&found.rows);
+            table.replace(&found.rows)?;
             table.write()?;
         }
     }

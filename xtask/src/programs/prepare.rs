@@ -15,7 +15,7 @@ fn own() -> PathBuf {
 /// The directories in which programs are looked for.
 pub fn path() -> String {
     let mut path = format!(
-        "{}/node/node_modules/.bin:{}",
+        "{0}/node/node_modules/.bin:{1}:{0}/python/bin",
         own().display(),
         mirror_tests::PATH
     );

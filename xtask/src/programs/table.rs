@@ -8,7 +8,7 @@ use std::process::Command;
 const INTRODUCTION: &str = "\
 # Programs
 
-Real programs, each run twice by `cargo xtask programs`: natively in a plain directory, and below `mirror run` in a pair of two empty trees. Then both legs are read by a process without the library and compared: names, types, contents, modes, owners, links, attributes, times to the nanosecond. At the end leg A is removed, leg B is put in its place, and a check that the program's own data is whole runs there without any mirror; it must say the same as in the plain directory.
+Real programs, each run twice by `cargo xtask programs`: natively in a plain directory, and below `mirror run` in a pair of two empty trees. Then both legs are read by a process without the library and compared: names, types, contents, modes, owners, links, attributes, times to the nanosecond (not where a case kills its program: LIMITS.md). At the end leg A is removed, leg B is put in its place, and a check that the program's own data is whole runs there without any mirror; it must say the same as in the plain directory.
 
 The cases are `tests/programs.d/*.sh`. A row is about what is said under \"what it does here\", no more. \"As\" is the user whose program it is: `ordinary` is nobody, in a pair of its own.
 ";
@@ -103,8 +103,8 @@ impl Table {
     }
 
     /// New rows take the place of old ones; those without a case leave.
-    pub fn replace(&mut self, rows: &[Row]) {
-        let cases = super::case::all().unwrap_or_default();
+    pub fn replace(&mut self, rows: &[Row]) -> Result<()> {
+        let cases = super::case::all()?;
         self.0.retain(|r| {
             cases
                 .iter()
@@ -114,6 +114,7 @@ impl Table {
             self.0.retain(|r| r.key() != row.key());
             self.0.push(row.clone());
         }
+        Ok(())
     }
 
     pub fn write(&self) -> Result<()> {
@@ -129,7 +130,7 @@ impl Table {
             self.0.iter().map(|r| r.title.as_str()).collect();
         let good = self.0.iter().filter(|r| r.is_good()).count();
         let mut text = format!(
-            "{INTRODUCTION}\n{} programs in {} rows; {good} rows as in a plain directory, with equal legs of which B is usable alone. {facts}\n",
+            "{INTRODUCTION}\n{} programs or uses of programs in {} rows; {good} rows as in a plain directory, with equal legs of which B is usable alone. {facts}\n",
             titles.len(),
             self.0.len()
         );
