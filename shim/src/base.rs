@@ -25,6 +25,16 @@ pub struct Base {
 /// The text of an open directory, or of the cwd. `Err`: there is none, and this is what the directory is.
 #[inline(never)]
 pub fn base_text(dir: i32, out: &mut Whole) -> Result<Base, Place> {
+    base_of(dir, out, true)
+}
+
+/// The same of a descriptor of our own: its number is the program's next one, so nothing is remembered of it.
+#[inline(never)]
+pub fn own_base_text(dir: i32, out: &mut Whole) -> Result<Base, Place> {
+    base_of(dir, out, false)
+}
+
+fn base_of(dir: i32, out: &mut Whole, remember: bool) -> Result<Base, Place> {
     let before = CWD.load(Ordering::Acquire);
     let Some(system) = kernel_text(dir, out) else {
         return without_text(dir, out);
@@ -56,7 +66,7 @@ pub fn base_text(dir: i32, out: &mut Whole) -> Result<Base, Place> {
             None => return Err(Place::Fail(e)),
         },
     };
-    if far(out.as_bytes()) && !guest() {
+    if remember && far(out.as_bytes()) && !guest() {
         if dir == c::AT_FDCWD {
             // Not if a chdir came between.
             let _ = CWD.compare_exchange(before, before | 1, Ordering::AcqRel, Ordering::Relaxed);

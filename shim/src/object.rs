@@ -1,5 +1,5 @@
 //! Where an open object is: its name as the kernel tells it, if that still leads to it.
-use crate::base::base_text;
+use crate::base::{base_text, own_base_text};
 use crate::outside::{Outside, Where};
 use crate::reach::beyond;
 use crate::resolve::{Guess, Jump, Loc, Name, Path, Place, Whole, of_text, own_fd, place_text};
@@ -165,7 +165,7 @@ fn beside(st: &sys::Stat, text: &mut Whole, loc: &mut Loc) -> Result<Place, Errn
             }
         })?;
     let found = sys::glance(dir, &leaf, c::AT_SYMLINK_NOFOLLOW);
-    let base = base_text(dir, &mut whole);
+    let base = own_base_text(dir, &mut whole);
     let _ = sys::close(dir);
     let here = matches!(found, Ok(s) if same(&s, st));
     // Another root's text may lead anywhere; a name that is gone is no sign of that.

@@ -5,7 +5,7 @@
 //! itself. ELOOP means a symlink: then the parent is opened as the program would open it, and what the
 //! kernel says it is decides. Texts come from the copy in our memory, never twice from the program's.
 pub use crate::base::lexical;
-use crate::base::{Base, base_is_far, base_text, through_broken};
+use crate::base::{Base, base_is_far, base_text, own_base_text, through_broken};
 pub use crate::loc::{Jump, Last, Loc, Name, Path, Place, Whole};
 pub use crate::object::{jump, named, sought};
 use crate::outside::{self, Outside, Where};
@@ -347,11 +347,11 @@ pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
     place
 }
 
-/// The place of a name in an open directory (the empty name: of the directory).
+/// The place of a name in a directory that was opened for it (the empty name: of the directory).
 #[inline(never)]
 fn place_below(dir: i32, leaf: &Name, slash: bool, loc: &mut Loc) -> Place {
     let mut text = Whole::new();
-    let base = match base_text(dir, &mut text) {
+    let base = match own_base_text(dir, &mut text) {
         Ok(base) => base,
         Err(Place::Out(proof)) => return root_without_text(dir, leaf, loc, proof),
         Err(p) => return p,
