@@ -1,8 +1,8 @@
 //! Why a program's change in V was refused: a ring of records for each user, written by the library and
 //! shown by `mirror status`. It lies beside the runtime files, so that it works when the legs do not.
 //! A record is [`SIZE`] bytes, little-endian: magic "MRF1", reason, errno (u16 each), pid, uid (u32),
-//! time (u64, seconds), the program's name (16 bytes), V's text (its length as u16, then up to 208 bytes),
-//! CRC-32 of all that.
+//! time (u64, seconds), the program's name (16 bytes), V's text (its length as u16, then up to 208 bytes;
+//! a NUL and an object's path below V may be among them), CRC-32 of all that.
 use crate::Errno;
 use crate::path::PathText;
 use crate::record::crc32;
@@ -68,11 +68,15 @@ pub enum Refusal {
     Wait = 19,
     /// The object is on a file system that is mounted inside one leg.
     Mounted = 20,
+    /// No refusal: two objects that stand for each other differed, and were made equal.
+    Mended = 21,
+    /// No refusal: two objects that stand for each other differ, and are pending.
+    Differ = 22,
 }
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Refusal; 21] = [
+    pub const ALL: [Refusal; 23] = [
         Refusal::Other,
         Refusal::Leg,
         Refusal::Record,
@@ -94,7 +98,13 @@ impl Refusal {
         Refusal::Link,
         Refusal::Wait,
         Refusal::Mounted,
+        Refusal::Mended,
+        Refusal::Differ,
     ];
+    /// Whether it tells of a difference that was found, and nothing was refused.
+    pub fn is_difference(self) -> bool {
+        matches!(self, Refusal::Mended | Refusal::Differ)
+    }
     /// What an errno tells by itself.
     pub fn of(e: Errno) -> Refusal {
         match e {
@@ -132,7 +142,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// A record; of V's text the first 208 bytes are kept.
+    /// A record; of V's text the first 208 bytes are kept. A NUL and the path of an object may follow it.
     pub fn new(
         why: Refusal,
         errno: Errno,
@@ -156,9 +166,17 @@ impl Record {
             len: v.len().min(TEXT) as u16,
         }
     }
+    fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        let text = self.text.get(..usize::from(self.len)).unwrap_or(&[]);
+        text.splitn(2, |&b| b == 0)
+    }
     /// V, or as much of it as there was room for.
     pub fn v(&self) -> &[u8] {
-        self.text.get(..usize::from(self.len)).unwrap_or(&[])
+        self.parts().next().unwrap_or(&[])
+    }
+    /// The object's path below V, or as much of it as there was room for.
+    pub fn object(&self) -> &[u8] {
+        self.parts().nth(1).unwrap_or(&[])
     }
     /// Whether this is about the pair at `v`.
     pub fn is_about(&self, v: &[u8]) -> bool {
@@ -290,6 +308,15 @@ mod tests {
         let r = Record::new(Refusal::Leg, Errno::EIO, (1, 2), 3, [0; 16], &v);
         assert_eq!(r.v().len(), TEXT);
         assert!(r.is_about(&v) && Record::parse(&r.encode()) == Some(r));
+    }
+
+    #[test]
+    fn an_object_stands_behind_v() {
+        let text = b"/srv/data\0dir/file";
+        let r = Record::new(Refusal::Mended, Errno::EIO, (1, 2), 3, [0; 16], text);
+        assert_eq!((r.v(), r.object()), (&b"/srv/data"[..], &b"dir/file"[..]));
+        assert!(r.is_about(b"/srv/data") && Record::parse(&r.encode()) == Some(r));
+        assert_eq!(some().object(), b"");
     }
 
     #[test]

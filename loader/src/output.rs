@@ -10,6 +10,8 @@ static LOST: AtomicBool = AtomicBool::new(false);
 
 static HUSHED: AtomicBool = AtomicBool::new(false);
 
+static STILL: AtomicBool = AtomicBool::new(false);
+
 /// Fields, and the lines that would have been printed.
 type Report = (Map<String, Value>, Vec<Value>);
 
@@ -58,6 +60,11 @@ pub fn hush(on: bool) {
     HUSHED.store(on, Ordering::Relaxed);
 }
 
+/// From now on nothing goes to stderr.
+pub fn keep_still() {
+    STILL.store(true, Ordering::Relaxed);
+}
+
 /// One line to stdout; use [`crate::say`].
 pub fn line(text: Arguments<'_>) {
     if HUSHED.load(Ordering::Relaxed)
@@ -73,7 +80,9 @@ pub fn line(text: Arguments<'_>) {
 /// One line to stderr, and into the report if there is to be one; use [`crate::note`]. There is nobody to tell when that fails.
 pub fn note(text: Arguments<'_>) {
     with_report(|(_, lines)| lines.push(text.to_string().into()));
-    let _ = writeln!(std::io::stderr(), "{text}");
+    if !STILL.load(Ordering::Relaxed) {
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
 }
 
 /// Whether some of the output could not be written.

@@ -84,8 +84,12 @@ pub struct Cx<'a> {
     pub intent: Intent,
     /// The descriptor's position, if `prepare` has read it.
     pub position: Option<u64>,
+    /// The end of the first leg's file, if `prepare` has asked for it; a write moves it.
+    pub end: Option<u64>,
     /// Everybody else is kept out.
     pub exclusive: bool,
+    /// Two objects did not look alike, and nothing has been changed: ask again with everybody kept out.
+    pub unequal: bool,
     /// The generation at which the plan's directories were found.
     pub generation: u64,
     /// Whether the plan depends on it.
@@ -316,7 +320,7 @@ impl Cx<'_> {
                     // tree alone.
                     Err(_) if !self.exclusive => return Err(Prepared::Exclusive),
                     Err(_) => {
-                        heal::parents(self.s, self.lead, &parent);
+                        heal::parents(self.s, self.lead, &parent, split(t.rel.as_bytes()).1);
                         match open_by(root, &parent, DIRECTORY, resolve) {
                             Ok(n) => n,
                             Err(e) => {
@@ -374,8 +378,8 @@ impl Cx<'_> {
 }
 
 /// Asked where the request would make `name`, with everybody else kept out: something that only the
-/// second leg has stands in the way. What holds nothing goes. Anything else stays as it is, and is
-/// recorded: the request is refused with `why`.
+/// second leg has stands in the way. A file is put aside, what holds nothing goes; else that is recorded, and
+/// the request is refused with `why`.
 #[cold]
 #[inline(never)]
 pub fn in_the_way<const N: usize>(
@@ -393,12 +397,13 @@ pub fn in_the_way<const N: usize>(
         Err(_) => return Ok(()),
         Ok(st) if st.kind() == c::S_IFDIR => sys::unlinkat(second, name, c::AT_REMOVEDIR),
         Ok(st) if st.kind() == c::S_IFREG && st.size() == 0 => sys::unlinkat(second, name, 0),
-        Ok(_) => Err(why),
+        Ok(_) if cx.s.is_guarded() => Err(why),
+        Ok(st) => crate::pairing::put_aside(cx, rel, &st).map(|()| 0),
     };
     if gone.is_ok() {
         return Ok(());
     }
-    heal::pending(cx.s, rel);
+    heal::pending_once(cx.s, rel);
     Err(Prepared::Answer(Err(why)))
 }
 

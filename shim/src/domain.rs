@@ -356,3 +356,17 @@ pub fn pending_log(root: i32) -> Sys<i32> {
     }
     Ok(n)
 }
+
+/// Whether this line is among the last of the list of pending objects, whose writer may not read it.
+pub fn is_pending(root: i32, line: &[u8]) -> bool {
+    let Ok(n) = crate::control::open(root, &text(record::PENDING_LOG), c::O_RDONLY, 0) else {
+        return false;
+    };
+    let mut buf = [0u8; 8192];
+    let size = sys::fglance(n).map_or(0, |st| st.size());
+    let last = size.saturating_sub(buf.len() as u64);
+    let read = sys::pread(n, &mut buf, last);
+    let _ = sys::close(n);
+    let list = buf.get(..read.unwrap_or(0)).unwrap_or(&[]);
+    list.split_inclusive(|&b| b == b'\n').any(|l| l == line)
+}

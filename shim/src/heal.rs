@@ -15,6 +15,10 @@ use mirror_core::{Errno, StateWord};
 use mirror_sys as sys;
 use mirror_sys::{OMIT, Object, Stat, Sys};
 
+#[path = "heal_same.rs"]
+mod same;
+pub use same::{Found, alike, is_beyond, parents, same};
+
 /// Larger differences than this are left to `mirror resync`: an innocent program pays for repair.
 const REPAIR_MAX: u64 = 16 << 20;
 
@@ -316,17 +320,6 @@ fn copy_child(b: &Both, from: usize, start: u64, len: u64, size: u64) -> Sys<()>
     Ok(())
 }
 
-/// Makes missing directories above a path (the other leg lacks one that `from` has).
-#[inline(never)]
-pub fn parents(s: &Session, from: usize, rel: &Path) {
-    let bytes = rel.as_bytes();
-    for end in (1..=bytes.len()).filter(|&i| i == bytes.len() || bytes.get(i) == Some(&b'/')) {
-        if equal(s, from, bytes.get(..end).unwrap_or(&[])).is_err() {
-            return;
-        }
-    }
-}
-
 /// Ends what a dead holder left: what was done on the first leg is done on the second.
 /// (Nobody was told of it, so either direction is right; this one never takes a byte back.)
 #[inline(never)]
@@ -442,6 +435,18 @@ fn link(s: &Session, from: usize, p1: &[u8], p2: &[u8]) -> Sys<()> {
     };
     b.close();
     r
+}
+
+/// [`pending`], unless that was said a short while ago: what cannot be repaired is met at each touch.
+#[cold]
+#[inline(never)]
+pub fn pending_once(s: &Session, rel: &[u8]) {
+    let mut line = [0u8; 4 * PATH_MAX];
+    let len = escape(rel, &mut line);
+    let line = line.get(..len).unwrap_or(&[]);
+    if !s.runtime().word().pending() || !crate::domain::is_pending(s.root[0], line) {
+        pending(s, rel);
+    }
 }
 
 /// Records on both legs that the object at `rel` differs, and says so in the state word.

@@ -34,6 +34,8 @@ mod find;
 mod handlers;
 #[cfg(not(feature = "selftest"))]
 mod heal;
+#[cfg(not(feature = "selftest"))]
+mod kept;
 mod keys;
 #[cfg(not(feature = "selftest"))]
 mod limits;
@@ -45,6 +47,8 @@ mod net;
 mod object;
 #[cfg(not(feature = "selftest"))]
 mod outside;
+#[cfg(not(feature = "selftest"))]
+mod pairing;
 #[cfg(not(feature = "selftest"))]
 mod patience;
 #[cfg(not(feature = "selftest"))]

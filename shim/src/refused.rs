@@ -64,6 +64,27 @@ pub fn record(pair: usize, r: &Refused) {
     }
 }
 
+/// Writes down that an object of a pair was found to differ, once for each process, pair and outcome.
+#[cold]
+#[inline(never)]
+pub fn found(pair: usize, why: Refusal, errno: Errno, rel: &[u8]) {
+    let bit = 1u32 << (why as u32 & 31);
+    let (Some(said), Some(conf)) = (SAID.get(pair), CONFIG.get().pairs().get(pair)) else {
+        return;
+    };
+    if said.fetch_or(bit, Ordering::Relaxed) & bit != 0 {
+        return;
+    }
+    let v = conf.virt.to_bytes();
+    let mut text = [0u8; 208];
+    let mut used = 0usize;
+    for (d, s) in text.iter_mut().zip(v.iter().chain(&[0]).chain(rel)) {
+        *d = *s;
+        used = used.saturating_add(1);
+    }
+    let _ = write(text.get(..used).unwrap_or(&[]), &Refused { why, errno });
+}
+
 fn write(v: &[u8], r: &Refused) -> Sys<()> {
     // Beyond it the write would be a SIGXFSZ.
     if sys::file_size_limit() < refusal::FILE as u64 {

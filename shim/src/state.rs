@@ -228,6 +228,8 @@ pub struct FdInfo {
     len: AtomicU8,
     /// Inode on leg a and b.
     pub ino: [AtomicU64; 2],
+    /// Where the last append ended, on both legs.
+    pub end: AtomicU64,
     path: [AtomicU8; 232],
 }
 
@@ -241,6 +243,7 @@ const NO_INFO: FdInfo = FdInfo {
     dirty: AtomicU8::new(0),
     len: AtomicU8::new(0),
     ino: [const { AtomicU64::new(0) }; 2],
+    end: AtomicU64::new(u64::MAX),
     path: [const { AtomicU8::new(0) }; 232],
 };
 
@@ -278,6 +281,7 @@ impl FdInfo {
         self.pair.store(o.pair.load(r), r);
         self.leg.store(o.leg.load(r), r);
         self.dirty.store(o.dirty.load(r), r);
+        self.end.store(o.end.load(r), r);
         for (d, s) in self.ino.iter().zip(&o.ino) {
             d.store(s.load(r), r);
         }

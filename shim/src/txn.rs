@@ -222,10 +222,15 @@ impl LegIo for Port<'_, '_> {
         sys::lseek(self.fds()?.0, to as i64, c::SEEK_SET).map(|_| ())
     }
     fn size(&mut self) -> Result<u64, Errno> {
+        if let Some(end) = self.cx.end {
+            return Ok(end);
+        }
         sys::fglance(self.fds()?.0).map(|s| s.size())
     }
     fn write_first(&mut self, at: Option<u64>, _: &BothLocked) -> Result<u64, Errno> {
-        self.change.data().ok_or(Errno::EIO)?.write_first(at)
+        let k = self.change.data().ok_or(Errno::EIO)?.write_first(at)?;
+        self.cx.end = self.cx.end.map(|end| end.saturating_add(k));
+        Ok(k)
     }
     fn write_second(
         &mut self,
@@ -319,7 +324,9 @@ pub fn run(
                     slow: false,
                     intent: Intent::of(kind, lead as u8),
                     position: None,
+                    end: None,
                     exclusive: false,
+                    unequal: false,
                     generation: 0,
                     dated: false,
                 },
@@ -372,7 +379,9 @@ fn drive(p: &mut Port<'_, '_>, kind: IntentKind, action: Action) -> Ran {
         if p.cx.slow {
             return Ran::Slow;
         }
+        let unequal = core::mem::take(&mut p.cx.unequal);
         match v {
+            Verdict::Done(Err(_)) if unequal && !p.cx.exclusive => p.cx.exclusive = true,
             Verdict::Done(r) => {
                 MISSES.store(0, Ordering::Relaxed);
                 if p.cx.s.is_guarded() {
@@ -399,6 +408,7 @@ fn drive(p: &mut Port<'_, '_>, kind: IntentKind, action: Action) -> Ran {
         }
         p.cx.intent = Intent::of(kind, p.cx.lead as u8);
         p.cx.position = None;
+        p.cx.end = None;
     }
 }
 

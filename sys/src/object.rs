@@ -206,6 +206,15 @@ pub fn stands_for(first: &Stat, second: &Stat) -> Sys<()> {
     Ok(())
 }
 
+/// Whether two objects that stand for each other look alike: type, and of a regular file size and (where both
+/// file systems have hard links) number of names. Equal contents are not shown by this; different ones of
+/// different sizes are.
+pub fn alike(first: &Stat, second: &Stat, names: bool) -> bool {
+    first.kind() == second.kind()
+        && (!matches!(first.kind(), c::S_IFREG | c::S_IFLNK) || first.size() == second.size())
+        && (!names || first.kind() != c::S_IFREG || first.nlink() == second.nlink())
+}
+
 /// The answer of a call by [`Object::text`]: the object is there, so what is missing is /proc.
 pub fn here(r: Sys<usize>) -> Sys<usize> {
     match r {

@@ -42,6 +42,8 @@ pub fn words(why: Refusal) -> &'static str {
         Refusal::Link => "V is not the link to leg a",
         Refusal::Wait => "another user held a lock of the pair for longer than root-wait allows",
         Refusal::Distrust => "somebody else may have put a leg's .mirror there",
+        Refusal::Mended => "somebody had changed one leg alone; the legs were made equal",
+        Refusal::Differ => "somebody has changed one leg alone; the legs differ",
     }
 }
 
@@ -102,6 +104,12 @@ fn rings() -> Vec<(PathBuf, u32)> {
 
 /// The refusals of the pair at `v` since `since` (seconds since 1970) and within a day, oldest first.
 pub fn of(v: &Path, since: u64) -> Vec<Record> {
+    let all = records(v, since);
+    all.into_iter().filter(|r| !r.why.is_difference()).collect()
+}
+
+/// All records of the pair at `v` since `since` and within a day, oldest first.
+pub fn records(v: &Path, since: u64) -> Vec<Record> {
     let now = text::now();
     let fresh = |r: &Record| {
         r.time >= since && r.time <= now.saturating_add(60) && r.time.saturating_add(SHOWN) >= now
@@ -116,7 +124,7 @@ pub fn of(v: &Path, since: u64) -> Vec<Record> {
 }
 
 /// The program's name, escaped.
-fn name(r: &Record) -> String {
+pub fn name(r: &Record) -> String {
     text::show(r.comm.split(|b| *b == 0).next().unwrap_or(&[]))
 }
 

@@ -1,5 +1,6 @@
 //! `mirror run`: starts a command under the mirror, proves that it attached, ends as it ends.
 use super::Found;
+use super::handed;
 use super::look::{self, Look};
 use super::unmirrored::Before;
 use crate::cli::Run;
@@ -36,9 +37,12 @@ pub fn run(a: &Run) -> Res<u8> {
 
 /// Starts the command and waits for its end.
 pub fn start(a: &Run) -> Res<End> {
-    room::check(&tab::load()?)?;
+    let lines = tab::load()?;
+    handed::keep_still(&lines);
+    room::check(&lines)?;
     room::descriptors()?;
     let pairs = pairs(a)?;
+    handed::settle(&pairs);
     let Some(word) = a.command.first() else {
         return Err(Fail::new(Kind::Usage, "no command given"));
     };
@@ -99,6 +103,7 @@ pub fn start(a: &Run) -> Res<End> {
     for pair in &pairs {
         after(pair);
         super::refusals::after_run(&pair.pair.line.virt, began);
+        super::differences::after_run(&pair.pair.line.virt, began);
     }
     before.tell(&pairs);
     end

@@ -1,5 +1,5 @@
 //! `mirror status`: state word first, then why, then what to type. Changes nothing.
-use super::{refusals, unmirrored};
+use super::{differences, refusals, unmirrored};
 use crate::cli::Report;
 use crate::fail::Res;
 use crate::pair::control::Pair;
@@ -190,6 +190,9 @@ pub fn full(view: &View) {
     for (i, line) in refusals::lines(&refused(view)).iter().enumerate() {
         crate::say!("{}{line}", if i == 0 { "refused   " } else { "          " });
     }
+    for (i, line) in differences::lines(&found(view)).iter().enumerate() {
+        crate::say!("{}{line}", if i == 0 { "met       " } else { "          " });
+    }
     for (i, (what, effect)) in view.actions.iter().enumerate() {
         crate::say!(
             "{}{what}    {effect}",
@@ -214,11 +217,20 @@ fn away(view: &View) -> Vec<Unmirrored> {
     all
 }
 
+/// When the pair was last compared without a difference.
+fn since(view: &View) -> u64 {
+    let equal = view.pair.as_ref().and_then(Pair::verified);
+    equal.filter(|v| v.differences == 0).map_or(0, |v| v.time)
+}
+
 /// What was refused since the last verify without differences.
 fn refused(view: &View) -> Vec<Record> {
-    let equal = view.pair.as_ref().and_then(Pair::verified);
-    let since = equal.filter(|v| v.differences == 0).map_or(0, |v| v.time);
-    refusals::of(&view.line.virt, since)
+    refusals::of(&view.line.virt, since(view))
+}
+
+/// What programs met that differed since then.
+fn found(view: &View) -> Vec<Record> {
+    differences::of(&view.line.virt, since(view))
 }
 
 fn json(view: &View) -> Value {
@@ -245,6 +257,7 @@ fn json(view: &View) -> Value {
     let verified = view.pair.as_ref().and_then(Pair::verified);
     let counted = unmirrored::counted(l, verified.map_or(0, |v| v.time));
     m.insert("unmirrored".into(), unmirrored::json(&counted));
+    m.insert("met".into(), differences::json(&found(view)));
     if let Some(p) = &view.pair {
         m.insert(
             "id".into(),

@@ -12,9 +12,18 @@ pub(super) fn capability() -> PathText<32> {
     PathText::from_bytes(b"security.capability").unwrap_or_default()
 }
 
+fn fits(cx: &mut Cx<'_>, first: &Stat, second: &Stat) -> Sys<()> {
+    sys::stands_for(first, second)?;
+    cx.unequal = !cx.fit(first, second);
+    if cx.unequal {
+        return Err(Errno::EEXIST);
+    }
+    Ok(())
+}
+
 impl Attr<'_> {
     /// Before the first leg's object is touched.
-    pub(super) fn look_ahead(&mut self, cx: &Cx<'_>, first: &Object) -> Sys<()> {
+    pub(super) fn look_ahead(&mut self, cx: &mut Cx<'_>, first: &Object) -> Sys<()> {
         let regular = first.stat().kind() == c::S_IFREG;
         if regular && matches!(self.call.kind, Kind::Owner(..) | Kind::Truncate(_)) {
             let mut buf = [0u8; 64];
@@ -33,6 +42,25 @@ impl Attr<'_> {
         if matches!(self.call.kind, Kind::Truncate(_)) && !partner {
             self.open_other(cx)?;
         }
+        Ok(())
+    }
+    /// Before the first leg's object is touched: do the two look alike? Both are locked, so a difference is
+    /// one; only the number of names may be about to change.
+    pub(super) fn hold_second(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
+        if self.root || self.second >= 0 {
+            return Ok(());
+        }
+        let second = self.object(cx, cx.lead ^ 1);
+        let looks = match &second {
+            Ok(o) => Ok(*o.stat()),
+            Err(e) => Err(*e),
+        };
+        let first = self.before.ok_or(Errno::EIO)?;
+        if cx.compare(&Ok(first), &looks).is_err() {
+            cx.unequal = true;
+            return Err(Errno::EEXIST);
+        }
+        self.held = second.ok();
         Ok(())
     }
     /// What a change of owner or size took away beside: set-id bits, capabilities.
@@ -55,15 +83,19 @@ impl Attr<'_> {
     }
     /// truncate by name: a program may run from the other leg's file, or it may be immutable. Its locks
     /// are not the program's, so opening and closing it drops none. It must stand for the first leg's.
-    pub(super) fn open_other(&mut self, cx: &Cx<'_>) -> Sys<()> {
+    pub(super) fn open_other(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
         let flags = c::O_WRONLY | c::O_NOFOLLOW | c::O_NONBLOCK | c::O_NOCTTY | c::O_CLOEXEC;
         let (dir, name) = (self.dir(cx, cx.lead ^ 1), self.name(cx));
         let before = self.before.ok_or(Errno::EIO)?;
         let refused = match spare(|| sys::openat(dir, &name, flags, 0)) {
-            Ok(m) => match sys::fstat(m).and_then(|st| sys::stands_for(&before, &st)) {
+            Ok(m) => match sys::fstat(m).and_then(|st| fits(cx, &before, &st)) {
                 Ok(()) => {
                     self.second = m;
                     return Ok(());
+                }
+                Err(e) if cx.unequal => {
+                    let _ = sys::close(m);
+                    return Err(e);
                 }
                 Err(e) => {
                     let _ = sys::close(m);
@@ -88,6 +120,7 @@ impl Attr<'_> {
         }
     }
     pub(super) fn close_second(&mut self) {
+        self.held = None;
         if self.second >= 0 {
             let _ = sys::close(self.second);
             self.second = -1;

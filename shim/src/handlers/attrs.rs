@@ -50,6 +50,8 @@ struct Attr<'a> {
     second: i32,
     /// Flags and the like before the call.
     marks: Option<Value>,
+    /// The second leg's object, held and compared before the first leg's is touched.
+    held: Option<Object>,
 }
 
 impl Attr<'_> {
@@ -101,9 +103,13 @@ impl Attr<'_> {
             }
             self.before = Some(*o.stat());
             self.look_ahead(cx, &o)?;
+            self.hold_second(cx)?;
             o
         } else if self.second >= 0 {
             Object::of(self.second)?
+        } else if let Some(o) = self.held.take() {
+            sys::stands_for(self.before.as_ref().ok_or(Errno::EIO)?, o.stat())?;
+            o
         } else {
             self.second_object(cx, leg)?
         };
@@ -173,8 +179,17 @@ impl Change for Attr<'_> {
         {
             return p;
         }
+        if !self.root && !matches!(self.by_fd, Some((_, true))) {
+            cx.settle(0, false);
+        }
         let st = match self.stat(cx, cx.lead, true) {
             Ok(st) => st,
+            Err(e) if self.by_fd.is_none() && !self.root => {
+                return match cx.compare_named(&cx.name(0).rel, &Err(e)) {
+                    Ok(()) => Prepared::Answer(Err(e)),
+                    Err(p) => p,
+                };
+            }
             Err(e) => return Prepared::Answer(Err(e)),
         };
         if self.by_fd.is_none() {
@@ -199,6 +214,9 @@ impl Change for Attr<'_> {
             return Prepared::Answer(Err(Errno::ENOTDIR));
         }
         if matches!(self.call.kind, Kind::Truncate(_)) && st.kind() != c::S_IFREG {
+            if let Err(p) = cx.compare_entered(0, &Ok(st)) {
+                return p;
+            }
             let e = if st.kind() == c::S_IFDIR {
                 Errno::EISDIR
             } else {
@@ -263,6 +281,9 @@ impl Change for Attr<'_> {
                     };
                 if by_text {
                     Object::of(n)?.has_text()?;
+                }
+                if !paired {
+                    self.hold_second(cx)?;
                 }
                 let r = raw(self.regs);
                 if r.is_err() {
@@ -388,6 +409,7 @@ pub fn attribute(regs: &mut Regs) -> usize {
             caps: None,
             second: -1,
             marks: None,
+            held: None,
         };
         let action = Action::Call {
             undo: Undo::Possible,

@@ -12,7 +12,7 @@ use crate::txn::{Change, Cx, Data, Patience, Ran, run};
 use crate::user::Array;
 use core::sync::atomic::Ordering;
 use libc as c;
-use mirror_core::runtime::{AT_END, IntentKind};
+use mirror_core::runtime::IntentKind;
 use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo, Where};
 use mirror_sys as sys;
 use mirror_sys::{OMIT, Stat, Sys};
@@ -92,7 +92,11 @@ impl Change for Write<'_> {
                 }
                 Err(e) => return Prepared::Answer(Err(e)),
             },
-            Where::End { .. } => cx.intent.offset = AT_END,
+            Where::End { .. } => {
+                if let Err(p) = crate::pairing::ends(self.n, cx) {
+                    return p;
+                }
+            }
         }
         self.at_end = matches!(at, Where::End { .. });
         Prepared::Write(at)
@@ -120,6 +124,9 @@ impl Data for Write<'_> {
         let m = self.n.saturating_add(K) as usize;
         let [_, buf, len, _, _, flags] = self.regs.args;
         let to = at.saturating_add(done) as usize;
+        if self.at_end {
+            crate::pairing::ended(self.n, at.saturating_add(upto));
+        }
         if self.at_end && !ends_at(self.n, to as u64)? {
             return Err(Errno::EIO);
         }

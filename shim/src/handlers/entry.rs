@@ -37,6 +37,17 @@ struct One<'a> {
     second: bool,
 }
 
+/// unlink: what is removed from both legs was one file, or is the first leg's alone.
+fn unequal(cx: &Cx<'_>) -> Result<(), Prepared> {
+    let t = cx.name(0);
+    let look = |leg: usize| sys::glance(t.at(leg), &t.name, c::AT_SYMLINK_NOFOLLOW);
+    let first = look(cx.lead);
+    match cx.compare_entered(0, &first) {
+        Err(_) if first.is_ok() && matches!(look(cx.lead ^ 1), Err(Errno::ENOENT)) => Ok(()),
+        r => r,
+    }
+}
+
 impl Change for One<'_> {
     fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
         let plan = cx.parent(0)?;
@@ -62,6 +73,12 @@ impl Change for One<'_> {
             }
         }
         self.second = false;
+        if matches!(self.what, What::Unlink) {
+            cx.settle(0, false);
+            if let Err(p) = unequal(cx) {
+                return p;
+            }
+        }
         if !matches!(self.what, What::Rmdir | What::Unlink) {
             let t = cx.name(0);
             let dirs = (t.at(cx.lead), t.at(cx.lead ^ 1));

@@ -11,7 +11,7 @@ use mirror_core::path::split;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
 use mirror_sys as sys;
-use mirror_sys::Sys;
+use mirror_sys::{Stat, Sys};
 
 struct Two {
     kind: IntentKind,
@@ -25,19 +25,20 @@ struct Two {
 }
 
 impl Two {
-    /// Whether a name is a directory on the first leg: it moves only with everybody else kept out, so
-    /// that no path resolution straddles its way from one leg to the other.
-    fn moves_directory(&self, cx: &Cx<'_>) -> bool {
-        let names: &[usize] = match self.kind {
-            IntentKind::Rename => &[0],
-            IntentKind::Exchange => &[0, 1],
-            _ => &[],
-        };
-        names.iter().any(|&which| {
-            let t = cx.name(which);
-            sys::glance(t.at(cx.lead), &t.name, c::AT_SYMLINK_NOFOLLOW)
-                .is_ok_and(|st| st.kind() == c::S_IFDIR)
-        })
+    /// Whether a directory is moved on the first leg, `old` being what the old name is there: that is done
+    /// only with everybody else kept out, so that no path resolution straddles its way from one leg to the
+    /// other.
+    fn moves_directory(&self, cx: &Cx<'_>, old: &Sys<Stat>) -> bool {
+        let is_dir = |st: &Stat| st.kind() == c::S_IFDIR;
+        let t = cx.name(1);
+        match self.kind {
+            IntentKind::Rename => old.is_ok_and(|st| is_dir(&st)),
+            IntentKind::Exchange => {
+                let new = sys::glance(t.at(cx.lead), &t.name, c::AT_SYMLINK_NOFOLLOW);
+                old.is_ok_and(|st| is_dir(&st)) || new.is_ok_and(|st| is_dir(&st))
+            }
+            _ => false,
+        }
     }
 }
 
@@ -107,9 +108,11 @@ impl Change for Two {
                 return if which == 0 { p } else { self.sooner(cx, p) };
             }
         }
+        let mut old = Err(Errno::ENOENT);
         if self.nameless.is_none() {
             let t = cx.name(0);
             let st = sys::glance(t.at(cx.lead), &t.name, c::AT_SYMLINK_NOFOLLOW);
+            old = st;
             if let Err(p) = cx.still(0, st) {
                 return p;
             }
@@ -117,15 +120,25 @@ impl Change for Two {
                 cx.slow = true;
                 return Prepared::Answer(Err(Errno::ELOOP));
             }
+            cx.settle(0, false);
+            if let Err(p) = cx.compare_entered(0, &st) {
+                return p;
+            }
         }
         // A copy is made as by repair.
         if matches!(self.nameless, Some((_, false))) && !cx.exclusive {
             return Prepared::Exclusive;
         }
-        if !cx.exclusive && self.moves_directory(cx) {
+        if !cx.exclusive && self.moves_directory(cx, &old) {
             return Prepared::Exclusive;
         }
         if self.kind == IntentKind::Exchange {
+            cx.settle(1, false);
+            let new = cx.name(1);
+            let st = sys::glance(new.at(cx.lead), &new.name, c::AT_SYMLINK_NOFOLLOW);
+            if let Err(p) = cx.compare_entered(1, &st) {
+                return p;
+            }
             for leg in 0..2 {
                 if let (Ok(st), Some(i)) = (
                     sys::fstatat(cx.name(0).at(leg), &cx.name(0).name, c::AT_SYMLINK_NOFOLLOW),
@@ -140,6 +153,12 @@ impl Change for Two {
             if self.kind == IntentKind::Rename {
                 let old = sys::glance(t.at(cx.lead), &t.name, c::AT_SYMLINK_NOFOLLOW);
                 self.replaces = !matches!(old, Err(Errno::ENOENT));
+                if self.replaces {
+                    cx.settle(1, true);
+                    if let Err(p) = cx.compare_entered(1, &old) {
+                        return p;
+                    }
+                }
             }
             let why = match self.kind == IntentKind::Link || self.flags & 1 != 0 {
                 true => Errno::EEXIST,

@@ -161,7 +161,7 @@ impl Change for Open {
         }
         let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
         let found = sys::glance(root, &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW);
-        if let Err(p) = cx.still(0, found) {
+        if let Err(p) = self.compared(cx, &found) {
             return p;
         }
         match found {

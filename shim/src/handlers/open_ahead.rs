@@ -8,9 +8,9 @@ use crate::border::{self, Border};
 use crate::resolve::Path;
 use crate::txn::Cx;
 use libc as c;
-use mirror_core::{Errno, K};
+use mirror_core::{Errno, K, Prepared};
 use mirror_sys as sys;
-use mirror_sys::Sys;
+use mirror_sys::{Stat, Sys};
 
 impl Open {
     /// Refuses a name that lies behind a mount point of one leg.
@@ -37,13 +37,43 @@ impl Open {
         let n = open_writable(base, |flags| self.open_at(cx, cx.lead ^ 1, flags | keep))?;
         let opened = self.stat.get(cx.lead).copied().flatten();
         let fits = match opened.or(self.found) {
-            Some(first) => sys::fglance(n).and_then(|st| sys::stands_for(&first, &st)),
+            Some(first) => sys::fglance(n).and_then(|st| self.fits(cx, n, &first, &st)),
             None => Ok(()),
         };
         if fits.is_err() {
             let _ = sys::close(n);
         }
         fits.map(|()| n)
+    }
+    /// Whether the second leg's file `n` is the one to pair. The file's own lock is not held: what others
+    /// have written meanwhile is no difference.
+    fn fits(&self, cx: &Cx<'_>, n: i32, first: &Stat, second: &Stat) -> Sys<()> {
+        sys::stands_for(first, second)?;
+        if cx.fit(first, second) {
+            return Ok(());
+        }
+        let opened = self.fd.get(cx.lead).copied().unwrap_or(-1);
+        for _ in 0..4 {
+            if opened >= 0 && cx.fit(&sys::fglance(opened)?, &sys::fglance(n)?) {
+                return Ok(());
+            }
+        }
+        Err(Errno::EEXIST)
+    }
+    /// With everybody kept out the two are settled before anything is opened. What is answered without a file
+    /// being opened is compared here, or never.
+    pub(super) fn compared(&self, cx: &mut Cx<'_>, found: &Sys<Stat>) -> Result<(), Prepared> {
+        cx.still(0, *found)?;
+        cx.settle(0, self.flags & c::O_CREAT != 0);
+        let excl = c::O_CREAT | c::O_EXCL;
+        let opens = match found {
+            Ok(st) => st.kind() == c::S_IFREG && self.flags & excl != excl,
+            Err(_) => self.flags & c::O_CREAT != 0,
+        };
+        if opens || cx.exclusive || found.is_ok_and(|st| st.kind() == c::S_IFLNK) {
+            return Ok(());
+        }
+        cx.compare_named(&cx.name(0).rel, found)
     }
     /// Before O_TRUNC empties the first leg's file: the second's is opened, and becomes the partner of
     /// the number that the program is about to get. What it may refuse is known then.

@@ -367,9 +367,6 @@ pub fn before_exit(regs: &mut Regs) {
 pub fn settle_all() {
     let mut patience = 500;
     for n in 0..DIRTY_END.load(Ordering::Relaxed) {
-        if state::hint(n) != state::PAIRED {
-            continue;
-        }
         while settle(n, Patience::HeldWait).is_some() {
             if patience == 0 {
                 return;

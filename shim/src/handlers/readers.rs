@@ -3,7 +3,7 @@ use super::recognise::{Fd, recognise};
 use super::{answer, arg, fail, fd_arg, locate_arg, raw};
 use crate::arch::{HEAVY, NATIVE, Regs};
 use crate::resolve::{Last, Loc, Path, Place};
-use crate::state::{self, ANY_PARTNER, CONFIG, is_ours};
+use crate::state::{self, CONFIG, is_ours};
 use core::sync::atomic::{AtomicBool, Ordering};
 use libc as c;
 use mirror_core::Errno;
@@ -29,14 +29,17 @@ pub fn mmap_filter(regs: &mut Regs) -> usize {
     if !shared || flags & c::MAP_ANONYMOUS as usize != 0 || n < 0 || state::hint(n) == state::OUT {
         return nothing(regs);
     }
-    // Read-only ones of files that are open for reading only are the common case.
-    if prot & c::PROT_WRITE as usize == 0
-        && state::hint(n) != state::PAIRED
-        && !ANY_PARTNER.load(Ordering::Relaxed)
-    {
+    // Read-only ones of files that are open for reading only are the common case. What a descriptor may do,
+    // the kernel says: an inherited one may write.
+    if prot & c::PROT_WRITE as usize == 0 && !may_write(n) {
         return nothing(regs);
     }
     HEAVY
+}
+
+/// Whether a shared mapping of the descriptor can be made writable.
+fn may_write(n: i32) -> bool {
+    sys::fcntl(n, c::F_GETFL, 0).is_ok_and(|f| f as i32 & c::O_ACCMODE == c::O_RDWR)
 }
 
 /// A shared mapping of a file that this process may write was let through for reading.
@@ -47,11 +50,9 @@ static MAPPED: AtomicBool = AtomicBool::new(false);
 pub fn mmap(regs: &mut Regs) -> usize {
     let n = fd_arg(regs, 4);
     let mut loc = Loc::new();
-    let writable =
-        || sys::fcntl(n, c::F_GETFL, 0).is_ok_and(|f| f as i32 & c::O_ACCMODE == c::O_RDWR);
     match recognise(n, &mut loc) {
         Fd::Out(_) => NATIVE,
-        _ if !writable() => NATIVE,
+        _ if !may_write(n) => NATIVE,
         _ if arg(regs, 2) & c::PROT_WRITE as usize != 0 => refuse(regs),
         _ => {
             MAPPED.store(true, Ordering::Relaxed);

@@ -33,7 +33,7 @@ pub fn recognise(n: i32, loc: &mut Loc) -> Fd {
     match known(n) {
         Some(fd) => fd,
         // With TX held: no dup2 or close is half done on this number.
-        None => locked(|| recognise_slow(n, loc)),
+        None => locked(|| recognise_held(n, loc)),
     }
 }
 
@@ -45,8 +45,9 @@ fn known(n: i32) -> Option<Fd> {
     Outside::by_hint(n).map(Fd::Out)
 }
 
+/// The same with TX held.
 #[inline(never)]
-fn recognise_slow(n: i32, loc: &mut Loc) -> Fd {
+pub fn recognise_held(n: i32, loc: &mut Loc) -> Fd {
     if let Some(fd) = known(n) {
         return fd;
     }
@@ -88,7 +89,17 @@ fn recognise_slow(n: i32, loc: &mut Loc) -> Fd {
         } else {
             b""
         };
+        // The same file again, and what it owes: only the hint was lost.
+        let owes = state::info(n).is_some_and(|i| {
+            let same = |leg: usize| {
+                i.ino.get(leg).map(|i| i.load(Ordering::Relaxed)) == ino.get(leg).copied()
+            };
+            i.dirty.load(Ordering::Relaxed) != 0 && same(0) && same(1)
+        });
         note(n, loc.pair, loc.leg, ino, rel);
+        if owes && !guest() {
+            state::set_dirty(n);
+        }
         return Fd::Paired;
     }
     if partner.is_some() && matches!(place, Place::Out(_)) {
@@ -152,6 +163,21 @@ struct Adopt {
     ino: [u64; 2],
 }
 
+impl Adopt {
+    /// The inode number of `m`, if it can be the partner. The file's own lock is not held: what others write
+    /// meanwhile is no difference.
+    fn fits(&self, cx: &Cx<'_>, m: i32) -> Sys<u64> {
+        for _ in 0..5 {
+            let (f, st) = (sys::fglance(self.n)?, sys::fglance(m)?);
+            sys::stands_for(&f, &st)?;
+            if cx.fit(&f, &st) {
+                return Ok(st.ino());
+            }
+        }
+        Err(Errno::EEXIST)
+    }
+}
+
 impl Change for Adopt {
     fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
         cx.parent(0)
@@ -172,6 +198,7 @@ impl Change for Adopt {
             _ => false,
         };
         if same {
+            cx.settle(0, false);
             return Prepared::Ready;
         }
         cx.slow = true;
@@ -190,14 +217,16 @@ impl Change for Adopt {
         let m = super::partner::open_writable(own, |flags| {
             sys::openat2(root, &cx.name(0).rel, flags, 0, sys::BENEATH)
         })?;
-        let fits =
-            sys::fstat(self.n).and_then(|f| sys::fstat(m).and_then(|st| sys::stands_for(&f, &st)));
-        if let Err(e) = fits {
-            let _ = sys::close(m);
-            return Err(e);
-        }
-        if let (Some(i), Ok(st)) = (self.ino.get_mut(leg), sys::fstat(m)) {
-            *i = st.ino();
+        match self.fits(cx, m) {
+            Ok(ino) => {
+                if let Some(i) = self.ino.get_mut(leg) {
+                    *i = ino;
+                }
+            }
+            Err(e) => {
+                let _ = sys::close(m);
+                return Err(e);
+            }
         }
         let r = install(m, self.n, self.flags);
         let _ = sys::close(m);

@@ -70,8 +70,15 @@ impl Change for Reopen {
         if let Some(p) = super::data::describe(self.n, cx) {
             return p;
         }
+        if cx.exclusive {
+            cx.settle_descriptor(self.n);
+        }
         match sys::fstat(self.n) {
             Ok(st) if (st.dev(), st.ino()) == self.object => {
+                let partner = sys::fglance(self.n.saturating_add(K));
+                if partner.is_ok_and(|t| !cx.fit(&st, &t)) {
+                    return Prepared::Exclusive;
+                }
                 cx.intent.old_size = st.size();
                 self.before = Some(st);
                 Prepared::Ready

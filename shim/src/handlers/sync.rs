@@ -48,9 +48,26 @@ impl Change for Settle {
 /// busy.
 #[inline(never)]
 pub fn settle(n: i32, patience: Patience) -> Option<usize> {
-    let owes =
-        state::hint(n) == state::PAIRED && state::info(n)?.dirty.load(Ordering::Relaxed) != 0;
-    if owes { round(n, true, patience) } else { None }
+    let dirty = &state::info(n)?.dirty;
+    if dirty.load(Ordering::Relaxed) == 0 {
+        return None;
+    }
+    // A child that shares this memory forgets hints of what it closes in a table of its own.
+    if state::hint(n) != state::PAIRED && !known_again(n) {
+        dirty.store(0, Ordering::Relaxed);
+        return None;
+    }
+    round(n, true, patience)
+}
+
+/// Looks again, with TX held, at a number that owes its partner a time.
+#[cold]
+#[inline(never)]
+fn known_again(n: i32) -> bool {
+    matches!(
+        super::recognise::recognise_held(n, &mut Loc::new()),
+        Fd::Paired
+    )
 }
 
 fn round(n: i32, time: bool, patience: Patience) -> Option<usize> {
