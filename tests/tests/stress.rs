@@ -55,7 +55,7 @@ fn exerciser(pair: &Pair) {
     }
     for seed in seeds(1) {
         println!("seed {seed}");
-        let n = if soak() { 20_000 } else { 1500 };
+        let n = if soak() { 5000 } else { 1500 };
         pair.run(&format!("$P/fsx $V/x{seed} {seed} {n}")).ok();
         pair.run(&format!("$P/fsx $V/d{seed} {seed} {n} direct"))
             .ok();
