@@ -26,12 +26,23 @@ pub enum Verdict {
     Refused(&'static [usize]),
     /// The kernel carries it out on the addressed leg; the object is recorded as different.
     Recorded,
+    /// The kernel will write the file whose descriptor is given: that file is recorded as different.
+    Lends(Lent),
     /// The kernel's alone: it reads, or changes nothing that a tree holds.
     Forwarded,
 }
 
 /// The word of a program that a file system does not have a command.
 pub const REFUSED_WITH: Errno = Errno::ENOTTY;
+
+/// Where a descriptor that is lent stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lent {
+    /// It is the argument.
+    Argument,
+    /// The first 32 bits of what the argument points to.
+    First,
+}
 
 /// What a command of [`Verdict::Marks`] sets, and how it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -266,6 +277,22 @@ pub const IOCTLS: &[Ioctl] = &[
     refused("BCH_IOCTL_SUBVOLUME_CREATE", W, 0xbc, 16),
     refused("BCH_IOCTL_SUBVOLUME_DESTROY", W, 0xbc, 17),
     refused("BCHFS_IOC_REINHERIT_ATTRS", R, 0xbc, 64),
+    // loop devices
+    row("LOOP_SET_FD", NONE, b'L', 0, Verdict::Lends(Lent::Argument)),
+    row(
+        "LOOP_CHANGE_FD",
+        NONE,
+        b'L',
+        6,
+        Verdict::Lends(Lent::Argument),
+    ),
+    row(
+        "LOOP_CONFIGURE",
+        NONE,
+        b'L',
+        10,
+        Verdict::Lends(Lent::First),
+    ),
     row("FAT_IOCTL_SET_ATTRIBUTES", W, b'r', 0x11, Verdict::Recorded),
 ];
 
@@ -349,6 +376,10 @@ mod tests {
             ("Carried out on both legs", kind(0)),
             ("Refused with ENOTTY", kind(1)),
             ("Carried out on the addressed leg, and recorded", kind(2)),
+            (
+                "Left to the kernel; the file that it takes is recorded",
+                kind(4),
+            ),
             ("Left to the kernel", kind(3)),
         ] {
             let names: Vec<&str> = IOCTLS.iter().filter(|i| is(i)).map(|i| i.name).collect();
@@ -367,6 +398,7 @@ mod tests {
                     Verdict::Refused(_) => 1,
                     Verdict::Recorded => 2,
                     Verdict::Forwarded => 3,
+                    Verdict::Lends(_) => 4,
                     _ => 0,
                 }
         }

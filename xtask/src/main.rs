@@ -20,6 +20,7 @@ usage: cargo xtask COMMAND
   test [--install] [FILTER]…   build, then tidy and every test; the last line is `N passed, N failed, N skipped`
                                (FILTER: part of `suite test_name`; --install: apt-get what is missing)
   tidy                         format, lints, crate arrows, the built library, house rules
+  coverage                     writes docs/COVERAGE.md: what becomes of each way to change a file
   demo                         the main job, step by step, in /tmp/mfs-demo (or mfs-demo-UID)
   programs [--install] [--write] [FILTER]…
                                real programs, natively and mirrored, against the table in docs/PROGRAMS.md
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         Some("build") if rest.is_empty() => build::build().map(|_| true),
         Some("test") => test::test(rest),
         Some("tidy") if rest.is_empty() => tidy::tidy(),
+        Some("coverage") if rest.is_empty() => test::coverage(),
         Some("demo") if rest.is_empty() => demo::demo(),
         Some("programs") => programs::programs(rest),
         Some("bench") => bench::bench(rest),

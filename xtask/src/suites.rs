@@ -76,6 +76,7 @@ const LIMITS: &[(&str, u64)] = &[
     ("pointers ", 120),
     ("refused ", 180),
     ("jails ", 180),
+    ("ways ", 180),
     ("unit sim", 180),
 ];
 

@@ -34,6 +34,13 @@ struct Running {
     number: usize,
 }
 
+/// Lets the suite `ways` write docs/COVERAGE.md.
+pub fn coverage() -> Result<bool> {
+    // SAFETY: this tool has one thread when it calls this.
+    unsafe { std::env::set_var("MIRROR_WRITE_COVERAGE", "1") };
+    test(&["ways no_way".to_owned()])
+}
+
 /// Runs it all; `Ok(false)` when a test failed.
 pub fn test(args: &[String]) -> Result<bool> {
     let filters: Vec<&String> = args.iter().filter(|a| !a.starts_with("--")).collect();

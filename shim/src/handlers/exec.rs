@@ -11,7 +11,7 @@ use crate::arch::{NATIVE, Regs};
 use crate::attach;
 use crate::env::{self, INJECTED, NAMES, Var};
 use crate::resolve::Path;
-use crate::state::{self, ANY_PARTNER, CONFIG, OLD_SOFT, PAIRED, TX, guest};
+use crate::state::{self, ANY_PARTNER, CONFIG, OLD_SOFT, TX, guest};
 use crate::user::{Array, begins};
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use libc as c;
@@ -162,27 +162,7 @@ pub fn record_writable(exec: bool) {
         if exec && flags & c::FD_CLOEXEC != 0 {
             continue;
         }
-        let mut loc = crate::resolve::Loc::new();
-        let _ = super::recognise::recognise(n, &mut loc);
-        let (pair, rel) = match (state::hint(n), state::info(n)) {
-            (PAIRED, Some(i)) => {
-                let mut buf = [0u8; 232];
-                let rel = i.path(&mut buf);
-                let _ = loc.rel.set(rel);
-                (
-                    usize::from(i.pair.load(Ordering::Relaxed)),
-                    loc.rel.as_bytes(),
-                )
-            }
-            _ => (loc.pair, loc.rel.as_bytes()),
-        };
-        if let Ok(s) = attach::session(pair, guest()) {
-            crate::heal::pending(&s, rel);
-            s.runtime().set_bits(StateWord::UNMIRRORED);
-            if guest() {
-                attach::release_guest(&s);
-            }
-        }
+        super::lent::record(n);
     }
 }
 

@@ -3,13 +3,13 @@
 //! Rules: a command that only answers costs a look at the table; a descriptor that leads out of the
 //! pairs, or to a fifo or device in one, is the kernel's.
 use super::recognise::{Fd, recognise};
-use super::{arg, attrs, carry_clone, copy_of, data, fail, fd_arg, raw};
+use super::{arg, attrs, carry_clone, copy_of, data, fail, fd_arg, lent, raw};
 use crate::arch::{DONE, HEAVY, NATIVE, Regs};
 use crate::resolve::Loc;
 use crate::state;
 use crate::user::UserPtr;
 use libc as c;
-use mirror_core::ioctls::{REFUSED_WITH, Verdict, verdict};
+use mirror_core::ioctls::{Lent, REFUSED_WITH, Verdict, verdict};
 use mirror_core::{Errno, K};
 use mirror_sys as sys;
 use mirror_sys::Sys;
@@ -46,9 +46,29 @@ pub fn ioctl(regs: &mut Regs) -> usize {
             }
             NATIVE
         }
+        Verdict::Lends(lent) => lend(regs, n, lent),
         Verdict::Marks(_) | Verdict::Recorded if of_a_pair(n) => attrs::attribute(regs),
         _ => NATIVE,
     }
+}
+
+/// A file is given to a loop device.
+fn lend(regs: &mut Regs, n: i32, lent: Lent) -> usize {
+    let given = match lent {
+        Lent::Argument => arg(regs, 2) as i32,
+        Lent::First => match UserPtr::<u64>::new(arg(regs, 2)).read() {
+            Ok(words) => words as i32,
+            Err(_) => return NATIVE,
+        },
+    };
+    if !lent::is_loop(n) || !of_a_pair(given) || !lent::writes(given) {
+        return NATIVE;
+    }
+    let r = raw(regs);
+    if r.is_ok() {
+        lent::record(given);
+    }
+    super::answer(regs, r)
 }
 
 /// Whether `n` is a regular file or directory of a pair.

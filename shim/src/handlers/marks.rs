@@ -83,11 +83,17 @@ impl By {
     /// do not look alike would be mended by a comparison that knows no flags: it is a refusal.
     pub fn follow(self, second: &Object, before: &Value, after: &Value) -> Sys<usize> {
         let work = || {
-            let mut v = self.get(second)?;
+            let old = self.get(second)?;
+            let mut v = old;
             if !v.take_over(self, before, after) {
                 return Ok(0);
             }
-            self.set(second, v)
+            let r = self.set(second, v);
+            if r.is_err() {
+                // ext4 sets the flags and then lays the file out anew, which may fail.
+                let _ = self.set(second, old);
+            }
+            r
         };
         work().map_err(|_: Errno| Errno::EOPNOTSUPP)
     }

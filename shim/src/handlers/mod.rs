@@ -21,6 +21,7 @@ mod exec_file;
 mod exec_touch;
 mod fds;
 mod ioctls;
+mod lent;
 mod marks;
 mod open;
 mod open_deep;

@@ -51,6 +51,13 @@ pub fn mmap(regs: &mut Regs) -> usize {
     let n = fd_arg(regs, 4);
     let mut loc = Loc::new();
     match recognise(n, &mut loc) {
+        Fd::Out(_) if super::lent::is_ring(n) => {
+            if !state::guest() {
+                // The next mapping of it must come here again.
+                state::set_hint(n, state::UNKNOWN);
+            }
+            fail(regs, Errno::ENODEV)
+        }
         Fd::Out(_) => NATIVE,
         _ if !may_write(n) => NATIVE,
         _ if arg(regs, 2) & c::PROT_WRITE as usize != 0 => refuse(regs),
