@@ -7,7 +7,7 @@
 # also: MIRROR_NET=always
 # killed: yes
 # version: mariadbd --version
-# note: liburing makes its system calls with an instruction of its own: the server's data reach one leg. So set `innodb_use_native_aio=0`, or let the net carry these calls out.
+# note: liburing makes its system calls with an instruction of its own: the server's data reach one leg. With the net liburing is refused and the server falls back.
 # limit: 600
 
 . "$CASES/mariadb.inc"
