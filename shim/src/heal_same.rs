@@ -55,6 +55,13 @@ pub fn is_beyond(f: &Stat, t: &Stat) -> bool {
 #[inline(never)]
 pub fn same(s: &Session, from: usize, rel: &[u8]) -> Sys<Found> {
     let parent = Path::from_bytes(split(rel).0).map_err(|_| Errno::ENAMETOOLONG)?;
+    let whole = Path::from_bytes(rel).map_err(|_| Errno::ENAMETOOLONG)?;
+    let root = s.root.get(from).copied().unwrap_or(-1);
+    match sys::fstatat(root, &whole, c::AT_SYMLINK_NOFOLLOW) {
+        Ok(_) | Err(Errno::ENOENT) => {}
+        // The request itself meets this (a directory that may not be searched), and answers.
+        Err(_) => return Ok(Found::Alike),
+    }
     let mut lacks = false;
     if !parent.is_empty() {
         for leg in [from, from ^ 1] {

@@ -174,9 +174,9 @@ impl Journal for Port<'_, '_> {
     }
     fn pending(&mut self, _: &BothLocked, _why: Errno) {
         let (a, b) = self.cx.paths();
-        heal::pending(self.cx.s, a);
+        heal::pending_once(self.cx.s, a);
         if !b.is_empty() {
-            heal::pending(self.cx.s, b);
+            heal::pending_once(self.cx.s, b);
         }
     }
 }

@@ -185,6 +185,8 @@ fn an_ordinary_user_works_beside_roots_pairs() {
         125,
         &["belongs to root"],
     );
+    t.root(&["status"], 1, &["@/ra    EXPOSED", "chmod o-w"]);
+    fs::set_permissions(t.0.p("ra"), fs::Permissions::from_mode(0o755)).unwrap();
     t.root(&["status"], 0, &["@/ra    IN SYNC"]);
     t.root(&["verify"], 0, &["EQUAL"]);
 }
