@@ -155,6 +155,63 @@ static void children(void) {
     printf("%s%d\n", line, pclose(f));
 }
 
+// ---- more clones at once than anybody thinks of, and children that are killed before they have begun
+
+enum { CROWD = 150, KILLED = 1500 };
+static int here[2], go_on[2], refused;
+static void *held_in_vfork(void *p) {
+    (void)p;
+    char b;
+    pid_t q = vfork();
+    if (!q) { write(here[1], "c", 1); read(go_on[0], &b, 1); _exit(0); }
+    if (q < 0) { __atomic_add_fetch(&refused, 1, __ATOMIC_SEQ_CST); write(here[1], "f", 1); }
+    else waitpid(q, NULL, 0);
+    return NULL;
+}
+static void *spawns(void *p) {
+    (void)p;
+    extern char **environ;
+    char *args[] = {"true", NULL};
+    for (int i = 0; i < 2; i++) {
+        pid_t q;
+        if (posix_spawn(&q, "/bin/true", NULL, NULL, args, environ)) __atomic_add_fetch(&refused, 1, __ATOMIC_SEQ_CST);
+        else waitpid(q, NULL, 0);
+    }
+    return NULL;
+}
+static int sleeps(void *p) {
+    (void)p;
+    for (;;) pause();
+}
+static void crowd(void) {
+    pthread_t t[CROWD];
+    pthread_attr_t a;
+    char b;
+    pthread_attr_init(&a);
+    pthread_attr_setstacksize(&a, 65536);
+    pipe(here);
+    pipe(go_on);
+    for (int i = 0; i < CROWD; i++) pthread_create(&t[i], &a, held_in_vfork, NULL);
+    for (int i = 0; i < CROWD; i++) read(here[0], &b, 1);
+    for (int i = 0; i < CROWD; i++) write(go_on[1], "x", 1);
+    for (int i = 0; i < CROWD; i++) pthread_join(t[i], NULL);
+    printf("refused %d\n", refused);
+    for (int i = 0; i < CROWD; i++) refused += pthread_create(&t[i], &a, spawns, NULL) != 0;
+    for (int i = 0; i < CROWD; i++) pthread_join(t[i], NULL);
+    printf("refused %d\n", refused);
+    for (int i = 0; i < KILLED; i++) {
+        pid_t q = clone(sleeps, stack_a + sizeof stack_a, CLONE_VM | SIGCHLD, NULL);
+        refused += q < 0;
+        if (q > 0) { kill(q, SIGKILL); waitpid(q, NULL, 0); }
+        q = vfork();
+        if (!q) { kill(getpid(), SIGKILL); _exit(0); }
+        refused += q < 0;
+        if (q > 0) waitpid(q, NULL, 0);
+    }
+    printf("refused %d\n", refused);
+    run_thread(in_thread, "after the crowd", 0);
+}
+
 // ---- signals
 
 static volatile sig_atomic_t hits;
@@ -439,7 +496,7 @@ int main(int n, char **v) {
     if (n < 3) return 2;
     dir = v[2];
     static const struct { const char *name; void (*run)(void); } all[] = {
-        {"calls", calls}, {"children", children}, {"signals", signals}, {"storm", storm}, {"masks", masks},
+        {"calls", calls}, {"children", children}, {"crowd", crowd}, {"signals", signals}, {"storm", storm}, {"masks", masks},
         {"timers", timers}, {"cancelled", cancelled}, {"sandbox", sandbox}, {"libraries", libraries}, {"answers", answers},
     };
     for (unsigned i = 0; i < sizeof all / sizeof *all; i++)

@@ -30,6 +30,10 @@ in_place! {
         same(pair, "children");
     }
 
+    fn many_clones_at_once_and_children_killed_at_their_start(pair) {
+        same(pair, "crowd");
+    }
+
     fn interrupted_restarted_and_nested(pair) {
         same(pair, "signals");
     }

@@ -15,8 +15,8 @@ mod net;
 mod slots;
 
 pub use net::{
-    CLONE_GATE, RANGE, RESUME, after_clone, dispatched, on_scratch, own_gate, own_trampoline,
-    thread_pointer,
+    CHILD, CLONE_GATE, PARENT, RANGE, RESUME, Resume, after_clone, dispatched, on_scratch,
+    own_gate, own_trampoline, thread_pointer,
 };
 pub use slots::{common, common_exit, find_dynamic};
 

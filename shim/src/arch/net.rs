@@ -11,8 +11,13 @@ use core::sync::atomic::{AtomicU32, AtomicUsize};
 pub static CLONE_GATE: AtomicUsize = AtomicUsize::new(0);
 /// Start and length of the text whose `syscall` instructions are not dispatched.
 pub static RANGE: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
-/// Clones under way.
-pub static RESUME: [Resume; 64] = [const { Resume::new() }; 64];
+/// Clones under way. A vfork is until its child has executed something or ended.
+pub static RESUME: [Resume; 1024] = [const { Resume::new() }; 1024];
+
+/// In [`Resume::users`]: the parent has yet to go on.
+pub const PARENT: u32 = 1;
+/// The same of a child that shares the memory.
+pub const CHILD: u32 = 2;
 
 /// Where parent and child of a clone go on. The offsets stand in the assembler below.
 #[repr(C)]
@@ -22,12 +27,16 @@ pub struct Resume {
     pub back: AtomicUsize,
     /// The program's r9.
     pub r9: AtomicUsize,
-    /// How many of the two have yet to go on; 0: free.
+    /// [`PARENT`] and [`CHILD`]; 0: free.
     pub users: AtomicU32,
     /// Not zero: the child is armed.
     pub arm: AtomicU32,
     /// The child's registers while it is being armed.
     kept: [AtomicUsize; 5],
+    /// What the child leaves of `users`.
+    pub leaves: AtomicU32,
+    /// The child's number, before the parent has gone on.
+    pub child: AtomicU32,
 }
 
 impl Resume {
@@ -38,6 +47,8 @@ impl Resume {
             users: AtomicU32::new(0),
             arm: AtomicU32::new(0),
             kept: [const { AtomicUsize::new(0) }; 5],
+            leaves: AtomicU32::new(0),
+            child: AtomicU32::new(0),
         }
     }
 }
@@ -86,7 +97,7 @@ mirror_after_clone:
     movl $1, 16(%r9)
     jmp 3f
 2:  cmpl $0, 20(%r9)
-    je 3f
+    je 4f
     # prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, start, length, no selector). A new thread or
     # process is not dispatched: any instruction will do.
     mov %rdi, 24(%r9)
@@ -107,9 +118,17 @@ mirror_after_clone:
     mov 48(%r9), %r10
     mov 56(%r9), %r8
     xor %eax, %eax
-3:  mov (%r9), %rcx
+4:  mov (%r9), %rcx
     mov 8(%r9), %r11
-    lock decl 16(%r9)
+    mov 64(%r9), %eax
+    lock andl %eax, 16(%r9)
+    xor %eax, %eax
+    mov %r11, %r9
+    jmp *%rcx
+3:  mov %eax, 68(%r9)
+    mov (%r9), %rcx
+    mov 8(%r9), %r11
+    lock andl $2, 16(%r9)
     mov %r11, %r9
     jmp *%rcx
     .cfi_endproc

@@ -20,7 +20,7 @@ use mirror_sys::Sys;
 /// own instruction; only a plain fork is done here.
 pub fn clone_filter(regs: &mut Regs) -> usize {
     let (flags, stack) = match regs.nr as i64 {
-        c::SYS_vfork => (c::CLONE_VM as usize, 0),
+        c::SYS_vfork => ((c::CLONE_VM | c::CLONE_VFORK) as usize, 0),
         c::SYS_fork => (0, 0),
         c::SYS_clone => (arg(regs, 0), arg(regs, 1)),
         _ => match clone_args(regs) {

@@ -6,22 +6,22 @@
 //! (`mirror_sys::GATE`); SIGSYS is never blocked or ignored in the kernel while the program runs
 //! (`signals`), because a dispatched call would then kill it; fork, clone and exec clear the dispatch, so
 //! every child arms itself.
+mod clones;
 mod dispatch;
 mod late;
 mod needed;
 pub mod signals;
 
+pub use clones::clone;
 pub use late::{look, stop};
 
-use crate::arch::{self, CLONE_GATE, GATED, NATIVE, RANGE, RESUME, Regs, WATCH, WATCHED};
+use crate::arch::{self, CLONE_GATE, RANGE, WATCH, WATCHED};
 use crate::boot::BootInfo;
 use crate::elf;
 use crate::env::{self, Var};
-use crate::handlers::{self, arg};
 use crate::state::BootCell;
 use core::sync::atomic::{AtomicBool, Ordering};
 use libc as c;
-use mirror_core::Errno;
 use mirror_sys as sys;
 
 /// PR_SET_SYSCALL_USER_DISPATCH.
@@ -141,9 +141,7 @@ fn arm_thread() -> bool {
 
 /// In the child of a fork.
 pub fn child() {
-    for r in &RESUME {
-        r.users.store(0, Ordering::Relaxed);
-    }
+    clones::forget();
     if CHILDREN.load(Ordering::Relaxed) {
         arm_thread();
     }
@@ -153,37 +151,6 @@ pub fn child() {
 pub fn no_more() {
     late::stop();
     CHILDREN.store(false, Ordering::Relaxed);
-}
-
-/// CLONE_CLEAR_SIGHAND: the child has no handler of SIGSYS.
-const CLEAR_SIGHAND: usize = 1 << 32;
-
-/// A clone that is not a plain fork. `regs.site` is the program's own instruction.
-pub fn clone(regs: &mut Regs, flags: usize) -> usize {
-    if !on() {
-        return NATIVE;
-    }
-    let users = if flags & c::CLONE_VM as usize != 0 {
-        2
-    } else {
-        1
-    };
-    let free = RESUME.iter().find(|r| {
-        r.users
-            .compare_exchange(0, users, Ordering::Acquire, Ordering::Relaxed)
-            .is_ok()
-    });
-    let Some(r) = free else {
-        return handlers::fail(regs, Errno::EAGAIN);
-    };
-    let arm = CHILDREN.load(Ordering::Relaxed) && flags & CLEAR_SIGHAND == 0;
-    r.back.store(regs.site.wrapping_add(2), Ordering::Relaxed);
-    r.r9.store(arg(regs, 5), Ordering::Relaxed);
-    r.arm.store(u32::from(arm), Ordering::Relaxed);
-    if let Some(a) = regs.args.get_mut(5) {
-        *a = core::ptr::from_ref(r).addr();
-    }
-    GATED
 }
 
 /// The address of a `syscall; ret` in libc.
