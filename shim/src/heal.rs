@@ -300,7 +300,6 @@ fn copy_child(b: &Both, from: usize, start: u64, len: u64, size: u64) -> Sys<()>
     if f.kind() != c::S_IFREG {
         return Err(Errno::EEXIST);
     }
-    sys::ftruncate(dst, size)?;
     let mut buf = [0u8; 8192];
     let mut at = start;
     let end = start.saturating_add(len).min(size);
@@ -317,7 +316,8 @@ fn copy_child(b: &Both, from: usize, start: u64, len: u64, size: u64) -> Sys<()>
         }
         at = at.saturating_add(k as u64);
     }
-    Ok(())
+    // Last: who is killed before leaves sizes that differ, if they did.
+    sys::ftruncate(dst, size).map(|_| ())
 }
 
 /// Ends what a dead holder left: what was done on the first leg is done on the second.

@@ -245,16 +245,21 @@ fn data_child(b: &Both, from: usize, root: i32) -> Sys<()> {
     if equal < t.size() {
         keep(dst, root, &b.name, &t)?;
     }
-    sys::ftruncate(dst, f.size())?;
-    pour(src, dst, equal, f.size())
+    // The sizes become equal last: who is killed before leaves a difference that is seen.
+    pour(src, dst, equal, f.size())?;
+    sys::ftruncate(dst, f.size()).map(|_| ())
 }
 
 /// Copies a version aside.
 fn keep(dst: i32, root: i32, name: &Name, t: &Stat) -> Sys<()> {
     let dir = kept::folder(root)?;
     let flags = c::O_WRONLY | c::O_CREAT | c::O_EXCL | c::O_NOFOLLOW | c::O_CLOEXEC;
-    let n = kept::named(name, |version| sys::openat(dir, version, flags, 0o600))?;
-    pour(dst, n, 0, t.size())?;
+    let (n, version) = kept::named(name, |version| sys::openat(dir, version, flags, 0o600))?;
+    if let Err(e) = pour(dst, n, 0, t.size()) {
+        let _ = sys::unlinkat(dir, &version, 0);
+        return Err(e);
+    }
+    let _ = kept::make_room(dir, &version);
     // A courtesy to whoever looks for it.
     let _ = sys::fchown(n, t.uid(), t.gid());
     let _ = sys::fchmod(n, t.mode() & 0o777);

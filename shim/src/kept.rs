@@ -15,17 +15,8 @@ const SLOTS: usize = 64;
 /// Of an object's own name, what stands in the version's.
 const NAME_MAX: usize = 200;
 
-/// The folder, with room for one more version.
+/// The folder.
 pub fn folder(root: i32) -> Sys<i32> {
-    let n = open_folder(root)?;
-    let r = make_room(n);
-    if r.is_err() {
-        let _ = sys::close(n);
-    }
-    r.map(|()| n)
-}
-
-fn open_folder(root: i32) -> Sys<i32> {
     let mut above = Path::from_bytes(CONTROL).unwrap_or_default();
     above.push(b"kept").map_err(|_| Errno::ENAMETOOLONG)?;
     let mut path = above.clone();
@@ -52,8 +43,9 @@ fn open_folder(root: i32) -> Sys<i32> {
     Ok(n)
 }
 
-/// Removes the oldest version if there are [`SLOTS`]. Their names begin with the time.
-fn make_room(dir: i32) -> Sys<()> {
+/// After `new` was put aside: removes the oldest version if there are more than [`SLOTS`]. Their names begin
+/// with the time. Not before: an attempt that fails costs no version.
+pub fn make_room(dir: i32, new: &Name) -> Sys<()> {
     let mut buf = [0u8; 4096];
     let (mut count, mut age) = (0usize, u64::MAX);
     let mut oldest = Name::new();
@@ -69,13 +61,13 @@ fn make_room(dir: i32) -> Sys<()> {
                 continue;
             }
             count = count.saturating_add(1);
-            if time_of(e.name) < age {
+            if time_of(e.name) < age && e.name != new.as_bytes() {
                 age = time_of(e.name);
                 let _ = oldest.set(e.name);
             }
         }
     }
-    if count < SLOTS {
+    if count <= SLOTS {
         return Ok(());
     }
     sys::unlinkat(dir, &oldest, 0).map(|_| ())
@@ -89,8 +81,8 @@ fn time_of(name: &[u8]) -> u64 {
     })
 }
 
-/// Calls `make` with names for a version of `name`, "SECONDS-NAME", until one is free.
-pub fn named(name: &Name, make: impl Fn(&Name) -> Sys<i32>) -> Sys<i32> {
+/// Calls `make` with names for a version of `name`, "SECONDS-NAME", until one is free: that one.
+pub fn named(name: &Name, make: impl Fn(&Name) -> Sys<i32>) -> Sys<(i32, Name)> {
     let now = sys::realtime();
     for nth in 0..SLOTS as u64 {
         let mut version = Name::new();
@@ -100,7 +92,7 @@ pub fn named(name: &Name, make: impl Fn(&Name) -> Sys<i32>) -> Sys<i32> {
         let _ = version.append(own.get(..own.len().min(NAME_MAX)).unwrap_or(&[]));
         match make(&version) {
             Err(Errno::EEXIST) => {}
-            r => return r,
+            r => return r.map(|n| (n, version)),
         }
     }
     Err(Errno::EEXIST)
@@ -156,6 +148,9 @@ pub fn aside(root: i32, dir: i32, name: &Name, st: &Stat) -> Sys<()> {
     let moved = named(name, |version| {
         sys::renameat2(dir, name, to, version, 1).map(|_| 0)
     });
+    if let Ok((_, version)) = &moved {
+        let _ = make_room(to, version);
+    }
     let _ = sys::close(to);
     moved.map(|_| ())
 }
