@@ -463,6 +463,21 @@ static void sandbox(void) {
     printf("armed %ld\n", make("armed", "x"));
 }
 
+// A program that starts under a filter that kills for it.
+static void inherited(void) {
+    printf("filter %ld\n", filter(SYS_prctl, 59, SECCOMP_RET_KILL_PROCESS));
+    fflush(stdout);
+    execl("/proc/self/exe", "net", "lives", dir, NULL);
+}
+static void lives(void) {
+    FILE *f = fopen(P("lives"), "w");
+    printf("lives %d\n", f && fputs("x", f) >= 0 && fclose(f) == 0);
+    pid_t p = fork();
+    if (!p) _exit(7);
+    end_of("child", p);
+    printf("no other %d %d\n", waitpid(-1, NULL, __WALL), errno == ECHILD);
+}
+
 // ---- libraries
 
 static void libraries(void) {
@@ -497,7 +512,7 @@ int main(int n, char **v) {
     dir = v[2];
     static const struct { const char *name; void (*run)(void); } all[] = {
         {"calls", calls}, {"children", children}, {"crowd", crowd}, {"signals", signals}, {"storm", storm}, {"masks", masks},
-        {"timers", timers}, {"cancelled", cancelled}, {"sandbox", sandbox}, {"libraries", libraries}, {"answers", answers},
+        {"timers", timers}, {"cancelled", cancelled}, {"sandbox", sandbox}, {"inherited", inherited}, {"lives", lives}, {"libraries", libraries}, {"answers", answers},
     };
     for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
         if (!strcmp(all[i].name, v[1])) {

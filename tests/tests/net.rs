@@ -58,6 +58,10 @@ in_place! {
         same(pair, "sandbox");
     }
 
+    fn a_filter_that_was_there_before(pair) {
+        same(pair, "inherited");
+    }
+
     fn libraries_a_second_libc_and_made_code(pair) {
         same(pair, "libraries");
     }

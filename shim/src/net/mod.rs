@@ -8,6 +8,7 @@
 //! every child arms itself.
 mod clones;
 mod dispatch;
+mod filters;
 mod late;
 mod needed;
 pub mod signals;
@@ -94,6 +95,9 @@ pub fn possible() -> bool {
     if on() {
         return CHILDREN.load(Ordering::Relaxed);
     }
+    if !filters::permit() {
+        return false;
+    }
     // All text allowed, for a moment: nothing is dispatched.
     // SAFETY: no pointers but the selector, which is none.
     let dispatch =
@@ -111,7 +115,7 @@ fn under_valgrind(b: &BootInfo) -> bool {
 /// Arms the calling thread; false: this system, libc or sandbox has no dispatch.
 fn arm() -> bool {
     let [leaf, trampoline] = *PLACES.get();
-    if leaf == 0 {
+    if leaf == 0 || !filters::permit() {
         return false;
     }
     sys::GATE.store(core::ptr::without_provenance_mut(leaf), Ordering::Relaxed);
