@@ -7,8 +7,8 @@
 
 work() {
     /usr/bin/python3 -m venv --system-site-packages env
-    for v in 1.0 1.1; do
-        mkdir -p src/pack; echo "version = '$v'" > src/pack/__init__.py
+    for v in 1.0 1.1.1; do
+        rm -rf src/build; mkdir -p src/pack; echo "version = '$v'" > src/pack/__init__.py
         printf 'from setuptools import setup\nsetup(name="pack", version="%s", packages=["pack"], entry_points={"console_scripts": ["packed=pack:version.upper"]})\n' $v > src/setup.py
         env/bin/pip install -q --no-build-isolation --no-index ./src
     done

@@ -147,6 +147,18 @@ fn a_files_own_refusal_is_its_own() {
     o.unwrap();
 }
 
+/// Programs that lock themselves in (as sshd's child does) may make few calls afterwards, and die of others.
+#[test]
+fn a_program_that_locks_itself_in_writes_on() {
+    let pair = Pair::new(Kind::InPlace, mirror_tests::Fs::Plain).unwrap();
+    let source = include_str!("../programs/sandboxed.c");
+    if compile(&pair.programs(), "sandboxed", source).is_none() {
+        return;
+    }
+    let o = pair.both("$P/sandboxed | cat");
+    assert_eq!(o.text(), "ok\nexit 0; 3 3", "{o:?}");
+}
+
 /// Symlinks that somebody put into the second leg are not followed there by the walk either.
 #[test]
 fn a_symlink_on_the_second_leg_leads_nowhere() {

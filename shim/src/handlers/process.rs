@@ -311,11 +311,7 @@ pub fn seccomp_filter(regs: &mut Regs) -> usize {
         true => arg(regs, 0) == PR_SET_SECCOMP,
         false => arg(regs, 0) <= 1,
     };
-    match installs {
-        true if ANY_PARTNER.load(Ordering::Relaxed) => HEAVY,
-        true => installing(regs),
-        false => NATIVE,
-    }
+    if installs { HEAVY } else { NATIVE }
 }
 
 /// A filter is installed here, so that a success is seen. (Strict mode would end this very code.)
@@ -340,10 +336,12 @@ pub fn finish_seccomp(regs: &mut Regs) -> usize {
     answer(regs, r)
 }
 
-/// As before the exec of a program that cannot be mirrored: what it may write from now on is recorded.
+/// As before the exec of a program that cannot be mirrored: what it may write from now on is recorded. The
+/// filter may also forbid to look at descriptors: what they are is found out now.
 pub fn seccomp(regs: &mut Regs) -> usize {
     if !guest() {
         super::exec::record_writable(false);
+        super::recognise::all();
     }
     installing(regs)
 }

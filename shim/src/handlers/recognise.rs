@@ -12,7 +12,7 @@ use crate::txn::{Change, Cx, Patience, Ran, Target, run};
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
+use mirror_core::{Action, Errno, K, LockPlan, Prepared, RESERVED, Step, Undo};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -125,6 +125,30 @@ pub fn recognise_held(n: i32, loc: &mut Loc) -> Fd {
         Place::Nameless => Fd::Out(Outside::nobodys()),
         Place::Control => Fd::Lost(Errno::EACCES),
     }
+}
+
+/// Numbers without a descriptor after which [`all`] looks no further.
+const GAP: u32 = 256;
+
+/// Finds out what all descriptors are, as far as memory can keep it.
+#[cold]
+#[inline(never)]
+pub fn all() {
+    locked(|| {
+        let mut loc = Loc::new();
+        let mut absent = 0u32;
+        for n in 0..RESERVED {
+            if known(n).is_some() || sys::fcntl(n, c::F_GETFD, 0).is_ok() {
+                absent = 0;
+                let _ = recognise_held(n, &mut loc);
+            } else {
+                absent = absent.saturating_add(1);
+            }
+            if absent > GAP {
+                break;
+            }
+        }
+    });
 }
 
 /// Stands for the name of an object that no text leads to: its parent is a name that no file system
