@@ -1,12 +1,10 @@
 //! What programs were refused in a pair: the records of `core::refusal`, other users' among them for root.
 //! A ring is its user's to write: nothing in it is believed beyond its form, and texts are shown escaped.
+use super::rings;
 use crate::text;
 use mirror_core::refusal::{self, Record, Refusal};
 use serde_json::{Map, Value};
-use std::fs::File;
-use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// How long a record is shown, in seconds.
@@ -49,25 +47,7 @@ pub fn words(why: Refusal) -> &'static str {
 
 /// The records of a ring, if it can only have been written by its user.
 fn ring(path: &Path, uid: u32) -> Vec<Record> {
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
-    let Ok(f) = File::options().read(true).custom_flags(flags).open(path) else {
-        return vec![];
-    };
-    let whole = f.metadata().is_ok_and(|m| {
-        m.is_file()
-            && m.uid() == uid
-            && m.mode() & 0o7777 == 0o600
-            && m.nlink() == 1
-            && m.len() == refusal::FILE as u64
-    });
-    let mut bytes = Vec::new();
-    if !whole
-        || f.take(refusal::FILE as u64)
-            .read_to_end(&mut bytes)
-            .is_err()
-    {
-        return vec![];
-    }
+    let bytes = rings::read(path, uid, refusal::FILE).unwrap_or_default();
     bytes
         .chunks_exact(refusal::SIZE)
         .filter_map(Record::parse)
@@ -76,30 +56,9 @@ fn ring(path: &Path, uid: u32) -> Vec<Record> {
 }
 
 /// The rings that this user may read: its own, and root everybody's.
-fn rings() -> Vec<(PathBuf, u32)> {
-    let me = rustix::process::geteuid().as_raw();
+fn paths() -> Vec<(PathBuf, u32)> {
     let path = |uid: u32| PathBuf::from(std::ffi::OsStr::from_bytes(refusal::ring(uid).as_bytes()));
-    let mut all = vec![(path(me), me)];
-    let (folder, prefix) = refusal::OTHERS.split_at(
-        refusal::OTHERS
-            .iter()
-            .rposition(|c| *c == b'/')
-            .map_or(0, |i| i + 1),
-    );
-    let names = std::fs::read_dir(std::ffi::OsStr::from_bytes(folder))
-        .into_iter()
-        .flatten()
-        .flatten();
-    for name in names.map(|e| e.file_name()) {
-        let number = name
-            .as_bytes()
-            .strip_prefix(prefix)
-            .and_then(|n| std::str::from_utf8(n).ok()?.parse().ok());
-        if let (0, Some(uid @ 1..)) = (me, number) {
-            all.push((path(uid), uid));
-        }
-    }
-    all
+    rings::paths(path, refusal::OTHERS)
 }
 
 /// The refusals of the pair at `v` since `since` (seconds since 1970) and within a day, oldest first.
@@ -114,7 +73,7 @@ pub fn records(v: &Path, since: u64) -> Vec<Record> {
     let fresh = |r: &Record| {
         r.time >= since && r.time <= now.saturating_add(60) && r.time.saturating_add(SHOWN) >= now
     };
-    let mut found: Vec<Record> = rings()
+    let mut found: Vec<Record> = paths()
         .iter()
         .flat_map(|(path, uid)| ring(path, *uid))
         .filter(|r| fresh(r) && r.is_about(v.as_os_str().as_bytes()))
