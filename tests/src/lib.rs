@@ -96,24 +96,6 @@ macro_rules! link {
     };
 }
 
-/// Declares tests whose programs have the net under system call instructions (`MIRROR_NET=always`): in
-/// place, as `net::name`. A few here; all of a suite by `MIRROR_NET=always cargo xtask test SUITE`.
-#[macro_export]
-macro_rules! under_the_net {
-    ($($(#[$attribute:meta])* fn $name:ident($pair:ident) $body:block)+) => {
-        mod net {
-            #[allow(unused_imports)]
-            use super::*;
-            $($(#[$attribute])* #[test] fn $name() {
-                fn body($pair: &$crate::Pair) $body
-                // SAFETY: a test is a process of its own, with no other thread that looks at the variables.
-                unsafe { std::env::set_var("MIRROR_NET", "always") };
-                $crate::Pair::with($crate::Kind::InPlace, body);
-            })+
-        }
-    };
-}
-
 /// Declares tests that run once per number of stripes: `in_place::name` with the default number,
 /// `link_1::name` with one and `in_place_2::name` with two.
 #[macro_export]

@@ -209,17 +209,3 @@ fn a_relative_switches_o_append() {
     Output::from_std(o.expect("running mirror run")).ok();
     pair.assert_undisturbed();
 }
-
-mirror_tests::under_the_net! {
-    fn appends_of_eight_processes(pair) {
-        shaped::appends_of_eight_processes(pair);
-    }
-
-    fn dup2_over_a_written_descriptor(pair) {
-        shaped::dup2_over_a_written_descriptor(pair);
-    }
-
-    fn opens_against_renames(pair) {
-        shaped::opens_against_renames(pair);
-    }
-}

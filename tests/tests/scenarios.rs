@@ -419,18 +419,3 @@ fn sigterms(pair: &Pair, how: &str, rounds: u32) {
         assert_known(pair, &format!("round {round}"));
     }
 }
-
-mirror_tests::under_the_net! {
-    fn f1_appends_whose_position_is_moved(pair) {
-        offsets(pair, "append");
-    }
-
-    fn f17_a_handler_leaves_while_threads_write(pair) {
-        sigterms(pair, "handler", 6);
-        left_in_order(pair);
-    }
-
-    fn f27_stopped_in_a_creation(pair) {
-        stopped_in(pair, "create");
-    }
-}

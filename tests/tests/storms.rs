@@ -187,9 +187,3 @@ mod kinds {
         }
     }
 }
-
-mirror_tests::under_the_net! {
-    fn processes_and_their_children_are_killed(pair) {
-        storm(pair, "4", "2");
-    }
-}

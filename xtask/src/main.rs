@@ -17,8 +17,10 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
   build                        mirror, libmirror.so and mirror-run into target/dist
-  test [--install] [FILTER]…   build, then tidy and every test; the last line is `N passed, N failed, N skipped`
-                               (FILTER: part of `suite test_name`; --install: apt-get what is missing)
+  test [--install] [--net] [FILTER]…
+                               build, then tidy and every test; the last line is `N passed, N failed, N skipped`
+                               (FILTER: part of `suite test_name`; --install: apt-get what is missing; --net: all
+                               their programs have the net under system call instructions)
   tidy                         format, lints, crate arrows, the built library, house rules
   coverage                     writes docs/COVERAGE.md: what becomes of each way to change a file
   demo                         the main job, step by step, in /tmp/mfs-demo (or mfs-demo-UID)

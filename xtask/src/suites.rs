@@ -25,6 +25,8 @@ pub struct Test {
     pub name: String,
     /// Who runs it.
     pub user: User,
+    /// Every program that it starts has the net under system call instructions.
+    pub net: bool,
 }
 
 impl Test {
@@ -35,7 +37,13 @@ impl Test {
         } else {
             ""
         };
-        format!("{} {}{user}", self.suite, self.name)
+        let net = if self.net { " (net)" } else { "" };
+        format!("{} {}{user}{net}", self.suite, self.name)
+    }
+
+    /// The same, with the net armed by force.
+    pub fn with_the_net(self) -> Test {
+        Test { net: true, ..self }
     }
 
     /// Whether it must run alone.
@@ -97,6 +105,18 @@ const ORDINARY: &[&str] = &[
     "refusals causes",
 ];
 
+/// What runs a second time with the net armed by force, in every run; `--net` does so with whatever is
+/// asked for.
+const NET: &[&str] = &[
+    "races in_place::appends_of_eight_processes",
+    "races in_place::dup2_over_a_written_descriptor",
+    "races in_place::opens_against_renames",
+    "scenarios in_place::f1_appends",
+    "scenarios in_place::f17_a_handler",
+    "scenarios in_place::f27_stopped_in_a_creation",
+    "storms in_place::processes_and_their_children",
+];
+
 /// Builds all test binaries and lists their tests. The library is no_std and has none of its own.
 pub fn list() -> Result<Vec<Test>> {
     let build = cargo()
@@ -129,6 +149,7 @@ pub fn list() -> Result<Vec<Test>> {
                     suite,
                     name,
                     user: User::Own,
+                    net: false,
                 });
             }
         }
@@ -147,6 +168,14 @@ pub fn ordinary(tests: &[Test]) -> Vec<Test> {
             ..t.clone()
         })
         .collect()
+}
+
+/// The tests that run with the net too.
+pub fn netted(tests: &[Test]) -> Vec<Test> {
+    let chosen = tests
+        .iter()
+        .filter(|t| NET.iter().any(|part| t.title().starts_with(part)));
+    chosen.cloned().map(Test::with_the_net).collect()
 }
 
 /// `  Executable tests/x.rs (target/debug/deps/x-0123)` or `  Executable unittests src/lib.rs (…)`.
@@ -206,9 +235,12 @@ mod tests {
             suite: suite.into(),
             name: name.into(),
             user: User::Own,
+            net: false,
         };
         assert!(t("races", "link::serial_mixed").serial());
         assert!(!t("races", "link::mixed").serial());
         assert!(t("abi", "cpython_os").limit() > t("abi", "vfork").limit());
+        let with = t("races", "a").with_the_net();
+        assert_eq!(with.title(), "races a (net)");
     }
 }

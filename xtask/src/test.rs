@@ -46,7 +46,7 @@ pub fn test(args: &[String]) -> Result<bool> {
     let filters: Vec<&String> = args.iter().filter(|a| !a.starts_with("--")).collect();
     if let Some(unknown) = args
         .iter()
-        .find(|a| a.starts_with("--") && *a != "--install")
+        .find(|a| a.starts_with("--") && !["--install", "--net"].contains(&a.as_str()))
     {
         return Err(format!("unknown option {unknown}"));
     }
@@ -56,8 +56,14 @@ pub fn test(args: &[String]) -> Result<bool> {
     let started = Instant::now();
     build::build()?;
     let mut tests = suites::list()?;
+    let netted = suites::netted(&tests);
     if mirror_tests::is_root() {
         tests.extend(suites::ordinary(&tests));
+    }
+    if args.iter().any(|a| a == "--net") {
+        tests = tests.into_iter().map(Test::with_the_net).collect();
+    } else {
+        tests.extend(netted);
     }
     tests.retain(|t| wanted(&filters, &t.title()));
     let checks: Vec<_> = tidy::CHECKS
@@ -212,6 +218,9 @@ impl Run {
         c.env("MFS_PROGRAMS", Self::programs(&home));
         c.env("MIRROR_CACHE", home.join("cache"))
             .env("RUST_BACKTRACE", "0");
+        if test.net {
+            c.env("MIRROR_NET", "always");
+        }
         c.env_remove("LD_PRELOAD")
             .env_remove("MIRROR")
             .env_remove("MIRRORTAB")
