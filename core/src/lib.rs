@@ -11,6 +11,7 @@ pub mod facts;
 pub mod image;
 pub mod ioctls;
 mod lock;
+pub mod names;
 pub mod numbers;
 pub mod owner;
 pub mod path;

@@ -336,8 +336,12 @@ pub fn trust(root: i32, group: bool, pin: Option<u32>) -> Result<(), Refused> {
 /// Opens a leg's list of pending objects, to append to it. `init` has made it; who must make it again
 /// gives it the rights of its folder, whatever this process's umask is.
 pub fn pending_log(root: i32) -> Sys<i32> {
-    let name = text(record::PENDING_LOG);
-    let flags = c::O_WRONLY | c::O_APPEND;
+    common_file(root, record::PENDING_LOG, c::O_WRONLY | c::O_APPEND)
+}
+
+/// Opens a file of the control folder that all users of the pair need, or makes it.
+pub fn common_file(root: i32, name: &[u8], flags: i32) -> Sys<i32> {
+    let name = text(name);
     match crate::control::open(root, &name, flags, 0) {
         Err(Errno::ENOENT) => {}
         r => return r,

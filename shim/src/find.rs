@@ -77,7 +77,8 @@ fn open_directory<const N: usize>(at: i32, name: &PathText<N>) -> sys::Sys<i32> 
 pub struct Entry<'a> {
     /// Inode number.
     pub ino: u64,
-    next: i64,
+    /// Where the listing goes on.
+    pub next: i64,
     /// DT_ type.
     pub kind: u8,
     /// Its name.

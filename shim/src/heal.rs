@@ -99,13 +99,13 @@ fn not_led(s: &Session) -> Sys<()> {
 pub fn equal(s: &Session, from: usize, rel: &[u8]) -> Sys<()> {
     not_led(s)?;
     let mut b = Both::open(s, rel)?;
-    let r = equal_at(&b, from, None);
+    let r = equal_at(s, &b, from, None);
     b.close();
     r
 }
 
 #[inline(never)]
-fn equal_at(b: &Both, from: usize, range: Option<(u64, u64)>) -> Sys<()> {
+fn equal_at(s: &Session, b: &Both, from: usize, range: Option<(u64, u64)>) -> Sys<()> {
     let to = from ^ 1;
     match (b.stat(from), b.stat(to)) {
         (None, None) => Ok(()),
@@ -130,7 +130,7 @@ fn equal_at(b: &Both, from: usize, range: Option<(u64, u64)>) -> Sys<()> {
             }
             // A file of more names than the other is perhaps another one's: its content is not ours to
             // write. Resync knows all names.
-            if f.kind() == c::S_IFREG && f.nlink() != t.nlink() {
+            if f.kind() == c::S_IFREG && !same::may_differ(s, from, &f, &t) {
                 return Err(Errno::EMLINK);
             }
             if f.kind() == c::S_IFREG {
@@ -379,7 +379,7 @@ fn data(s: &Session, from: usize, rel: &[u8], ino: u64, range: Option<(u64, u64)
         range
     };
     let r = match b.stat(from) {
-        Some(f) if ino == 0 || f.ino() == ino => equal_at(&b, from, range),
+        Some(f) if ino == 0 || f.ino() == ino => equal_at(s, &b, from, range),
         _ => Err(Errno::ESTALE),
     };
     b.close();

@@ -4,6 +4,7 @@ use super::{Both, REPAIR_MAX, attributes, copy, make, not_led, pending_once};
 use crate::attach::Session;
 use crate::change::{hold, open_below};
 use crate::kept;
+use crate::names;
 use crate::resolve::{Name, Path};
 use core::sync::atomic::{AtomicU64, Ordering};
 use libc as c;
@@ -30,9 +31,9 @@ fn counts_names(s: &Session) -> bool {
     NO_LINKS.load(Ordering::Relaxed) & (1 << (s.pair & 63)) == 0
 }
 
-/// Whether two objects of a pair look alike, as far as its legs can be.
-pub fn alike(s: &Session, f: &Stat, t: &Stat) -> bool {
-    sys::alike(f, t, counts_names(s))
+/// Whether two objects of a pair look alike, as far as its legs can be; `f` is leg `from`'s.
+pub fn alike(s: &Session, from: usize, f: &Stat, t: &Stat) -> bool {
+    sys::alike(f, t, counts_names(s)) || (sys::alike(f, t, false) && names::known(s, from, f, t))
 }
 
 /// Asked when two files have not as many names: whether each leg can give a file a second one.
@@ -121,7 +122,7 @@ fn same_at(s: &Session, b: &Both, from: usize, but: &[u8]) -> Sys<Found> {
         not_led(s)?;
         return made(b, from, &f, whole, but);
     };
-    if alike(s, &f, &t) {
+    if alike(s, from, &f, &t) {
         return Ok(Found::Alike);
     }
     not_led(s)?;
@@ -135,18 +136,34 @@ fn same_at(s: &Session, b: &Both, from: usize, but: &[u8]) -> Sys<Found> {
     if f.kind() != c::S_IFREG {
         return text(b, from, root, &t);
     }
-    if f.nlink() != t.nlink() && !lacks_links(s) {
+    if !may_differ(s, from, &f, &t) {
         return Err(Errno::EMLINK);
     }
-    if alike(s, &f, &t) {
+    if alike(s, from, &f, &t) {
         return Ok(Found::Alike);
     }
-    if f.size().max(t.size()) > REPAIR_MAX {
+    let large = f.size().max(t.size()) > REPAIR_MAX;
+    let found = if large && f.size() == t.size() && f.mtime() == t.mtime() {
+        // Too much to read; a time to the nanosecond is not the same by chance.
+        Found::Alike
+    } else if large {
         return Err(Errno::EFBIG);
+    } else {
+        data(b, from, root)?
+    };
+    if found == Found::Mended {
+        attributes(b, from, &f)?;
     }
-    data(b, from, root)?;
-    attributes(b, from, &f)?;
-    Ok(Found::Mended)
+    if f.nlink() != t.nlink() {
+        names::remember(s, from, &f, &t);
+    }
+    Ok(found)
+}
+
+/// Whether these files may have the numbers of names that they have: equal ones, or the names are not the
+/// pair's.
+pub fn may_differ(s: &Session, from: usize, f: &Stat, t: &Stat) -> bool {
+    f.nlink() == t.nlink() || lacks_links(s) || names::agree(s, from, f, t)
 }
 
 /// Only leg `from` has it.
@@ -203,26 +220,31 @@ fn text(b: &Both, from: usize, root: i32, t: &Stat) -> Sys<Found> {
     Ok(Found::Mended)
 }
 
-/// Two files of different sizes, in a quiet fork.
+/// Two files, in a quiet fork.
 #[inline(never)]
-fn data(b: &Both, from: usize, root: i32) -> Sys<()> {
+fn data(b: &Both, from: usize, root: i32) -> Sys<Found> {
     // SAFETY: the child works on its own copy of this memory, makes raw system calls and exits; it never
     // returns into the program.
     let pid = unsafe { sys::quiet_fork() }?;
     if pid == 0 {
         let _ = crate::limits::lift();
-        sys::exit_group(i32::from(data_child(b, from, root).is_err()));
+        sys::exit_group(match data_child(b, from, root) {
+            Ok(Found::Alike) => 0,
+            Ok(_) => 2,
+            Err(_) => 1,
+        });
     }
     match sys::wait_quiet(pid) {
-        0 => Ok(()),
+        0 => Ok(Found::Alike),
+        2 => Ok(Found::Mended),
         _ => Err(Errno::EIO),
     }
 }
 
-fn data_child(b: &Both, from: usize, root: i32) -> Sys<()> {
+fn data_child(b: &Both, from: usize, root: i32) -> Sys<Found> {
     let flags = c::O_NOFOLLOW | c::O_NONBLOCK | c::O_NOCTTY | c::O_CLOEXEC;
     let src = sys::openat(b.at(from), &b.name, c::O_RDONLY | flags, 0)?;
-    let dst = sys::openat(b.at(from ^ 1), &b.name, c::O_RDWR | flags, 0)?;
+    let dst = sys::openat(b.at(from ^ 1), &b.name, c::O_RDONLY | flags, 0)?;
     let (f, t) = (sys::fstat(src)?, sys::fstat(dst)?);
     sys::stands_for(&f, &t)?;
     if f.kind() != c::S_IFREG || f.size().max(t.size()) > REPAIR_MAX {
@@ -241,13 +263,21 @@ fn data_child(b: &Both, from: usize, root: i32) -> Sys<()> {
         }
         equal = equal.saturating_add(k as u64);
     }
+    if equal == f.size() && equal == t.size() {
+        return Ok(Found::Alike);
+    }
+    let dst = sys::openat(b.at(from ^ 1), &b.name, c::O_RDWR | flags, 0)?;
+    let now = sys::fstat(dst)?;
+    if (now.dev(), now.ino(), now.size()) != (t.dev(), t.ino(), t.size()) {
+        return Err(Errno::EAGAIN);
+    }
     // What the first leg's file begins with loses nothing.
     if equal < t.size() {
         keep(dst, root, &b.name, &t)?;
     }
     // The sizes become equal last: who is killed before leaves a difference that is seen.
     pour(src, dst, equal, f.size())?;
-    sys::ftruncate(dst, f.size()).map(|_| ())
+    sys::ftruncate(dst, f.size()).map(|_| Found::Mended)
 }
 
 /// Copies a version aside.

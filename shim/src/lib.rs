@@ -42,6 +42,8 @@ mod limits;
 #[cfg(not(feature = "selftest"))]
 mod loc;
 #[cfg(not(feature = "selftest"))]
+mod names;
+#[cfg(not(feature = "selftest"))]
 mod net;
 #[cfg(not(feature = "selftest"))]
 mod object;

@@ -24,7 +24,7 @@ impl Cx<'_> {
     /// What only a resync mends, and is on record, does not keep everybody out again.
     pub fn fit(&self, first: &Stat, second: &Stat) -> bool {
         self.exclusive
-            || heal::alike(self.s, first, second)
+            || heal::alike(self.s, self.lead, first, second)
             || self.known(|| heal::is_beyond(first, second))
     }
     #[cold]
@@ -103,7 +103,7 @@ impl Cx<'_> {
         let (Ok(f), Ok(t)) = (sys::fglance(n), sys::fglance(n.saturating_add(K))) else {
             return;
         };
-        if heal::alike(self.s, &f, &t) {
+        if heal::alike(self.s, self.lead, &f, &t) {
             return;
         }
         let path = Path::from_bytes(self.paths().0).unwrap_or_default();

@@ -162,6 +162,10 @@ impl Stat {
     pub fn mtime(&self) -> (i64, i64) {
         (self.0.st_mtime, self.0.st_mtime_nsec)
     }
+    /// (seconds, nanoseconds) of the last change of anything, number of names included.
+    pub fn ctime(&self) -> (i64, i64) {
+        (self.0.st_ctime, self.0.st_ctime_nsec)
+    }
 }
 
 fn no_stat() -> c::stat {

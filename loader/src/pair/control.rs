@@ -433,6 +433,7 @@ pub fn remove_control(root: &Root) -> Res<bool> {
         &b".mirror/leg"[..],
         OWNER_RECORD,
         PENDING_LOG,
+        mirror_core::names::FILE,
         VERIFIED,
         KEEP,
         INIT,
