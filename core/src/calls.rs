@@ -175,7 +175,7 @@ mod tests {
     use std::string::String;
 
     /// The library's two dispatchers, as text: it is no_std and has no tests of its own.
-    const LIBRARY: &str = include_str!("../../shim/src/handlers/mod.rs");
+    const LIBRARY: &str = include_str!("../../shim/src/calls/dispatch.rs");
 
     /// What stands between a function's beginning and the next one's.
     fn body(name: &str) -> &'static str {

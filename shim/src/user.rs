@@ -6,8 +6,8 @@
 //!
 //! The kernel is asked with rt_sigprocmask, which every sandbox allows. Between its answer and the read
 //! lies a moment in which another thread may take the page away (LIMITS.md).
-use crate::arch::{NO_PAGE, PAGES};
-use crate::resolve::Path;
+use crate::path::loc::Path;
+use crate::tables::{NO_PAGE, PAGES};
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use libc as c;

@@ -20,19 +20,19 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// Files longer than [`LONG`] lines, and why they are one file.
 const LONG_FILES: &[(&str, &str)] = &[
     (
-        "shim/src/attach.rs",
+        "shim/src/attach/session.rs",
         "attaching, its descriptors and its locks share the table of sessions",
     ),
     (
-        "shim/src/handlers/attrs.rs",
+        "shim/src/calls/attributes/set.rs",
         "one change in all its forms; its undo and its look ahead are apart",
     ),
     (
-        "shim/src/handlers/open.rs",
+        "shim/src/calls/open/change.rs",
         "one change: what is made, emptied and installed hangs together",
     ),
     (
-        "shim/src/resolve.rs",
+        "shim/src/path/resolve.rs",
         "one question, where does a path lead; its answers share private helpers",
     ),
     (

@@ -1,6 +1,6 @@
 //! Where images lie, how they are written and when they are trusted.
 //!
-//! Rules of this file: the shim (shim/src/boot.rs) looks in the same places in the same order;
+//! Rules of this file: the shim (shim/src/boot/entry.rs) looks in the same places in the same order;
 //! written to a temporary name, synced, renamed.
 use std::fs;
 use std::io::Write;

@@ -3,7 +3,7 @@
 //! Rules of this file: a dispatched call keeps every register that the `syscall` instruction keeps, the
 //! status flags too; a clone uses no stack between its `syscall` and the place where parent and child go
 //! on, since they may share one, or the child may have one that nobody else has written to.
-use super::Regs;
+use crate::regs::Regs;
 use core::arch::{asm, global_asm};
 use core::sync::atomic::{AtomicU32, AtomicUsize};
 
@@ -209,9 +209,9 @@ mirror_on_scratch:
 "#,
     gate = sym mirror_sys::GATE,
     range = sym RANGE,
-    heavy = sym super::heavy,
-    scratch_enter = sym crate::scratch::enter,
-    scratch_leave = sym crate::scratch::leave,
+    heavy = sym crate::arch::heavy,
+    scratch_enter = sym crate::process::scratch::enter,
+    scratch_leave = sym crate::process::scratch::leave,
     options(att_syntax)
 );
 

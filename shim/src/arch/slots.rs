@@ -342,18 +342,18 @@ mirror_common_exit:
     .size mirror_common_exit, . - mirror_common_exit
     .popsection
 "#,
-    watch = sym super::WATCH,
-    hints = sym super::HINTS,
-    active = sym super::ACTIVE,
-    pages = sym super::PAGES,
-    filter = sym super::filter,
-    heavy = sym super::heavy,
-    wait = sym super::wait,
-    finish = sym super::finish,
+    watch = sym crate::tables::WATCH,
+    hints = sym crate::tables::HINTS,
+    active = sym crate::tables::ACTIVE,
+    pages = sym crate::tables::PAGES,
+    filter = sym crate::arch::filter,
+    heavy = sym crate::arch::heavy,
+    wait = sym crate::arch::wait,
+    finish = sym crate::arch::finish,
     gate = sym mirror_sys::GATE,
-    clone_gate = sym super::CLONE_GATE,
-    scratch_enter = sym crate::scratch::enter,
-    scratch_leave = sym crate::scratch::leave,
+    clone_gate = sym crate::arch::CLONE_GATE,
+    scratch_enter = sym crate::process::scratch::enter,
+    scratch_leave = sym crate::process::scratch::leave,
     options(att_syntax)
 );
 

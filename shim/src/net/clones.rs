@@ -2,10 +2,10 @@
 //!
 //! Rules of this file: the clone of a program does not fail because others are under way; a place is
 //! not lost when a child is killed before it has gone on.
-use super::{CHILDREN, on};
-use crate::arch::{CHILD, GATED, NATIVE, PARENT, RESUME, Regs, Resume};
-use crate::handlers::{self, arg};
-use crate::state::guest;
+use crate::arch::{CHILD, PARENT, RESUME, Resume};
+use crate::net::{CHILDREN, on};
+use crate::process::actor::guest;
+use crate::regs::{self, GATED, NATIVE, Regs, arg};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::Errno;
@@ -35,7 +35,7 @@ pub fn clone(regs: &mut Regs, flags: usize) -> usize {
         (false, _) => (PARENT, 0),
     };
     let Some(r) = place(users) else {
-        return handlers::fail(regs, Errno::EAGAIN);
+        return regs::fail(regs, Errno::EAGAIN);
     };
     let arm = CHILDREN.load(Ordering::Relaxed) && flags & CLEAR_SIGHAND == 0;
     r.back.store(regs.site.wrapping_add(2), Ordering::Relaxed);

@@ -4,11 +4,10 @@
 //! answer is stored into the context; every call that is to be executed is executed in normal context,
 //! after the return from here: then masks, stacks, restarts, cancellation and longjmp are the kernel's
 //! and libc's affair as ever.
-use super::{leaf, signals};
-use crate::arch::{
-    self, BY_FD, CLONE_GATE, DONE, FINISH, GATED, HEAVY, HINTS, NATIVE, OUT, Regs, WAIT, WATCH,
-};
-use crate::handlers::answer;
+use crate::arch::{self, CLONE_GATE};
+use crate::net::{leaf, signals};
+use crate::regs::{DONE, FINISH, GATED, HEAVY, NATIVE, Regs, WAIT, answer};
+use crate::tables::{BY_FD, HINTS, OUT, WATCH};
 use core::sync::atomic::Ordering;
 use libc as c;
 

@@ -2,7 +2,7 @@
 //!
 //! Rules of this file: a filter may kill for what it forbids, so a child tries it; without a filter there
 //! is no child.
-use super::{DISPATCH, PR_SYS_DISPATCH_ON};
+use crate::net::{DISPATCH, PR_SYS_DISPATCH_ON};
 use libc as c;
 use mirror_core::path::PathText;
 use mirror_sys as sys;

@@ -3,9 +3,9 @@
 //! Rules of this file: nobody says when that happens, so ld.so's list is looked at when a call of libc's
 //! comes to the library; the thread that finds something arms itself, every other one does when it comes
 //! here next. No thread is interrupted for it.
-use super::{CHILDREN, arm, arm_thread, needed, signals};
 use crate::arch::thread_pointer;
-use crate::state::guest;
+use crate::net::{CHILDREN, arm, arm_thread, needed, signals};
+use crate::process::actor::guest;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 /// Nothing is to be done.

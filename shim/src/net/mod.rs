@@ -16,11 +16,12 @@ pub mod signals;
 pub use clones::clone;
 pub use late::{look, stop};
 
-use crate::arch::{self, CLONE_GATE, RANGE, WATCH, WATCHED};
-use crate::boot::BootInfo;
-use crate::elf;
-use crate::env::{self, Var};
-use crate::state::BootCell;
+use crate::arch::{self, CLONE_GATE, RANGE};
+use crate::config::BootCell;
+use crate::program::elf;
+use crate::program::env::{self, Var};
+use crate::program::info::BootInfo;
+use crate::tables::{WATCH, WATCHED};
 use core::sync::atomic::{AtomicBool, Ordering};
 use libc as c;
 use mirror_sys as sys;

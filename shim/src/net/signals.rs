@@ -2,10 +2,9 @@
 //!
 //! Rules: no mask that the kernel gets has SIGSYS in it; a guest stores nothing, its memory is its
 //! parent's; a SIGSYS that is no dispatched call does what the program has said.
-use super::dispatch::{self, Info};
-use crate::arch::{NATIVE, Regs};
-use crate::handlers::{answer, arg, raw};
-use crate::state::guest;
+use crate::net::dispatch::{self, Info};
+use crate::process::actor::guest;
+use crate::regs::{NATIVE, Regs, answer, arg, raw};
 use crate::user::{self, UserPtr};
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use libc as c;

@@ -1,0 +1,158 @@
+//! Attaching before it becomes impossible: before a chroot, while the legs can be reached, and before the
+//! process gives its rights up.
+//!
+//! Rules: as in `attach`. A process that cannot reach a pair by name any more, or whose new user could not
+//! do without it what the pair's own can, gets nothing to keep (decision 0014).
+use crate::attach::session;
+use crate::config::{CONFIG, PairConf};
+use crate::events::refused::{self, Refused};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use mirror_core::MAX_PAIRS;
+use mirror_core::path::{PathText, Under, under};
+use mirror_core::refusal::Refusal;
+use mirror_sys as sys;
+
+/// The process has changed its root.
+static JAILED: AtomicBool = AtomicBool::new(false);
+/// The process has changed its user.
+static DROPPED: AtomicBool = AtomicBool::new(false);
+/// (device, inode) of each leg's root, as they were before roots or mounts were changed.
+static ROOTS: [[AtomicU64; 2]; MAX_PAIRS * 2] =
+    [const { [const { AtomicU64::new(0) }; 2] }; MAX_PAIRS * 2];
+
+/// What a failure to attach comes from, if this process's past explains it.
+pub fn reason(r: Refused) -> Refused {
+    let why = if JAILED.load(Ordering::Relaxed) && matches!(r.why, Refusal::Leg | Refusal::Proc) {
+        Refusal::Chroot
+    } else if DROPPED.load(Ordering::Relaxed) && r.why == Refusal::Permission {
+        Refusal::Dropped
+    } else {
+        r.why
+    };
+    Refused { why, ..r }
+}
+
+/// Before a chroot to `root`, a text of the system's root: attaches to each pair that will be reached by
+/// name below it, or that it lies in. TX is held. What fails is on record while the record can be reached.
+#[cold]
+#[inline(never)]
+pub fn before_chroot(root: &[u8]) {
+    if root == b"/" {
+        return;
+    }
+    for (pair, conf) in CONFIG.get().pairs().iter().enumerate() {
+        remember_roots(pair, conf);
+        let texts = [conf.virt, conf.legs[0], conf.legs[1]];
+        let near = texts
+            .iter()
+            .any(|t| !matches!(under(t.to_bytes(), root), Under::Outside));
+        // Who is not root may not change its root either.
+        if near && !session::attached(pair) && sys::euid() == 0 {
+            match session::join(pair, false) {
+                Ok(_) => {}
+                Err(r) => refused::record(pair, &r),
+            }
+        }
+    }
+    session::keep_proc();
+}
+
+/// The root is another one.
+pub fn jailed() {
+    JAILED.store(true, Ordering::Relaxed);
+}
+
+fn remember_roots(pair: usize, conf: &PairConf) {
+    if !crate::path::root::plain() {
+        return;
+    }
+    for (leg, path) in conf.legs.iter().enumerate() {
+        let slot = ROOTS.get(pair.wrapping_mul(2).wrapping_add(leg));
+        if let (Some([dev, ino]), Ok(st)) = (slot, sys::stat_static(path)) {
+            dev.store(st.dev(), Ordering::Relaxed);
+            ino.store(st.ino(), Ordering::Relaxed);
+        }
+    }
+}
+
+/// Whether an object is a leg's root, to hide what stands in it.
+pub fn is_root(st: &sys::Stat) -> bool {
+    if JAILED.load(Ordering::Relaxed) {
+        return ROOTS.iter().any(|[dev, ino]| {
+            ino.load(Ordering::Relaxed) == st.ino() && dev.load(Ordering::Relaxed) == st.dev()
+        });
+    }
+    let mut legs = CONFIG.get().pairs().iter().flat_map(|p| p.legs);
+    legs.any(|l| sys::stat_static(l).is_ok_and(|s| s.ino() == st.ino() && s.dev() == st.dev()))
+}
+
+/// What a leg's root was before roots or mounts were changed, if it could be told.
+pub fn remembered(pair: usize, leg: usize) -> Option<(u64, u64)> {
+    let slot = ROOTS.get(pair.wrapping_mul(2).wrapping_add(leg))?;
+    let [dev, ino] = slot.each_ref().map(|v| v.load(Ordering::Relaxed));
+    (ino != 0).then_some((dev, ino))
+}
+
+/// Before texts may mean other places: what the legs' roots are.
+pub fn remember_all() {
+    for (pair, conf) in CONFIG.get().pairs().iter().enumerate() {
+        remember_roots(pair, conf);
+    }
+}
+
+/// Before the process becomes `uid`: attaches to the pairs whose control folders that user could replace
+/// anyway, by the rights of the legs' roots: the keys give it nothing that it could not take.
+/// TX is held. Whether the user becomes another, not root.
+#[cold]
+#[inline(never)]
+pub fn before_drop(uid: u32) -> bool {
+    if uid == u32::MAX || uid == 0 || uid == sys::euid() {
+        return false;
+    }
+    let mut all = [0u32; 65];
+    let n = sys::groups(&mut all);
+    let groups = all.get(..n).unwrap_or(&[]);
+    for (pair, conf) in CONFIG.get().pairs().iter().enumerate() {
+        if !session::attached(pair) && conf.legs.iter().all(|l| may_replace(l, uid, groups)) {
+            // A failure is told when the pair is touched.
+            let _ = session::join(pair, false);
+        }
+    }
+    DROPPED.store(true, Ordering::Relaxed);
+    true
+}
+
+/// Whether this user may rename and replace what is in a leg's root.
+fn may_replace(leg: &'static core::ffi::CStr, uid: u32, groups: &[u32]) -> bool {
+    const STICKY: u32 = 0o1000;
+    let Ok(st) = sys::stat_static(leg) else {
+        return false;
+    };
+    if st.uid() == uid {
+        return true;
+    }
+    let bits = if groups.contains(&st.gid()) {
+        st.mode() >> 3
+    } else {
+        st.mode()
+    };
+    st.mode() & STICKY == 0 && bits & 0o3 == 0o3 && !has_list(leg)
+}
+
+/// With an access list the group's bits are a mask: only the owner is told by the mode then.
+fn has_list(leg: &core::ffi::CStr) -> bool {
+    let (path, name) = (
+        PathText::<{ mirror_core::path::PATH_MAX }>::from_bytes(leg.to_bytes()),
+        PathText::<32>::from_bytes(b"system.posix_acl_access"),
+    );
+    match (path, name) {
+        (Ok(path), Ok(name)) => {
+            let root = crate::change::target::spare(|| sys::open_object(libc::AT_FDCWD, &path));
+            let list = root
+                .and_then(sys::Object::take)
+                .and_then(|o| o.xattr(&name, &mut []));
+            !matches!(list, Err(sys::Errno::ENODATA | sys::Errno::EOPNOTSUPP))
+        }
+        _ => true,
+    }
+}

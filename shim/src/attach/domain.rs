@@ -1,0 +1,377 @@
+//! The domain of a pair: which runtime file is shared, and by whom. The same protocol stands in the
+//! command (docs/FORMATS).
+//!
+//! Rules: as in `attach`; a runtime file is only believed if it is whole, ours, and named by both legs.
+use crate::attach::session::{Session, text};
+use crate::events::refused::{Refused, unless_told};
+use libc as c;
+use mirror_core::facts::{FACTS_SIZE, Facts};
+use mirror_core::owner::{OWNER_SIZE, Owner};
+use mirror_core::record::{self, CONTROL, Id, LegRecord};
+use mirror_core::refusal::Refusal;
+use mirror_core::runtime;
+use mirror_core::trust::{self, Control};
+use mirror_core::{Errno, StateWord};
+use mirror_sys as sys;
+use mirror_sys::Sys;
+
+/// The kernel's boot id, as 16 bytes.
+fn boot_id() -> Sys<Id> {
+    let n = sys::openat(
+        c::AT_FDCWD,
+        &text(b"/proc/sys/kernel/random/boot_id"),
+        c::O_RDONLY | c::O_CLOEXEC,
+        0,
+    )?;
+    let mut buf = [0u8; 40];
+    let len = sys::pread(n, &mut buf, 0);
+    let _ = sys::close(n);
+    let mut hex = [0u8; 32];
+    let digits = buf
+        .get(..len?)
+        .unwrap_or(&[])
+        .iter()
+        .filter(|b| b.is_ascii_hexdigit());
+    for (d, s) in hex.iter_mut().zip(digits) {
+        *d = *s;
+    }
+    Id::from_hex(&hex).ok_or(Errno::EIO)
+}
+
+/// What says which domain a pair has, and who may be in it.
+pub struct Domain<'a> {
+    /// Leg a's record.
+    pub record: &'a LegRecord,
+    /// The descriptors of both legs' `.mirror/owner`.
+    pub owner: [i32; 2],
+    /// The session that joins.
+    pub session: &'a Session,
+}
+
+/// A runtime file that this process has mapped.
+pub struct Joined {
+    /// Where.
+    pub at: usize,
+    /// Its descriptor, if the mapping must not be looked at.
+    pub guarded: Option<i32>,
+}
+
+/// The protocol of the domain (who shares the runtime file), see docs/FORMATS: hold both records
+/// shared; if they name the live runtime file, that is the domain. Else take both exclusively, which
+/// only succeeds when nobody is attached, and found a new one.
+#[cold]
+#[inline(never)]
+pub fn join_domain(d: &Domain<'_>) -> Result<Joined, Refused> {
+    let boot = boot_id().map_err(unless_told(Refusal::Proc))?;
+    for _ in 0..200 {
+        if d.flock(c::LOCK_SH)? {
+            if let Some(found) = d.live(boot) {
+                return Ok(found);
+            }
+            if d.flock(c::LOCK_EX)? {
+                // Somebody may have founded it between the two locks.
+                let found = match d.live(boot) {
+                    Some(f) => Ok(f),
+                    // The program's limit of file sizes is not for the runtime file.
+                    None => crate::process::limits::own_file(|| d.found(boot)),
+                };
+                let _ = d.flock(c::LOCK_SH);
+                return found.map_err(unless_told(Refusal::Runtime));
+            }
+        }
+        for n in d.owner {
+            let _ = sys::flock(n, c::LOCK_UN);
+        }
+        sys::sleep_us(1000);
+    }
+    Err(Refused::new(d.taken(boot)))
+}
+
+impl Domain<'_> {
+    fn flock(&self, op: i32) -> Sys<bool> {
+        for n in self.owner {
+            match sys::flock(n, op | c::LOCK_NB) {
+                Ok(_) => {}
+                Err(Errno::EAGAIN) => return Ok(false),
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Why somebody else's hold on the records does not lead to their runtime file: they are another host, or
+    /// a container that does not share the folder; or what stands there is not to be believed.
+    fn taken(&self, boot: Id) -> Refusal {
+        let there = |o: &Owner| {
+            let path = self.record.runtime_file(o.runtime);
+            o.boot == boot && sys::fstatat(c::AT_FDCWD, &path, c::AT_SYMLINK_NOFOLLOW).is_ok()
+        };
+        match self.owner.map(read_owner) {
+            [Some(a), _] if there(&a) => Refusal::Runtime,
+            _ => Refusal::Domain,
+        }
+    }
+
+    /// What the runtime file with this id must say of itself.
+    fn facts(&self, id: Id, boot: Id) -> Sys<Facts> {
+        let mut legs = [(0, 0); 2];
+        for (l, &root) in legs.iter_mut().zip(&self.session.root) {
+            let st = sys::fstat(root)?;
+            *l = (st.dev(), st.ino());
+        }
+        Ok(Facts {
+            id,
+            boot,
+            pair: self.record.pair,
+            stripes: u64::from(self.record.stripes),
+            legs,
+        })
+    }
+
+    /// The runtime file that both legs name, if it is there, whole, and the pair's own.
+    fn live(&self, boot: Id) -> Option<Joined> {
+        let [a, b] = self.owner.map(read_owner);
+        let o = a?;
+        if o.boot != boot || b? != o {
+            return None;
+        }
+        let n = self.open(o.runtime).ok()?;
+        let this = self.facts(o.runtime, boot).ok() == read_facts(n);
+        let joined = if this { self.map(n) } else { Err(Errno::EIO) };
+        if joined.as_ref().map_or(true, |j| j.guarded.is_none()) {
+            let _ = sys::close(n);
+        }
+        joined.ok()
+    }
+
+    fn open(&self, id: Id) -> Sys<i32> {
+        // Not blocked by a fifo that somebody put there.
+        let flags = c::O_RDWR | c::O_CLOEXEC | c::O_NOFOLLOW | c::O_NONBLOCK | c::O_NOCTTY;
+        sys::openat(c::AT_FDCWD, &self.record.runtime_file(id), flags, 0)
+    }
+
+    /// User and group of the pair: those of leg a's control folder.
+    fn control(&self) -> Sys<(u32, u32)> {
+        let st = sys::fstatat(self.session.root[0], &text(CONTROL), c::AT_SYMLINK_NOFOLLOW)?;
+        Ok((st.uid(), st.gid()))
+    }
+
+    /// Maps a runtime file that has the right size and that only the pair's own can have made.
+    fn map(&self, n: i32) -> Sys<Joined> {
+        let st = sys::fstat(n)?;
+        let (group, owner, ids) = (self.record.group, (st.uid(), st.gid()), sys::user_ids());
+        let [_, me, _] = ids;
+        let trusted = trust::runtime_trusted(group, st.mode(), owner, self.control()?, me);
+        if !trusted || st.size() != runtime::SIZE as u64 {
+            return Err(Errno::EIO);
+        }
+        let guarded = trust::runtime_guarded(group, owner, ids);
+        Ok(Joined {
+            at: sys::map_shared(n, runtime::SIZE)?,
+            guarded: guarded.then_some(n),
+        })
+    }
+
+    /// Removes a runtime file that a record names, if it is this pair's own. (One that another member made
+    /// may stay: nobody looks at it again.)
+    fn remove(&self, o: &Owner) {
+        let Ok(n) = self.open(o.runtime) else {
+            return;
+        };
+        let ours = || {
+            let (st, found) = (sys::fstat(n).ok()?, read_facts(n)?);
+            let legs = self.facts(o.runtime, found.boot).ok()?.legs;
+            let (pair, owner) = (self.record.pair, (st.uid(), st.gid()));
+            let control = self.control().ok()?;
+            Some(
+                found.id == o.runtime
+                    && trust::runtime_removable(
+                        self.record.group,
+                        owner,
+                        control,
+                        &found,
+                        pair,
+                        legs,
+                    ),
+            )
+        };
+        let ours = ours() == Some(true);
+        let _ = sys::close(n);
+        if ours {
+            let _ = sys::unlinkat(c::AT_FDCWD, &self.record.runtime_file(o.runtime), 0);
+        }
+    }
+
+    /// A new domain. Both records are locked exclusively. They name the file before it is there: whoever
+    /// dies on the way leaves none that nobody would know of.
+    fn found(&self, boot: Id) -> Sys<Joined> {
+        self.folder()?;
+        for o in self.owner.iter().filter_map(|n| read_owner(*n)) {
+            self.remove(&o);
+        }
+        let mut taken = Errno::EEXIST;
+        for _ in 0..4 {
+            let mut id = [0u8; 16];
+            sys::random(&mut id)?;
+            let bytes = Owner {
+                runtime: Id(id),
+                boot,
+            }
+            .encode();
+            for n in self.owner {
+                sys::pwrite(n, &bytes, 0)?;
+                sys::fdatasync(n)?;
+            }
+            match self.make(Id(id), boot) {
+                Err(Errno::EEXIST) => {}
+                Err(e) => {
+                    taken = e;
+                    break;
+                }
+                r => return r,
+            }
+        }
+        Err(taken)
+    }
+
+    /// The folder of runtime files: nobody else can remove or replace what is in it.
+    fn folder(&self) -> Sys<()> {
+        let mut dir = self.record.runtime.clone();
+        dir.pop();
+        if dir.as_bytes() == b"/run/mirror" {
+            match sys::mkdirat(c::AT_FDCWD, &dir, 0o711) {
+                Ok(_) | Err(Errno::EEXIST) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        let st = sys::fstatat(c::AT_FDCWD, &dir, c::AT_SYMLINK_NOFOLLOW)?;
+        let closed = st.mode() & 0o022 == 0 || st.mode() & c::S_ISVTX != 0;
+        if st.kind() == c::S_IFDIR && closed {
+            Ok(())
+        } else {
+            Err(Errno::EIO)
+        }
+    }
+
+    /// Makes the runtime file.
+    fn make(&self, id: Id, boot: Id) -> Sys<Joined> {
+        let path = self.record.runtime_file(id);
+        let first = self.facts(id, boot)?.encode();
+        let flags = c::O_RDWR | c::O_CREAT | c::O_EXCL | c::O_CLOEXEC | c::O_NOFOLLOW;
+        let n = sys::openat(c::AT_FDCWD, &path, flags, 0o600)?;
+        let pending = StateWord(StateWord::FRESH.0 | StateWord::PENDING)
+            .0
+            .to_le_bytes();
+        // Preallocated: a hole in it would be a SIGBUS in somebody else's program.
+        let fill = || {
+            sys::pwrite(n, &first, 0)?;
+            if self.has_pending() {
+                sys::pwrite(n, &pending, FACTS_SIZE as u64)?;
+            }
+            sys::fallocate(n, 0, 0, runtime::SIZE as u64)
+        };
+        let joined = fill()
+            .and_then(|_| self.hand_over(n))
+            .and_then(|()| self.map(n));
+        if joined.as_ref().map_or(true, |j| j.guarded.is_none()) {
+            let _ = sys::close(n);
+        }
+        if joined.is_err() {
+            let _ = sys::unlinkat(c::AT_FDCWD, &path, 0);
+        }
+        joined
+    }
+
+    /// Gives a fresh runtime file to the pair's group, or (root does) to its user.
+    fn hand_over(&self, n: i32) -> Sys<()> {
+        const SAME: u32 = u32::MAX;
+        let (st, (uid, gid)) = (sys::fstat(n)?, self.control()?);
+        if self.record.group {
+            if st.gid() != gid {
+                sys::fchown(n, SAME, gid)?;
+            }
+            sys::fchmod(n, 0o660)?;
+        } else if st.uid() != uid {
+            // On a network leg it may only seem to be another's: `map` decides.
+            let _ = sys::fchown(n, uid, SAME);
+        }
+        Ok(())
+    }
+
+    fn has_pending(&self) -> bool {
+        self.session.root.iter().any(|&r| {
+            sys::fstatat(r, &text(record::PENDING_LOG), c::AT_SYMLINK_NOFOLLOW)
+                .is_ok_and(|st| st.size() > 0)
+        })
+    }
+}
+
+fn read_owner(n: i32) -> Option<Owner> {
+    let mut b = [0u8; OWNER_SIZE];
+    let len = sys::pread(n, &mut b, 0).ok()?;
+    Owner::parse(b.get(..len)?)
+}
+
+fn read_facts(n: i32) -> Option<Facts> {
+    let mut b = [0u8; FACTS_SIZE];
+    let len = sys::pread(n, &mut b, 0).ok()?;
+    Facts::parse(b.get(..len)?)
+}
+
+/// Refuses a leg whose `.mirror` somebody else may have put there.
+pub fn trust(root: i32, group: bool, pin: Option<u32>) -> Result<(), Refused> {
+    let (r, m) = (
+        sys::fstat(root)?,
+        sys::fstatat(root, &text(CONTROL), c::AT_SYMLINK_NOFOLLOW)?,
+    );
+    let c = Control {
+        owner: (m.uid(), m.gid()),
+        mode: m.mode(),
+        root: (r.uid(), r.gid()),
+    };
+    let [_, me, _] = sys::user_ids();
+    trust::control_trusted(&c, group, pin, me).map_err(|_| Refused::new(Refusal::Distrust))
+}
+
+/// Opens a leg's list of pending objects, to append to it. `init` has made it; who must make it again
+/// gives it the rights of its folder, whatever this process's umask is.
+pub fn pending_log(root: i32) -> Sys<i32> {
+    common_file(root, record::PENDING_LOG, c::O_WRONLY | c::O_APPEND)
+}
+
+/// Opens a file of the control folder that all users of the pair need, or makes it.
+pub fn common_file(root: i32, name: &[u8], flags: i32) -> Sys<i32> {
+    let name = text(name);
+    match crate::attach::control::open(root, &name, flags, 0) {
+        Err(Errno::ENOENT) => {}
+        r => return r,
+    }
+    let n = crate::attach::control::open(root, &name, flags | c::O_CREAT, 0o600)?;
+    let (dir, st) = (
+        sys::fstatat(root, &text(CONTROL), c::AT_SYMLINK_NOFOLLOW),
+        sys::fstat(n),
+    );
+    if let (Ok(dir), Ok(st)) = (dir, st) {
+        if st.uid() != dir.uid() {
+            // root's, in a user's pair. Others may not, and need not.
+            let _ = sys::fchown(n, dir.uid(), dir.gid());
+        }
+        let _ = sys::fchmod(n, dir.mode() & 0o660);
+    }
+    Ok(n)
+}
+
+/// Whether this line is among the last of the list of pending objects, whose writer may not read it.
+pub fn is_pending(root: i32, line: &[u8]) -> bool {
+    let Ok(n) = crate::attach::control::open(root, &text(record::PENDING_LOG), c::O_RDONLY, 0)
+    else {
+        return false;
+    };
+    let mut buf = [0u8; 8192];
+    let size = sys::fglance(n).map_or(0, |st| st.size());
+    let last = size.saturating_sub(buf.len() as u64);
+    let read = sys::pread(n, &mut buf, last);
+    let _ = sys::close(n);
+    let list = buf.get(..read.unwrap_or(0)).unwrap_or(&[]);
+    list.split_inclusive(|&b| b == b'\n').any(|l| l == line)
+}

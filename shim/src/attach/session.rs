@@ -1,0 +1,540 @@
+//! Attaching this process to a pair: root descriptors, lock descriptors, the runtime file, and a shared
+//! lock on both legs' domain records for as long as the process lives.
+//!
+//! Rules: called with all signals blocked, and by the owner of the memory with [`TX`] held. What is
+//! stored belongs to the owner; a guest works on a copy with locks of its own and stores nothing.
+use crate::config::CONFIG;
+use crate::events::refused::{self, Refused, unless_told};
+use crate::process::fds::ANY_PARTNER;
+use crate::process::limits::with_limit;
+use core::cell::{Cell, UnsafeCell};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use libc as c;
+use mirror_core::path::PathText;
+use mirror_core::record::{self, LegRecord};
+use mirror_core::refusal::Refusal;
+use mirror_core::runtime::{self, RuntimeFile};
+use mirror_core::view::{Change, Guarded, futex_at};
+use mirror_core::{Errno, MAX_PAIRS, OBJECTS, RESERVED, STRIPES_MAX, View, WHOLE, numbers};
+use mirror_sys as sys;
+use mirror_sys::Sys;
+
+/// What a transaction needs of a pair.
+#[derive(Clone)]
+pub struct Session {
+    /// Index of the pair.
+    pub pair: usize,
+    /// Its block of numbers.
+    pub slot: usize,
+    /// O_PATH descriptors of leg a and b.
+    pub root: [i32; 2],
+    /// Inode of leg a's root: its key.
+    pub root_ino: u64,
+    /// Stripes of each lock table.
+    pub stripes: usize,
+    rt: usize,
+    /// The runtime file's descriptor, if others could cut it short, or −1: the mapping is looked at.
+    memory: i32,
+    /// An access through that descriptor has failed.
+    failed: Cell<bool>,
+    /// A guest's domain records, held for the transaction.
+    owner: [i32; 2],
+}
+
+impl Session {
+    /// The runtime file.
+    pub fn runtime(&self) -> View<'_> {
+        if self.memory >= 0 {
+            return View::Guarded(self);
+        }
+        // SAFETY: `rt` is a live shared mapping of SIZE bytes, page-aligned, made by `map` and never
+        // unmapped by the owner; all fields behind it are atomics, so other processes' stores are no
+        // data race.
+        View::Own(unsafe { &*(self.rt as *const RuntimeFile) })
+    }
+
+    /// Whether another user, whom this process does not trust, owns the pair.
+    pub fn is_guarded(&self) -> bool {
+        self.memory >= 0
+    }
+
+    /// Wakes whoever waits for an object.
+    pub fn wake(&self, object: usize) {
+        if let Some(at) = futex_at(object) {
+            sys::futex_wake_at(self.rt.wrapping_add(at));
+        }
+    }
+}
+
+/// Rules: signals are blocked wherever a session is used, as `limits` wants it.
+impl Guarded for Session {
+    fn read(&self, at: usize, into: &mut [u8]) -> bool {
+        // Memory: never partial but at its end.
+        let want = into.len();
+        sys::pread(self.memory, into, at as u64) == Ok(want)
+    }
+    fn write(&self, at: usize, from: &[u8]) -> bool {
+        let put = || sys::pwrite(self.memory, from, at as u64);
+        crate::process::limits::own_file(put) == Ok(from.len())
+    }
+    fn change(&self, at: usize, how: Change) -> bool {
+        sys::atomic_op(self.rt.wrapping_add(at), how).is_ok()
+    }
+    fn fail(&self) {
+        self.failed.set(true);
+    }
+    fn failed(&self) -> bool {
+        self.failed.get()
+    }
+}
+
+struct Slot {
+    ready: AtomicBool,
+    session: UnsafeCell<Session>,
+}
+// SAFETY: `session` is written with TX held before `ready` is released, and not changed later.
+unsafe impl Sync for Slot {}
+
+/// All zero, so that the library's file holds none of it. Not read before `ready`.
+#[allow(
+    clippy::declare_interior_mutable_const,
+    reason = "the pattern of a static array, never read itself"
+)]
+const NONE: Session = Session {
+    owner: [0; 2],
+    pair: 0,
+    slot: 0,
+    root: [0; 2],
+    root_ino: 0,
+    stripes: 0,
+    rt: 0,
+    memory: 0,
+    failed: Cell::new(false),
+};
+static SLOTS: [Slot; MAX_PAIRS] = [const {
+    Slot {
+        ready: AtomicBool::new(false),
+        session: UnsafeCell::new(NONE),
+    }
+}; MAX_PAIRS];
+
+/// How many pairs the owner is attached to: the next one's block of numbers.
+static ATTACHED: AtomicUsize = AtomicUsize::new(0);
+
+/// The mapping of a pair's runtime file that may be looked at, if the owner of this memory is attached.
+/// Never unmapped.
+pub fn runtime_of(pair: usize) -> Option<&'static RuntimeFile> {
+    let slot = SLOTS.get(pair)?;
+    if !slot.ready.load(Ordering::Acquire) {
+        return None;
+    }
+    // SAFETY: written before `ready` was released, never changed since; the mapping lives as long as
+    // the process.
+    unsafe {
+        let s = &*slot.session.get();
+        (s.memory < 0).then(|| &*(s.rt as *const RuntimeFile))
+    }
+}
+
+/// The session of a pair, attaching first if need be.
+pub fn session(pair: usize, guest: bool) -> Sys<Session> {
+    let slot = SLOTS.get(pair).ok_or(Errno::EIO)?;
+    if CONFIG.get().pairs().get(pair).is_some_and(|p| p.closed) {
+        return Err(Errno::EACCES);
+    }
+    if guest {
+        let_go();
+    }
+    if slot.ready.load(Ordering::Acquire) {
+        // SAFETY: written before `ready` was released, never changed since.
+        let s = unsafe { (*slot.session.get()).clone() };
+        // The owner may have attached after this guest got its descriptors.
+        if !guest || s.root.iter().all(|n| sys::fcntl(*n, c::F_GETFD, 0).is_ok()) {
+            return Ok(s);
+        }
+    }
+    // What goes wrong here is no answer to the program's call, except that it may not, or has no room.
+    join(pair, guest).map_err(|r| {
+        refused::record(pair, &crate::attach::ahead::reason(r));
+        match r.errno {
+            e @ (Errno::EACCES | Errno::EROFS | Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM) => e,
+            // Its hard limit of file sizes is too low for a runtime file.
+            e @ Errno::EFBIG => e,
+            _ => Errno::EIO,
+        }
+    })
+}
+
+/// Attaches to a pair that this process is not attached to.
+pub fn join(pair: usize, guest: bool) -> Result<Session, Refused> {
+    let slot = SLOTS.get(pair).ok_or(Errno::EIO)?;
+    if !guest {
+        numbers_are_free()?;
+    }
+    let s = attach(pair, guest)?;
+    if guest {
+        return Ok(s);
+    }
+    // SAFETY: TX is held (rule of this file) and `ready` is still false: nobody reads it.
+    unsafe { *slot.session.get() = s.clone() };
+    NEW.fetch_or(1 << (pair & 63), Ordering::Relaxed);
+    ATTACHED.fetch_add(1, Ordering::Relaxed);
+    crate::process::actor::own();
+    slot.ready.store(true, Ordering::Release);
+    crate::tables::ACTIVE.store(1, Ordering::Relaxed);
+    Ok(s)
+}
+
+/// The descriptor of a leg's root, if the owner of this memory is attached to its pair.
+pub fn root_of(pair: usize, leg: usize) -> Option<i32> {
+    let slot = SLOTS.get(pair)?;
+    if !slot.ready.load(Ordering::Acquire) {
+        return None;
+    }
+    // SAFETY: written before `ready` was released, never changed since.
+    unsafe { (*slot.session.get()).root.get(leg).copied() }
+}
+
+/// Keeps a descriptor of "/proc" for texts of descriptors, as long as the process lives. TX is held.
+pub fn keep_proc() {
+    let flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
+    if any()
+        && let Ok(n) = sys::openat(c::AT_FDCWD, &text(b"/proc"), flags, 0)
+        && let Ok(n) = settle_fd(n, 0, numbers::own(0, 2), false)
+    {
+        sys::keep_proc(n);
+    }
+}
+
+/// Pairs that were attached to just now: bit n.
+static NEW: AtomicU64 = AtomicU64::new(0);
+
+/// Whether the pair was attached to just now. Asked once.
+pub fn is_new(pair: usize) -> bool {
+    let bit = 1 << (pair & 63);
+    NEW.load(Ordering::Relaxed) & bit != 0 && NEW.fetch_and(!bit, Ordering::Relaxed) & bit != 0
+}
+
+/// Whether the descriptors of a pair to which the owner is attached are in the caller's table: a thread that
+/// has one of its own may have got it before.
+pub fn here(pair: usize) -> bool {
+    let root = |leg| root_of(pair, leg).is_none_or(|n| sys::fcntl(n, c::F_GETFD, 0).is_ok());
+    root(0) && root(1)
+}
+
+/// Whether this memory's owner is attached to the pair.
+pub fn attached(pair: usize) -> bool {
+    SLOTS
+        .get(pair)
+        .is_some_and(|s| s.ready.load(Ordering::Acquire))
+}
+
+/// First act of a forked child: the inherited lock descriptors share their locks with the parent.
+pub fn after_fork_in_child() {
+    if any() && !FAMILY.load(Ordering::Relaxed) {
+        close_locks();
+    }
+}
+
+/// This process may not open lock objects any more: it, and the children it forks from now on, share their
+/// descriptions, and keep each other out by locks of their own on a file in memory.
+static FAMILY: AtomicBool = AtomicBool::new(false);
+
+/// Before rights are given up, with all lock objects open: see [`FAMILY`]. TX is held.
+pub fn found_family() {
+    if !any() || FAMILY.load(Ordering::Relaxed) {
+        return;
+    }
+    if let Ok(n) = sys::memory_file(&text(b"mirror"))
+        && settle_fd(n, 0, numbers::own(0, 3), false).is_ok()
+    {
+        FAMILY.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Among those that share descriptions: takes the turn for a lock object, or gives it back.
+pub fn turn(pair: usize, leg: usize, object: usize, on: bool) -> Sys<()> {
+    if !FAMILY.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    let slot = SLOTS.get(pair).ok_or(Errno::EIO)?;
+    // SAFETY: who asks for a turn is attached: written before, never changed since.
+    let slot = unsafe { (*slot.session.get()).slot };
+    let at = numbers::lock(slot, leg, object) as usize;
+    sys::lock_byte(numbers::own(0, 3), at, on)
+}
+
+fn close_locks() {
+    for slot in 0..ATTACHED.load(Ordering::Relaxed).min(MAX_PAIRS) {
+        let (first, last) = numbers::locks(slot);
+        sys::close_numbers(first, last.saturating_add(1), false);
+    }
+}
+
+/// A child process was started that shares the table of descriptors: what it closes is closed for its
+/// parent.
+pub static SHARED_FILES: AtomicBool = AtomicBool::new(false);
+
+/// A guest inherits the owner's lock descriptions. If the owner dies in mid-change, they keep its locks;
+/// the guest would wait for itself.
+fn let_go() {
+    // Before any attach the numbers may be the program's own.
+    if any() && !SHARED_FILES.load(Ordering::Relaxed) {
+        close_locks();
+    }
+}
+
+/// Opens the lock objects that are not open yet, of every attached pair: soon they may not be opened.
+pub fn reopen() {
+    for pair in 0..MAX_PAIRS {
+        if !attached(pair) {
+            continue;
+        }
+        let Ok(s) = session(pair, false) else {
+            continue;
+        };
+        for object in 0..OBJECTS {
+            for leg in 0..2 {
+                let n = numbers::lock(s.slot, leg, object);
+                if in_use(object, s.stripes) && sys::fcntl(n, c::F_GETFD, 0).is_err() {
+                    let _ = open_lock(&s, leg, object);
+                }
+            }
+        }
+    }
+}
+
+/// Whether a pair with so many stripes has this lock object.
+fn in_use(object: usize, stripes: usize) -> bool {
+    object == WHOLE || (object.wrapping_sub(1) % STRIPES_MAX) < stripes
+}
+
+/// Ends what a guest's session holds beyond the transaction.
+pub fn release_guest(s: &Session) {
+    if s.owner == [-1; 2] {
+        return;
+    }
+    for n in s.root.iter().chain(&s.owner).chain([&s.memory]) {
+        if *n >= 0 {
+            let _ = sys::close(*n);
+        }
+    }
+    // SAFETY: the guest mapped it for this transaction alone.
+    unsafe { sys::unmap(s.rt, runtime::SIZE) };
+}
+
+/// Nothing of the program stands on the library's numbers. It can only where its limit was higher, and
+/// a process that inherited partners has had a lowered one.
+fn numbers_are_free() -> Result<(), Refused> {
+    let (soft, _) = sys::nofile(None)?;
+    if soft <= RESERVED as u64 || ANY_PARTNER.load(Ordering::Relaxed) || any() {
+        return Ok(());
+    }
+    let dir = sys::openat(
+        c::AT_FDCWD,
+        &text(b"/proc/thread-self/fd"),
+        c::O_RDONLY | c::O_DIRECTORY | c::O_CLOEXEC,
+        0,
+    )?;
+    let mut buf = [0u8; 2048];
+    let mut free = true;
+    loop {
+        // SAFETY: the kernel writes at most buf.len() bytes into it.
+        let r = unsafe {
+            sys::syscall3(
+                c::SYS_getdents64,
+                dir as usize,
+                buf.as_mut_ptr() as usize,
+                buf.len(),
+            )
+        };
+        let n = match sys::ret(r) {
+            Ok(0) | Err(_) => break,
+            Ok(n) => n,
+        };
+        let mut rest = buf.get(..n).unwrap_or(&[]);
+        while let (Some(&[lo, hi]), Some(name)) = (
+            rest.get(16..18).and_then(|s| s.first_chunk::<2>()),
+            rest.get(19..),
+        ) {
+            let digits = name.iter().take_while(|b| b.is_ascii_digit());
+            let number = digits.fold(0i32, |v, b| {
+                v.saturating_mul(10)
+                    .saturating_add(i32::from(b.wrapping_sub(b'0')))
+            });
+            free &= !crate::config::is_ours(number);
+            match rest.get(usize::from(u16::from_le_bytes([lo, hi])).max(1)..) {
+                Some(r) => rest = r,
+                None => break,
+            }
+        }
+    }
+    let _ = sys::close(dir);
+    if free {
+        Ok(())
+    } else {
+        Err(Refused {
+            why: Refusal::Numbers,
+            errno: Errno::EMFILE,
+        })
+    }
+}
+
+/// Moves a fresh descriptor to its reserved number. A guest's stay where they are: its numbers are not
+/// on record, and they end with the transaction.
+fn settle_fd(n: i32, slot: usize, to: i32, guest: bool) -> Sys<i32> {
+    if guest {
+        return Ok(n);
+    }
+    let r = with_limit(slot.wrapping_add(1), || sys::dup3(n, to, c::O_CLOEXEC));
+    let _ = sys::close(n);
+    r.map(|_| to)
+}
+
+/// A short constant path.
+pub fn text(s: &[u8]) -> PathText<64> {
+    PathText::from_bytes(s).unwrap_or_default()
+}
+
+/// Opens a lock object under its number. TX is held. Leg a's is the first to be wanted: leg b's comes with
+/// it, never the other way round, since a description that is replaced loses its lock.
+#[cold]
+#[inline(never)]
+pub fn open_lock(s: &Session, leg: usize, object: usize) -> Sys<i32> {
+    if leg != 0 {
+        let n = guest_lock(s, leg, object)?;
+        return settle_fd(n, s.slot, numbers::lock(s.slot, leg, object), false);
+    }
+    let a = guest_lock(s, 0, object)?;
+    let b = guest_lock(s, 1, object);
+    let to = |leg| numbers::lock(s.slot, leg, object);
+    let r = b.and_then(|b| {
+        with_limit(s.slot.wrapping_add(1), || {
+            sys::dup3(a, to(0), c::O_CLOEXEC)?;
+            sys::dup3(b, to(1), c::O_CLOEXEC)
+        })
+    });
+    let _ = sys::close(a);
+    let _ = b.map(sys::close);
+    r.map(|_| to(leg))
+}
+
+/// Opens a lock object for a guest's single transaction.
+pub fn guest_lock(s: &Session, leg: usize, object: usize) -> Sys<i32> {
+    let root = s.root.get(leg).copied().ok_or(Errno::EIO)?;
+    let name = record::lock_name(object).ok_or(Errno::EIO)?;
+    let open = || crate::attach::control::open(root, &name, c::O_RDWR, 0);
+    crate::change::target::spare(open).map_err(|e| {
+        refused::record(
+            s.pair,
+            &crate::attach::ahead::reason(unless_told(Refusal::Record)(e)),
+        );
+        match e {
+            Errno::EACCES | Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM => e,
+            _ => Errno::EIO,
+        }
+    })
+}
+
+#[cold]
+#[inline(never)]
+fn attach(pair: usize, guest: bool) -> Result<Session, Refused> {
+    let conf = CONFIG.get().pairs().get(pair).ok_or(Errno::EIO)?;
+    let slot = ATTACHED.load(Ordering::Relaxed);
+    let mut s = Session {
+        owner: [-1; 2],
+        pair,
+        slot,
+        root: [-1; 2],
+        root_ino: 0,
+        stripes: 1,
+        rt: 0,
+        memory: -1,
+        failed: Cell::new(false),
+    };
+    let mut first: Option<LegRecord> = None;
+    for (leg, to) in [(0usize, 0), (1, 1)] {
+        let path = PathText::<{ mirror_core::path::PATH_MAX }>::from_bytes(
+            conf.legs.get(leg).map_or(&b""[..], |l| l.to_bytes()),
+        )
+        .map_err(|_| Errno::EIO)?;
+        let n = sys::openat2(
+            c::AT_FDCWD,
+            &path,
+            c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC,
+            0,
+            sys::NO_SYMLINKS,
+        )
+        .map_err(|errno| Refused {
+            why: Refusal::Leg,
+            errno: if Refusal::of(errno) == Refusal::Descriptors {
+                errno
+            } else {
+                Errno::EIO
+            },
+        })?;
+        let root = settle_fd(n, slot, numbers::own(slot, to), guest)?;
+        if let Some(r) = s.root.get_mut(leg) {
+            *r = root;
+        }
+        let rec = read_record(root)?;
+        if conf.options.id.is_some_and(|id| id != rec.pair) {
+            return Err(Refused::new(Refusal::Distrust));
+        }
+        crate::attach::domain::trust(root, rec.group, conf.options.uid)?;
+        // Positions in the tab are the legs' letters; a copied or swapped leg is not ours to guess.
+        if usize::from(rec.leg) != leg {
+            return Err(Refused::new(Refusal::Swapped));
+        }
+        if !rec.complete {
+            return Err(Refused::new(Refusal::Incomplete));
+        }
+        match &first {
+            None => {
+                s.root_ino = sys::fstat(root)?.ino();
+                s.stripes = usize::from(rec.stripes);
+                first = Some(rec);
+            }
+            Some(a) if a.pairs_with(&rec) => {}
+            Some(_) => return Err(Refused::new(Refusal::Strangers)),
+        }
+    }
+    let record = first.ok_or(Errno::EIO)?;
+    let owner_name = text(record::OWNER_RECORD);
+    let mut owner = [-1i32; 2];
+    for (leg, to) in [(0usize, 5), (1, 6)] {
+        let root = s.root.get(leg).copied().unwrap_or(-1);
+        let n = crate::attach::control::open(root, &owner_name, c::O_RDWR, 0)
+            .map_err(unless_told(Refusal::Record))?;
+        if let Some(o) = owner.get_mut(leg) {
+            *o = settle_fd(n, slot, numbers::own(slot, to), guest)?;
+        }
+    }
+    let joined = crate::attach::domain::join_domain(&crate::attach::domain::Domain {
+        record: &record,
+        owner,
+        session: &s,
+    })?;
+    s.rt = joined.at;
+    if let Some(n) = joined.guarded {
+        s.memory = settle_fd(n, slot, numbers::own(slot, 4), guest)?;
+    }
+    if guest {
+        s.owner = owner;
+    }
+    Ok(s)
+}
+
+fn read_record(root: i32) -> Result<LegRecord, Refused> {
+    let n = crate::attach::control::open(root, &text(record::LEG_RECORD), c::O_RDONLY, 0)
+        .map_err(unless_told(Refusal::Record))?;
+    let mut buf = [0u8; record::RECORD_MAX];
+    let len = sys::pread(n, &mut buf, 0);
+    let _ = sys::close(n);
+    LegRecord::parse(buf.get(..len?).unwrap_or(&[])).map_err(|_| Refused::new(Refusal::Record))
+}
+
+/// Whether this process is attached to any pair.
+pub fn any() -> bool {
+    SLOTS.iter().any(|s| s.ready.load(Ordering::Relaxed))
+}

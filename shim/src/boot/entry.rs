@@ -1,0 +1,331 @@
+//! Boot: from an IFUNC resolver of this library, before any constructor of the program.
+//!
+//! Rules of this file: raw system calls only, no libc function (libc may not be ready), no
+//! allocation; what is read comes from ld.so's own data; the live text is replaced by one mmap, or
+//! page by page, or not at all; nothing is done in a secure (setuid) process.
+use core::arch::global_asm;
+use core::ffi::CStr;
+
+use mirror_core::image::{HEADER_LEN, Header, MAX_BUILD_ID, PAGE};
+use once_cell::race::OnceNonZeroUsize;
+
+use crate::arch;
+use crate::boot::start;
+use crate::program::elf::{self, Libc, LinkMap, Linker};
+use crate::program::files::{self, Fd, Name};
+use crate::program::info::BootInfo;
+
+global_asm!(
+    r#"
+    .pushsection .text.mirror_boot,"ax",@progbits
+    .hidden mirror_ifunc
+    .globl mirror_ifunc
+    .type mirror_ifunc,@gnu_indirect_function
+mirror_ifunc:
+    .cfi_startproc
+    sub $8, %rsp
+    .cfi_adjust_cfa_offset 8
+    mov 8(%rsp), %rdi
+    call {boot}
+    lea mirror_nothing(%rip), %rax
+    add $8, %rsp
+    .cfi_adjust_cfa_offset -8
+    ret
+    .cfi_endproc
+mirror_nothing:
+    ret
+    .popsection
+    # R: survives --gc-sections. The linker makes an IRELATIVE relocation of it, the last of all.
+    .pushsection .data.rel.ro.mirror_boot,"awR",@progbits
+    .p2align 3
+    .quad mirror_ifunc
+    .popsection
+"#,
+    boot = sym boot,
+    options(att_syntax)
+);
+
+/// What `start` decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// Leave the process as it is.
+    Off,
+    /// Intercept.
+    On,
+}
+
+/// Why the image was not installed.
+#[derive(Clone, Copy)]
+enum Reason {
+    NotGlibc,
+    NoImage,
+    BadImage(&'static str),
+    Refused,
+}
+
+/// Exit status of a process that would have been unmirrored.
+const EX_CONFIG: usize = 78;
+
+/// Ends the process with one line on descriptor 2, unless that may be somebody's data.
+pub fn fail(text: &[u8]) -> ! {
+    let mut line: Name<1024> = Name::new();
+    let _ = line.push(b"mirror: ");
+    // a text that is too long is cut, not lost
+    let room = 1024 - 16;
+    let _ = line.push(text.get(..text.len().min(room)).unwrap_or(text));
+    let _ = line.push(b"\n");
+    if files::speaks(2) {
+        files::write(2, line.filled());
+    }
+    files::exit_group(EX_CONFIG)
+}
+
+impl Reason {
+    fn fail(self, build_id: &str) -> ! {
+        let mut t: Name<512> = Name::new();
+        let mut add = |parts: &[&[u8]]| {
+            for p in parts {
+                let _ = t.push(p);
+            }
+        };
+        let id = build_id.as_bytes();
+        const PREPARE: &[u8] = b"). Type: mirror doctor --prepare";
+        match self {
+            Reason::NotGlibc => {
+                add(&[b"the C library of this program is not a glibc that can be covered"])
+            }
+            Reason::NoImage => add(&[b"no prepared image of libc (build-id ", id, PREPARE]),
+            Reason::BadImage(why) => add(&[why.as_bytes(), b" (build-id ", id, PREPARE]),
+            Reason::Refused => add(&[
+                b"this process may not map the prepared image of libc as code (build-id ",
+                id,
+                b")",
+            ]),
+        }
+        fail(t.filled())
+    }
+}
+
+/// Set once the resolver has run: 1 = left alone, 2 = installed.
+static BOOTED: OnceNonZeroUsize = OnceNonZeroUsize::new();
+
+fn mark(v: usize) {
+    if let Some(v) = core::num::NonZeroUsize::new(v) {
+        let _ = BOOTED.set(v);
+    }
+}
+
+/// A dynamic linker that knows no IFUNC (musl) comes here first: better no program than an
+/// unmirrored one.
+#[ctor::ctor(unsafe)]
+fn belt() {
+    if BOOTED.get().is_none() {
+        Reason::NotGlibc.fail("");
+    }
+}
+
+/// `linker`: an address in ld.so's code, the resolver's return address.
+extern "C" fn boot(linker: usize) {
+    mark(1);
+    let info = match look(linker) {
+        Some(Process::Covered(info)) => info,
+        // Whoever started it has recorded what it may write.
+        Some(Process::WithoutLibc(info)) => {
+            alone(&info);
+            return;
+        }
+        None => Reason::NotGlibc.fail(""),
+    };
+    if info.auxv(libc::AT_SECURE as usize) != 0 {
+        return;
+    }
+    if start::start(&info) == Start::Off {
+        return;
+    }
+    // SAFETY: ld.so lists libc as loaded at this address.
+    let libc = unsafe { elf::read(info.libc_base) };
+    let Some(libc) = libc.filter(|l| l.build_id().len() >= 8) else {
+        Reason::NotGlibc.fail("")
+    };
+    let mut id = [0; 2 * MAX_BUILD_ID];
+    let hex = files::hex(libc.build_id(), &mut id);
+    if let Err(reason) = install(&info, &libc, hex) {
+        reason.fail(hex);
+    }
+    crate::net::boot(&info);
+    start::prove(&info);
+}
+
+/// What the library has been loaded into.
+enum Process {
+    Covered(BootInfo),
+    /// A program with a dynamic linker that needs no library at all.
+    WithoutLibc(BootInfo),
+}
+
+/// No libc, so no image; but calls can be dispatched. Without a pair it runs as ever.
+fn alone(info: &BootInfo) {
+    if info.auxv(libc::AT_SECURE as usize) == 0 && start::start(info) == Start::On {
+        crate::net::boot_alone(info);
+    }
+}
+
+/// Reads ld.so's data: its own, by its own symbol table. A program may have copies of these variables,
+/// which are filled after this.
+fn look(linker: usize) -> Option<Process> {
+    // SAFETY: an address of loaded code.
+    let linker = unsafe { Linker::around(linker) }?;
+    let end = linker.variable(b"__libc_stack_end")?;
+    let debug = linker.variable(b"_r_debug")?;
+    // SAFETY: both are variables of ld.so, filled before it relocates any library: the stack's first
+    // word (argc, then argv, envp and auxv), and the list of loaded libraries.
+    unsafe {
+        let sp = *(end as *const *const usize);
+        let argc = *sp;
+        let argv = sp.wrapping_add(1).cast::<*const u8>();
+        let envp = argv.wrapping_add(argc + 1);
+        let mut e = envp;
+        while !(*e).is_null() {
+            e = e.wrapping_add(1);
+        }
+        let auxv = e.wrapping_add(1).cast::<[usize; 2]>();
+        let maps = LinkMap::first(debug);
+        let own = maps.find(|m| m.dynamic() == arch::find_dynamic())?;
+        let libc = maps.find(|m| m.is_libc());
+        if libc.is_none() && maps.needs_library() {
+            return None;
+        }
+        let mut info = BootInfo {
+            envp: envp.cast_mut(),
+            auxv,
+            libc_base: libc.map_or(0, LinkMap::base),
+            own_base: own.base(),
+            own_path: own.name(),
+            euid: 0,
+            debug,
+            maps,
+        };
+        info.euid = info.auxv(libc::AT_EUID as usize) as u32;
+        Some(match libc {
+            Some(_) => Process::Covered(info),
+            None => Process::WithoutLibc(info),
+        })
+    }
+}
+
+/// Looks for the image and maps it.
+fn install(info: &BootInfo, libc: &Libc, hex: &str) -> Result<(), Reason> {
+    let mut worst = Reason::NoImage;
+    for dir in folders(info) {
+        let (Some(base), tail) = dir else { continue };
+        let Some(dir) = files::folder(base, tail) else {
+            continue;
+        };
+        let Some(file) = files::open_at(&dir, hex) else {
+            continue;
+        };
+        let why = match use_image(info, libc, &dir, &file) {
+            Ok(()) => return Ok(()),
+            Err(None) => return Err(Reason::Refused),
+            Err(Some(why)) => why,
+        };
+        if matches!(worst, Reason::NoImage) {
+            worst = Reason::BadImage(why);
+        }
+    }
+    Err(worst)
+}
+
+/// The folders to look in, in this order (the same as in loader/src/image/store.rs).
+pub fn folders(info: &BootInfo) -> [(Option<&CStr>, &'static [u8]); 2] {
+    let system = (Some(c"/var/cache/mirror"), &b""[..]);
+    if let Some(dir) = crate::boot::start::cache_folder(info) {
+        return [(Some(dir), b""), (None, b"")];
+    }
+    if info.euid == 0 {
+        return [system, (None, b"")];
+    }
+    [system, (crate::boot::start::home(info), b"/.cache/mirror")]
+}
+
+/// `Err(None)`: the kernel refuses code from it.
+fn use_image(
+    info: &BootInfo,
+    libc: &Libc,
+    dir: &Fd,
+    file: &Fd,
+) -> Result<(), Option<&'static str>> {
+    if !files::trusted(dir, info.euid, libc::S_IFDIR, None) {
+        return Err(Some("others can write the folder of prepared images"));
+    }
+    let mut page: Name<HEADER_LEN> = Name::new();
+    if !files::read_at(file, page.bytes_mut(), 0) {
+        return Err(Some("the prepared image of libc is damaged"));
+    }
+    let Ok(header) = Header::decode(page.bytes()) else {
+        return Err(Some(
+            "the prepared image of libc is damaged or of another version",
+        ));
+    };
+    let size = header.text_offset.wrapping_add(header.text_len);
+    if !files::trusted(file, info.euid, libc::S_IFREG, Some(size)) {
+        return Err(Some(
+            "the prepared image of libc is incomplete or others can write it",
+        ));
+    }
+    if header.build_id() != libc.build_id()
+        || header.text_vaddr != libc.text_vaddr
+        || header.text_len != libc.text_len
+        || header.ptr_vaddr < libc.bss_end
+        || header.ptr_vaddr.wrapping_add(24) > libc.bss_end.next_multiple_of(PAGE)
+    {
+        return Err(Some("the prepared image of libc does not fit"));
+    }
+    let at = |v: u64| info.libc_base.wrapping_add(v as usize);
+    // SAFETY: three aligned words behind libc's .bss in its last writable page (checked above); no
+    // symbol owns them. They are stored first: the new text reads them.
+    unsafe {
+        let ptr = at(header.ptr_vaddr) as *mut usize;
+        ptr.write_volatile(arch::common());
+        ptr.wrapping_add(1).write_volatile(arch::common_exit());
+        ptr.wrapping_add(2).write_volatile(arch::after_clone());
+    }
+    let text = at(header.text_vaddr);
+    if files::map_text(
+        file,
+        text,
+        header.text_len as usize,
+        header.text_offset as usize,
+    ) || by_hand(file, &header, text)
+    {
+        mark(2);
+        crate::net::places(
+            [text, header.text_len as usize],
+            header.net.map(|v| if v == 0 { 0 } else { at(v) }),
+        );
+        return Ok(());
+    }
+    Err(None)
+}
+
+/// Where code may not be mapped from the image's file system: its changed pages are copied over the
+/// live text. Writable and executable in one step, so that a refusal changes nothing.
+fn by_hand(file: &Fd, header: &Header, text: usize) -> bool {
+    let mut done = true;
+    for page in header.pages() {
+        let off = usize::from(*page) * PAGE as usize;
+        let at = text.wrapping_add(off);
+        if !files::protect(
+            at,
+            PAGE as usize,
+            libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC,
+        ) {
+            return false;
+        }
+        // SAFETY: one page of libc's text, writable now; ld.so, not libc, is running.
+        let bytes = unsafe { core::slice::from_raw_parts_mut(at as *mut u8, PAGE as usize) };
+        done &= files::read_at(file, bytes, header.text_offset as usize + off);
+        done &= files::protect(at, PAGE as usize, libc::PROT_READ | libc::PROT_EXEC);
+    }
+    done
+}

@@ -1,0 +1,3 @@
+//! What happens before the program starts.
+pub mod entry;
+pub mod start;

@@ -1,0 +1,60 @@
+//! The arguments of a call that are paths, and what a run is to the stub.
+use crate::change::port::Ran;
+use crate::path::loc::{Last, Loc, Path, Place};
+use crate::path::resolve::locate;
+use crate::regs::{NATIVE, Regs, WAIT, answer, arg, fail, fd_arg};
+use libc as c;
+use mirror_core::Errno;
+
+/// How often a name is resolved anew because it was another's under the locks. Somebody who exchanges
+/// two names all the time spoils every second try.
+pub const TRIES: usize = 40;
+
+/// What a run means for the stub; `Slow` is the caller's to handle before.
+pub fn verdict(regs: &mut Regs, ran: Ran) -> usize {
+    match ran {
+        Ran::Done(r) => answer(regs, r),
+        Ran::Native => NATIVE,
+        Ran::Wait => WAIT,
+        Ran::Slow => fail(regs, Errno::ELOOP),
+    }
+}
+
+/// Copies a path from the program's memory, once. `None`: the kernel will refuse it (EFAULT,
+/// ENAMETOOLONG).
+pub fn copy_path(addr: usize, out: &mut Path) -> Option<()> {
+    crate::user::path(addr, out).ok()
+}
+
+/// (directory, path) of a call that only looks.
+pub fn reader_path(regs: &Regs) -> (i32, usize) {
+    match regs.nr as i64 {
+        c::SYS_stat
+        | c::SYS_lstat
+        | c::SYS_access
+        | c::SYS_readlink
+        | c::SYS_open
+        | c::SYS_chdir => (c::AT_FDCWD, arg(regs, 0)),
+        _ => (fd_arg(regs, 0), arg(regs, 1)),
+    }
+}
+
+/// fchmodat2(2), since Linux 6.6.
+pub const SYS_FCHMODAT2: i64 = 452;
+
+/// setxattrat(2) and removexattrat(2), since Linux 6.13.
+pub const SYS_SETXATTRAT: i64 = 463;
+
+pub const SYS_REMOVEXATTRAT: i64 = 466;
+
+/// Copies a path argument and locates it. `None`: let the kernel refuse it.
+pub fn locate_arg(
+    dir: i32,
+    addr: usize,
+    last: Last,
+    path: &mut Path,
+    loc: &mut Loc,
+) -> Option<Place> {
+    copy_path(addr, path)?;
+    Some(locate(dir, path, last, loc))
+}

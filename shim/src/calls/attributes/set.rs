@@ -1,0 +1,447 @@
+//! Attributes by path and by descriptor: chmod, chown, times, extended attributes; truncate by path.
+//!
+//! The first leg gets the program's own call and pointers (the kernel checks them); the second gets the
+//! same, except times, which are copied from the first: "now" is never asked twice.
+//!
+//! Rules: a name is made an [`Object`] on each leg and changed as that, so that no symlink is followed
+//! there, and the second leg's must be of the first one's type.
+use crate::calls::args::{SYS_REMOVEXATTRAT, SYS_SETXATTRAT, TRIES, copy_path, verdict};
+use crate::calls::attributes::call::{Call, Kind, is_cwd, parse};
+use crate::calls::attributes::marks::{By, SYS_FILE_SETATTR, Value};
+use crate::calls::paired::recognise::{Fd, behind, recognise};
+use crate::change::border::{self, Border};
+use crate::change::port::{Patience, Ran, run};
+use crate::change::target::{Change, Cx, Target, hold, hold_here};
+use crate::change::times;
+use crate::path::loc::{Last, Loc, Name, Path, Place};
+use crate::path::resolve::{locate, locate_slow};
+use crate::process::fds;
+use crate::regs::{NATIVE, Regs, arg, fail, fd_arg, raw};
+
+use core::sync::atomic::Ordering;
+use libc as c;
+use mirror_core::runtime::IntentKind;
+use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
+use mirror_sys as sys;
+use mirror_sys::{OMIT, Object, Stat, Sys};
+
+mod ahead;
+mod on;
+mod undo;
+
+struct Attr<'a> {
+    call: Call,
+    regs: &'a Regs,
+    /// A descriptor on the first leg, and whether n + K is its partner.
+    by_fd: Option<(i32, bool)>,
+    before: Option<Stat>,
+    root: bool,
+    /// The path ended with '/': only a directory will do.
+    slash: bool,
+    /// The object is a directory, as far as is known.
+    directory: bool,
+    /// A descriptor's name was looked for often enough.
+    again: bool,
+    /// File capabilities before the call: a change of owner or size takes them away.
+    caps: Option<([u8; 64], usize)>,
+    /// truncate: the second leg's file, open for writing; what it may refuse is known then.
+    second: i32,
+    /// Flags and the like before the call.
+    marks: Option<Value>,
+    /// The second leg's object, held and compared before the first leg's is touched.
+    held: Option<Object>,
+}
+
+impl Attr<'_> {
+    /// The object of the name on a leg, held. What was looked at is what is changed: on neither leg is a
+    /// symlink followed that somebody may have put there meanwhile.
+    fn object(&self, cx: &Cx<'_>, leg: usize) -> Sys<Object> {
+        if self.root {
+            return hold(self.dir(cx, leg), &self.name(cx));
+        }
+        hold_here(cx, self.dir(cx, leg), &self.name(cx))
+    }
+    /// The second leg's object, if it can stand for the first leg's.
+    fn second_object(&self, cx: &Cx<'_>, leg: usize) -> Sys<Object> {
+        let o = self.object(cx, leg)?;
+        sys::stands_for(self.before.as_ref().ok_or(Errno::EIO)?, o.stat())?;
+        Ok(o)
+    }
+    fn dir(&self, cx: &Cx<'_>, leg: usize) -> i32 {
+        if self.root {
+            cx.s.root.get(leg).copied().unwrap_or(-1)
+        } else {
+            cx.name(0).at(leg)
+        }
+    }
+    fn name(&self, cx: &Cx<'_>) -> Name {
+        let mut n = Name::new();
+        let _ = n.set(if self.root {
+            b"."
+        } else {
+            cx.name(0).name.as_bytes()
+        });
+        n
+    }
+    fn stat(&self, cx: &Cx<'_>, leg: usize, first: bool) -> Sys<Stat> {
+        match self.by_fd {
+            Some((n, _)) if first => sys::fstat(n),
+            Some((n, true)) => sys::fstat(n.saturating_add(K)),
+            _ => sys::fstatat(self.dir(cx, leg), &self.name(cx), c::AT_SYMLINK_NOFOLLOW),
+        }
+    }
+
+    /// The change on a leg, by name.
+    fn by_name(&mut self, cx: &mut Cx<'_>, leg: usize, step: Step) -> Sys<u64> {
+        let o = if step == Step::First {
+            let o = self.object(cx, leg)?;
+            if o.stat().kind() == c::S_IFLNK && self.call.last == Last::Follow {
+                cx.slow = true;
+                return Err(Errno::ELOOP);
+            }
+            self.before = Some(*o.stat());
+            self.look_ahead(cx, &o)?;
+            self.hold_second(cx)?;
+            o
+        } else if self.second >= 0 {
+            Object::of(self.second)?
+        } else if let Some(o) = self.held.take() {
+            sys::stands_for(self.before.as_ref().ok_or(Errno::EIO)?, o.stat())?;
+            o
+        } else {
+            self.second_object(cx, leg)?
+        };
+        let r = match self.call.kind {
+            Kind::Times if step == Step::Second => return self.times(cx, leg, &o),
+            Kind::Times => self.first_times(&o),
+            Kind::Marks(by) if step == Step::Second => self.second_marks(cx, by, &o),
+            Kind::Truncate(size) if step == Step::Second && self.second >= 0 => {
+                sys::ftruncate(self.second, size)
+            }
+            kind => self.on_object(kind, &o),
+        }?;
+        if step == Step::Second && matches!(self.call.kind, Kind::Truncate(_)) {
+            self.times(cx, leg, &o)?;
+        }
+        Ok(r as u64)
+    }
+
+    /// Copies the first leg's times to the second leg's object.
+    fn times(&self, cx: &Cx<'_>, leg: usize, second: &Object) -> Sys<u64> {
+        let first = match self.by_fd {
+            Some((n, _)) => Object::of(n)?,
+            None => self.object(cx, leg ^ 1)?,
+        };
+        // atime is not part of the copy, but a program that sets it means both.
+        let atime = if self.call.kind == Kind::Times {
+            first.stat().atime()
+        } else {
+            OMIT
+        };
+        times::copy(first.fd(), second.fd(), atime).map(|()| 0)
+    }
+}
+
+impl Change for Attr<'_> {
+    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
+        if self.root {
+            return Ok(cx.dir(cx.s.root_ino));
+        }
+        if let Some((n, true)) = self.by_fd {
+            return cx.file_of(n).map_err(|e| Prepared::Answer(Err(e)));
+        }
+        // A directory is locked itself: its name moves only with everybody else kept out, and rmdir
+        // locks it too.
+        if self.directory {
+            if let Ok(plan) = cx.itself(0) {
+                return Ok(plan);
+            }
+            self.directory = false;
+        }
+        cx.parent(0)
+    }
+    fn late(&mut self, cx: &mut Cx<'_>) -> LockPlan {
+        if self.root || self.directory || matches!(self.by_fd, Some((_, true))) {
+            return LockPlan::EMPTY;
+        }
+        match self.before {
+            Some(st) if cx.lead == 0 => cx.file(st.ino()),
+            _ => cx.file_named(0),
+        }
+    }
+    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
+        if !self.root
+            && !cx.name(0).rel.is_empty()
+            && !matches!(self.by_fd, Some((_, true)))
+            && let Err(p) = cx.enter(0)
+        {
+            return p;
+        }
+        if !self.root && !matches!(self.by_fd, Some((_, true))) {
+            cx.settle(0, false);
+        }
+        let st = match self.stat(cx, cx.lead, true) {
+            Ok(st) => st,
+            Err(e) if self.by_fd.is_none() && !self.root => {
+                return match cx.compare_named(&cx.name(0).rel, &Err(e)) {
+                    Ok(()) => Prepared::Answer(Err(e)),
+                    Err(p) => p,
+                };
+            }
+            Err(e) => return Prepared::Answer(Err(e)),
+        };
+        if self.by_fd.is_none() {
+            if let Err(p) = cx.still(0, Ok(st)) {
+                return p;
+            }
+            if st.kind() == c::S_IFLNK && self.call.last == Last::Follow {
+                cx.slow = true;
+                return Prepared::Answer(Err(Errno::ELOOP));
+            }
+            if st.kind() == c::S_IFLNK && matches!(self.call.kind, Kind::Mode(_)) {
+                return Prepared::Answer(Err(Errno::EOPNOTSUPP));
+            }
+        }
+        if !self.root && self.directory != (st.kind() == c::S_IFDIR) {
+            self.directory = !self.directory;
+            if !cx.exclusive {
+                return Prepared::Replan;
+            }
+        }
+        if self.slash && st.kind() != c::S_IFDIR {
+            return Prepared::Answer(Err(Errno::ENOTDIR));
+        }
+        if matches!(self.call.kind, Kind::Truncate(_)) && st.kind() != c::S_IFREG {
+            if let Err(p) = cx.compare_entered(0, &Ok(st)) {
+                return p;
+            }
+            let e = if st.kind() == c::S_IFDIR {
+                Errno::EISDIR
+            } else {
+                Errno::EINVAL
+            };
+            return Prepared::Answer(Err(e));
+        }
+        if let Some(i) = cx.intent.inode.get_mut(cx.lead) {
+            *i = st.ino();
+        }
+        cx.intent.old_size = st.size();
+        self.before = Some(st);
+        if let Some((_, false)) = self.by_fd {
+            match border::of(cx.s, cx.lead, &cx.name(0).rel) {
+                Border::Within => {}
+                Border::Kernel => return Prepared::Forward,
+                Border::Beyond => return Prepared::Answer(Err(border::REFUSED)),
+            }
+            // A descriptor without a partner: by name, and only if the name still is this object.
+            let same = self.root
+                || sys::fstatat(
+                    self.dir(cx, cx.lead),
+                    &self.name(cx),
+                    c::AT_SYMLINK_NOFOLLOW,
+                )
+                .is_ok_and(|s| s.ino() == st.ino() && s.dev() == st.dev());
+            if !same {
+                if !self.again {
+                    // Renamed meanwhile: it may be found under its new name.
+                    cx.slow = true;
+                    return Prepared::Answer(Err(Errno::ESTALE));
+                }
+                // Its name is gone. Another may live, and was not found: nothing is changed.
+                if st.nlink() > 0 && st.kind() != c::S_IFDIR {
+                    return Prepared::Answer(Err(Errno::EIO));
+                }
+                return Prepared::Forward;
+            }
+        }
+        Prepared::Ready
+    }
+    fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
+        let leg = cx.leg(step);
+        match (self.by_fd, step) {
+            (Some((n, paired)), Step::First) => {
+                if !paired && !self.root {
+                    // The object's own lock may have been taken after `prepare` looked.
+                    self.before = Some(sys::fstat(n)?);
+                }
+                if matches!(
+                    self.call.kind,
+                    Kind::Owner(..) | Kind::Truncate(_) | Kind::Marks(_)
+                ) {
+                    self.look_ahead(cx, &Object::of(n)?)?;
+                }
+                // Whether the second leg's object will be changed by its text.
+                let by_text = !paired
+                    && match self.call.kind {
+                        Kind::Mode(_) => !Object::knows_set_mode_held(),
+                        Kind::SetXattr | Kind::RemoveXattr => true,
+                        _ => false,
+                    };
+                if by_text {
+                    Object::of(n)?.has_text()?;
+                }
+                if !paired {
+                    self.hold_second(cx)?;
+                }
+                let r = raw(self.regs);
+                if r.is_err() {
+                    self.close_second();
+                }
+                r
+            }
+            (Some((n, true)), Step::Second) => self.by_partner(cx, leg, n),
+            _ => {
+                let r = self.by_name(cx, leg, step);
+                if r.is_err() || step == Step::Second {
+                    self.close_second();
+                }
+                r
+            }
+        }
+    }
+    fn undo(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
+        self.take_back(cx)
+    }
+}
+
+/// The family's entry.
+#[inline(never)]
+pub fn attribute(regs: &mut Regs) -> usize {
+    let Some(mut call) = parse(regs) else {
+        return NATIVE;
+    };
+    let mut text = Path::new();
+    if is_cwd(regs, &call) {
+        call.path = arg(regs, 1);
+        call.last = Last::Follow;
+        let _ = text.set(b".");
+    }
+    let copy = Regs {
+        nr: regs.nr,
+        args: regs.args,
+        site: regs.site,
+        old_mask: regs.old_mask,
+        scratch: 0,
+    };
+    let kind = if matches!(call.kind, Kind::Truncate(_)) {
+        IntentKind::Truncate
+    } else {
+        IntentKind::Attributes
+    };
+    let mut loc = Loc::new();
+    let mut by_fd;
+    let last = call.last;
+    let mut place;
+    if call.path == 0 {
+        let n = fd_arg(regs, 0);
+        place = match recognise(n, &mut loc) {
+            Fd::Out(_) => return NATIVE,
+            Fd::Lost(e) => return fail(regs, e),
+            Fd::Paired => {
+                let Some(i) = fds::info(n) else {
+                    return NATIVE;
+                };
+                loc.pair = usize::from(i.pair.load(Ordering::Relaxed));
+                loc.leg = usize::from(i.leg.load(Ordering::Relaxed));
+                let mut buf = [0u8; 232];
+                let _ = loc.rel.set(i.path(&mut buf));
+                by_fd = Some((n, true));
+                Place::In
+            }
+            Fd::Bare => {
+                by_fd = Some((n, false));
+                if loc.rel.is_empty() {
+                    Place::Root(false)
+                } else {
+                    Place::In
+                }
+            }
+        };
+    } else {
+        if text.is_empty() && copy_path(call.path, &mut text).is_none() {
+            return NATIVE;
+        }
+        place = locate(call.dir, &text, call.last, &mut loc);
+        by_fd = through(place, &mut loc);
+    }
+    for tries in 0..TRIES {
+        let mut call = call;
+        if loc.jump.is_some() {
+            // The link's end is the object, also where that is a symlink.
+            call.last = Last::Keep;
+        }
+        let root = match place {
+            Place::Linked | Place::Nameless if matches!(by_fd, Some((_, true))) => false,
+            // It lives somewhere in the leg, and where is not known: nothing is changed.
+            Place::Linked => return fail(regs, Errno::EIO),
+            Place::Out(_) | Place::Nameless => return NATIVE,
+            Place::Control => return fail(regs, Errno::ENOENT),
+            Place::Fail(e) => return fail(regs, e),
+            // The symlink V itself is nobody's component.
+            Place::Root(true) if call.last == Last::Keep => return NATIVE,
+            Place::Root(_) => true,
+            Place::In => false,
+        };
+        if root && matches!(call.kind, Kind::Truncate(_)) {
+            return NATIVE;
+        }
+        // "name/" is followed by the kernel: through a symlink that might lead from one leg to the other.
+        let slash = loc.slash && call.path != 0;
+        if slash {
+            call.last = Last::Follow;
+            let bare = loc.name.len().saturating_sub(1);
+            if loc.name.as_bytes().last() == Some(&b'/') {
+                loc.name.truncate(bare);
+            }
+        }
+        let mut t = Target::new(&loc);
+        let mut change = Attr {
+            call,
+            regs: &copy,
+            by_fd,
+            before: None,
+            root,
+            slash,
+            directory: slash,
+            again: tries.saturating_add(1) == crate::calls::args::TRIES,
+            caps: None,
+            second: -1,
+            marks: None,
+            held: None,
+        };
+        let action = Action::Call {
+            undo: Undo::Possible,
+        };
+        match run(
+            loc.pair,
+            loc.leg,
+            [Some(&mut t), None],
+            kind,
+            &mut change,
+            action,
+            Patience::Wait,
+        ) {
+            Ran::Slow if call.path == 0 => {
+                place = match crate::path::object::sought(fd_arg(&copy, 0), &mut loc) {
+                    Place::Nameless | Place::Linked if tries < 8 => Place::In,
+                    p => p,
+                }
+            }
+            Ran::Slow => {
+                place = locate_slow(call.dir, &text, last, &mut loc);
+                by_fd = through(place, &mut loc);
+            }
+            r => return verdict(regs, r),
+        }
+    }
+    fail(regs, Errno::ELOOP)
+}
+
+/// The descriptor of this process that a magic link led to, and whether it has a partner.
+fn through(place: Place, loc: &mut Loc) -> Option<(i32, bool)> {
+    if let Some(n) = behind(place, loc) {
+        return Some((n, true));
+    }
+    let own = loc.jump.filter(|j| j.fd >= 0 && place == Place::In);
+    own.map(|j| (j.fd, false))
+}

@@ -1,0 +1,129 @@
+//! What is asked, and remembered, before an attribute call touches the first leg.
+use crate::calls::attributes::set::{Attr, Kind};
+use crate::change::target::{Cx, spare};
+use libc as c;
+use mirror_core::path::PathText;
+use mirror_core::{Errno, K};
+use mirror_sys as sys;
+use mirror_sys::{OMIT, Object, Stat, Sys};
+
+/// The attribute that holds a file's capabilities.
+pub(super) fn capability() -> PathText<32> {
+    PathText::from_bytes(b"security.capability").unwrap_or_default()
+}
+
+fn fits(cx: &mut Cx<'_>, first: &Stat, second: &Stat) -> Sys<()> {
+    sys::stands_for(first, second)?;
+    cx.unequal = !cx.fit(first, second);
+    if cx.unequal {
+        return Err(Errno::EEXIST);
+    }
+    Ok(())
+}
+
+impl Attr<'_> {
+    /// Before the first leg's object is touched.
+    pub(super) fn look_ahead(&mut self, cx: &mut Cx<'_>, first: &Object) -> Sys<()> {
+        let regular = first.stat().kind() == c::S_IFREG;
+        if regular && matches!(self.call.kind, Kind::Owner(..) | Kind::Truncate(_)) {
+            let mut buf = [0u8; 64];
+            let r = first.xattr(&capability(), &mut buf);
+            self.caps = r.ok().map(|n| (buf, n));
+        }
+        if let Kind::Marks(by) = self.call.kind {
+            self.marks = by.get(first).ok();
+            // What makes it immutable also keeps its time.
+            if let Some((n, true)) = self.by_fd {
+                let _ = crate::change::times::copy(n, n.saturating_add(K), OMIT);
+            }
+        }
+        // A partner is open for writing already.
+        let partner = matches!(self.by_fd, Some((_, true)));
+        if matches!(self.call.kind, Kind::Truncate(_)) && !partner {
+            self.open_other(cx)?;
+        }
+        Ok(())
+    }
+    /// Before the first leg's object is touched: do the two look alike? Both are locked, so a difference is
+    /// one; only the number of names may be about to change.
+    pub(super) fn hold_second(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
+        if self.root || self.second >= 0 {
+            return Ok(());
+        }
+        let second = self.object(cx, cx.lead ^ 1);
+        let looks = match &second {
+            Ok(o) => Ok(*o.stat()),
+            Err(e) => Err(*e),
+        };
+        let first = self.before.ok_or(Errno::EIO)?;
+        if cx.compare(&Ok(first), &looks).is_err() {
+            cx.unequal = true;
+            return Err(Errno::EEXIST);
+        }
+        self.held = second.ok();
+        Ok(())
+    }
+    /// What a change of owner or size took away beside: set-id bits, capabilities.
+    #[cold]
+    pub(super) fn undo_privileges(&self, o: &Object, st: &Stat) -> Sys<()> {
+        if st.kind() != c::S_IFLNK && st.mode() & (c::S_ISUID | c::S_ISGID) != 0 {
+            o.set_mode(st.mode() & 0o7777)?;
+        }
+        if let Some((value, n)) = &self.caps {
+            o.set_xattr(&capability(), value.get(..*n).unwrap_or(&[]))?;
+        }
+        Ok(())
+    }
+    /// A file that has grown is again as it was.
+    #[cold]
+    pub(super) fn shrink(&self, o: &Object, st: &Stat) -> Sys<()> {
+        o.truncate(st.size())?;
+        self.undo_privileges(o, st)?;
+        o.set_times(OMIT, st.mtime()).map(|_| ())
+    }
+    /// truncate by name: a program may run from the other leg's file, or it may be immutable. Its locks
+    /// are not the program's, so opening and closing it drops none. It must stand for the first leg's.
+    pub(super) fn open_other(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
+        let flags = c::O_WRONLY | c::O_NOFOLLOW | c::O_NONBLOCK | c::O_NOCTTY | c::O_CLOEXEC;
+        let (dir, name) = (self.dir(cx, cx.lead ^ 1), self.name(cx));
+        let before = self.before.ok_or(Errno::EIO)?;
+        let refused = match spare(|| sys::openat(dir, &name, flags, 0)) {
+            Ok(m) => match sys::fstat(m).and_then(|st| fits(cx, &before, &st)) {
+                Ok(()) => {
+                    self.second = m;
+                    return Ok(());
+                }
+                Err(e) if cx.unequal => {
+                    let _ = sys::close(m);
+                    return Err(e);
+                }
+                Err(e) => {
+                    let _ = sys::close(m);
+                    e
+                }
+            },
+            Err(e) => e,
+        };
+        let first = self.dir(cx, cx.lead);
+        sys::faccessat(first, &name, c::W_OK)?;
+        match refused {
+            // Somebody touched one tree alone.
+            Errno::ENOENT
+            | Errno::EEXIST
+            | Errno::ENOTDIR
+            | Errno::ELOOP
+            | Errno::EISDIR
+            | Errno::ENXIO
+            | Errno::ENODEV
+            | Errno::EACCES => Ok(()),
+            e => Err(e),
+        }
+    }
+    pub(super) fn close_second(&mut self) {
+        self.held = None;
+        if self.second >= 0 {
+            let _ = sys::close(self.second);
+            self.second = -1;
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! One attribute call on one leg's object.
+use crate::calls::attributes::set::{
+    Attr, By, Kind, SYS_FILE_SETATTR, SYS_REMOVEXATTRAT, SYS_SETXATTRAT,
+};
+use crate::change::target::Cx;
+use libc as c;
+use mirror_core::{Errno, K};
+use mirror_sys as sys;
+use mirror_sys::{Object, Sys};
+
+impl Attr<'_> {
+    /// What is done to either leg's object alike, times apart.
+    pub(super) fn on_object(&self, kind: Kind, o: &Object) -> Sys<usize> {
+        match kind {
+            // Which of the two the kernel knows, it tells the program by the call's own answer.
+            Kind::Mode(m) if self.regs.nr as i64 == crate::calls::args::SYS_FCHMODAT2 => {
+                o.set_mode_held(m)
+            }
+            Kind::Mode(m) => o.set_mode(m),
+            Kind::Owner(u, g) => o.set_owner(u, g),
+            Kind::SetXattr | Kind::RemoveXattr => self.xattr(o),
+            Kind::Truncate(size) => o.truncate(size),
+            Kind::Marks(_) => self.first_marks(o),
+            Kind::Times => Err(Errno::EIO),
+            Kind::Unknown => Err(Errno::EOPNOTSUPP),
+        }
+    }
+
+    /// The program's setxattr or removexattr, of whatever family.
+    fn xattr(&self, o: &Object) -> Sys<usize> {
+        let [_, a1, a2, a3, a4, a5] = self.regs.args;
+        let p = o.text();
+        let (at, cwd) = (p.as_ptr() as usize, c::AT_FDCWD as isize as usize);
+        let nr = self.regs.nr as i64;
+        // SAFETY: our own path; the program's name and value, checked by the kernel.
+        sys::here(sys::ret(unsafe {
+            match (nr, self.call.kind) {
+                (SYS_SETXATTRAT, _) => sys::syscall6(nr, cwd, at, 0, a3, a4, a5),
+                (SYS_REMOVEXATTRAT, _) => sys::syscall4(nr, cwd, at, 0, a3),
+                (_, Kind::SetXattr) => sys::syscall5(c::SYS_setxattr, at, a1, a2, a3, a4),
+                _ => sys::syscall2(c::SYS_removexattr, at, a1),
+            }
+        }))
+    }
+
+    fn xattr_by_fd(&self, m: usize) -> Sys<usize> {
+        let [_, a1, a2, a3, a4, a5] = self.regs.args;
+        let (nr, empty) = (self.regs.nr as i64, c"".as_ptr() as usize);
+        let at = c::AT_EMPTY_PATH as usize;
+        // SAFETY: an empty path; the program's name and value, checked by the kernel.
+        sys::ret(unsafe {
+            match (nr, self.call.kind) {
+                (SYS_SETXATTRAT, _) => sys::syscall6(nr, m, empty, at, a3, a4, a5),
+                (SYS_REMOVEXATTRAT, _) => sys::syscall4(nr, m, empty, at, a3),
+                (_, Kind::SetXattr) => sys::syscall5(c::SYS_fsetxattr, m, a1, a2, a3, a4),
+                _ => sys::syscall2(c::SYS_fremovexattr, m, a1),
+            }
+        })
+    }
+
+    /// Address of an extended attribute's name.
+    pub(super) fn xattr_name(&self) -> usize {
+        let at = matches!(self.regs.nr as i64, SYS_SETXATTRAT | SYS_REMOVEXATTRAT);
+        self.regs.args[if at { 3 } else { 1 }]
+    }
+
+    /// The program's file_setattr by name (an ioctl is made on its own descriptor).
+    fn first_marks(&self, o: &Object) -> Sys<usize> {
+        let [_, _, a2, a3, _, _] = self.regs.args;
+        let (p, cwd) = (o.text(), c::AT_FDCWD as isize as usize);
+        // SAFETY: our own path; the program's struct, checked by the kernel.
+        sys::here(sys::ret(unsafe {
+            sys::syscall5(SYS_FILE_SETATTR, cwd, p.as_ptr() as usize, a2, a3, 0)
+        }))
+    }
+
+    /// The program's own times on the first leg's object.
+    pub(super) fn first_times(&self, o: &Object) -> Sys<usize> {
+        let [_, a1, a2, _, _, _] = self.regs.args;
+        let (p, nr) = (o.text(), self.regs.nr as i64);
+        let cwd = c::AT_FDCWD as isize as usize;
+        match nr {
+            c::SYS_utimensat => {
+                let (n, empty) = (o.fd() as usize, c"".as_ptr() as usize);
+                // SAFETY: an empty path; the program's times, checked by the kernel.
+                sys::ret(unsafe { sys::syscall4(nr, n, empty, a2, c::AT_EMPTY_PATH as usize) })
+            }
+            c::SYS_futimesat => {
+                // SAFETY: our own path; the program's times, checked by the kernel.
+                sys::here(sys::ret(unsafe {
+                    sys::syscall3(nr, cwd, p.as_ptr() as usize, a2)
+                }))
+            }
+            _ => {
+                // SAFETY: as above.
+                sys::here(sys::ret(unsafe {
+                    sys::syscall2(nr, p.as_ptr() as usize, a1)
+                }))
+            }
+        }
+    }
+
+    /// What the first leg's call has changed, on the second leg's object.
+    pub(super) fn second_marks(&self, cx: &Cx<'_>, by: By, second: &Object) -> Sys<usize> {
+        let first = match self.by_fd {
+            Some((n, _)) => Object::of(n)?,
+            None => self.object(cx, cx.lead)?,
+        };
+        let before = self.marks.ok_or(Errno::EOPNOTSUPP)?;
+        let after = by.get(&first).map_err(|_| Errno::EOPNOTSUPP)?;
+        by.follow(second, &before, &after)
+    }
+
+    /// The change on n + K.
+    pub(super) fn by_partner(&self, cx: &Cx<'_>, leg: usize, n: i32) -> Sys<u64> {
+        let m = n.saturating_add(K);
+        match self.call.kind {
+            Kind::Mode(mode) => sys::fchmod(m, mode),
+            Kind::Owner(u, g) => sys::fchown(m, u, g),
+            Kind::Times => return self.times(cx, leg, &Object::of(m)?),
+            Kind::SetXattr | Kind::RemoveXattr => self.xattr_by_fd(m as usize),
+            Kind::Truncate(size) => {
+                sys::ftruncate(m, size)?;
+                return self.times(cx, leg, &Object::of(m)?);
+            }
+            Kind::Marks(by) => self.second_marks(cx, by, &Object::of(m)?),
+            Kind::Unknown => Err(Errno::EOPNOTSUPP),
+        }
+        .map(|v| v as u64)
+    }
+}

@@ -1,0 +1,69 @@
+//! What a call has changed although it answers an error: the kernel takes set-id bits away and sets the
+//! time before it finds out that a write or an allocation cannot be; one that fails half-way has grown
+//! the file.
+//!
+//! Rules: both locks are held. The first leg's answer is the program's; the second leg follows it.
+use crate::calls::data::pieces::{SMALL, bring};
+use crate::calls::data::write::owes_time;
+use libc as c;
+use mirror_core::path::PathText;
+use mirror_core::{Errno, K};
+use mirror_sys as sys;
+use mirror_sys::{Object, Sys};
+
+/// A change of the data of `n` has been refused on the first leg.
+#[cold]
+#[inline(never)]
+pub fn refused(n: i32) {
+    let m = n.saturating_add(K);
+    owes_time(n);
+    let (Ok(first), Ok(second)) = (Object::of(n), Object::of(m)) else {
+        return;
+    };
+    let gone = second.stat().mode() & !first.stat().mode() & (c::S_ISUID | c::S_ISGID);
+    if gone != 0
+        && second
+            .set_mode(second.stat().mode() & 0o7777 & !gone)
+            .is_err()
+    {
+        // Who may write a file that is not theirs takes them away like this, as the first call did.
+        let _ = sys::ftruncate(m, second.stat().size());
+    }
+    let name = PathText::<32>::from_bytes(b"security.capability").unwrap_or_default();
+    let mut buf = [0u8; 64];
+    if first.xattr(&name, &mut buf) == Err(Errno::ENODATA) && second.xattr(&name, &mut buf).is_ok()
+    {
+        let _ = second.remove_xattr(&name);
+    }
+}
+
+/// What fallocate(2) left behind when it failed with `why`. An error: the second leg could not follow.
+#[cold]
+#[inline(never)]
+pub fn not_allocated(n: i32, why: Errno, (mode, off, len): (i32, u64, u64)) -> Sys<()> {
+    refused(n);
+    // Nothing was begun.
+    if !matches!(
+        why,
+        Errno::ENOSPC | Errno::EDQUOT | Errno::EIO | Errno::EINTR | Errno::ENOMEM
+    ) {
+        return Ok(());
+    }
+    let m = n.saturating_add(K);
+    let size = sys::fstat(n)?.size();
+    let end = match mode {
+        mode if crate::calls::data::alloc::shifts(mode) => size,
+        mode if crate::calls::data::alloc::clears(mode) => size.min(off.saturating_add(len)),
+        _ => off,
+    };
+    if end > off {
+        if end.saturating_sub(off) > SMALL {
+            return Err(Errno::EFBIG);
+        }
+        bring(n, m, off, end.saturating_sub(off))?;
+    }
+    if sys::fstat(m)?.size() != size {
+        sys::ftruncate(m, size)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! fcntl F_SETFL of a descriptor of a pair.
+use crate::calls::args::verdict;
+use crate::calls::data::write::place;
+use crate::calls::paired::recognise::{Fd, recognise};
+use crate::change::port::{Patience, run};
+use crate::change::target::{Change, Cx};
+use crate::path::loc::Loc;
+use crate::regs::{NATIVE, Regs, fd_arg, raw};
+use mirror_core::runtime::IntentKind;
+use mirror_core::{Action, Errno, LockPlan, Prepared, Step, Undo};
+use mirror_sys::Sys;
+
+/// F_SETFL: how writes go is changed under the file's lock.
+struct Flags<'a> {
+    n: i32,
+    regs: &'a Regs,
+}
+
+impl Change for Flags<'_> {
+    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
+        cx.file_of(self.n).map_err(|e| Prepared::Answer(Err(e)))
+    }
+    fn prepare(&mut self, _: &mut Cx<'_>) -> Prepared {
+        Prepared::Answer(raw(self.regs))
+    }
+    fn apply(&mut self, _: &mut Cx<'_>, _: Step) -> Sys<u64> {
+        Err(Errno::EINVAL)
+    }
+}
+
+/// fcntl F_SETFL of a descriptor that has, or may have, a partner.
+#[inline(never)]
+pub fn set_flags(regs: &mut Regs) -> usize {
+    let n = fd_arg(regs, 0);
+    let mut loc = Loc::new();
+    if !matches!(recognise(n, &mut loc), Fd::Paired) {
+        return NATIVE;
+    }
+    let (pair, leg) = place(n);
+    let copy = Regs {
+        nr: regs.nr,
+        args: regs.args,
+        site: regs.site,
+        old_mask: regs.old_mask,
+        scratch: 0,
+    };
+    let ran = run(
+        pair,
+        leg,
+        [None, None],
+        IntentKind::Attributes,
+        &mut Flags { n, regs: &copy },
+        Action::Call { undo: Undo::Never },
+        Patience::Wait,
+    );
+    verdict(regs, ran)
+}

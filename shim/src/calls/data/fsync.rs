@@ -1,0 +1,173 @@
+//! The fsync family, and times owed to partners.
+use crate::calls::data::write::{describe, place};
+use crate::calls::paired::recognise::{Fd, recognise};
+use crate::change::port::{Patience, Ran, run};
+use crate::change::target::{Change, Cx, open_below};
+use crate::change::times;
+use crate::path::loc::{Loc, Path};
+use crate::process::{actor, fds};
+use crate::regs::{NATIVE, Regs, WAIT, answer, fd_arg, raw};
+
+use core::sync::atomic::Ordering;
+use libc as c;
+use mirror_core::runtime::IntentKind;
+use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
+use mirror_sys as sys;
+use mirror_sys::{OMIT, Sys};
+
+/// One round under the locks: whoever's half-done change of the file ends, or is healed, before; and
+/// the partner's time is made equal.
+struct Settle {
+    n: i32,
+    time: bool,
+}
+
+impl Change for Settle {
+    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
+        cx.file_of(self.n).map_err(|e| Prepared::Answer(Err(e)))
+    }
+    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
+        describe(self.n, cx).unwrap_or(Prepared::Ready)
+    }
+    fn apply(&mut self, _: &mut Cx<'_>, step: Step) -> Sys<u64> {
+        if step == Step::First || !self.time {
+            return Ok(0);
+        }
+        let partner = self.n.saturating_add(K);
+        times::copy(self.n, partner, OMIT).map(|()| 0)
+    }
+    fn undo(&mut self, _: &mut Cx<'_>) -> Sys<()> {
+        // A time that cannot be set on this leg: verify says so; nothing is lost.
+        Ok(())
+    }
+    fn heal(&mut self, _: &mut Cx<'_>) -> Sys<()> {
+        Ok(())
+    }
+}
+
+/// Makes the partner's mtime equal if this process has changed the file through `n`. `Some`: a lock is
+/// busy.
+#[inline(never)]
+pub fn settle(n: i32, patience: Patience) -> Option<usize> {
+    let dirty = &fds::info(n)?.dirty;
+    if dirty.load(Ordering::Relaxed) == 0 {
+        return None;
+    }
+    // A child that shares this memory forgets hints of what it closes in a table of its own.
+    if fds::hint(n) != fds::PAIRED && !known_again(n) {
+        dirty.store(0, Ordering::Relaxed);
+        return None;
+    }
+    round(n, true, patience)
+}
+
+/// Looks again, with TX held, at a number that owes its partner a time.
+#[cold]
+#[inline(never)]
+fn known_again(n: i32) -> bool {
+    matches!(
+        crate::calls::paired::recognise::recognise_held(n, &mut Loc::new()),
+        Fd::Paired
+    )
+}
+
+fn round(n: i32, time: bool, patience: Patience) -> Option<usize> {
+    let dirty = &fds::info(n)?.dirty;
+    if time {
+        // Before the round: what another thread writes after it is owed again.
+        dirty.store(0, Ordering::Relaxed);
+    }
+    let (pair, leg) = place(n);
+    let mut change = Settle { n, time };
+    let action = Action::Call {
+        undo: Undo::Possible,
+    };
+    let ran = run(
+        pair,
+        leg,
+        [None, None],
+        IntentKind::Attributes,
+        &mut change,
+        action,
+        patience,
+    );
+    if !matches!(ran, Ran::Wait) {
+        return None;
+    }
+    if time {
+        dirty.store(1, Ordering::Relaxed);
+    }
+    Some(WAIT)
+}
+
+/// fsync, fdatasync, sync_file_range, syncfs: down on both legs before it is said to be down.
+#[inline(never)]
+pub fn sync(regs: &mut Regs) -> usize {
+    let n = fd_arg(regs, 0);
+    let mut loc = Loc::new();
+    match recognise(n, &mut loc) {
+        Fd::Out(_) => NATIVE,
+        Fd::Lost(e) => answer(regs, Err(e)),
+        Fd::Paired => {
+            let m = n.saturating_add(K);
+            if regs.nr as i64 == c::SYS_sync_file_range {
+                let r = raw(regs).and_then(|v| second(regs, m).map(|_| v));
+                return answer(regs, r);
+            }
+            // fdatasync has no use for times.
+            let owes = fds::info(n).is_some_and(|i| i.dirty.load(Ordering::Relaxed) != 0);
+            let time = owes && regs.nr as i64 != c::SYS_fdatasync;
+            if let (false, Some(wait)) = (actor::guest(), round(n, time, Patience::Wait)) {
+                return wait;
+            }
+            let first = raw(regs);
+            let second = second(regs, m);
+            answer(regs, first.and_then(|v| second.map(|_| v)))
+        }
+        Fd::Bare => {
+            let r = raw(regs).and_then(|v| sync_partner(regs, &loc).map(|()| v));
+            answer(regs, r)
+        }
+    }
+}
+
+/// The program's call, with all its arguments, on a descriptor of the second leg.
+fn second(regs: &Regs, m: i32) -> Sys<usize> {
+    let [_, a, b, f, ..] = regs.args;
+    // SAFETY: these calls take numbers only.
+    sys::ret(unsafe { sys::syscall4(regs.nr as i64, m as usize, a, b, f) })
+}
+
+/// Syncs the other leg's object of a descriptor that only reads (directories above all). Its locks are
+/// not the program's, so opening and closing it drops none.
+#[inline(never)]
+fn sync_partner(regs: &Regs, loc: &Loc) -> Sys<()> {
+    let s = crate::process::actor::locked(|| {
+        crate::attach::session::session(loc.pair, actor::guest())
+    })?;
+    let root = s.root.get(loc.leg ^ 1).copied().unwrap_or(-1);
+    let mut rel = Path::new();
+    let _ = rel.set(if loc.rel.is_empty() {
+        b"."
+    } else {
+        loc.rel.as_bytes()
+    });
+    let m = match open_below(root, &rel, c::O_RDONLY | c::O_NONBLOCK) {
+        Ok(m) => m,
+        // Renamed or removed meanwhile: what it was called then is synced by whoever did that.
+        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ENAMETOOLONG) => return Ok(()),
+        // It cannot be opened any more, though the program's descriptor lives: all is synced.
+        Err(Errno::EACCES | Errno::EPERM) => {
+            let _ = rel.set(b".");
+            let m = open_below(root, &rel, c::O_RDONLY | c::O_DIRECTORY)?;
+            // SAFETY: no pointers.
+            let r = sys::ret(unsafe { sys::syscall1(c::SYS_syncfs, m as usize) });
+            let _ = sys::close(m);
+            return r.map(|_| ());
+        }
+        Err(e) => return Err(e),
+    };
+    let r = second(regs, m);
+    let _ = sys::close(m);
+    r.map(|_| ())
+}

@@ -1,0 +1,502 @@
+//! Data of a descriptor: the write family, ftruncate, fallocate, the fsync family, and the calls whose
+//! data the kernel moves itself.
+use crate::calls::args::{TRIES, verdict};
+use crate::calls::data::{aftermath, alloc};
+use crate::calls::paired::recognise::{Fd, adopt, recognise};
+use crate::change::port::{Patience, Ran, run};
+use crate::change::target::{Change, Cx, Data};
+use crate::change::times;
+use crate::path::loc::Loc;
+use crate::process::actor;
+use crate::process::fds::{self, set_dirty};
+use crate::regs::{NATIVE, Regs, arg, copy_of, fail, fd_arg, raw};
+use crate::user::Array;
+use core::sync::atomic::Ordering;
+use libc as c;
+use mirror_core::runtime::IntentKind;
+use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo, Where};
+use mirror_sys as sys;
+use mirror_sys::{OMIT, Stat, Sys};
+
+/// Longest iovec the kernel takes (UIO_MAXIOV).
+const IOV_MAX: usize = 1024;
+const RWF_APPEND: usize = 0x10;
+const RWF_NOAPPEND: usize = 0x20;
+/// RWF_DSYNC | RWF_SYNC: what is said to be on the disk is on both.
+const RWF_DURABLE: usize = 0x02 | 0x04;
+
+/// One of the write family.
+struct Write<'a> {
+    n: i32,
+    regs: &'a Regs,
+    len: u64,
+    /// `None`: at the position of the descriptor.
+    offset: Option<u64>,
+    /// It goes to the end.
+    at_end: bool,
+}
+
+impl Write<'_> {
+    /// Where the write goes. O_APPEND is asked for under the lock, and set under it (`set_flags`): a
+    /// process that shares the description may be about to set it.
+    fn place(&self) -> Sys<Where> {
+        let mut append = sys::fcntl(self.n, c::F_GETFL, 0)? as i32 & c::O_APPEND != 0;
+        if self.regs.nr as i64 == c::SYS_pwritev2 {
+            append |= arg(self.regs, 5) & RWF_APPEND != 0;
+            append &= arg(self.regs, 5) & RWF_NOAPPEND == 0;
+        }
+        Ok(match (append, self.offset) {
+            (true, o) => Where::End { moves: o.is_none() },
+            (false, None) => Where::Position,
+            (false, Some(o)) => Where::At(o),
+        })
+    }
+}
+
+/// Fills what an intent says of a descriptor. `Some`: the number is not what it was when the pair was
+/// chosen (dup2, close); the caller looks again.
+pub fn describe(n: i32, cx: &mut Cx<'_>) -> Option<Prepared> {
+    let same =
+        (cx.s.pair, cx.lead) == place(n) && (fds::hint(n) == fds::PAIRED || actor::maybe_guest());
+    let Some(i) = fds::info(n).filter(|_| same) else {
+        cx.slow = true;
+        return Some(Prepared::Answer(Err(Errno::EBADF)));
+    };
+    if fds::hint(n) == fds::PAIRED {
+        for (d, s) in cx.intent.inode.iter_mut().zip(&i.ino) {
+            *d = s.load(Ordering::Relaxed);
+        }
+        cx.hint.read(i);
+    }
+    None
+}
+
+impl Change for Write<'_> {
+    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
+        cx.file_of(self.n).map_err(|e| Prepared::Answer(Err(e)))
+    }
+    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
+        if let Some(p) = describe(self.n, cx) {
+            return p;
+        }
+        cx.intent.length = self.len;
+        let at = match self.place() {
+            Ok(at) => at,
+            Err(e) => return Prepared::Answer(Err(e)),
+        };
+        match at {
+            Where::At(o) => cx.intent.offset = o,
+            Where::Position => match sys::lseek(self.n, 0, c::SEEK_CUR) {
+                Ok(p) => {
+                    cx.position = Some(p);
+                    cx.intent.offset = p;
+                }
+                Err(e) => return Prepared::Answer(Err(e)),
+            },
+            Where::End { .. } => {
+                if let Err(p) = crate::change::pairing::ends(self.n, cx) {
+                    return p;
+                }
+            }
+        }
+        self.at_end = matches!(at, Where::End { .. });
+        Prepared::Write(at)
+    }
+    fn apply(&mut self, _: &mut Cx<'_>, _: Step) -> Sys<u64> {
+        Err(Errno::EINVAL)
+    }
+    fn data(&mut self) -> Option<&mut dyn Data> {
+        Some(self)
+    }
+}
+
+impl Data for Write<'_> {
+    fn fd(&self) -> i32 {
+        self.n
+    }
+    fn write_first(&mut self, at: Option<u64>) -> Sys<u64> {
+        let r = self.on_first(at);
+        if r.is_err() {
+            aftermath::refused(self.n);
+        }
+        r
+    }
+    fn write_second(&mut self, at: u64, done: u64, upto: u64) -> Sys<u64> {
+        let m = self.n.saturating_add(K) as usize;
+        let [_, buf, len, _, _, flags] = self.regs.args;
+        let to = at.saturating_add(done) as usize;
+        if self.at_end {
+            crate::change::pairing::ended(self.n, at.saturating_add(upto));
+        }
+        if self.at_end && !ends_at(self.n, to as u64)? {
+            return Err(Errno::EIO);
+        }
+        let r = match self.regs.nr as i64 {
+            c::SYS_write | c::SYS_pwrite64 => {
+                let piece = upto.saturating_sub(done) as usize;
+                // SAFETY: the first leg's write has just read these bytes of the program.
+                unsafe {
+                    sys::syscall4(
+                        c::SYS_pwrite64,
+                        m,
+                        buf.wrapping_add(done as usize),
+                        piece,
+                        to,
+                    )
+                }
+            }
+            _ => {
+                let durable = if self.regs.nr as i64 == c::SYS_pwritev2 {
+                    flags & RWF_DURABLE
+                } else {
+                    0
+                };
+                let r = vector(m, (buf, len), (done, upto), (to, durable));
+                owes_time(self.n);
+                return r;
+            }
+        };
+        let r = sys::ret(r).map(|v| v as u64);
+        owes_time(self.n);
+        r
+    }
+}
+
+impl Write<'_> {
+    fn on_first(&self, at: Option<u64>) -> Sys<u64> {
+        let [fd, buf, len, _, _, flags] = self.regs.args;
+        let r = match (self.regs.nr as i64, at) {
+            // O_APPEND: the kernel knows the end.
+            (_, None) => return raw(self.regs),
+            (c::SYS_write | c::SYS_pwrite64, Some(o)) => {
+                // SAFETY: the program's buffer, checked by the kernel.
+                unsafe { sys::syscall4(c::SYS_pwrite64, fd, buf, len, o as usize) }
+            }
+            (nr, Some(o)) => {
+                let flags = if nr == c::SYS_pwritev2 { flags } else { 0 };
+                // SAFETY: the program's vector, checked by the kernel.
+                unsafe { sys::syscall6(c::SYS_pwritev2, fd, buf, len, o as usize, 0, flags) }
+            }
+        };
+        sys::ret(r).map(|v| v as u64)
+    }
+}
+
+/// The partner of an append-only file appends too, wherever it is told to write: only at the right
+/// place then.
+fn ends_at(n: i32, to: u64) -> Sys<bool> {
+    let m = n.saturating_add(K);
+    if sys::fcntl(m, c::F_GETFL, 0)? as i32 & c::O_APPEND == 0 {
+        return Ok(true);
+    }
+    Ok(sys::fglance(m)?.size() == to)
+}
+
+/// The second leg's vector write: the first has accepted the vector.
+#[inline(never)]
+fn vector(
+    m: usize,
+    (addr, count): (usize, usize),
+    (done, upto): (u64, u64),
+    (to, durable): (usize, usize),
+) -> Sys<u64> {
+    let mut iov = [c::iovec {
+        iov_base: core::ptr::null_mut(),
+        iov_len: 0,
+    }; IOV_MAX];
+    let n = trim(addr, count, done, upto, &mut iov)?;
+    let p = iov.as_ptr() as usize;
+    // SAFETY: our own vector, over buffers that the first write has just read.
+    sys::ret(unsafe { sys::syscall6(c::SYS_pwritev2, m, p, n, to, 0, durable) }).map(|v| v as u64)
+}
+
+/// The partner's mtime is settled when the descriptor is closed; at once where the number's record may
+/// be another's (a guest, a split table). TX is held: no dup2 takes the number away before.
+pub fn owes_time(n: i32) {
+    if !actor::maybe_guest() {
+        set_dirty(n);
+    } else {
+        let _ = times::copy(n, n.saturating_add(K), OMIT);
+    }
+}
+
+/// The part `done..upto` of the program's vector.
+fn trim(
+    addr: usize,
+    count: usize,
+    done: u64,
+    upto: u64,
+    out: &mut [c::iovec; IOV_MAX],
+) -> Sys<usize> {
+    let mut pos = 0u64;
+    let mut n = 0usize;
+    let mut vector = Array::<c::iovec>::new(addr);
+    for i in 0..count.min(IOV_MAX) {
+        let v = vector.get(i)?;
+        let (start, end) = (pos, pos.saturating_add(v.iov_len as u64));
+        pos = end;
+        let (from, to) = (start.max(done), end.min(upto));
+        if from >= to {
+            continue;
+        }
+        if let Some(o) = out.get_mut(n) {
+            o.iov_base =
+                (v.iov_base as usize).wrapping_add(from.saturating_sub(start) as usize) as *mut _;
+            o.iov_len = to.saturating_sub(from) as usize;
+            n = n.saturating_add(1);
+        }
+    }
+    Ok(n)
+}
+
+/// Sees to it that `n` is paired. `Some`: what to answer instead.
+pub fn paired(regs: &mut Regs, n: i32) -> Option<usize> {
+    if fds::hint(n) == fds::PAIRED {
+        None
+    } else {
+        pair_up(regs, n)
+    }
+}
+
+#[inline(never)]
+fn pair_up(regs: &mut Regs, n: i32) -> Option<usize> {
+    for _ in 0..TRIES {
+        if let Ok(v) = try_pair(regs, n) {
+            return v;
+        }
+        // The name was renamed or the number replaced meanwhile: look again.
+    }
+    Some(fail(regs, Errno::EIO))
+}
+
+/// `Err`: changed meanwhile.
+fn try_pair(regs: &mut Regs, n: i32) -> Result<Option<usize>, ()> {
+    let mut loc = Loc::new();
+    Ok(match recognise(n, &mut loc) {
+        Fd::Paired => None,
+        Fd::Out(_) => Some(NATIVE),
+        Fd::Lost(e) => Some(fail(regs, e)),
+        Fd::Bare => {
+            // The kernel refuses what was opened for reading only.
+            let Ok(fl) = sys::fcntl(n, c::F_GETFL, 0) else {
+                return Ok(Some(NATIVE));
+            };
+            let regular = sys::fstat(n).is_ok_and(|s| s.kind() == c::S_IFREG);
+            if !regular || fl as i32 & c::O_ACCMODE == c::O_RDONLY || fl as i32 & c::O_PATH != 0 {
+                return Ok(Some(NATIVE));
+            }
+            match adopt(n, &loc) {
+                Ran::Done(Ok(_)) => None,
+                Ran::Slow => return Err(()),
+                r => Some(verdict(regs, r)),
+            }
+        }
+    })
+}
+
+/// Pair and leg of a paired descriptor. A guest's is not on record: its path tells.
+pub fn place(n: i32) -> (usize, usize) {
+    match fds::info(n).filter(|_| fds::hint(n) == fds::PAIRED) {
+        Some(i) => (
+            usize::from(i.pair.load(Ordering::Relaxed)),
+            usize::from(i.leg.load(Ordering::Relaxed)),
+        ),
+        None => place_by_path(n),
+    }
+}
+
+#[inline(never)]
+fn place_by_path(n: i32) -> (usize, usize) {
+    let mut loc = Loc::new();
+    match crate::path::object::named(n, &mut loc) {
+        crate::path::loc::Place::In
+        | crate::path::loc::Place::Nameless
+        | crate::path::loc::Place::Linked => (loc.pair, loc.leg),
+        _ => (0, 0),
+    }
+}
+
+/// write, pwrite64, writev, pwritev, pwritev2.
+#[inline(never)]
+pub fn write(regs: &mut Regs) -> usize {
+    let n = fd_arg(regs, 0);
+    for _ in 0..TRIES {
+        if let Some(v) = paired(regs, n) {
+            return v;
+        }
+        match write_paired(regs, n) {
+            Some(Ran::Slow) => {}
+            Some(ran) => return verdict(regs, ran),
+            None => return NATIVE,
+        }
+    }
+    fail(regs, Errno::EBADF)
+}
+
+/// `None`: the kernel refuses it.
+pub fn write_paired(regs: &Regs, n: i32) -> Option<Ran> {
+    let nr = regs.nr as i64;
+    let offset = match nr {
+        c::SYS_write | c::SYS_writev => None,
+        c::SYS_pwritev2 if arg(regs, 3) == usize::MAX => None,
+        _ => Some(arg(regs, 3) as u64),
+    };
+    if offset.is_some_and(|o| (o as i64) < 0) {
+        return None;
+    }
+    let len = if matches!(nr, c::SYS_write | c::SYS_pwrite64) {
+        arg(regs, 2) as u64
+    } else {
+        u64::MAX >> 1
+    };
+    let (pair, leg) = place(n);
+    let copy = copy_of(regs);
+    let mut change = Write {
+        n,
+        regs: &copy,
+        len,
+        offset,
+        at_end: false,
+    };
+    let ran = run(
+        pair,
+        leg,
+        [None, None],
+        IntentKind::Write,
+        &mut change,
+        // Where, is found under the lock.
+        Action::Write(Where::Position),
+        Patience::Wait,
+    );
+    Some(ran)
+}
+
+struct Resize<'a> {
+    n: i32,
+    regs: &'a Regs,
+    before: Option<Stat>,
+}
+
+impl Change for Resize<'_> {
+    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
+        cx.file_of(self.n).map_err(|e| Prepared::Answer(Err(e)))
+    }
+    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
+        if let Some(p) = describe(self.n, cx) {
+            return p;
+        }
+        self.before = sys::fstat(self.n).ok();
+        let size = self.before.map_or(0, |s| s.size());
+        cx.intent.old_size = size;
+        if let Some((mode, off, len)) = self.allocation() {
+            if !alloc::shifts(mode) {
+                // Repair looks at these bytes and the size alone.
+                cx.intent.kind = IntentKind::Write;
+                let clears = alloc::clears(mode);
+                (cx.intent.offset, cx.intent.length) = if clears { (off, len) } else { (size, 0) };
+            }
+            let m = self.n.saturating_add(K);
+            if let Err(e) = alloc::prepare(self.n, m, mode, off, size) {
+                return Prepared::Answer(Err(e));
+            }
+        }
+        Prepared::Ready
+    }
+    fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
+        if step == Step::First {
+            let r = raw(self.regs);
+            if let (Err(e), Some(range)) = (r, self.allocation())
+                && aftermath::not_allocated(self.n, e, range).is_err()
+            {
+                crate::repair::heal::pending(cx.s, cx.paths().0);
+            }
+            return r;
+        }
+        let m = self.n.saturating_add(K);
+        let r = match self.allocation() {
+            None => sys::ftruncate(m, self.regs.args[1] as u64).map(|v| v as u64),
+            Some((mode, off, len)) => {
+                alloc::second(m, mode, off, len).and_then(|v| alloc::level(self.n, m).map(|()| v))
+            }
+        };
+        owes_time(self.n);
+        r
+    }
+    fn undo(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
+        // Growth can be taken back; what a shrinking or a punched hole destroyed cannot.
+        let grew = match self.regs.nr as i64 {
+            c::SYS_ftruncate => self.regs.args[1] as u64 >= cx.intent.old_size,
+            _ => self.regs.args[1] & !1 == 0,
+        };
+        let old = cx.intent.old_size;
+        let m = self.n.saturating_add(K);
+        match self.allocation() {
+            _ if grew => {}
+            Some((mode, off, len)) if alloc::clears(mode) => {
+                alloc::back(self.n, m, off, len, old)?;
+            }
+            _ => return Err(Errno::EIO),
+        }
+        // A full file system may have done a part.
+        if sys::fstat(m)?.size() > old {
+            sys::ftruncate(m, old)?;
+        }
+        sys::ftruncate(self.n, old)?;
+        // The partner's is made equal at close.
+        if let Some(st) = self.before {
+            let _ = sys::set_times(self.n, OMIT, st.mtime());
+        }
+        Ok(())
+    }
+}
+
+impl Resize<'_> {
+    /// (mode, offset, length) of fallocate.
+    fn allocation(&self) -> Option<(i32, u64, u64)> {
+        let a = &self.regs.args;
+        (self.regs.nr as i64 == c::SYS_fallocate).then(|| (a[1] as i32, a[2] as u64, a[3] as u64))
+    }
+}
+
+/// ftruncate, fallocate.
+#[inline(never)]
+pub fn resize(regs: &mut Regs) -> usize {
+    let n = fd_arg(regs, 0);
+    for _ in 0..TRIES {
+        if let Some(v) = paired(regs, n) {
+            return v;
+        }
+        match resize_paired(regs, n) {
+            Ran::Slow => {}
+            ran => return verdict(regs, ran),
+        }
+    }
+    fail(regs, Errno::EBADF)
+}
+
+pub fn resize_paired(regs: &Regs, n: i32) -> Ran {
+    let (pair, leg) = place(n);
+    let kind = if regs.nr as i64 == c::SYS_ftruncate {
+        IntentKind::Truncate
+    } else {
+        IntentKind::Allocate
+    };
+    let copy = copy_of(regs);
+    let mut change = Resize {
+        n,
+        regs: &copy,
+        before: None,
+    };
+    let action = Action::Call {
+        undo: Undo::Possible,
+    };
+    run(
+        pair,
+        leg,
+        [None, None],
+        kind,
+        &mut change,
+        action,
+        Patience::Wait,
+    )
+}

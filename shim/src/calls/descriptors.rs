@@ -1,0 +1,237 @@
+//! Descriptors: close, dup, fcntl, close_range. The partner of n is n + K, in the kernel.
+//!
+//! Rules: partner away first, then n; n first, then its partner; both with TX held, so that no write
+//! sees one without the other. Numbers from RESERVED on do not exist for the program.
+use crate::calls::data::fsync::settle;
+use crate::calls::paired::partner::install;
+use crate::change::port::Patience;
+use crate::config::{self, is_ours};
+use crate::process::actor::{guest, locked};
+use crate::process::fds::{self, ANY_PARTNER, PAIRED, UNKNOWN, hint, set_hint};
+use crate::regs::{HEAVY, NATIVE, Regs, answer, arg, fail, fd_arg, raw};
+use crate::tables::OUT;
+use core::sync::atomic::Ordering;
+use libc as c;
+use mirror_core::{Errno, K, RESERVED};
+use mirror_sys as sys;
+
+/// Whether this process has descriptors of the library at all.
+pub fn any() -> bool {
+    ANY_PARTNER.load(Ordering::Relaxed) || crate::attach::session::any()
+}
+
+/// close: what was known of the number is forgotten.
+pub fn close_filter(regs: &mut Regs) -> usize {
+    let n = fd_arg(regs, 0);
+    if is_ours(n) {
+        return if any() {
+            fail(regs, Errno::EBADF)
+        } else {
+            NATIVE
+        };
+    }
+    match hint(n) {
+        PAIRED => HEAVY,
+        UNKNOWN if ANY_PARTNER.load(Ordering::Relaxed) => HEAVY,
+        _ => {
+            set_hint(n, UNKNOWN);
+            NATIVE
+        }
+    }
+}
+
+/// What a descriptor that goes away owes its partner; TX is held. `Some`: a lock is busy.
+fn owed(n: i32) -> Option<usize> {
+    if guest() {
+        None
+    } else {
+        settle(n, Patience::HeldWait)
+    }
+}
+
+/// close of a number that has, or may have, a partner.
+#[inline(never)]
+pub fn close(regs: &mut Regs) -> usize {
+    let n = fd_arg(regs, 0);
+    locked(|| {
+        if let Some(wait) = owed(n) {
+            return wait;
+        }
+        let _ = sys::close(n.saturating_add(K));
+        set_hint(n, UNKNOWN);
+        let r = raw(regs);
+        answer(regs, r)
+    })
+}
+
+/// dup2, dup3.
+pub fn dup_filter(regs: &mut Regs) -> usize {
+    let (old, new) = (fd_arg(regs, 0), fd_arg(regs, 1));
+    if (is_ours(old) || is_ours(new)) && any() {
+        return fail(regs, Errno::EBADF);
+    }
+    let plain = |n| hint(n) == OUT || (hint(n) == UNKNOWN && !ANY_PARTNER.load(Ordering::Relaxed));
+    if plain(old) && plain(new) {
+        set_hint(new, UNKNOWN);
+        return NATIVE;
+    }
+    HEAVY
+}
+
+/// Only what duplicates, or changes close-on-exec, concerns the partner.
+pub fn fcntl_filter(regs: &mut Regs) -> usize {
+    let n = fd_arg(regs, 0);
+    if is_ours(n) && any() {
+        return fail(regs, Errno::EBADF);
+    }
+    match arg(regs, 1) as i32 {
+        c::F_DUPFD | c::F_DUPFD_CLOEXEC => {
+            if is_ours(arg(regs, 2) as i32) && any() {
+                return fail(regs, Errno::EINVAL);
+            }
+        }
+        c::F_SETFD | c::F_SETFL => {}
+        _ => return NATIVE,
+    }
+    match hint(n) {
+        PAIRED => HEAVY,
+        UNKNOWN if ANY_PARTNER.load(Ordering::Relaxed) => HEAVY,
+        _ => NATIVE,
+    }
+}
+
+/// dup, dup2, dup3, F_DUPFD, F_DUPFD_CLOEXEC, F_SETFD where a partner may be.
+#[inline(never)]
+pub fn dup(regs: &mut Regs) -> usize {
+    let old = fd_arg(regs, 0);
+    let nr = regs.nr as i64;
+    let cmd = if nr == c::SYS_fcntl {
+        arg(regs, 1) as i32
+    } else {
+        -1
+    };
+    if cmd == c::F_SETFD {
+        return locked(|| {
+            let r = raw(regs);
+            if r.is_ok() {
+                let _ = sys::fcntl(old.saturating_add(K), c::F_SETFD, arg(regs, 2));
+            }
+            answer(regs, r)
+        });
+    }
+    let replaces = matches!(nr, c::SYS_dup2 | c::SYS_dup3);
+    let new = fd_arg(regs, 1);
+    locked(|| {
+        if let (true, Some(wait)) = (replaces && new != old, owed(new)) {
+            return wait;
+        }
+        let partner = old.saturating_add(K);
+        let has = hint(old) != OUT && sys::fcntl(partner, c::F_GETFD, 0).is_ok();
+        if replaces && (new == old || sys::fcntl(old, c::F_GETFD, 0).is_err()) {
+            let r = raw(regs);
+            return answer(regs, r);
+        }
+        if replaces {
+            let _ = sys::close(new.saturating_add(K));
+            set_hint(new, UNKNOWN);
+        }
+        let n = match raw(regs) {
+            Ok(n) => n as i32,
+            Err(e) => return fail(regs, e),
+        };
+        if !guest() {
+            set_hint(n, UNKNOWN);
+        }
+        if !has {
+            return answer(regs, Ok(n as u64));
+        }
+        let cloexec = match nr {
+            c::SYS_dup3 => arg(regs, 2) as i32 & c::O_CLOEXEC,
+            c::SYS_fcntl if cmd == c::F_DUPFD_CLOEXEC => c::O_CLOEXEC,
+            _ => 0,
+        };
+        if let Err(e) = install(partner, n, cloexec) {
+            let _ = sys::close(n);
+            return fail(regs, e);
+        }
+        if hint(old) == PAIRED
+            && !guest()
+            && let (Some(a), Some(b)) = (fds::info(n), fds::info(old))
+        {
+            a.copy_from(b);
+            set_hint(n, PAIRED);
+            if a.dirty.load(Ordering::Relaxed) != 0 {
+                fds::set_dirty(n);
+            }
+        }
+        answer(regs, Ok(n as u64))
+    })
+}
+
+/// A range that reaches the library's numbers, or that may hold partners.
+pub fn close_range_filter(regs: &mut Regs) -> usize {
+    let (lo, hi) = (arg(regs, 0) as u32, arg(regs, 1) as u32);
+    if lo > hi {
+        return NATIVE;
+    }
+    if !any() {
+        for n in lo..hi.saturating_add(1).min(RESERVED as u32) {
+            set_hint(n as i32, UNKNOWN);
+        }
+        return NATIVE;
+    }
+    HEAVY
+}
+
+/// close_range(2): the program's numbers and their partners; ours stay.
+#[inline(never)]
+pub fn close_range(regs: &mut Regs) -> usize {
+    const CLOEXEC: usize = 4;
+    const UNSHARE: usize = 2;
+    let (lo, hi, flags) = (arg(regs, 0) as u32, arg(regs, 1) as u32, arg(regs, 2));
+    if flags & !(CLOEXEC | UNSHARE) != 0 {
+        return NATIVE;
+    }
+    let top = (RESERVED as u32).saturating_sub(1);
+    let last = hi.min(top);
+    locked(|| {
+        for n in lo..last
+            .saturating_add(1)
+            .min(fds::DIRTY_END.load(Ordering::Relaxed) as u32)
+        {
+            if let (0, Some(wait)) = (flags & CLOEXEC, owed(n as i32)) {
+                return wait;
+            }
+        }
+        let range = |a: u32, b: u32, f: usize| {
+            // SAFETY: no pointers.
+            sys::ret(unsafe { sys::syscall3(c::SYS_close_range, a as usize, b as usize, f) })
+        };
+        let mut r = Ok(0);
+        if lo <= top {
+            if flags & UNSHARE != 0 {
+                // A table of our own first, whatever the range.
+                fds::split_files();
+                // SAFETY: no pointers.
+                r = sys::ret(unsafe { sys::syscall1(c::SYS_unshare, c::CLONE_FILES as usize) });
+            }
+            let f = flags & CLOEXEC;
+            if r.is_ok() {
+                let k = K as u32;
+                let _ = range(lo.saturating_add(k), last.saturating_add(k), f);
+                r = range(lo, last, f);
+            }
+            if f == 0 {
+                for n in lo..=last {
+                    set_hint(n as i32, UNKNOWN);
+                }
+            }
+        }
+        // Beyond our own the numbers are the program's again.
+        let beyond = config::numbers_end() as u32;
+        if r.is_ok() && hi >= beyond {
+            r = range(lo.max(beyond), hi, flags & CLOEXEC);
+        }
+        answer(regs, r.map(|v| v as u64))
+    })
+}

@@ -1,0 +1,4 @@
+//! exec: what becomes of the program that takes this one's place.
+pub mod call;
+pub mod file;
+pub mod touch;

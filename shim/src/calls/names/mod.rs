@@ -1,0 +1,3 @@
+//! Calls that make, move and remove names.
+pub mod one;
+pub mod two;

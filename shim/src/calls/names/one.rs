@@ -1,0 +1,309 @@
+//! One name: mkdir, mknod, symlink, bind, unlink, rmdir (op class *entry*).
+use crate::calls::args::{TRIES, copy_path, locate_arg, verdict};
+use crate::change::port::{Patience, Ran, run};
+use crate::change::target::{Change, Cx, Target, hold, in_the_way};
+use crate::path::loc::{Last, Loc, Path, Place};
+use crate::path::proofs::{self, SYMLINKED};
+use crate::path::resolve::locate_slow;
+use crate::process::actor::THREADED;
+use crate::regs::{NATIVE, Regs, arg, fail, raw};
+use crate::user;
+use core::sync::atomic::Ordering;
+use libc as c;
+use mirror_core::path::split;
+use mirror_core::runtime::IntentKind;
+use mirror_core::{Action, Errno, LockPlan, Prepared, Step, Undo};
+use mirror_sys as sys;
+use mirror_sys::{OMIT, Sys};
+
+/// What is done to the name.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "no allocation: the link's text is held by value"
+)]
+enum What {
+    Mkdir(u32),
+    Mknod(u32, u64),
+    Symlink(Path),
+    Bind,
+    Unlink,
+    Rmdir,
+}
+
+struct One<'a> {
+    what: What,
+    regs: &'a Regs,
+    /// rmdir: only the parent is locked.
+    alone: bool,
+    /// The second leg's object was made.
+    second: bool,
+}
+
+/// unlink: what is removed from both legs was one file, or is the first leg's alone.
+fn unequal(cx: &Cx<'_>) -> Result<(), Prepared> {
+    let t = cx.name(0);
+    let look = |leg: usize| sys::glance(t.at(leg), &t.name, c::AT_SYMLINK_NOFOLLOW);
+    let first = look(cx.lead);
+    match cx.compare_entered(0, &first) {
+        Err(_) if first.is_ok() && matches!(look(cx.lead ^ 1), Err(Errno::ENOENT)) => Ok(()),
+        r => r,
+    }
+}
+
+impl Change for One<'_> {
+    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
+        let plan = cx.parent(0)?;
+        self.alone = true;
+        if matches!(self.what, What::Rmdir)
+            && let Ok(victim) = cx.itself(0)
+        {
+            self.alone = false;
+            return Ok(plan.union(victim));
+        }
+        Ok(plan)
+    }
+    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
+        if let Err(p) = cx.enter(0) {
+            return p;
+        }
+        // What was no directory when the plan was made may be one now.
+        if matches!(self.what, What::Rmdir) && self.alone && !cx.exclusive {
+            let t = cx.name(0);
+            let st = sys::fstatat(t.at(cx.lead), &t.name, c::AT_SYMLINK_NOFOLLOW);
+            if st.is_ok_and(|st| st.kind() == c::S_IFDIR) {
+                return Prepared::Replan;
+            }
+        }
+        self.second = false;
+        if matches!(self.what, What::Unlink) {
+            cx.settle(0, false);
+            if let Err(p) = unequal(cx) {
+                return p;
+            }
+        }
+        if !matches!(self.what, What::Rmdir | What::Unlink) {
+            let t = cx.name(0);
+            let dirs = (t.at(cx.lead), t.at(cx.lead ^ 1));
+            if let Err(p) = in_the_way(cx, dirs, &t.name, t.rel.as_bytes(), Errno::EEXIST) {
+                return p;
+            }
+        }
+        Prepared::Ready
+    }
+    fn holds(&mut self, _: &mut Cx<'_>, why: Errno) -> bool {
+        matches!(self.what, What::Unlink | What::Rmdir) && why == Errno::ENOENT
+    }
+    fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
+        let leg = cx.leg(step);
+        let t = cx.name(0);
+        let (dir, name) = (t.at(leg), &t.name);
+        let r = match &self.what {
+            What::Mkdir(mode) => sys::mkdirat(dir, name, *mode),
+            What::Mknod(mode, dev) => sys::mknodat(dir, name, *mode, *dev),
+            What::Symlink(target) => sys::symlinkat(target, dir, name),
+            What::Unlink => sys::unlinkat(dir, name, 0),
+            What::Rmdir => {
+                let r = sys::unlinkat(dir, name, c::AT_REMOVEDIR);
+                if r.is_ok() {
+                    // A text that led to it leads nowhere now.
+                    cx.s.runtime().count_generation();
+                }
+                r
+            }
+            What::Bind if step == Step::First => return raw(self.regs),
+            What::Bind => {
+                let st = sys::fstatat(t.at(leg ^ 1), name, c::AT_SYMLINK_NOFOLLOW)?;
+                sys::mknodat(dir, name, c::S_IFSOCK | 0o600, 0)?;
+                self.second = true;
+                let made = hold(dir, name)?;
+                sys::stands_for(&st, made.stat())?;
+                made.set_mode(st.mode() & 0o7777)
+            }
+        }?;
+        self.second |= step == Step::Second;
+        // Another thread may have changed the umask in between.
+        if step == Step::Second
+            && THREADED.load(Ordering::Relaxed)
+            && matches!(self.what, What::Mkdir(_) | What::Mknod(..))
+        {
+            let first = sys::glance(t.at(leg ^ 1), name, c::AT_SYMLINK_NOFOLLOW)?;
+            let made = hold(dir, name)?;
+            sys::stands_for(&first, made.stat())?;
+            if first.mode() != made.stat().mode() {
+                made.set_mode(first.mode() & 0o7777)?;
+            }
+        }
+        // A regular file made by mknod has a time that readers compare.
+        if step == Step::Second
+            && matches!(self.what, What::Mknod(m, _) if m & c::S_IFMT == c::S_IFREG || m & c::S_IFMT == 0)
+        {
+            let st = sys::fstatat(t.at(leg ^ 1), name, c::AT_SYMLINK_NOFOLLOW)?;
+            let made = hold(dir, name)?;
+            sys::stands_for(&st, made.stat())?;
+            let _ = made.set_times(OMIT, st.mtime());
+        }
+        Ok(r as u64)
+    }
+    fn undo(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
+        let (dir, name) = (cx.name(0).at(cx.lead), &cx.name(0).name);
+        if self.second && !matches!(self.what, What::Unlink | What::Rmdir) {
+            let flags = match self.what {
+                What::Mkdir(_) => c::AT_REMOVEDIR,
+                _ => 0,
+            };
+            sys::unlinkat(cx.name(0).at(cx.lead ^ 1), name, flags)?;
+            self.second = false;
+        }
+        match self.what {
+            What::Mkdir(_) => {
+                // Somebody may remember it already.
+                cx.s.runtime().count_generation();
+                sys::unlinkat(dir, name, c::AT_REMOVEDIR)
+            }
+            What::Unlink | What::Rmdir => return Err(Errno::EIO),
+            _ => sys::unlinkat(dir, name, 0),
+        }
+        .map(|_| ())
+    }
+}
+
+/// One name.
+#[inline(never)]
+pub fn one(regs: &mut Regs) -> usize {
+    let (a0, a1, a2, a3) = (arg(regs, 0), arg(regs, 1), arg(regs, 2), arg(regs, 3));
+    let cwd = c::AT_FDCWD;
+    let mut socket = Path::new();
+    let mut is_bind = false;
+    let (dir, path, what, kind) = match regs.nr as i64 {
+        c::SYS_mkdir => (cwd, a0, What::Mkdir(a1 as u32), IntentKind::Mkdir),
+        c::SYS_mkdirat => (a0 as i32, a1, What::Mkdir(a2 as u32), IntentKind::Mkdir),
+        c::SYS_mknod => (
+            cwd,
+            a0,
+            What::Mknod(a1 as u32, a2 as u64),
+            IntentKind::Mknod,
+        ),
+        c::SYS_mknodat => (
+            a0 as i32,
+            a1,
+            What::Mknod(a2 as u32, a3 as u64),
+            IntentKind::Mknod,
+        ),
+        c::SYS_unlink => (cwd, a0, What::Unlink, IntentKind::Unlink),
+        c::SYS_rmdir => (cwd, a0, What::Rmdir, IntentKind::Rmdir),
+        c::SYS_unlinkat if a2 == 0 => (a0 as i32, a1, What::Unlink, IntentKind::Unlink),
+        c::SYS_unlinkat if a2 == c::AT_REMOVEDIR as usize => {
+            (a0 as i32, a1, What::Rmdir, IntentKind::Rmdir)
+        }
+        c::SYS_symlink | c::SYS_symlinkat => {
+            SYMLINKED.store(true, Ordering::Relaxed);
+            proofs::forget_proofs();
+            let mut target = Path::new();
+            // An empty one is refused before the name is looked at.
+            if copy_path(a0, &mut target).is_none() || target.is_empty() {
+                return NATIVE;
+            }
+            let (dir, p) = if regs.nr as i64 == c::SYS_symlink {
+                (cwd, a1)
+            } else {
+                (a1 as i32, a2)
+            };
+            (dir, p, What::Symlink(target), IntentKind::Symlink)
+        }
+        c::SYS_bind => {
+            if !socket_path(a1, a2, &mut socket) {
+                return NATIVE;
+            }
+            is_bind = true;
+            (cwd, 0, What::Bind, IntentKind::Mknod)
+        }
+        _ => return NATIVE,
+    };
+    if let What::Mknod(mode, _) = what
+        && !matches!(
+            mode & c::S_IFMT,
+            0 | c::S_IFREG | c::S_IFIFO | c::S_IFCHR | c::S_IFBLK | c::S_IFSOCK
+        )
+    {
+        // No type that mknod makes: refused before the name is looked at.
+        return NATIVE;
+    }
+    let mut text = Path::new();
+    let mut loc = Loc::new();
+    let place = if is_bind {
+        text = socket;
+        crate::path::resolve::locate(dir, &text, Last::Entry, &mut loc)
+    } else {
+        match locate_arg(dir, path, Last::Entry, &mut text, &mut loc) {
+            Some(p) => p,
+            None => return NATIVE,
+        }
+    };
+    if matches!(split(text.as_bytes()).1, b"" | b"." | b"..") {
+        // EINVAL, EEXIST, ENOTEMPTY, ENOENT…: nothing can change.
+        return NATIVE;
+    }
+    let removal = matches!(what, What::Unlink | What::Rmdir);
+    let undo = if removal { Undo::Never } else { Undo::Possible };
+    let mut place = place;
+    for _ in 0..TRIES {
+        if let Some(v) = not_inside(regs, place, removal) {
+            return v;
+        }
+        let mut t = Target::new(&loc);
+        let what = match &what {
+            What::Symlink(p) => What::Symlink(p.clone()),
+            What::Mkdir(m) => What::Mkdir(*m),
+            What::Mknod(m, d) => What::Mknod(*m, *d),
+            What::Bind => What::Bind,
+            What::Unlink => What::Unlink,
+            What::Rmdir => What::Rmdir,
+        };
+        let mut change = One {
+            what,
+            regs,
+            alone: true,
+            second: false,
+        };
+        match run(
+            loc.pair,
+            loc.leg,
+            [Some(&mut t), None],
+            kind,
+            &mut change,
+            Action::Call { undo },
+            Patience::Wait,
+        ) {
+            Ran::Slow => place = locate_slow(dir, &text, Last::Entry, &mut loc),
+            r => return verdict(regs, r),
+        }
+    }
+    fail(regs, Errno::ELOOP)
+}
+
+/// What stands for a place that is not in a leg; `None`: it is.
+fn not_inside(regs: &mut Regs, place: Place, removal: bool) -> Option<usize> {
+    match place {
+        Place::In => None,
+        Place::Fail(e) => Some(fail(regs, e)),
+        Place::Out(_) | Place::Nameless | Place::Linked => Some(NATIVE),
+        Place::Root(_) if removal => Some(fail(regs, Errno::EBUSY)),
+        Place::Root(_) => Some(NATIVE),
+        Place::Control => Some(fail(regs, Errno::ENOENT)),
+    }
+}
+
+/// The path of an AF_UNIX address that names a file.
+fn socket_path(addr: usize, len: usize, out: &mut Path) -> bool {
+    let mut buf = [0u8; 112];
+    let Some(address) = buf.get_mut(..len) else {
+        return false;
+    };
+    if !(4..=110).contains(&len) || user::bytes(addr, address).is_err() {
+        return false;
+    }
+    let family = u16::from_le_bytes([buf[0], buf[1]]);
+    let name = buf.get(2..len).unwrap_or(&[]);
+    let name = name.split(|&b| b == 0).next().unwrap_or(&[]);
+    i32::from(family) == c::AF_UNIX && !name.is_empty() && out.set(name).is_ok()
+}

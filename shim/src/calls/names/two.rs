@@ -1,0 +1,481 @@
+//! Two names: rename, link (op classes *entry* and *rename*).
+use crate::calls::args::{TRIES, copy_path, locate_arg, verdict};
+use crate::calls::paired::recognise::behind;
+use crate::change::port::{Patience, Ran, run};
+use crate::change::target::{Change, Cx, Target, in_the_way};
+use crate::path::loc::{Last, Loc, Name, Path, Place};
+use crate::path::proofs::{self, SYMLINKED};
+use crate::path::resolve::locate_slow;
+use crate::regs::{NATIVE, Regs, arg, fail};
+use core::sync::atomic::Ordering;
+use libc as c;
+use mirror_core::path::split;
+use mirror_core::runtime::IntentKind;
+use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
+use mirror_sys as sys;
+use mirror_sys::{Stat, Sys};
+
+struct Two {
+    kind: IntentKind,
+    flags: u32,
+    /// linkat of a file without a known name: its descriptor, and whether n + K is its partner.
+    nameless: Option<(i32, bool)>,
+    /// linkat through a symlink.
+    follow: bool,
+    /// The new name was taken on the first leg: what a rename replaces does not come back.
+    replaces: bool,
+}
+
+impl Two {
+    /// Whether a directory is moved on the first leg, `old` being what the old name is there: that is done
+    /// only with everybody else kept out, so that no path resolution straddles its way from one leg to the
+    /// other.
+    fn moves_directory(&self, cx: &Cx<'_>, old: &Sys<Stat>) -> bool {
+        let is_dir = |st: &Stat| st.kind() == c::S_IFDIR;
+        let t = cx.name(1);
+        match self.kind {
+            IntentKind::Rename => old.is_ok_and(|st| is_dir(&st)),
+            IntentKind::Exchange => {
+                let new = sys::glance(t.at(cx.lead), &t.name, c::AT_SYMLINK_NOFOLLOW);
+                old.is_ok_and(|st| is_dir(&st)) || new.is_ok_and(|st| is_dir(&st))
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Two {
+    /// rename looks whether the old name's directory may be searched before it looks at the new name, and
+    /// link looks its file up: `found` is what the new name said.
+    #[cold]
+    fn sooner(&self, cx: &mut Cx<'_>, found: Prepared) -> Prepared {
+        if matches!(self.kind, IntentKind::Rename | IntentKind::Exchange)
+            && matches!(found, Prepared::Answer(_))
+        {
+            return self.searched(cx, found);
+        }
+        if self.kind != IntentKind::Link || cx.slow || !matches!(found, Prepared::Answer(_)) {
+            return found;
+        }
+        let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
+        let mut old = cx.name(0).rel.clone();
+        if cx.name(0).name.as_bytes().last() == Some(&b'/') {
+            let _ = old.append(b"/");
+        }
+        match sys::glance(root, &old, c::AT_SYMLINK_NOFOLLOW) {
+            Err(e) => Prepared::Answer(Err(e)),
+            Ok(st) if self.follow && st.kind() == c::S_IFLNK => {
+                cx.slow = true;
+                Prepared::Answer(Err(Errno::ELOOP))
+            }
+            Ok(_) => found,
+        }
+    }
+}
+
+impl Two {
+    /// `found`, or that the old name's directory may not be searched.
+    #[cold]
+    fn searched(&self, cx: &Cx<'_>, found: Prepared) -> Prepared {
+        let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
+        let mut dir = cx.name(0).rel.clone();
+        dir.pop();
+        if dir.is_empty() || dir.append(b"/.").is_err() {
+            return found;
+        }
+        match sys::glance(root, &dir, c::AT_SYMLINK_NOFOLLOW) {
+            Err(Errno::EACCES) => Prepared::Answer(Err(Errno::EACCES)),
+            _ => found,
+        }
+    }
+}
+
+impl Change for Two {
+    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
+        if self.nameless.is_some() {
+            return cx.parent(1);
+        }
+        let old = cx.parent(0)?;
+        match cx.parent(1) {
+            Ok(new) => Ok(old.union(new)),
+            Err(p) => Err(self.sooner(cx, p)),
+        }
+    }
+    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
+        for which in 0..2 {
+            if which == 0 && self.nameless.is_some() {
+                continue;
+            }
+            if let Err(p) = cx.enter(which) {
+                return if which == 0 { p } else { self.sooner(cx, p) };
+            }
+        }
+        let mut old = Err(Errno::ENOENT);
+        if self.nameless.is_none() {
+            let t = cx.name(0);
+            let st = sys::glance(t.at(cx.lead), &t.name, c::AT_SYMLINK_NOFOLLOW);
+            old = st;
+            if let Err(p) = cx.still(0, st) {
+                return p;
+            }
+            if self.follow && st.is_ok_and(|st| st.kind() == c::S_IFLNK) {
+                cx.slow = true;
+                return Prepared::Answer(Err(Errno::ELOOP));
+            }
+            cx.settle(0, false);
+            if let Err(p) = cx.compare_entered(0, &st) {
+                return p;
+            }
+        }
+        // A copy is made as by repair.
+        if matches!(self.nameless, Some((_, false))) && !cx.exclusive {
+            return Prepared::Exclusive;
+        }
+        if !cx.exclusive && self.moves_directory(cx, &old) {
+            return Prepared::Exclusive;
+        }
+        if self.kind == IntentKind::Exchange {
+            cx.settle(1, false);
+            let new = cx.name(1);
+            let st = sys::glance(new.at(cx.lead), &new.name, c::AT_SYMLINK_NOFOLLOW);
+            if let Err(p) = cx.compare_entered(1, &st) {
+                return p;
+            }
+            for leg in 0..2 {
+                if let (Ok(st), Some(i)) = (
+                    sys::fstatat(cx.name(0).at(leg), &cx.name(0).name, c::AT_SYMLINK_NOFOLLOW),
+                    cx.intent.inode.get_mut(leg),
+                ) {
+                    *i = st.ino();
+                }
+            }
+        }
+        if self.kind != IntentKind::Exchange {
+            let t = cx.name(1);
+            if self.kind == IntentKind::Rename {
+                let old = sys::glance(t.at(cx.lead), &t.name, c::AT_SYMLINK_NOFOLLOW);
+                self.replaces = !matches!(old, Err(Errno::ENOENT));
+                if self.replaces {
+                    cx.settle(1, true);
+                    if let Err(p) = cx.compare_entered(1, &old) {
+                        return p;
+                    }
+                }
+            }
+            let why = match self.kind == IntentKind::Link || self.flags & 1 != 0 {
+                true => Errno::EEXIST,
+                false => Errno::EIO,
+            };
+            let dirs = (t.at(cx.lead), t.at(cx.lead ^ 1));
+            if let Err(p) = in_the_way(cx, dirs, &t.name, t.rel.as_bytes(), why) {
+                return p;
+            }
+        }
+        Prepared::Ready
+    }
+    fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
+        let leg = cx.leg(step);
+        let (a, b) = (cx.name(0), cx.name(1));
+        if self.kind != IntentKind::Link {
+            let mv = |flags| {
+                sys::renameat2(a.at(leg), &a.name, b.at(leg), &b.name, flags).map(|v| v as u64)
+            };
+            // What only the second leg has is not replaced.
+            if step == Step::Second && self.kind == IntentKind::Rename && !self.replaces {
+                match mv(self.flags | 1) {
+                    // A file system that does not know the flag.
+                    Err(Errno::EINVAL) => {}
+                    r => return r,
+                }
+            }
+            return mv(self.flags);
+        }
+        match self.nameless {
+            None => sys::linkat(a.at(leg), &a.name, b.at(leg), &b.name, 0),
+            Some((_, false)) if step == Step::Second => {
+                // It has no partner: received, or opened for reading only.
+                let r = crate::repair::heal::equal(cx.s, cx.lead, b.rel.as_bytes());
+                r.map(|()| 0).map_err(|e| match e {
+                    // Too large for a copy under the locks.
+                    Errno::EFBIG => Errno::EXDEV,
+                    e => e,
+                })
+            }
+            Some((n, _)) => {
+                let n = if step == Step::First {
+                    n
+                } else {
+                    n.saturating_add(K)
+                };
+                let mut p = Path::new();
+                sys::fd_text(n, &mut p);
+                sys::linkat(c::AT_FDCWD, &p, b.at(leg), &b.name, c::AT_SYMLINK_FOLLOW)
+            }
+        }
+        .map(|v| v as u64)
+    }
+    fn undo(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
+        let leg = cx.lead;
+        let (a, b) = (cx.name(0), cx.name(1));
+        match self.kind {
+            IntentKind::Link => {
+                if matches!(self.nameless, Some((_, false))) {
+                    // A part of the copy may be there.
+                    let _ = sys::unlinkat(b.at(leg ^ 1), &b.name, 0);
+                }
+                sys::unlinkat(b.at(leg), &b.name, 0).map(|_| ())
+            }
+            IntentKind::Exchange => {
+                sys::renameat2(a.at(leg), &a.name, b.at(leg), &b.name, 2).map(|_| ())
+            }
+            // Only a rename that replaced nothing can be taken back.
+            _ if self.replaces => Err(Errno::EIO),
+            _ => sys::renameat2(b.at(leg), &b.name, a.at(leg), &a.name, 1).map(|_| ()),
+        }
+    }
+    fn heal(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
+        // The second leg lacks the old name or has another victim: the two names decide.
+        let from = cx.lead;
+        crate::repair::heal::equal(cx.s, from, cx.name(1).rel.as_bytes())?;
+        if self.nameless.is_some() {
+            Ok(())
+        } else {
+            crate::repair::heal::equal(cx.s, from, cx.name(0).rel.as_bytes())
+        }
+    }
+}
+
+/// Two names.
+#[inline(never)]
+pub fn two(regs: &mut Regs) -> usize {
+    let cwd = c::AT_FDCWD;
+    let (a0, a1, a2, a3, a4) = (
+        arg(regs, 0),
+        arg(regs, 1),
+        arg(regs, 2),
+        arg(regs, 3),
+        arg(regs, 4),
+    );
+    let (d1, p1, d2, p2, flags, is_link) = match regs.nr as i64 {
+        c::SYS_rename => (cwd, a0, cwd, a1, 0, false),
+        c::SYS_renameat => (a0 as i32, a1, a2 as i32, a3, 0, false),
+        c::SYS_renameat2 => (a0 as i32, a1, a2 as i32, a3, a4, false),
+        c::SYS_link => (cwd, a0, cwd, a1, 0, true),
+        _ => (a0 as i32, a1, a2 as i32, a3, a4, true),
+    };
+    // What the kernel refuses before it looks at the paths.
+    let refused = match is_link {
+        true => flags & !((c::AT_SYMLINK_FOLLOW | c::AT_EMPTY_PATH) as usize) != 0,
+        false => flags & !7 != 0 || (flags & 2 != 0 && flags & 5 != 0),
+    };
+    if refused {
+        return NATIVE;
+    }
+    let follow = is_link && flags & c::AT_SYMLINK_FOLLOW as usize != 0;
+    let (mut t1, mut t2) = (Path::new(), Path::new());
+    let (mut l1, mut l2) = (Loc::new(), Loc::new());
+    let last1 = match (is_link, follow) {
+        (true, true) => Last::Follow,
+        (true, false) => Last::Keep,
+        (false, _) => Last::Entry,
+    };
+    if copy_path(p1, &mut t1).is_none() {
+        return NATIVE;
+    }
+    let by_number = is_link && flags & c::AT_EMPTY_PATH as usize != 0 && t1.is_empty();
+    let from = |l1: &mut Loc, slow: bool| {
+        if by_number {
+            crate::path::object::jump(d1, d1, l1)
+        } else if slow {
+            locate_slow(d1, &t1, last1, l1)
+        } else {
+            crate::path::resolve::locate(d1, &t1, last1, l1)
+        }
+    };
+    let mut old = from(&mut l1, false);
+    let Some(mut new) = locate_arg(d2, p2, Last::Entry, &mut t2, &mut l2) else {
+        return NATIVE;
+    };
+    if SYMLINKED.load(Ordering::Relaxed) {
+        proofs::forget_proofs();
+    }
+    let nothing = |t: &Path| matches!(split(t.as_bytes()).1, b"" | b"." | b"..");
+    if nothing(&t2) || (nothing(&t1) && !by_number) || (by_number && d1 == cwd) {
+        // ENOENT, EBUSY, EPERM…: the kernel refuses it.
+        return NATIVE;
+    }
+    if by_number && let Err(e) = may_link(d1) {
+        return fail(regs, e);
+    }
+    for _ in 0..TRIES {
+        if let (Place::Out(_), Place::Out(_)) = (old, new) {
+            let exchange = flags & 2 != 0;
+            if !is_link && (above(&l1, d1, &t1) || exchange && above(&l2, d2, &t2)) {
+                return fail(regs, Errno::EBUSY);
+            }
+            return NATIVE;
+        }
+        let nameless = match old {
+            Place::Linked | Place::Nameless => {
+                let partner = behind(old, &mut l1).map(|n| (n, true));
+                let own = l1.jump.filter(|j| j.fd >= 0 && old == Place::Nameless);
+                partner.or(own.map(|j| (j.fd, false)))
+            }
+            _ => None,
+        };
+        let here = old == Place::In || nameless.is_some();
+        if !(here && new == Place::In && l1.pair == l2.pair) {
+            let old_text = if by_number { None } else { Some(&t1) };
+            let last = refusal(is_link, old, new);
+            let mut e = border((d1, old_text), (d2, &t2), is_link, follow);
+            if e.is_ok() && !is_link && old == Place::In {
+                // Within the pair it is looked up before a new name that is too long.
+                e = match last {
+                    Errno::ENAMETOOLONG => {
+                        sys::fstatat(d1, &without_slash(&t1), c::AT_SYMLINK_NOFOLLOW).map(|_| ())
+                    }
+                    _ => Ok(()),
+                };
+            }
+            return fail(regs, e.err().unwrap_or(last));
+        }
+        let mut a = Target::new(&l1);
+        if nameless.is_some() {
+            a.rel.truncate(0);
+        }
+        let mut b = Target::new(&l2);
+        if !is_link && flags & 4 != 0 {
+            // RENAME_WHITEOUT is overlayfs's; a kill in it could not be told from "not done".
+            return fail(regs, Errno::EINVAL);
+        }
+        let kind = match (is_link, flags & 2 != 0) {
+            (true, _) => IntentKind::Link,
+            (false, true) => IntentKind::Exchange,
+            (false, false) => IntentKind::Rename,
+        };
+        let mut change = Two {
+            kind,
+            flags: flags as u32,
+            nameless,
+            // A magic link's end is the object, also where that is a symlink.
+            follow: follow && l1.jump.is_none(),
+            replaces: false,
+        };
+        match run(
+            l2.pair,
+            l1.leg,
+            [Some(&mut a), Some(&mut b)],
+            kind,
+            &mut change,
+            Action::Call {
+                undo: Undo::Possible,
+            },
+            Patience::Wait,
+        ) {
+            Ran::Slow => {
+                old = from(&mut l1, true);
+                new = locate_slow(d2, &t2, Last::Entry, &mut l2);
+            }
+            r => return verdict(regs, r),
+        }
+    }
+    fail(regs, Errno::ELOOP)
+}
+
+/// Whether a name is that of a directory above a root: a pair's texts must go on to lead to it.
+fn above(loc: &Loc, dir: i32, path: &Path) -> bool {
+    let st = || sys::glance(dir, &without_slash(path), c::AT_SYMLINK_NOFOLLOW);
+    loc.near && st().is_ok_and(|st| st.kind() == c::S_IFDIR)
+}
+
+/// What a call that cannot be done between these places is refused with, if nothing else is wrong.
+fn refusal(is_link: bool, old: Place, new: Place) -> Errno {
+    let root = |p| matches!(p, Place::Root(_));
+    match (old, new) {
+        (Place::Control, _) | (_, Place::Control) => Errno::ENOENT,
+        // The last component is looked up on one mount only.
+        (Place::Fail(Errno::ENAMETOOLONG), Place::Out(_))
+        | (Place::Out(_), Place::Fail(Errno::ENAMETOOLONG))
+            if !is_link =>
+        {
+            Errno::EXDEV
+        }
+        (Place::Fail(e), _) | (_, Place::Fail(e)) => e,
+        // A directory cannot be linked and a root cannot be moved or replaced.
+        _ if is_link && root(old) => Errno::EPERM,
+        _ if is_link && root(new) => Errno::EEXIST,
+        _ if root(old) || root(new) => Errno::EBUSY,
+        // As between two mounts.
+        _ => Errno::EXDEV,
+    }
+}
+
+/// What the kernel says before it finds that two names are on different mounts.
+#[cold]
+#[inline(never)]
+fn border(
+    (d1, old): (i32, Option<&Path>),
+    (d2, new): (i32, &Path),
+    is_link: bool,
+    follow: bool,
+) -> Sys<()> {
+    if !is_link {
+        old.map_or(Ok(()), |old| reach(d1, old))?;
+        return reach(d2, new);
+    }
+    if let Some(old) = old {
+        let nofollow = if follow { 0 } else { c::O_NOFOLLOW };
+        close_it(crate::path::resolve::own_fd(|| {
+            sys::openat(d1, old, c::O_PATH | c::O_CLOEXEC | nofollow, 0)
+        }))?;
+    }
+    reach(d2, new)?;
+    let (_, _, slash) = split(new.as_bytes());
+    match sys::fstatat(d2, &without_slash(new), c::AT_SYMLINK_NOFOLLOW) {
+        Ok(_) => Err(Errno::EEXIST),
+        Err(Errno::ENOENT) if slash => Err(Errno::ENOENT),
+        Err(Errno::ENOENT) => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+/// The path of the name itself.
+fn without_slash(path: &Path) -> Path {
+    let (parent, name, _) = split(path.as_bytes());
+    let mut bare = Path::new();
+    let _ = bare.set(parent);
+    let _ = bare.push(name);
+    bare
+}
+
+/// Walks to a path's parent, and asks whether it may be searched.
+fn reach(dir: i32, path: &Path) -> Sys<()> {
+    let (parent, ..) = split(path.as_bytes());
+    let mut p = Path::new();
+    let _ = p.set(parent);
+    if p.push(b".").is_err() {
+        let _ = p.set(parent);
+    }
+    let flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
+    let n = crate::path::resolve::own_fd(|| sys::openat(dir, &p, flags, 0))?;
+    // A removed directory is of no mount: nothing is found in it.
+    let gone = sys::fglance(n).is_ok_and(|st| st.nlink() == 0);
+    let _ = sys::close(n);
+    if gone { Err(Errno::ENOENT) } else { Ok(()) }
+}
+
+fn close_it(n: Sys<i32>) -> Sys<()> {
+    n.map(|n| {
+        let _ = sys::close(n);
+    })
+}
+
+/// Whether this process may link what descriptor `n` is open on (AT_EMPTY_PATH). The root exists, so
+/// nothing is made.
+fn may_link(n: i32) -> Sys<()> {
+    let (none, root) = (Name::new(), Name::from_bytes(b"/").unwrap_or_default());
+    match sys::linkat(n, &none, c::AT_FDCWD, &root, c::AT_EMPTY_PATH) {
+        Err(Errno::EEXIST) | Ok(_) => Ok(()),
+        Err(e) => Err(e),
+    }
+}

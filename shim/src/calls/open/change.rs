@@ -1,0 +1,502 @@
+//! Opening for change: both legs are opened under the locks, the partner becomes n + K.
+//!
+//! Rules: nothing that can block for long is opened here (a fifo, a device: the kernel gets the
+//! program's call); data files are opened only to become n or n + K.
+use crate::calls::args::{TRIES, copy_path, verdict};
+use crate::calls::paired::partner::{install, note};
+use crate::calls::paired::recognise::behind;
+use crate::change::port::{Patience, Ran, run};
+use crate::change::target::{Change, Cx, Target, in_the_way, spare};
+use crate::path::loc::{Last, Loc, Path, Place};
+use crate::path::resolve::{locate, locate_slow};
+use crate::process::fds::set_dirty;
+use crate::regs::{NATIVE, Regs, arg, fail};
+use libc as c;
+use mirror_core::path::split;
+use mirror_core::runtime::IntentKind;
+use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
+use mirror_sys as sys;
+use mirror_sys::{Stat, Sys};
+
+const TMPFILE: i32 = 0o20200000;
+
+/// What the kernel knows; open(2) drops the rest, openat2(2) refuses it.
+pub const OPEN_FLAGS: i32 = c::O_ACCMODE
+    | c::O_CREAT
+    | c::O_EXCL
+    | c::O_NOCTTY
+    | c::O_TRUNC
+    | c::O_APPEND
+    | c::O_NONBLOCK
+    | c::O_SYNC
+    | c::O_DSYNC
+    | c::O_ASYNC
+    | c::O_DIRECT
+    | 0o100000
+    | TMPFILE
+    | c::O_DIRECTORY
+    | c::O_NOFOLLOW
+    | c::O_NOATIME
+    | c::O_CLOEXEC
+    | c::O_PATH;
+
+mod ahead;
+mod how;
+pub use ahead::by_handle;
+use ahead::without_effects;
+use how::{open_how, probe_strict};
+
+/// Of the class that is undone; the program gets EPERM.
+const REFUSED: Errno = Errno::EOPNOTSUPP;
+
+struct Open {
+    flags: i32,
+    mode: u32,
+    fd: [i32; 2],
+    found: Option<Stat>,
+    made: bool,
+    stat: [Option<Stat>; 2],
+    /// The second leg's file was made here.
+    second: bool,
+    /// O_TRUNC: the number whose partner the second leg's file is already, or -1.
+    slot: i32,
+    /// O_TRUNC: the second leg's file must be made equal first; then both are emptied.
+    later: bool,
+    /// The second leg does not permit it.
+    refused: bool,
+    /// O_TRUNC: the first leg's file has been emptied.
+    emptied: bool,
+    /// It is the kernel's own, behind a mount point.
+    kernels: core::cell::Cell<bool>,
+}
+
+impl Open {
+    fn tmpfile(&self) -> bool {
+        self.flags & TMPFILE == TMPFILE
+    }
+    fn open_at(&self, cx: &Cx<'_>, leg: usize, flags: i32) -> Sys<i32> {
+        let root = cx.s.root.get(leg).copied().unwrap_or(-1);
+        let makes = flags & c::O_CREAT != 0 || self.tmpfile();
+        let mode = if makes { self.mode & 0o7777 } else { 0 };
+        let mut rel = Path::new();
+        let _ = rel.set(if cx.name(0).rel.is_empty() {
+            b"."
+        } else {
+            cx.name(0).rel.as_bytes()
+        });
+        let mut resolve = sys::BENEATH_HERE;
+        loop {
+            let open = || sys::openat2(root, &rel, flags, mode, resolve);
+            // The first leg's number is the program's own.
+            match if leg == cx.lead { open() } else { spare(open) } {
+                Err(Errno::EAGAIN) => {}
+                Err(Errno::EXDEV) if resolve != sys::BENEATH => {
+                    self.border(cx, &rel)?;
+                    resolve = sys::BENEATH;
+                }
+                r => return r,
+            }
+        }
+    }
+}
+
+impl Open {
+    /// Notes the new pair of descriptors, with TX held: whoever exits next must know what it owes.
+    fn remember(&self, cx: &Cx<'_>, n: i32) {
+        let ino = |leg: usize| {
+            let st = self.stat.get(leg).copied().flatten();
+            st.map_or(0, |s| s.ino())
+        };
+        let rel: &[u8] = if self.tmpfile() {
+            b""
+        } else {
+            cx.name(0).rel.as_bytes()
+        };
+        note(n, cx.s.pair, cx.lead, [ino(0), ino(1)], rel);
+        if self.made || self.flags & c::O_TRUNC != 0 {
+            set_dirty(n);
+        }
+    }
+}
+
+#[cold]
+fn may_create_over(cx: &Cx<'_>, root: i32, st: &Stat) -> bool {
+    let mut dir = Path::new();
+    let parent = split(cx.name(0).rel.as_bytes()).0;
+    let _ = dir.set(if parent.is_empty() { b"." } else { parent });
+    let dir = sys::glance(root, &dir, c::AT_SYMLINK_NOFOLLOW);
+    dir.is_ok_and(|dir| crate::path::sticky::may_create_over(&dir, st))
+}
+
+impl Change for Open {
+    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
+        if !self.tmpfile() {
+            return cx.parent(0);
+        }
+        match cx.itself(0) {
+            Ok(plan) => Ok(plan),
+            // It has no name that anybody could race for.
+            Err(_) => Ok(cx.dir(cx.s.root_ino)),
+        }
+    }
+    fn late(&mut self, cx: &mut Cx<'_>) -> LockPlan {
+        match self.found {
+            Some(st) if self.flags & c::O_TRUNC != 0 && cx.lead == 0 => cx.file(st.ino()),
+            Some(_) if self.flags & c::O_TRUNC != 0 => {
+                sys::fstatat(cx.s.root[0], &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW)
+                    .map_or(LockPlan::EMPTY, |st| cx.file(st.ino()))
+            }
+            _ => LockPlan::EMPTY,
+        }
+    }
+    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
+        (self.found, self.made, self.fd, self.stat) = (None, false, [-1; 2], [None, None]);
+        (self.second, self.slot, self.later, self.emptied) = (false, -1, false, false);
+        self.refused = false;
+        if let Err(p) = cx.anchored(0) {
+            return p;
+        }
+        if self.tmpfile() {
+            return Prepared::Ready;
+        }
+        let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
+        let found = sys::glance(root, &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW);
+        if let Err(p) = self.compared(cx, &found) {
+            return p;
+        }
+        match found {
+            Ok(_) if self.flags & (c::O_CREAT | c::O_EXCL) == c::O_CREAT | c::O_EXCL => {
+                Prepared::Answer(Err(Errno::EEXIST))
+            }
+            Ok(st) => match st.kind() {
+                c::S_IFREG => {
+                    self.found = Some(st);
+                    Prepared::Ready
+                }
+                c::S_IFLNK if self.flags & c::O_NOFOLLOW != 0 => {
+                    Prepared::Answer(Err(Errno::ELOOP))
+                }
+                c::S_IFLNK => {
+                    cx.slow = true;
+                    Prepared::Answer(Err(Errno::ELOOP))
+                }
+                c::S_IFDIR => Prepared::Answer(Err(Errno::EISDIR)),
+                // A fifo, a socket, a device: no business of ours. The kernel gets the call without O_CREAT.
+                _ if self.flags & c::O_CREAT != 0 && !may_create_over(cx, root, &st) => {
+                    Prepared::Answer(Err(Errno::EACCES))
+                }
+                _ => Prepared::Forward,
+            },
+            Err(Errno::ENOENT) if self.flags & c::O_CREAT != 0 => {
+                self.made = true;
+                let second = cx.s.root.get(cx.lead ^ 1).copied().unwrap_or(-1);
+                let why = match self.flags & c::O_EXCL {
+                    0 => Errno::EIO,
+                    _ => Errno::EEXIST,
+                };
+                let rel = &cx.name(0).rel;
+                match in_the_way(cx, (root, second), rel, rel.as_bytes(), why) {
+                    Ok(()) => Prepared::Ready,
+                    Err(p) => p,
+                }
+            }
+            Err(e) => Prepared::Answer(Err(e)),
+        }
+    }
+
+    fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
+        let leg = cx.leg(step);
+        if step == Step::First && self.found.is_some() && self.flags & c::O_TRUNC != 0 {
+            // What the undo goes by: the file's lock was taken after it was found.
+            let root = cx.s.root.get(leg).copied().unwrap_or(-1);
+            let st = sys::glance(root, &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW)?;
+            if st.kind() != c::S_IFREG {
+                cx.slow = true;
+                return Err(Errno::ELOOP);
+            }
+            self.found = Some(st);
+            self.reserve(cx)?;
+        }
+        let exclusive = if self.made { c::O_CREAT | c::O_EXCL } else { 0 };
+        let base = if self.tmpfile() {
+            self.flags
+        } else {
+            // O_CREAT stays: with it the kernel protects files in sticky directories.
+            self.flags & !c::O_EXCL | exclusive
+        };
+        let n = if step == Step::First {
+            let now = if self.later { base & !c::O_TRUNC } else { base };
+            let r = self.open_at(cx, leg, now);
+            if r.is_err() {
+                self.release();
+            }
+            match r {
+                Err(Errno::ELOOP | Errno::EXDEV) => {
+                    cx.slow = true;
+                    return Err(Errno::ELOOP);
+                }
+                Err(Errno::EINVAL) if self.made && self.flags & c::O_DIRECT != 0 => {
+                    self.made_in_vain(cx);
+                    return Err(Errno::EINVAL);
+                }
+                r => r?,
+            }
+        } else if self.slot >= 0 {
+            self.slot.saturating_add(K)
+        } else {
+            // Without O_APPEND pwrite goes where it is told; readable, so that a refused write can be
+            // undone and so that nothing needs another descriptor.
+            let n = match self.open_second(cx, base) {
+                // Immutable or append-only there: nothing that repair could mend.
+                Err(Errno::EPERM) if !self.made && !self.tmpfile() => {
+                    self.refused = true;
+                    return Err(REFUSED);
+                }
+                r => r?,
+            };
+            self.second = self.made;
+            n
+        };
+        if let Some(f) = self.fd.get_mut(leg) {
+            *f = n;
+        }
+        if let Some(s) = self.stat.get_mut(leg) {
+            *s = if step == Step::First && self.found.is_some() {
+                self.found
+            } else {
+                sys::fglance(n).ok()
+            };
+        }
+        if step == Step::First {
+            self.emptied = self.found.is_some() && self.flags & c::O_TRUNC != 0 && !self.later;
+            return Ok(n as u64);
+        }
+        // Another thread may have changed the umask in between.
+        if let (true, [Some(a), Some(b)]) = (self.made, self.stat)
+            && a.mode() != b.mode()
+        {
+            let mode = self.stat.get(leg ^ 1).copied().flatten();
+            let _ = sys::fchmod(n, mode.map_or(0, |s| s.mode()) & 0o7777);
+        }
+        let first = self.fd.get(leg ^ 1).copied().unwrap_or(-1);
+        if self.slot < 0 || self.slot != first {
+            let r = install(n, first, self.flags & c::O_CLOEXEC);
+            let _ = sys::close(n);
+            r?;
+        }
+        self.slot = first;
+        if self.later {
+            self.empty_first(first)?;
+        }
+        if self.emptied {
+            sys::ftruncate(first.saturating_add(K), 0)?;
+        }
+        self.remember(cx, first);
+        Ok(0)
+    }
+
+    fn undo(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
+        // An O_TRUNC that emptied a file cannot be taken back.
+        if self.emptied && self.found.is_none_or(|s| s.size() > 0) {
+            return Err(Errno::EIO);
+        }
+        if self.second && !self.tmpfile() {
+            let root = cx.s.root.get(cx.lead ^ 1).copied().unwrap_or(-1);
+            sys::unlinkat(root, &cx.name(0).rel, 0)?;
+            self.second = false;
+        }
+        self.release();
+        if self.made {
+            let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
+            sys::unlinkat(root, &cx.name(0).rel, 0)?;
+        }
+        let n = self.fd.get(cx.lead).copied().unwrap_or(-1);
+        sys::close(n)?;
+        self.fd = [-1; 2];
+        Ok(())
+    }
+
+    fn heal(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
+        if cx.enter(0).is_err() {
+            return Err(Errno::EIO);
+        }
+        crate::repair::heal::equal(cx.s, cx.lead, cx.name(0).rel.as_bytes())?;
+        // Now it is there; it was made or truncated with the copy.
+        self.flags &= !(c::O_EXCL | c::O_CREAT);
+        if !self.later {
+            self.flags &= !c::O_TRUNC;
+        }
+        self.made = false;
+        self.apply(cx, Step::Second).map(|_| ())
+    }
+}
+
+/// open, openat, creat, openat2 that can change something.
+#[inline(never)]
+pub fn open(regs: &mut Regs) -> usize {
+    let a = |i| arg(regs, i);
+    let (dir, path, flags, mode) = match regs.nr as i64 {
+        c::SYS_openat => (a(0) as i32, a(1), a(2) as i32, a(3) as u32),
+        c::SYS_open => (c::AT_FDCWD, a(0), a(1) as i32, a(2) as u32),
+        c::SYS_creat => (
+            c::AT_FDCWD,
+            a(0),
+            c::O_CREAT | c::O_WRONLY | c::O_TRUNC,
+            a(1) as u32,
+        ),
+        _ => return open_how(regs),
+    };
+    opening(regs, dir, path, flags, mode, None)
+}
+
+#[inline(never)]
+fn opening(
+    regs: &mut Regs,
+    dir: i32,
+    addr: usize,
+    flags: i32,
+    mode: u32,
+    strict: Option<sys::OpenHow>,
+) -> usize {
+    let tmpfile = flags & TMPFILE == TMPFILE;
+    // What the kernel drops or takes from open(2) and refuses from openat2(2).
+    if flags & c::O_PATH != 0 || (!tmpfile && flags & (c::O_ACCMODE | c::O_CREAT | c::O_TRUNC) == 0)
+    {
+        return crate::calls::readers::look(regs);
+    }
+    if tmpfile && flags & c::O_ACCMODE == c::O_RDONLY {
+        // Refused before the path is looked at.
+        return NATIVE;
+    }
+    let flags = flags & OPEN_FLAGS;
+    if flags & (c::O_CREAT | c::O_DIRECTORY) == c::O_CREAT | c::O_DIRECTORY && !tmpfile {
+        // As Linux 6.4 and later say; earlier ones would make a file.
+        return fail(regs, Errno::EINVAL);
+    }
+    let mut text = Path::new();
+    // With '/' behind the name nothing is ever made.
+    let slash = |t: &Path| flags & c::O_CREAT != 0 && t.as_bytes().last() == Some(&b'/');
+    if copy_path(addr, &mut text).is_none() || slash(&text) {
+        return NATIVE;
+    }
+    let keep =
+        flags & c::O_NOFOLLOW != 0 || flags & (c::O_CREAT | c::O_EXCL) == c::O_CREAT | c::O_EXCL;
+    let last = if keep && !tmpfile {
+        Last::Keep
+    } else {
+        Last::Follow
+    };
+    let mut loc = Loc::new();
+    let mut place = locate(dir, &text, last, &mut loc);
+    for _ in 0..TRIES {
+        match place {
+            Place::In => {}
+            Place::Root(_) if tmpfile => {}
+            Place::Control => return fail(regs, Errno::ENOENT),
+            Place::Fail(e) => {
+                let answer = strict.as_ref().and_then(|h| probe_strict(regs, h).err());
+                return answer.unwrap_or_else(|| fail(regs, e));
+            }
+            Place::Out(_) if loc.deep => {
+                return crate::calls::open::deep::open(regs, dir, &text, flags);
+            }
+            Place::Out(_) => return NATIVE,
+            Place::Linked | Place::Nameless => {}
+            Place::Root(_) => return NATIVE,
+        }
+        let open_file = if tmpfile {
+            None
+        } else {
+            behind(place, &mut loc)
+        };
+        if open_file.is_none() {
+            match place {
+                // It lives somewhere in the leg, and where is not known: nothing is changed.
+                Place::Linked => return fail(regs, Errno::EIO),
+                // Without a partner it is the program's alone; a link to it copies it to the other leg.
+                Place::Nameless => return NATIVE,
+                _ => {}
+            }
+        }
+        // "name/" opens a directory or nothing.
+        if loc.slash && !tmpfile {
+            return NATIVE;
+        }
+        // The program set RESOLVE_* bits: what they forbid, the kernel shall say.
+        if let Some(how) = &strict
+            && let Err(v) = probe_strict(regs, how)
+        {
+            return v;
+        }
+        if let Some(n) = open_file {
+            match crate::calls::open::reopen::reopen(regs, n, flags, &loc) {
+                Some(v) => return v,
+                None => {
+                    place = locate_slow(dir, &text, last, &mut loc);
+                    continue;
+                }
+            }
+        }
+        let mut change = Open {
+            flags,
+            mode,
+            fd: [-1; 2],
+            found: None,
+            made: false,
+            stat: [None, None],
+            second: false,
+            slot: -1,
+            later: false,
+            refused: false,
+            emptied: false,
+            kernels: core::cell::Cell::new(false),
+        };
+        let mut t = Target::new(&loc);
+        let action = Action::Call {
+            undo: Undo::Possible,
+        };
+        let ran = run(
+            loc.pair,
+            loc.leg,
+            [Some(&mut t), None],
+            IntentKind::Open,
+            &mut change,
+            action,
+            Patience::Wait,
+        );
+        match ran {
+            Ran::Slow => place = locate_slow(dir, &text, last, &mut loc),
+            Ran::Done(Err(_)) if change.kernels.get() => return NATIVE,
+            Ran::Native => return without_effects(regs),
+            Ran::Done(Err(REFUSED)) if change.refused => return fail(regs, Errno::EPERM),
+            Ran::Done(Ok(n)) => return opened(regs, n as i32, &change, &loc),
+            r => return verdict(regs, r),
+        }
+    }
+    fail(regs, Errno::ELOOP)
+}
+
+fn opened(regs: &mut Regs, n: i32, change: &Open, loc: &Loc) -> usize {
+    let paired = || sys::fcntl(n.saturating_add(K), c::F_GETFD, 0).is_ok();
+    if change.fd.get(loc.leg ^ 1).copied().unwrap_or(-1) < 0 && !change.tmpfile() {
+        // The second leg's file came by repair, after its open had failed.
+        for _ in 0..100 {
+            match crate::calls::paired::recognise::adopt(n, loc) {
+                Ran::Wait => sys::sleep_us(1000),
+                _ => break,
+            }
+        }
+        if paired() {
+            if change.made || change.flags & c::O_TRUNC != 0 {
+                set_dirty(n);
+            }
+            return crate::regs::answer(regs, Ok(n as u64));
+        }
+    }
+    if !paired() {
+        // Never hand out a descriptor whose changes would reach one leg only.
+        let _ = sys::close(n);
+        return fail(regs, Errno::EIO);
+    }
+    crate::regs::answer(regs, Ok(n as u64))
+}

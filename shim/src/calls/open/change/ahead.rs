@@ -1,0 +1,189 @@
+//! Before a file is emptied both legs have been asked; and emptying by descriptor.
+use crate::calls::data::write;
+use crate::calls::open::change::{Open, TMPFILE};
+use crate::calls::paired::partner::{install, open_writable};
+use crate::calls::range::copy::call;
+use crate::change::border::{self, Border};
+use crate::change::target::Cx;
+use crate::path::loc::Path;
+use crate::regs::{DONE, NATIVE, Regs, WAIT, answer, fail, raw};
+use libc as c;
+use mirror_core::{Errno, K, Prepared};
+use mirror_sys as sys;
+use mirror_sys::{Stat, Sys};
+
+impl Open {
+    /// Refuses a name that lies behind a mount point of one leg.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn border(&self, cx: &Cx<'_>, rel: &Path) -> Sys<()> {
+        match border::of(cx.s, cx.lead, rel) {
+            Border::Within => Ok(()),
+            found => {
+                self.kernels.set(found == Border::Kernel);
+                Err(border::REFUSED)
+            }
+        }
+    }
+    /// Opens the second leg's file, which must stand for the first leg's. Never emptied by its open, and
+    /// made by it only with the first.
+    pub(super) fn open_second(&self, cx: &Cx<'_>, base: i32) -> Sys<i32> {
+        let mut keep = base & (c::O_NOFOLLOW | c::O_NOATIME | c::O_LARGEFILE);
+        if self.tmpfile() {
+            keep |= TMPFILE | base & c::O_EXCL;
+        } else if self.made {
+            keep |= c::O_CREAT | c::O_EXCL;
+        }
+        let n = open_writable(base, |flags| self.open_at(cx, cx.lead ^ 1, flags | keep))?;
+        let opened = self.stat.get(cx.lead).copied().flatten();
+        let fits = match opened.or(self.found) {
+            Some(first) => sys::fglance(n).and_then(|st| self.fits(cx, n, &first, &st)),
+            None => Ok(()),
+        };
+        if fits.is_err() {
+            let _ = sys::close(n);
+        }
+        fits.map(|()| n)
+    }
+    /// Whether the second leg's file `n` is the one to pair. The file's own lock is not held: what others
+    /// have written meanwhile is no difference.
+    fn fits(&self, cx: &Cx<'_>, n: i32, first: &Stat, second: &Stat) -> Sys<()> {
+        sys::stands_for(first, second)?;
+        if cx.fit(first, second) {
+            return Ok(());
+        }
+        let opened = self.fd.get(cx.lead).copied().unwrap_or(-1);
+        for _ in 0..4 {
+            if opened >= 0 && cx.fit(&sys::fglance(opened)?, &sys::fglance(n)?) {
+                return Ok(());
+            }
+        }
+        Err(Errno::EEXIST)
+    }
+    /// With everybody kept out the two are settled before anything is opened. What is answered without a file
+    /// being opened is compared here, or never.
+    pub(super) fn compared(&self, cx: &mut Cx<'_>, found: &Sys<Stat>) -> Result<(), Prepared> {
+        cx.still(0, *found)?;
+        cx.settle(0, self.flags & c::O_CREAT != 0);
+        let excl = c::O_CREAT | c::O_EXCL;
+        let opens = match found {
+            Ok(st) => st.kind() == c::S_IFREG && self.flags & excl != excl,
+            Err(_) => self.flags & c::O_CREAT != 0,
+        };
+        if opens || cx.exclusive || found.is_ok_and(|st| st.kind() == c::S_IFLNK) {
+            return Ok(());
+        }
+        cx.compare_named(&cx.name(0).rel, found)
+    }
+    /// Before O_TRUNC empties the first leg's file: the second's is opened, and becomes the partner of
+    /// the number that the program is about to get. What it may refuse is known then.
+    pub(super) fn reserve(&mut self, cx: &Cx<'_>) -> Sys<()> {
+        let refused = match self.open_second(cx, self.flags & !(c::O_CREAT | c::O_EXCL)) {
+            Ok(m) => {
+                let r = install(m, m, self.flags & c::O_CLOEXEC);
+                let _ = sys::close(m);
+                r?;
+                self.slot = m;
+                return Ok(());
+            }
+            Err(e) => e,
+        };
+        // The first leg's own refusal goes first.
+        let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
+        let wants = match self.flags & c::O_ACCMODE {
+            c::O_WRONLY => c::W_OK,
+            _ => c::R_OK | c::W_OK,
+        };
+        sys::faccessat(root, &cx.name(0).rel, wants)?;
+        match refused {
+            // Somebody touched one tree alone.
+            Errno::ENOENT
+            | Errno::EEXIST
+            | Errno::ENOTDIR
+            | Errno::ELOOP
+            | Errno::EISDIR
+            | Errno::EACCES => {
+                self.later = true;
+                Ok(())
+            }
+            e => Err(e),
+        }
+    }
+    /// Takes the second leg's descriptor back.
+    pub(super) fn release(&mut self) {
+        if self.slot >= 0 {
+            let _ = sys::close(self.slot.saturating_add(K));
+            self.slot = -1;
+        }
+    }
+    /// Empties the first leg's file after its open.
+    #[cold]
+    pub(super) fn empty_first(&mut self, n: i32) -> Sys<()> {
+        if self.flags & c::O_ACCMODE == c::O_RDONLY {
+            sys::Object::of(n)?.truncate(0)?;
+        } else {
+            sys::ftruncate(n, 0)?;
+        }
+        self.emptied = true;
+        Ok(())
+    }
+    /// A file system without O_DIRECT refuses it when the file is made already: then it is on the
+    /// second leg too.
+    #[cold]
+    pub(super) fn made_in_vain(&self, cx: &Cx<'_>) {
+        let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
+        if sys::fstatat(root, &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW).is_err() {
+            return;
+        }
+        let flags = c::O_CREAT | c::O_EXCL | c::O_WRONLY | c::O_CLOEXEC;
+        match self.open_at(cx, cx.lead ^ 1, flags) {
+            Ok(n) => {
+                let _ = sys::close(n);
+            }
+            Err(_) => crate::repair::heal::pending(cx.s, cx.name(0).rel.as_bytes()),
+        }
+    }
+}
+
+/// The program's open, without what would change a leg if the name meanwhile were another's.
+pub(super) fn without_effects(regs: &mut Regs) -> usize {
+    let keep = !((c::O_CREAT | c::O_EXCL | c::O_TRUNC) as usize);
+    match (regs.nr as i64, &mut regs.args) {
+        (c::SYS_openat, [_, _, flags, ..]) | (c::SYS_open, [_, flags, ..]) => *flags &= keep,
+        (c::SYS_creat, [_, flags, ..]) => {
+            regs.nr = c::SYS_open as usize;
+            *flags = c::O_WRONLY as usize;
+        }
+        // openat2 keeps its flags in the program's memory.
+        _ => return fail(regs, Errno::ENXIO),
+    }
+    NATIVE
+}
+
+/// open_by_handle_at with O_TRUNC: opened as it is, then emptied like any other descriptor's file.
+#[cold]
+#[inline(never)]
+pub fn by_handle(regs: &mut Regs) -> usize {
+    let [mount, handle, flags, ..] = regs.args;
+    let keep = flags & !(c::O_TRUNC as usize);
+    let plain = call(c::SYS_open_by_handle_at, [mount, handle, keep, 0, 0, 0]);
+    let n = match raw(&plain) {
+        Ok(n) => n as i32,
+        Err(e) => return fail(regs, e),
+    };
+    let r = loop {
+        let mut cut = call(c::SYS_ftruncate, [n as usize, 0, 0, 0, 0, 0]);
+        match write::resize(&mut cut) {
+            DONE => break cut.nr as isize,
+            WAIT => sys::sleep_us(100),
+            _ => break raw(&cut).map_or_else(|e| -(e.0 as isize), |_| 0),
+        }
+    };
+    if r < 0 {
+        let _ = sys::close(n.saturating_add(K));
+        let _ = sys::close(n);
+        crate::process::fds::set_hint(n, crate::process::fds::UNKNOWN);
+        return fail(regs, Errno(r.wrapping_neg() as i32));
+    }
+    answer(regs, Ok(n as u64))
+}

@@ -1,0 +1,4 @@
+//! Calls that open.
+pub mod change;
+pub mod deep;
+pub mod reopen;

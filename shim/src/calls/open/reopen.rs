@@ -1,0 +1,189 @@
+//! Opening an open file anew through /proc/self/fd/N: both legs' objects are at hand as n and n + K, so
+//! no name is needed, and it does not matter whether one is left.
+use crate::calls::args::verdict;
+use crate::calls::paired::partner::{install, note, open_writable};
+use crate::change::port::{Patience, Ran, run};
+use crate::change::target::{Change, Cx, spare};
+use crate::path::loc::{Loc, Path};
+use crate::process::fds::{self, set_dirty};
+use crate::regs::{Regs, answer, fail};
+use libc as c;
+use mirror_core::runtime::IntentKind;
+use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
+use mirror_sys as sys;
+use mirror_sys::{Stat, Sys};
+
+struct Reopen {
+    /// The descriptor whose file is opened anew.
+    n: i32,
+    /// Device and inode number that it had when the path was followed.
+    object: (u64, u64),
+    flags: i32,
+    first: i32,
+    /// O_TRUNC: the second leg's file, open before the first leg's is emptied, or −1.
+    second: i32,
+    before: Option<Stat>,
+}
+
+impl Reopen {
+    fn truncates(&self) -> bool {
+        self.flags & c::O_TRUNC != 0
+    }
+    /// The second leg's file, opened as that of every open: see `open`. Never emptied by its open.
+    fn open_second(&self) -> Sys<i32> {
+        let m = self.n.saturating_add(K);
+        open_writable(self.flags, |flags| spare(|| through(m, flags)))
+    }
+    /// Before O_TRUNC empties the first leg's file: what the second leg may refuse is known then.
+    fn reserve(&mut self) -> Sys<()> {
+        match self.open_second() {
+            Ok(m) => {
+                self.second = m;
+                Ok(())
+            }
+            Err(e) => {
+                // The first leg's own refusal goes first.
+                let n = through(self.n, self.flags & !c::O_TRUNC)?;
+                let _ = sys::close(n);
+                Err(e)
+            }
+        }
+    }
+    fn release(&mut self) {
+        if self.second >= 0 {
+            let _ = sys::close(self.second);
+            self.second = -1;
+        }
+    }
+}
+
+fn through(n: i32, flags: i32) -> Sys<i32> {
+    let mut p = Path::new();
+    sys::fd_text(n, &mut p);
+    sys::openat(c::AT_FDCWD, &p, flags, 0)
+}
+
+impl Change for Reopen {
+    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
+        cx.file_of(self.n).map_err(|e| Prepared::Answer(Err(e)))
+    }
+    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
+        if let Some(p) = crate::calls::data::write::describe(self.n, cx) {
+            return p;
+        }
+        if cx.exclusive {
+            cx.settle_descriptor(self.n);
+        }
+        match sys::fstat(self.n) {
+            Ok(st) if (st.dev(), st.ino()) == self.object => {
+                let partner = sys::fglance(self.n.saturating_add(K));
+                if partner.is_ok_and(|t| !cx.fit(&st, &t)) {
+                    return Prepared::Exclusive;
+                }
+                cx.intent.old_size = st.size();
+                self.before = Some(st);
+                Prepared::Ready
+            }
+            // The number is another file's by now.
+            _ => {
+                cx.slow = true;
+                Prepared::Answer(Err(Errno::ESTALE))
+            }
+        }
+    }
+    fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
+        if step == Step::First {
+            if self.truncates() {
+                self.reserve()?;
+            }
+            let r = through(self.n, self.flags);
+            if r.is_err() {
+                self.release();
+            }
+            self.first = r?;
+            return Ok(self.first as u64);
+        }
+        let m = if self.second >= 0 {
+            core::mem::replace(&mut self.second, -1)
+        } else {
+            self.open_second()?
+        };
+        let r = if self.truncates() {
+            sys::ftruncate(m, 0).map(|_| ())
+        } else {
+            Ok(())
+        };
+        let r = r.and_then(|()| install(m, self.first, self.flags & c::O_CLOEXEC));
+        let mut ino = [0u64; 2];
+        for (leg, n) in [(cx.lead, self.first), (cx.lead ^ 1, m)] {
+            if let (Some(i), Ok(st)) = (ino.get_mut(leg), sys::fglance(n)) {
+                *i = st.ino();
+            }
+        }
+        let _ = sys::close(m);
+        r?;
+        let mut buf = [0u8; 232];
+        let rel = fds::info(self.n)
+            .filter(|_| fds::hint(self.n) == fds::PAIRED)
+            .map_or(&[][..], |i| i.path(&mut buf));
+        note(self.first, cx.s.pair, cx.lead, ino, rel);
+        if self.truncates() {
+            set_dirty(self.first);
+        }
+        Ok(0)
+    }
+    fn undo(&mut self, _: &mut Cx<'_>) -> Sys<()> {
+        self.release();
+        if self.truncates() && self.before.is_none_or(|s| s.size() > 0) {
+            return Err(Errno::EIO);
+        }
+        sys::close(self.first).map(|_| ())
+    }
+    fn heal(&mut self, _: &mut Cx<'_>) -> Sys<()> {
+        // The name that is on record may be another file's.
+        Err(Errno::EIO)
+    }
+}
+
+/// Opens what descriptor `n`, which has a partner, is open on. `None`: the number is another file's now.
+#[inline(never)]
+pub fn reopen(regs: &mut Regs, n: i32, flags: i32, loc: &Loc) -> Option<usize> {
+    let mut change = Reopen {
+        n,
+        object: loc.jump.map_or((0, 0), |j| j.object),
+        flags,
+        first: -1,
+        second: -1,
+        before: None,
+    };
+    let kind = if change.truncates() {
+        IntentKind::Truncate
+    } else {
+        IntentKind::Attributes
+    };
+    let ran = run(
+        loc.pair,
+        loc.leg,
+        [None, None],
+        kind,
+        &mut change,
+        Action::Call {
+            undo: Undo::Possible,
+        },
+        Patience::Wait,
+    );
+    Some(match ran {
+        Ran::Slow => return None,
+        Ran::Done(Ok(n)) => {
+            let n = n as i32;
+            if sys::fcntl(n.saturating_add(K), c::F_GETFD, 0).is_ok() {
+                answer(regs, Ok(n as u64))
+            } else {
+                // Never hand out a descriptor whose changes would reach one leg only.
+                let _ = sys::close(n);
+                fail(regs, Errno::EIO)
+            }
+        }
+        r => verdict(regs, r),
+    })
+}

@@ -1,0 +1,66 @@
+//! What writes to a file of a pair without a call that the library sees: an unmirrored program with its
+//! descriptor, a loop device, a ring of io_uring that others have made.
+//!
+//! Rules: a writer that is let go makes its object pending; one that can be kept out is refused.
+use crate::attach::session;
+use crate::path::loc::Loc;
+use crate::process::actor::guest;
+use crate::process::fds::{self, PAIRED};
+use core::sync::atomic::Ordering;
+use libc as c;
+use mirror_core::StateWord;
+use mirror_core::path::PathText;
+use mirror_sys as sys;
+
+/// The object of descriptor `n`, of a pair and open for writing, is written by others from now on.
+#[inline(never)]
+pub fn record(n: i32) {
+    let mut loc = Loc::new();
+    let _ = crate::calls::paired::recognise::recognise(n, &mut loc);
+    let (pair, rel) = match (fds::hint(n), fds::info(n)) {
+        (PAIRED, Some(i)) => {
+            let mut buf = [0u8; 232];
+            let rel = i.path(&mut buf);
+            let _ = loc.rel.set(rel);
+            (
+                usize::from(i.pair.load(Ordering::Relaxed)),
+                loc.rel.as_bytes(),
+            )
+        }
+        _ => (loc.pair, loc.rel.as_bytes()),
+    };
+    // Without a name it may be anything.
+    let rel: &[u8] = if rel.is_empty() { b"." } else { rel };
+    if let Ok(s) = session::session(pair, guest()) {
+        crate::repair::heal::pending(&s, rel);
+        s.runtime().set_bits(StateWord::UNMIRRORED);
+        if guest() {
+            session::release_guest(&s);
+        }
+    }
+}
+
+/// Whether `n` is a loop device.
+pub fn is_loop(n: i32) -> bool {
+    const LOOP_MAJOR: u64 = 7;
+    sys::fstat(n).is_ok_and(|st| st.kind() == c::S_IFBLK && st.rdev() >> 8 & 0xfff == LOOP_MAJOR)
+}
+
+/// Whether `n` may write.
+pub fn writes(n: i32) -> bool {
+    sys::fcntl(n, c::F_GETFL, 0).is_ok_and(|f| f as i32 & c::O_ACCMODE != c::O_RDONLY)
+}
+
+/// Whether `n` is a ring of io_uring. None is made by a program with the library: it was inherited, or came
+/// over a socket.
+#[inline(never)]
+pub fn is_ring(n: i32) -> bool {
+    // What belongs to no file system has no kind.
+    if !sys::fstat(n).is_ok_and(|st| st.kind() == 0) {
+        return false;
+    }
+    let mut text = PathText::<64>::new();
+    let told = sys::fd_path(n, &mut text);
+    // Without /proc nobody can tell.
+    told.is_err() || text.as_bytes() == b"anon_inode:[io_uring]"
+}

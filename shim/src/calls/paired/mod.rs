@@ -1,0 +1,4 @@
+//! What a descriptor is to the pairs, and its partner.
+pub mod lent;
+pub mod partner;
+pub mod recognise;

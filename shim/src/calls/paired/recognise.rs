@@ -1,0 +1,304 @@
+//! What is behind a descriptor number that memory knows nothing of: inherited, received, reused.
+//!
+//! Rules: with TX held, so that no dup2 or close is half done; a lost partner is made again by name and
+//! inode, under the locks of the pair.
+use crate::calls::paired::partner::{install, note};
+use crate::change::border::{self, Border};
+use crate::change::port::{Patience, Ran, run};
+use crate::change::target::{Change, Cx, Target};
+use crate::path::loc::{Loc, Place};
+use crate::path::outside::Outside;
+use crate::process::actor::{guest, locked};
+use crate::process::fds::{self, ANY_PARTNER, set_hint};
+use crate::tables;
+use core::sync::atomic::Ordering;
+use libc as c;
+use mirror_core::runtime::IntentKind;
+use mirror_core::{Action, Errno, K, LockPlan, Prepared, RESERVED, Step, Undo};
+use mirror_sys as sys;
+use mirror_sys::Sys;
+
+/// What a descriptor is to the pairs.
+pub enum Fd {
+    /// Not ours, with the proof.
+    Out(Outside),
+    /// Has a partner.
+    Paired,
+    /// Of a pair, without a partner: its place.
+    Bare,
+    /// It could not be found out: nothing may be changed through it.
+    Lost(Errno),
+}
+
+/// Recognises a descriptor; a paired one's record is filled.
+pub fn recognise(n: i32, loc: &mut Loc) -> Fd {
+    match known(n) {
+        Some(fd) => fd,
+        // With TX held: no dup2 or close is half done on this number.
+        None => locked(|| recognise_held(n, loc)),
+    }
+}
+
+/// What memory knows of a number.
+fn known(n: i32) -> Option<Fd> {
+    if fds::hint(n) == fds::PAIRED {
+        return Some(Fd::Paired);
+    }
+    Outside::by_hint(n).map(Fd::Out)
+}
+
+/// The same with TX held.
+#[inline(never)]
+pub fn recognise_held(n: i32, loc: &mut Loc) -> Fd {
+    if let Some(fd) = known(n) {
+        return fd;
+    }
+    if let Some(proof) = Outside::no_number(n) {
+        return Fd::Out(proof);
+    }
+    let partner = ANY_PARTNER
+        .load(Ordering::Relaxed)
+        .then(|| sys::fstat(n.saturating_add(K)).ok())
+        .flatten();
+    let st = match sys::fstat(n) {
+        Ok(st) => st,
+        Err(e) => {
+            return match Outside::no_descriptor(e) {
+                Ok(proof) => Fd::Out(proof),
+                Err(e) => Fd::Lost(e),
+            };
+        }
+    };
+    // A fifo or device with a name in a leg has attributes there, though no data.
+    if let Some(proof) = Outside::no_name(&st) {
+        if !guest() {
+            set_hint(n, tables::OUT);
+        }
+        return Fd::Out(proof);
+    }
+    let place = match &partner {
+        Some(_) => crate::path::object::named(n, loc),
+        None => crate::path::object::sought(n, loc),
+    };
+    if let (Some(p), Place::In | Place::Nameless | Place::Linked) = (&partner, place) {
+        // Inherited: the kernel's text tells the leg, even of a file whose name is gone.
+        let mut ino = [st.ino(), p.ino()];
+        if loc.leg == 1 {
+            ino.swap(0, 1);
+        }
+        let rel: &[u8] = if place == Place::In {
+            loc.rel.as_bytes()
+        } else {
+            b""
+        };
+        // The same file again, and what it owes: only the hint was lost.
+        let owes = fds::info(n).is_some_and(|i| {
+            let same = |leg: usize| {
+                i.ino.get(leg).map(|i| i.load(Ordering::Relaxed)) == ino.get(leg).copied()
+            };
+            i.dirty.load(Ordering::Relaxed) != 0 && same(0) && same(1)
+        });
+        note(n, loc.pair, loc.leg, ino, rel);
+        if owes && !guest() {
+            fds::set_dirty(n);
+        }
+        return Fd::Paired;
+    }
+    if partner.is_some() && matches!(place, Place::Out(_)) {
+        // Left behind by a program that closed n without us: not this file's.
+        let _ = sys::close(n.saturating_add(K));
+    }
+    match place {
+        Place::In | Place::Root(_) => Fd::Bare,
+        Place::Linked => Fd::Bare,
+        Place::Fail(Errno::ENAMETOOLONG) => {
+            let _ = loc.rel.set(UNREACHABLE);
+            Fd::Bare
+        }
+        Place::Fail(e) => Fd::Lost(e),
+        Place::Out(proof) => {
+            // Of a directory also what is below it must be outside.
+            if st.kind() != c::S_IFDIR && !guest() {
+                set_hint(n, tables::OUT);
+            }
+            Fd::Out(proof)
+        }
+        // Without a name, or the control folder's: nobody's component.
+        Place::Nameless => Fd::Out(Outside::nobodys()),
+        Place::Control => Fd::Lost(Errno::EACCES),
+    }
+}
+
+/// Numbers without a descriptor after which [`all`] looks no further.
+const GAP: u32 = 256;
+
+/// Finds out what all descriptors are, as far as memory can keep it.
+#[cold]
+#[inline(never)]
+pub fn all() {
+    locked(|| {
+        let mut loc = Loc::new();
+        let mut absent = 0u32;
+        for n in 0..RESERVED {
+            if known(n).is_some() || sys::fcntl(n, c::F_GETFD, 0).is_ok() {
+                absent = 0;
+                let _ = recognise_held(n, &mut loc);
+            } else {
+                absent = absent.saturating_add(1);
+            }
+            if absent > GAP {
+                break;
+            }
+        }
+    });
+}
+
+/// Stands for the name of an object that no text leads to: its parent is a name that no file system
+/// takes, so whatever is tried by it is answered with ENAMETOOLONG.
+const UNREACHABLE: &[u8] = &{
+    let mut text = [b'x'; 1100];
+    text[1098] = b'/';
+    text
+};
+
+/// The own descriptor through which a magic link of /proc led here, if it has a partner: a change goes
+/// through the two, whatever the file's name is. `loc` then says what the record of the descriptor says.
+pub fn behind(place: Place, loc: &mut Loc) -> Option<i32> {
+    let j = loc.jump.filter(|j| j.fd >= 0)?;
+    if !matches!(place, Place::In | Place::Linked | Place::Nameless) {
+        return None;
+    }
+    let mut seen = Loc::new();
+    if !matches!(recognise(j.fd, &mut seen), Fd::Paired) {
+        return None;
+    }
+    if let Some(i) = fds::info(j.fd).filter(|_| fds::hint(j.fd) == fds::PAIRED) {
+        loc.pair = usize::from(i.pair.load(Ordering::Relaxed));
+        loc.leg = usize::from(i.leg.load(Ordering::Relaxed));
+        let mut buf = [0u8; 232];
+        if place != Place::In {
+            let _ = loc.rel.set(i.path(&mut buf));
+        }
+    }
+    Some(j.fd)
+}
+
+struct Adopt {
+    n: i32,
+    flags: i32,
+    ino: [u64; 2],
+}
+
+impl Adopt {
+    /// The inode number of `m`, if it can be the partner. The file's own lock is not held: what others write
+    /// meanwhile is no difference.
+    fn fits(&self, cx: &Cx<'_>, m: i32) -> Sys<u64> {
+        for _ in 0..5 {
+            let (f, st) = (sys::fglance(self.n)?, sys::fglance(m)?);
+            sys::stands_for(&f, &st)?;
+            if cx.fit(&f, &st) {
+                return Ok(st.ino());
+            }
+        }
+        Err(Errno::EEXIST)
+    }
+}
+
+impl Change for Adopt {
+    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
+        cx.parent(0)
+    }
+    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
+        match border::of(cx.s, cx.lead, &cx.name(0).rel) {
+            Border::Within => {}
+            Border::Kernel => return Prepared::Forward,
+            Border::Beyond => return Prepared::Answer(Err(border::REFUSED)),
+        }
+        // Under the locks: the name must still be this very file.
+        let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
+        let same = match (
+            sys::fstat(self.n),
+            sys::fstatat(root, &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW),
+        ) {
+            (Ok(a), Ok(b)) => a.ino() == b.ino() && a.dev() == b.dev(),
+            _ => false,
+        };
+        if same {
+            cx.settle(0, false);
+            return Prepared::Ready;
+        }
+        cx.slow = true;
+        Prepared::Answer(Err(Errno::EIO))
+    }
+    fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
+        let leg = cx.leg(step);
+        if step == Step::First {
+            if let Some(i) = self.ino.get_mut(leg) {
+                *i = sys::fstat(self.n)?.ino();
+            }
+            return Ok(0);
+        }
+        let root = cx.s.root.get(leg).copied().unwrap_or(-1);
+        let own = sys::fcntl(self.n, c::F_GETFL, 0)? as i32;
+        let m = crate::calls::paired::partner::open_writable(own, |flags| {
+            sys::openat2(root, &cx.name(0).rel, flags, 0, sys::BENEATH)
+        })?;
+        match self.fits(cx, m) {
+            Ok(ino) => {
+                if let Some(i) = self.ino.get_mut(leg) {
+                    *i = ino;
+                }
+            }
+            Err(e) => {
+                let _ = sys::close(m);
+                return Err(e);
+            }
+        }
+        let r = install(m, self.n, self.flags);
+        let _ = sys::close(m);
+        r.map(|()| 0)
+    }
+    fn undo(&mut self, _: &mut Cx<'_>) -> Sys<()> {
+        Ok(())
+    }
+    fn heal(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
+        crate::repair::heal::equal(cx.s, cx.lead, cx.name(0).rel.as_bytes())?;
+        self.apply(cx, Step::Second).map(|_| ())
+    }
+}
+
+/// Gives a writable descriptor that lost its partner (passed over a socket, through a program without
+/// the library) a new one, by name and inode, under the locks.
+#[inline(never)]
+pub fn adopt(n: i32, loc: &Loc) -> Ran {
+    let cloexec = if sys::fcntl(n, c::F_GETFD, 0).unwrap_or(0) & 1 != 0 {
+        c::O_CLOEXEC
+    } else {
+        0
+    };
+    let mut change = Adopt {
+        n,
+        flags: cloexec,
+        ino: [0; 2],
+    };
+    let mut t = Target::new(loc);
+    let action = Action::Call {
+        undo: Undo::Possible,
+    };
+    let ran = run(
+        loc.pair,
+        loc.leg,
+        [Some(&mut t), None],
+        IntentKind::Attributes,
+        &mut change,
+        action,
+        Patience::Wait,
+    );
+    if let Ran::Done(Ok(_)) = ran {
+        if sys::fcntl(n.saturating_add(K), c::F_GETFD, 0).is_err() {
+            return Ran::Done(Err(Errno::EIO));
+        }
+        note(n, loc.pair, loc.leg, change.ino, loc.rel.as_bytes());
+    }
+    ran
+}

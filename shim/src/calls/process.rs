@@ -1,0 +1,376 @@
+//! Processes: fork, chdir, limits, sandboxes, exit.
+use crate::attach::session;
+use crate::calls::data::fsync::settle;
+use crate::change::port::Patience;
+use crate::change::target::spare;
+use crate::net;
+use crate::path::loc::Path;
+use crate::process::actor::{self, OWN_PID, THREADED, TX, VFORKED, guest};
+use crate::process::fds::{self, ANY_PARTNER, DIRTY_END};
+use crate::process::place::{self, CWD_SPLIT, forget_cwd};
+use crate::regs::{DONE, FINISH, HEAVY, NATIVE, Regs, answer, arg, fail, raw};
+use crate::user::UserPtr;
+use core::sync::atomic::Ordering;
+use libc as c;
+use mirror_core::{Errno, RESERVED};
+use mirror_sys as sys;
+use mirror_sys::Sys;
+
+/// A new process. With shared memory (vfork, posix_spawn) or a stack of its own it is started by its
+/// own instruction; only a plain fork is done here.
+pub fn clone_filter(regs: &mut Regs) -> usize {
+    let (flags, stack) = match regs.nr as i64 {
+        c::SYS_vfork => ((c::CLONE_VM | c::CLONE_VFORK) as usize, 0),
+        c::SYS_fork => (0, 0),
+        c::SYS_clone => (arg(regs, 0), arg(regs, 1)),
+        _ => match clone_args(regs) {
+            Some(v) => v,
+            None => return NATIVE,
+        },
+    };
+    if flags & (c::CLONE_FILES | c::CLONE_THREAD) as usize == c::CLONE_FILES as usize {
+        session::SHARED_FILES.store(true, Ordering::Relaxed);
+    }
+    if flags & c::CLONE_VM as usize != 0 {
+        if flags & c::CLONE_THREAD as usize != 0 {
+            THREADED.store(true, Ordering::Relaxed);
+            if flags & c::CLONE_FS as usize == 0 {
+                place::split_cwd();
+            }
+            if flags & c::CLONE_FILES as usize == 0 {
+                fds::split_files();
+            }
+        } else {
+            VFORKED.store(true, Ordering::Relaxed);
+        }
+        return net::clone(regs, flags);
+    }
+    // clone3 without shared memory, or on another stack: a guest until it execs (see `guest`).
+    if stack != 0 || regs.nr as i64 == c::SYS_clone3 {
+        // Its memory, a copy of this, says whom to ask.
+        VFORKED.store(true, Ordering::Relaxed);
+        net::clone(regs, flags)
+    } else {
+        HEAVY
+    }
+}
+
+/// (flags, stack) of clone3.
+fn clone_args(regs: &Regs) -> Option<(usize, usize)> {
+    if arg(regs, 1) < 64 {
+        return None;
+    }
+    // struct clone_args: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls.
+    let args = UserPtr::<[u64; 8]>::new(arg(regs, 0)).read().ok()?;
+    let [flags, _, _, _, _, stack, ..] = args;
+    Some((flags as usize, stack as usize))
+}
+
+/// fork: with TX held, so that no transaction of this process is half done in the copy.
+pub fn fork(regs: &mut Regs) -> usize {
+    if guest() {
+        if !net::on() {
+            return NATIVE;
+        }
+        let r = raw(regs);
+        if r == Ok(0) {
+            net::child();
+        }
+        return answer(regs, r);
+    }
+    TX.lock();
+    let r = raw(regs);
+    if r == Ok(0) {
+        net::child();
+        OWN_PID.store(sys::getpid(), Ordering::Relaxed);
+        if session::any() {
+            actor::own();
+        }
+        crate::process::scratch::after_fork_in_child(regs);
+        session::after_fork_in_child();
+    }
+    TX.unlock();
+    answer(regs, r)
+}
+
+/// chdir, fchdir, chroot: here, so that no other thread keeps a hint made before.
+pub fn chdir(regs: &mut Regs) -> usize {
+    if regs.nr as i64 != c::SYS_fchdir
+        && crate::calls::quick::names_control(arg(regs, 0))
+        && crate::calls::readers::look(regs) == DONE
+    {
+        return DONE;
+    }
+    let split = || THREADED.load(Ordering::Relaxed) && CWD_SPLIT.load(Ordering::Relaxed);
+    if regs.nr as i64 == c::SYS_chroot && (guest() || split() || crate::path::root::mixed()) {
+        return root_of_one(regs);
+    }
+    crate::process::actor::locked(|| {
+        forget_cwd();
+        let root = if regs.nr as i64 == c::SYS_chroot {
+            new_root(arg(regs, 0))
+        } else {
+            Ok(None)
+        };
+        let r = root.and_then(|root| {
+            if let Some(root) = &root {
+                crate::attach::ahead::before_chroot(root.as_bytes());
+            }
+            let r = raw(regs)?;
+            // Texts of the kernel begin there from now on.
+            if let Some(root) = root {
+                crate::attach::ahead::jailed();
+                place::ROOT.set(if root.as_bytes() == b"/" {
+                    b""
+                } else {
+                    root.as_bytes()
+                });
+                crate::path::root::named();
+            }
+            Ok(r)
+        });
+        forget_cwd();
+        answer(regs, r)
+    })
+}
+
+/// The root of one thread, or of a child that shares this memory: texts say nothing from now on.
+#[cold]
+#[inline(never)]
+fn root_of_one(regs: &mut Regs) -> usize {
+    crate::process::actor::locked(|| {
+        let mut text = Path::new();
+        let dir = crate::calls::args::copy_path(arg(regs, 0), &mut text).and_then(|()| {
+            let flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
+            spare(|| sys::openat(c::AT_FDCWD, &text, flags, 0)).ok()
+        });
+        if let (false, true, Some(n)) = (guest(), crate::path::root::plain(), dir)
+            && sys::fd_path(n, &mut text).is_ok()
+        {
+            crate::attach::ahead::before_chroot(text.as_bytes());
+        }
+        crate::path::root::mix();
+        forget_cwd();
+        let outside = dir.is_some_and(crate::path::outside::surely);
+        if let (true, Some(Ok(id))) = (outside, dir.map(sys::identity_of)) {
+            crate::path::root::add(&id);
+        }
+        let _ = dir.map(sys::close);
+        let r = raw(regs);
+        forget_cwd();
+        answer(regs, r)
+    })
+}
+
+/// What a chroot's new root is called from the system's root. `None`: the kernel will refuse it.
+#[inline(never)]
+fn new_root(addr: usize) -> Sys<Option<Path>> {
+    let (mut text, mut whole) = (Path::new(), Path::new());
+    if crate::calls::args::copy_path(addr, &mut text).is_none() || guest() {
+        return Ok(None);
+    }
+    let Ok(n) = sys::openat(
+        c::AT_FDCWD,
+        &text,
+        c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC,
+        0,
+    ) else {
+        return Ok(None);
+    };
+    let r = sys::fd_path(n, &mut whole);
+    if r.is_err() {
+        // No /proc: the text itself, if no symlink is on its way.
+        let plain = sys::openat2(
+            c::AT_FDCWD,
+            &text,
+            c::O_PATH | c::O_CLOEXEC,
+            0,
+            sys::NO_SYMLINKS,
+        );
+        let _ = sys::close(n);
+        let _ = sys::close(plain?);
+        return match crate::path::base::lexical(&text, &mut whole) {
+            Some(true) => Ok(Some(whole)),
+            Some(false) if place::ROOT.absolute(whole.as_bytes(), &mut text) => Ok(Some(text)),
+            _ => Err(Errno::ENOENT),
+        };
+    }
+    text = whole.clone();
+    // A descriptor from outside the present root leads out of it.
+    let beyond = crate::path::reach::beyond(n, &mut text);
+    let _ = sys::close(n);
+    if beyond {
+        return if text.len() > 1000 {
+            Err(Errno::ENAMETOOLONG)
+        } else {
+            Ok(Some(text))
+        };
+    }
+    if whole.as_bytes().len() + text.len() > 1000
+        || !place::ROOT.absolute(text.as_bytes(), &mut whole)
+    {
+        return Err(Errno::ENAMETOOLONG);
+    }
+    Ok(Some(whole))
+}
+
+/// unshare: a cwd of its own (CLONE_FS) or other mounts end what was known.
+pub fn unshare(regs: &mut Regs) -> usize {
+    let flags = arg(regs, 0);
+    if flags & (c::CLONE_FS | c::CLONE_NEWUSER | c::CLONE_NEWNS) as usize != 0 {
+        CWD_SPLIT.store(true, Ordering::Relaxed);
+    }
+    if flags & c::CLONE_NEWNS as usize != 0 && THREADED.load(Ordering::Relaxed) {
+        // One thread's mounts.
+        crate::path::root::mix();
+    }
+    if flags & c::CLONE_FILES as usize != 0 {
+        fds::split_files();
+    }
+    crate::path::proofs::forget_proofs();
+    NATIVE
+}
+
+/// setns, mount and their like: other mounts end what was known of paths.
+pub fn other_mounts() -> usize {
+    crate::path::root::mix();
+    NATIVE
+}
+
+/// setuid and its like: pairs that the new user may have are attached to, and lock objects that are not open
+/// yet are opened, while the process may.
+pub fn new_user(regs: &Regs) -> usize {
+    let uid = match regs.nr as i64 {
+        c::SYS_setuid => arg(regs, 0),
+        _ => arg(regs, 1),
+    };
+    if !guest() {
+        crate::process::actor::locked(|| {
+            let drops = crate::attach::ahead::before_drop(uid as u32);
+            session::reopen();
+            if drops {
+                session::found_family();
+            }
+        });
+    }
+    NATIVE
+}
+
+/// setrlimit and prlimit64 of RLIMIT_NOFILE.
+pub fn limit_filter(regs: &mut Regs) -> usize {
+    let which = if regs.nr as i64 == c::SYS_setrlimit {
+        arg(regs, 0)
+    } else {
+        arg(regs, 1)
+    };
+    let new = if regs.nr as i64 == c::SYS_setrlimit {
+        arg(regs, 1)
+    } else {
+        arg(regs, 2)
+    };
+    if which as u32 == c::RLIMIT_NOFILE && new != 0 {
+        HEAVY
+    } else {
+        NATIVE
+    }
+}
+
+/// The program's soft limit stays below the library's numbers once there are any.
+pub fn limit(regs: &mut Regs) -> usize {
+    if !ANY_PARTNER.load(Ordering::Relaxed) && !session::any() {
+        return NATIVE;
+    }
+    let pid = arg(regs, 0) as i32;
+    let own = regs.nr as i64 == c::SYS_setrlimit || pid == 0 || pid == sys::getpid();
+    if !own {
+        return NATIVE;
+    }
+    crate::process::actor::locked(|| {
+        // Lock objects that are not open yet are opened while there is room for their numbers.
+        session::reopen();
+        let r = raw(regs);
+        if r.is_ok()
+            && let Ok((soft, hard)) = sys::nofile(None)
+            && soft > RESERVED as u64
+        {
+            let _ = sys::nofile(Some((RESERVED as u64, hard)));
+        }
+        answer(regs, r)
+    })
+}
+
+const PR_SET_SECCOMP: usize = 22;
+
+/// A filter may forbid what mirroring needs.
+pub fn seccomp_filter(regs: &mut Regs) -> usize {
+    let prctl = regs.nr as i64 == c::SYS_prctl;
+    if prctl && arg(regs, 0) == net::DISPATCH && net::on() {
+        return fail(regs, Errno::EINVAL);
+    }
+    let installs = match prctl {
+        true => arg(regs, 0) == PR_SET_SECCOMP,
+        false => arg(regs, 0) <= 1,
+    };
+    if installs { HEAVY } else { NATIVE }
+}
+
+/// A filter is installed here, so that a success is seen. (Strict mode would end this very code.)
+fn installing(regs: &Regs) -> usize {
+    let strict = match regs.nr as i64 {
+        c::SYS_prctl => arg(regs, 1) as u32 != c::SECCOMP_MODE_FILTER,
+        _ => arg(regs, 0) as u32 != c::SECCOMP_SET_MODE_FILTER,
+    };
+    if net::on() && !strict {
+        return FINISH;
+    }
+    net::stop();
+    NATIVE
+}
+
+/// No thread is armed after it: the filter may forbid that, and a program may die of what it forbids.
+pub fn finish_seccomp(regs: &mut Regs) -> usize {
+    let r = raw(regs);
+    if r.is_ok() && !guest() {
+        net::no_more();
+    }
+    answer(regs, r)
+}
+
+/// As before the exec of a program that cannot be mirrored: what it may write from now on is recorded. The
+/// filter may also forbid to look at descriptors: what they are is found out now.
+pub fn seccomp(regs: &mut Regs) -> usize {
+    if !guest() {
+        crate::calls::exec::call::record_writable(false);
+        crate::calls::paired::recognise::all();
+    }
+    installing(regs)
+}
+
+/// exit_group: no transaction is cut in two, no partner's time is left behind. Bounded.
+#[inline(never)]
+pub fn before_exit(regs: &mut Regs) {
+    if guest() || (!ANY_PARTNER.load(Ordering::Relaxed) && !session::any()) {
+        return;
+    }
+    if !TX.lock_for(1000) {
+        return;
+    }
+    settle_all();
+    // TX stays and no handler runs: no change begins between this and the end.
+    regs.old_mask = u64::MAX;
+}
+
+/// Settles all descriptors; TX is held. Bounded: behind a stopped holder of the locks a time is left
+/// to `mirror resync` rather than an exit left hanging.
+pub fn settle_all() {
+    let mut patience = 500;
+    for n in 0..DIRTY_END.load(Ordering::Relaxed) {
+        while settle(n, Patience::HeldWait).is_some() {
+            if patience == 0 {
+                return;
+            }
+            patience -= 1;
+            sys::sleep_us(2000);
+        }
+    }
+}

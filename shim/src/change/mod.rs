@@ -1,0 +1,8 @@
+//! One change of a pair: its target, its locks, its run.
+pub mod border;
+pub mod keys;
+pub mod pairing;
+pub mod patience;
+pub mod port;
+pub mod target;
+pub mod times;

@@ -1,0 +1,180 @@
+//! What is paired is compared: before two objects are changed together, what the kernel says of them anyway
+//! must fit. If it does not, the change is asked for again with everybody else kept out, and then the other
+//! leg's object is made like the first leg's, or is recorded as pending, before anything is changed.
+//!
+//! Rules: without everybody kept out a difference is only suspected, since another's change may be half done.
+use crate::change::border::{self, Border};
+use crate::change::target::{Cx, open_below};
+use crate::events::refused;
+use crate::path::loc::{Name, Path};
+use crate::process::{actor, fds};
+use crate::repair::heal::{self, Found};
+use crate::repair::kept;
+
+use core::sync::atomic::Ordering;
+use libc as c;
+use mirror_core::path::split;
+use mirror_core::refusal::Refusal;
+use mirror_core::runtime::AT_END;
+use mirror_core::{Errno, K, Prepared};
+use mirror_sys as sys;
+use mirror_sys::{Stat, Sys};
+
+impl Cx<'_> {
+    /// Whether two objects may be changed together. Kept out of everything else, they have been settled.
+    /// What only a resync mends, and is on record, does not keep everybody out again.
+    pub fn fit(&self, first: &Stat, second: &Stat) -> bool {
+        self.exclusive
+            || heal::alike(self.s, self.lead, first, second)
+            || self.known(|| heal::is_beyond(first, second))
+    }
+    #[cold]
+    fn known(&self, beyond: impl FnOnce() -> bool) -> bool {
+        self.s.runtime().word().pending() && (self.s.is_guarded() || beyond())
+    }
+    /// The same of what a look at two names has told.
+    pub fn compare(&self, first: &Sys<Stat>, second: &Sys<Stat>) -> Result<(), Prepared> {
+        let fits = match (first, second) {
+            (Ok(f), Ok(t)) => self.fit(f, t),
+            (Ok(f), Err(Errno::ENOENT)) => self.exclusive || self.known(|| heal::is_beyond(f, f)),
+            (Err(Errno::ENOENT), Ok(_)) => self.exclusive || self.known(|| true),
+            _ => true,
+        };
+        if fits {
+            Ok(())
+        } else {
+            Err(Prepared::Exclusive)
+        }
+    }
+    /// Compares what an entered name is on both legs; `first` is known. The locks of the objects themselves
+    /// are not held: what others do to them meanwhile is no difference.
+    pub fn compare_entered(&self, which: usize, first: &Sys<Stat>) -> Result<(), Prepared> {
+        if self.exclusive {
+            return Ok(());
+        }
+        let t = self.name(which);
+        let look = |leg: usize| sys::glance(t.at(leg), &t.name, c::AT_SYMLINK_NOFOLLOW);
+        let mut r = self.compare(first, &look(self.lead ^ 1));
+        for _ in 0..4 {
+            if r.is_ok() {
+                break;
+            }
+            r = self.compare(&look(self.lead), &look(self.lead ^ 1));
+        }
+        r
+    }
+    /// Compares what `rel` is on both legs; `first` is known.
+    #[cold]
+    #[inline(never)]
+    pub fn compare_named(&self, rel: &Path, first: &Sys<Stat>) -> Result<(), Prepared> {
+        let root = self.s.root.get(self.lead ^ 1).copied().unwrap_or(-1);
+        self.compare(first, &sys::glance(root, rel, c::AT_SYMLINK_NOFOLLOW))
+    }
+    /// With everybody kept out, before anything is changed: makes the two objects of a name alike. What only
+    /// the other leg has is `makes`' own affair, or is recorded.
+    pub fn settle(&self, which: usize, makes: bool) {
+        if self.exclusive && !self.name(which).rel.is_empty() {
+            self.settle_at(self.name(which).rel.as_bytes(), makes);
+        }
+    }
+    #[cold]
+    #[inline(never)]
+    fn settle_at(&self, rel: &[u8], makes: bool) {
+        // What is mounted inside one leg has nothing to be compared with.
+        let path = Path::from_bytes(rel).unwrap_or_default();
+        if !matches!(border::of(self.s, self.lead, &path), Border::Within) {
+            return;
+        }
+        let why = match heal::same(self.s, self.lead, rel) {
+            Ok(Found::Alike) => return,
+            Ok(Found::Extra) if makes => return,
+            Ok(Found::Mended) => {
+                return refused::found(self.s.pair, Refusal::Mended, Errno(0), rel);
+            }
+            Ok(Found::Extra) => Errno::EEXIST,
+            Err(e) => e,
+        };
+        heal::pending_once(self.s, rel);
+        refused::found(self.s.pair, Refusal::Differ, why, rel);
+    }
+    /// The same of a descriptor and its partner, whose name is a hint.
+    #[cold]
+    #[inline(never)]
+    pub fn settle_descriptor(&self, n: i32) {
+        let (Ok(f), Ok(t)) = (sys::fglance(n), sys::fglance(n.saturating_add(K))) else {
+            return;
+        };
+        if heal::alike(self.s, self.lead, &f, &t) {
+            return;
+        }
+        let path = Path::from_bytes(self.paths().0).unwrap_or_default();
+        let is = |leg: usize, st: &Stat| {
+            let root = self.s.root.get(leg).copied().unwrap_or(-1);
+            sys::glance(root, &path, c::AT_SYMLINK_NOFOLLOW)
+                .is_ok_and(|s| (s.dev(), s.ino()) == (st.dev(), st.ino()))
+        };
+        if !path.is_empty() && is(self.lead, &f) && is(self.lead ^ 1, &t) {
+            return self.settle_at(path.as_bytes(), false);
+        }
+        let rel = if path.is_empty() {
+            b"."
+        } else {
+            path.as_bytes()
+        };
+        heal::pending_once(self.s, rel);
+        refused::found(self.s.pair, Refusal::Differ, Errno::ENOENT, rel);
+    }
+}
+
+/// Puts aside what only the other leg has under a name that is to be made.
+#[cold]
+#[inline(never)]
+pub fn put_aside(cx: &Cx<'_>, rel: &[u8], st: &Stat) -> Sys<()> {
+    let root = cx.s.root.get(cx.lead ^ 1).copied().unwrap_or(-1);
+    let (above, own, _) = split(rel);
+    let name = Name::from_bytes(own).map_err(|_| Errno::ENAMETOOLONG)?;
+    let above = Path::from_bytes(above).map_err(|_| Errno::ENAMETOOLONG)?;
+    let dir = match above.is_empty() {
+        true => root,
+        false => open_below(root, &above, c::O_PATH | c::O_DIRECTORY)?,
+    };
+    let r = kept::aside(root, dir, &name, st);
+    if dir != root {
+        let _ = sys::close(dir);
+    }
+    if r.is_ok() {
+        refused::found(cx.s.pair, Refusal::Mended, Errno(0), rel);
+    }
+    r
+}
+
+/// An append: the partner must end where the file does, or bytes that somebody else put there would be
+/// missing before it. Who knows where the last append ended need not ask for the partner's size.
+pub fn ends(n: i32, cx: &mut Cx<'_>) -> Result<(), Prepared> {
+    cx.intent.offset = AT_END;
+    if cx.exclusive {
+        cx.settle_descriptor(n);
+    }
+    let st = sys::fglance(n).map_err(|e| Prepared::Answer(Err(e)))?;
+    cx.end = Some(st.size());
+    let last = fds::info(n).filter(|_| fds::hint(n) == fds::PAIRED);
+    let last = last.map(|i| i.end.load(Ordering::Relaxed));
+    if cx.exclusive || last == Some(st.size()) {
+        return Ok(());
+    }
+    match sys::fglance(n.saturating_add(K)) {
+        Ok(t) if t.size() != st.size() && !cx.s.runtime().word().pending() => {
+            Err(Prepared::Exclusive)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// An append is about to end there on both legs.
+pub fn ended(n: i32, at: u64) {
+    if !actor::maybe_guest()
+        && let Some(i) = fds::info(n)
+    {
+        i.end.store(at, Ordering::Relaxed);
+    }
+}

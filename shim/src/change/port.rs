@@ -1,0 +1,494 @@
+//! The engine's ports on real legs.
+//!
+//! Rules: runs on the scratch stack with all signals blocked; the owner of the memory holds TX, a guest
+//! has lock descriptions of its own. Nothing here waits for another process, except `pause`: with the
+//! whole pair locked it waits at most some twenty milliseconds for others to end their change.
+use crate::attach::session::{self, Session};
+use crate::change::patience;
+use crate::change::target::{Change, Cx, Hint, Target};
+use crate::events::refused::{self, Refused};
+use crate::process::actor::{SPLIT, TX, guest};
+use crate::repair::heal;
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use libc as c;
+use mirror_core::refusal::Refusal;
+use mirror_core::runtime::{Intent, IntentKind};
+use mirror_core::{
+    Action, BothLocked, Errno, Journal, LegIo, LegLock, LockMiss, LockPlan, OBJECTS, Posts,
+    Prepared, StateWord, Step, Verdict, WHOLE,
+};
+use mirror_sys as sys;
+use mirror_sys::Sys;
+
+/// Most lock descriptions of a guest's transaction: two directories, a file, the whole, and one of a
+/// dead one, on two legs.
+const GUEST_LOCKS: usize = 12;
+
+struct Port<'a, 'b> {
+    cx: Cx<'b>,
+    change: &'a mut dyn Change,
+    own: bool,
+    /// A guest's open lock objects: (leg, object, descriptor or −1).
+    guest: [(usize, usize, i32); GUEST_LOCKS],
+}
+
+/// Busy tries in a row, and what was busy: pair, object.
+static MISSES: AtomicU32 = AtomicU32::new(0);
+static BUSY: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+
+impl LegLock for Port<'_, '_> {
+    fn try_lock(&mut self, leg: usize, object: usize) -> Result<(), LockMiss> {
+        let r = if self.own {
+            let n = mirror_core::numbers::lock(self.cx.s.slot, leg, object);
+            let pair = self.cx.s.pair;
+            session::turn(pair, leg, object, true).and_then(|()| {
+                let r = match flock(n) {
+                    Err(Errno::EBADF) => session::open_lock(self.cx.s, leg, object).and_then(flock),
+                    r => r,
+                };
+                if r.is_err() {
+                    let _ = session::turn(pair, leg, object, false);
+                }
+                r
+            })
+        } else {
+            self.guest_lock(leg, object)
+        };
+        r.map_err(|e| match e {
+            Errno::EAGAIN => LockMiss::Busy(object),
+            e => LockMiss::Failed(e),
+        })
+    }
+    fn unlock(&mut self, leg: usize, object: usize) {
+        if self.own {
+            let n = mirror_core::numbers::lock(self.cx.s.slot, leg, object);
+            let _ = sys::flock(n, c::LOCK_UN);
+            let _ = session::turn(self.cx.s.pair, leg, object, false);
+        } else if let Some(g) = self
+            .guest
+            .iter_mut()
+            .find(|g| g.2 >= 0 && (g.0, g.1) == (leg, object))
+        {
+            let _ = sys::close(g.2);
+            g.2 = -1;
+        }
+        // Leg a's is the last to go.
+        if leg == 0 && self.cx.s.runtime().waited_for(object) {
+            self.cx.s.wake(object);
+        }
+    }
+}
+
+fn flock(n: i32) -> Sys<()> {
+    loop {
+        match sys::flock(n, c::LOCK_EX | c::LOCK_NB) {
+            Err(Errno::EINTR) => {}
+            r => return r.map(|_| ()),
+        }
+    }
+}
+
+impl Port<'_, '_> {
+    fn guest_lock(&mut self, leg: usize, object: usize) -> Sys<()> {
+        let slot = self.guest.iter_mut().find(|g| g.2 < 0);
+        let slot = slot.ok_or(Errno::ENOLCK)?;
+        let n = session::guest_lock(self.cx.s, leg, object)?;
+        if let Err(e) = flock(n) {
+            let _ = sys::close(n);
+            return Err(e);
+        }
+        *slot = (leg, object, n);
+        Ok(())
+    }
+    /// What is pending differs already: the second leg is no truth to go back to.
+    fn second_is_true(&self) -> Result<(), Errno> {
+        if self.word().pending() {
+            Err(Errno::EIO)
+        } else {
+            Ok(())
+        }
+    }
+    fn fds(&mut self) -> Result<(i32, i32), Errno> {
+        let n = self.change.data().ok_or(Errno::EIO)?.fd();
+        Ok((n, n.saturating_add(mirror_core::K)))
+    }
+}
+
+impl Posts for Port<'_, '_> {
+    fn word(&self) -> StateWord {
+        self.cx.s.runtime().word()
+    }
+    fn sound(&self) -> Result<(), Errno> {
+        self.cx.s.runtime().sound()
+    }
+    fn state(&self, object: usize) -> u32 {
+        self.cx.s.runtime().state(object)
+    }
+    fn forget(&mut self, object: usize, _: &BothLocked) {
+        self.cx.s.runtime().forget(object);
+    }
+    fn keep_out(&mut self, _: &BothLocked, on: bool) {
+        let rt = self.cx.s.runtime();
+        if on {
+            rt.set_bits(StateWord::EXCLUSIVE);
+        } else {
+            rt.count_generation();
+            rt.clear_bits(StateWord::EXCLUSIVE);
+        }
+    }
+    #[cold]
+    fn pause(&mut self, object: usize, nth: u32) -> bool {
+        if nth >= 20 {
+            return false;
+        }
+        match self.cx.s.runtime().wait_on(object) {
+            Some((_, 0)) => {}
+            Some((word, s)) => sys::futex_wait_shared(word, s, 1),
+            None => sys::sleep_us(1000),
+        }
+        true
+    }
+    #[cold]
+    #[inline(never)]
+    fn heal_orphan(&mut self, object: usize, _: &BothLocked) {
+        heal::orphan(self.cx.s, object);
+    }
+}
+
+impl Journal for Port<'_, '_> {
+    fn enter(&mut self, _: &BothLocked, plan: LockPlan, lead: usize) {
+        self.cx.s.runtime().enter(plan, lead, sys_pid());
+    }
+    fn publish(&mut self, held: &BothLocked) {
+        let (a, b) = self.cx.paths();
+        let lead = held.plan().lead();
+        self.cx.s.runtime().publish(lead, &self.cx.intent, a, b);
+    }
+    fn leave(&mut self, _: &BothLocked, plan: LockPlan) {
+        self.cx.s.runtime().leave(plan);
+    }
+    fn partner_error(&mut self, why: Errno) {
+        let kind = self.cx.intent.kind as u8;
+        self.cx.s.runtime().partner_error(why, kind);
+    }
+    fn pending(&mut self, _: &BothLocked, _why: Errno) {
+        let (a, b) = self.cx.paths();
+        heal::pending_once(self.cx.s, a);
+        if !b.is_empty() {
+            heal::pending_once(self.cx.s, b);
+        }
+    }
+}
+
+/// For display only (the stripe's owner word): the memory owner's pid is near enough.
+fn sys_pid() -> u32 {
+    crate::process::actor::OWN_PID.load(Ordering::Relaxed) as u32
+}
+
+impl LegIo for Port<'_, '_> {
+    fn prepare(&mut self, _: &BothLocked) -> Prepared {
+        if self.cx.plan_stands() {
+            self.change.prepare(&mut self.cx)
+        } else {
+            Prepared::Replan
+        }
+    }
+    fn late(&mut self, _: &BothLocked) -> LockPlan {
+        self.change.late(&mut self.cx)
+    }
+    fn apply(&mut self, step: Step, _: &BothLocked) -> Result<u64, Errno> {
+        self.change.apply(&mut self.cx, step)
+    }
+    fn undo(&mut self, _: &BothLocked) -> Result<(), Errno> {
+        self.change.undo(&mut self.cx)
+    }
+    #[cold]
+    fn holds(&mut self, why: Errno, _: &BothLocked) -> bool {
+        self.change.holds(&mut self.cx, why)
+    }
+    #[cold]
+    #[inline(never)]
+    fn heal(&mut self, _: &BothLocked) -> Result<(), Errno> {
+        self.change.heal(&mut self.cx)
+    }
+    fn position(&mut self) -> Result<u64, Errno> {
+        if let Some(p) = self.cx.position {
+            return Ok(p);
+        }
+        sys::lseek(self.fds()?.0, 0, c::SEEK_CUR)
+    }
+    fn set_position(&mut self, to: u64, _: &BothLocked) -> Result<(), Errno> {
+        sys::lseek(self.fds()?.0, to as i64, c::SEEK_SET).map(|_| ())
+    }
+    fn size(&mut self) -> Result<u64, Errno> {
+        if let Some(end) = self.cx.end {
+            return Ok(end);
+        }
+        sys::fglance(self.fds()?.0).map(|s| s.size())
+    }
+    fn write_first(&mut self, at: Option<u64>, _: &BothLocked) -> Result<u64, Errno> {
+        let k = self.change.data().ok_or(Errno::EIO)?.write_first(at)?;
+        self.cx.end = self.cx.end.map(|end| end.saturating_add(k));
+        Ok(k)
+    }
+    fn write_second(
+        &mut self,
+        at: u64,
+        done: u64,
+        upto: u64,
+        _: &BothLocked,
+    ) -> Result<u64, Errno> {
+        self.change
+            .data()
+            .ok_or(Errno::EIO)?
+            .write_second(at, done, upto)
+    }
+    /// The second leg holds what stood there before: bring the first back to it.
+    #[cold]
+    #[inline(never)]
+    fn unwrite(
+        &mut self,
+        from: u64,
+        to: u64,
+        old_size: Option<u64>,
+        _: &BothLocked,
+    ) -> Result<(), Errno> {
+        self.second_is_true()?;
+        let (n, m) = self.fds()?;
+        if old_size.is_some() {
+            return sys::ftruncate(n, from).map(|_| ());
+        }
+        let end = sys::fstat(m)?.size();
+        let mut at = from;
+        let mut buf = [0u8; 4096];
+        while at < to.min(end) {
+            let want = to.min(end).saturating_sub(at).min(4096) as usize;
+            let k = sys::pread(m, buf.get_mut(..want).unwrap_or(&mut []), at)?;
+            if k == 0 {
+                break;
+            }
+            let mut done = 0usize;
+            while done < k {
+                done = done.saturating_add(sys::pwrite(
+                    n,
+                    buf.get(done..k).unwrap_or(&[]),
+                    at.saturating_add(done as u64),
+                )?);
+            }
+            at = at.saturating_add(k as u64);
+        }
+        if sys::fstat(n)?.size() > end {
+            sys::ftruncate(n, end)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a run of a change came to.
+pub enum Ran {
+    /// The answer for the program.
+    Done(Sys<u64>),
+    /// Let the kernel do it.
+    Native,
+    /// A lock is held elsewhere.
+    Wait,
+    /// A symlink is on the way: resolve slowly.
+    Slow,
+}
+
+/// Runs a change on a pair.
+pub fn run(
+    pair: usize,
+    lead: usize,
+    t: [Option<&mut Target>; 2],
+    kind: IntentKind,
+    change: &mut dyn Change,
+    action: Action,
+    patience: Patience,
+) -> Ran {
+    let own = !guest();
+    if own && patience == Patience::Wait {
+        TX.lock();
+    }
+    let mine = own && (!SPLIT.load(Ordering::Relaxed) || session::here(pair));
+    let ran = match session::session(pair, !mine) {
+        Err(e) => Ran::Done(Err(e)),
+        Ok(s) => {
+            let mut p = Port {
+                cx: Cx {
+                    s: &s,
+                    lead,
+                    t,
+                    hint: Hint::none(),
+                    slow: false,
+                    intent: Intent::of(kind, lead as u8),
+                    position: None,
+                    end: None,
+                    exclusive: false,
+                    unequal: false,
+                    generation: 0,
+                    dated: false,
+                },
+                change,
+                own: mine,
+                guest: [(0, 0, -1); GUEST_LOCKS],
+            };
+            if mine && session::is_new(pair) {
+                mend_the_dead(&mut p);
+            }
+            let ran = drive(&mut p, kind, action);
+            if !mine {
+                session::release_guest(&s);
+            }
+            ran
+        }
+    };
+    if own && patience == Patience::Wait {
+        TX.unlock();
+    }
+    ran
+}
+
+/// Rounds of one change in a pair of another user before it waits outside.
+const ROUNDS_MAX: u32 = 16;
+
+/// Plans and runs until there is an answer.
+fn drive(p: &mut Port<'_, '_>, kind: IntentKind, action: Action) -> Ran {
+    let (mut replans, mut rounds) = (0u32, 0u32);
+    loop {
+        // Whoever can write the posts can ask for one more round each time.
+        if rounds >= ROUNDS_MAX && p.cx.s.is_guarded() {
+            return busy(p.cx.s, WHOLE);
+        }
+        rounds = rounds.saturating_add(1);
+        let plan = match plan(p) {
+            Ok(plan) => plan,
+            Err(_) if p.cx.slow => return Ran::Slow,
+            Err(Prepared::Answer(r)) => return Ran::Done(r),
+            Err(Prepared::Forward) => return Ran::Native,
+            Err(_) => {
+                p.cx.exclusive = true;
+                LockPlan::EXCLUSIVE
+            }
+        };
+        let v = mirror_core::transact(p, plan, action);
+        for t in p.cx.t.iter_mut().flatten() {
+            t.leave();
+        }
+        if p.cx.slow {
+            return Ran::Slow;
+        }
+        let unequal = core::mem::take(&mut p.cx.unequal);
+        match v {
+            Verdict::Done(Err(_)) if unequal && !p.cx.exclusive => p.cx.exclusive = true,
+            Verdict::Done(r) => {
+                MISSES.store(0, Ordering::Relaxed);
+                if p.cx.s.is_guarded() {
+                    patience::over();
+                }
+                return Ran::Done(r);
+            }
+            Verdict::Forward => return Ran::Native,
+            Verdict::NeedLock(object) => return busy(p.cx.s, object),
+            Verdict::Replan => {
+                replans = replans.saturating_add(1);
+                p.cx.exclusive = replans > 3;
+            }
+            Verdict::Exclusive => p.cx.exclusive = true,
+            Verdict::Mend => match mirror_core::mend(p) {
+                Ok(()) => {}
+                Err(LockMiss::Busy(object)) => return busy(p.cx.s, object),
+                Err(LockMiss::Failed(e)) => return Ran::Done(Err(e)),
+            },
+            Verdict::Left(r) => {
+                mend_own(p);
+                return Ran::Done(Ok(r));
+            }
+        }
+        p.cx.intent = Intent::of(kind, p.cx.lead as u8);
+        p.cx.position = None;
+        p.cx.end = None;
+    }
+}
+
+fn plan(p: &mut Port<'_, '_>) -> Result<LockPlan, Prepared> {
+    if p.cx.exclusive {
+        return Ok(LockPlan::EXCLUSIVE);
+    }
+    p.cx.dated = false;
+    p.cx.generation = p.cx.s.runtime().generation();
+    p.change.plan(&mut p.cx)
+}
+
+/// At attach: ends what dead ones left, also where nobody may ever come by again.
+#[cold]
+#[inline(never)]
+fn mend_the_dead(p: &mut Port<'_, '_>) {
+    for object in WHOLE..OBJECTS {
+        let occupied =
+            |p: &Port<'_, '_>| p.state(object) != 0 || (object == WHOLE && p.word().exclusive());
+        if !occupied(p) || p.try_lock(0, object).is_err() {
+            continue;
+        }
+        let dead = occupied(p);
+        p.unlock(0, object);
+        if dead {
+            mend_own(p);
+            return;
+        }
+    }
+}
+
+/// Ends the own change that the second leg did not take. If others are in the way for long, the next
+/// one who comes upon it ends it.
+#[cold]
+#[inline(never)]
+fn mend_own(p: &mut Port<'_, '_>) {
+    let tries = if p.cx.s.is_guarded() { 5 } else { 200 };
+    for _ in 0..tries {
+        if !matches!(mirror_core::mend(p), Err(LockMiss::Busy(_))) {
+            return;
+        }
+        sys::sleep_us(500);
+    }
+}
+
+fn busy(s: &Session, object: usize) -> Ran {
+    if s.is_guarded() && patience::is_over(s.pair) {
+        refused::record(s.pair, &Refused::new(Refusal::Wait));
+        return Ran::Done(Err(Errno::EIO));
+    }
+    MISSES.fetch_add(1, Ordering::Relaxed);
+    BUSY[0].store(s.pair, Ordering::Relaxed);
+    BUSY[1].store(object, Ordering::Relaxed);
+    Ran::Wait
+}
+
+/// Who holds TX, and who waits for a busy lock.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// The run takes TX; the program waits, on its own stack with its own signals.
+    Wait,
+    /// The caller holds TX; the program waits.
+    HeldWait,
+}
+
+/// Waits until the busy object may be free. Program's stack and mask; nothing is held.
+pub fn wait_outside() {
+    let post = session::runtime_of(BUSY[0].load(Ordering::Relaxed))
+        .and_then(|rt| rt.posts.get(BUSY[1].load(Ordering::Relaxed)));
+    let Some(p) = post.filter(|_| !guest()) else {
+        return sys::sleep_us(200);
+    };
+    p.waiting.store(1, Ordering::SeqCst);
+    let s = p.state.load(Ordering::SeqCst);
+    if s != 0 {
+        // Bounded: a holder that dies wakes nobody. A signal handler ends it as well.
+        sys::futex_wait_shared(&p.state, s, 10);
+    } else if MISSES.load(Ordering::Relaxed) < 8 {
+        // Just coming in, or just gone.
+        sys::yield_now();
+    } else {
+        sys::sleep_us(200);
+    }
+}

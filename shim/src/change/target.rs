@@ -1,0 +1,501 @@
+//! A change as the handlers describe it: its names, entered on both legs, and its call on one leg.
+//!
+//! Rules: as in `port`: signals are blocked, nothing waits; all but `plan` runs under the locks.
+use crate::attach::session::Session;
+use crate::change::border::{self, Border};
+use crate::change::keys;
+use crate::path::loc::{Loc, Name, Path};
+use crate::process::{actor, fds, limits};
+use crate::repair::heal;
+
+use core::sync::atomic::Ordering;
+use libc as c;
+use mirror_core::path::{PathText, split};
+use mirror_core::runtime::Intent;
+use mirror_core::{Errno, K, LockPlan, Prepared, Step};
+use mirror_sys as sys;
+use mirror_sys::{Stat, Sys};
+
+/// One name of a change, entered on both legs.
+pub struct Target {
+    /// Relative path of the object.
+    pub rel: Path,
+    /// Its last component as the kernel gets it.
+    pub name: Name,
+    /// Parent directories on leg a and b.
+    pub dir: [i32; 2],
+    opened: [bool; 2],
+    /// Descriptor (−1: none) and length of [`crate::path::loc::Anchor`].
+    anchor: (i32, usize),
+    /// Device and inode number that the name must still have: a magic link led to the object.
+    object: Option<(u64, u64)>,
+}
+
+impl Target {
+    /// A target that is not entered yet.
+    pub fn new(loc: &Loc) -> Target {
+        Target {
+            rel: loc.rel.clone(),
+            name: loc.name.clone(),
+            dir: [-1; 2],
+            opened: [false; 2],
+            anchor: (loc.anchor.fd, loc.anchor.len),
+            object: loc.jump.map(|j| j.object),
+        }
+    }
+    /// Closes what `enter` opened.
+    pub fn leave(&mut self) {
+        for (d, o) in self.dir.iter_mut().zip(&mut self.opened) {
+            if *o {
+                let _ = sys::close(*d);
+            }
+            *o = false;
+            *d = -1;
+        }
+    }
+    /// The directory on a leg.
+    pub fn at(&self, leg: usize) -> i32 {
+        self.dir.get(leg).copied().unwrap_or(-1)
+    }
+}
+
+/// Stands for a name that a change does not have.
+static NAMELESS: Target = Target {
+    rel: Path::new(),
+    name: Name::new(),
+    dir: [-1; 2],
+    opened: [false; 2],
+    anchor: (-1, 0),
+    object: None,
+};
+
+/// What a change sees of its transaction.
+pub struct Cx<'a> {
+    /// The pair.
+    pub s: &'a Session,
+    /// Index of the leg that the request addresses.
+    pub lead: usize,
+    /// The names: none for changes by descriptor, two for rename and link.
+    pub t: [Option<&'a mut Target>; 2],
+    /// Where repair would look for a descriptor's file.
+    pub hint: Hint,
+    /// A symlink was met where the text promised none: resolve slowly and ask again.
+    pub slow: bool,
+    /// The intent to publish.
+    pub intent: Intent,
+    /// The descriptor's position, if `prepare` has read it.
+    pub position: Option<u64>,
+    /// The end of the first leg's file, if `prepare` has asked for it; a write moves it.
+    pub end: Option<u64>,
+    /// Everybody else is kept out.
+    pub exclusive: bool,
+    /// Two objects did not look alike, and nothing has been changed: ask again with everybody kept out.
+    pub unequal: bool,
+    /// The generation at which the plan's directories were found.
+    pub generation: u64,
+    /// Whether the plan depends on it.
+    pub dated: bool,
+}
+
+/// A short path by value.
+pub struct Hint {
+    buf: [u8; 232],
+    len: usize,
+}
+
+impl Hint {
+    /// No path.
+    pub const fn none() -> Hint {
+        Hint {
+            buf: [0; 232],
+            len: 0,
+        }
+    }
+    /// The path of a descriptor's record.
+    pub fn read(&mut self, i: &crate::process::fds::FdInfo) {
+        self.len = i.path(&mut self.buf).len();
+    }
+    fn as_bytes(&self) -> &[u8] {
+        self.buf.get(..self.len).unwrap_or(&[])
+    }
+}
+
+impl Cx<'_> {
+    /// A name.
+    pub fn name(&self, which: usize) -> &Target {
+        match self.t.get(which) {
+            Some(Some(t)) => t,
+            _ => &NAMELESS,
+        }
+    }
+    /// The paths as the intent gives them.
+    pub fn paths(&self) -> (&[u8], &[u8]) {
+        let first = match &self.t[0] {
+            Some(t) => t.rel.as_bytes(),
+            None => self.hint.as_bytes(),
+        };
+        (first, self.name(1).rel.as_bytes())
+    }
+    /// The lock on the parent directory of a name.
+    pub fn parent(&mut self, which: usize) -> Result<LockPlan, Prepared> {
+        let mut dir = Path::new();
+        let _ = dir.set(split(self.name(which).rel.as_bytes()).0);
+        let plan = self.directory(&dir);
+        plan.map_err(|e| self.unplanned(which, e))
+    }
+    /// The lock on the directory that a name is.
+    pub fn itself(&mut self, which: usize) -> Sys<LockPlan> {
+        let rel = self.name(which).rel.clone();
+        self.directory(&rel)
+    }
+    /// The lock on any directory of the pair.
+    pub fn directory(&mut self, rel: &Path) -> Sys<LockPlan> {
+        self.dated = true;
+        let key = keys::directory(self.s, rel.as_bytes(), self.generation)?;
+        Ok(LockPlan::EMPTY.dir(key, self.s.stripes))
+    }
+    /// The lock on a file, by leg a's inode.
+    pub fn file(&self, ino: u64) -> LockPlan {
+        LockPlan::EMPTY.file(ino, self.s.stripes)
+    }
+    /// The lock on a directory, by leg a's inode.
+    pub fn dir(&self, ino: u64) -> LockPlan {
+        LockPlan::EMPTY.dir(ino, self.s.stripes)
+    }
+    /// The lock on the file behind a name that was entered.
+    pub fn file_named(&self, which: usize) -> LockPlan {
+        let t = self.name(which);
+        match sys::glance(t.at(0), &t.name, c::AT_SYMLINK_NOFOLLOW) {
+            Ok(st) => self.file(st.ino()),
+            // Leg a lacks it: healing comes, with everybody kept out.
+            Err(_) => LockPlan::EMPTY,
+        }
+    }
+    /// The lock on the file of a descriptor, by its record or (a guest) by the kernel.
+    pub fn file_of(&self, n: i32) -> Sys<LockPlan> {
+        let known = fds::hint(n) == fds::PAIRED && !actor::maybe_guest();
+        let ino = match fds::info(n).filter(|_| known) {
+            Some(i) => i.ino[0].load(Ordering::Relaxed),
+            None if self.lead == 0 => sys::fglance(n)?.ino(),
+            None => sys::fglance(n.saturating_add(K))?.ino(),
+        };
+        Ok(self.file(ino))
+    }
+    /// What the failure to find a directory without locks means.
+    fn unplanned(&mut self, which: usize, e: Errno) -> Prepared {
+        match e {
+            Errno::ELOOP | Errno::EXDEV => {
+                self.slow = true;
+                Prepared::Answer(Err(Errno::ELOOP))
+            }
+            // Leg a is the one that the request addresses: its answer, if the text leads where the
+            // request's descriptor is.
+            _ if self.lead == 0 => match self.anchored(which) {
+                Ok(()) => Prepared::Answer(Err(e)),
+                Err(p) => p,
+            },
+            // Leg b is: if it fails there too, that is the answer.
+            _ => {
+                let mut dir = Path::new();
+                let _ = dir.set(split(self.name(which).rel.as_bytes()).0);
+                match open_below(self.s.root[1], &dir, c::O_PATH | c::O_DIRECTORY) {
+                    Ok(n) => {
+                        let _ = sys::close(n);
+                        Prepared::Exclusive
+                    }
+                    Err(e) => match self.anchored(which) {
+                        Ok(()) => Prepared::Answer(Err(e)),
+                        Err(p) => p,
+                    },
+                }
+            }
+        }
+    }
+    /// Whether what the plan was made from still stands. Asked under the locks.
+    pub fn plan_stands(&self) -> bool {
+        self.exclusive || !self.dated || self.s.runtime().generation() == self.generation
+    }
+    /// The leg of a step.
+    pub fn leg(&self, step: Step) -> usize {
+        match step {
+            Step::First => self.lead,
+            Step::Second => self.lead ^ 1,
+        }
+    }
+    /// Whether the text still leads where the request's descriptor (or cwd) is. If not, the request is
+    /// resolved again.
+    pub fn anchored(&mut self, which: usize) -> Result<(), Prepared> {
+        let t = self.name(which);
+        let (fd, len) = t.anchor;
+        if fd == -1 {
+            return Ok(());
+        }
+        let mut base = Path::new();
+        let text = t
+            .rel
+            .as_bytes()
+            .get(..len)
+            .filter(|b| !b.is_empty())
+            .unwrap_or(b".");
+        let _ = base.set(text);
+        let dot: Name = Name::from_bytes(b".").unwrap_or_default();
+        let root = self.s.root.get(self.lead).copied().unwrap_or(-1);
+        let by_text = sys::glance(root, &base, c::AT_SYMLINK_NOFOLLOW);
+        let by_fd = if fd == c::AT_FDCWD {
+            sys::glance(fd, &dot, 0)
+        } else {
+            sys::fglance(fd)
+        };
+        match (by_text, by_fd) {
+            (Ok(a), Ok(b)) if a.ino() == b.ino() && a.dev() == b.dev() => Ok(()),
+            // A removed cwd or directory: nothing can be made or found in it.
+            (_, Ok(b)) if b.nlink() == 0 => Err(Prepared::Answer(Err(Errno::ENOENT))),
+            (_, Err(e)) => Err(Prepared::Answer(Err(e))),
+            _ => {
+                self.slow = true;
+                Err(Prepared::Answer(Err(Errno::ESTALE)))
+            }
+        }
+    }
+    /// Whether what the first leg has under a name is what the request meant, if that was an object and
+    /// not the name. If not, the request is resolved again. Asked under the locks.
+    pub fn still(&mut self, which: usize, found: Sys<Stat>) -> Result<(), Prepared> {
+        match (self.name(which).object, found) {
+            (None, _) => Ok(()),
+            (Some(o), Ok(st)) if o == (st.dev(), st.ino()) => Ok(()),
+            _ => {
+                self.slow = true;
+                Err(Prepared::Answer(Err(Errno::ESTALE)))
+            }
+        }
+    }
+    /// Two names in one directory: the second is entered with the first, which closes it.
+    fn share_directory(&mut self) -> bool {
+        let [Some(a), Some(b)] = &mut self.t else {
+            return false;
+        };
+        let dir = |t: &Target| split(t.rel.as_bytes()).0.len();
+        let (na, nb) = (dir(a), dir(b));
+        let same = a.rel.as_bytes().get(..na) == b.rel.as_bytes().get(..nb)
+            && a.anchor == b.anchor
+            && a.dir != [-1; 2];
+        if same {
+            b.dir = a.dir;
+            b.opened = [false; 2];
+        }
+        same
+    }
+    /// Opens a target's parent directory on both legs: below the roots, through no symlink.
+    pub fn enter(&mut self, which: usize) -> Result<(), Prepared> {
+        if which == 1 && self.share_directory() {
+            return Ok(());
+        }
+        self.anchored(which)?;
+        // Mount points are not crossed, unless the border says that it is none.
+        let mut resolve = sys::BENEATH_HERE;
+        for step in [Step::First, Step::Second] {
+            let leg = self.leg(step);
+            let root = self.s.root.get(leg).copied().unwrap_or(-1);
+            let Some(Some(t)) = self.t.get(which) else {
+                continue;
+            };
+            let mut parent = Path::new();
+            let _ = parent.set(split(t.rel.as_bytes()).0);
+            let n = if parent.is_empty() {
+                root
+            } else {
+                let mut r = open_by(root, &parent, DIRECTORY, resolve);
+                if r == Err(Errno::EXDEV) {
+                    self.border(which, &parent)?;
+                    resolve = sys::BENEATH;
+                    r = open_by(root, &parent, DIRECTORY, resolve);
+                }
+                match r {
+                    Ok(n) => n,
+                    Err(Errno::ELOOP | Errno::EXDEV) if step == Step::First => {
+                        self.slow = true;
+                        return Err(Prepared::Answer(Err(Errno::ELOOP)));
+                    }
+                    Err(e) if step == Step::First => return Err(Prepared::Answer(Err(e))),
+                    // The other leg lacks a directory: a change is half done, or somebody changed one
+                    // tree alone.
+                    Err(_) if !self.exclusive => return Err(Prepared::Exclusive),
+                    Err(_) => {
+                        heal::parents(self.s, self.lead, &parent, split(t.rel.as_bytes()).1);
+                        match open_by(root, &parent, DIRECTORY, resolve) {
+                            Ok(n) => n,
+                            Err(e) => {
+                                heal::pending(self.s, parent.as_bytes());
+                                return Err(Prepared::Answer(Err(
+                                    if e.class() == mirror_core::ErrorClass::ProcessLocal {
+                                        e
+                                    } else {
+                                        Errno::EIO
+                                    },
+                                )));
+                            }
+                        }
+                    }
+                }
+            };
+            let Some(Some(t)) = self.t.get_mut(which) else {
+                continue;
+            };
+            if let (Some(d), Some(o)) = (t.dir.get_mut(leg), t.opened.get_mut(leg)) {
+                *d = n;
+                *o = n != root;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Cx<'_> {
+    /// Refuses a name whose parent directory lies behind a mount point of one leg.
+    #[cold]
+    #[inline(never)]
+    fn border(&self, which: usize, parent: &Path) -> Result<(), Prepared> {
+        match border::of(self.s, self.lead, parent) {
+            Border::Within => Ok(()),
+            Border::Kernel => Err(Prepared::Forward),
+            Border::Beyond => {
+                // Two names, and only one of them there: they are on two file systems.
+                let mut other = Path::new();
+                let name = self.t.get(which ^ 1).and_then(Option::as_ref);
+                let e = match name {
+                    Some(t) => {
+                        let _ = other.set(split(t.rel.as_bytes()).0);
+                        match border::of(self.s, self.lead, &other) {
+                            Border::Within => Errno::EXDEV,
+                            _ => border::REFUSED,
+                        }
+                    }
+                    None => border::REFUSED,
+                };
+                Err(Prepared::Answer(Err(e)))
+            }
+        }
+    }
+}
+
+/// Asked where the request would make `name`, with everybody else kept out: something that only the
+/// second leg has stands in the way. A file is put aside, what holds nothing goes; else that is recorded, and
+/// the request is refused with `why`.
+#[cold]
+#[inline(never)]
+pub fn in_the_way<const N: usize>(
+    cx: &Cx<'_>,
+    (first, second): (i32, i32),
+    name: &PathText<N>,
+    rel: &[u8],
+    why: Errno,
+) -> Result<(), Prepared> {
+    let keep = c::AT_SYMLINK_NOFOLLOW;
+    if !cx.exclusive || !matches!(sys::glance(first, name, keep), Err(Errno::ENOENT)) {
+        return Ok(());
+    }
+    let gone = match sys::glance(second, name, keep) {
+        Err(_) => return Ok(()),
+        Ok(st) if st.kind() == c::S_IFDIR => sys::unlinkat(second, name, c::AT_REMOVEDIR),
+        Ok(st) if st.kind() == c::S_IFREG && st.size() == 0 => sys::unlinkat(second, name, 0),
+        Ok(_) if cx.s.is_guarded() => Err(why),
+        Ok(st) => crate::change::pairing::put_aside(cx, rel, &st).map(|()| 0),
+    };
+    if gone.is_ok() {
+        return Ok(());
+    }
+    heal::pending_once(cx.s, rel);
+    Err(Prepared::Answer(Err(why)))
+}
+
+/// Opens a descriptor of our own: the program's limit is not for it. TX is held (or this is a guest).
+pub fn spare(open: impl Fn() -> Sys<i32>) -> Sys<i32> {
+    match open() {
+        Err(Errno::EMFILE) => limits::with_limit(0, open),
+        r => r,
+    }
+}
+
+/// Holds the object of a name, whatever it is. TX is held (or this is a guest).
+pub fn hold(dir: i32, name: &Name) -> Sys<sys::Object> {
+    sys::Object::take(spare(|| sys::open_object(dir, name))?)
+}
+
+const DIRECTORY: i32 = c::O_PATH | c::O_DIRECTORY;
+
+/// The same, of an object that changes with its name: on both legs it is where the name is.
+pub fn hold_here(cx: &Cx<'_>, dir: i32, name: &Name) -> Sys<sys::Object> {
+    let flags = c::O_PATH | c::O_NOFOLLOW | c::O_CLOEXEC;
+    match spare(|| sys::openat2(dir, name, flags, 0, sys::BENEATH_HERE)) {
+        Ok(n) => sys::Object::take(n),
+        Err(Errno::EXDEV) => match border::of(cx.s, cx.lead, &cx.name(0).rel) {
+            Border::Within => hold(dir, name),
+            _ => Err(border::REFUSED),
+        },
+        Err(Errno::EAGAIN) => hold(dir, name),
+        Err(e) => Err(e),
+    }
+}
+
+/// openat2 below a root: no symlink, no way out.
+pub fn open_below(root: i32, rel: &Path, flags: i32) -> Sys<i32> {
+    open_by(root, rel, flags, sys::BENEATH)
+}
+
+fn open_by(root: i32, rel: &Path, flags: i32, resolve: u64) -> Sys<i32> {
+    loop {
+        match spare(|| sys::openat2(root, rel, flags | c::O_CLOEXEC, 0, resolve)) {
+            // A rename elsewhere made the kernel unsure about "..": there is none, so ask again.
+            Err(Errno::EAGAIN) => {}
+            r => return r,
+        }
+    }
+}
+
+/// A change: what the handlers of one family provide.
+pub trait Change {
+    /// What must be locked, found without locks. May be asked again, after `undo` or a plan that did
+    /// not stand.
+    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared>;
+    /// What else, now that the request is resolved: files only.
+    fn late(&mut self, _cx: &mut Cx<'_>) -> LockPlan {
+        LockPlan::EMPTY
+    }
+    /// Whether the second leg, which has answered `why`, already is as the call would leave it.
+    fn holds(&mut self, _cx: &mut Cx<'_>, _why: Errno) -> bool {
+        false
+    }
+    /// Resolves under the locks and fills the intent.
+    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared;
+    /// The call on one leg.
+    fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64>;
+    /// Takes the first leg's call back.
+    fn undo(&mut self, _cx: &mut Cx<'_>) -> Sys<()> {
+        Err(Errno::EIO)
+    }
+    /// Makes the second leg like the first after a semantic error.
+    fn heal(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
+        let second = cx.leg(Step::Second);
+        let (a, b) = cx.paths();
+        heal::equal(cx.s, second ^ 1, a)?;
+        if b.is_empty() {
+            Ok(())
+        } else {
+            heal::equal(cx.s, second ^ 1, b)
+        }
+    }
+    /// The write family's view of itself.
+    fn data(&mut self) -> Option<&mut dyn Data> {
+        None
+    }
+}
+
+/// Writes: see `LegIo`.
+pub trait Data {
+    /// Descriptor on the first leg; the partner is the number + K.
+    fn fd(&self) -> i32;
+    /// The first leg's write.
+    fn write_first(&mut self, at: Option<u64>) -> Sys<u64>;
+    /// The second leg's write of bytes `done..upto` of the data.
+    fn write_second(&mut self, at: u64, done: u64, upto: u64) -> Sys<u64>;
+}

@@ -1,0 +1,158 @@
+//! A change in V that was refused, and the record that says why: the program sees only an errno.
+//!
+//! Rules: nothing here may change the answer, wait, or send the program a signal; what cannot be recorded
+//! is lost. One record for each pair and reason in a process.
+use crate::config::CONFIG;
+use core::sync::atomic::{AtomicU32, Ordering};
+use libc as c;
+use mirror_core::Errno;
+use mirror_core::MAX_PAIRS;
+use mirror_core::path::PathText;
+use mirror_core::refusal::{self, Record, Refusal};
+use mirror_sys as sys;
+use mirror_sys::Sys;
+
+/// Why a pair cannot be used.
+#[derive(Clone, Copy)]
+pub struct Refused {
+    /// The reason.
+    pub why: Refusal,
+    /// What it began with.
+    pub errno: Errno,
+}
+
+impl From<Errno> for Refused {
+    fn from(errno: Errno) -> Refused {
+        Refused {
+            why: Refusal::of(errno),
+            errno,
+        }
+    }
+}
+
+impl Refused {
+    /// A reason of the protocol's own.
+    pub fn new(why: Refusal) -> Refused {
+        Refused {
+            why,
+            errno: Errno::EIO,
+        }
+    }
+}
+
+/// A reason for errors that do not tell it themselves; where a permission, a limit or room is missing, that
+/// is the reason.
+pub fn unless_told(why: Refusal) -> impl Fn(Errno) -> Refused {
+    move |errno| match Refusal::of(errno) {
+        Refusal::Other => Refused { why, errno },
+        told => Refused { why: told, errno },
+    }
+}
+
+static SAID: [AtomicU32; MAX_PAIRS] = [const { AtomicU32::new(0) }; MAX_PAIRS];
+
+/// Writes the record, once.
+#[cold]
+#[inline(never)]
+pub fn record(pair: usize, r: &Refused) {
+    let bit = 1u32 << (r.why as u32 & 31);
+    let (Some(said), Some(conf)) = (SAID.get(pair), CONFIG.get().pairs().get(pair)) else {
+        return;
+    };
+    if said.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
+        let _ = write(conf.virt.to_bytes(), r);
+    }
+}
+
+/// Writes down that an object of a pair was found to differ, once for each process, pair and outcome.
+#[cold]
+#[inline(never)]
+pub fn found(pair: usize, why: Refusal, errno: Errno, rel: &[u8]) {
+    let bit = 1u32 << (why as u32 & 31);
+    let (Some(said), Some(conf)) = (SAID.get(pair), CONFIG.get().pairs().get(pair)) else {
+        return;
+    };
+    if said.fetch_or(bit, Ordering::Relaxed) & bit != 0 {
+        return;
+    }
+    let v = conf.virt.to_bytes();
+    let mut text = [0u8; 208];
+    let mut used = 0usize;
+    for (d, s) in text.iter_mut().zip(v.iter().chain(&[0]).chain(rel)) {
+        *d = *s;
+        used = used.saturating_add(1);
+    }
+    let _ = write(text.get(..used).unwrap_or(&[]), &Refused { why, errno });
+}
+
+fn write(v: &[u8], r: &Refused) -> Sys<()> {
+    // Beyond it the write would be a SIGXFSZ.
+    if sys::file_size_limit() < refusal::FILE as u64 {
+        return Ok(());
+    }
+    let uid = sys::euid();
+    let n = open_ring(&refusal::ring(uid), uid)?;
+    let who = (sys::getpid() as u32, uid);
+    let bytes = Record::new(r.why, r.errno, who, sys::realtime(), sys::comm(), v).encode();
+    let done = put(n, uid, &bytes);
+    let _ = sys::close(n);
+    done
+}
+
+/// Opens a ring of records, or makes it.
+pub fn open_ring(path: &PathText<64>, uid: u32) -> Sys<i32> {
+    let flags = c::O_RDWR | c::O_CLOEXEC | c::O_NOFOLLOW | c::O_NONBLOCK | c::O_NOCTTY;
+    match sys::openat(c::AT_FDCWD, path, flags, 0) {
+        Err(Errno::ENOENT) => {}
+        r => return r,
+    }
+    if uid == 0 {
+        let mut folder: PathText<64> = path.clone();
+        folder.pop();
+        let _ = sys::mkdirat(c::AT_FDCWD, &folder, 0o711);
+    }
+    let n = sys::openat(c::AT_FDCWD, path, flags | c::O_CREAT | c::O_EXCL, 0o600)?;
+    // Not what the program's umask leaves of it.
+    let _ = sys::fchmod(n, 0o600);
+    Ok(n)
+}
+
+/// Puts the record where the oldest one, or none, stands. Two processes may choose the same place: each looks
+/// first at another one, and who finds the other's record in its place begins again.
+fn put(n: i32, uid: u32, bytes: &[u8; refusal::SIZE]) -> Sys<()> {
+    let st = sys::fstat(n)?;
+    if st.kind() != c::S_IFREG || st.uid() != uid || st.mode() & 0o7777 != 0o600 || st.nlink() != 1
+    {
+        return Err(Errno::EACCES);
+    }
+    if st.size() != refusal::FILE as u64 {
+        sys::ftruncate(n, refusal::FILE as u64)?;
+    }
+    for _ in 0..4 {
+        let at = oldest(n)?;
+        sys::pwrite(n, bytes, at)?;
+        let mut there = [0u8; refusal::SIZE];
+        sys::pread(n, &mut there, at)?;
+        if there == *bytes {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Where the oldest record, or none, stands.
+fn oldest(n: i32) -> Sys<u64> {
+    let (mut best, mut oldest) = (0u64, u64::MAX);
+    let first = sys::gettid() as u64;
+    for i in 0..refusal::SLOTS as u64 {
+        let slot = first.wrapping_add(i) % refusal::SLOTS as u64;
+        let at = slot.wrapping_mul(refusal::SIZE as u64);
+        let mut time = [0u8; 8];
+        sys::pread(n, &mut time, at.wrapping_add(refusal::TIME.start as u64))?;
+        let time = u64::from_le_bytes(time);
+        if time < oldest {
+            (best, oldest) = (at, time);
+        }
+    }
+    Ok(best)
+}

@@ -1,0 +1,131 @@
+//! What a path leads to, as a value: texts, places, and what they were reached from.
+use crate::path::outside::Outside;
+use mirror_core::Errno;
+use mirror_core::path::{PATH_MAX, PathText};
+use mirror_sys as sys;
+
+/// A path text.
+pub type Path = PathText<PATH_MAX>;
+/// A last component, with the '/' it was given with. Some file systems count characters, not bytes.
+pub type Name = PathText<1024>;
+/// Room for a directory's text and a path below it.
+pub type Whole = PathText<{ 2 * PATH_MAX }>;
+
+/// A place in a leg, by text: not yet proved.
+pub struct Loc {
+    /// Pair index.
+    pub pair: usize,
+    /// The leg that the path addresses.
+    pub leg: usize,
+    /// Relative path of the object.
+    pub rel: Path,
+    /// Its last component.
+    pub name: Name,
+    /// The text ended with '/'.
+    pub slash: bool,
+    /// It is a directory above a root.
+    pub near: bool,
+    /// It is outside, in a directory that has no text.
+    pub deep: bool,
+    /// What the request started from, if that is in the leg.
+    pub anchor: Anchor,
+    /// A magic link of /proc led here: the object is meant, whatever its name.
+    pub jump: Option<Jump>,
+}
+
+/// What a magic link of /proc led to.
+#[derive(Clone, Copy)]
+pub struct Jump {
+    /// Device and inode number.
+    pub object: (u64, u64),
+    /// A descriptor of this process that is open on it, or −1.
+    pub fd: i32,
+}
+
+/// A directory that the kernel knows better than its text: a renamed one keeps its descriptors. Under
+/// the locks `rel[..len]` must still be this very directory.
+pub struct Anchor {
+    /// Descriptor, AT_FDCWD, or −1 for none.
+    pub fd: i32,
+    /// How much of the relative text leads to it.
+    pub len: usize,
+    owned: bool,
+}
+
+impl Anchor {
+    /// None.
+    pub const fn none() -> Anchor {
+        Anchor {
+            fd: -1,
+            len: 0,
+            owned: false,
+        }
+    }
+    /// A descriptor that leads `len` bytes of the relative text far; closed with this if `owned`.
+    pub fn set(&mut self, fd: i32, len: usize, owned: bool) {
+        self.drop_fd();
+        *self = Anchor { fd, len, owned };
+    }
+    /// None any more.
+    pub fn drop_fd(&mut self) {
+        if self.owned {
+            let _ = sys::close(self.fd);
+        }
+        self.fd = -1;
+        self.owned = false;
+    }
+}
+
+impl Drop for Anchor {
+    fn drop(&mut self) {
+        self.drop_fd();
+    }
+}
+
+impl Loc {
+    /// Nowhere.
+    pub fn new() -> Loc {
+        Loc {
+            pair: 0,
+            leg: 0,
+            rel: Path::new(),
+            name: Name::new(),
+            slash: false,
+            near: false,
+            deep: false,
+            anchor: Anchor::none(),
+            jump: None,
+        }
+    }
+}
+
+/// What a path turned out to be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Not ours, with the proof: the kernel shall have the call as it is.
+    Out(Outside),
+    /// The way there fails with this. It is the answer: asked again later, outside the locks, the
+    /// kernel might find a way into a leg.
+    Fail(Errno),
+    /// A leg's root, or V itself (true: the symlink of a link pair).
+    Root(bool),
+    /// A place in a leg; the Loc says where.
+    In,
+    /// Below the control folder: does not exist.
+    Control,
+    /// An open file without a name, reached through /proc.
+    Nameless,
+    /// The same, but another name of it lives somewhere in the leg, and was not found.
+    Linked,
+}
+
+/// How to treat the last component.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Last {
+    /// The name itself, also with '/' behind it (unlink, rename, mkdir…).
+    Entry,
+    /// The object itself (lchown, O_NOFOLLOW…); with '/' behind it, where it leads.
+    Keep,
+    /// Where it leads (chmod, truncate, open…).
+    Follow,
+}

@@ -1,0 +1,361 @@
+//! The proof that something lies in no leg.
+//!
+//! Rules: [`Outside`] is made here alone, by a look at an object that is held: its device is none of the
+//! legs', or the way up from it, directory by directory, has met none of their roots. A text of the kernel's
+//! is no proof, and what could not be found out is an error.
+use crate::config::{CONFIG, Member, member};
+use crate::path::find::entry;
+use crate::path::loc::{Name, Whole};
+use crate::path::resolve::own_fd;
+use crate::path::root::{self, End};
+use crate::path::roots::{FRESH, Roots};
+use crate::process::clock::cycles;
+use crate::process::{actor, fds, place};
+use crate::tables;
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+use libc as c;
+use mirror_core::path::{CONTROL, PATH_MAX};
+use mirror_core::{Errno, RESERVED};
+use mirror_sys as sys;
+use mirror_sys::Identity;
+
+/// Something lies in no leg, or nothing can come of it in one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Outside(());
+
+impl Outside {
+    /// The kernel has no way there: the call fails in the same way, and changes nothing.
+    pub fn unreachable(why: Errno) -> Result<Outside, Errno> {
+        match why {
+            Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES | Errno::ENAMETOOLONG => Ok(Outside(())),
+            e => Err(e),
+        }
+    }
+    /// The text is one that no call takes.
+    pub fn no_path() -> Outside {
+        Outside(())
+    }
+    /// There is no such descriptor: the call fails.
+    pub fn no_descriptor(why: Errno) -> Result<Outside, Errno> {
+        match why {
+            Errno::EBADF => Ok(Outside(())),
+            e => Err(e),
+        }
+    }
+    /// A number that is no descriptor of the program's.
+    pub fn no_number(n: i32) -> Option<Outside> {
+        (!(0..RESERVED).contains(&n)).then_some(Outside(()))
+    }
+    /// An object that no directory can hold.
+    pub fn no_name(st: &sys::Stat) -> Option<Outside> {
+        (!crate::path::object::has_place(st)).then_some(Outside(()))
+    }
+    /// A pipe that was made without a name: the kernel's text for it is no path. Also while nothing can be known
+    /// of a leg that is not there.
+    pub fn by_pipe(st: &sys::Stat, text: &[u8]) -> Option<Outside> {
+        (st.kind() == c::S_IFIFO && text.starts_with(b"pipe:[")).then_some(Outside(()))
+    }
+    /// What this descriptor (or the cwd) is was proved when its hint was stored.
+    pub fn by_hint(dir: i32) -> Option<Outside> {
+        let out = if dir == c::AT_FDCWD {
+            place::cwd_is_out()
+        } else {
+            fds::hint(dir) == tables::OUT
+        };
+        out.then_some(Outside(()))
+    }
+    /// A file that has no name and no partner: the program's alone.
+    pub fn nobodys() -> Outside {
+        Outside(())
+    }
+    /// An object on a device that is none of the legs'.
+    pub fn by_device(dev: u64) -> Option<Outside> {
+        Roots::now().foreign(dev).then_some(Outside(()))
+    }
+    /// The kernel's text for an object is away from all roots, and each leg is what its own text leads to:
+    /// for objects that have no ".." and for directories that may not be left by it.
+    pub fn by_texts(text: &[u8]) -> Option<Outside> {
+        let away = matches!(member(text), Member::Far | Member::Near);
+        (root::plain() && away && Roots::now().stand()).then_some(Outside(()))
+    }
+}
+
+/// Where a directory is.
+pub enum Where {
+    /// In no leg.
+    Out(Outside),
+    /// In a leg, or a leg's root.
+    In,
+}
+
+/// More levels than anybody's tree has.
+const LEVELS: usize = 1 << 16;
+
+const STEP: i32 = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
+
+/// Where an open directory (or the cwd) is. `out` gets its text, if it is in a leg.
+#[inline(never)]
+pub fn of_directory(n: i32, out: &mut Whole) -> Result<Where, Errno> {
+    let roots = Roots::now();
+    let id = identity(n)?;
+    if id.kind == c::S_IFDIR && roots.foreign(id.dev) {
+        return Ok(Where::Out(Outside(())));
+    }
+    climb(n, &roots, out)
+}
+
+/// Whether an open directory lies in no leg.
+pub fn surely(n: i32) -> bool {
+    matches!(of_directory(n, &mut Whole::new()), Ok(Where::Out(_)))
+}
+
+/// The same without a look at the device: file systems may be mounted within a leg.
+#[inline(never)]
+pub fn by_climbing(n: i32, out: &mut Whole) -> Result<Where, Errno> {
+    climb(n, &Roots::now(), out)
+}
+
+fn identity(n: i32) -> Result<Identity, Errno> {
+    if n == c::AT_FDCWD {
+        sys::identity(n, &dots(1))
+    } else {
+        sys::identity_of(n)
+    }
+}
+
+/// "." or "..".
+fn dots(n: usize) -> Name {
+    Name::from_bytes(b"..".get(..n).unwrap_or(b".")).unwrap_or_default()
+}
+
+/// A directory on the way up.
+struct At {
+    n: i32,
+    own: bool,
+}
+
+impl Drop for At {
+    fn drop(&mut self) {
+        if self.own {
+            let _ = sys::close(self.n);
+        }
+    }
+}
+
+impl At {
+    fn up(&mut self, flags: i32) -> Result<(), Errno> {
+        let dir = self.n;
+        let n = own_fd(|| sys::openat(dir, &dots(2), flags, 0))?;
+        *self = At { n, own: true };
+        Ok(())
+    }
+}
+
+fn climb(n: i32, roots: &Roots, out: &mut Whole) -> Result<Where, Errno> {
+    let mut at = At { n, own: false };
+    let mut seen: [Option<Identity>; 8] = [None; 8];
+    let mut below: Option<Identity> = None;
+    let mut gone = false;
+    for level in 0..LEVELS {
+        let id = identity(at.n)?;
+        if id.kind != c::S_IFDIR {
+            return Err(Errno::ENOTDIR);
+        }
+        if known(&id) {
+            return Ok(outside(&seen));
+        }
+        gone |= level == 0 && id.nlink == 0;
+        if let Some((pair, leg)) = roots.find(id.dev, id.ino) {
+            let root = CONFIG.get().pairs().get(pair).and_then(|p| p.legs.get(leg));
+            let root = root.ok_or(Errno::EIO)?.to_bytes();
+            return match names(n, level, root, out) {
+                // Nothing can be made or found in a directory that has no name.
+                Err(Errno::ENOENT) if gone => Ok(Where::Out(Outside(()))),
+                Err(Errno::ENOENT) => Err(Errno::EIO),
+                r => r.map(|()| Where::In),
+            };
+        }
+        if roots.unknown && has_control(at.n) {
+            return Err(Errno::EIO);
+        }
+        if below.is_some_and(|b| b.same(&id) && b.mount == id.mount) {
+            return ended(n, level, &id, roots, &seen, out);
+        }
+        if let Some(slot) = seen.get_mut(level) {
+            *slot = Some(id);
+        }
+        below = Some(id);
+        at.up(STEP)?;
+    }
+    Err(Errno::EIO)
+}
+
+/// A leg of which nothing else is known shows itself.
+fn has_control(dir: i32) -> bool {
+    let name = Name::from_bytes(CONTROL).unwrap_or_default();
+    !matches!(
+        sys::glance(dir, &name, c::AT_SYMLINK_NOFOLLOW),
+        Err(Errno::ENOENT)
+    )
+}
+
+/// The way up has ended at its own parent: a root.
+fn ended(
+    n: i32,
+    level: usize,
+    id: &Identity,
+    roots: &Roots,
+    seen: &[Option<Identity>],
+    out: &mut Whole,
+) -> Result<Where, Errno> {
+    match root::end(id, roots)? {
+        End::Outside => Ok(outside(seen)),
+        End::Named => {
+            let mut root = Whole::new();
+            if !place::ROOT.absolute(b"/", &mut root) {
+                return Err(Errno::ENAMETOOLONG);
+            }
+            match member(root.as_bytes()) {
+                Member::In(..) | Member::Root(..) => {}
+                Member::Far | Member::Near => return Ok(outside(seen)),
+            }
+            names(n, level.saturating_sub(1), root.as_bytes(), out).map(|()| Where::In)
+        }
+    }
+}
+
+fn outside(seen: &[Option<Identity>]) -> Where {
+    for id in seen.iter().flatten() {
+        remember(id);
+    }
+    Where::Out(Outside(()))
+}
+
+/// The text of a directory that is `levels` below a root: each name is looked up in the directory above.
+#[cold]
+#[inline(never)]
+fn names(n: i32, levels: usize, root: &[u8], out: &mut Whole) -> Result<(), Errno> {
+    let mut text = [0u8; PATH_MAX];
+    let mut from = text.len();
+    let mut at = At { n, own: false };
+    for _ in 0..levels {
+        let child = identity(at.n)?;
+        at.up(c::O_RDONLY | c::O_DIRECTORY | c::O_CLOEXEC)?;
+        let name = name_of(at.n, &child)?;
+        let name = name.as_bytes();
+        let start = from.checked_sub(name.len().saturating_add(1));
+        let start = start.ok_or(Errno::ENAMETOOLONG)?;
+        let room = text.get_mut(start..from).ok_or(Errno::ENAMETOOLONG)?;
+        for (to, b) in room.iter_mut().zip(b"/".iter().chain(name)) {
+            *to = *b;
+        }
+        from = start;
+    }
+    let long = |_| Errno::ENAMETOOLONG;
+    out.set(root).map_err(long)?;
+    out.append(text.get(from..).unwrap_or(&[])).map_err(long)
+}
+
+/// What an object is called in a directory.
+pub fn name_of(dir: i32, child: &Identity) -> Result<Name, Errno> {
+    // What stands in the listing is not the object's number where something is mounted, or laid over.
+    for by_number in [true, false] {
+        sys::lseek(dir, 0, c::SEEK_SET)?;
+        let mut buf = [0u8; 8192];
+        loop {
+            let n = sys::getdents(dir, &mut buf)?;
+            if n == 0 {
+                break;
+            }
+            let mut at = 0usize;
+            while let Some((e, next)) = entry(buf.get(..n).unwrap_or(&[]), at) {
+                at = next;
+                let maybe = if by_number {
+                    e.ino == child.ino
+                } else {
+                    child.kind == c::S_IFDIR && matches!(e.kind, c::DT_DIR | c::DT_UNKNOWN)
+                };
+                if !maybe || matches!(e.name, b"." | b"..") {
+                    continue;
+                }
+                let name = Name::from_bytes(e.name).map_err(|_| Errno::ENAMETOOLONG)?;
+                if sys::identity(dir, &name).is_ok_and(|id| id.same(child)) {
+                    return Ok(name);
+                }
+            }
+        }
+    }
+    Err(Errno::ENOENT)
+}
+
+/// Directories that were found outside a moment ago.
+struct Known {
+    /// Even: stable.
+    version: AtomicU32,
+    at: AtomicU64,
+    /// Device, inode, seconds and nanoseconds of its birth.
+    id: [AtomicU64; 4],
+}
+
+const KNOWN: usize = 64;
+static CACHE: [Known; KNOWN] = [const {
+    Known {
+        version: AtomicU32::new(0),
+        at: AtomicU64::new(0),
+        id: [const { AtomicU64::new(0) }; 4],
+    }
+}; KNOWN];
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+/// Without a birth an inode number may be another directory's by now.
+fn key(id: &Identity) -> Option<[u64; 4]> {
+    id.born.map(|(s, ns)| [id.dev, id.ino, s, ns])
+}
+
+fn known(id: &Identity) -> bool {
+    let relaxed = Ordering::Relaxed;
+    let Some(key) = key(id) else { return false };
+    let now = cycles();
+    CACHE.iter().any(|k| {
+        let v = k.version.load(Ordering::Acquire);
+        let at = k.at.load(relaxed);
+        let same = k.id.iter().zip(&key).all(|(a, b)| a.load(relaxed) == *b);
+        fence(Ordering::Acquire);
+        same && at != 0
+            && now.wrapping_sub(at) < FRESH
+            && v & 1 == 0
+            && k.version.load(relaxed) == v
+    })
+}
+
+fn remember(id: &Identity) {
+    let relaxed = Ordering::Relaxed;
+    let Some(key) = key(id) else { return };
+    if actor::guest() || known(id) {
+        return;
+    }
+    let slot = NEXT.fetch_add(1, relaxed) % KNOWN;
+    let Some(k) = CACHE.get(slot) else { return };
+    let v = k.version.load(relaxed);
+    let taken = v & 1 == 0
+        && k.version
+            .compare_exchange(v, v.wrapping_add(1), Ordering::Acquire, relaxed)
+            .is_ok();
+    if !taken {
+        return;
+    }
+    fence(Ordering::Release);
+    for (to, b) in k.id.iter().zip(&key) {
+        to.store(*b, relaxed);
+    }
+    k.at.store(cycles(), relaxed);
+    k.version.store(v.wrapping_add(2), Ordering::Release);
+}
+
+/// Mounts or roots have changed.
+pub fn forget() {
+    for k in &CACHE {
+        k.at.store(0, Ordering::Release);
+    }
+    crate::path::roots::forget();
+}

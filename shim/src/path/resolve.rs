@@ -1,0 +1,421 @@
+//! Where a path leads: outside, to a root, or to a place in a leg.
+//!
+//! Rules: a text is a guess until the kernel has proved it. Inside, the proof is `openat2` below the
+//! leg's root with BENEATH and NO_SYMLINKS, made under the locks; outside, NO_SYMLINKS on the text
+//! itself. ELOOP means a symlink: then the parent is opened as the program would open it, and what the
+//! kernel says it is decides. Texts come from the copy in our memory, never twice from the program's.
+use crate::config::{self, Member, member};
+use crate::events::refused::{self, Refused};
+use crate::path::base::{Base, base_is_far, base_text, own_base_text, through_broken};
+use crate::path::loc::{Last, Loc, Name, Path, Place, Whole};
+use crate::path::object::jump;
+use crate::path::outside::{self, Outside, Where};
+use crate::path::root;
+use crate::process::place;
+use libc as c;
+use mirror_core::Errno;
+use mirror_core::path::{Exact, PathText, is_control, join, split};
+use mirror_core::refusal::Refusal;
+use mirror_sys as sys;
+
+const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+
+/// What a text says, before there is a proof.
+pub enum Guess {
+    /// It is away from all roots.
+    Away,
+    /// It is this.
+    Is(Place),
+}
+
+/// The place that an absolute canonical text names; `system`: it begins at the system's root.
+pub fn place_text(text: &[u8], system: bool, slash: bool, loc: &mut Loc) -> Guess {
+    if system || place::ROOT.is_default() {
+        return place_absolute(text, slash, loc);
+    }
+    let mut whole = Whole::new();
+    if place::ROOT.absolute(text, &mut whole) {
+        place_absolute(whole.as_bytes(), slash, loc)
+    } else {
+        Guess::Is(Place::Fail(Errno::ENAMETOOLONG))
+    }
+}
+
+fn place_absolute(text: &[u8], slash: bool, loc: &mut Loc) -> Guess {
+    loc.slash = slash;
+    let member = member(text);
+    loc.near = matches!(member, Member::Near);
+    Guess::Is(match member {
+        Member::Far | Member::Near => return Guess::Away,
+        Member::Root(pair, leg, virt) => {
+            loc.pair = pair;
+            loc.leg = leg;
+            let _ = loc.rel.set(b"");
+            let _ = loc.name.set(b".");
+            Place::Root(virt)
+        }
+        Member::In(pair, _, _, true) if !leads(pair) => Place::Fail(Errno::EIO),
+        Member::In(pair, leg, rel, _) => {
+            if is_control(rel) {
+                return Guess::Is(Place::Control);
+            }
+            loc.pair = pair;
+            loc.leg = leg;
+            let (_, name, _) = split(rel);
+            // Below a deep directory a short name may lead further than one text can say.
+            if loc.rel.set(rel).is_err() || loc.name.set(name).is_err() {
+                return Guess::Is(Place::Fail(Errno::ENAMETOOLONG));
+            }
+            if slash {
+                let _ = loc.name.append(b"/");
+            }
+            Place::In
+        }
+    })
+}
+
+/// Whether V of a link pair is the link to leg a. What a program reads through V is where V leads: if that
+/// is not leg a, a change by V's text would be made where nobody looks. Below another root V's text is not
+/// what it was.
+#[inline(never)]
+pub fn leads(pair: usize) -> bool {
+    let Some(conf) = config::CONFIG.get().pairs().get(pair) else {
+        return false;
+    };
+    let leads = place::ROOT.is_default() && is_link(conf);
+    if !leads {
+        refused::record(pair, &Refused::new(Refusal::Link));
+    }
+    leads
+}
+
+fn is_link(conf: &config::PairConf) -> bool {
+    let mut to = PathText::<512>::new();
+    if sys::readlink_static(conf.virt, &mut to).is_ok() && to.as_bytes() == conf.legs[0].to_bytes()
+    {
+        return true;
+    }
+    // Another text may lead there too (a relative one).
+    match (sys::stat_static(conf.virt), sys::stat_static(conf.legs[0])) {
+        (Ok(v), Ok(a)) => v.ino() == a.ino() && v.dev() == a.dev(),
+        _ => false,
+    }
+}
+
+/// First classification, before any lock. `In` is a guess that `enter` proves; `Out` is certain.
+#[inline(never)]
+pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
+    let text = path.as_bytes();
+    if text.is_empty() {
+        return Place::Out(Outside::no_path());
+    }
+    let (parent, name, slash) = split(text);
+    let absolute = text.first() == Some(&b'/');
+    let last = if slash && last == Last::Keep {
+        Last::Follow
+    } else {
+        last
+    };
+    if !absolute
+        && parent.is_empty()
+        && last != Last::Follow
+        && name != b".."
+        && base_is_far(dir)
+        && let Some(proof) = Outside::by_hint(dir)
+    {
+        return Place::Out(proof);
+    }
+    loc.anchor.drop_fd();
+    loc.jump = None;
+    (loc.near, loc.deep) = (false, false);
+    if root::mixed() {
+        return locate_slow(dir, path, last, loc);
+    }
+    let mut full = Whole::new();
+    let mut system = false;
+    if !absolute {
+        match base_text(dir, &mut full) {
+            Ok(base) => system = base.system,
+            Err(Place::Out(proof)) if text == b"." => return Place::Out(proof),
+            // Out of a removed or deep directory ".." still leads, and names lead into legs.
+            Err(Place::Out(_)) => return locate_slow(dir, path, last, loc),
+            Err(_) if text.split(|&b| b == b'/').any(|c| c == b"..") => {
+                return locate_slow(dir, path, last, loc);
+            }
+            Err(p) => return p,
+        }
+    }
+    let base = match member(full.as_bytes()) {
+        Member::In(_, _, rel, _) => Some(rel.len()),
+        Member::Root(..) => Some(0),
+        _ => None,
+    };
+    // The room is enough for both texts. "x/." asks the kernel whether x is a directory.
+    let exact = join(&mut full, text) == Ok(Exact::Yes);
+    if !exact || (name == b"." && !parent.is_empty() && parent != b"/") {
+        if through_broken(dir, text) {
+            return Place::Fail(Errno::EIO);
+        }
+        return locate_slow(dir, path, last, loc);
+    }
+    let place = match place_text(full.as_bytes(), system, slash, loc) {
+        Guess::Away => return prove_out(dir, path, last, loc),
+        Guess::Is(place) => place,
+    };
+    if let (false, Some(len)) = (absolute, base) {
+        // A leading ".." may have left the base behind.
+        if len <= loc.rel.len() {
+            loc.anchor.set(dir, len, false);
+        }
+    }
+    match place {
+        // The symlink of a link pair is followed by the kernel: then the root is meant.
+        Place::Root(true) if last == Last::Follow && !leads(loc.pair) => Place::Fail(Errno::EIO),
+        Place::Root(true) if last == Last::Follow => Place::Root(false),
+        Place::Fail(e @ Errno::ENAMETOOLONG) => Place::Fail(unreached(dir, parent).unwrap_or(e)),
+        p => p,
+    }
+}
+
+/// What the kernel says before it looks at the last component.
+#[cold]
+fn unreached(dir: i32, parent: &[u8]) -> Option<Errno> {
+    let mut p = Path::new();
+    let _ = p.set(if parent.is_empty() { b"." } else { parent });
+    match own_fd(|| sys::openat(dir, &p, c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC, 0)) {
+        Ok(n) => {
+            let _ = sys::close(n);
+            None
+        }
+        Err(e) => Some(e),
+    }
+}
+
+/// A descriptor of our own, before TX is taken: the program's limit is not for it.
+pub fn own_fd(open: impl Fn() -> sys::Sys<i32>) -> sys::Sys<i32> {
+    match open() {
+        Err(Errno::EMFILE) => {
+            crate::process::actor::locked(|| crate::process::limits::with_limit(0, open))
+        }
+        r => r,
+    }
+}
+
+/// What an error on the way to a place outside means.
+fn unreachable(why: Errno) -> Place {
+    match Outside::unreachable(why) {
+        Ok(proof) => Place::Out(proof),
+        Err(e) => Place::Fail(e),
+    }
+}
+
+/// The proof for a directory that was reached through no symlink and may not be left by its "..".
+#[cold]
+#[inline(never)]
+fn by_texts(dir: i32, parent: &[u8]) -> Option<Outside> {
+    let mut whole = Whole::new();
+    if parent.first() != Some(&b'/') {
+        base_text(dir, &mut whole).ok()?;
+    }
+    join(&mut whole, parent).ok()?;
+    Outside::by_texts(whole.as_bytes())
+}
+
+/// The text looks like outside: make sure that no symlink on the way leads in, and that the directory in
+/// which it ends is in no leg.
+#[inline(never)]
+fn prove_out(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
+    let flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
+    let (parent, name, _) = split(path.as_bytes());
+    let mut p = Path::new();
+    let _ = p.set(if parent.is_empty() { b"." } else { parent });
+    let n = match own_fd(|| sys::openat2(dir, &p, flags, 0, sys::NO_SYMLINKS)) {
+        Ok(n) => n,
+        Err(Errno::ELOOP) => return locate_slow(dir, path, last, loc),
+        Err(e) => return unreachable(e),
+    };
+    let found = outside::of_directory(n, &mut Whole::new());
+    let mut leaf = Name::new();
+    let known = leaf.set(if name.is_empty() { b"." } else { name }).is_ok();
+    let link = last == Last::Follow && known;
+    let link = link.then(|| sys::glance(n, &leaf, c::AT_SYMLINK_NOFOLLOW));
+    let _ = sys::close(n);
+    let proof = match found {
+        Ok(Where::Out(proof)) => proof,
+        // Only what the tab calls it says that it is away.
+        Ok(Where::In) => return locate_slow(dir, path, last, loc),
+        Err(e) => match by_texts(dir, parent) {
+            Some(proof) => proof,
+            None => return Place::Fail(e),
+        },
+    };
+    match link {
+        Some(Ok(st)) if st.kind() == c::S_IFLNK => return locate_slow(dir, path, last, loc),
+        Some(Err(e)) => return unreachable(e),
+        _ => {}
+    }
+    // Only what the kernel has just proved; a symlink's way out may be turned at any time.
+    if parent.first() == Some(&b'/') {
+        crate::path::proofs::remember(parent);
+    }
+    Place::Out(proof)
+}
+
+/// The parent's text, so that it ends with no symlink: for the program's call none there is the last
+/// component, which fs.protected_symlinks is about.
+fn directory_text(out: &mut Path, parent: &[u8]) {
+    let _ = out.set(if parent.is_empty() { b"." } else { parent });
+    if !parent.is_empty() {
+        let _ = out.push(b".");
+    }
+}
+
+/// Asks the kernel: opens the parent as the program would and takes the kernel's text for it; follows
+/// the last component by hand, so that a name which does not exist yet is found too.
+#[inline(never)]
+pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
+    loc.anchor.drop_fd();
+    loc.jump = None;
+    let (parent, name, mut slash) = split(path.as_bytes());
+    let mut leaf = Name::new();
+    if leaf.set(name).is_err() {
+        return Place::Fail(unreached(dir, parent).unwrap_or(Errno::ENAMETOOLONG));
+    }
+    let dir_flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
+    let mut text = Path::new();
+    directory_text(&mut text, parent);
+    let mut at = match own_fd(|| sys::openat(dir, &text, dir_flags, 0)) {
+        Ok(n) => n,
+        Err(e) => return Place::Fail(e),
+    };
+    let follow = last == Last::Follow || (slash && last == Last::Keep);
+    let mut place = Place::Fail(Errno::ELOOP);
+    for _ in 0..41 {
+        if matches!(leaf.as_bytes(), b"" | b"." | b"..") {
+            if leaf.is_empty() {
+                let _ = leaf.set(b".");
+            }
+            let n = own_fd(|| sys::openat(at, &leaf, dir_flags, 0));
+            let _ = sys::close(at);
+            let n = match n {
+                Ok(n) => n,
+                Err(e) => return Place::Fail(e),
+            };
+            let _ = leaf.set(b"");
+            place = place_below(n, &leaf, slash, loc);
+            let _ = sys::close(n);
+            return place;
+        }
+        let link = sys::readlinkat(at, &leaf, &mut text);
+        if follow && matches!(link, Ok(()) | Err(Errno::ENAMETOOLONG)) {
+            if sys::fs_magic(at) == Ok(PROC_SUPER_MAGIC) {
+                place = magic(at, &leaf, loc);
+                // A link in /proc that is an ordinary text (/proc/self, /proc/mounts) is not magic.
+                let ordinary = link.is_ok() && text.as_bytes().first() != Some(&b'/');
+                if !matches!(place, Place::Out(_)) || !ordinary {
+                    loc.slash = slash;
+                    break;
+                }
+            }
+            if !crate::path::sticky::may_follow(at, &leaf) {
+                place = Place::Fail(Errno::EACCES);
+                break;
+            }
+            let (parent, name, s) = split(text.as_bytes());
+            slash |= s;
+            if leaf.set(name).is_err() {
+                place = Place::Fail(Errno::ENAMETOOLONG);
+                break;
+            }
+            let mut p = Path::new();
+            directory_text(&mut p, parent);
+            let next = own_fd(|| sys::openat(at, &p, dir_flags, 0));
+            let _ = sys::close(at);
+            match next {
+                Ok(n) => at = n,
+                Err(e) => return Place::Fail(e),
+            }
+            continue;
+        }
+        place = place_below(at, &leaf, slash, loc);
+        if place == Place::In {
+            let len = split(loc.rel.as_bytes()).0.len();
+            loc.anchor.set(at, len, true);
+            return place;
+        }
+        break;
+    }
+    let _ = sys::close(at);
+    place
+}
+
+/// The place of a name in a directory that was opened for it (the empty name: of the directory).
+#[inline(never)]
+fn place_below(dir: i32, leaf: &Name, slash: bool, loc: &mut Loc) -> Place {
+    let mut text = Whole::new();
+    let base = match own_base_text(dir, &mut text) {
+        Ok(base) => base,
+        Err(Place::Out(proof)) => return root_without_text(dir, leaf, loc, proof),
+        Err(p) => return p,
+    };
+    if join(&mut text, leaf.as_bytes()).is_err() {
+        return Place::Fail(Errno::ENAMETOOLONG);
+    }
+    of_text(&text, &base, slash, loc)
+}
+
+/// The place of a text whose directory is known.
+pub fn of_text(text: &Whole, base: &Base, slash: bool, loc: &mut Loc) -> Place {
+    match (
+        place_text(text.as_bytes(), base.system, slash, loc),
+        base.out,
+    ) {
+        (Guess::Is(place), _) => place,
+        (Guess::Away, Some(proof)) => Place::Out(proof),
+        // What is in a leg is not away.
+        (Guess::Away, None) => Place::Fail(Errno::EIO),
+    }
+}
+
+/// A name in a directory that is in no leg and has no text: perhaps of a leg's root.
+#[cold]
+fn root_without_text(dir: i32, leaf: &Name, loc: &mut Loc, proof: Outside) -> Place {
+    loc.deep = true;
+    if leaf.is_empty() {
+        return Place::Out(proof);
+    }
+    let found = match sys::identity(dir, leaf) {
+        Ok(id) => crate::path::roots::Roots::now().find(id.dev, id.ino),
+        Err(e) => return unreachable(e),
+    };
+    let Some((pair, leg)) = found else {
+        return Place::Out(proof);
+    };
+    (loc.pair, loc.leg) = (pair, leg);
+    let _ = loc.rel.set(b"");
+    let _ = loc.name.set(b".");
+    Place::Root(false)
+}
+
+/// A magic link below /proc jumps to an open object whatever its text says.
+#[inline(never)]
+fn magic(at: i32, leaf: &Name, loc: &mut Loc) -> Place {
+    let n = match own_fd(|| sys::openat(at, leaf, c::O_PATH | c::O_CLOEXEC, 0)) {
+        Ok(n) => n,
+        Err(e) => return Place::Fail(e),
+    };
+    let place = jump(n, leaf_number(leaf.as_bytes()), loc);
+    let _ = sys::close(n);
+    place
+}
+
+/// A descriptor's number as /proc writes it, or −1.
+fn leaf_number(d: &[u8]) -> i32 {
+    if d.is_empty() || d.len() > 7 || !d.iter().all(u8::is_ascii_digit) {
+        return -1;
+    }
+    d.iter().fold(0i32, |n, b| {
+        n.wrapping_mul(10)
+            .wrapping_add(i32::from(b.wrapping_sub(b'0')))
+    })
+}

@@ -1,0 +1,129 @@
+//! What the library remembers of descriptors.
+//!
+//! Rules: all of it is hints, whose wrong value costs a system call; a guest stores nothing but "unknown".
+use crate::process::actor::SPLIT;
+use crate::tables::HINTS;
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, Ordering};
+use mirror_core::RESERVED;
+
+/// Hint of a descriptor: nothing is known.
+pub const UNKNOWN: u8 = 0;
+
+/// Hint of a descriptor: has a partner.
+pub const PAIRED: u8 = 2;
+
+/// The hint of descriptor `n`.
+pub fn hint(n: i32) -> u8 {
+    usize::try_from(n)
+        .ok()
+        .and_then(|i| HINTS.get(i))
+        .map_or(UNKNOWN, |h| h.load(Ordering::Relaxed))
+}
+
+/// Stores a hint; a guest may only store [`UNKNOWN`].
+pub fn set_hint(n: i32, v: u8) {
+    if v != UNKNOWN && SPLIT.load(Ordering::Relaxed) {
+        return;
+    }
+    if let Some(h) = usize::try_from(n).ok().and_then(|i| HINTS.get(i)) {
+        h.store(v, Ordering::Relaxed);
+    }
+}
+
+/// What is known of a paired descriptor. Valid while its hint is [`PAIRED`].
+pub struct FdInfo {
+    /// Pair index.
+    pub pair: AtomicU8,
+    /// The leg that descriptor n is on.
+    pub leg: AtomicU8,
+    /// The partner's mtime lags behind.
+    pub dirty: AtomicU8,
+    len: AtomicU8,
+    /// Inode on leg a and b.
+    pub ino: [AtomicU64; 2],
+    /// Where the last append ended, on both legs.
+    pub end: AtomicU64,
+    path: [AtomicU8; 232],
+}
+
+#[allow(
+    clippy::declare_interior_mutable_const,
+    reason = "the pattern of a static array, never read itself"
+)]
+const NO_INFO: FdInfo = FdInfo {
+    pair: AtomicU8::new(0),
+    leg: AtomicU8::new(0),
+    dirty: AtomicU8::new(0),
+    len: AtomicU8::new(0),
+    ino: [const { AtomicU64::new(0) }; 2],
+    end: AtomicU64::new(u64::MAX),
+    path: [const { AtomicU8::new(0) }; 232],
+};
+
+static FDS: [FdInfo; RESERVED as usize] = [const { NO_INFO }; RESERVED as usize];
+
+/// The record of descriptor `n`.
+pub fn info(n: i32) -> Option<&'static FdInfo> {
+    usize::try_from(n).ok().and_then(|i| FDS.get(i))
+}
+
+impl FdInfo {
+    /// Remembers the path that repair would look under; too long a one is forgotten.
+    pub fn set_path(&self, rel: &[u8]) {
+        let n = if rel.len() <= self.path.len() {
+            rel.len()
+        } else {
+            0
+        };
+        for (d, &s) in self.path.iter().zip(rel) {
+            d.store(s, Ordering::Relaxed);
+        }
+        self.len.store(n as u8, Ordering::Relaxed);
+    }
+    /// Copies the path into `out` and returns its length.
+    pub fn path<'a>(&self, out: &'a mut [u8; 232]) -> &'a [u8] {
+        let n = self.len.load(Ordering::Relaxed) as usize;
+        for (d, s) in out.iter_mut().zip(&self.path).take(n) {
+            *d = s.load(Ordering::Relaxed);
+        }
+        out.get(..n).unwrap_or(&[])
+    }
+    /// Takes over another descriptor's record (dup).
+    pub fn copy_from(&self, o: &FdInfo) {
+        let r = Ordering::Relaxed;
+        self.pair.store(o.pair.load(r), r);
+        self.leg.store(o.leg.load(r), r);
+        self.dirty.store(o.dirty.load(r), r);
+        self.end.store(o.end.load(r), r);
+        for (d, s) in self.ino.iter().zip(&o.ino) {
+            d.store(s.load(r), r);
+        }
+        let mut buf = [0u8; 232];
+        self.set_path(o.path(&mut buf));
+    }
+}
+
+/// Highest descriptor number that was ever dirty, plus one.
+pub static DIRTY_END: AtomicI32 = AtomicI32::new(0);
+
+/// The partner's mtime lags behind descriptor `n`.
+pub fn set_dirty(n: i32) {
+    if let Some(i) = info(n) {
+        i.dirty.store(1, Ordering::Relaxed);
+        DIRTY_END.fetch_max(n.saturating_add(1), Ordering::Relaxed);
+    }
+}
+
+/// This process has, or may have inherited, partner descriptors.
+pub static ANY_PARTNER: AtomicBool = AtomicBool::new(false);
+
+/// The soft RLIMIT_NOFILE before it was lowered to RESERVED, or 0.
+pub static OLD_SOFT: AtomicU64 = AtomicU64::new(0);
+
+/// Hints of descriptors are off for good.
+pub fn split_files() {
+    SPLIT.store(true, Ordering::Relaxed);
+    for h in &HINTS {
+        h.store(UNKNOWN, Ordering::Relaxed);
+    }
+}

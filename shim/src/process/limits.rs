@@ -1,0 +1,57 @@
+//! The program's limit of file sizes is for its own files, not for the library's.
+//!
+//! Rules: signals are blocked (as everywhere behind `heavy`), so that a SIGXFSZ of the library's can be
+//! taken back before the program sees it; the limit is the program's again on every way out.
+use crate::process::actor::guest;
+use crate::process::fds::OLD_SOFT;
+use core::sync::atomic::Ordering;
+use libc as c;
+use mirror_core::{Errno, RESERVED, numbers};
+use mirror_sys as sys;
+use mirror_sys::Sys;
+
+const XFSZ: u64 = 1 << (c::SIGXFSZ - 1);
+const NONE: u64 = c::RLIM_INFINITY;
+
+/// Lifts the limit as far as this process may; what it was.
+pub fn lift() -> Sys<(u64, u64)> {
+    let old = sys::file_size(None)?;
+    if old.0 != NONE && sys::file_size(Some((NONE, NONE))).is_err() {
+        sys::file_size(Some((old.1, old.1)))?;
+    }
+    Ok(old)
+}
+
+/// Extends a file of the library's own. EFBIG: the hard limit is too low for it.
+pub fn own_file<T>(extend: impl FnOnce() -> Sys<T>) -> Sys<T> {
+    let was_pending = sys::pending_signals() & XFSZ != 0;
+    let old = lift();
+    let r = extend();
+    if let Ok(old) = old
+        && old.0 != NONE
+    {
+        let _ = sys::file_size(Some(old));
+    }
+    if !was_pending {
+        sys::take_signal(XFSZ);
+    }
+    r
+}
+
+/// Runs `f` with the soft RLIMIT_NOFILE raised to what partners and the first `slots` blocks need. The
+/// caller holds TX.
+pub fn with_limit<T>(slots: usize, f: impl FnOnce() -> Sys<T>) -> Sys<T> {
+    let (soft, hard) = sys::nofile(None)?;
+    let room = numbers::needed(slots) as u64;
+    let program = soft.min(RESERVED as u64);
+    if soft > program && OLD_SOFT.load(Ordering::Relaxed) == 0 && !guest() {
+        OLD_SOFT.store(soft, Ordering::Relaxed);
+    }
+    // root may raise the hard limit too; for others a lower one is the end (EMFILE).
+    if soft < room && sys::nofile(Some((room, hard.max(room)))).is_err() {
+        return Err(Errno::EMFILE);
+    }
+    let r = f();
+    let _ = sys::nofile(Some((program, hard)));
+    r
+}

@@ -1,0 +1,7 @@
+//! This process: who it is, its descriptors, where it stands.
+pub mod actor;
+pub mod clock;
+pub mod fds;
+pub mod limits;
+pub mod place;
+pub mod scratch;

@@ -1,0 +1,327 @@
+//! The few file operations of boot.
+//!
+//! Rules of this file: raw system calls; a descriptor is closed when it goes out of scope; a file is
+//! trusted by what fstat says of the open descriptor, never of a name.
+use core::ffi::CStr;
+
+use mirror_sys::{ret, syscall1, syscall2, syscall3, syscall4, syscall6};
+
+/// An open descriptor.
+pub struct Fd(usize);
+
+impl Drop for Fd {
+    fn drop(&mut self) {
+        // SAFETY: this value owns the descriptor.
+        unsafe { syscall1(libc::SYS_close, self.0) };
+    }
+}
+
+/// A buffer of N bytes with a length.
+pub struct Name<const N: usize> {
+    bytes: [u8; N],
+    len: usize,
+}
+
+impl<const N: usize> Name<N> {
+    /// Empty, zeroed.
+    pub fn new() -> Self {
+        Name {
+            bytes: [0; N],
+            len: 0,
+        }
+    }
+
+    /// The whole buffer.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The whole buffer.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+
+    /// What was appended.
+    pub fn filled(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or(&[])
+    }
+
+    /// Appends; `None` if it would not fit with a final NUL.
+    pub fn push(&mut self, s: &[u8]) -> Option<()> {
+        let end = self.len.checked_add(s.len()).filter(|e| *e < N)?;
+        self.bytes
+            .get_mut(self.len..end)?
+            .copy_from_slice_checked(s);
+        self.len = end;
+        Some(())
+    }
+}
+
+trait CopyChecked {
+    fn copy_from_slice_checked(&mut self, s: &[u8]);
+}
+impl CopyChecked for [u8] {
+    // copy_from_slice has a panic path
+    fn copy_from_slice_checked(&mut self, s: &[u8]) {
+        for (d, s) in self.iter_mut().zip(s) {
+            *d = *s;
+        }
+    }
+}
+
+/// Lower-case hexadecimal in `out`.
+pub fn hex<'a>(id: &[u8], out: &'a mut [u8]) -> &'a str {
+    let digit = |n: u8| if n < 10 { b'0' + n } else { b'a' + n - 10 };
+    let mut len = 0;
+    for (pair, b) in out.chunks_exact_mut(2).zip(id) {
+        if let [hi, lo] = pair {
+            *hi = digit(b >> 4);
+            *lo = digit(b & 15);
+            len += 2;
+        }
+    }
+    out.get(..len)
+        .and_then(|b| core::str::from_utf8(b).ok())
+        .unwrap_or("")
+}
+
+fn open(dir: usize, path: *const u8, flags: i32) -> Option<Fd> {
+    // SAFETY: all callers pass NUL-terminated buffers.
+    ret(unsafe {
+        syscall4(
+            libc::SYS_openat,
+            dir,
+            path as usize,
+            (flags | libc::O_CLOEXEC) as usize,
+            0,
+        )
+    })
+    .ok()
+    .map(Fd)
+}
+
+/// Opens the folder `base` + `tail`.
+pub fn folder(base: &CStr, tail: &[u8]) -> Option<Fd> {
+    let mut path: Name<4096> = Name::new();
+    path.push(base.to_bytes())?;
+    path.push(tail)?;
+    open(
+        libc::AT_FDCWD as usize,
+        path.bytes.as_ptr(),
+        libc::O_PATH | libc::O_DIRECTORY,
+    )
+}
+
+/// Opens the image of a build-id in a folder.
+pub fn open_at(dir: &Fd, build_id: &str) -> Option<Fd> {
+    let mut name: Name<128> = Name::new();
+    name.push(build_id.as_bytes())?;
+    name.push(b".text")?;
+    open(
+        dir.0,
+        name.bytes.as_ptr(),
+        libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY,
+    )
+}
+
+/// The verdicts of a folder, mapped for good.
+pub fn verdicts((base, tail): (Option<&CStr>, &[u8]), euid: u32) -> Option<&'static [u8]> {
+    let dir = folder(base?, tail)?;
+    let mut name: Name<16> = Name::new();
+    name.push(mirror_core::verdicts::NAME)?;
+    let file = open(
+        dir.0,
+        name.bytes.as_ptr(),
+        libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY,
+    )?;
+    if !trusted(&dir, euid, libc::S_IFDIR, None) || !trusted(&file, euid, libc::S_IFREG, None) {
+        return None;
+    }
+    // SAFETY: moves a position that nobody else has; no pointer.
+    let len = ret(unsafe { syscall3(libc::SYS_lseek, file.0, 0, libc::SEEK_END as usize) }).ok()?;
+    let flags = libc::MAP_PRIVATE as usize;
+    // SAFETY: a new mapping at a place of the kernel's choice replaces nothing.
+    let at = ret(unsafe {
+        syscall6(
+            libc::SYS_mmap,
+            0,
+            len,
+            libc::PROT_READ as usize,
+            flags,
+            file.0,
+            0,
+        )
+    });
+    // SAFETY: mapped just now and never unmapped. The file is root's or this user's, and is replaced as a
+    // whole: nobody else can write it or cut it short.
+    at.ok()
+        .map(|at| unsafe { core::slice::from_raw_parts(at as *const u8, len) })
+}
+
+/// Of this type, root's or ours, and nobody else can write it; if `size` is given, exactly as long.
+pub fn trusted(fd: &Fd, euid: u32, kind: libc::mode_t, size: Option<u64>) -> bool {
+    let mut st = core::mem::MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: fstat fills the whole structure when it succeeds.
+    let st = unsafe {
+        if ret(syscall2(libc::SYS_fstat, fd.0, st.as_mut_ptr() as usize)).is_err() {
+            return false;
+        }
+        st.assume_init()
+    };
+    st.st_mode & libc::S_IFMT == kind
+        && (st.st_uid == 0 || st.st_uid == euid)
+        && st.st_mode & 0o022 == 0
+        && size.is_none_or(|s| st.st_size as u64 == s)
+}
+
+/// Fills `buf` from the file.
+pub fn read_at(fd: &Fd, buf: &mut [u8], at: usize) -> bool {
+    // SAFETY: the kernel writes at most buf.len() bytes to buf.
+    let n = unsafe {
+        syscall4(
+            libc::SYS_pread64,
+            fd.0,
+            buf.as_mut_ptr() as usize,
+            buf.len(),
+            at,
+        )
+    };
+    ret(n) == Ok(buf.len())
+}
+
+/// Maps the prepared text over the live one.
+pub fn map_text(fd: &Fd, at: usize, len: usize, offset: usize) -> bool {
+    let prot = (libc::PROT_READ | libc::PROT_EXEC) as usize;
+    let flags = (libc::MAP_PRIVATE | libc::MAP_FIXED) as usize;
+    // SAFETY: the range is exactly libc's executable segment and the file holds the same code with
+    // its sites patched (build-id, layout and trust were checked); ld.so, not libc, is running.
+    ret(unsafe { syscall6(libc::SYS_mmap, at, len, prot, flags, fd.0, offset) }).is_ok()
+}
+
+/// mprotect.
+pub fn protect(at: usize, len: usize, prot: i32) -> bool {
+    // SAFETY: callers pass pages of libc's text.
+    ret(unsafe { syscall3(libc::SYS_mprotect, at, len, prot as usize) }).is_ok()
+}
+
+/// Whether a line may be written to this descriptor: a terminal, a pipe, a socket; or a regular file of
+/// no pair that is being written from its end on, as logs are. Anything else may be somebody's data.
+pub fn speaks(fd: usize) -> bool {
+    let mut st = core::mem::MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: fstat fills the whole structure when it succeeds.
+    let (mode, size) = unsafe {
+        if ret(syscall2(libc::SYS_fstat, fd, st.as_mut_ptr() as usize)).is_err() {
+            return false;
+        }
+        let st = st.assume_init();
+        (st.st_mode, st.st_size)
+    };
+    let mut termios = [0u64; 16];
+    match mode & libc::S_IFMT {
+        libc::S_IFIFO | libc::S_IFSOCK => true,
+        // SAFETY: TCGETS fills a kernel termios of 36 bytes.
+        libc::S_IFCHR => ret(unsafe {
+            syscall3(
+                libc::SYS_ioctl,
+                fd,
+                libc::TCGETS as usize,
+                termios.as_mut_ptr() as usize,
+            )
+        })
+        .is_ok(),
+        libc::S_IFREG => is_log(fd, size as usize),
+        _ => false,
+    }
+}
+
+fn is_log(fd: usize, size: usize) -> bool {
+    // SAFETY: no pointers.
+    let (flags, at) = unsafe {
+        (
+            ret(syscall3(libc::SYS_fcntl, fd, libc::F_GETFL as usize, 0)),
+            ret(syscall3(libc::SYS_lseek, fd, 0, libc::SEEK_CUR as usize)),
+        )
+    };
+    let Ok(flags) = flags else { return false };
+    let flags = flags as i32;
+    flags & libc::O_ACCMODE != libc::O_RDONLY
+        && (flags & libc::O_APPEND != 0 || at == Ok(size))
+        && !in_a_leg(fd)
+}
+
+/// Whether a descriptor's file lies in a leg. The configuration may be what is broken, so the legs' own
+/// records are asked; what cannot be known counts as inside.
+fn in_a_leg(fd: usize) -> bool {
+    let mut link: Name<64> = Name::new();
+    let mut digits = [b'0'; 8];
+    let mut rest = fd;
+    for d in digits.iter_mut().rev() {
+        *d = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    let first = digits.iter().position(|d| *d != b'0').unwrap_or(7);
+    let _ = link.push(b"/proc/thread-self/fd/");
+    let _ = link.push(digits.get(first..).unwrap_or(b"0"));
+    let mut path: Name<4096> = Name::new();
+    // SAFETY: the kernel reads a NUL-terminated name and writes at most 4095 bytes.
+    let len = ret(unsafe {
+        syscall4(
+            libc::SYS_readlinkat,
+            libc::AT_FDCWD as usize,
+            link.bytes.as_ptr() as usize,
+            path.bytes.as_mut_ptr() as usize,
+            4095,
+        )
+    });
+    let Ok(mut len) = len else { return true };
+    // A file without a name, or one that is seen from outside its root, is no log that anybody reads.
+    if path.bytes.first() != Some(&b'/') {
+        return true;
+    }
+    const RECORD: &[u8] = b"/.mirror/leg";
+    loop {
+        let Some(slash) = path
+            .bytes
+            .get(..len)
+            .and_then(|p| p.iter().rposition(|b| *b == b'/'))
+        else {
+            return false;
+        };
+        path.len = slash;
+        if path.push(RECORD).is_none() {
+            return true;
+        }
+        if let Some(end) = path.bytes.get_mut(path.len) {
+            *end = 0;
+        }
+        // SAFETY: a NUL-terminated path. What may not be looked at may be a leg.
+        let there = ret(unsafe {
+            syscall4(
+                libc::SYS_faccessat,
+                libc::AT_FDCWD as usize,
+                path.bytes.as_ptr() as usize,
+                libc::F_OK as usize,
+                0,
+            )
+        });
+        if !matches!(there, Err(e) if e == mirror_core::Errno::ENOENT || e == mirror_core::Errno::ENOTDIR)
+        {
+            return true;
+        }
+        len = slash;
+    }
+}
+
+/// write(2), once.
+pub fn write(fd: usize, text: &[u8]) {
+    // SAFETY: the kernel reads text.len() bytes.
+    unsafe { syscall3(libc::SYS_write, fd, text.as_ptr() as usize, text.len()) };
+}
+
+/// exit_group(2).
+pub fn exit_group(status: usize) -> ! {
+    loop {
+        // SAFETY: ends the process.
+        unsafe { syscall1(libc::SYS_exit_group, status) };
+    }
+}

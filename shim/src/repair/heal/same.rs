@@ -1,0 +1,316 @@
+//! Two objects that stand for each other and differ although nobody is in the middle of a change: somebody
+//! changed one tree alone. The other leg's version is put aside, then made like the first leg's.
+use crate::attach::session::Session;
+use crate::change::target::{hold, open_below};
+use crate::path::loc::{Name, Path};
+use crate::repair::heal::{Both, REPAIR_MAX, attributes, copy, make, not_led, pending_once};
+use crate::repair::{kept, names};
+use core::sync::atomic::{AtomicU64, Ordering};
+use libc as c;
+use mirror_core::Errno;
+use mirror_core::path::split;
+use mirror_sys as sys;
+use mirror_sys::{Stat, Sys};
+
+/// What two objects were found to be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// Alike, or there is nothing on the first leg's way.
+    Alike,
+    /// They differed, and are alike now.
+    Mended,
+    /// Only the other leg has one.
+    Extra,
+}
+
+/// Pairs of which a leg is known to have no hard links, a bit each.
+static NO_LINKS: AtomicU64 = AtomicU64::new(0);
+
+fn counts_names(s: &Session) -> bool {
+    NO_LINKS.load(Ordering::Relaxed) & (1 << (s.pair & 63)) == 0
+}
+
+/// Whether two objects of a pair look alike, as far as its legs can be; `f` is leg `from`'s.
+pub fn alike(s: &Session, from: usize, f: &Stat, t: &Stat) -> bool {
+    sys::alike(f, t, counts_names(s)) || (sys::alike(f, t, false) && names::known(s, from, f, t))
+}
+
+/// Asked when two files have not as many names: whether each leg can give a file a second one.
+#[cold]
+fn lacks_links(s: &Session) -> bool {
+    if counts_names(s) && s.root.iter().any(|&root| !kept::has_links(root)) {
+        NO_LINKS.fetch_or(1 << (s.pair & 63), Ordering::Relaxed);
+    }
+    !counts_names(s)
+}
+
+/// Whether only a resync makes these two equal.
+pub fn is_beyond(f: &Stat, t: &Stat) -> bool {
+    f.kind() == c::S_IFREG
+        && t.kind() == c::S_IFREG
+        && (f.nlink() != t.nlink() || f.size().max(t.size()) > REPAIR_MAX)
+}
+
+/// Makes what `rel` is on the other leg like what it is on leg `from`, if they do not look alike.
+#[inline(never)]
+pub fn same(s: &Session, from: usize, rel: &[u8]) -> Sys<Found> {
+    let parent = Path::from_bytes(split(rel).0).map_err(|_| Errno::ENAMETOOLONG)?;
+    let whole = Path::from_bytes(rel).map_err(|_| Errno::ENAMETOOLONG)?;
+    let root = s.root.get(from).copied().unwrap_or(-1);
+    match sys::fstatat(root, &whole, c::AT_SYMLINK_NOFOLLOW) {
+        Ok(_) | Err(Errno::ENOENT) => {}
+        // The request itself meets this (a directory that may not be searched), and answers.
+        Err(_) => return Ok(Found::Alike),
+    }
+    let mut lacks = false;
+    if !parent.is_empty() {
+        for leg in [from, from ^ 1] {
+            let root = s.root.get(leg).copied().unwrap_or(-1);
+            match open_below(root, &parent, c::O_PATH | c::O_DIRECTORY) {
+                Ok(n) => {
+                    let _ = sys::close(n);
+                }
+                // The request itself meets this, and answers or asks again.
+                Err(_) if leg == from => return Ok(Found::Alike),
+                Err(_) => lacks = true,
+            }
+        }
+    }
+    if lacks {
+        parents(s, from, &parent, split(rel).1);
+    }
+    here(s, from, rel, b"")
+}
+
+/// Makes missing directories above a path (the other leg lacks one that `from` has). `name` in the last of
+/// them is the caller's affair; one that holds more is recorded, since nothing else of it is looked at.
+#[inline(never)]
+pub fn parents(s: &Session, from: usize, rel: &Path, name: &[u8]) {
+    let bytes = rel.as_bytes();
+    for end in (1..=bytes.len()).filter(|&i| i == bytes.len() || bytes.get(i) == Some(&b'/')) {
+        let dir = bytes.get(..end).unwrap_or(&[]);
+        let below = bytes.get(end.saturating_add(1)..).unwrap_or(&[]);
+        let next = below.split(|&b| b == b'/').next().unwrap_or(&[]);
+        let next = if next.is_empty() { name } else { next };
+        match here(s, from, dir, next) {
+            Ok(_) => {}
+            Err(Errno::ENOTEMPTY) => pending_once(s, dir),
+            Err(_) => return,
+        }
+    }
+}
+
+/// An object whose parents are there. `but` is a name in it that needs no look.
+fn here(s: &Session, from: usize, rel: &[u8], but: &[u8]) -> Sys<Found> {
+    let mut b = Both::open(s, rel)?;
+    let r = same_at(s, &b, from, but);
+    b.close();
+    r
+}
+
+fn same_at(s: &Session, b: &Both, from: usize, but: &[u8]) -> Sys<Found> {
+    let to = from ^ 1;
+    let root = s.root.get(to).copied().unwrap_or(-1);
+    let (f, t) = match (b.stat(from), b.stat(to)) {
+        (None, None) => return Ok(Found::Alike),
+        (None, Some(_)) => return Ok(Found::Extra),
+        (Some(f), t) => (f, t),
+    };
+    let whole = f.kind() != c::S_IFREG || (f.nlink() == 1 && f.size() <= REPAIR_MAX);
+    let Some(t) = t else {
+        not_led(s)?;
+        return made(b, from, &f, whole, but);
+    };
+    if alike(s, from, &f, &t) {
+        return Ok(Found::Alike);
+    }
+    not_led(s)?;
+    if f.kind() != t.kind() {
+        if !whole {
+            return Err(Errno::EFBIG);
+        }
+        kept::aside(root, b.at(to), &b.name, &t)?;
+        return made(b, from, &f, whole, but);
+    }
+    if f.kind() != c::S_IFREG {
+        return text(b, from, root, &t);
+    }
+    if !may_differ(s, from, &f, &t) {
+        return Err(Errno::EMLINK);
+    }
+    if alike(s, from, &f, &t) {
+        return Ok(Found::Alike);
+    }
+    let large = f.size().max(t.size()) > REPAIR_MAX;
+    let found = if large && f.size() == t.size() && f.mtime() == t.mtime() {
+        // Too much to read; a time to the nanosecond is not the same by chance.
+        Found::Alike
+    } else if large {
+        return Err(Errno::EFBIG);
+    } else {
+        data(b, from, root)?
+    };
+    if found == Found::Mended {
+        attributes(b, from, &f)?;
+    }
+    if f.nlink() != t.nlink() {
+        names::remember(s, from, &f, &t);
+    }
+    Ok(found)
+}
+
+/// Whether these files may have the numbers of names that they have: equal ones, or the names are not the
+/// pair's.
+pub fn may_differ(s: &Session, from: usize, f: &Stat, t: &Stat) -> bool {
+    f.nlink() == t.nlink() || lacks_links(s) || names::agree(s, from, f, t)
+}
+
+/// Only leg `from` has it.
+fn made(b: &Both, from: usize, f: &Stat, whole: bool, but: &[u8]) -> Sys<Found> {
+    if !whole {
+        return Err(Errno::EFBIG);
+    }
+    make(b, from, f)?;
+    if f.kind() == c::S_IFREG {
+        copy(b, from, f, None)?;
+    }
+    attributes(b, from, f)?;
+    if f.kind() == c::S_IFDIR && !holds_nothing(b.at(from), &b.name, but) {
+        // What is in it is not compared here.
+        return Err(Errno::ENOTEMPTY);
+    }
+    Ok(Found::Mended)
+}
+
+/// Whether a directory holds nothing but perhaps one name.
+fn holds_nothing(dir: i32, name: &Name, but: &[u8]) -> bool {
+    let flags = c::O_RDONLY | c::O_DIRECTORY | c::O_NOFOLLOW | c::O_CLOEXEC;
+    let Ok(n) = sys::openat(dir, name, flags, 0) else {
+        return false;
+    };
+    let mut buf = [0u8; 512];
+    let mut empty = true;
+    while let Ok(len) = sys::getdents(n, &mut buf)
+        && len > 0
+        && empty
+    {
+        let mut at = 0usize;
+        while let Some((e, next)) = crate::path::find::entry(buf.get(..len).unwrap_or(&[]), at) {
+            at = next;
+            empty &= [&b"."[..], b"..", but].contains(&e.name);
+        }
+    }
+    let _ = sys::close(n);
+    empty
+}
+
+/// Two symlinks of different lengths, as far as the file system tells.
+fn text(b: &Both, from: usize, root: i32, t: &Stat) -> Sys<Found> {
+    let (mut one, mut other) = (Path::new(), Path::new());
+    sys::readlinkat(b.at(from), &b.name, &mut one)?;
+    sys::readlinkat(b.at(from ^ 1), &b.name, &mut other)?;
+    if one.as_bytes() == other.as_bytes() {
+        return Ok(Found::Alike);
+    }
+    let f = hold(b.at(from), &b.name)?;
+    kept::aside(root, b.at(from ^ 1), &b.name, t)?;
+    make(b, from, f.stat())?;
+    attributes(b, from, f.stat())?;
+    Ok(Found::Mended)
+}
+
+/// Two files, in a quiet fork.
+#[inline(never)]
+fn data(b: &Both, from: usize, root: i32) -> Sys<Found> {
+    // SAFETY: the child works on its own copy of this memory, makes raw system calls and exits; it never
+    // returns into the program.
+    let pid = unsafe { sys::quiet_fork() }?;
+    if pid == 0 {
+        let _ = crate::process::limits::lift();
+        sys::exit_group(match data_child(b, from, root) {
+            Ok(Found::Alike) => 0,
+            Ok(_) => 2,
+            Err(_) => 1,
+        });
+    }
+    match sys::wait_quiet(pid) {
+        0 => Ok(Found::Alike),
+        2 => Ok(Found::Mended),
+        _ => Err(Errno::EIO),
+    }
+}
+
+fn data_child(b: &Both, from: usize, root: i32) -> Sys<Found> {
+    let flags = c::O_NOFOLLOW | c::O_NONBLOCK | c::O_NOCTTY | c::O_CLOEXEC;
+    let src = sys::openat(b.at(from), &b.name, c::O_RDONLY | flags, 0)?;
+    let dst = sys::openat(b.at(from ^ 1), &b.name, c::O_RDONLY | flags, 0)?;
+    let (f, t) = (sys::fstat(src)?, sys::fstat(dst)?);
+    sys::stands_for(&f, &t)?;
+    if f.kind() != c::S_IFREG || f.size().max(t.size()) > REPAIR_MAX {
+        return Err(Errno::EFBIG);
+    }
+    let (mut one, mut other) = ([0u8; 8192], [0u8; 8192]);
+    let mut equal = 0u64;
+    loop {
+        let (n, m) = (
+            sys::pread(src, &mut one, equal)?,
+            sys::pread(dst, &mut other, equal)?,
+        );
+        let k = n.min(m);
+        if k == 0 || one.get(..k) != other.get(..k) {
+            break;
+        }
+        equal = equal.saturating_add(k as u64);
+    }
+    if equal == f.size() && equal == t.size() {
+        return Ok(Found::Alike);
+    }
+    let dst = sys::openat(b.at(from ^ 1), &b.name, c::O_RDWR | flags, 0)?;
+    let now = sys::fstat(dst)?;
+    if (now.dev(), now.ino(), now.size()) != (t.dev(), t.ino(), t.size()) {
+        return Err(Errno::EAGAIN);
+    }
+    // What the first leg's file begins with loses nothing.
+    if equal < t.size() {
+        keep(dst, root, &b.name, &t)?;
+    }
+    // The sizes become equal last: who is killed before leaves a difference that is seen.
+    pour(src, dst, equal, f.size())?;
+    sys::ftruncate(dst, f.size()).map(|_| Found::Mended)
+}
+
+/// Copies a version aside.
+fn keep(dst: i32, root: i32, name: &Name, t: &Stat) -> Sys<()> {
+    let dir = kept::folder(root)?;
+    let flags = c::O_WRONLY | c::O_CREAT | c::O_EXCL | c::O_NOFOLLOW | c::O_CLOEXEC;
+    let (n, version) = kept::named(name, |version| sys::openat(dir, version, flags, 0o600))?;
+    if let Err(e) = pour(dst, n, 0, t.size()) {
+        let _ = sys::unlinkat(dir, &version, 0);
+        return Err(e);
+    }
+    let _ = kept::make_room(dir, &version);
+    // A courtesy to whoever looks for it.
+    let _ = sys::fchown(n, t.uid(), t.gid());
+    let _ = sys::fchmod(n, t.mode() & 0o777);
+    let _ = sys::set_times(n, sys::OMIT, t.mtime());
+    Ok(())
+}
+
+fn pour(src: i32, dst: i32, from: u64, end: u64) -> Sys<()> {
+    let mut buf = [0u8; 8192];
+    let mut at = from;
+    while at < end {
+        let want = end.saturating_sub(at).min(buf.len() as u64) as usize;
+        let k = sys::pread(src, buf.get_mut(..want).unwrap_or(&mut []), at)?;
+        if k == 0 {
+            return Err(Errno::EIO);
+        }
+        let mut done = 0usize;
+        while done < k {
+            let piece = buf.get(done..k).unwrap_or(&[]);
+            done = done.saturating_add(sys::pwrite(dst, piece, at.saturating_add(done as u64))?);
+        }
+        at = at.saturating_add(k as u64);
+    }
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! What the stubs read before any Rust code runs: tables by the number of a call, a descriptor, a page.
+use core::sync::atomic::{AtomicU8, AtomicUsize};
+
+/// [`WATCH`]: the call is wanted.
+pub const WATCHED: u8 = 1;
+/// [`WATCH`]: the first argument is a descriptor; one whose hint is [`OUT`] is not ours.
+pub const BY_FD: u8 = 2;
+/// [`WATCH`]: open-like, flags in the second argument.
+pub const FLAGS_1: u8 = 4;
+/// [`WATCH`]: open-like, flags in the third argument.
+pub const FLAGS_2: u8 = 8;
+/// [`WATCH`]: the path in the first argument is looked at if the control folder may be named in it. With
+/// FLAGS_*: only that of opens that read.
+pub const PATH_0: u8 = 32;
+/// [`WATCH`]: the same with the second argument.
+pub const PATH_1: u8 = 64;
+
+/// [`HINTS`]: this descriptor is certainly not ours.
+pub const OUT: u8 = 1;
+
+const fn zeros<const N: usize>() -> [AtomicU8; N] {
+    [const { AtomicU8::new(0) }; N]
+}
+
+/// By system call number: 0 = native at once, else the bits above. Numbers beyond it are native.
+pub static WATCH: [AtomicU8; 512] = zeros();
+/// Not zero: the process has something to settle when it exits. The exit place is native without it.
+pub static ACTIVE: AtomicU8 = AtomicU8::new(0);
+/// In [`PAGES`]: none. No address has this page number (0 is the number of one).
+pub const NO_PAGE: usize = usize::MAX;
+/// Pages (addresses >> 12) that were found readable, by their number modulo 64.
+pub static PAGES: [AtomicUsize; 64] = [const { AtomicUsize::new(NO_PAGE) }; 64];
+/// By descriptor number.
+pub static HINTS: [AtomicU8; 4096] = zeros();
