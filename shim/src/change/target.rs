@@ -7,7 +7,6 @@ use crate::change::keys;
 use crate::path::loc::{Loc, Name, Path};
 use crate::process::{actor, fds, limits};
 use crate::repair::heal;
-
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::path::{PathText, split};

@@ -6,7 +6,7 @@ use crate::calls::paired::recognise::{Fd, adopt, recognise};
 use crate::change::port::{Patience, Ran, run};
 use crate::change::target::{Change, Cx, Data};
 use crate::change::times;
-use crate::path::loc::Loc;
+use crate::path::loc::{Loc, Place};
 use crate::process::actor;
 use crate::process::fds::{self, set_dirty};
 use crate::regs::{NATIVE, Regs, arg, copy_of, fail, fd_arg, raw};
@@ -309,9 +309,7 @@ pub fn place(n: i32) -> (usize, usize) {
 fn place_by_path(n: i32) -> (usize, usize) {
     let mut loc = Loc::new();
     match crate::path::object::named(n, &mut loc) {
-        crate::path::loc::Place::In
-        | crate::path::loc::Place::Nameless
-        | crate::path::loc::Place::Linked => (loc.pair, loc.leg),
+        Place::In | Place::Nameless | Place::Linked => (loc.pair, loc.leg),
         _ => (0, 0),
     }
 }
