@@ -37,6 +37,7 @@ static long say(const char *what, long r)
 /* A descriptor that has come over a socket. */
 static int received(int fd)
 {
+    if (fd < 0) return -1;
     int s[2];
     char c = 'x', room[CMSG_SPACE(sizeof fd)] = {0};
     struct iovec v = {&c, 1};
@@ -70,7 +71,7 @@ static void calls_on(const char *name, int n)
     SAY(writev(n, v, 2)); SAY(writev(n, v, -1)); SAY(pwritev(n, v, 2, 2)); SAY(pwritev2(n, v, 2, 1, RWF_DSYNC));
     SAY(pwritev2(n, v, 2, -1, RWF_SYNC)); SAY(pwritev2(n, v, 2, 0, RWF_APPEND)); SAY(pwritev2(n, v, 2, 0, 0x8000));
     SAY(ftruncate(n, 7)); SAY(ftruncate(n, -1)); SAY(fallocate(n, 0, 0, 9)); SAY(fallocate(n, 0, 0, 0)); SAY(fallocate(n, 99, 0, 1));
-    SAY(fchmod(n, 0640)); SAY(fchown(n, -1, -1)); SAY(futimens(n, (struct timespec[]){{1, 2}, {3, 4}}));
+    SAY(fchmod(n, 0740)); SAY(fchown(n, -1, -1)); SAY(futimens(n, (struct timespec[]){{1, 2}, {3, 4}}));
     SAY(syscall(SYS_fsetxattr, n, "user.q", "1", 1, 0)); SAY(syscall(SYS_fremovexattr, n, "user.q")); SAY(syscall(SYS_fsetxattr, n, "bad", "1", 1, 0));
     SAY(ioctl(n, FICLONE, -1)); SAY(ioctl(n, FICLONE, n));
     SAY(fcntl(n, F_SETFL, O_NONBLOCK)); SAY(fcntl(n, F_GETFL)); SAY(fcntl(n, F_SETFL, 0)); SAY(fcntl(n, F_GETFL));

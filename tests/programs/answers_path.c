@@ -117,8 +117,8 @@ static long marks(int dir, const char *p, int flags) {
     X("creat ro", opened(openat(dir, p, O_CREAT, 0400))) X("tmpfile", opened(openat(dir, p, O_TMPFILE | O_RDWR, 0600))) X("tmpfile ro", opened(openat(dir, p, O_TMPFILE, 0600))) \
     X("mkdir", mkdirat(dir, p, 0750)) X("mknod", mknodat(dir, p, S_IFREG | 0600, 0)) X("fifo", mknodat(dir, p, S_IFIFO | 0600, 0)) X("mknod dir", mknodat(dir, p, S_IFDIR | 0600, 0)) \
     X("symlink", symlinkat("d/g", dir, p)) X("symlink empty", symlinkat("", dir, p)) X("unlink", unlinkat(dir, p, 0)) X("rmdir", unlinkat(dir, p, AT_REMOVEDIR)) X("unlink bad", unlinkat(dir, p, 0x100)) \
-    X("fchmodat", syscall(SYS_fchmodat, dir, p, 0611)) X("fchmodat2", syscall(452, dir, p, 0612, 0)) X("fchmodat2 l", syscall(452, dir, p, 0613, AT_SYMLINK_NOFOLLOW)) \
-    X("fchmodat2 e", syscall(452, dir, p, 0614, AT_EMPTY_PATH)) X("fchmodat2 bad", syscall(452, dir, p, 0615, 0x8000)) \
+    X("fchmodat", syscall(SYS_fchmodat, dir, p, 0711)) X("fchmodat2", syscall(452, dir, p, 0712, 0)) X("fchmodat2 l", syscall(452, dir, p, 0713, AT_SYMLINK_NOFOLLOW)) \
+    X("fchmodat2 e", syscall(452, dir, p, 0714, AT_EMPTY_PATH)) X("fchmodat2 bad", syscall(452, dir, p, 0715, 0x8000)) \
     X("setxattrat", setx(dir, p, 0)) X("setxattrat l", setx(dir, p, AT_SYMLINK_NOFOLLOW)) X("setxattrat e", setx(dir, p, AT_EMPTY_PATH)) X("setxattrat bad", setx(dir, p, 0x8000)) \
     X("removexattrat", syscall(466, dir, p, 0, "user.n")) X("file_setattr", marks(dir, p, 0)) X("file_setattr l", marks(dir, p, AT_SYMLINK_NOFOLLOW)) X("file_setattr e", marks(dir, p, AT_EMPTY_PATH)) \
     X("fchownat", fchownat(dir, p, -1, getgid(), 0)) X("fchownat l", fchownat(dir, p, getuid(), -1, AT_SYMLINK_NOFOLLOW)) X("fchownat e", fchownat(dir, p, -1, -1, AT_EMPTY_PATH)) \
@@ -129,7 +129,7 @@ static long marks(int dir, const char *p, int flags) {
     X("statx", syscall(SYS_statx, dir, p, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, room)) X("access", syscall(SYS_faccessat, dir, p, W_OK)) X("readlink", readlinkat(dir, p, room, 100) < 0 ? -1 : 0)
 #define PLAIN_CALLS(X) \
     X("open", opened(syscall(SYS_open, p, O_CREAT | O_WRONLY, 0640))) X("creat()", opened(syscall(SYS_creat, p, 0604))) X("mkdir()", syscall(SYS_mkdir, p, 0700)) X("mknod()", syscall(SYS_mknod, p, S_IFREG | 0600, 0)) \
-    X("symlink()", syscall(SYS_symlink, "f", p)) X("unlink()", syscall(SYS_unlink, p)) X("rmdir()", syscall(SYS_rmdir, p)) X("chmod", syscall(SYS_chmod, p, 0640)) X("chown", syscall(SYS_chown, p, -1, getgid())) \
+    X("symlink()", syscall(SYS_symlink, "f", p)) X("unlink()", syscall(SYS_unlink, p)) X("rmdir()", syscall(SYS_rmdir, p)) X("chmod", syscall(SYS_chmod, p, 0740)) X("chown", syscall(SYS_chown, p, -1, getgid())) \
     X("lchown", syscall(SYS_lchown, p, -1, getgid())) X("utime", syscall(SYS_utime, p, NULL)) X("utimes", syscall(SYS_utimes, p, old_set)) X("truncate 2", truncate(p, 2)) X("truncate 0", truncate(p, 0)) \
     X("truncate -1", truncate(p, -1)) X("truncate 9", truncate(p, 9)) X("setxattr", setxattr(p, "user.a", "1", 1, 0)) X("lsetxattr", lsetxattr(p, "user.b", "2", 1, 0)) X("setxattr replace", setxattr(p, "user.c", "1", 1, XATTR_REPLACE)) \
     X("setxattr bad", setxattr(p, "bad", "1", 1, 0)) X("removexattr", removexattr(p, "user.a")) X("lremovexattr", lremovexattr(p, "user.a")) X("bind", bound(p))

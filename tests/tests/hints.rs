@@ -74,7 +74,7 @@ os.fchmod(f, 0o611); os.write(f, b'not data of the tree'); os.utime(f, ns=(1, 2)
 
     fn a_slash_behind_a_symlink_is_followed_on_each_leg(pair) {
         python(pair, "
-os.mkdir(V + '/d'); os.symlink(V + '/d', V + '/l'); os.chmod(V + '/l/', 0o500)
+os.mkdir(V + '/d'); os.symlink(V + '/d', V + '/l'); os.chmod(V + '/l/', 0o710)
 os.setxattr(V + '/l/', 'user.x', b'v'); os.utime(V + '/l/', ns=(3, 4))");
         pair.assert_equal();
     }

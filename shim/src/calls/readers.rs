@@ -82,6 +82,8 @@ pub fn pages_go(regs: &mut Regs) -> usize {
 /// mapping, not writable, where the program has none.
 fn refuse(regs: &mut Regs) -> usize {
     const END: usize = 0x7fff_ffff_f000;
+    /// vm.mmap_min_addr, as systems set it.
+    const LOW: usize = 1 << 16;
     let [at, len, prot, flags, n, offset] = regs.args;
     let mut ask = flags & !(c::MAP_POPULATE as usize);
     let fixed = flags & (c::MAP_FIXED | c::MAP_FIXED_NOREPLACE) as usize;
@@ -91,6 +93,10 @@ fn refuse(regs: &mut Regs) -> usize {
     }
     if fixed == c::MAP_FIXED as usize {
         ask &= !(c::MAP_FIXED as usize);
+        // Who may not map pages this low is told so before anything else. Nothing is replaced here either.
+        if at < LOW {
+            ask |= c::MAP_FIXED_NOREPLACE as usize;
+        }
     }
     let prot = prot & !(c::PROT_WRITE as usize);
     // SAFETY: replaces nothing of the program's (no MAP_FIXED, or NOREPLACE), and is taken away at once.
@@ -101,6 +107,8 @@ fn refuse(regs: &mut Regs) -> usize {
             unsafe { sys::syscall2(c::SYS_munmap, a, len) };
             fail(regs, Errno::ENODEV)
         }
+        // What the program has there would have been replaced.
+        Err(Errno::EEXIST) if fixed == c::MAP_FIXED as usize => fail(regs, Errno::ENODEV),
         Err(e) => fail(regs, e),
     }
 }
