@@ -31,6 +31,29 @@ pub fn path(p: &Path) -> String {
     show(p.as_os_str().as_bytes())
 }
 
+/// Longest path that a report writes out: a longer one no program could be given anyway.
+const SHOWN: usize = 4095;
+
+/// A path below a leg for a report. Of one that is longer than a path may be, the beginning and the end:
+/// whole names, and how many bytes are between them.
+pub fn below(rel: &[u8]) -> String {
+    const END: usize = 512;
+    if rel.len() <= SHOWN {
+        return show(rel);
+    }
+    let slash = |b: &u8| *b == b'/';
+    let (first, last) = (&rel[..END], &rel[rel.len() - END..]);
+    let first = &first[..first.iter().rposition(slash).map_or(END, |i| i + 1)];
+    let last = &last[last.iter().position(slash).unwrap_or(0)..];
+    let between = rel.len() - first.len() - last.len();
+    format!(
+        "{}[{} bytes]{}",
+        show(first),
+        count(between as u64),
+        show(last)
+    )
+}
+
 /// The path as one word that every POSIX shell takes, on one line of text. Control characters and what is
 /// not UTF-8 go through printf.
 pub fn shell(p: &Path) -> String {
@@ -285,6 +308,16 @@ mod tests {
             ("1 entry".into(), "2 entries".into(), "0 files".into())
         );
         assert_eq!(show(b"a\nb\\\xff"), "a\\012b\\134\\377");
+        assert_eq!(below(&b"d/".repeat(2000)), "d/".repeat(2000));
+        let long = [&b"top/"[..], &b"dir/".repeat(1200), b"end"].concat();
+        let shown = below(&long);
+        assert!(
+            shown.starts_with("top/dir/") && shown.ends_with("/dir/end"),
+            "{shown}"
+        );
+        let middle = &shown[shown.find('[').unwrap()..=shown.find(']').unwrap()];
+        let bytes = (long.len() - (shown.len() - middle.len())) as u64;
+        assert_eq!(middle, format!("[{} bytes]", count(bytes)));
         let word = |s: &[u8]| shell(Path::new(std::ffi::OsStr::from_bytes(s)));
         assert_eq!(word(b"/a-b.c"), "/a-b.c");
         assert_eq!(word(b"/a b$x"), "'/a b$x'");

@@ -81,7 +81,7 @@ pub fn run(a: &Diff) -> Res<u8> {
         return Ok(code);
     }
     for (rel, why) in &t.trouble {
-        crate::say!("  {}  cannot be compared: {why}", text::show(rel));
+        crate::say!("  {}  cannot be compared: {why}", text::below(rel));
     }
     crate::say!(
         "a {}    b {}    {}  {}",
@@ -131,7 +131,7 @@ fn line(d: &Difference, seen: &Seen) -> String {
     let slash = if d.kind == "directory" { "/" } else { "" };
     let mut out = format!(
         "  {}{slash}  {}",
-        text::show(&d.rel),
+        text::below(&d.rel),
         words(&d.what, 'a', 'b')
     );
     for (letter, m) in [('a', &seen.source), ('b', &seen.copy)] {

@@ -184,7 +184,7 @@ pub fn fill(p: &mut domain::Attached, privileged: bool) -> Res<()> {
             return Err(Fail::failed(format!(
                 "{} could not be copied, first: {} ({why}). Mend that, then",
                 text::plural(r.tally.trouble.len() as u64, "path"),
-                text::show(rel)
+                text::below(rel)
             )));
         }
         // An empty sink holds what was just put into it; over other contents one walk may not be all

@@ -68,7 +68,7 @@ pub fn judge(roots: [Root; 2], scans: &[Scan; 2], a: &Init) -> Res<([Root; 2], O
         return Err(Fail::failed(format!(
             "{} cannot be compared, first: {} ({why}). Mend that, then type this again",
             text::plural(t.trouble.len() as u64, "path"),
-            text::show(rel)
+            text::below(rel)
         )));
     }
     if t.differences() == 0 {

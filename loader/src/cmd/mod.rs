@@ -11,6 +11,7 @@ pub mod fit;
 pub mod handed;
 pub mod init;
 pub mod judge;
+pub mod left_out;
 pub mod look;
 pub mod lost;
 pub mod man;

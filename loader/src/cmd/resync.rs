@@ -2,9 +2,10 @@
 //! losing leg had is kept aside.
 use super::look::{self, link_fault, read_only};
 use super::verify::line;
-use super::{Found, ask, can_ask, fill, lost};
+use super::{Found, ask, can_ask, fill, left_out, lost};
 use crate::cli::Resync;
 use crate::fail::{Context, Fail, Kind, Res};
+use crate::output;
 use crate::pair::control::{Faults, Pair, letter, mend};
 use crate::pair::domain::{self, Attached};
 use crate::pair::heal;
@@ -227,7 +228,9 @@ fn one(p: &mut Attached, a: &Resync) -> Res<u8> {
         not_empty(p, from)?;
     }
     if a.dry_run {
-        return preview(p, from).map(|_| 0);
+        let (_, links_out) = preview(p, from)?;
+        left_out(p, links_out);
+        return Ok(0);
     }
     let mut turn = turn::take(&p.pair, from)?;
     // Again: another may have been stopped before the turn came.
@@ -242,10 +245,10 @@ fn one(p: &mut Attached, a: &Resync) -> Res<u8> {
         );
     }
     if !a.yes {
-        let (n, ledger) = {
+        let ((n, links_out), ledger) = {
             let ledger = Ledger::begin(p)?;
             match preview(p, from) {
-                Ok(n) => (n, ledger),
+                Ok(found) => (found, ledger),
                 Err(e) => {
                     ledger.restore(p)?;
                     return Err(e);
@@ -255,6 +258,7 @@ fn one(p: &mut Attached, a: &Resync) -> Res<u8> {
         if n == 0 {
             ledger.settle(p)?;
             whole(p, &mut turn)?;
+            left_out(p, links_out);
             crate::say!("{}    IN SYNC  nothing to do", text::path(&virt));
             return Ok(0);
         }
@@ -304,12 +308,25 @@ fn finish_copy(p: &mut Attached, a: &Resync, s: char, c: char) -> Res<u8> {
         return Err(Fail::new(Kind::Usage, "nothing was done"));
     }
     fill::fill(p, a.allow_privileged)?;
+    left_out(p, 0);
     crate::say!("{shown}    IN SYNC  leg {c} is complete");
     Ok(0)
 }
 
-/// Lists what differs; the number of differences.
-fn preview(p: &Attached, from: usize) -> Res<usize> {
+/// Says what no repair looks at.
+fn left_out(p: &Attached, links_out: u64) {
+    let root = &p.pair.legs[0].root;
+    left_out::say(root, links_out);
+    let mut o = serde_json::Map::new();
+    let virt = p.pair.line.virt.as_os_str().as_encoded_bytes();
+    text::json_path("virtual", virt, &mut o);
+    o.insert("symlinks_out".into(), links_out.into());
+    o.insert("left_out".into(), left_out::json(root).into());
+    output::push("pairs", o.into());
+}
+
+/// Lists what differs; the number of differences, and of symlinks that lead out.
+fn preview(p: &Attached, from: usize) -> Res<(usize, u64)> {
     let (s, c) = (letter(from), letter(1 - from));
     let bar = session::bar(session::total(p, from), "compared");
     let (t, found) = session::compare(p, from, bar)?;
@@ -317,14 +334,14 @@ fn preview(p: &Attached, from: usize) -> Res<usize> {
         crate::say!("{}", line(d, s, c));
     }
     for (rel, why) in &t.trouble {
-        crate::say!("  {}  cannot be compared: {why}", text::show(rel));
+        crate::say!("  {}  cannot be compared: {why}", text::below(rel));
     }
     crate::say!(
         "{}    {} to make {c} like {s}",
         text::path(&p.pair.line.virt),
         text::plural(found.len() as u64, "repair")
     );
-    Ok(found.len() + t.trouble.len())
+    Ok((found.len() + t.trouble.len(), t.links_out))
 }
 
 fn repair(p: &Attached, from: usize, privileged: bool, turn: &mut Turn) -> Res<u8> {
@@ -382,13 +399,14 @@ fn repair(p: &Attached, from: usize, privileged: bool, turn: &mut Turn) -> Res<u
             let left = r.tally.trouble.len() as u64;
             turn.left(left).about(format!("{shown}: .mirror/resync"))?;
             p.pair.set_verified(r.tally.objects, 0, left);
+            left_out(p, r.tally.links_out);
             crate::say!(
                 "{shown}    {} repaired, {} left:",
                 text::plural(repaired, "path"),
                 text::plural(r.tally.trouble.len() as u64, "path")
             );
             for (rel, why) in &r.tally.trouble {
-                crate::say!("  {}  {why}", text::show(rel));
+                crate::say!("  {}  {why}", text::below(rel));
             }
             crate::say!(
                 "action    mend these, then: mirror resync {} --from {}",
@@ -401,6 +419,7 @@ fn repair(p: &Attached, from: usize, privileged: bool, turn: &mut Turn) -> Res<u
             ledger.settle(p)?;
             p.pair.set_verified(r.tally.objects, 0, 0);
             whole(p, turn)?;
+            left_out(p, r.tally.links_out);
             crate::say!(
                 "{shown}    IN SYNC  {} repaired, {} compared",
                 text::plural(repaired, "path"),

@@ -99,7 +99,7 @@ pub fn scan(root: &Root, other: &Root) -> Res<Scan> {
     let mut todo = vec![(Vec::new(), root.dev)];
     while let Some((dir, dev)) = todo.pop() {
         crate::tree::content::check_stop().about("stopped")?;
-        let about = || text::show(&join(root.path.as_os_str().as_encoded_bytes(), &dir));
+        let about = || text::below(&join(root.path.as_os_str().as_encoded_bytes(), &dir));
         let names = root.names(&dir).about(about())?;
         let fd = root.dir(&dir).about(about())?;
         for n in names {
@@ -116,7 +116,7 @@ pub fn scan(root: &Root, other: &Root) -> Res<Scan> {
                             "{} is inside {} (as {}): a leg cannot contain the other. Choose a directory outside it",
                             text::path(&other.path),
                             text::path(&root.path),
-                            text::show(&rel)
+                            text::below(&rel)
                         )));
                     }
                     if st.st_dev != dev {

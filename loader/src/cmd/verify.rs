@@ -2,7 +2,7 @@
 use super::Found;
 use super::look::Look;
 use crate::cli::Report;
-use crate::cmd::explain;
+use crate::cmd::{explain, left_out};
 use crate::fail::{Fail, Kind, Res};
 use crate::pair::domain::{self, Attached};
 use crate::pair::state::State;
@@ -27,7 +27,7 @@ pub fn line(d: &Difference, source: char, copy: char) -> String {
     let slash = if d.kind == "directory" { "/" } else { "" };
     format!(
         "  {}{slash}  {}",
-        text::show(&d.rel),
+        text::below(&d.rel),
         words(&d.what, source, copy)
     )
 }
@@ -142,24 +142,7 @@ fn report(p: &Attached, r: &Compared, secs: f64) {
         text::path(&p.pair.line.virt),
         text::plural(r.tally.objects, "object")
     );
-    if p.pair.legs[0].root.leaves_lost_found() {
-        crate::say!("left out  lost+found, 1 directory: the file system's own");
-    }
-    for m in p.pair.legs[0].root.left_mounts() {
-        crate::say!(
-            "left out  {}: another file system, mounted inside one leg",
-            text::show(&m)
-        );
-    }
-    if r.tally.links_out > 0 {
-        crate::say!(
-            "left out  what {} to outside",
-            match r.tally.links_out {
-                1 => "1 symlink leads".into(),
-                n => format!("{} symlinks lead", text::count(n)),
-            }
-        );
-    }
+    left_out::say(&p.pair.legs[0].root, r.tally.links_out);
     let differences = text::plural(r.found.len() as u64, "difference");
     let trouble = r.tally.trouble.len() as u64;
     match r.state() {
@@ -175,7 +158,7 @@ fn report(p: &Attached, r: &Compared, secs: f64) {
         crate::say!("{}", line(d, s, c));
     }
     for (rel, why) in &r.tally.trouble {
-        crate::say!("  {}  cannot be compared: {why}", text::show(rel));
+        crate::say!("  {}  cannot be compared: {why}", text::below(rel));
     }
     if !r.found.is_empty() {
         let from = match turn::unfinished(&p.pair) {
@@ -237,27 +220,13 @@ fn entry(p: &Attached, r: &Compared) -> Value {
     });
     o.insert("trouble".into(), trouble.collect::<Vec<_>>().into());
     o.insert("symlinks_out".into(), r.tally.links_out.into());
-    o.insert("left_out".into(), left_out(p).into());
+    o.insert(
+        "left_out".into(),
+        left_out::json(&p.pair.legs[0].root).into(),
+    );
     let unrecorded = r.unrecorded.iter().map(char::to_string);
     o.insert("unrecorded".into(), unrecorded.collect::<Vec<_>>().into());
     Value::Object(o)
-}
-
-/// What is no part of the pair, with the reason.
-fn left_out(p: &Attached) -> Vec<Value> {
-    let root = &p.pair.legs[0].root;
-    let lost = root.leaves_lost_found();
-    let own = lost.then(|| (b"lost+found".to_vec(), "file-system"));
-    let mounts = root.left_mounts().into_iter().map(|m| (m, "mount"));
-    own.into_iter()
-        .chain(mounts)
-        .map(|(path, why)| {
-            let mut m = Map::new();
-            text::json_path("path", &path, &mut m);
-            m.insert("why".into(), why.into());
-            Value::Object(m)
-        })
-        .collect()
 }
 
 /// One difference for JSON.

@@ -1,5 +1,5 @@
 //! The single acts of a repair on one leg: make an object, put attributes on it, remove it.
-use crate::tree::beneath::{Root, join, temp_name};
+use crate::tree::beneath::{Root, join, split, temp_name};
 use crate::tree::content;
 use crate::tree::object::{self, Fidelity, Meta};
 use mirror_core::BothLocked;
@@ -80,7 +80,7 @@ pub fn in_parent<T>(
     let (dir, name) = root.parent(rel)?;
     match act(&dir, &name) {
         Err(Errno::ACCESS) => {
-            let parent = root.dir(crate::tree::beneath::split(rel).0)?;
+            let parent = root.dir(split(rel).0)?;
             let mode = Mode::from_raw_mode(rustix::fs::fstat(&parent)?.st_mode & 0o7777);
             if rustix::fs::fchmod(&parent, mode | Mode::RWXU).is_err() {
                 return Err(Errno::ACCESS.into());
@@ -231,23 +231,51 @@ pub fn remove(root: &Root, rel: &[u8], _: &BothLocked) -> io::Result<()> {
 }
 
 fn remove_all(root: &Root, rel: &[u8]) -> io::Result<()> {
-    content::check_stop()?;
-    let gone = |e: &io::Error| e.kind() == io::ErrorKind::NotFound;
-    let direct = in_parent(root, rel, |dir, name| {
-        rustix::fs::unlinkat(dir, name, AtFlags::empty())
-    });
-    match direct {
-        Err(e) if matches!(e.raw_os_error(), Some(libc::EISDIR | libc::EPERM)) => {}
-        Err(e) if gone(&e) => return Ok(()),
-        r => return r,
+    // One path, and of each directory on it the names that are left: trees may be deeper than a stack.
+    let mut at = rel.to_vec();
+    let mut left: Vec<Vec<Vec<u8>>> = Vec::new();
+    loop {
+        content::check_stop()?;
+        let full = match remove_one(root, &at, false) {
+            Err(e) if matches!(e.raw_os_error(), Some(libc::EISDIR | libc::EPERM)) => {
+                Some(root.names(&at)?)
+            }
+            r => r.map(|()| None)?,
+        };
+        let entered = full.is_some();
+        left.extend(full);
+        if !entered {
+            if left.is_empty() {
+                return Ok(());
+            }
+            at.truncate(split(&at).0.len());
+        }
+        // Up, from directories that are empty now.
+        loop {
+            let Some(names) = left.last_mut() else {
+                return Ok(());
+            };
+            if let Some(name) = names.pop() {
+                at = join(&at, &name);
+                break;
+            }
+            remove_one(root, &at, true)?;
+            left.pop();
+            at.truncate(split(&at).0.len());
+        }
     }
-    for name in root.names(rel)? {
-        remove_all(root, &join(rel, &name))?;
-    }
+}
+
+/// Removes a name; what is gone already is fine.
+fn remove_one(root: &Root, rel: &[u8], directory: bool) -> io::Result<()> {
+    let flags = match directory {
+        true => AtFlags::REMOVEDIR,
+        false => AtFlags::empty(),
+    };
     match in_parent(root, rel, |dir, name| {
-        rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR)
+        rustix::fs::unlinkat(dir, name, flags)
     }) {
-        Err(e) if gone(&e) => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         r => r,
     }
 }

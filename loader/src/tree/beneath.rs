@@ -30,6 +30,9 @@ pub struct Root {
     mounts: Mutex<Vec<Vec<u8>>>,
 }
 
+/// Longest path below a root that is followed: somebody else's tree must not keep a walk for ever.
+pub const DEEPEST: usize = 64 << 10;
+
 /// Splits a relative path into its parent and its last name.
 pub fn split(rel: &[u8]) -> (&[u8], &[u8]) {
     match rel.iter().rposition(|&c| c == b'/') {
@@ -123,21 +126,22 @@ impl Root {
 
     /// Opens `rel` ("" is the root itself).
     pub fn open_at(&self, rel: &[u8], flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
-        let rel = if rel.is_empty() { b"." } else { rel };
-        let errno = |e: mirror_sys::Errno| io::Error::from_raw_os_error(e.0);
-        let long = |_| errno(mirror_sys::Errno::ENAMETOOLONG);
-        let rel = PathText::<PATH_MAX>::from_bytes(rel).map_err(long)?;
-        let flags = (flags | OFlags::CLOEXEC).bits() as i32;
-        for _ in 0..64 {
-            match mirror_sys::openat2(self.fd.as_raw_fd(), &rel, flags, mode.bits(), BENEATH) {
-                // A rename elsewhere made the walk uncertain: ask again.
-                Err(mirror_sys::Errno::EAGAIN | mirror_sys::Errno::EINTR) => {}
-                // SAFETY: a descriptor that was opened just now and belongs to nobody else.
-                Ok(n) => return Ok(unsafe { OwnedFd::from_raw_fd(n) }),
-                Err(e) => return Err(errno(e)),
-            }
+        if rel.len() > DEEPEST {
+            return Err(Errno::NAMETOOLONG.into());
         }
-        Err(Errno::AGAIN.into())
+        let mut rest = if rel.is_empty() { b"." } else { rel };
+        let mut above: Option<OwnedFd> = None;
+        // What no text can say is reached in pieces, each beneath the one before.
+        while rest.len() >= PATH_MAX {
+            let end = rest[..PATH_MAX - 1].iter().rposition(|&c| c == b'/');
+            let end = end.ok_or(Errno::NAMETOOLONG)?;
+            let at = above.as_ref().map_or(self.fd.as_fd(), |d| d.as_fd());
+            let way = OFlags::PATH | OFlags::DIRECTORY;
+            above = Some(open_beneath(at, &rest[..end], way, Mode::empty())?);
+            rest = &rest[end + 1..];
+        }
+        let at = above.as_ref().map_or(self.fd.as_fd(), |d| d.as_fd());
+        open_beneath(at, rest, flags, mode)
     }
 
     /// Opens a directory for listing.
@@ -303,6 +307,22 @@ impl Root {
         out.sort_unstable();
         Ok(out)
     }
+}
+
+/// Opens what `rel` is below `at`, one piece of a path.
+fn open_beneath(at: BorrowedFd<'_>, rel: &[u8], flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
+    let rel = PathText::<PATH_MAX>::from_bytes(rel).map_err(|_| Errno::NAMETOOLONG)?;
+    let flags = (flags | OFlags::CLOEXEC).bits() as i32;
+    for _ in 0..64 {
+        match mirror_sys::openat2(at.as_raw_fd(), &rel, flags, mode.bits(), BENEATH) {
+            // A rename elsewhere made the walk uncertain: ask again.
+            Err(mirror_sys::Errno::EAGAIN | mirror_sys::Errno::EINTR) => {}
+            // SAFETY: a descriptor that was opened just now and belongs to nobody else.
+            Ok(n) => return Ok(unsafe { OwnedFd::from_raw_fd(n) }),
+            Err(e) => return Err(io::Error::from_raw_os_error(e.0)),
+        }
+    }
+    Err(Errno::AGAIN.into())
 }
 
 impl Root {

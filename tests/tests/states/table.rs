@@ -83,7 +83,7 @@ fn everywhere() -> Vec<Row> {
         ..CLOSED
     };
     let link = || ("LINK BROKEN", "M-107", CLOSED);
-    let deep = "n=$(printf %0250d 0); for leg in $A $B; do (cd $leg; for i in $(seq 17); do mkdir $n; cd $n; done); done; mirror verify $V; true";
+    let deep = "n=$(printf %0250d 0); p=$n; for i in $(seq 15); do p=$p/$n; done; for leg in $A $B; do (cd $leg; for i in $(seq 17); do mkdir -p $p; cd $p; done); done; mirror verify $V; true";
     vec![
         row(
             "a difference that verify found",

@@ -1,0 +1,42 @@
+//! What a comparison or a repair leaves out, and says so.
+use crate::text;
+use crate::tree::beneath::Root;
+use serde_json::{Map, Value};
+
+/// The lines for a person. The roots of both legs have agreed.
+pub fn say(root: &Root, links_out: u64) {
+    if root.leaves_lost_found() {
+        crate::say!("left out  lost+found, 1 directory: the file system's own");
+    }
+    for m in root.left_mounts() {
+        crate::say!(
+            "left out  {}: another file system, mounted inside one leg",
+            text::below(&m)
+        );
+    }
+    if links_out > 0 {
+        crate::say!(
+            "left out  what {} to outside",
+            match links_out {
+                1 => "1 symlink leads".into(),
+                n => format!("{} symlinks lead", text::count(n)),
+            }
+        );
+    }
+}
+
+/// The places, with the reason, for a program.
+pub fn json(root: &Root) -> Vec<Value> {
+    let own = root.leaves_lost_found();
+    let own = own.then(|| (b"lost+found".to_vec(), "file-system"));
+    let mounts = root.left_mounts().into_iter().map(|m| (m, "mount"));
+    own.into_iter()
+        .chain(mounts)
+        .map(|(path, why)| {
+            let mut m = Map::new();
+            text::json_path("path", &path, &mut m);
+            m.insert("why".into(), why.into());
+            Value::Object(m)
+        })
+        .collect()
+}
