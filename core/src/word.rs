@@ -9,6 +9,7 @@
 //! bit   5      EXCLUSIVE        a directory rename or a repair is under way: everybody else keeps out
 //! bit   6      PENDING          objects are known to differ (`.mirror/pending`)
 //! bit   7      UNMIRRORED       a program that could not be mirrored ran with files of the pair open
+//! bit   8      VANISHED         the runtime file before this one was removed under the pair
 //! ```
 
 /// What a leg is to the pair.
@@ -35,6 +36,8 @@ impl StateWord {
     pub const PENDING: u64 = 1 << 6;
     /// A program ran unmirrored.
     pub const UNMIRRORED: u64 = 1 << 7;
+    /// The runtime file before this one is gone, and with it what a killed program had announced.
+    pub const VANISHED: u64 = 1 << 8;
 
     /// Changes of who is in sync, so far.
     pub const fn epoch(self) -> u32 {
@@ -59,6 +62,21 @@ impl StateWord {
     /// Whether a program ran unmirrored since the last comparison.
     pub const fn unmirrored(self) -> bool {
         self.0 & Self::UNMIRRORED != 0
+    }
+    /// Whether the runtime file before this one was removed since the last comparison.
+    pub const fn vanished(self) -> bool {
+        self.0 & Self::VANISHED != 0
+    }
+    /// The word that a new domain begins with.
+    pub const fn of_new(pending: bool, vanished: bool) -> StateWord {
+        let mut word = Self::FRESH.0;
+        if pending {
+            word |= Self::PENDING;
+        }
+        if vanished {
+            word |= Self::VANISHED;
+        }
+        StateWord(word)
     }
     /// The leg that answers for V: a unless a is away.
     pub const fn source(self) -> usize {

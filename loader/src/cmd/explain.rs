@@ -31,6 +31,8 @@ pub const READ_ONLY: &str = "M-124";
 pub const FULL: &str = "M-125";
 /// Others can replace a leg's control folder.
 pub const EXPOSED: &str = "M-126";
+/// The runtime file was removed.
+pub const RUNTIME: &str = "M-127";
 /// A leg cannot be used.
 pub const LEG: &str = "M-201";
 /// Two directories cannot be legs of one pair.
@@ -52,7 +54,7 @@ pub const SWAPPED: &str = "M-214";
 pub const DISTRUST: &str = "M-215";
 
 /// Code, one line, the text. In the order of the codes; a code is never used again for something else.
-const TABLE: [(&str, &str, &str); 24] = [
+const TABLE: [(&str, &str, &str); 25] = [
     (
         PENDING,
         "Objects are known to differ between the legs.",
@@ -159,6 +161,16 @@ const TABLE: [(&str, &str, &str); 24] = [
         "A leg has no room or no inodes left.",
         "What does not fit on both legs is done on neither: programs get \"no space left on device\".\n\
          Remedy: make room on that leg's file system; the smaller leg decides.",
+    ),
+    (
+        RUNTIME,
+        "The pair's runtime file was removed since the machine was started.",
+        "It lies in memory (/run/mirror for root's pairs, /dev/shm for others) and names the change that each\n\
+         program is making. If one was killed in mid-change, the file that differs is not known any more.\n\
+         systemd removes such files when a unit with RemoveIPC=yes (or DynamicUser=yes) stops, and at a user's\n\
+         last logout: RemoveIPC=no in the unit, or in logind.conf. So does a container with a /dev/shm of its own,\n\
+         for which the file is not there: let it have the host's.\n\
+         Remedy: mirror verify V shows whether anything differs; mirror resync V repairs it.",
     ),
     (
         EXPOSED,

@@ -262,9 +262,8 @@ fn resyncing(r: &Running, v: &str) -> Finding {
 
 /// What the records and the runtime file say of differences.
 fn judge(pair: &Pair, paths: &[Vec<u8>], v: &str, found: &mut Vec<Finding>) {
-    let runtime = domain::boot_id()
-        .ok()
-        .and_then(|b| domain::existing(pair, b));
+    let boot = domain::boot_of(pair).ok();
+    let runtime = boot.and_then(|b| domain::existing(pair, b));
     let word = runtime.as_ref().map(Runtime::word);
     let log = |i: usize| {
         let log = pair.legs[i].root.read(PENDING_LOG);
@@ -287,6 +286,10 @@ fn judge(pair: &Pair, paths: &[Vec<u8>], v: &str, found: &mut Vec<Finding>) {
     found.extend(compared(pair, &open, v));
     found.extend(unfinished(&open, v));
     let ran = unmirrored::of(&pair.line, pair.verified().map_or(0, |v| v.time));
+    let removed = boot.is_some_and(|b| domain::vanished(pair, b));
+    if removed || word.is_some_and(|w| w.vanished()) {
+        found.push(super::lost::runtime(v));
+    }
     if word.is_some_and(|w| w.unmirrored()) || unmirrored::unmarked(&ran) {
         let here: Vec<_> = ran.into_iter().filter(|r| r.touched != 0).collect();
         found.push(

@@ -37,6 +37,19 @@ fn place(path: &Path) -> Place {
     }
 }
 
+/// The runtime file was removed while it was in use, or before what it announced was repaired.
+pub fn runtime(v: &str) -> Finding {
+    Finding::new(
+        State::Unverified,
+        explain::RUNTIME,
+        "the pair's runtime file was removed: if a program was killed in the middle of a change, nobody knows which",
+    )
+    .act(
+        format!("mirror verify {v}"),
+        "shows whether anything differs",
+    )
+}
+
 /// Why a pair could not be opened, as a state with its way out.
 pub fn finding(l: &Line, e: Fail) -> Finding {
     let v = text::shell(&l.virt);

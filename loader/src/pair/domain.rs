@@ -6,7 +6,7 @@ use crate::fail::{Context, Fail, Kind, Res};
 use crate::text;
 use crate::tree::beneath::Root;
 use mirror_core::facts::{FACTS_SIZE, Facts};
-use mirror_core::owner::Owner;
+use mirror_core::owner::{OWNER_SIZE, Owner};
 use mirror_core::record::{Id, OWNER_RECORD, PENDING_LOG};
 use mirror_core::runtime::{RuntimeFile, SIZE};
 use mirror_core::trust::{runtime_guarded, runtime_removable, runtime_trusted};
@@ -109,16 +109,32 @@ impl Drop for Runtime {
 }
 
 /// The kernel's boot id.
-pub fn boot_id() -> Res<Id> {
+fn boot_id() -> Res<Id> {
     let name = "/proc/sys/kernel/random/boot_id";
     let s = std::fs::read_to_string(name).map_err(|e| match e.kind() {
         io::ErrorKind::NotFound => Fail::failed(format!(
-            "{name}: not there. The mirror needs /proc: mount -t proc proc /proc (or let the container or chroot have it)"
+            "{name}: not there. The mirror needs /proc: mount -t proc proc /proc (or let the container or chroot have it). Below ProcSubset=pid somebody else must have used the pair before (systemd: ExecStartPre=+mirror run -- true)"
         )),
         _ => Fail::io(name, e),
     })?;
     let hex: Vec<u8> = s.bytes().filter(u8::is_ascii_hexdigit).collect();
     Id::from_hex(&hex).ok_or_else(|| Fail::failed(format!("{name}: not a boot id")))
+}
+
+/// The same, also where /proc shows processes only (ProcSubset=pid of a service): a whole runtime file in
+/// memory that both legs name is of this boot.
+pub fn boot_of(p: &Pair) -> Res<Id> {
+    boot_id().or_else(|e| {
+        let in_memory = || {
+            let o = read_owner(&p.legs[0])?;
+            let fd = open(&p.legs[0], o.runtime).ok()?;
+            let kind = rustix::fs::fstatfs(&fd).ok()?.f_type;
+            let this = read_facts(&fd) == Some(facts(p, o.runtime, o.boot));
+            (read_owner(&p.legs[1]) == Some(o) && this && kind == libc::TMPFS_MAGIC)
+                .then_some(o.boot)
+        };
+        in_memory().ok_or(e)
+    })
 }
 
 /// The domain that both legs name, if it is of this boot.
@@ -160,6 +176,15 @@ fn facts(p: &Pair, id: Id, boot: Id) -> Facts {
     }
 }
 
+/// Whether both legs name a runtime file of this boot that is not there: somebody has removed it.
+pub fn vanished(p: &Pair, boot: Id) -> bool {
+    let gone = |id| {
+        let seen = std::fs::symlink_metadata(p.legs[0].runtime_file(id));
+        seen.is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
+    };
+    named(p, boot).is_some_and(gone)
+}
+
 /// The live runtime file, if it is whole and only the pair's own can have made it. Never makes or
 /// changes anything.
 pub fn existing(p: &Pair, boot: Id) -> Option<Runtime> {
@@ -195,6 +220,9 @@ fn no_runtime(at: &Path, e: io::Error) -> Fail {
             ". All programs of a pair share the files in {0}: let this one write there (systemd: ReadWritePaths={0}; a container: the host's {0})",
             folder.display()
         ),
+        E::PermissionDenied if folder != dir => {
+            ". All programs of a pair share the files in /dev/shm: let this one write there (TemporaryFileSystem= and containers: the host's /dev/shm)".into()
+        }
         E::StorageFull => format!(". Make room in {}", folder.display()),
         _ => String::new(),
     };
@@ -203,8 +231,7 @@ fn no_runtime(at: &Path, e: io::Error) -> Fail {
 }
 
 /// The folder of runtime files: nobody else can remove or replace what is in it.
-fn folder(file: &Path) -> Res<()> {
-    let dir = file.parent().unwrap_or(Path::new("/"));
+fn folder(dir: &Path) -> Res<()> {
     let name = || text::path(dir);
     if dir == Path::new("/run/mirror") {
         match std::fs::DirBuilder::new().mode(0o711).create(dir) {
@@ -260,19 +287,15 @@ fn too_large(e: rustix::io::Errno) -> io::Error {
     }
 }
 
-fn make_runtime(p: &Pair, id: Id, boot: Id) -> io::Result<Runtime> {
+fn make_runtime(p: &Pair, id: Id, boot: Id, vanished: bool) -> io::Result<Runtime> {
     let file = p.legs[0].runtime_file(id);
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let fd = rustix::fs::open(&file, flags, Mode::RUSR | Mode::WUSR)?;
     let fill = || -> io::Result<Runtime> {
         let mut first = facts(p, id, boot).encode();
-        if p.legs
-            .iter()
-            .any(|l| l.root.read(PENDING_LOG).is_ok_and(|b| !b.is_empty()))
-        {
-            let word = StateWord::FRESH.0 | StateWord::PENDING;
-            first[FACTS_SIZE..].copy_from_slice(&word.to_le_bytes());
-        }
+        let pending = |l: &Leg| l.root.read(PENDING_LOG).is_ok_and(|b| !b.is_empty());
+        let word = StateWord::of_new(p.legs.iter().any(pending), vanished);
+        first[FACTS_SIZE..].copy_from_slice(&word.0.to_le_bytes());
         rustix::io::pwrite(&fd, &first, 0)?;
         // Preallocated: a hole in it would be a SIGBUS in a program.
         rustix::fs::fallocate(&fd, FallocateFlags::empty(), 0, SIZE as u64).map_err(too_large)?;
@@ -326,7 +349,7 @@ pub fn attach_to_read(pair: Pair) -> Res<Attached> {
 }
 
 fn join(pair: Pair, read: bool) -> Res<Attached> {
-    let boot = boot_id()?;
+    let boot = boot_of(&pair)?;
     let open = |i: usize| {
         let root = &pair.legs[i].root;
         let open = |how: OFlags| root.control(OWNER_RECORD, how, Mode::empty());
@@ -389,7 +412,7 @@ fn join(pair: Pair, read: bool) -> Res<Attached> {
         format!(
             "{} is in use from another host or container, which does not share {} with this one. Stop the programs there, or share that folder",
             text::path(&pair.line.virt),
-            text::path(place(&pair).parent().unwrap_or(Path::new("/")))
+            text::path(&place(&pair.legs[0]).0)
         ),
     ))
 }
@@ -397,14 +420,26 @@ fn join(pair: Pair, read: bool) -> Res<Attached> {
 /// A new domain; both owner records are locked exclusively. They name the file before it is there:
 /// whoever dies on the way leaves none that nobody would know of.
 fn begin(pair: &Pair, owners: &[OwnedFd; 2], boot: Id) -> Res<Runtime> {
-    folder(&place(pair))?;
+    folder(&place(&pair.legs[0]).0)?;
     let _lifted = SizeLimit::lift();
+    let before = [0, 1].map(|i| read_owner(&pair.legs[i]));
     pair.legs.iter().for_each(|leg| remove(pair, leg));
+    let vanished = before.iter().flatten().any(|o| o.boot == boot);
+    found(pair, owners, boot, vanished).inspect_err(|_| {
+        // No domain has begun: the records must not say that one has vanished.
+        for (fd, o) in owners.iter().zip(before) {
+            let bytes = o.map_or([0; OWNER_SIZE], |o| o.encode());
+            let _ = rustix::io::pwrite(fd, &bytes, 0);
+        }
+    })
+}
+
+fn found(pair: &Pair, owners: &[OwnedFd; 2], boot: Id, vanished: bool) -> Res<Runtime> {
     let mut tries = 4;
     let runtime = loop {
         let id = random_id()?;
         name(pair, owners, Owner { runtime: id, boot })?;
-        match make_runtime(pair, id, boot) {
+        match make_runtime(pair, id, boot, vanished) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists && tries > 0 => tries -= 1,
             r => break r.map_err(|e| no_runtime(&pair.legs[0].runtime_file(id), e))?,
         }
@@ -421,8 +456,15 @@ fn private(pair: &Pair, boot: Id) -> Res<Runtime> {
     Runtime::map(fd, false).about(name)
 }
 
-fn place(pair: &Pair) -> PathBuf {
-    PathBuf::from(OsStr::from_bytes(pair.legs[0].record.runtime.as_bytes()))
+/// The folder in which the pair's runtime files lie, and what their names begin with.
+fn place(leg: &Leg) -> (PathBuf, &[u8]) {
+    let whole = leg.record.runtime.as_bytes();
+    let end = whole.iter().rposition(|b| *b == b'/').unwrap_or(0);
+    let (folder, start) = whole.split_at(end);
+    (
+        PathBuf::from(OsStr::from_bytes(folder)),
+        start.strip_prefix(b"/").unwrap_or(start),
+    )
 }
 
 /// Writes the domain's record on both legs.
@@ -517,6 +559,8 @@ pub fn forget(leg: &Leg) {
     });
 }
 
+/// Not only the one that the record names: who founded the pair's domain in a sandbox with a folder of
+/// its own has left the one before, which nobody names any more.
 fn remove_if(leg: &Leg, legs: impl Fn(&Facts) -> [(u64, u64); 2]) {
     let ours = |id: Id| {
         let fd = open(leg, id).ok()?;
@@ -526,10 +570,13 @@ fn remove_if(leg: &Leg, legs: impl Fn(&Facts) -> [(u64, u64); 2]) {
         let pair = leg.record.pair;
         Some(found.id == id && runtime_removable(group, owner, control, &found, pair, legs(&found)))
     };
-    if let Some(o) = read_owner(leg)
-        && ours(o.runtime) == Some(true)
-    {
-        let _ = std::fs::remove_file(leg.runtime_file(o.runtime));
+    let (folder, start) = place(leg);
+    let there = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let ids = there.filter_map(|e| Id::from_hex(e.file_name().as_bytes().strip_prefix(start)?));
+    for id in read_owner(leg).map(|o| o.runtime).into_iter().chain(ids) {
+        if ours(id) == Some(true) {
+            let _ = std::fs::remove_file(leg.runtime_file(id));
+        }
     }
 }
 

@@ -257,28 +257,28 @@ pub fn repair(
 /// What was known to differ when a walk began: only that may be struck off when it ends.
 pub struct Ledger {
     sizes: [usize; 2],
-    unmirrored: bool,
+    bits: u64,
 }
 
 impl Ledger {
-    /// Notes it. The UNMIRRORED bit is taken down, so that a program that runs unmirrored during the
-    /// walk puts it up again; [`Ledger::restore`] or [`Ledger::settle`] ends that.
+    /// Notes it. The UNMIRRORED and VANISHED bits are taken down, so that a program that runs unmirrored
+    /// during the walk puts its bit up again; [`Ledger::restore`] or [`Ledger::settle`] ends that.
     pub fn begin(p: &Attached) -> Res<Ledger> {
         locked(p, |held| {
-            let unmirrored = p.runtime.word().unmirrored();
-            p.clear_bits(StateWord::UNMIRRORED, held);
+            let bits = p.runtime.word().0 & (StateWord::UNMIRRORED | StateWord::VANISHED);
+            p.clear_bits(bits, held);
             let len = |i: usize| p.pair.legs[i].root.read(PENDING_LOG).map_or(0, |b| b.len());
             Ledger {
                 sizes: [len(0), len(1)],
-                unmirrored,
+                bits,
             }
         })
     }
 
     /// Puts back what was taken down: the walk proved nothing.
     pub fn restore(&self, p: &Attached) -> Res<()> {
-        if self.unmirrored {
-            locked(p, |held| p.set_bits(StateWord::UNMIRRORED, held))?;
+        if self.bits != 0 {
+            locked(p, |held| p.set_bits(self.bits, held))?;
         }
         Ok(())
     }

@@ -38,6 +38,23 @@ fn boot_id() -> Sys<Id> {
     Id::from_hex(&hex).ok_or(Errno::EIO)
 }
 
+/// The same, also where /proc shows processes only (ProcSubset=pid): a whole runtime file in memory that both
+/// legs name is of this boot.
+fn boot(d: &Domain<'_>) -> Sys<Id> {
+    let e = match boot_id() {
+        Err(e) => e,
+        r => return r,
+    };
+    // Somebody may just be founding it.
+    for _ in 0..20 {
+        if let Some(id) = d.boot_in_memory() {
+            return Ok(id);
+        }
+        sys::sleep_us(1000);
+    }
+    Err(e)
+}
+
 /// What says which domain a pair has, and who may be in it.
 pub struct Domain<'a> {
     /// Leg a's record.
@@ -62,7 +79,7 @@ pub struct Joined {
 #[cold]
 #[inline(never)]
 pub fn join_domain(d: &Domain<'_>) -> Result<Joined, Refused> {
-    let boot = boot_id().map_err(unless_told(Refusal::Proc))?;
+    let boot = boot(d).map_err(unless_told(Refusal::Proc))?;
     for _ in 0..200 {
         if d.flock(c::LOCK_SH)? {
             if let Some(found) = d.live(boot) {
@@ -126,6 +143,16 @@ impl Domain<'_> {
             stripes: u64::from(self.record.stripes),
             legs,
         })
+    }
+
+    fn boot_in_memory(&self) -> Option<Id> {
+        let [a, b] = self.owner.map(read_owner);
+        let o = a.filter(|_| a == b)?;
+        let n = self.open(o.runtime).ok()?;
+        let memory = sys::fs_magic(n) == Ok(c::TMPFS_MAGIC as u64);
+        let this = memory && self.facts(o.runtime, o.boot).ok() == read_facts(n);
+        let _ = sys::close(n);
+        this.then_some(o.boot)
     }
 
     /// The runtime file that both legs name, if it is there, whole, and the pair's own.
@@ -204,25 +231,27 @@ impl Domain<'_> {
 
     /// A new domain. Both records are locked exclusively. They name the file before it is there: whoever
     /// dies on the way leaves none that nobody would know of.
+    ///
+    /// A record of this boot whose file is not there: somebody removed it (systemd does when a service with
+    /// RemoveIPC= ends), and what a killed program had announced went with it. The word says so.
     fn found(&self, boot: Id) -> Sys<Joined> {
         self.folder()?;
-        for o in self.owner.iter().filter_map(|n| read_owner(*n)) {
-            self.remove(&o);
+        let before = self.owner.map(read_owner);
+        for o in before.iter().flatten() {
+            self.remove(o);
         }
+        let vanished = before.iter().flatten().any(|o| o.boot == boot);
         let mut taken = Errno::EEXIST;
         for _ in 0..4 {
             let mut id = [0u8; 16];
             sys::random(&mut id)?;
-            let bytes = Owner {
-                runtime: Id(id),
-                boot,
-            }
-            .encode();
+            let (runtime, boot) = (Id(id), boot);
+            let bytes = Owner { runtime, boot }.encode();
             for n in self.owner {
                 sys::pwrite(n, &bytes, 0)?;
                 sys::fdatasync(n)?;
             }
-            match self.make(Id(id), boot) {
+            match self.make(runtime, boot, vanished) {
                 Err(Errno::EEXIST) => {}
                 Err(e) => {
                     taken = e;
@@ -230,6 +259,11 @@ impl Domain<'_> {
                 }
                 r => return r,
             }
+        }
+        // No domain has begun: the records must not say that one has vanished.
+        for (n, o) in self.owner.iter().zip(before) {
+            let bytes = o.map_or([0; OWNER_SIZE], |o| o.encode());
+            let _ = sys::pwrite(*n, &bytes, 0);
         }
         Err(taken)
     }
@@ -254,20 +288,16 @@ impl Domain<'_> {
     }
 
     /// Makes the runtime file.
-    fn make(&self, id: Id, boot: Id) -> Sys<Joined> {
+    fn make(&self, id: Id, boot: Id, vanished: bool) -> Sys<Joined> {
         let path = self.record.runtime_file(id);
         let first = self.facts(id, boot)?.encode();
         let flags = c::O_RDWR | c::O_CREAT | c::O_EXCL | c::O_CLOEXEC | c::O_NOFOLLOW;
         let n = sys::openat(c::AT_FDCWD, &path, flags, 0o600)?;
-        let pending = StateWord(StateWord::FRESH.0 | StateWord::PENDING)
-            .0
-            .to_le_bytes();
+        let word = StateWord::of_new(self.has_pending(), vanished);
         // Preallocated: a hole in it would be a SIGBUS in somebody else's program.
         let fill = || {
             sys::pwrite(n, &first, 0)?;
-            if self.has_pending() {
-                sys::pwrite(n, &pending, FACTS_SIZE as u64)?;
-            }
+            sys::pwrite(n, &word.0.to_le_bytes(), FACTS_SIZE as u64)?;
             sys::fallocate(n, 0, 0, runtime::SIZE as u64)
         };
         let joined = fill()

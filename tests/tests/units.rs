@@ -1,0 +1,160 @@
+//! What a service manager does to a program: folders of the system that are empty, read-only or not there,
+//! filters, and runtime files that are taken away. The pair works, or the refusal says what to allow.
+use mirror_tests::{Kind, Output, Pair, need, skip};
+
+/// Runs a script without the mirror in namespaces of its own; `$D` has the built files. `None`: it ended
+/// with 77, since it could not mount.
+fn in_namespace(pair: &Pair, script: &str) -> Option<Output> {
+    std::fs::write(pair.programs().join("outer.sh"), script).expect("a script");
+    let dist = mirror_tests::dist();
+    let o = pair.bypass(&format!(
+        "export D={}; unshare -m bash $P/outer.sh",
+        dist.display()
+    ));
+    if o.code == 77 {
+        skip("cannot mount here");
+        return None;
+    }
+    Some(o)
+}
+
+fn forget_runtime(pair: &Pair) {
+    for file in pair.runtime_files() {
+        std::fs::remove_file(file).expect("a runtime file");
+    }
+}
+
+const WORK: &str = "$D/mirror-run bash -c 'cd $V && mkdir d && echo one > d/f && echo two >> d/f'";
+
+/// After a boot /run is empty: the first who uses a pair of root's makes the folder of runtime files, be it
+/// the command or a program.
+#[test]
+fn nothing_is_in_run_yet() {
+    need!(root);
+    need!("unshare");
+    for first in ["$D/mirror verify $V", WORK] {
+        let pair = Pair::striped(Kind::InPlace, None);
+        let script = format!(
+            "mount -t tmpfs none /run || exit 77
+             {first} || exit 1
+             stat -c '%a %u' /run/mirror; ls /run/mirror | grep -c '^[0-9a-f]*$'
+             [ -e $V/d/f ] || {WORK}"
+        );
+        let Some(o) = in_namespace(&pair, &script) else {
+            return;
+        };
+        let text = o.ok().text();
+        assert!(text.ends_with("711 0\n1"), "{first}: {text}");
+        pair.assert_equal();
+    }
+}
+
+/// What a killed program had announced is lost with the runtime file: the pair is not called in sync until
+/// it was compared, whoever comes first.
+#[test]
+fn a_removed_runtime_file_is_told() {
+    let pair = Pair::striped(Kind::InPlace, None);
+    pair.run("echo one > $V/f").ok();
+    let told = |when: &str| {
+        let o = pair.mirror("status", &[]);
+        assert_eq!(o.code, 1, "{when}: {o:?}");
+        assert!(o.text().contains("UNVERIFIED"), "{when}: {o:?}");
+    };
+    let in_sync = || {
+        let o = pair.mirror("status", &[]).ok();
+        assert!(o.text().contains("IN SYNC"), "{o:?}");
+    };
+    in_sync();
+    forget_runtime(&pair);
+    told("nobody came since");
+    pair.verify().ok();
+    in_sync();
+    forget_runtime(&pair);
+    let o = pair
+        .preloaded("bash")
+        .args(["-c", "echo two > $V/g"])
+        .output();
+    Output::from_std(o.expect("bash")).ok();
+    told("a program founded the domain");
+    pair.verify().ok();
+    in_sync();
+    forget_runtime(&pair);
+    pair.run("echo three > $V/h").ok();
+    told("the command founded the domain");
+    pair.verify().ok();
+    in_sync();
+    pair.assert_equal();
+}
+
+/// A domain that cannot begin leaves the records as they were: nothing has vanished.
+#[test]
+fn a_refused_beginning_is_no_loss() {
+    need!(root);
+    need!("unshare");
+    for first in ["$D/mirror verify $V", WORK] {
+        let pair = Pair::striped(Kind::InPlace, None);
+        forget_runtime(&pair);
+        for leg in [pair.a(), pair.b()] {
+            // As after a boot.
+            std::fs::write(leg.join(".mirror/owner"), [0; 64]).expect("a record");
+        }
+        let script = format!(
+            "mount -t tmpfs none /run && mkdir -p -m 711 /run/mirror && mount -o remount,ro /run || exit 77
+             {first}; echo code $?"
+        );
+        let Some(o) = in_namespace(&pair, &script) else {
+            return;
+        };
+        let text = o.ok().text();
+        assert!(!text.ends_with("code 0"), "{first}: {text}");
+        let o = pair.mirror("status", &[]).ok();
+        assert!(o.text().contains("IN SYNC"), "{first}: {o:?}");
+    }
+}
+
+/// /proc without /proc/sys (ProcSubset=pid): the boot is that of the runtime file, if there is one in memory.
+#[test]
+fn proc_shows_processes_only() {
+    need!(root);
+    need!("unshare");
+    let bare =
+        "mount -t proc -o subset=pid,hidepid=invisible proc /proc && [ ! -e /proc/sys ] || exit 77";
+    for how in ["$D/mirror-run", "$D/mirror run --"] {
+        let pair = Pair::striped(Kind::InPlace, None);
+        let work = WORK.replace("$D/mirror-run", how);
+        let used =
+            format!("mount -t tmpfs none /run && {how} touch $V/before || exit 77\n{bare}\n{work}");
+        let Some(o) = in_namespace(&pair, &used) else {
+            return;
+        };
+        o.ok();
+        pair.assert_equal();
+        assert!(pair.a().join("d/f").exists());
+        // Nobody has used it since the boot: refused, with the reason.
+        let work = work.replace("mkdir d", "mkdir e").replace("d/f", "e/f");
+        let unused = format!(
+            "mount -t tmpfs none /run || exit 77\n{bare}\n{work} && exit 1\n$D/mirror status $V"
+        );
+        let o = in_namespace(&pair, &unused).expect("mounted before");
+        assert!(format!("{o:?}").contains("/proc"), "{how}: {o:?}");
+        assert!(!pair.a().join("e").exists() && !pair.b().join("e").exists());
+    }
+}
+
+/// Whoever founds a domain in a sandbox with a folder of its own leaves the runtime file before it.
+#[test]
+fn detach_removes_every_runtime_file_of_the_pair() {
+    need!(root);
+    need!("unshare");
+    let pair = Pair::striped(Kind::InPlace, None);
+    pair.run("true").ok();
+    let script = format!("mount -t tmpfs none /run || exit 77\n{WORK}");
+    let Some(o) = in_namespace(&pair, &script) else {
+        return;
+    };
+    o.ok();
+    assert_eq!(pair.runtime_files().len(), 1);
+    let v = pair.v().display().to_string();
+    pair.mirror("detach", &[&v]).ok();
+    assert_eq!(pair.runtime_files(), Vec::<std::path::PathBuf>::new());
+}
