@@ -49,11 +49,17 @@ pub enum Kind {
     Foreign = 6,
     /// Its file may be executed but not read.
     Unreadable = 7,
+    /// It makes system calls by instructions of its own, and they cannot be dispatched.
+    OwnCalls = 8,
+    /// It has put itself under a seccomp filter that forbids what mirroring needs.
+    Filter = 9,
+    /// A debugger changes what it does.
+    Traced = 10,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 7] = [
+    pub const ALL: [Kind; 10] = [
         Kind::Static,
         Kind::NoLibc,
         Kind::Go,
@@ -61,6 +67,9 @@ impl Kind {
         Kind::Capabilities,
         Kind::Foreign,
         Kind::Unreadable,
+        Kind::OwnCalls,
+        Kind::Filter,
+        Kind::Traced,
     ];
     fn from_number(n: u8) -> Option<Kind> {
         Kind::ALL.into_iter().find(|k| *k as u8 == n)

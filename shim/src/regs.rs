@@ -59,7 +59,8 @@ pub fn arg(regs: &Regs, i: usize) -> usize {
 pub fn raw(regs: &Regs) -> Sys<u64> {
     let [a, b, c, d, e, f] = regs.args;
     // SAFETY: the program's own call with the program's own arguments; the kernel checks its pointers.
-    sys::ret(unsafe { sys::syscall6(regs.nr as i64, a, b, c, d, e, f) }).map(|v| v as u64)
+    let r = unsafe { sys::syscall6_at(sys::direct(), regs.nr as i64, [a, b, c, d, e, f]) };
+    sys::ret(r).map(|v| v as u64)
 }
 
 /// The call's registers, for a change that makes it under the locks.

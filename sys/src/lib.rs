@@ -6,6 +6,7 @@
 #![no_std]
 
 mod calls;
+mod gate;
 mod ident;
 mod mounts;
 mod moves;
@@ -16,6 +17,7 @@ mod raw;
 mod walk;
 
 pub use calls::*;
+pub use gate::{direct, forbid};
 pub use ident::*;
 pub use mirror_core::Errno;
 pub use mounts::*;
@@ -23,5 +25,7 @@ pub use moves::*;
 pub use names::*;
 pub use object::*;
 pub use process::*;
-pub use raw::{GATE, ret, syscall0, syscall1, syscall2, syscall3, syscall4, syscall5, syscall6};
+pub use raw::{
+    GATE, ret, syscall0, syscall1, syscall2, syscall3, syscall4, syscall5, syscall6, syscall6_at,
+};
 pub use walk::*;

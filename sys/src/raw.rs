@@ -72,3 +72,20 @@ syscalls! {
     syscall5(a in "rdi", b in "rsi", c in "rdx", d in "r10", e in "r8");
     syscall6(a in "rdi", b in "rsi", c in "rdx", d in "r10", e in "r8", f in "r9");
 }
+
+/// A system call by the `syscall; ret` at `gate`.
+///
+/// # Safety
+/// As [`syscall6`]; there must be one at `gate`.
+#[inline(always)]
+pub unsafe fn syscall6_at(gate: *mut (), nr: i64, args: [usize; 6]) -> isize {
+    let [a, b, c, d, e, f] = args;
+    let r: isize;
+    // SAFETY: as above.
+    unsafe {
+        asm!("call {gate}", gate = in(reg) gate, inlateout("rax") nr as isize => r,
+             in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e, in("r9") f,
+             lateout("rcx") _, lateout("r11") _);
+    }
+    r
+}

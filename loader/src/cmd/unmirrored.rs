@@ -27,6 +27,9 @@ fn words(kind: Kind) -> &'static str {
         Kind::Capabilities => "file capabilities",
         Kind::Foreign => "another architecture",
         Kind::Unreadable => "not readable",
+        Kind::OwnCalls => "system calls of its own",
+        Kind::Filter => "its own filter",
+        Kind::Traced => "changed by a debugger",
     }
 }
 

@@ -16,7 +16,7 @@ mod net;
 mod slots;
 
 pub use net::{
-    CHILD, CLONE_GATE, PARENT, RANGE, RESUME, Resume, after_clone, dispatched, on_scratch,
+    CHILD, CLONE_GATE, LEAF, PARENT, RANGE, RESUME, Resume, after_clone, dispatched, on_scratch,
     own_gate, own_trampoline, thread_pointer,
 };
 pub use slots::{common, common_exit, find_dynamic};
@@ -44,6 +44,11 @@ extern "C" fn heavy(regs: &mut Regs) -> usize {
 
 pub extern "C" fn wait(regs: &mut Regs) {
     dispatch::wait(regs);
+}
+
+/// Whether what `finish` is for has been done ahead of the call, since no handler could return behind it.
+pub fn finish_ahead() -> bool {
+    dispatch::finish_ahead()
 }
 
 /// On the program's stack and mask, after `heavy`: NATIVE or DONE.

@@ -9,6 +9,8 @@ use core::sync::atomic::{AtomicU32, AtomicUsize};
 
 /// Address of the gate for clones in libc's text.
 pub static CLONE_GATE: AtomicUsize = AtomicUsize::new(0);
+/// Address of a `syscall; ret` in that text; 0: there is none.
+pub static LEAF: AtomicUsize = AtomicUsize::new(0);
 /// Start and length of the text whose `syscall` instructions are not dispatched.
 pub static RANGE: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 /// Clones under way. A vfork is until its child has executed something or ended.
@@ -72,7 +74,7 @@ mirror_dispatched:
     push %rcx
     .cfi_def_cfa_offset 136
     .cfi_offset %rip, -136
-    call *{gate}(%rip)
+    call *{leaf}(%rip)
     pop %rcx
     .cfi_def_cfa_offset 128
     .cfi_register %rip, %rcx
@@ -208,6 +210,7 @@ mirror_on_scratch:
     .popsection
 "#,
     gate = sym mirror_sys::GATE,
+    leaf = sym LEAF,
     range = sym RANGE,
     heavy = sym crate::arch::heavy,
     scratch_enter = sym crate::process::scratch::enter,

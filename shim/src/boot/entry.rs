@@ -7,10 +7,12 @@ use core::arch::global_asm;
 use core::ffi::CStr;
 
 use mirror_core::image::{HEADER_LEN, Header, MAX_BUILD_ID, PAGE};
+use mirror_core::unmirrored::Kind;
 use once_cell::race::OnceNonZeroUsize;
 
 use crate::arch;
 use crate::boot::start;
+use crate::calls::exec::count;
 use crate::program::elf::{self, Libc, LinkMap, Linker};
 use crate::program::files::{self, Fd, Name};
 use crate::program::info::BootInfo;
@@ -152,8 +154,21 @@ extern "C" fn boot(linker: usize) {
     if let Err(reason) = install(&info, &libc, hex) {
         reason.fail(hex);
     }
-    crate::net::boot(&info);
+    if !crate::net::boot(&info) {
+        own_calls(&info);
+    }
     start::prove(&info);
+}
+
+/// The program makes calls that nobody sees: that is written down, or a pair's policy ends it.
+#[cold]
+fn own_calls(info: &BootInfo) {
+    let at = info.auxv(libc::AT_EXECFN as usize);
+    // SAFETY: the kernel's pointer to the program's path, on the first stack.
+    let path = (at != 0).then(|| unsafe { CStr::from_ptr(at as *const _) }.to_bytes());
+    if !count::at_start(Kind::OwnCalls, path.unwrap_or(b"?")) {
+        fail(b"this program makes system calls of its own, which cannot be seen here (seccomp, valgrind or the system), and a pair has unmirrorable=refuse");
+    }
 }
 
 /// What the library has been loaded into.

@@ -8,17 +8,19 @@ use crate::calls::args::{SYS_FCHMODAT2, SYS_REMOVEXATTRAT, SYS_SETXATTRAT, reade
 use crate::calls::attributes::marks::SYS_FILE_SETATTR;
 use crate::calls::attributes::set;
 use crate::calls::data::{flags, fsync, write};
-use crate::calls::exec::call;
+use crate::calls::exec::{call, count};
 use crate::calls::names::{one, two};
 use crate::calls::open::change;
 use crate::calls::range::{copy, pipe};
-use crate::calls::{descriptors, ioctls, process, quick, readers};
+use crate::calls::{descriptors, ioctls, process, quick, readers, sandbox};
 use crate::net::signals;
+use crate::process::actor::guest;
 use crate::regs::{HEAVY, NATIVE, Regs, arg, fail, fd_arg};
 use crate::tables::{BY_FD, FLAGS_1, FLAGS_2, PATH_0, PATH_1, WATCHED};
 use core::sync::atomic::{AtomicU8, Ordering};
 use libc as c;
 use mirror_core::Errno;
+use mirror_core::unmirrored::Kind;
 
 /// Calls whose first argument is a descriptor that they change.
 const BY_FD_CALLS: [i64; 17] = [
@@ -145,6 +147,9 @@ pub fn filter(regs: &mut Regs) -> usize {
 
 /// On the scratch stack: NATIVE, DONE or WAIT.
 pub fn heavy(regs: &mut Regs) -> usize {
+    if crate::net::owes() && !guest() {
+        count::count_self(Kind::OwnCalls);
+    }
     // Beside the number it carries what its wait came to.
     if regs.nr as u32 as i64 == c::SYS_splice {
         return pipe::splice(regs);
@@ -223,7 +228,7 @@ pub fn heavy(regs: &mut Regs) -> usize {
         c::SYS_fork | c::SYS_clone => process::fork(regs),
         c::SYS_prlimit64 | c::SYS_setrlimit => process::limit(regs),
         c::SYS_execve | c::SYS_execveat => call::exec(regs),
-        c::SYS_prctl | c::SYS_seccomp => process::seccomp(regs),
+        c::SYS_prctl | c::SYS_seccomp => sandbox::install(regs),
         _ => NATIVE,
     }
 }
@@ -239,7 +244,12 @@ pub fn wait(regs: &mut Regs) {
 
 /// On the program's stack with its own mask, after `heavy`.
 pub fn finish(regs: &mut Regs) -> usize {
-    process::finish_seccomp(regs)
+    sandbox::finish(regs)
+}
+
+/// In the net's handler: whether it is done, and the call is to be made behind it.
+pub fn finish_ahead() -> bool {
+    sandbox::ahead()
 }
 
 /// The exit_group place: lets this process's transactions end and settles what its descriptors owe.

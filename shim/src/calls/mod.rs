@@ -13,3 +13,4 @@ pub mod process;
 pub mod quick;
 pub mod range;
 pub mod readers;
+pub mod sandbox;

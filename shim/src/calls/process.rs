@@ -8,7 +8,7 @@ use crate::path::loc::Path;
 use crate::process::actor::{self, OWN_PID, THREADED, TX, VFORKED, guest};
 use crate::process::fds::{self, ANY_PARTNER, DIRTY_END};
 use crate::process::place::{self, CWD_SPLIT, forget_cwd};
-use crate::regs::{DONE, FINISH, HEAVY, NATIVE, Regs, answer, arg, fail, raw};
+use crate::regs::{DONE, HEAVY, NATIVE, Regs, answer, arg, fail, raw};
 use crate::user::UserPtr;
 use core::sync::atomic::Ordering;
 use libc as c;
@@ -312,38 +312,6 @@ pub fn seccomp_filter(regs: &mut Regs) -> usize {
         false => arg(regs, 0) <= 1,
     };
     if installs { HEAVY } else { NATIVE }
-}
-
-/// A filter is installed here, so that a success is seen. (Strict mode would end this very code.)
-fn installing(regs: &Regs) -> usize {
-    let strict = match regs.nr as i64 {
-        c::SYS_prctl => arg(regs, 1) as u32 != c::SECCOMP_MODE_FILTER,
-        _ => arg(regs, 0) as u32 != c::SECCOMP_SET_MODE_FILTER,
-    };
-    if net::on() && !strict {
-        return FINISH;
-    }
-    net::stop();
-    NATIVE
-}
-
-/// No thread is armed after it: the filter may forbid that, and a program may die of what it forbids.
-pub fn finish_seccomp(regs: &mut Regs) -> usize {
-    let r = raw(regs);
-    if r.is_ok() && !guest() {
-        net::no_more();
-    }
-    answer(regs, r)
-}
-
-/// As before the exec of a program that cannot be mirrored: what it may write from now on is recorded. The
-/// filter may also forbid to look at descriptors: what they are is found out now.
-pub fn seccomp(regs: &mut Regs) -> usize {
-    if !guest() {
-        crate::calls::exec::call::record_writable(false);
-        crate::calls::paired::recognise::all();
-    }
-    installing(regs)
 }
 
 /// exit_group: no transaction is cut in two, no partner's time is left behind. Bounded.

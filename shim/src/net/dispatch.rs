@@ -127,6 +127,7 @@ fn decide(regs: &mut Regs) -> usize {
                 arch::wait(regs);
                 arch::on_scratch(regs)
             }
+            FINISH if arch::finish_ahead() => return NATIVE,
             FINISH => arch::finish(regs),
             _ => return r,
         };

@@ -3,6 +3,7 @@
 //! Rules of this file: a filter may kill for what it forbids, so a child tries it; without a filter there
 //! is no child.
 use crate::net::{DISPATCH, PR_SYS_DISPATCH_ON};
+use core::sync::atomic::AtomicU64;
 use libc as c;
 use mirror_core::path::PathText;
 use mirror_sys as sys;
@@ -13,18 +14,31 @@ const NAME: &[u8] = b"\nSeccomp:\t";
 
 /// Whether dispatching calls is permitted, as far as a filter is concerned.
 pub fn permit() -> bool {
-    !filtered() || a_child_lives()
+    if unfiltered() {
+        return true;
+    }
+    let ended = a_child_ends();
+    // It was killed for it: nor may this process call that again.
+    if ended & 0x7f != 0 {
+        let mut calls = [const { AtomicU64::new(0) }; 8];
+        let nr = c::SYS_prctl as usize;
+        if let Some(c) = calls.get_mut(nr / 64) {
+            *c.get_mut() = 1 << (nr % 64);
+        }
+        sys::forbid(&calls);
+    }
+    ended == 0
 }
 
-/// What the kernel says of this thread; without /proc: no filter.
-fn filtered() -> bool {
+/// What the kernel says of this thread; without /proc there may be a filter.
+fn unfiltered() -> bool {
     let name: PathText<32> = PathText::from_bytes(b"/proc/thread-self/status").unwrap_or_default();
     let Ok(n) = sys::openat(c::AT_FDCWD, &name, c::O_RDONLY | c::O_CLOEXEC, 0) else {
         return false;
     };
     let mode = mode(n);
     let _ = sys::close(n);
-    mode.is_some_and(|m| m != b'0')
+    mode == Some(b'0')
 }
 
 fn mode(n: i32) -> Option<u8> {
@@ -43,8 +57,8 @@ fn mode(n: i32) -> Option<u8> {
 }
 
 /// A child is dispatched for a moment, with all text allowed. It has a copy of the memory, and sends no
-/// signal when it ends.
-fn a_child_lives() -> bool {
+/// signal when it ends. Its status; -1: there was none.
+fn a_child_ends() -> i32 {
     let (all, mut before) = (!0u64, 0u64);
     let mask = |new: *const u64, old: *mut u64| {
         let how = c::SIG_SETMASK as usize;
@@ -78,5 +92,5 @@ fn a_child_lives() -> bool {
     };
     while child > 0 && ended(&mut status) == -(c::EINTR as isize) {}
     mask(&raw const before, core::ptr::null_mut());
-    status == 0
+    status
 }

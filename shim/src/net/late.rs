@@ -4,7 +4,7 @@
 //! comes to the library; the thread that finds something arms itself, every other one does when it comes
 //! here next. No thread is interrupted for it.
 use crate::arch::thread_pointer;
-use crate::net::{CHILDREN, arm, arm_thread, needed, signals};
+use crate::net::{CHILDREN, NEEDED, OWED, arm, arm_thread, needed, signals};
 use crate::process::actor::guest;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
@@ -62,9 +62,12 @@ fn all() {
     {
         return;
     }
+    NEEDED.store(true, Ordering::Relaxed);
     if arm() {
         signals::strip_masks();
         STATE.store(THREADS, Ordering::Release);
+    } else {
+        OWED.store(true, Ordering::Relaxed);
     }
 }
 

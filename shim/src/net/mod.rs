@@ -16,13 +16,12 @@ pub mod signals;
 pub use clones::clone;
 pub use late::{look, stop};
 
-use crate::arch::{self, CLONE_GATE, RANGE};
-use crate::config::BootCell;
+use crate::arch::{self, CLONE_GATE, LEAF, RANGE};
 use crate::program::elf;
 use crate::program::env::{self, Var};
 use crate::program::info::BootInfo;
 use crate::tables::{WATCH, WATCHED};
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use libc as c;
 use mirror_sys as sys;
 
@@ -35,8 +34,18 @@ static ON: AtomicBool = AtomicBool::new(false);
 /// Its new threads and children are armed too.
 static CHILDREN: AtomicBool = AtomicBool::new(false);
 
-/// Places in libc's text: a `syscall; ret`, and the signal trampoline.
-static PLACES: BootCell<[usize; 2]> = BootCell::new([0; 2]);
+/// It makes calls of its own, as far as is known.
+static NEEDED: AtomicBool = AtomicBool::new(false);
+/// They are not dispatched, and nobody has written that down.
+static OWED: AtomicBool = AtomicBool::new(false);
+
+/// Whether that is to be written down now.
+pub fn owes() -> bool {
+    OWED.load(Ordering::Relaxed) && OWED.swap(false, Ordering::Relaxed)
+}
+
+/// The signal trampoline in libc's text.
+static TRAMPOLINE: AtomicUsize = AtomicUsize::new(0);
 
 /// Whether calls are dispatched.
 pub fn on() -> bool {
@@ -49,25 +58,32 @@ pub fn places(text: [usize; 2], [leaf, trampoline, gate]: [usize; 3]) {
         r.store(v, Ordering::Relaxed);
     }
     CLONE_GATE.store(gate, Ordering::Relaxed);
-    // SAFETY: boot runs alone.
-    *unsafe { PLACES.boot_mut() } = [leaf, trampoline];
+    LEAF.store(leaf, Ordering::Relaxed);
+    TRAMPOLINE.store(trampoline, Ordering::Relaxed);
 }
 
-/// Arms the process if it is to be.
-pub fn boot(b: &BootInfo) {
-    if under_valgrind(b) {
-        return;
-    }
+/// Arms the process if it is to be. `false`: calls of its own go past the mirror, although nobody has said
+/// that they may.
+pub fn boot(b: &BootInfo) -> bool {
     match env::get(Var::MirrorNet) {
-        Some(b"never") => {}
-        Some(b"always") => {
-            arm();
-        }
+        Some(b"never") => true,
+        Some(b"always") if !under_valgrind(b) => arm() || !needed::at_boot(b),
         _ if needed::at_boot(b) => {
-            arm();
+            NEEDED.store(true, Ordering::Relaxed);
+            !under_valgrind(b) && arm()
         }
-        _ => late::watch(),
+        _ => {
+            if !under_valgrind(b) {
+                late::watch();
+            }
+            true
+        }
     }
+}
+
+/// Whether the process has calls of its own, and new threads and children of it are not dispatched.
+pub fn leaves_some() -> bool {
+    NEEDED.load(Ordering::Relaxed) && on()
 }
 
 /// Arms a process that has no libc, if it is to be: the allowed text is this library's own then.
@@ -115,7 +131,7 @@ fn under_valgrind(b: &BootInfo) -> bool {
 
 /// Arms the calling thread; false: this system, libc or sandbox has no dispatch.
 fn arm() -> bool {
-    let [leaf, trampoline] = *PLACES.get();
+    let (leaf, trampoline) = (leaf(), TRAMPOLINE.load(Ordering::Relaxed));
     if leaf == 0 || !filters::permit() {
         return false;
     }
@@ -144,6 +160,17 @@ fn arm_thread() -> bool {
     sys::ret(r).is_ok()
 }
 
+/// The calling thread's own calls go to the kernel, before a filter that would end its handlers.
+pub fn disarm_thread() {
+    // SAFETY: no pointers.
+    unsafe { sys::syscall5(c::SYS_prctl, DISPATCH, 0, 0, 0, 0) };
+}
+
+/// There is no such filter after all.
+pub fn rearm_thread() {
+    arm_thread();
+}
+
 /// In the child of a fork.
 pub fn child() {
     clones::forget();
@@ -160,5 +187,5 @@ pub fn no_more() {
 
 /// The address of a `syscall; ret` in libc.
 fn leaf() -> usize {
-    PLACES.get().first().copied().unwrap_or(0)
+    LEAF.load(Ordering::Relaxed)
 }

@@ -3,12 +3,12 @@
 //! Rules: the program's arrays are read where the kernel would read them, never copied to its stack;
 //! a new array is mapped only when an entry must be put back. The call itself is made by its own
 //! instruction: the new program inherits the signal mask, and a vfork child shares our stacks.
-use crate::attach::session;
 use crate::calls::args::copy_path;
+use crate::calls::exec::count::count;
 use crate::calls::exec::file::{Target, base, inspect};
 use crate::calls::exec::touch::Touched;
 use crate::calls::process::settle_all;
-use crate::config::{self, CONFIG};
+use crate::config;
 use crate::path::loc::Path;
 use crate::process::actor::{TX, guest};
 use crate::process::fds::{ANY_PARTNER, OLD_SOFT};
@@ -19,9 +19,7 @@ use core::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::numbers::SENTINEL;
 use mirror_core::path::PathText;
-use mirror_core::tab::Unmirrorable;
-use mirror_core::unmirrored::{Kind, Marks, Record, touch};
-use mirror_core::{Errno, K, RESERVED, StateWord};
+use mirror_core::{Errno, K, RESERVED};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -81,52 +79,6 @@ pub fn exec(regs: &mut Regs) -> usize {
     // By its own instruction, with the program's mask (a new program inherits it) and stack. If it
     // fails, the array stays in its slot and the seal until the next exec.
     NATIVE
-}
-
-/// Counts the start of a program that cannot be mirrored; whether the pairs' policies let it start. A pair
-/// that it has to do with is to be compared.
-#[inline(never)]
-fn count(kind: Kind, name: &[u8], mut touched: Touched) -> bool {
-    let open = || {
-        let all = CONFIG.get().pairs().iter().enumerate();
-        all.filter(|(_, p)| !p.closed)
-    };
-    let policy = |p: &config::PairConf| p.options.unmirrorable;
-    let refused = open().any(|(_, p)| policy(p) == Unmirrorable::Refuse);
-    for (i, p) in open() {
-        let quiet = policy(p) == Unmirrorable::Quiet;
-        if !refused && touched.bits(i) != 0 && !quiet && mark(i).is_err() {
-            touched.mark(i, touch::UNMARKED);
-        }
-    }
-    let (who, time) = ((sys::getpid() as u32, sys::euid()), sys::realtime());
-    let mut marks = Marks::default();
-    open().for_each(|(_, p)| marks.add(p.virt.to_bytes()));
-    let mut any = false;
-    let inside = open().filter_map(|(i, p)| {
-        let what = (kind, touched.bits(i), refused);
-        any |= what.1 != 0;
-        let v = p.virt.to_bytes();
-        (what.1 != 0).then(|| Record::new(what, who, time, name, v, Marks::default()))
-    });
-    crate::events::unmirrored::count(inside);
-    if !any && open().next().is_some() {
-        let away = Record::new((kind, 0, refused), who, time, name, b"", marks);
-        crate::events::unmirrored::count(core::iter::once(away));
-    }
-    !refused
-}
-
-/// The pair is to be compared: what is started may change one leg alone.
-fn mark(pair: usize) -> Sys<()> {
-    crate::process::actor::locked(|| {
-        let s = session::session(pair, guest())?;
-        s.runtime().set_bits(StateWord::UNMIRRORED);
-        if guest() {
-            session::release_guest(&s);
-        }
-        Ok(())
-    })
 }
 
 /// Partners were told to close on an exec that may have failed.

@@ -1,4 +1,5 @@
 //! exec: what becomes of the program that takes this one's place.
 pub mod call;
+pub mod count;
 pub mod file;
 pub mod touch;

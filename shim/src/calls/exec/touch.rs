@@ -24,18 +24,31 @@ const ASKED: usize = 64;
 pub struct Touched([u8; MAX_PAIRS]);
 
 impl Touched {
+    /// What touches a pair of this process, as it goes on.
+    #[inline(never)]
+    pub fn of_self() -> Touched {
+        let mut t = Touched([0; MAX_PAIRS]);
+        t.here();
+        t.descriptors(0);
+        t
+    }
+
+    fn here(&mut self) {
+        let mut here = Path::new();
+        let _ = here.set(b".");
+        self.place(c::AT_FDCWD, &here, touch::CWD);
+    }
+
     /// Looks at everything.
     #[inline(never)]
     pub fn of(dir: i32, file: &Path, argv: usize) -> Touched {
         let mut t = Touched([0; MAX_PAIRS]);
-        let mut here = Path::new();
-        let _ = here.set(b".");
-        t.place(c::AT_FDCWD, &here, touch::CWD);
+        t.here();
         if !file.is_empty() {
             t.place(dir, file, touch::ARGUMENT);
         }
         t.arguments(argv);
-        t.descriptors();
+        t.descriptors(c::FD_CLOEXEC);
         t
     }
 
@@ -124,11 +137,11 @@ impl Touched {
         }
     }
 
-    /// Those that survive the exec. A descriptor that is open for reading can change attributes.
-    fn descriptors(&mut self) {
+    /// Those without one of these flags. A descriptor that is open for reading can change attributes.
+    fn descriptors(&mut self, but: i32) {
         for n in 0..RESERVED {
             match sys::fcntl(n, c::F_GETFD, 0) {
-                Ok(f) if f as i32 & c::FD_CLOEXEC == 0 => {}
+                Ok(f) if f as i32 & but == 0 => {}
                 _ => continue,
             }
             let mut loc = Loc::new();

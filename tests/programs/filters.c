@@ -1,0 +1,97 @@
+// Programs below filters of their own: `filters CASE DIR`. What a case prints is the same in a plain directory
+// and mirrored.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+// A call by an instruction of this program.
+static long own(long nr, long a, long b, long c, long d)
+{
+    register long r10 __asm__("r10") = d, r8 __asm__("r8") = 0, r9 __asm__("r9") = 0;
+    long r;
+    __asm__ volatile("syscall" : "=a"(r) : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
+    return r;
+}
+
+// Allows the calls of a list (ended by -1), or (`except`) all but those; what is not allowed gets `action`.
+static int filter(const int *list, int except, unsigned action, int by_own)
+{
+    static struct sock_filter f[64];
+    int n = 0, count = 0;
+    while (list[count] >= 0) count++;
+    f[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+    for (int i = 0; i < count; i++)
+        f[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, list[i], count - i, 0);
+    f[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, except ? SECCOMP_RET_ALLOW : action);
+    f[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, except ? action : SECCOMP_RET_ALLOW);
+    struct sock_fprog p = { n, f };
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) return -1;
+    return by_own ? own(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, (long)&p, 0) : prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &p);
+}
+
+enum { WRITER, WRITER_OWN, WRITER_RETURNS, STRICT, NO_OPENAT2, NO_UTIMES, NO_FLOCK, OWN_CALLS, REFUSED, WAYS };
+static const char *const names[WAYS] = { "writer", "writer by its own instruction", "writer with handlers", "strict", "no openat2", "no utimensat", "no flock", "own calls", "refused" };
+static const int few[] = { SYS_read, SYS_write, SYS_exit_group, -1 };
+static const int few_and_return[] = { SYS_read, SYS_write, SYS_exit_group, SYS_rt_sigreturn, -1 };
+static const int openat2_only[] = { SYS_openat2, -1 }, utimes_only[] = { SYS_utimensat, -1 }, flock_only[] = { SYS_flock, -1 };
+static const int by_itself[] = { SYS_read, SYS_write, SYS_exit_group, SYS_rt_sigreturn, SYS_openat, SYS_close, -1 };
+
+static volatile int handled;
+static void on(int s) { (void)s; handled++; }
+
+// In a child: what it does below the filter.
+static void child(int way, const char *dir)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/way%d", dir, way);
+    int f = open(path, O_CREAT | O_WRONLY | O_APPEND, 0644), g, r = 0;
+    if (f < 0 || write(f, "before\n", 7) != 7) _exit(90);
+    snprintf(path, sizeof path, "%s/new%d", dir, way);
+    signal(SIGUSR1, on);
+    if (way == STRICT) r = prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT);
+    else if (way == REFUSED) r = filter(few, 0, SECCOMP_RET_ERRNO | EACCES, 0);
+    else if (way >= NO_OPENAT2 && way <= NO_FLOCK) r = filter(way == NO_OPENAT2 ? openat2_only : way == NO_UTIMES ? utimes_only : flock_only, 1, SECCOMP_RET_KILL_PROCESS, 0);
+    else r = filter(way == OWN_CALLS ? by_itself : way == WRITER_RETURNS ? few_and_return : few, 0, SECCOMP_RET_KILL_PROCESS, way == WRITER_OWN);
+    if (r) _exit(91);
+    if (way == OWN_CALLS) {
+        g = own(SYS_openat, AT_FDCWD, (long)path, O_CREAT | O_WRONLY, 0644);
+        if (g < 0 || own(SYS_write, g, (long)"own\n", 4, 0) != 4 || own(SYS_close, g, 0, 0, 0)) _exit(92);
+    }
+    if (way == REFUSED) { if (close(f) != -1 || errno != EACCES) _exit(95); _exit(0); }
+    if (write(f, "after\n", 6) != 6) _exit(93);
+    if (way >= NO_OPENAT2 && way <= NO_FLOCK) {
+        if ((g = open(path, O_CREAT | O_WRONLY, 0644)) < 0 || write(g, "new\n", 4) != 4 || close(g) || close(f)) _exit(94);
+        if (raise(SIGUSR1) || handled != 1) _exit(96);
+    }
+    if (way == STRICT) syscall(SYS_exit, 0);
+    _exit(0);
+}
+
+int main(int n, char **v)
+{
+    if (n < 2) return 2;
+    int only = n > 2 ? atoi(v[2]) : -1;
+    for (int way = 0; way < WAYS; way++) {
+        if (only >= 0 && way != only) continue;
+        fflush(stdout);
+        pid_t p = fork();
+        if (!p) child(way, v[1]);
+        int st;
+        waitpid(p, &st, 0);
+        printf("%s: %s %d\n", names[way], WIFSIGNALED(st) ? "signal" : "exit", WIFSIGNALED(st) ? WTERMSIG(st) : WEXITSTATUS(st));
+    }
+    return 0;
+}
