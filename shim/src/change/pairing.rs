@@ -4,6 +4,7 @@
 //!
 //! Rules: without everybody kept out a difference is only suspected, since another's change may be half done.
 use crate::change::border::{self, Border};
+use crate::change::judged;
 use crate::change::target::{Cx, open_below};
 use crate::events::refused;
 use crate::path::loc::{Name, Path};
@@ -26,7 +27,10 @@ impl Cx<'_> {
     pub fn fit(&self, first: &Stat, second: &Stat) -> bool {
         self.exclusive
             || heal::alike(self.s, self.lead, first, second)
-            || self.known(|| heal::is_beyond(first, second))
+            || self.known(|| {
+                heal::is_beyond(first, second)
+                    || judged::is(self.s, self.lead, Some(first), Some(second))
+            })
     }
     #[cold]
     fn known(&self, beyond: impl FnOnce() -> bool) -> bool {
@@ -36,7 +40,12 @@ impl Cx<'_> {
     pub fn compare(&self, first: &Sys<Stat>, second: &Sys<Stat>) -> Result<(), Prepared> {
         let fits = match (first, second) {
             (Ok(f), Ok(t)) => self.fit(f, t),
-            (Ok(f), Err(Errno::ENOENT)) => self.exclusive || self.known(|| heal::is_beyond(f, f)),
+            (Ok(f), Err(Errno::ENOENT)) => {
+                self.exclusive
+                    || self.known(|| {
+                        heal::is_beyond(f, f) || judged::is(self.s, self.lead, Some(f), None)
+                    })
+            }
             (Err(Errno::ENOENT), Ok(_)) => self.exclusive || self.known(|| true),
             _ => true,
         };
@@ -96,6 +105,12 @@ impl Cx<'_> {
         };
         heal::pending_once(self.s, rel);
         refused::found(self.s.pair, Refusal::Differ, why, rel);
+        let look = |leg: usize| {
+            let root = self.s.root.get(leg).copied().unwrap_or(-1);
+            sys::glance(root, &path, c::AT_SYMLINK_NOFOLLOW).ok()
+        };
+        let (f, t) = (look(self.lead), look(self.lead ^ 1));
+        judged::put(self.s, self.lead, f.as_ref(), t.as_ref());
     }
     /// The same of a descriptor and its partner, whose name is a hint.
     #[cold]
@@ -123,6 +138,7 @@ impl Cx<'_> {
         };
         heal::pending_once(self.s, rel);
         refused::found(self.s.pair, Refusal::Differ, Errno::ENOENT, rel);
+        judged::put(self.s, self.lead, Some(&f), Some(&t));
     }
 }
 

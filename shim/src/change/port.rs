@@ -177,6 +177,7 @@ impl Journal for Port<'_, '_> {
         if !b.is_empty() {
             heal::pending_once(self.cx.s, b);
         }
+        self.cx.judged();
     }
 }
 
@@ -203,8 +204,12 @@ impl LegIo for Port<'_, '_> {
         self.change.undo(&mut self.cx)
     }
     #[cold]
-    fn holds(&mut self, why: Errno, _: &BothLocked) -> bool {
+    fn holds(&mut self, why: Errno, held: &BothLocked) -> bool {
         self.change.holds(&mut self.cx, why)
+            || self.cx.is_judged() && {
+                self.pending(held, why);
+                true
+            }
     }
     #[cold]
     #[inline(never)]
