@@ -13,6 +13,7 @@ use crate::regs::{NATIVE, Regs, arg, copy_of, fail, fd_arg, raw};
 use crate::user::Array;
 use core::sync::atomic::Ordering;
 use libc as c;
+use mirror_core::calls::Call;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo, Where};
 use mirror_sys as sys;
@@ -41,7 +42,7 @@ impl Write<'_> {
     /// process that shares the description may be about to set it.
     fn place(&self) -> Sys<Where> {
         let mut append = sys::fcntl(self.n, c::F_GETFL, 0)? as i32 & c::O_APPEND != 0;
-        if self.regs.nr as i64 == c::SYS_pwritev2 {
+        if self.regs.is(Call::Pwritev2) {
             append |= arg(self.regs, 5) & RWF_APPEND != 0;
             append &= arg(self.regs, 5) & RWF_NOAPPEND == 0;
         }
@@ -131,8 +132,8 @@ impl Data for Write<'_> {
         if self.at_end && !ends_at(self.n, to as u64)? {
             return Err(Errno::EIO);
         }
-        let r = match self.regs.nr as i64 {
-            c::SYS_write | c::SYS_pwrite64 => {
+        let r = match self.regs.call() {
+            Some(Call::Write | Call::Pwrite64) => {
                 let piece = upto.saturating_sub(done) as usize;
                 // SAFETY: the first leg's write has just read these bytes of the program.
                 unsafe {
@@ -146,7 +147,7 @@ impl Data for Write<'_> {
                 }
             }
             _ => {
-                let durable = if self.regs.nr as i64 == c::SYS_pwritev2 {
+                let durable = if self.regs.is(Call::Pwritev2) {
                     flags & RWF_DURABLE
                 } else {
                     0
@@ -165,15 +166,15 @@ impl Data for Write<'_> {
 impl Write<'_> {
     fn on_first(&self, at: Option<u64>) -> Sys<u64> {
         let [fd, buf, len, _, _, flags] = self.regs.args;
-        let r = match (self.regs.nr as i64, at) {
+        let r = match (self.regs.call(), at) {
             // O_APPEND: the kernel knows the end.
             (_, None) => return raw(self.regs),
-            (c::SYS_write | c::SYS_pwrite64, Some(o)) => {
+            (Some(Call::Write | Call::Pwrite64), Some(o)) => {
                 // SAFETY: the program's buffer, checked by the kernel.
                 unsafe { sys::syscall4(c::SYS_pwrite64, fd, buf, len, o as usize) }
             }
             (nr, Some(o)) => {
-                let flags = if nr == c::SYS_pwritev2 { flags } else { 0 };
+                let flags = if nr == Some(Call::Pwritev2) { flags } else { 0 };
                 // SAFETY: the program's vector, checked by the kernel.
                 unsafe { sys::syscall6(c::SYS_pwritev2, fd, buf, len, o as usize, 0, flags) }
             }
@@ -333,16 +334,16 @@ pub fn write(regs: &mut Regs) -> usize {
 
 /// `None`: the kernel refuses it.
 pub fn write_paired(regs: &Regs, n: i32) -> Option<Ran> {
-    let nr = regs.nr as i64;
+    let nr = regs.call();
     let offset = match nr {
-        c::SYS_write | c::SYS_writev => None,
-        c::SYS_pwritev2 if arg(regs, 3) == usize::MAX => None,
+        Some(Call::Write | Call::Writev) => None,
+        Some(Call::Pwritev2) if arg(regs, 3) == usize::MAX => None,
         _ => Some(arg(regs, 3) as u64),
     };
     if offset.is_some_and(|o| (o as i64) < 0) {
         return None;
     }
-    let len = if matches!(nr, c::SYS_write | c::SYS_pwrite64) {
+    let len = if matches!(nr, Some(Call::Write | Call::Pwrite64)) {
         arg(regs, 2) as u64
     } else {
         u64::MAX >> 1
@@ -422,8 +423,8 @@ impl Change for Resize<'_> {
     }
     fn undo(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
         // Growth can be taken back; what a shrinking or a punched hole destroyed cannot.
-        let grew = match self.regs.nr as i64 {
-            c::SYS_ftruncate => self.regs.args[1] as u64 >= cx.intent.old_size,
+        let grew = match self.regs.call() {
+            Some(Call::Ftruncate) => self.regs.args[1] as u64 >= cx.intent.old_size,
             _ => self.regs.args[1] & !1 == 0,
         };
         let old = cx.intent.old_size;
@@ -452,7 +453,7 @@ impl Resize<'_> {
     /// (mode, offset, length) of fallocate.
     fn allocation(&self) -> Option<(i32, u64, u64)> {
         let a = &self.regs.args;
-        (self.regs.nr as i64 == c::SYS_fallocate).then(|| (a[1] as i32, a[2] as u64, a[3] as u64))
+        (self.regs.is(Call::Fallocate)).then(|| (a[1] as i32, a[2] as u64, a[3] as u64))
     }
 }
 
@@ -474,7 +475,7 @@ pub fn resize(regs: &mut Regs) -> usize {
 
 pub fn resize_paired(regs: &Regs, n: i32) -> Ran {
     let (pair, leg) = place(n);
-    let kind = if regs.nr as i64 == c::SYS_ftruncate {
+    let kind = if regs.is(Call::Ftruncate) {
         IntentKind::Truncate
     } else {
         IntentKind::Allocate
