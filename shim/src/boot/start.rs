@@ -22,14 +22,14 @@ const TAB_MAX: usize = 64 * 1024;
 struct Work {
     entry: Entry,
     path: PathText<PATH_MAX>,
-    tab: [u8; TAB_MAX],
 }
 
 static WORK: BootCell<Work> = BootCell::new(Work {
     entry: Entry::empty(),
     path: PathText::new(),
-    tab: [0; TAB_MAX],
 });
+/// Apart, since all zeros need no room in the file.
+static TAB: BootCell<[u8; TAB_MAX]> = BootCell::new([0; TAB_MAX]);
 
 /// Decides what this process is to the mirror.
 pub fn start(b: &BootInfo) -> Start {
@@ -190,7 +190,9 @@ fn read_tab(w: &mut Work) -> bool {
         );
     }
     let mut len = 0usize;
-    while let Some(room) = w.tab.get_mut(len..) {
+    // SAFETY: boot runs alone, and this is the one place that names it.
+    let tab = unsafe { TAB.boot_mut() };
+    while let Some(room) = tab.get_mut(len..) {
         match sys::read(n, room) {
             Ok(0) => break,
             Ok(k) => len = len.saturating_add(k),
@@ -202,7 +204,7 @@ fn read_tab(w: &mut Work) -> bool {
     if len >= TAB_MAX {
         fail3(b"", w.path.as_bytes(), b" is larger than 64 KiB");
     }
-    let text = w.tab.get(..len).unwrap_or(&[]);
+    let text = tab.get(..len).unwrap_or(&[]);
     for (number, line) in tab::lines(text) {
         match tab::parse_line(line, number, &mut w.entry) {
             Ok(false) => {}

@@ -12,7 +12,6 @@ use crate::process::{actor, fds};
 use crate::repair::heal::{self, Found};
 use crate::repair::kept;
 
-use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::path::split;
 use mirror_core::refusal::Refusal;
@@ -174,7 +173,7 @@ pub fn ends(n: i32, cx: &mut Cx<'_>) -> Result<(), Prepared> {
     let st = sys::fglance(n).map_err(|e| Prepared::Answer(Err(e)))?;
     cx.end = Some(st.size());
     let last = fds::info(n).filter(|_| fds::hint(n) == fds::PAIRED);
-    let last = last.map(|i| i.end.load(Ordering::Relaxed));
+    let last = last.map(|i| i.end());
     if cx.exclusive || last == Some(st.size()) {
         return Ok(());
     }
@@ -191,6 +190,6 @@ pub fn ended(n: i32, at: u64) {
     if !actor::maybe_guest()
         && let Some(i) = fds::info(n)
     {
-        i.end.store(at, Ordering::Relaxed);
+        i.set_end(at);
     }
 }

@@ -41,8 +41,9 @@ pub struct FdInfo {
     len: AtomicU8,
     /// Inode on leg a and b.
     pub ino: [AtomicU64; 2],
-    /// Where the last append ended, on both legs.
-    pub end: AtomicU64,
+    /// Where the last append ended, on both legs; the complement, so that nothing known is zero, and the
+    /// table needs no room in the file.
+    end: AtomicU64,
     path: [AtomicU8; 232],
 }
 
@@ -56,7 +57,7 @@ const NO_INFO: FdInfo = FdInfo {
     dirty: AtomicU8::new(0),
     len: AtomicU8::new(0),
     ino: [const { AtomicU64::new(0) }; 2],
-    end: AtomicU64::new(u64::MAX),
+    end: AtomicU64::new(0),
     path: [const { AtomicU8::new(0) }; 232],
 };
 
@@ -68,6 +69,16 @@ pub fn info(n: i32) -> Option<&'static FdInfo> {
 }
 
 impl FdInfo {
+    /// Where the last append ended, on both legs; `u64::MAX`: not known.
+    pub fn end(&self) -> u64 {
+        !self.end.load(Ordering::Relaxed)
+    }
+
+    /// Remembers it.
+    pub fn set_end(&self, at: u64) {
+        self.end.store(!at, Ordering::Relaxed);
+    }
+
     /// Remembers the path that repair would look under; too long a one is forgotten.
     pub fn set_path(&self, rel: &[u8]) {
         let n = if rel.len() <= self.path.len() {
