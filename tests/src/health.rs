@@ -10,10 +10,23 @@ use std::fs;
 const MAGIC: &[u8] = b"MIRRORRT";
 const VERSION: (usize, u64) = (8, 3);
 const PARTNER_ERRORS: usize = 144;
+const WORD: usize = 128;
+const PENDING: u64 = 1 << 6;
+const EXCLUSIVE: u64 = 1 << 5;
+const POSTS: (usize, usize, usize) = (4096, 64, 129);
 
-/// The count of errors of a second leg in a runtime file's bytes. `Err`: that is not such a file, or its
-/// layout is another: then nothing is known, and nothing may be claimed.
-fn partner_errors(bytes: &[u8]) -> Result<u64, String> {
+/// What a runtime file says of changes that have not been ended, and of objects that differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// Somebody is, or died, inside a change.
+    pub inside: bool,
+    /// Objects are known to differ.
+    pub pending: bool,
+}
+
+/// One word of a runtime file's bytes. `Err`: that is not such a file, or its layout is another: then
+/// nothing is known, and nothing may be claimed.
+fn word(bytes: &[u8], at: usize) -> Result<u64, String> {
     let word = |at: usize| {
         let b = bytes.get(at..at + 8).ok_or("it is too short")?;
         Ok::<_, &str>(u64::from_le_bytes(b.try_into().expect("eight bytes")))
@@ -22,9 +35,27 @@ fn partner_errors(bytes: &[u8]) -> Result<u64, String> {
         return Err("it is no runtime file".into());
     }
     match word(VERSION.0)? {
-        v if v == VERSION.1 => Ok(word(PARTNER_ERRORS)?),
+        v if v == VERSION.1 => Ok(word(at)?),
         v => Err(format!("its layout is {v}, these tests know {}", VERSION.1)),
     }
+}
+
+/// The count of errors of a second leg.
+fn partner_errors(bytes: &[u8]) -> Result<u64, String> {
+    word(bytes, PARTNER_ERRORS)
+}
+
+fn evidence(bytes: &[u8]) -> Result<Evidence, String> {
+    let state = word(bytes, WORD)?;
+    let (start, step, count) = POSTS;
+    let mut inside = state & EXCLUSIVE != 0;
+    for i in 0..count {
+        inside |= word(bytes, start + i * step)? as u32 != 0;
+    }
+    Ok(Evidence {
+        inside,
+        pending: state & PENDING != 0,
+    })
 }
 
 impl Pair {
@@ -38,6 +69,21 @@ impl Pair {
         };
         let bytes = fs::read(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         partner_errors(&bytes).unwrap_or_else(|e| panic!("{}: {e}", file.display()))
+    }
+
+    /// What the runtime file says. Panics as `partner_errors` does.
+    #[track_caller]
+    pub fn evidence(&self) -> Evidence {
+        use std::io::Read;
+        let files = self.runtime_files();
+        let [file] = &files[..] else {
+            panic!("not one runtime file but {}: {files:?}", files.len());
+        };
+        let mut bytes = Vec::new();
+        let posts = (POSTS.0 + POSTS.1 * POSTS.2) as u64;
+        let read = fs::File::open(file).and_then(|f| f.take(posts).read_to_end(&mut bytes));
+        read.unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        evidence(&bytes).unwrap_or_else(|e| panic!("{}: {e}", file.display()))
     }
 
     /// `mirror status V`.

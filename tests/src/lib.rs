@@ -19,6 +19,7 @@ mod talker;
 
 pub use compare::{Differences, Level, Tree};
 pub use environment::{PATH, base_dir, dist, have, is_root, race_seed, soak, tool};
+pub use health::Evidence;
 pub use loops::{FsType, LoopFs};
 pub use output::Output;
 pub use pace::{Clock, slowdown};

@@ -23,6 +23,9 @@ usage: cargo xtask COMMAND
                                their programs have the net under system call instructions)
   tidy                         format, lints, crate arrows, the built library, house rules
   coverage                     writes docs/COVERAGE.md: what becomes of each way to change a file
+  sweep [OPERATIONS [CALL [ERRORS]]]
+                               strikes every system call of every operation (suite `sweep`), or these: lists with
+                               commas between, or `all`
   demo                         the main job, step by step, in /tmp/mfs-demo (or mfs-demo-UID)
   programs [--install] [--write] [FILTER]…
                                real programs, natively and mirrored, against the table in docs/PROGRAMS.md
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Some("test") => test::test(rest),
         Some("tidy") if rest.is_empty() => tidy::tidy(),
         Some("coverage") if rest.is_empty() => test::coverage(),
+        Some("sweep") => test::sweep(rest),
         Some("demo") if rest.is_empty() => demo::demo(),
         Some("programs") => programs::programs(rest),
         Some("bench") => bench::bench(rest),

@@ -59,11 +59,8 @@ impl Test {
             .iter()
             .find(|(part, _)| self.title().contains(part))
             .map_or(60, |(_, s)| *s);
-        Duration::from_secs(if mirror_tests::soak() {
-            seconds * 10
-        } else {
-            seconds
-        })
+        let long = mirror_tests::soak() || std::env::var_os("MIRROR_SWEEP").is_some();
+        Duration::from_secs(if long { seconds * 10 } else { seconds })
     }
 }
 
@@ -86,6 +83,7 @@ const LIMITS: &[(&str, u64)] = &[
     ("jails ", 180),
     ("ways ", 180),
     ("unit sim", 180),
+    ("sweep ", 180),
 ];
 
 /// What an ordinary user runs again (root passes through permission checks, and has other places).

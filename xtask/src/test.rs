@@ -41,6 +41,16 @@ pub fn coverage() -> Result<bool> {
     test(&["ways no_way".to_owned()])
 }
 
+/// Lets the suite `sweep` strike everywhere, or what is named.
+pub fn sweep(what: &[String]) -> Result<bool> {
+    // SAFETY: this tool has one thread when it calls this.
+    unsafe {
+        std::env::set_var("MIRROR_SWEEP", what.join(" "));
+        std::env::set_var("MFS_SHOW", "1");
+    };
+    test(&["sweep part_".to_owned()])
+}
+
 /// Runs it all; `Ok(false)` when a test failed.
 pub fn test(args: &[String]) -> Result<bool> {
     let filters: Vec<&String> = args.iter().filter(|a| !a.starts_with("--")).collect();
@@ -316,6 +326,9 @@ impl Run {
             }
             (None, None) => {
                 println!("ok    {title}  ({time})");
+                if std::env::var_os("MFS_SHOW").is_some() {
+                    print!("{log}");
+                }
                 counts.passed += 1;
             }
         }

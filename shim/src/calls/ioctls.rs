@@ -3,7 +3,7 @@
 //! Rules: a command that only answers costs a look at the table; a descriptor that leads out of the
 //! pairs, or to a fifo or device in one, is the kernel's.
 use crate::calls::attributes::set;
-use crate::calls::data::write;
+use crate::calls::data::resize;
 use crate::calls::paired::lent;
 use crate::calls::paired::recognise::{Fd, recognise};
 use crate::calls::range::clone;
@@ -117,7 +117,7 @@ fn allocate(regs: &mut Regs, n: i32, mode: i32) -> usize {
         0,
         0,
     ];
-    let v = write::resize(&mut call);
+    let v = resize::resize(&mut call);
     if v == DONE {
         regs.nr = call.nr;
     }

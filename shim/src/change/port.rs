@@ -8,7 +8,7 @@ use crate::change::patience;
 use crate::change::target::{Change, Cx, Hint, Target};
 use crate::events::refused::{self, Refused};
 use crate::process::actor::{SPLIT, TX, guest};
-use crate::repair::heal;
+use crate::repair::{heal, privileges, unwrite};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::refusal::Refusal;
@@ -111,6 +111,15 @@ impl Port<'_, '_> {
     fn fds(&mut self) -> Result<(i32, i32), Errno> {
         let n = self.change.data().ok_or(Errno::EIO)?.fd();
         Ok((n, n.saturating_add(mirror_core::K)))
+    }
+}
+
+impl Port<'_, '_> {
+    /// What a write took away beside that the second leg has refused.
+    fn give_back(&self, n: i32, m: i32) {
+        if privileges::give_back(n, m).is_err() {
+            heal::pending_once(self.cx.s, self.cx.paths().0);
+        }
     }
 }
 
@@ -261,30 +270,12 @@ impl LegIo for Port<'_, '_> {
         self.second_is_true()?;
         let (n, m) = self.fds()?;
         if old_size.is_some() {
-            return sys::ftruncate(n, from).map(|_| ());
+            sys::ftruncate(n, from)?;
+            self.give_back(n, m);
+            return Ok(());
         }
-        let end = sys::fstat(m)?.size();
-        let mut at = from;
-        let mut buf = [0u8; 4096];
-        while at < to.min(end) {
-            let want = to.min(end).saturating_sub(at).min(4096) as usize;
-            let k = sys::pread(m, buf.get_mut(..want).unwrap_or(&mut []), at)?;
-            if k == 0 {
-                break;
-            }
-            let mut done = 0usize;
-            while done < k {
-                done = done.saturating_add(sys::pwrite(
-                    n,
-                    buf.get(done..k).unwrap_or(&[]),
-                    at.saturating_add(done as u64),
-                )?);
-            }
-            at = at.saturating_add(k as u64);
-        }
-        if sys::fstat(n)?.size() > end {
-            sys::ftruncate(n, end)?;
-        }
+        unwrite::from_second(n, m, from, to)?;
+        self.give_back(n, m);
         Ok(())
     }
 }

@@ -20,6 +20,7 @@ use crate::arch::{self, CLONE_GATE, LEAF, RANGE};
 use crate::program::elf;
 use crate::program::env::{self, Var};
 use crate::program::info::BootInfo;
+use crate::tables::{WATCH, WATCHED};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use libc as c;
 use mirror_sys as sys;
@@ -142,7 +143,11 @@ fn arm() -> bool {
         signals::give_back();
         return false;
     }
-    crate::tables::watch_for_the_net();
+    for nr in mirror_core::calls::FOR_THE_NET {
+        if let Some(w) = WATCH.get(nr as usize) {
+            w.store(WATCHED, Ordering::Relaxed);
+        }
+    }
     ON.store(true, Ordering::Relaxed);
     CHILDREN.store(true, Ordering::Relaxed);
     true

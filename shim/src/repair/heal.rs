@@ -8,6 +8,7 @@
 use crate::attach::session::Session;
 use crate::change::target::{hold, open_below};
 use crate::path::loc::{Name, Path};
+use crate::repair::copying::copy;
 use libc as c;
 use mirror_core::path::{PATH_MAX, PathText, split};
 use mirror_core::runtime::{AT_END, IntentKind};
@@ -19,12 +20,12 @@ mod same;
 pub use same::{Found, alike, is_beyond, parents, same};
 
 /// Larger differences than this are left to `mirror resync`: an innocent program pays for repair.
-const REPAIR_MAX: u64 = 16 << 20;
+pub const REPAIR_MAX: u64 = 16 << 20;
 
 /// One object seen from both legs.
-struct Both {
+pub struct Both {
     dir: [i32; 2],
-    name: Name,
+    pub name: Name,
     st: [Option<Stat>; 2],
     root: [i32; 2],
 }
@@ -67,7 +68,7 @@ impl Both {
         }
         Ok(b)
     }
-    fn at(&self, leg: usize) -> i32 {
+    pub fn at(&self, leg: usize) -> i32 {
         self.dir.get(leg).copied().unwrap_or(-1)
     }
     fn stat(&self, leg: usize) -> Option<Stat> {
@@ -239,6 +240,9 @@ fn xattrs(src: &Object, dst: &Object) -> Sys<()> {
         let want = value.get(..len).unwrap_or(&[]);
         let have = dst.xattr(&name, &mut other).ok();
         if have.and_then(|n| other.get(..n)) != Some(want) {
+            if name.as_bytes() == CAPABILITY {
+                carried(src, dst)?;
+            }
             dst.set_xattr(&name, want)?;
         }
     }
@@ -257,66 +261,12 @@ fn xattrs(src: &Object, dst: &Object) -> Sys<()> {
     Ok(())
 }
 
+const CAPABILITY: &[u8] = b"security.capability";
+
 /// Labels and trusted attributes are the system's.
 fn ours(name: &[u8]) -> bool {
-    !name.is_empty() && !name.starts_with(b"security.") && !name.starts_with(b"trusted.")
-}
-
-/// Copies data in a quiet fork. `range`: only these bytes may differ.
-#[inline(never)]
-fn copy(b: &Both, from: usize, f: &Stat, range: Option<(u64, u64)>) -> Sys<()> {
-    let (start, len) = range.unwrap_or((0, f.size()));
-    let len = len.min(f.size().saturating_sub(start));
-    if len > REPAIR_MAX {
-        return Err(Errno::EFBIG);
-    }
-    // SAFETY: the child runs `copy_child` on its own copy of this memory, makes raw system calls and
-    // exits; it never returns into the program.
-    let pid = unsafe { sys::quiet_fork() }?;
-    if pid == 0 {
-        // A repair is not the program's own writing.
-        let _ = crate::process::limits::lift();
-        sys::exit_group(if copy_child(b, from, start, len, f.size()).is_ok() {
-            0
-        } else {
-            1
-        });
-    }
-    if sys::wait_quiet(pid) == 0 {
-        Ok(())
-    } else {
-        Err(Errno::EIO)
-    }
-}
-
-fn copy_child(b: &Both, from: usize, start: u64, len: u64, size: u64) -> Sys<()> {
-    // The program waits for this child under the locks: a fifo in the place must not block it.
-    let flags = c::O_NOFOLLOW | c::O_NONBLOCK | c::O_NOCTTY | c::O_CLOEXEC;
-    let src = sys::openat(b.at(from), &b.name, c::O_RDONLY | flags, 0)?;
-    let dst = sys::openat(b.at(from ^ 1), &b.name, c::O_WRONLY | flags, 0)?;
-    let f = sys::fstat(src)?;
-    sys::stands_for(&f, &sys::fstat(dst)?)?;
-    if f.kind() != c::S_IFREG {
-        return Err(Errno::EEXIST);
-    }
-    let mut buf = [0u8; 8192];
-    let mut at = start;
-    let end = start.saturating_add(len).min(size);
-    while at < end {
-        let want = end.saturating_sub(at).min(buf.len() as u64) as usize;
-        let k = sys::pread(src, buf.get_mut(..want).unwrap_or(&mut []), at)?;
-        if k == 0 {
-            break;
-        }
-        let mut done = 0usize;
-        while done < k {
-            let piece = buf.get(done..k).unwrap_or(&[]);
-            done = done.saturating_add(sys::pwrite(dst, piece, at.saturating_add(done as u64))?);
-        }
-        at = at.saturating_add(k as u64);
-    }
-    // Last: who is killed before leaves sizes that differ, if they did.
-    sys::ftruncate(dst, size).map(|_| ())
+    let systems = name.starts_with(b"security.") || name.starts_with(b"trusted.");
+    !name.is_empty() && (!systems || name == CAPABILITY)
 }
 
 /// Ends what a dead holder left: what was done on the first leg is done on the second.
@@ -371,7 +321,7 @@ fn data(s: &Session, from: usize, rel: &[u8], ino: u64, range: Option<(u64, u64)
     }
     let mut b = Both::open(s, rel)?;
     // An append is what the first leg has and the second lacks.
-    let tail = b.stat(from ^ 1).map(|t| (t.size(), REPAIR_MAX));
+    let tail = b.stat(from ^ 1).map(|t| (t.size(), u64::MAX));
     let range = if range.is_some_and(|r| r.0 == AT_END) {
         tail
     } else {

@@ -1,17 +1,16 @@
 //! What one of the attribute calls names and asks for, whatever its shape.
-use crate::calls::args::copy_path;
-use crate::calls::attributes::marks::By;
+use crate::calls::args::{SYS_REMOVEXATTRAT, SYS_SETXATTRAT, copy_path};
+use crate::calls::attributes::marks::{By, SYS_FILE_SETATTR};
 use crate::calls::ioctls;
 use crate::path::loc::{Last, Name, Path};
 use crate::regs::{Regs, arg};
 use libc as c;
-use mirror_core::calls::Call;
 use mirror_core::ioctls::{Verdict, verdict};
 use mirror_sys as sys;
 
 /// How the call names its object.
 #[derive(Clone, Copy)]
-pub struct Request {
+pub struct Call {
     /// Where a relative path starts.
     pub dir: i32,
     /// Address of the path; 0: the descriptor itself.
@@ -47,7 +46,7 @@ pub enum Kind {
 const AT_FLAGS: usize = (c::AT_SYMLINK_NOFOLLOW | c::AT_EMPTY_PATH) as usize;
 
 /// Reads the call's arguments; `None`: the kernel refuses them before it looks at the path.
-pub fn parse(regs: &Regs) -> Option<Request> {
+pub fn parse(regs: &Regs) -> Option<Call> {
     let a = |i| arg(regs, i);
     let cwd = c::AT_FDCWD;
     let at = |flags: usize, follow_by_default: bool| {
@@ -60,21 +59,21 @@ pub fn parse(regs: &Regs) -> Option<Request> {
     };
     let empty = |flags: usize| flags & c::AT_EMPTY_PATH as usize != 0;
     let call = |dir, path, last, kind| {
-        Some(Request {
+        Some(Call {
             dir,
             path,
             last,
             kind,
         })
     };
-    match regs.call() {
-        Some(Call::Chmod) => call(cwd, a(0), Last::Follow, Kind::Mode(a(1) as u32)),
-        Some(Call::Fchmodat) => call(a(0) as i32, a(1), Last::Follow, Kind::Mode(a(2) as u32)),
-        Some(Call::Fchmodat2 | Call::Utimensat) if a(3) & !AT_FLAGS != 0 => None,
-        Some(Call::Fchownat) if a(4) & !AT_FLAGS != 0 => None,
-        Some(Call::Utimensat) if sets_nothing(a(2)) => None,
-        Some(Call::Truncate) if (a(1) as i64) < 0 => None,
-        Some(Call::Fchmodat2) => {
+    match regs.nr as i64 {
+        c::SYS_chmod => call(cwd, a(0), Last::Follow, Kind::Mode(a(1) as u32)),
+        c::SYS_fchmodat => call(a(0) as i32, a(1), Last::Follow, Kind::Mode(a(2) as u32)),
+        crate::calls::args::SYS_FCHMODAT2 | c::SYS_utimensat if a(3) & !AT_FLAGS != 0 => None,
+        c::SYS_fchownat if a(4) & !AT_FLAGS != 0 => None,
+        c::SYS_utimensat if sets_nothing(a(2)) => None,
+        c::SYS_truncate if (a(1) as i64) < 0 => None,
+        crate::calls::args::SYS_FCHMODAT2 => {
             let path = if empty(a(3)) && is_empty(a(1)) {
                 0
             } else {
@@ -82,21 +81,21 @@ pub fn parse(regs: &Regs) -> Option<Request> {
             };
             call(a(0) as i32, path, at(a(3), true), Kind::Mode(a(2) as u32))
         }
-        Some(Call::Fchmod) => call(a(0) as i32, 0, Last::Keep, Kind::Mode(a(1) as u32)),
-        Some(Call::Chown) => call(
+        c::SYS_fchmod => call(a(0) as i32, 0, Last::Keep, Kind::Mode(a(1) as u32)),
+        c::SYS_chown => call(
             cwd,
             a(0),
             Last::Follow,
             Kind::Owner(a(1) as u32, a(2) as u32),
         ),
-        Some(Call::Lchown) => call(cwd, a(0), Last::Keep, Kind::Owner(a(1) as u32, a(2) as u32)),
-        Some(Call::Fchown) => call(
+        c::SYS_lchown => call(cwd, a(0), Last::Keep, Kind::Owner(a(1) as u32, a(2) as u32)),
+        c::SYS_fchown => call(
             a(0) as i32,
             0,
             Last::Keep,
             Kind::Owner(a(1) as u32, a(2) as u32),
         ),
-        Some(Call::Fchownat) => {
+        c::SYS_fchownat => {
             let path = if empty(a(4)) && is_empty(a(1)) {
                 0
             } else {
@@ -109,9 +108,9 @@ pub fn parse(regs: &Regs) -> Option<Request> {
                 Kind::Owner(a(2) as u32, a(3) as u32),
             )
         }
-        Some(Call::Utime | Call::Utimes) => call(cwd, a(0), Last::Follow, Kind::Times),
-        Some(Call::Futimesat) => call(a(0) as i32, a(1), Last::Follow, Kind::Times),
-        Some(Call::Utimensat) => {
+        c::SYS_utime | c::SYS_utimes => call(cwd, a(0), Last::Follow, Kind::Times),
+        c::SYS_futimesat => call(a(0) as i32, a(1), Last::Follow, Kind::Times),
+        c::SYS_utimensat => {
             let path = if empty(a(3)) && is_empty(a(1)) {
                 0
             } else {
@@ -119,36 +118,36 @@ pub fn parse(regs: &Regs) -> Option<Request> {
             };
             call(a(0) as i32, path, at(a(3), true), Kind::Times)
         }
-        Some(Call::Setxattr) => call(cwd, a(0), Last::Follow, Kind::SetXattr),
-        Some(Call::Lsetxattr) => call(cwd, a(0), Last::Keep, Kind::SetXattr),
-        Some(Call::Fsetxattr) => call(a(0) as i32, 0, Last::Keep, Kind::SetXattr),
-        Some(Call::Removexattr) => call(cwd, a(0), Last::Follow, Kind::RemoveXattr),
-        Some(Call::Lremovexattr) => call(cwd, a(0), Last::Keep, Kind::RemoveXattr),
-        Some(Call::Fremovexattr) => call(a(0) as i32, 0, Last::Keep, Kind::RemoveXattr),
-        Some(Call::Setxattrat | Call::Removexattrat) if a(2) & !AT_FLAGS != 0 => None,
-        Some(Call::Setxattrat | Call::Removexattrat) => {
+        c::SYS_setxattr => call(cwd, a(0), Last::Follow, Kind::SetXattr),
+        c::SYS_lsetxattr => call(cwd, a(0), Last::Keep, Kind::SetXattr),
+        c::SYS_fsetxattr => call(a(0) as i32, 0, Last::Keep, Kind::SetXattr),
+        c::SYS_removexattr => call(cwd, a(0), Last::Follow, Kind::RemoveXattr),
+        c::SYS_lremovexattr => call(cwd, a(0), Last::Keep, Kind::RemoveXattr),
+        c::SYS_fremovexattr => call(a(0) as i32, 0, Last::Keep, Kind::RemoveXattr),
+        SYS_SETXATTRAT | SYS_REMOVEXATTRAT if a(2) & !AT_FLAGS != 0 => None,
+        SYS_SETXATTRAT | SYS_REMOVEXATTRAT => {
             let none = empty(a(2)) && is_empty_or_null(a(1));
-            let kind = match regs.call() {
-                Some(Call::Setxattrat) => Kind::SetXattr,
+            let kind = match regs.nr as i64 {
+                SYS_SETXATTRAT => Kind::SetXattr,
                 _ => Kind::RemoveXattr,
             };
             let path = if none { 0 } else { a(1) };
             call(a(0) as i32, path, at(a(2), true), kind)
         }
-        Some(Call::FileSetattr) if a(4) & !AT_FLAGS != 0 => None,
-        Some(Call::FileSetattr) => {
+        SYS_FILE_SETATTR if a(4) & !AT_FLAGS != 0 => None,
+        SYS_FILE_SETATTR => {
             let none = empty(a(4)) && is_empty_or_null(a(1));
             let path = if none { 0 } else { a(1) };
             call(a(0) as i32, path, at(a(4), true), Kind::Marks(By::Call))
         }
-        Some(Call::Ioctl) => {
+        c::SYS_ioctl => {
             let kind = match verdict(ioctls::command(regs)) {
                 Verdict::Marks(m) => Kind::Marks(By::Ioctl(m)),
                 _ => Kind::Unknown,
             };
             call(a(0) as i32, 0, Last::Keep, kind)
         }
-        Some(Call::Truncate) => call(cwd, a(0), Last::Follow, Kind::Truncate(a(1) as u64)),
+        c::SYS_truncate => call(cwd, a(0), Last::Follow, Kind::Truncate(a(1) as u64)),
         _ => None,
     }
 }
@@ -164,17 +163,15 @@ fn sets_nothing(times: usize) -> bool {
 }
 
 /// The empty path (not a null pointer) from AT_FDCWD: the cwd.
-pub fn is_cwd(regs: &Regs, call: &Request) -> bool {
+pub fn is_cwd(regs: &Regs, call: &Call) -> bool {
     let at = matches!(
-        regs.call(),
-        Some(
-            Call::Fchownat
-                | Call::Utimensat
-                | Call::Fchmodat2
-                | Call::Setxattrat
-                | Call::Removexattrat
-                | Call::FileSetattr
-        )
+        regs.nr as i64,
+        c::SYS_fchownat
+            | c::SYS_utimensat
+            | crate::calls::args::SYS_FCHMODAT2
+            | SYS_SETXATTRAT
+            | SYS_REMOVEXATTRAT
+            | SYS_FILE_SETATTR
     );
     at && call.path == 0 && call.dir == c::AT_FDCWD && arg(regs, 1) != 0
 }

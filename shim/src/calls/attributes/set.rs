@@ -5,9 +5,10 @@
 //!
 //! Rules: a name is made an [`Object`] on each leg and changed as that, so that no symlink is followed
 //! there, and the second leg's must be of the first one's type.
-use crate::calls::args::{TRIES, copy_path, verdict};
-use crate::calls::attributes::call::{Kind, Request, is_cwd, parse};
+use crate::calls::args::{SYS_REMOVEXATTRAT, SYS_SETXATTRAT, TRIES, copy_path, verdict};
+use crate::calls::attributes::call::{Call, Kind, is_cwd, parse};
 use crate::calls::attributes::marks::{By, SYS_FILE_SETATTR, Value};
+use crate::calls::data::write::owes_time;
 use crate::calls::paired::recognise::{Fd, behind, recognise};
 use crate::change::border::{self, Border};
 use crate::change::port::{Patience, Ran, run};
@@ -17,7 +18,7 @@ use crate::path::loc::{Last, Loc, Name, Path, Place};
 use crate::path::resolve::{locate, locate_slow};
 use crate::process::fds;
 use crate::regs::{NATIVE, Regs, arg, fail, fd_arg, raw};
-
+use crate::repair::heal;
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::runtime::IntentKind;
@@ -30,7 +31,7 @@ mod on;
 mod undo;
 
 struct Attr<'a> {
-    call: Request,
+    call: Call,
     regs: &'a Regs,
     /// A descriptor on the first leg, and whether n + K is its partner.
     by_fd: Option<(i32, bool)>,
@@ -121,9 +122,26 @@ impl Attr<'_> {
             kind => self.on_object(kind, &o),
         }?;
         if step == Step::Second && matches!(self.call.kind, Kind::Truncate(_)) {
-            self.times(cx, leg, &o)?;
+            self.times_after(cx, leg, &o);
         }
         Ok(r as u64)
+    }
+
+    /// The same after the second leg's object has been changed: that is no refusal any more. A partner's time
+    /// is made equal later.
+    fn times_after(&self, cx: &Cx<'_>, leg: usize, second: &Object) {
+        if self.times(cx, leg, second).is_ok() {
+            return;
+        }
+        let equal = || -> Sys<bool> {
+            let first = self.object(cx, leg ^ 1)?.stat().mtime();
+            Ok(first == sys::fstat(second.fd())?.mtime())
+        };
+        match self.by_fd {
+            Some((n, true)) => owes_time(n),
+            _ if equal() == Ok(true) => {}
+            _ => heal::pending_once(cx.s, cx.paths().0),
+        }
     }
 
     /// Copies the first leg's times to the second leg's object.
@@ -138,6 +156,17 @@ impl Attr<'_> {
         } else {
             OMIT
         };
+        if self.call.kind == Kind::Times {
+            let mtime = first.stat().mtime();
+            match sys::set_times(second.fd(), atime, mtime) {
+                // Who may set them on the first leg wants these times, and not "now" on both.
+                Err(Errno::EPERM) if sys::set_times(first.fd(), OMIT, mtime).is_ok() => {
+                    return Err(Errno::EPERM);
+                }
+                Err(Errno::EPERM) => {}
+                r => return r.map(|_| 0),
+            }
+        }
         times::copy(first.fd(), second.fd(), atime).map(|()| 0)
     }
 }

@@ -4,4 +4,5 @@ pub mod alloc;
 pub mod flags;
 pub mod fsync;
 pub mod pieces;
+pub mod resize;
 pub mod write;

@@ -1,7 +1,6 @@
-//! Data of a descriptor: the write family, ftruncate, fallocate, the fsync family, and the calls whose
-//! data the kernel moves itself.
+//! Data of a descriptor: the write family.
 use crate::calls::args::{TRIES, verdict};
-use crate::calls::data::{aftermath, alloc};
+use crate::calls::data::aftermath;
 use crate::calls::paired::recognise::{Fd, adopt, recognise};
 use crate::change::port::{Patience, Ran, run};
 use crate::change::target::{Change, Cx, Data};
@@ -13,11 +12,10 @@ use crate::regs::{NATIVE, Regs, arg, copy_of, fail, fd_arg, raw};
 use crate::user::Array;
 use core::sync::atomic::Ordering;
 use libc as c;
-use mirror_core::calls::Call;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo, Where};
+use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Where};
 use mirror_sys as sys;
-use mirror_sys::{OMIT, Stat, Sys};
+use mirror_sys::{OMIT, Sys};
 
 /// Longest iovec the kernel takes (UIO_MAXIOV).
 const IOV_MAX: usize = 1024;
@@ -42,7 +40,7 @@ impl Write<'_> {
     /// process that shares the description may be about to set it.
     fn place(&self) -> Sys<Where> {
         let mut append = sys::fcntl(self.n, c::F_GETFL, 0)? as i32 & c::O_APPEND != 0;
-        if self.regs.is(Call::Pwritev2) {
+        if self.regs.nr as i64 == c::SYS_pwritev2 {
             append |= arg(self.regs, 5) & RWF_APPEND != 0;
             append &= arg(self.regs, 5) & RWF_NOAPPEND == 0;
         }
@@ -128,23 +126,38 @@ impl Data for Write<'_> {
         let to = at.saturating_add(done) as usize;
         if self.at_end {
             crate::change::pairing::ended(self.n, at.saturating_add(upto));
+            let fits = ends_at(self.n, to as u64);
+            if fits != Ok(true) {
+                owes_time(self.n);
+                return Err(fits.err().unwrap_or(Errno::EIO));
+            }
         }
-        if self.at_end && !ends_at(self.n, to as u64)? {
-            return Err(Errno::EIO);
-        }
-        let r = if matches!(self.regs.call(), Some(Call::Write | Call::Pwrite64)) {
-            let (from, piece) = (buf.wrapping_add(done as usize), upto.saturating_sub(done));
-            // SAFETY: the first leg's write has just read these bytes of the program.
-            sys::ret(unsafe { sys::syscall4(c::SYS_pwrite64, m, from, piece as usize, to) })
-                .map(|v| v as u64)
-        } else {
-            let flags = if self.regs.is(Call::Pwritev2) {
-                flags
-            } else {
-                0
-            };
-            vector(m, (buf, len), (done, upto), (to, flags & RWF_DURABLE))
+        let r = match self.regs.nr as i64 {
+            c::SYS_write | c::SYS_pwrite64 => {
+                let piece = upto.saturating_sub(done) as usize;
+                // SAFETY: the first leg's write has just read these bytes of the program.
+                unsafe {
+                    sys::syscall4(
+                        c::SYS_pwrite64,
+                        m,
+                        buf.wrapping_add(done as usize),
+                        piece,
+                        to,
+                    )
+                }
+            }
+            _ => {
+                let durable = if self.regs.nr as i64 == c::SYS_pwritev2 {
+                    flags & RWF_DURABLE
+                } else {
+                    0
+                };
+                let r = vector(m, (buf, len), (done, upto), (to, durable));
+                owes_time(self.n);
+                return r;
+            }
         };
+        let r = sys::ret(r).map(|v| v as u64);
         owes_time(self.n);
         r
     }
@@ -153,15 +166,15 @@ impl Data for Write<'_> {
 impl Write<'_> {
     fn on_first(&self, at: Option<u64>) -> Sys<u64> {
         let [fd, buf, len, _, _, flags] = self.regs.args;
-        let r = match (self.regs.call(), at) {
+        let r = match (self.regs.nr as i64, at) {
             // O_APPEND: the kernel knows the end.
             (_, None) => return raw(self.regs),
-            (Some(Call::Write | Call::Pwrite64), Some(o)) => {
+            (c::SYS_write | c::SYS_pwrite64, Some(o)) => {
                 // SAFETY: the program's buffer, checked by the kernel.
                 unsafe { sys::syscall4(c::SYS_pwrite64, fd, buf, len, o as usize) }
             }
             (nr, Some(o)) => {
-                let flags = if nr == Some(Call::Pwritev2) { flags } else { 0 };
+                let flags = if nr == c::SYS_pwritev2 { flags } else { 0 };
                 // SAFETY: the program's vector, checked by the kernel.
                 unsafe { sys::syscall6(c::SYS_pwritev2, fd, buf, len, o as usize, 0, flags) }
             }
@@ -321,16 +334,16 @@ pub fn write(regs: &mut Regs) -> usize {
 
 /// `None`: the kernel refuses it.
 pub fn write_paired(regs: &Regs, n: i32) -> Option<Ran> {
-    let nr = regs.call();
+    let nr = regs.nr as i64;
     let offset = match nr {
-        Some(Call::Write | Call::Writev) => None,
-        Some(Call::Pwritev2) if arg(regs, 3) == usize::MAX => None,
+        c::SYS_write | c::SYS_writev => None,
+        c::SYS_pwritev2 if arg(regs, 3) == usize::MAX => None,
         _ => Some(arg(regs, 3) as u64),
     };
     if offset.is_some_and(|o| (o as i64) < 0) {
         return None;
     }
-    let len = if matches!(nr, Some(Call::Write | Call::Pwrite64)) {
+    let len = if matches!(nr, c::SYS_write | c::SYS_pwrite64) {
         arg(regs, 2) as u64
     } else {
         u64::MAX >> 1
@@ -355,134 +368,4 @@ pub fn write_paired(regs: &Regs, n: i32) -> Option<Ran> {
         Patience::Wait,
     );
     Some(ran)
-}
-
-struct Resize<'a> {
-    n: i32,
-    regs: &'a Regs,
-    before: Option<Stat>,
-}
-
-impl Change for Resize<'_> {
-    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
-        cx.file_of(self.n).map_err(|e| Prepared::Answer(Err(e)))
-    }
-    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
-        if let Some(p) = describe(self.n, cx) {
-            return p;
-        }
-        self.before = sys::fstat(self.n).ok();
-        let size = self.before.map_or(0, |s| s.size());
-        cx.intent.old_size = size;
-        if let Some((mode, off, len)) = self.allocation() {
-            if !alloc::shifts(mode) {
-                // Repair looks at these bytes and the size alone.
-                cx.intent.kind = IntentKind::Write;
-                let clears = alloc::clears(mode);
-                (cx.intent.offset, cx.intent.length) = if clears { (off, len) } else { (size, 0) };
-            }
-            let m = self.n.saturating_add(K);
-            if let Err(e) = alloc::prepare(self.n, m, mode, off, size) {
-                return Prepared::Answer(Err(e));
-            }
-        }
-        Prepared::Ready
-    }
-    fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
-        if step == Step::First {
-            let r = raw(self.regs);
-            if let (Err(e), Some(range)) = (r, self.allocation())
-                && aftermath::not_allocated(self.n, e, range).is_err()
-            {
-                crate::repair::heal::pending(cx.s, cx.paths().0);
-            }
-            return r;
-        }
-        let m = self.n.saturating_add(K);
-        let r = match self.allocation() {
-            None => sys::ftruncate(m, self.regs.args[1] as u64).map(|v| v as u64),
-            Some((mode, off, len)) => {
-                alloc::second(m, mode, off, len).and_then(|v| alloc::level(self.n, m).map(|()| v))
-            }
-        };
-        owes_time(self.n);
-        r
-    }
-    fn undo(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
-        // Growth can be taken back; what a shrinking or a punched hole destroyed cannot.
-        let grew = match self.regs.call() {
-            Some(Call::Ftruncate) => self.regs.args[1] as u64 >= cx.intent.old_size,
-            _ => self.regs.args[1] & !1 == 0,
-        };
-        let old = cx.intent.old_size;
-        let m = self.n.saturating_add(K);
-        match self.allocation() {
-            _ if grew => {}
-            Some((mode, off, len)) if alloc::clears(mode) => {
-                alloc::back(self.n, m, off, len, old)?;
-            }
-            _ => return Err(Errno::EIO),
-        }
-        // A full file system may have done a part.
-        if sys::fstat(m)?.size() > old {
-            sys::ftruncate(m, old)?;
-        }
-        sys::ftruncate(self.n, old)?;
-        // The partner's is made equal at close.
-        if let Some(st) = self.before {
-            let _ = sys::set_times(self.n, OMIT, st.mtime());
-        }
-        Ok(())
-    }
-}
-
-impl Resize<'_> {
-    /// (mode, offset, length) of fallocate.
-    fn allocation(&self) -> Option<(i32, u64, u64)> {
-        let a = &self.regs.args;
-        (self.regs.is(Call::Fallocate)).then(|| (a[1] as i32, a[2] as u64, a[3] as u64))
-    }
-}
-
-/// ftruncate, fallocate.
-#[inline(never)]
-pub fn resize(regs: &mut Regs) -> usize {
-    let n = fd_arg(regs, 0);
-    for _ in 0..TRIES {
-        if let Some(v) = paired(regs, n) {
-            return v;
-        }
-        match resize_paired(regs, n) {
-            Ran::Slow => {}
-            ran => return verdict(regs, ran),
-        }
-    }
-    fail(regs, Errno::EBADF)
-}
-
-pub fn resize_paired(regs: &Regs, n: i32) -> Ran {
-    let (pair, leg) = place(n);
-    let kind = if regs.is(Call::Ftruncate) {
-        IntentKind::Truncate
-    } else {
-        IntentKind::Allocate
-    };
-    let copy = copy_of(regs);
-    let mut change = Resize {
-        n,
-        regs: &copy,
-        before: None,
-    };
-    let action = Action::Call {
-        undo: Undo::Possible,
-    };
-    run(
-        pair,
-        leg,
-        [None, None],
-        kind,
-        &mut change,
-        action,
-        Patience::Wait,
-    )
 }

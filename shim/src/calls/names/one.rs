@@ -10,7 +10,6 @@ use crate::regs::{NATIVE, Regs, arg, fail, raw};
 use crate::user;
 use core::sync::atomic::Ordering;
 use libc as c;
-use mirror_core::calls::Call;
 use mirror_core::path::split;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{Action, Errno, LockPlan, Prepared, Step, Undo};
@@ -91,8 +90,11 @@ impl Change for One<'_> {
         }
         Prepared::Ready
     }
-    fn holds(&mut self, _: &mut Cx<'_>, why: Errno) -> bool {
-        matches!(self.what, What::Unlink | What::Rmdir) && why == Errno::ENOENT
+    fn holds(&mut self, cx: &mut Cx<'_>, why: Errno) -> bool {
+        let t = cx.name(0);
+        let there = || sys::glance(t.at(cx.lead ^ 1), &t.name, c::AT_SYMLINK_NOFOLLOW);
+        let removes = matches!(self.what, What::Unlink | What::Rmdir);
+        removes && why == Errno::ENOENT && there().is_err()
     }
     fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
         let leg = cx.leg(step);
@@ -141,7 +143,11 @@ impl Change for One<'_> {
             let st = sys::fstatat(t.at(leg ^ 1), name, c::AT_SYMLINK_NOFOLLOW)?;
             let made = hold(dir, name)?;
             sys::stands_for(&st, made.stat())?;
-            let _ = made.set_times(OMIT, st.mtime());
+            match made.set_times(OMIT, st.mtime()) {
+                // A file system that lets only the owner of the mount set times.
+                Ok(_) | Err(Errno::EPERM) => {}
+                Err(e) => return Err(e),
+            }
         }
         Ok(r as u64)
     }
@@ -175,28 +181,28 @@ pub fn one(regs: &mut Regs) -> usize {
     let cwd = c::AT_FDCWD;
     let mut socket = Path::new();
     let mut is_bind = false;
-    let (dir, path, what, kind) = match regs.call() {
-        Some(Call::Mkdir) => (cwd, a0, What::Mkdir(a1 as u32), IntentKind::Mkdir),
-        Some(Call::Mkdirat) => (a0 as i32, a1, What::Mkdir(a2 as u32), IntentKind::Mkdir),
-        Some(Call::Mknod) => (
+    let (dir, path, what, kind) = match regs.nr as i64 {
+        c::SYS_mkdir => (cwd, a0, What::Mkdir(a1 as u32), IntentKind::Mkdir),
+        c::SYS_mkdirat => (a0 as i32, a1, What::Mkdir(a2 as u32), IntentKind::Mkdir),
+        c::SYS_mknod => (
             cwd,
             a0,
             What::Mknod(a1 as u32, a2 as u64),
             IntentKind::Mknod,
         ),
-        Some(Call::Mknodat) => (
+        c::SYS_mknodat => (
             a0 as i32,
             a1,
             What::Mknod(a2 as u32, a3 as u64),
             IntentKind::Mknod,
         ),
-        Some(Call::Unlink) => (cwd, a0, What::Unlink, IntentKind::Unlink),
-        Some(Call::Rmdir) => (cwd, a0, What::Rmdir, IntentKind::Rmdir),
-        Some(Call::Unlinkat) if a2 == 0 => (a0 as i32, a1, What::Unlink, IntentKind::Unlink),
-        Some(Call::Unlinkat) if a2 == c::AT_REMOVEDIR as usize => {
+        c::SYS_unlink => (cwd, a0, What::Unlink, IntentKind::Unlink),
+        c::SYS_rmdir => (cwd, a0, What::Rmdir, IntentKind::Rmdir),
+        c::SYS_unlinkat if a2 == 0 => (a0 as i32, a1, What::Unlink, IntentKind::Unlink),
+        c::SYS_unlinkat if a2 == c::AT_REMOVEDIR as usize => {
             (a0 as i32, a1, What::Rmdir, IntentKind::Rmdir)
         }
-        Some(Call::Symlink | Call::Symlinkat) => {
+        c::SYS_symlink | c::SYS_symlinkat => {
             SYMLINKED.store(true, Ordering::Relaxed);
             proofs::forget_proofs();
             let mut target = Path::new();
@@ -204,14 +210,14 @@ pub fn one(regs: &mut Regs) -> usize {
             if copy_path(a0, &mut target).is_none() || target.is_empty() {
                 return NATIVE;
             }
-            let (dir, p) = if regs.is(Call::Symlink) {
+            let (dir, p) = if regs.nr as i64 == c::SYS_symlink {
                 (cwd, a1)
             } else {
                 (a1 as i32, a2)
             };
             (dir, p, What::Symlink(target), IntentKind::Symlink)
         }
-        Some(Call::Bind) => {
+        c::SYS_bind => {
             if !socket_path(a1, a2, &mut socket) {
                 return NATIVE;
             }

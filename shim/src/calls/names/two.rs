@@ -9,7 +9,6 @@ use crate::path::resolve::locate_slow;
 use crate::regs::{NATIVE, Regs, arg, fail};
 use core::sync::atomic::Ordering;
 use libc as c;
-use mirror_core::calls::Call;
 use mirror_core::path::split;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
@@ -181,11 +180,14 @@ impl Change for Two {
             let mv = |flags| {
                 sys::renameat2(a.at(leg), &a.name, b.at(leg), &b.name, flags).map(|v| v as u64)
             };
-            // What only the second leg has is not replaced.
-            if step == Step::Second && self.kind == IntentKind::Rename && !self.replaces {
+            // What only the second leg has is not replaced; and nothing that the undo would not bring back.
+            if self.kind == IntentKind::Rename && !self.replaces {
                 match mv(self.flags | 1) {
                     // A file system that does not know the flag.
                     Err(Errno::EINVAL) => {}
+                    Err(Errno::EEXIST) if step == Step::First && self.flags & 1 == 0 => {
+                        self.replaces = true;
+                    }
                     r => return r,
                 }
             }
@@ -237,6 +239,12 @@ impl Change for Two {
     fn heal(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
         // The second leg lacks the old name or has another victim: the two names decide.
         let from = cx.lead;
+        let t = cx.name(0);
+        let old = sys::glance(t.at(from), &t.name, c::AT_SYMLINK_NOFOLLOW);
+        // What directories hold is not compared here.
+        if self.kind == IntentKind::Exchange && self.moves_directory(cx, &old) {
+            return Err(Errno::ENOTEMPTY);
+        }
         crate::repair::heal::equal(cx.s, from, cx.name(1).rel.as_bytes())?;
         if self.nameless.is_some() {
             Ok(())
@@ -257,11 +265,11 @@ pub fn two(regs: &mut Regs) -> usize {
         arg(regs, 3),
         arg(regs, 4),
     );
-    let (d1, p1, d2, p2, flags, is_link) = match regs.call() {
-        Some(Call::Rename) => (cwd, a0, cwd, a1, 0, false),
-        Some(Call::Renameat) => (a0 as i32, a1, a2 as i32, a3, 0, false),
-        Some(Call::Renameat2) => (a0 as i32, a1, a2 as i32, a3, a4, false),
-        Some(Call::Link) => (cwd, a0, cwd, a1, 0, true),
+    let (d1, p1, d2, p2, flags, is_link) = match regs.nr as i64 {
+        c::SYS_rename => (cwd, a0, cwd, a1, 0, false),
+        c::SYS_renameat => (a0 as i32, a1, a2 as i32, a3, 0, false),
+        c::SYS_renameat2 => (a0 as i32, a1, a2 as i32, a3, a4, false),
+        c::SYS_link => (cwd, a0, cwd, a1, 0, true),
         _ => (a0 as i32, a1, a2 as i32, a3, a4, true),
     };
     // What the kernel refuses before it looks at the paths.

@@ -12,8 +12,6 @@ use crate::path::resolve::{locate, locate_slow};
 use crate::process::fds::set_dirty;
 use crate::regs::{NATIVE, Regs, arg, fail};
 use libc as c;
-use mirror_core::calls::Call;
-use mirror_core::path::split;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
 use mirror_sys as sys;
@@ -44,7 +42,7 @@ pub const OPEN_FLAGS: i32 = c::O_ACCMODE
 mod ahead;
 mod how;
 pub use ahead::by_handle;
-use ahead::without_effects;
+use ahead::{may_create_over, without_effects};
 use how::{open_how, probe_strict};
 
 /// Of the class that is undone; the program gets EPERM.
@@ -67,6 +65,8 @@ struct Open {
     refused: bool,
     /// O_TRUNC: the first leg's file has been emptied.
     emptied: bool,
+    /// The partner is installed and noted.
+    ready: core::cell::Cell<bool>,
     /// It is the kernel's own, behind a mount point.
     kernels: core::cell::Cell<bool>,
 }
@@ -117,16 +117,8 @@ impl Open {
         if self.made || self.flags & c::O_TRUNC != 0 {
             set_dirty(n);
         }
+        self.ready.set(true);
     }
-}
-
-#[cold]
-fn may_create_over(cx: &Cx<'_>, root: i32, st: &Stat) -> bool {
-    let mut dir = Path::new();
-    let parent = split(cx.name(0).rel.as_bytes()).0;
-    let _ = dir.set(if parent.is_empty() { b"." } else { parent });
-    let dir = sys::glance(root, &dir, c::AT_SYMLINK_NOFOLLOW);
-    dir.is_ok_and(|dir| crate::path::sticky::may_create_over(&dir, st))
 }
 
 impl Change for Open {
@@ -247,16 +239,14 @@ impl Change for Open {
         } else {
             // Without O_APPEND pwrite goes where it is told; readable, so that a refused write can be
             // undone and so that nothing needs another descriptor.
-            let n = match self.open_second(cx, base) {
+            match self.open_second(cx, base) {
                 // Immutable or append-only there: nothing that repair could mend.
                 Err(Errno::EPERM) if !self.made && !self.tmpfile() => {
                     self.refused = true;
                     return Err(REFUSED);
                 }
                 r => r?,
-            };
-            self.second = self.made;
-            n
+            }
         };
         if let Some(f) = self.fd.get_mut(leg) {
             *f = n;
@@ -336,10 +326,10 @@ impl Change for Open {
 #[inline(never)]
 pub fn open(regs: &mut Regs) -> usize {
     let a = |i| arg(regs, i);
-    let (dir, path, flags, mode) = match regs.call() {
-        Some(Call::Openat) => (a(0) as i32, a(1), a(2) as i32, a(3) as u32),
-        Some(Call::Open) => (c::AT_FDCWD, a(0), a(1) as i32, a(2) as u32),
-        Some(Call::Creat) => (
+    let (dir, path, flags, mode) = match regs.nr as i64 {
+        c::SYS_openat => (a(0) as i32, a(1), a(2) as i32, a(3) as u32),
+        c::SYS_open => (c::AT_FDCWD, a(0), a(1) as i32, a(2) as u32),
+        c::SYS_creat => (
             c::AT_FDCWD,
             a(0),
             c::O_CREAT | c::O_WRONLY | c::O_TRUNC,
@@ -450,6 +440,7 @@ fn opening(
             later: false,
             refused: false,
             emptied: false,
+            ready: core::cell::Cell::new(false),
             kernels: core::cell::Cell::new(false),
         };
         let mut t = Target::new(&loc);
@@ -478,6 +469,9 @@ fn opening(
 }
 
 fn opened(regs: &mut Regs, n: i32, change: &Open, loc: &Loc) -> usize {
+    if change.ready.get() {
+        return crate::regs::answer(regs, Ok(n as u64));
+    }
     let paired = || sys::fcntl(n.saturating_add(K), c::F_GETFD, 0).is_ok();
     if change.fd.get(loc.leg ^ 1).copied().unwrap_or(-1) < 0 && !change.tmpfile() {
         // The second leg's file came by repair, after its open had failed.

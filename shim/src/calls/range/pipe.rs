@@ -3,7 +3,8 @@
 //! Rules: what the pipe holds is looked at (tee), written to both legs, and only then taken out, so that
 //! a write that fails loses nothing. Waiting for data happens on the program's own stack with its own
 //! signal mask, in a tee: it is interrupted and restarted by signals exactly as splice is.
-use crate::calls::data::write::{paired, resize_paired};
+use crate::calls::data::resize::resize_paired;
+use crate::calls::data::write::paired;
 use crate::calls::range::copy::{Buffer, Next, Offset, call, next, put};
 use crate::change::port::Ran;
 use crate::config::is_ours;
@@ -84,8 +85,10 @@ pub fn splice(regs: &mut Regs) -> usize {
         return v;
     }
     // Without a pipe in front of a file the kernel only has an error for it.
-    if !sys::fstat(from).is_ok_and(|s| s.kind() == c::S_IFIFO) {
-        return NATIVE;
+    match sys::fstat(from) {
+        Ok(st) if st.kind() == c::S_IFIFO => {}
+        Ok(_) | Err(Errno::EBADF) => return NATIVE,
+        Err(e) => return fail(regs, e),
     }
     let own = match Pipe::new() {
         Ok(p) => p,
@@ -201,10 +204,13 @@ fn take(
         let Ok(k) = sys::splice(from, own.write, n.wrapping_sub(have), NONBLOCK) else {
             break;
         };
-        if k == 0 || read_all(own, &mut taken, k) != Ok(k) {
+        if k == 0 {
             break;
         }
-        same &= agree(seen.at().wrapping_add(have), taken.at(), k);
+        // Unread it is what was seen: it is gone from the pipe.
+        if read_all(own, &mut taken, k) == Ok(k) {
+            same &= agree(seen.at().wrapping_add(have), taken.at(), k);
+        }
         have = have.saturating_add(k);
     }
     if same && have == n {

@@ -3,7 +3,8 @@
 use crate::attach::session::Session;
 use crate::change::target::{hold, open_below};
 use crate::path::loc::{Name, Path};
-use crate::repair::heal::{Both, REPAIR_MAX, attributes, copy, make, not_led, pending_once};
+use crate::repair::copying::copy;
+use crate::repair::heal::{Both, REPAIR_MAX, attributes, make, not_led, pending_once};
 use crate::repair::{kept, names};
 use core::sync::atomic::{AtomicU64, Ordering};
 use libc as c;
@@ -102,7 +103,12 @@ pub fn parents(s: &Session, from: usize, rel: &Path, name: &[u8]) {
 
 /// An object whose parents are there. `but` is a name in it that needs no look.
 fn here(s: &Session, from: usize, rel: &[u8], but: &[u8]) -> Sys<Found> {
-    let mut b = Both::open(s, rel)?;
+    let mut b = match Both::open(s, rel) {
+        Ok(b) => b,
+        // It could not be looked at: that is no difference, and the request itself meets it.
+        Err(e @ (Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::EINVAL)) => return Err(e),
+        Err(_) => return Ok(Found::Alike),
+    };
     let r = same_at(s, &b, from, but);
     b.close();
     r

@@ -31,7 +31,11 @@ impl Attr<'_> {
             self.caps = r.ok().map(|n| (buf, n));
         }
         if let Kind::Marks(by) = self.call.kind {
-            self.marks = by.get(first).ok();
+            self.marks = match by.get(first) {
+                // What has none refuses the call itself.
+                Err(Errno::ENOTTY | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL) => None,
+                r => Some(r?),
+            };
             // What makes it immutable also keeps its time.
             if let Some((n, true)) = self.by_fd {
                 let _ = crate::change::times::copy(n, n.saturating_add(K), OMIT);

@@ -1,5 +1,5 @@
 //! Before a file is emptied both legs have been asked; and emptying by descriptor.
-use crate::calls::data::write;
+use crate::calls::data::resize;
 use crate::calls::open::change::{Open, TMPFILE};
 use crate::calls::paired::partner::{install, open_writable};
 use crate::calls::range::copy::call;
@@ -8,7 +8,7 @@ use crate::change::target::Cx;
 use crate::path::loc::Path;
 use crate::regs::{DONE, NATIVE, Regs, WAIT, answer, fail, raw};
 use libc as c;
-use mirror_core::calls::Call;
+use mirror_core::path::split;
 use mirror_core::{Errno, K, Prepared};
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
@@ -28,7 +28,7 @@ impl Open {
     }
     /// Opens the second leg's file, which must stand for the first leg's. Never emptied by its open, and
     /// made by it only with the first.
-    pub(super) fn open_second(&self, cx: &Cx<'_>, base: i32) -> Sys<i32> {
+    pub(super) fn open_second(&mut self, cx: &Cx<'_>, base: i32) -> Sys<i32> {
         let mut keep = base & (c::O_NOFOLLOW | c::O_NOATIME | c::O_LARGEFILE);
         if self.tmpfile() {
             keep |= TMPFILE | base & c::O_EXCL;
@@ -36,6 +36,8 @@ impl Open {
             keep |= c::O_CREAT | c::O_EXCL;
         }
         let n = open_writable(base, |flags| self.open_at(cx, cx.lead ^ 1, flags | keep))?;
+        // From here on an undo takes it away again, whatever becomes of the descriptor.
+        self.second = self.made;
         let opened = self.stat.get(cx.lead).copied().flatten();
         let fits = match opened.or(self.found) {
             Some(first) => sys::fglance(n).and_then(|st| self.fits(cx, n, &first, &st)),
@@ -146,14 +148,21 @@ impl Open {
     }
 }
 
+#[cold]
+pub(super) fn may_create_over(cx: &Cx<'_>, root: i32, st: &Stat) -> bool {
+    let mut dir = Path::new();
+    let parent = split(cx.name(0).rel.as_bytes()).0;
+    let _ = dir.set(if parent.is_empty() { b"." } else { parent });
+    let dir = sys::glance(root, &dir, c::AT_SYMLINK_NOFOLLOW);
+    dir.is_ok_and(|dir| crate::path::sticky::may_create_over(&dir, st))
+}
+
 /// The program's open, without what would change a leg if the name meanwhile were another's.
 pub(super) fn without_effects(regs: &mut Regs) -> usize {
     let keep = !((c::O_CREAT | c::O_EXCL | c::O_TRUNC) as usize);
-    match (regs.call(), &mut regs.args) {
-        (Some(Call::Openat), [_, _, flags, ..]) | (Some(Call::Open), [_, flags, ..]) => {
-            *flags &= keep
-        }
-        (Some(Call::Creat), [_, flags, ..]) => {
+    match (regs.nr as i64, &mut regs.args) {
+        (c::SYS_openat, [_, _, flags, ..]) | (c::SYS_open, [_, flags, ..]) => *flags &= keep,
+        (c::SYS_creat, [_, flags, ..]) => {
             regs.nr = c::SYS_open as usize;
             *flags = c::O_WRONLY as usize;
         }
@@ -176,7 +185,7 @@ pub fn by_handle(regs: &mut Regs) -> usize {
     };
     let r = loop {
         let mut cut = call(c::SYS_ftruncate, [n as usize, 0, 0, 0, 0, 0]);
-        match write::resize(&mut cut) {
+        match resize::resize(&mut cut) {
             DONE => break cut.nr as isize,
             WAIT => sys::sleep_us(100),
             _ => break raw(&cut).map_or_else(|e| -(e.0 as isize), |_| 0),

@@ -1,0 +1,152 @@
+//! The size of a descriptor's file, and what is allocated of it: ftruncate, fallocate.
+use crate::calls::args::{TRIES, verdict};
+use crate::calls::data::write::{describe, owes_time, paired, place};
+use crate::calls::data::{aftermath, alloc};
+use crate::change::port::{Patience, Ran, run};
+use crate::change::target::{Change, Cx};
+use crate::regs::{Regs, copy_of, fail, fd_arg, raw};
+use crate::repair::{heal, privileges};
+use libc as c;
+use mirror_core::runtime::IntentKind;
+use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
+use mirror_sys as sys;
+use mirror_sys::{OMIT, Stat, Sys};
+
+struct Resize<'a> {
+    n: i32,
+    regs: &'a Regs,
+    before: Option<Stat>,
+}
+
+impl Change for Resize<'_> {
+    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
+        cx.file_of(self.n).map_err(|e| Prepared::Answer(Err(e)))
+    }
+    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
+        if let Some(p) = describe(self.n, cx) {
+            return p;
+        }
+        self.before = sys::fstat(self.n).ok();
+        let size = self.before.map_or(0, |s| s.size());
+        cx.intent.old_size = size;
+        if let Some((mode, off, len)) = self.allocation() {
+            if !alloc::shifts(mode) {
+                // Repair looks at these bytes and the size alone.
+                cx.intent.kind = IntentKind::Write;
+                let clears = alloc::clears(mode);
+                (cx.intent.offset, cx.intent.length) = if clears { (off, len) } else { (size, 0) };
+            }
+            let m = self.n.saturating_add(K);
+            if let Err(e) = alloc::prepare(self.n, m, mode, off, size) {
+                return Prepared::Answer(Err(e));
+            }
+        }
+        Prepared::Ready
+    }
+    fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
+        if step == Step::First {
+            let r = raw(self.regs);
+            if let (Err(e), Some(range)) = (r, self.allocation())
+                && aftermath::not_allocated(self.n, e, range).is_err()
+            {
+                heal::pending(cx.s, cx.paths().0);
+            }
+            return r;
+        }
+        let m = self.n.saturating_add(K);
+        let r = match self.allocation() {
+            None => sys::ftruncate(m, self.regs.args[1] as u64).map(|v| v as u64),
+            Some((mode, off, len)) => {
+                alloc::second(m, mode, off, len).inspect(|_| {
+                    // It has been done: what is not known now is no refusal.
+                    let level = || alloc::level(self.n, m);
+                    if level().or_else(|_| level()).is_err() {
+                        heal::pending_once(cx.s, cx.paths().0);
+                    }
+                })
+            }
+        };
+        owes_time(self.n);
+        r
+    }
+    fn undo(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
+        // Growth can be taken back; what a shrinking or a punched hole destroyed cannot.
+        let grew = match self.regs.nr as i64 {
+            c::SYS_ftruncate => self.regs.args[1] as u64 >= cx.intent.old_size,
+            _ => self.regs.args[1] & !1 == 0,
+        };
+        let old = cx.intent.old_size;
+        let m = self.n.saturating_add(K);
+        match self.allocation() {
+            _ if grew => {}
+            Some((mode, off, len)) if alloc::clears(mode) => {
+                alloc::back(self.n, m, off, len, old)?;
+            }
+            _ => return Err(Errno::EIO),
+        }
+        // A full file system may have done a part.
+        if sys::fstat(m)?.size() > old {
+            sys::ftruncate(m, old)?;
+        }
+        sys::ftruncate(self.n, old)?;
+        if privileges::give_back(self.n, m).is_err() {
+            heal::pending_once(cx.s, cx.paths().0);
+        }
+        // The partner's is made equal at close.
+        if let Some(st) = self.before {
+            let _ = sys::set_times(self.n, OMIT, st.mtime());
+        }
+        Ok(())
+    }
+}
+
+impl Resize<'_> {
+    /// (mode, offset, length) of fallocate.
+    fn allocation(&self) -> Option<(i32, u64, u64)> {
+        let a = &self.regs.args;
+        (self.regs.nr as i64 == c::SYS_fallocate).then(|| (a[1] as i32, a[2] as u64, a[3] as u64))
+    }
+}
+
+/// ftruncate, fallocate.
+#[inline(never)]
+pub fn resize(regs: &mut Regs) -> usize {
+    let n = fd_arg(regs, 0);
+    for _ in 0..TRIES {
+        if let Some(v) = paired(regs, n) {
+            return v;
+        }
+        match resize_paired(regs, n) {
+            Ran::Slow => {}
+            ran => return verdict(regs, ran),
+        }
+    }
+    fail(regs, Errno::EBADF)
+}
+
+pub fn resize_paired(regs: &Regs, n: i32) -> Ran {
+    let (pair, leg) = place(n);
+    let kind = if regs.nr as i64 == c::SYS_ftruncate {
+        IntentKind::Truncate
+    } else {
+        IntentKind::Allocate
+    };
+    let copy = copy_of(regs);
+    let mut change = Resize {
+        n,
+        regs: &copy,
+        before: None,
+    };
+    let action = Action::Call {
+        undo: Undo::Possible,
+    };
+    run(
+        pair,
+        leg,
+        [None, None],
+        kind,
+        &mut change,
+        action,
+        Patience::Wait,
+    )
+}

@@ -1,0 +1,33 @@
+//! A write that the second leg has refused is taken back on the first.
+use mirror_sys as sys;
+use mirror_sys::Sys;
+
+/// The bytes `from..to` of the first leg's file `n` are again what the second leg's `m` still holds there,
+/// and the file is no longer than that.
+#[cold]
+#[inline(never)]
+pub fn from_second(n: i32, m: i32, from: u64, to: u64) -> Sys<()> {
+    let end = sys::fstat(m)?.size();
+    let mut at = from;
+    let mut buf = [0u8; 4096];
+    while at < to.min(end) {
+        let want = to.min(end).saturating_sub(at).min(4096) as usize;
+        let k = sys::pread(m, buf.get_mut(..want).unwrap_or(&mut []), at)?;
+        if k == 0 {
+            break;
+        }
+        let mut done = 0usize;
+        while done < k {
+            done = done.saturating_add(sys::pwrite(
+                n,
+                buf.get(done..k).unwrap_or(&[]),
+                at.saturating_add(done as u64),
+            )?);
+        }
+        at = at.saturating_add(k as u64);
+    }
+    if sys::fstat(n)?.size() > end {
+        sys::ftruncate(n, end)?;
+    }
+    Ok(())
+}
