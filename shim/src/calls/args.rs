@@ -14,7 +14,7 @@ pub const TRIES: usize = 40;
 pub fn verdict(regs: &mut Regs, ran: Ran) -> usize {
     match ran {
         Ran::Done(r) => answer(regs, r),
-        Ran::Native => NATIVE,
+        Ran::Native | Ran::Alone => NATIVE,
         Ran::Wait => WAIT,
         Ran::Slow => fail(regs, Errno::ELOOP),
     }

@@ -1,5 +1,6 @@
 //! One change of a pair: its target, its locks, its run.
 pub mod border;
+pub mod held;
 pub mod judged;
 pub mod keys;
 pub mod pairing;

@@ -3,9 +3,9 @@
 //! Rules: runs on the scratch stack with all signals blocked; the owner of the memory holds TX, a guest
 //! has lock descriptions of its own. Nothing here waits for another process, except `pause`: with the
 //! whole pair locked it waits at most some twenty milliseconds for others to end their change.
-use crate::attach::session::{self, Session};
-use crate::change::patience;
+use crate::attach::session;
 use crate::change::target::{Change, Cx, Hint, Target};
+use crate::change::{held, patience};
 use crate::events::refused::{self, Refused};
 use crate::process::actor::{SPLIT, TX, guest};
 use crate::repair::{heal, privileges, unwrite};
@@ -286,6 +286,8 @@ pub enum Ran {
     Done(Sys<u64>),
     /// Let the kernel do it.
     Native,
+    /// The same, on the addressed leg alone: it is recorded.
+    Alone,
     /// A lock is held elsewhere.
     Wait,
     /// A symlink is on the way: resolve slowly.
@@ -354,7 +356,7 @@ fn drive(p: &mut Port<'_, '_>, kind: IntentKind, action: Action) -> Ran {
     loop {
         // Whoever can write the posts can ask for one more round each time.
         if rounds >= ROUNDS_MAX && p.cx.s.is_guarded() {
-            return busy(p.cx.s, WHOLE);
+            return busy(p, WHOLE);
         }
         rounds = rounds.saturating_add(1);
         let plan = match plan(p) {
@@ -385,7 +387,7 @@ fn drive(p: &mut Port<'_, '_>, kind: IntentKind, action: Action) -> Ran {
                 return Ran::Done(r);
             }
             Verdict::Forward => return Ran::Native,
-            Verdict::NeedLock(object) => return busy(p.cx.s, object),
+            Verdict::NeedLock(object) => return busy(p, object),
             Verdict::Replan => {
                 replans = replans.saturating_add(1);
                 p.cx.exclusive = replans > 3;
@@ -393,7 +395,7 @@ fn drive(p: &mut Port<'_, '_>, kind: IntentKind, action: Action) -> Ran {
             Verdict::Exclusive => p.cx.exclusive = true,
             Verdict::Mend => match mirror_core::mend(p) {
                 Ok(()) => {}
-                Err(LockMiss::Busy(object)) => return busy(p.cx.s, object),
+                Err(LockMiss::Busy(object)) => return busy(p, object),
                 Err(LockMiss::Failed(e)) => return Ran::Done(Err(e)),
             },
             Verdict::Left(r) => {
@@ -449,12 +451,18 @@ fn mend_own(p: &mut Port<'_, '_>) {
     }
 }
 
-fn busy(s: &Session, object: usize) -> Ran {
+fn busy(p: &Port<'_, '_>, object: usize) -> Ran {
+    let s = p.cx.s;
     if s.is_guarded() && patience::is_over(s.pair) {
         refused::record(s.pair, &Refused::new(Refusal::Wait));
         return Ran::Done(Err(Errno::EIO));
     }
-    MISSES.fetch_add(1, Ordering::Relaxed);
+    let misses = MISSES.fetch_add(1, Ordering::Relaxed);
+    if misses > 0 && held::waits_for_us(s, object, misses) {
+        held::record(&p.cx);
+        MISSES.store(0, Ordering::Relaxed);
+        return Ran::Alone;
+    }
     BUSY[0].store(s.pair, Ordering::Relaxed);
     BUSY[1].store(object, Ordering::Relaxed);
     Ran::Wait

@@ -1,0 +1,136 @@
+//! A lock whose holder goes on only when this process lets it: its own tracee, or its own stopped child.
+//!
+//! Rules: waiting for such a holder would be for ever. Asked only after some misses, for it reads /proc; what
+//! cannot be told is a holder like any other.
+use crate::attach::session::Session;
+use crate::change::target::Cx;
+use crate::repair::heal;
+use core::sync::atomic::{AtomicBool, Ordering};
+use libc as c;
+use mirror_core::path::PathText;
+use mirror_sys as sys;
+
+/// Misses before the first question, and before a stop counts that somebody else, or another thread of this
+/// process, may be about to end.
+const FIRST: u32 = 16;
+const LONG: u32 = 64;
+
+/// It has been so before: the next question comes at once.
+static BEFORE: AtomicBool = AtomicBool::new(false);
+
+/// Whether the holder of a busy object waits for this process. `misses`: in a row.
+#[cold]
+#[inline(never)]
+pub fn waits_for_us(s: &Session, object: usize, misses: u32) -> bool {
+    let due = match misses {
+        0..FIRST => BEFORE.load(Ordering::Relaxed),
+        FIRST | 32 => true,
+        _ => misses.is_multiple_of(LONG),
+    };
+    if !due {
+        return false;
+    }
+    for leg in 0..2 {
+        let n = mirror_core::numbers::lock(s.slot, leg, object);
+        let inode = sys::fstat(n).map(|st| st.ino());
+        if let Some(pid) = inode.ok().and_then(holder)
+            && stopped_by_us(pid, misses)
+        {
+            BEFORE.store(true, Ordering::Relaxed);
+            return true;
+        }
+    }
+    false
+}
+
+/// The change is made on the addressed leg alone.
+pub fn record(cx: &Cx<'_>) {
+    let (a, b) = cx.paths();
+    // Without a name it may be anything.
+    heal::pending_once(cx.s, if a.is_empty() { b"." } else { a });
+    if !b.is_empty() {
+        heal::pending_once(cx.s, b);
+    }
+}
+
+/// Lines of a file of /proc, those that are not too long, until `f` has an answer.
+fn lines<T>(name: &[u8], mut f: impl FnMut(&[u8]) -> Option<T>) -> Option<T> {
+    let mut path = PathText::<48>::new();
+    path.set(name).ok()?;
+    let n = sys::openat(c::AT_FDCWD, &path, c::O_RDONLY | c::O_CLOEXEC, 0).ok()?;
+    let (mut chunk, mut line, mut len) = ([0u8; 1024], [0u8; 160], 0usize);
+    let mut found = None;
+    'file: while let Ok(got @ 1..) = sys::read(n, &mut chunk) {
+        for &b in chunk.get(..got).unwrap_or(&[]) {
+            if b == b'\n' {
+                found = line.get(..len).and_then(&mut f);
+                len = 0;
+                if found.is_some() {
+                    break 'file;
+                }
+            } else {
+                if let Some(l) = line.get_mut(len) {
+                    *l = b;
+                }
+                len = len.saturating_add(1);
+            }
+        }
+    }
+    let _ = sys::close(n);
+    found
+}
+
+fn number(text: &[u8]) -> Option<u64> {
+    let mut v = 0u64;
+    for b in text {
+        let digit = b.checked_sub(b'0').filter(|d| *d < 10)?;
+        v = v.checked_mul(10)?.checked_add(u64::from(digit))?;
+    }
+    (!text.is_empty()).then_some(v)
+}
+
+/// Who has a flock on an inode: `1: FLOCK  ADVISORY  WRITE 4711 fe:00:1234 0 EOF`.
+fn holder(inode: u64) -> Option<u64> {
+    lines(b"/proc/locks", |line| {
+        let mut words = line.split(|b| *b == b' ').filter(|w| !w.is_empty());
+        let kind = words.nth(1)?;
+        let pid = words.nth(2).and_then(number)?;
+        let at = words
+            .next()?
+            .rsplit(|b| *b == b':')
+            .next()
+            .and_then(number)?;
+        (kind == b"FLOCK" && at == inode && pid != 0).then_some(pid)
+    })
+}
+
+/// Whether that process is stopped, and by what only this one ends.
+fn stopped_by_us(pid: u64, misses: u32) -> bool {
+    let me = sys::getpid() as u64;
+    if pid == me {
+        return false;
+    }
+    let mut name = PathText::<48>::new();
+    let _ = name.append(b"/proc/");
+    sys::append_number(pid as u32, &mut name);
+    let _ = name.append(b"/status");
+    let (mut state, mut parent) = (0u8, 0u64);
+    let tracer = lines(name.as_bytes(), |line| {
+        let mut parts = line.split(|b| *b == b'\t');
+        let (key, value) = (parts.next()?, parts.next()?);
+        match key {
+            b"State:" => state = value.first().copied().unwrap_or(0),
+            b"PPid:" => parent = number(value)?,
+            b"TracerPid:" => return number(value),
+            _ => {}
+        }
+        None
+    });
+    let long = misses >= LONG;
+    match tracer {
+        Some(t) if t == me => state == b't' || state == b'T' || long,
+        // Somebody else's tracee.
+        Some(1..) => false,
+        _ => long && state == b'T' && parent == me,
+    }
+}
