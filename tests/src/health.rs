@@ -13,6 +13,8 @@ const PARTNER_ERRORS: usize = 144;
 const WORD: usize = 128;
 const PENDING: u64 = 1 << 6;
 const EXCLUSIVE: u64 = 1 << 5;
+/// Where `.mirror/owner` names the runtime file.
+const OWNER_ID: std::ops::Range<usize> = 8..24;
 const POSTS: (usize, usize, usize) = (4096, 64, 129);
 
 /// What a runtime file says of changes that have not been ended, and of objects that differ.
@@ -71,17 +73,26 @@ impl Pair {
         partner_errors(&bytes).unwrap_or_else(|e| panic!("{}: {e}", file.display()))
     }
 
-    /// What the runtime file says. Panics as `partner_errors` does.
+    /// What the runtime file says that the legs name; where there is none, nobody is inside, and the lists
+    /// of pending objects say the rest. Panics when it cannot be read.
     #[track_caller]
     pub fn evidence(&self) -> Evidence {
         use std::io::Read;
-        let files = self.runtime_files();
-        let [file] = &files[..] else {
-            panic!("not one runtime file but {}: {files:?}", files.len());
+        let owner = fs::read(self.a().join(".mirror/owner")).unwrap_or_default();
+        let id = owner.get(OWNER_ID).unwrap_or_default();
+        let id: String = id.iter().map(|b| format!("{b:02x}")).collect();
+        let named = |p: &std::path::PathBuf| !id.is_empty() && p.to_string_lossy().ends_with(&id);
+        let Some(file) = self.runtime_files().into_iter().find(named) else {
+            let list = |leg: &std::path::Path| fs::read(leg.join(".mirror/pending"));
+            let pending = [self.a(), self.b()].map(|l| list(l).is_ok_and(|t| !t.is_empty()));
+            return Evidence {
+                inside: false,
+                pending: pending.contains(&true),
+            };
         };
         let mut bytes = Vec::new();
         let posts = (POSTS.0 + POSTS.1 * POSTS.2) as u64;
-        let read = fs::File::open(file).and_then(|f| f.take(posts).read_to_end(&mut bytes));
+        let read = fs::File::open(&file).and_then(|f| f.take(posts).read_to_end(&mut bytes));
         read.unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         evidence(&bytes).unwrap_or_else(|e| panic!("{}: {e}", file.display()))
     }

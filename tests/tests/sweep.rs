@@ -35,9 +35,14 @@ const ERRNOS: [(&str, i32); 9] = [
     ("EROFS", libc::EROFS),
 ];
 
+/// What a leg may go on refusing.
+const LASTING: [(&str, i32); 2] = [("EIO+", libc::EIO), ("EPERM+", libc::EPERM)];
+
 /// How a strike is named in tables and in `KNOWN`.
 fn strike_name(s: Strike) -> &'static str {
+    let lasting = |e| LASTING.iter().find(|x| x.1 == e).map_or("?", |x| x.0);
     match s {
+        Strike::Lasting(e) => lasting(e),
         Strike::Error(e) => ERRNOS.iter().find(|x| x.1 == e).map_or("?", |x| x.0),
         Strike::Short => "SHORT",
         Strike::Kill => "KILL",
@@ -48,11 +53,12 @@ fn strike_name(s: Strike) -> &'static str {
 /// How much is struck: `MIRROR_SWEEP`, set by `cargo xtask sweep`.
 enum Extent {
     Sample,
-    /// Operations, one of their calls, and what happens to it (empty: all of them).
-    Part(Vec<String>, Option<usize>, Vec<String>),
+    /// Operations, one of their calls, and what happens to it (empty: all of them); on leg B.
+    Part(Vec<String>, Option<usize>, Vec<String>, bool),
 }
 
-/// `MIRROR_SWEEP`: three words, each a list with commas between or `all`, and the last ones may be missing.
+/// `MIRROR_SWEEP`: three words, each a list with commas between or `all`, and `b` if the operations shall
+/// address leg B; the last ones may be missing.
 fn extent() -> Extent {
     let Ok(text) = std::env::var("MIRROR_SWEEP") else {
         return Extent::Sample;
@@ -67,7 +73,7 @@ fn extent() -> Extent {
     let call = calls
         .first()
         .map(|c| c.parse().expect("the number of a call"));
-    Extent::Part(ops, call, strikes)
+    Extent::Part(ops, call, strikes, !list().is_empty())
 }
 
 struct Sweep {
@@ -78,6 +84,8 @@ struct Sweep {
     counts: BTreeMap<String, BTreeMap<String, usize>>,
     faults: Vec<String>,
     known: Vec<bool>,
+    /// The operation addresses leg B.
+    by_b: bool,
 }
 
 impl Sweep {
@@ -88,7 +96,12 @@ impl Sweep {
         c.env_clear();
         c.envs(model.get_envs().filter_map(|(k, v)| Some((k, v?))));
         c.env("LD_PRELOAD", dist().join("libmirror.so"));
-        c.arg(op).arg(self.pair.v().join(folder));
+        let at = if self.by_b {
+            self.pair.b()
+        } else {
+            self.pair.v()
+        };
+        c.arg(op).arg(at.join(folder));
         c.stdin(std::process::Stdio::null());
         c
     }
@@ -146,6 +159,7 @@ impl Sweep {
         let mut all: Vec<Strike> = Vec::new();
         if call.can_fail() {
             all.extend(ERRNOS.iter().map(|(_, e)| Strike::Error(*e)));
+            all.extend(LASTING.iter().map(|(_, e)| Strike::Lasting(*e)));
         }
         if call.can_be_short() {
             all.push(Strike::Short);
@@ -158,7 +172,7 @@ impl Sweep {
         let name = call.name();
         let pinned = |s: &Strike| PINS.contains(&(&op.name, &name, strike_name(*s)));
         match &self.extent {
-            Extent::Part(ops, call, what) => {
+            Extent::Part(ops, call, what, _) => {
                 let named =
                     |s: &Strike| what.is_empty() || what.iter().any(|w| w == strike_name(*s));
                 let here = call.is_none_or(|c| c == n);
@@ -232,13 +246,14 @@ impl Sweep {
                     .iter()
                     .position(|k| k.is(&op.name, &name, strike_name(strike), w));
                 let line = format!(
-                    "{w:?}: {} at call {n}, {name} {nth}: {}{}: {}\n    cargo xtask sweep {} {n} {}",
+                    "{w:?}: {} at call {n}, {name} {nth}: {}{}: {}\n    cargo xtask sweep {} {n} {}{}",
                     op.name,
                     strike_name(strike),
                     recovery.map_or(String::new(), |r| format!(", then {r:?}")),
                     v.detail,
                     op.name,
-                    strike_name(strike)
+                    strike_name(strike),
+                    if self.by_b { " b" } else { "" }
                 );
                 match known {
                     Some(k) => {
@@ -292,6 +307,7 @@ fn sweep(part: usize, parts: usize) {
         counts: BTreeMap::new(),
         faults: Vec::new(),
         known: vec![false; KNOWN.len()],
+        by_b: false,
     };
     let ops = list.lines().map(Op::parse).enumerate();
     let mut ran = 0;
@@ -306,6 +322,12 @@ fn sweep(part: usize, parts: usize) {
             continue;
         }
         ran += 1;
+        s.by_b = match &s.extent {
+            Extent::Part(.., b) => *b,
+            Extent::Sample => {
+                turn(&op.name).is_multiple_of(3) && PINS.iter().all(|p| p.0 != op.name)
+            }
+        };
         let (states, calls) = s.whole(&op);
         if let Extent::Part(names, ..) = &s.extent
             && names.len() == 1

@@ -55,6 +55,13 @@ impl Known {
 
 pub const KNOWN: &[Known] = &[
     Known {
+        op: "splice",
+        call: "splice",
+        strike: "EIO+|EPERM+",
+        what: Wrong::Died,
+        reason: "a move between two pipes is tried again until it succeeds; the kernel does not refuse one",
+    },
+    Known {
         op: "exec_dirty",
         call: "pread64|pread|openat|openat2|fstat|statx|newfstatat|access",
         strike: "*",

@@ -11,6 +11,8 @@ use std::time::Duration;
 pub enum Strike {
     /// It is not carried out, and answers with this errno. (A close or an unlock is: those let go first.)
     Error(i32),
+    /// The same happens to each later call of the same number: a leg that goes on refusing.
+    Lasting(i32),
     /// It is asked for less: half of the bytes, one buffer of two.
     Short,
     /// The process is killed before it.
@@ -363,8 +365,16 @@ impl Tracer {
             args: [r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9],
         };
         self.traced.calls.push(call);
-        let strike = self.strike.filter(|s| s.0 == n).map(|s| s.1);
+        let strike = self.strike.and_then(|(at, what)| match what {
+            _ if at == n => Some(what),
+            Strike::Lasting(e) if n > at && self.is_like(at, &call) => Some(Strike::Error(e)),
+            _ => None,
+        });
         self.traced.struck |= strike.is_some();
+        let strike = strike.map(|s| match s {
+            Strike::Lasting(e) => Strike::Error(e),
+            s => s,
+        });
         let mut r = r;
         match strike {
             Some(Strike::Kill) => return self.kill(),
@@ -407,6 +417,12 @@ impl Tracer {
             _ => {}
         }
         Ok(None)
+    }
+
+    /// Whether a call is one like the one that was struck first.
+    fn is_like(&self, at: usize, call: &Call) -> bool {
+        let first = self.traced.calls.get(at);
+        first.is_some_and(|c| c.number == call.number) && call.can_fail()
     }
 
     fn kill(&mut self) -> io::Result<Option<End>> {

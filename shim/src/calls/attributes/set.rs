@@ -122,26 +122,30 @@ impl Attr<'_> {
             kind => self.on_object(kind, &o),
         }?;
         if step == Step::Second && matches!(self.call.kind, Kind::Truncate(_)) {
-            self.times_after(cx, leg, &o);
+            self.times_after(cx, leg, &o)?;
         }
         Ok(r as u64)
     }
 
-    /// The same after the second leg's object has been changed: that is no refusal any more. A partner's time
-    /// is made equal later.
-    fn times_after(&self, cx: &Cx<'_>, leg: usize, second: &Object) {
-        if self.times(cx, leg, second).is_ok() {
-            return;
-        }
+    /// The same after a change of size: what has been cut off on both legs cannot be taken back, so that is no
+    /// refusal any more. A partner's time is made equal later.
+    fn times_after(&self, cx: &Cx<'_>, leg: usize, second: &Object) -> Sys<()> {
+        let cut = match self.call.kind {
+            Kind::Truncate(size) => self.before.is_none_or(|st| size < st.size()),
+            _ => false,
+        };
         let equal = || -> Sys<bool> {
             let first = self.object(cx, leg ^ 1)?.stat().mtime();
             Ok(first == sys::fstat(second.fd())?.mtime())
         };
-        match self.by_fd {
-            Some((n, true)) => owes_time(n),
+        match (self.times(cx, leg, second), self.by_fd) {
+            (Ok(_), _) => {}
+            (r, _) if !cut => return r.map(|_| ()),
+            (_, Some((n, true))) => owes_time(n),
             _ if equal() == Ok(true) => {}
             _ => heal::pending_once(cx.s, cx.paths().0),
         }
+        Ok(())
     }
 
     /// Copies the first leg's times to the second leg's object.

@@ -121,8 +121,7 @@ impl Attr<'_> {
             Kind::SetXattr | Kind::RemoveXattr => self.xattr_by_fd(m as usize),
             Kind::Truncate(size) => {
                 sys::ftruncate(m, size)?;
-                self.times_after(cx, leg, &Object::of(m)?);
-                return Ok(0);
+                return self.times_after(cx, leg, &Object::of(m)?).map(|()| 0);
             }
             Kind::Marks(by) => self.second_marks(cx, by, &Object::of(m)?),
             Kind::Unknown => Err(Errno::EOPNOTSUPP),

@@ -4,7 +4,7 @@ use crate::change::target::Cx;
 use libc as c;
 use mirror_core::{Errno, ErrorClass, K};
 use mirror_sys as sys;
-use mirror_sys::{Object, Sys};
+use mirror_sys::{OMIT, Object, Sys};
 
 impl Attr<'_> {
     /// Takes the first leg's change back.
@@ -28,6 +28,10 @@ impl Attr<'_> {
             Kind::SetXattr | Kind::RemoveXattr => return self.undo_xattr(cx, &o),
             Kind::Truncate(size) if size >= st.size() => {
                 match self.other(cx) {
+                    // Its time has perhaps been changed, and nothing else.
+                    Ok(second) if second.stat().size() == st.size() => {
+                        second.set_times(OMIT, st.mtime())?;
+                    }
                     Ok(second) if second.stat().size() > st.size() => self.shrink(&second, &st)?,
                     Ok(_) => {}
                     // What cannot stand for the first leg's has not been changed.
