@@ -251,9 +251,12 @@ fn remembered(addr: usize) -> bool {
 }
 
 /// The program has taken pages away: what was found readable may not be any more.
-pub fn forget() {
+pub fn forget(from: usize, to: usize) {
     TAKEN.fetch_add(1, Ordering::SeqCst);
+    let gone = from / PAGE..to.div_ceil(PAGE);
     for p in &PAGES {
-        p.store(NO_PAGE, Ordering::Release);
+        if gone.contains(&p.load(Ordering::Relaxed)) {
+            p.store(NO_PAGE, Ordering::Release);
+        }
     }
 }

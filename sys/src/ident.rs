@@ -34,32 +34,64 @@ const WANTED: usize = 0x001 | 0x004 | 0x100 | 0x800 | 0x1000;
 /// What a path leads to, a symlink itself included; with an empty path what the descriptor is open on.
 pub fn identity<const N: usize>(dir: i32, path: &PathText<N>) -> Sys<Identity> {
     let flags = c::AT_SYMLINK_NOFOLLOW | c::AT_EMPTY_PATH;
-    // struct statx, in words of 8 bytes.
-    let mut x = [0u64; 32];
-    let r = call!(
-        syscall5,
-        c::SYS_statx,
-        fd(dir),
-        path.as_ptr() as usize,
-        flags as usize,
-        WANTED,
-        x.as_mut_ptr() as usize
-    );
-    match r {
+    let mut x = [0u64; WORDS];
+    let to = x.as_mut_ptr() as usize;
+    match statx(dir, path.as_ptr() as usize, flags, to) {
         // Sandboxes that do not know the call.
         Err(Errno::ENOSYS | Errno::EPERM) => {
             let st = fstatat(dir, path, flags)?;
-            return Ok(Identity {
+            Ok(Identity {
                 dev: st.dev(),
                 ino: st.ino(),
                 mount: 0,
                 born: None,
                 nlink: st.nlink() as u32,
                 kind: st.kind(),
-            });
+            })
         }
-        r => r?,
-    };
+        r => r.map(|_| parse(&x)),
+    }
+}
+
+/// Words of struct statx.
+const WORDS: usize = 32;
+
+fn statx(dir: i32, path: usize, flags: i32, to: usize) -> Sys<usize> {
+    call!(
+        syscall5,
+        c::SYS_statx,
+        fd(dir),
+        path,
+        flags as usize,
+        WANTED,
+        to
+    )
+}
+
+/// What a short path leads to, through symlinks too. For small stacks: path and answer share the room. `None`:
+/// it is too long.
+pub fn identity_through(dir: i32, path: &[u8]) -> Option<Sys<Identity>> {
+    let mut x = [0u64; WORDS];
+    if path.is_empty() || path.contains(&0) || path.len() >= WORDS * 8 {
+        return None;
+    }
+    for (word, bytes) in x.iter_mut().zip(path.chunks(8)) {
+        let all = bytes.iter().zip((0..64).step_by(8));
+        *word = all.fold(0, |w, (b, shift)| w | u64::from(*b) << shift);
+    }
+    // The kernel copies the path before it stores anything.
+    let at = x.as_mut_ptr() as usize;
+    Some(statx(dir, at, 0, at).map(|_| parse(&x)))
+}
+
+/// The type of what a path of the program's names, a symlink itself included. The kernel checks the address.
+pub fn kind_at(dir: i32, path: usize) -> Sys<u32> {
+    let mut x = [0u64; WORDS];
+    let to = x.as_mut_ptr() as usize;
+    statx(dir, path, c::AT_SYMLINK_NOFOLLOW, to).map(|_| parse(&x).kind)
+}
+
+fn parse(x: &[u64; WORDS]) -> Identity {
     let halves = |i: usize| {
         let w = x.get(i).copied().unwrap_or(0);
         (w as u32, (w >> 32) as u32)
@@ -67,14 +99,14 @@ pub fn identity<const N: usize>(dir: i32, path: &PathText<N>) -> Sys<Identity> {
     let word = |i: usize| x.get(i).copied().unwrap_or(0);
     let (mask, _) = halves(0);
     let (major, minor) = halves(17);
-    Ok(Identity {
+    Identity {
         dev: c::makedev(major, minor),
         ino: word(4),
         mount: if mask & 0x1000 == 0 { 0 } else { word(18) },
         born: (mask & 0x800 != 0).then(|| (word(10), u64::from(halves(11).0))),
         nlink: halves(2).0,
         kind: halves(3).1 & c::S_IFMT,
-    })
+    }
 }
 
 /// The same of a descriptor.

@@ -27,5 +27,6 @@ pub use object::*;
 pub use process::*;
 pub use raw::{
     GATE, ret, syscall0, syscall1, syscall2, syscall3, syscall4, syscall5, syscall6, syscall6_at,
+    thread_pointer,
 };
 pub use walk::*;

@@ -17,7 +17,7 @@ mod slots;
 
 pub use net::{
     CHILD, CLONE_GATE, LEAF, PARENT, RANGE, RESUME, Resume, after_clone, dispatched, on_scratch,
-    own_gate, own_trampoline, thread_pointer,
+    own_gate, own_trampoline,
 };
 pub use slots::{common, common_exit, find_dynamic};
 

@@ -229,16 +229,6 @@ pub fn on_scratch(regs: &mut Regs) -> usize {
     unsafe { mirror_on_scratch(regs) }
 }
 
-/// What tells a thread from all others of the process: its thread pointer.
-pub fn thread_pointer() -> usize {
-    let p: usize;
-    // SAFETY: by the ABI the word at fs:0 is its own address; ld.so has made it so before this library runs.
-    unsafe {
-        asm!("mov {}, qword ptr fs:[0]", out(reg) p, options(nostack, readonly, preserves_flags))
-    };
-    p
-}
-
 macro_rules! address_of {
     ($(#[$doc:meta])* $name:ident, $code:literal) => {
         $(#[$doc])*

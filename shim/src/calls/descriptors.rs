@@ -6,7 +6,8 @@ use crate::calls::data::fsync::settle;
 use crate::calls::paired::partner::install;
 use crate::change::port::Patience;
 use crate::config::{self, is_ours};
-use crate::process::actor::{guest, locked};
+use crate::path::dirs;
+use crate::process::actor::{guest, locked, maybe_guest};
 use crate::process::fds::{self, ANY_PARTNER, PAIRED, UNKNOWN, hint, set_hint};
 use crate::regs::{HEAVY, NATIVE, Regs, answer, arg, fail, fd_arg, raw};
 use crate::tables::OUT;
@@ -72,8 +73,15 @@ pub fn dup_filter(regs: &mut Regs) -> usize {
     }
     let plain = |n| hint(n) == OUT || (hint(n) == UNKNOWN && !ANY_PARTNER.load(Ordering::Relaxed));
     if plain(old) && plain(new) {
+        // Here: a look at the old object, which another thread may have begun, must not be believed.
+        let known = hint(old);
+        let r = raw(regs);
         set_hint(new, UNKNOWN);
-        return NATIVE;
+        if known == OUT && r.is_ok() && !maybe_guest() {
+            dirs::same(new, old);
+            set_hint(new, OUT);
+        }
+        return answer(regs, r);
     }
     HEAVY
 }

@@ -12,7 +12,7 @@ use crate::calls::exec::{call, count};
 use crate::calls::names::{one, two};
 use crate::calls::open::change;
 use crate::calls::range::{copy, pipe};
-use crate::calls::{descriptors, ioctls, process, quick, readers, sandbox};
+use crate::calls::{descriptors, ioctls, process, quick, quick_fd, readers, sandbox};
 use crate::net::signals;
 use crate::process::actor::guest;
 use crate::regs::{HEAVY, NATIVE, Regs, arg, fail, fd_arg};
@@ -123,24 +123,41 @@ pub fn filter(regs: &mut Regs) -> usize {
         | c::SYS_pselect6
         | c::SYS_epoll_pwait
         | c::SYS_epoll_pwait2 => signals::waits(regs),
-        c::SYS_unlink | c::SYS_rmdir | c::SYS_mkdir | c::SYS_mknod | c::SYS_lchown => {
+        c::SYS_unlink | c::SYS_mkdir | c::SYS_mknod | c::SYS_lchown => {
             quick::one_path(c::AT_FDCWD, arg(regs, 0))
         }
-        c::SYS_unlinkat | c::SYS_mkdirat | c::SYS_mknodat => {
-            let (dir, p) = (fd_arg(regs, 0), arg(regs, 1));
-            quick::one_path(dir, p)
+        c::SYS_lsetxattr | c::SYS_lremovexattr => quick::one_path(c::AT_FDCWD, arg(regs, 0)),
+        c::SYS_mkdirat | c::SYS_mknodat => quick::one_path(fd_arg(regs, 0), arg(regs, 1)),
+        c::SYS_rmdir => quick::goes(c::AT_FDCWD, arg(regs, 0)),
+        c::SYS_unlinkat if arg(regs, 2) == 0 => quick::one_path(fd_arg(regs, 0), arg(regs, 1)),
+        c::SYS_unlinkat => quick::goes(fd_arg(regs, 0), arg(regs, 1)),
+        c::SYS_symlink => quick::symlink(c::AT_FDCWD, arg(regs, 1)),
+        c::SYS_symlinkat => quick::symlink(fd_arg(regs, 1), arg(regs, 2)),
+        c::SYS_rename | c::SYS_link => {
+            quick::two_paths((c::AT_FDCWD, arg(regs, 0)), (c::AT_FDCWD, arg(regs, 1)))
         }
-        c::SYS_rename => quick::two_paths((c::AT_FDCWD, arg(regs, 0)), (c::AT_FDCWD, arg(regs, 1))),
         c::SYS_renameat | c::SYS_renameat2 => quick::two_paths(
             (fd_arg(regs, 0), arg(regs, 1)),
             (fd_arg(regs, 2), arg(regs, 3)),
         ),
-        c::SYS_utimensat
-            if arg(regs, 1) == 0
-                && crate::process::fds::hint(fd_arg(regs, 0)) == crate::tables::OUT =>
-        {
-            NATIVE
-        }
+        c::SYS_linkat if arg(regs, 4) as u32 == 0 => quick::two_paths(
+            (fd_arg(regs, 0), arg(regs, 1)),
+            (fd_arg(regs, 2), arg(regs, 3)),
+        ),
+        c::SYS_chmod
+        | c::SYS_chown
+        | c::SYS_truncate
+        | c::SYS_utime
+        | c::SYS_utimes
+        | c::SYS_setxattr
+        | c::SYS_removexattr => quick::leads(c::AT_FDCWD, arg(regs, 0)),
+        c::SYS_fchmodat => quick::leads(fd_arg(regs, 0), arg(regs, 1)),
+        c::SYS_futimesat if arg(regs, 1) != 0 => quick::leads(fd_arg(regs, 0), arg(regs, 1)),
+        c::SYS_utimensat if arg(regs, 1) != 0 => quick::attribute(regs, arg(regs, 3)),
+        c::SYS_fchownat => quick::attribute(regs, arg(regs, 4)),
+        SYS_FCHMODAT2 => quick::attribute(regs, arg(regs, 3)),
+        c::SYS_utimensat if quick_fd::is_out(fd_arg(regs, 0)) => NATIVE,
+        nr if by_fd(nr) && quick_fd::is_out(fd_arg(regs, 0)) => NATIVE,
         _ => HEAVY,
     }
 }

@@ -11,6 +11,7 @@ pub mod open;
 pub mod paired;
 pub mod process;
 pub mod quick;
+pub mod quick_fd;
 pub mod range;
 pub mod readers;
 pub mod sandbox;

@@ -4,10 +4,11 @@ use crate::calls::data::fsync::settle;
 use crate::change::port::Patience;
 use crate::change::target::spare;
 use crate::net;
+use crate::path::cwd;
 use crate::path::loc::Path;
-use crate::process::actor::{self, OWN_PID, THREADED, TX, VFORKED, guest};
+use crate::process::actor::{self, THREADED, TX, guest};
 use crate::process::fds::{self, ANY_PARTNER, DIRTY_END};
-use crate::process::place::{self, CWD_SPLIT, forget_cwd};
+use crate::process::place;
 use crate::regs::{DONE, HEAVY, NATIVE, Regs, answer, arg, fail, raw};
 use crate::user::UserPtr;
 use core::sync::atomic::Ordering;
@@ -35,20 +36,19 @@ pub fn clone_filter(regs: &mut Regs) -> usize {
         if flags & c::CLONE_THREAD as usize != 0 {
             THREADED.store(true, Ordering::Relaxed);
             if flags & c::CLONE_FS as usize == 0 {
-                place::split_cwd();
+                cwd::split();
             }
             if flags & c::CLONE_FILES as usize == 0 {
                 fds::split_files();
             }
         } else {
-            VFORKED.store(true, Ordering::Relaxed);
+            actor::lend(flags);
         }
         return net::clone(regs, flags);
     }
     // clone3 without shared memory, or on another stack: a guest until it execs (see `guest`).
     if stack != 0 || regs.nr as i64 == c::SYS_clone3 {
-        // Its memory, a copy of this, says whom to ask.
-        VFORKED.store(true, Ordering::Relaxed);
+        actor::copied();
         net::clone(regs, flags)
     } else {
         HEAVY
@@ -82,10 +82,7 @@ pub fn fork(regs: &mut Regs) -> usize {
     let r = raw(regs);
     if r == Ok(0) {
         net::child();
-        OWN_PID.store(sys::getpid(), Ordering::Relaxed);
-        if session::any() {
-            actor::own();
-        }
+        actor::own_after_fork();
         crate::process::scratch::after_fork_in_child(regs);
         session::after_fork_in_child();
     }
@@ -101,12 +98,12 @@ pub fn chdir(regs: &mut Regs) -> usize {
     {
         return DONE;
     }
-    let split = || THREADED.load(Ordering::Relaxed) && CWD_SPLIT.load(Ordering::Relaxed);
+    let split = || THREADED.load(Ordering::Relaxed) && cwd::is_split();
     if regs.nr as i64 == c::SYS_chroot && (guest() || split() || crate::path::root::mixed()) {
         return root_of_one(regs);
     }
-    crate::process::actor::locked(|| {
-        forget_cwd();
+    actor::locked(|| {
+        cwd::forget();
         let root = if regs.nr as i64 == c::SYS_chroot {
             new_root(arg(regs, 0))
         } else {
@@ -129,7 +126,7 @@ pub fn chdir(regs: &mut Regs) -> usize {
             }
             Ok(r)
         });
-        forget_cwd();
+        cwd::forget();
         answer(regs, r)
     })
 }
@@ -150,14 +147,14 @@ fn root_of_one(regs: &mut Regs) -> usize {
             crate::attach::ahead::before_chroot(text.as_bytes());
         }
         crate::path::root::mix();
-        forget_cwd();
+        cwd::forget();
         let outside = dir.is_some_and(crate::path::outside::surely);
         if let (true, Some(Ok(id))) = (outside, dir.map(sys::identity_of)) {
             crate::path::root::add(&id);
         }
         let _ = dir.map(sys::close);
         let r = raw(regs);
-        forget_cwd();
+        cwd::forget();
         answer(regs, r)
     })
 }
@@ -218,7 +215,7 @@ fn new_root(addr: usize) -> Sys<Option<Path>> {
 pub fn unshare(regs: &mut Regs) -> usize {
     let flags = arg(regs, 0);
     if flags & (c::CLONE_FS | c::CLONE_NEWUSER | c::CLONE_NEWNS) as usize != 0 {
-        CWD_SPLIT.store(true, Ordering::Relaxed);
+        cwd::split();
     }
     if flags & c::CLONE_NEWNS as usize != 0 && THREADED.load(Ordering::Relaxed) {
         // One thread's mounts.

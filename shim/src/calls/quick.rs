@@ -1,13 +1,16 @@
 //! The program's stack: is a path surely outside? Scans the program's text in place, copies nothing.
 //!
 //! Rules: a few hundred bytes of stack; no byte is read that the kernel would not read; "surely
-//! outside" needs the text (normal, not under a root) and a proof that no symlink is on the way: the
-//! open itself with NO_SYMLINKS, or a parent that was proved before.
+//! outside" needs the text (normal, not under a root) and a proof that no symlink on the way leads in: the
+//! open itself with NO_SYMLINKS, a parent that was proved a moment ago, or one look at the parent, which is
+//! known to be outside whatever leads to it.
+use crate::calls::quick_fd;
 use crate::config::CONFIG;
-use crate::path::proofs::{SYMLINKED, forget_proofs, plain, proved};
+use crate::path::known::{self, Known, known};
+use crate::path::proofs::{self, SYMLINKED, plain};
+use crate::path::{cwd, dirs, roots};
 use crate::process::actor::maybe_guest;
-use crate::process::fds::{hint, set_hint};
-use crate::process::place;
+use crate::process::fds::set_hint;
 use crate::regs::{HEAVY, NATIVE, Regs, answer, arg, fd_arg};
 use crate::tables::OUT;
 use crate::user::text;
@@ -33,9 +36,9 @@ fn away(dir: i32, t: &[u8]) -> bool {
         return false;
     }
     if dir == c::AT_FDCWD {
-        place::cwd_is_out()
+        cwd::away(t)
     } else {
-        hint(dir) == OUT
+        dirs::is_far(dir) || quick_fd::directory(dir)
     }
 }
 
@@ -82,6 +85,8 @@ pub fn open(regs: &mut Regs) -> usize {
     if !plain(t) || !away(dir, t) || sys::openat2_is_refused() {
         return HEAVY;
     }
+    let parent = t.iter().rposition(|&b| b == b'/');
+    let parent = parent.and_then(|i| proofs::begin(dir, t.get(..i)?));
     let how = sys::OpenHow {
         flags: flags as u64,
         mode: if flags & c::O_CREAT as usize != 0 {
@@ -108,6 +113,11 @@ pub fn open(regs: &mut Regs) -> usize {
             if !maybe_guest() && !t.starts_with(b"/dev/loop") {
                 set_hint(n as i32, OUT);
             }
+            if flags & c::O_CREAT as usize != 0
+                && let Some(parent) = parent
+            {
+                proofs::remember(&parent);
+            }
             answer(regs, Ok(n as u64))
         }
         Err(Errno::ELOOP | Errno::EAGAIN | Errno::ENOSYS | Errno::EPERM | Errno::EINVAL) => HEAVY,
@@ -120,13 +130,66 @@ pub fn one_path(dir: i32, path: usize) -> usize {
     if outside(dir, path) { NATIVE } else { HEAVY }
 }
 
+/// A call that takes a directory's name away.
+pub fn goes(dir: i32, path: usize) -> usize {
+    let native = outside(dir, path);
+    if native && let Some(t) = text(path) {
+        proofs::changed(dir, t);
+    }
+    if native { NATIVE } else { HEAVY }
+}
+
+/// A call that makes a symlink.
+pub fn symlink(dir: i32, path: usize) -> usize {
+    SYMLINKED.store(true, Ordering::Relaxed);
+    proofs::forget();
+    one_path(dir, path)
+}
+
 /// A call that changes two names.
 pub fn two_paths(a: (i32, usize), b: (i32, usize)) -> usize {
     let native = outside(a.0, a.1) && outside(b.0, b.1);
-    if native && SYMLINKED.load(Ordering::Relaxed) {
-        forget_proofs();
+    if native {
+        if SYMLINKED.load(Ordering::Relaxed) {
+            proofs::forget();
+        }
+        for (dir, path) in [a, b] {
+            if let Some(t) = text(path) {
+                proofs::changed(dir, t);
+            }
+        }
     }
     if native { NATIVE } else { HEAVY }
+}
+
+/// A call that changes what a name leads to: it must be no symlink.
+pub fn leads(dir: i32, path: usize) -> usize {
+    if let Some(n) = text(path).and_then(quick_fd::number) {
+        return if quick_fd::is_out(n) { NATIVE } else { HEAVY };
+    }
+    if outside(dir, path) && no_link(dir, path) {
+        NATIVE
+    } else {
+        HEAVY
+    }
+}
+
+/// A call that changes attributes, with flags.
+pub fn attribute(regs: &Regs, flags: usize) -> usize {
+    let (dir, path) = (fd_arg(regs, 0), arg(regs, 1));
+    match flags as u32 as i32 {
+        0 => leads(dir, path),
+        c::AT_SYMLINK_NOFOLLOW => one_path(dir, path),
+        _ => HEAVY,
+    }
+}
+
+#[inline(never)]
+fn no_link(dir: i32, path: usize) -> bool {
+    match sys::kind_at(dir, path) {
+        Ok(kind) => kind != c::S_IFLNK,
+        Err(e) => matches!(e, Errno::ENOENT | Errno::ENOTDIR | Errno::EFAULT),
+    }
 }
 
 fn outside(dir: i32, path: usize) -> bool {
@@ -137,6 +200,76 @@ fn outside(dir: i32, path: usize) -> bool {
     match t.iter().rposition(|&b| b == b'/') {
         None => true,
         Some(0) => true,
-        Some(i) => t.first() == Some(&b'/') && proved(t.get(..i).unwrap_or(&[])),
+        Some(i) => {
+            let (parent, name) = t.split_at_checked(i).unwrap_or((t, b""));
+            proofs::proved(dir, parent) || seen(dir, parent, name.get(1..).unwrap_or(b""))
+        }
     }
+}
+
+/// Whether the kernel's text for a file names a place outside.
+pub fn named_outside(t: &[u8]) -> bool {
+    let parent = t.iter().rposition(|&b| b == b'/').unwrap_or(0);
+    let (parent, name) = t.split_at_checked(parent).unwrap_or((b"", b""));
+    !parent.is_empty()
+        && plain(t)
+        && away(c::AT_FDCWD, t)
+        && (proofs::proved(c::AT_FDCWD, parent)
+            || seen(c::AT_FDCWD, parent, name.get(1..).unwrap_or(b"")))
+}
+
+/// A look at the parent: it leads to a directory that is known to be outside, and the name in it is none of a
+/// root's or of a directory's above one. Or it leads into a directory of which that is known for all below it.
+#[inline(never)]
+fn seen(dir: i32, parent: &[u8], name: &[u8]) -> bool {
+    if maybe_guest() {
+        return false;
+    }
+    let begun = proofs::begin(dir, parent);
+    let Some(Ok(id)) = sys::identity_through(dir, parent) else {
+        return false;
+    };
+    match known(&id) {
+        Some(Known::Far) => {}
+        Some(Known::Near) => return no_root_is_called(name),
+        None => return above(dir, parent, &id),
+    }
+    if let Some(begun) = begun {
+        proofs::renew(&begun, id.ino);
+    }
+    true
+}
+
+/// The directory above the parent, of which nothing is known.
+#[inline(never)]
+fn above(dir: i32, parent: &[u8], id: &sys::Identity) -> bool {
+    let mut dots = [0u8; 240];
+    let all = parent.iter().chain(b"/..");
+    let len = parent.len().saturating_add(3);
+    let Some(room) = dots.get_mut(..len) else {
+        return false;
+    };
+    for (to, b) in room.iter_mut().zip(all) {
+        *to = *b;
+    }
+    let is_root = roots::is_one(id.dev, id.ino) != Some(false);
+    let Some(Ok(up)) = sys::identity_through(dir, room) else {
+        return false;
+    };
+    if is_root || id.kind != c::S_IFDIR || known(&up) != Some(Known::Far) {
+        return false;
+    }
+    // It is remembered if the text still leads to it: then it is what lies there.
+    if matches!(sys::identity_through(dir, parent), Some(Ok(again)) if again.same(id)) {
+        known::remember(id, Known::Far);
+    }
+    true
+}
+
+/// A name that is no component of a root's text.
+fn no_root_is_called(name: &[u8]) -> bool {
+    CONFIG.get().pairs().iter().all(|p| {
+        let mut roots = [p.virt, p.legs[0], p.legs[1]].into_iter();
+        roots.all(|r| r.to_bytes().split(|&b| b == b'/').all(|c| c != name))
+    })
 }

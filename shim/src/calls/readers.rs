@@ -6,7 +6,7 @@ use crate::path::loc::{Last, Loc, Path, Place};
 use crate::process::{actor, fds, place};
 use crate::regs::{HEAVY, NATIVE, Regs, answer, arg, fail, fd_arg, raw};
 use crate::tables;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::numbers::SENTINEL;
@@ -70,11 +70,32 @@ pub fn mmap(regs: &mut Regs) -> usize {
     }
 }
 
+/// Where the heap ended.
+static BREAK: AtomicUsize = AtomicUsize::new(usize::MAX);
+
 /// A call that takes pages away, or their readability. Here, since they are forgotten after it: before,
 /// another thread might find them readable once more.
 pub fn pages_go(regs: &mut Regs) -> usize {
+    let [at, len, to, flags, new, _] = regs.args;
+    let end = at.saturating_add(len);
     let r = raw(regs);
-    crate::user::forget();
+    match regs.nr as i64 {
+        // Beyond the heap's new end, as far as it may have gone.
+        c::SYS_brk => {
+            let end = r.map_or(0, |v| v as usize);
+            if BREAK.swap(end, Ordering::Relaxed) > end {
+                crate::user::forget(end, usize::MAX);
+            }
+        }
+        c::SYS_shmdt => crate::user::forget(0, usize::MAX),
+        c::SYS_mremap => {
+            crate::user::forget(at, end);
+            if flags & c::MREMAP_FIXED as usize != 0 {
+                crate::user::forget(new, new.saturating_add(to));
+            }
+        }
+        _ => crate::user::forget(at, end),
+    }
     answer(regs, r)
 }
 

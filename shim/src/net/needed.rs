@@ -112,10 +112,11 @@ impl Loaded {
     /// A segment's bytes in memory.
     fn bytes(&self, h: &Header) -> &[u8] {
         let (at, len) = (self.base.wrapping_add(word(h, 16)), word(h, 32));
-        if !sys::readable(at) {
+        // The headers' page has been found readable.
+        if at >> 12 != self.headers.as_ptr().addr() >> 12 && !sys::readable(at) {
             return &[];
         }
-        // SAFETY: ld.so has mapped the file's segment there; its first page has just been found readable.
+        // SAFETY: ld.so has mapped the file's segment there; its first page has been found readable.
         unsafe { core::slice::from_raw_parts(at as *const u8, len) }
     }
 

@@ -8,11 +8,9 @@ use crate::path::outside::{self, Outside, Where};
 use crate::path::reach::beyond;
 use crate::path::resolve::{leads, own_fd};
 use crate::path::root;
+use crate::path::{cwd, dirs};
 use crate::process::actor::{self, guest};
-use crate::process::fds::{UNKNOWN, hint, set_hint};
-use crate::process::place::{self, CWD};
-use crate::tables::OUT;
-use core::sync::atomic::Ordering;
+use crate::process::place;
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::path::{PathText, join};
@@ -39,24 +37,30 @@ pub fn own_base_text(dir: i32, out: &mut Whole) -> Result<Base, Place> {
 }
 
 fn base_of(dir: i32, out: &mut Whole, remember: bool) -> Result<Base, Place> {
-    let before = CWD.load(Ordering::Acquire);
+    let before = cwd::before();
+    let begun = (remember && dir != c::AT_FDCWD)
+        .then(|| dirs::begin(dir))
+        .flatten();
     let Some(system) = kernel_text(dir, out) else {
         return without_text(dir, out);
     };
-    let away = if system {
-        matches!(member(out.as_bytes()), Member::Far | Member::Near)
+    let plain = root::plain() && !system;
+    let place = |text: &[u8]| matches!(member(text), Member::Far | Member::Near);
+    let away = if system || plain {
+        place(out.as_bytes())
     } else {
         let mut whole = Whole::new();
         if !place::ROOT.absolute(out.as_bytes(), &mut whole) {
             return Err(Place::Fail(Errno::ENAMETOOLONG));
         }
-        matches!(member(whole.as_bytes()), Member::Far | Member::Near)
+        place(whole.as_bytes())
     };
     if !away {
         return Ok(Base { system, out: None });
     }
     let mut found = Whole::new();
-    let proof = match outside::of_directory(dir, &mut found) {
+    let text = plain.then_some(out.as_bytes());
+    let proof = match outside::of_directory(dir, text, &mut found) {
         Ok(Where::Out(proof)) => proof,
         Ok(Where::In) => {
             *out = found;
@@ -70,12 +74,11 @@ fn base_of(dir: i32, out: &mut Whole, remember: bool) -> Result<Base, Place> {
             None => return Err(Place::Fail(e)),
         },
     };
-    if remember && far(out.as_bytes()) && !guest() {
+    if remember && plain {
         if dir == c::AT_FDCWD {
-            // Not if a chdir came between.
-            let _ = CWD.compare_exchange(before, before | 1, Ordering::AcqRel, Ordering::Relaxed);
-        } else if hint(dir) == UNKNOWN {
-            set_hint(dir, OUT);
+            cwd::learn(&before, out.as_bytes());
+        } else if let Some(begun) = begun.filter(|_| far(out.as_bytes()) && !guest()) {
+            dirs::learn(dir, begun);
         }
     }
     Ok(Base {
@@ -155,10 +158,15 @@ pub fn base_is_far(dir: i32) -> bool {
         return false;
     }
     if dir == c::AT_FDCWD {
-        place::cwd_is_out()
+        cwd::is_far()
     } else {
-        hint(dir) == OUT
+        dirs::is_far(dir)
     }
+}
+
+/// Whether a name (not "..") in the cwd is known to be none of a root or of a directory above one.
+pub fn name_is_away(dir: i32, name: &[u8]) -> bool {
+    dir == c::AT_FDCWD && !actor::maybe_guest() && root::plain() && cwd::away(name)
 }
 
 /// A path in normal form, without asking what its components are: the caller knows of no symlink. Whether it

@@ -1,6 +1,9 @@
 //! Where a path leads.
 pub mod base;
+pub mod cwd;
+pub mod dirs;
 pub mod find;
+pub mod known;
 pub mod loc;
 pub mod object;
 pub mod outside;

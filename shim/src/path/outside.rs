@@ -4,17 +4,17 @@
 //! legs', or the way up from it, directory by directory, has met none of their roots. A text of the kernel's
 //! is no proof, and what could not be found out is an error.
 use crate::config::{CONFIG, Member, member};
+use crate::path::cwd;
 use crate::path::find::entry;
+use crate::path::known::{self, Known, remember};
 use crate::path::loc::{Name, Whole};
 use crate::path::resolve::own_fd;
 use crate::path::root::{self, End};
-use crate::path::roots::{FRESH, Roots};
-use crate::process::clock::cycles;
-use crate::process::{actor, fds, place};
+use crate::path::roots::Roots;
+use crate::process::{fds, place};
 use crate::tables;
-use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use libc as c;
-use mirror_core::path::{CONTROL, PATH_MAX};
+use mirror_core::path::{CONTROL, PATH_MAX, split};
 use mirror_core::{Errno, RESERVED};
 use mirror_sys as sys;
 use mirror_sys::Identity;
@@ -58,7 +58,7 @@ impl Outside {
     /// What this descriptor (or the cwd) is was proved when its hint was stored.
     pub fn by_hint(dir: i32) -> Option<Outside> {
         let out = if dir == c::AT_FDCWD {
-            place::cwd_is_out()
+            cwd::is_out()
         } else {
             fds::hint(dir) == tables::OUT
         };
@@ -93,26 +93,97 @@ const LEVELS: usize = 1 << 16;
 
 const STEP: i32 = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
 
-/// Where an open directory (or the cwd) is. `out` gets its text, if it is in a leg.
+/// Where an open directory (or the cwd) is. `text`: what the kernel calls it, from the system's root. `out` gets
+/// its text, if it is in a leg.
 #[inline(never)]
-pub fn of_directory(n: i32, out: &mut Whole) -> Result<Where, Errno> {
+pub fn of_directory(n: i32, text: Option<&[u8]>, out: &mut Whole) -> Result<Where, Errno> {
     let roots = Roots::now();
     let id = identity(n)?;
     if id.kind == c::S_IFDIR && roots.foreign(id.dev) {
+        if let Some(text) = text {
+            remember(&id, kind(text));
+        }
         return Ok(Where::Out(Outside(())));
     }
-    climb(n, &roots, out)
+    if let Some(text) = text
+        && root::plain()
+        && let Some(proof) = by_dots(n, &id, &roots, text)
+    {
+        return Ok(Where::Out(proof));
+    }
+    climb(n, Some(id), &roots, out)
+}
+
+fn kind(text: &[u8]) -> Known {
+    if matches!(member(text), Member::Far) {
+        Known::Far
+    } else {
+        Known::Near
+    }
+}
+
+/// The text of the directory above.
+fn above(text: &[u8]) -> &[u8] {
+    match split(text).0 {
+        b"" => b"/",
+        t => t,
+    }
+}
+
+/// Levels that are looked at by texts of dots.
+const DOTS: usize = 32;
+
+/// The way up by looks at "..", "../.." and so on: a call for each level. Each is a way of its own, so what ends
+/// at a directory of which only its own place is known must not have been moved in between: its text is still
+/// the same. `None`: no proof.
+#[inline(never)]
+fn by_dots(n: i32, id: &Identity, roots: &Roots, text: &[u8]) -> Option<Outside> {
+    let mut seen = [const { None::<(Identity, Known)> }; DOTS];
+    let mut rest = text;
+    let mut at = *id;
+    for level in 0..DOTS {
+        if at.kind != c::S_IFDIR || roots.unknown || roots.find(at.dev, at.ino).is_some() {
+            return None;
+        }
+        let found = known::known(&at);
+        if found == Some(Known::Far) || (found.is_some() && level == 0) {
+            break;
+        }
+        let mut dots = Name::new();
+        for _ in 0..=level {
+            dots.push(b"..").ok()?;
+        }
+        let up = sys::identity(n, &dots).ok()?;
+        if found.is_some() || (up.same(&at) && up.mount == at.mount) {
+            let mut now = Whole::new();
+            let told = match n {
+                c::AT_FDCWD => sys::getcwd(&mut now),
+                n => sys::fd_path(n, &mut now),
+            };
+            if told.is_err() || now.as_bytes() != text {
+                return None;
+            }
+            *seen.get_mut(level)? = Some((at, kind(rest)));
+            break;
+        }
+        *seen.get_mut(level)? = Some((at, kind(rest)));
+        (at, rest) = (up, above(rest));
+    }
+    for (id, kind) in seen.iter().flatten() {
+        remember(id, *kind);
+    }
+    Some(Outside(()))
 }
 
 /// Whether an open directory lies in no leg.
 pub fn surely(n: i32) -> bool {
-    matches!(of_directory(n, &mut Whole::new()), Ok(Where::Out(_)))
+    matches!(of_directory(n, None, &mut Whole::new()), Ok(Where::Out(_)))
 }
 
 /// The same without a look at the device: file systems may be mounted within a leg.
 #[inline(never)]
 pub fn by_climbing(n: i32, out: &mut Whole) -> Result<Where, Errno> {
-    climb(n, &Roots::now(), out)
+    climb(n, None, &Roots::now(), out)
 }
 
 fn identity(n: i32) -> Result<Identity, Errno> {
@@ -151,18 +222,26 @@ impl At {
     }
 }
 
-fn climb(n: i32, roots: &Roots, out: &mut Whole) -> Result<Where, Errno> {
+fn climb(
+    n: i32,
+    mut first: Option<Identity>,
+    roots: &Roots,
+    out: &mut Whole,
+) -> Result<Where, Errno> {
     let mut at = At { n, own: false };
     let mut seen: [Option<Identity>; 8] = [None; 8];
     let mut below: Option<Identity> = None;
     let mut gone = false;
     for level in 0..LEVELS {
-        let id = identity(at.n)?;
+        let id = match first.take() {
+            Some(id) => id,
+            None => identity(at.n)?,
+        };
         if id.kind != c::S_IFDIR {
             return Err(Errno::ENOTDIR);
         }
-        if known(&id) {
-            return Ok(outside(&seen));
+        if let Some(kind) = known::known(&id) {
+            return Ok(outside(&seen, kind));
         }
         gone |= level == 0 && id.nlink == 0;
         if let Some((pair, leg)) = roots.find(id.dev, id.ino) {
@@ -209,7 +288,7 @@ fn ended(
     out: &mut Whole,
 ) -> Result<Where, Errno> {
     match root::end(id, roots)? {
-        End::Outside => Ok(outside(seen)),
+        End::Outside => Ok(outside(seen, Known::Near)),
         End::Named => {
             let mut root = Whole::new();
             if !place::ROOT.absolute(b"/", &mut root) {
@@ -217,16 +296,17 @@ fn ended(
             }
             match member(root.as_bytes()) {
                 Member::In(..) | Member::Root(..) => {}
-                Member::Far | Member::Near => return Ok(outside(seen)),
+                Member::Far | Member::Near => return Ok(outside(seen, Known::Near)),
             }
             names(n, level.saturating_sub(1), root.as_bytes(), out).map(|()| Where::In)
         }
     }
 }
 
-fn outside(seen: &[Option<Identity>]) -> Where {
+/// Without a text it is only known that what lies below a far directory is far.
+fn outside(seen: &[Option<Identity>], top: Known) -> Where {
     for id in seen.iter().flatten() {
-        remember(id);
+        remember(id, top);
     }
     Where::Out(Outside(()))
 }
@@ -288,74 +368,8 @@ pub fn name_of(dir: i32, child: &Identity) -> Result<Name, Errno> {
     Err(Errno::ENOENT)
 }
 
-/// Directories that were found outside a moment ago.
-struct Known {
-    /// Even: stable.
-    version: AtomicU32,
-    at: AtomicU64,
-    /// Device, inode, seconds and nanoseconds of its birth.
-    id: [AtomicU64; 4],
-}
-
-const KNOWN: usize = 64;
-static CACHE: [Known; KNOWN] = [const {
-    Known {
-        version: AtomicU32::new(0),
-        at: AtomicU64::new(0),
-        id: [const { AtomicU64::new(0) }; 4],
-    }
-}; KNOWN];
-static NEXT: AtomicUsize = AtomicUsize::new(0);
-
-/// Without a birth an inode number may be another directory's by now.
-fn key(id: &Identity) -> Option<[u64; 4]> {
-    id.born.map(|(s, ns)| [id.dev, id.ino, s, ns])
-}
-
-fn known(id: &Identity) -> bool {
-    let relaxed = Ordering::Relaxed;
-    let Some(key) = key(id) else { return false };
-    let now = cycles();
-    CACHE.iter().any(|k| {
-        let v = k.version.load(Ordering::Acquire);
-        let at = k.at.load(relaxed);
-        let same = k.id.iter().zip(&key).all(|(a, b)| a.load(relaxed) == *b);
-        fence(Ordering::Acquire);
-        same && at != 0
-            && now.wrapping_sub(at) < FRESH
-            && v & 1 == 0
-            && k.version.load(relaxed) == v
-    })
-}
-
-fn remember(id: &Identity) {
-    let relaxed = Ordering::Relaxed;
-    let Some(key) = key(id) else { return };
-    if actor::guest() || known(id) {
-        return;
-    }
-    let slot = NEXT.fetch_add(1, relaxed) % KNOWN;
-    let Some(k) = CACHE.get(slot) else { return };
-    let v = k.version.load(relaxed);
-    let taken = v & 1 == 0
-        && k.version
-            .compare_exchange(v, v.wrapping_add(1), Ordering::Acquire, relaxed)
-            .is_ok();
-    if !taken {
-        return;
-    }
-    fence(Ordering::Release);
-    for (to, b) in k.id.iter().zip(&key) {
-        to.store(*b, relaxed);
-    }
-    k.at.store(cycles(), relaxed);
-    k.version.store(v.wrapping_add(2), Ordering::Release);
-}
-
 /// Mounts or roots have changed.
 pub fn forget() {
-    for k in &CACHE {
-        k.at.store(0, Ordering::Release);
-    }
+    known::forget();
     crate::path::roots::forget();
 }

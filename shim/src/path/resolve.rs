@@ -6,10 +6,13 @@
 //! kernel says it is decides. Texts come from the copy in our memory, never twice from the program's.
 use crate::config::{self, Member, member};
 use crate::events::refused::{self, Refused};
-use crate::path::base::{Base, base_is_far, base_text, own_base_text, through_broken};
+use crate::path::base::{
+    Base, base_is_far, base_text, name_is_away, own_base_text, through_broken,
+};
 use crate::path::loc::{Last, Loc, Name, Path, Place, Whole};
 use crate::path::object::jump;
 use crate::path::outside::{self, Outside, Where};
+use crate::path::proofs;
 use crate::path::root;
 use crate::process::place;
 use libc as c;
@@ -120,7 +123,7 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
         && parent.is_empty()
         && last != Last::Follow
         && name != b".."
-        && base_is_far(dir)
+        && (base_is_far(dir) || name_is_away(dir, name))
         && let Some(proof) = Outside::by_hint(dir)
     {
         return Place::Out(proof);
@@ -132,10 +135,10 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
         return locate_slow(dir, path, last, loc);
     }
     let mut full = Whole::new();
-    let mut system = false;
+    let (mut system, mut beside) = (false, None);
     if !absolute {
         match base_text(dir, &mut full) {
-            Ok(base) => system = base.system,
+            Ok(base) => (system, beside) = (base.system, base.out),
             Err(Place::Out(proof)) if text == b"." => return Place::Out(proof),
             // Out of a removed or deep directory ".." still leads, and names lead into legs.
             Err(Place::Out(_)) => return locate_slow(dir, path, last, loc),
@@ -159,7 +162,18 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
         return locate_slow(dir, path, last, loc);
     }
     let place = match place_text(full.as_bytes(), system, slash, loc) {
-        Guess::Away => return prove_out(dir, path, last, loc),
+        Guess::Away => {
+            // Nothing lies between the directory and the name.
+            if let Some(proof) = beside.filter(|_| parent.is_empty() && name != b"..") {
+                return match last {
+                    Last::Follow => unless_link(dir, path, name, proof, loc),
+                    _ => Place::Out(proof),
+                };
+            }
+            let text = full.as_bytes();
+            let text = (!system && root::plain()).then(|| split(text).0);
+            return prove_out(dir, path, (last, text), loc);
+        }
         Guess::Is(place) => place,
     };
     if let (false, Some(len)) = (absolute, base) {
@@ -222,19 +236,20 @@ fn by_texts(dir: i32, parent: &[u8]) -> Option<Outside> {
 }
 
 /// The text looks like outside: make sure that no symlink on the way leads in, and that the directory in
-/// which it ends is in no leg.
+/// which it ends is in no leg. `text`: what that directory is called, if it is so.
 #[inline(never)]
-fn prove_out(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
+fn prove_out(dir: i32, path: &Path, (last, text): (Last, Option<&[u8]>), loc: &mut Loc) -> Place {
     let flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
     let (parent, name, _) = split(path.as_bytes());
     let mut p = Path::new();
     let _ = p.set(if parent.is_empty() { b"." } else { parent });
+    let begun = proofs::begin(dir, parent);
     let n = match own_fd(|| sys::openat2(dir, &p, flags, 0, sys::NO_SYMLINKS)) {
         Ok(n) => n,
         Err(Errno::ELOOP) => return locate_slow(dir, path, last, loc),
         Err(e) => return unreachable(e),
     };
-    let found = outside::of_directory(n, &mut Whole::new());
+    let found = outside::of_directory(n, text, &mut Whole::new());
     let mut leaf = Name::new();
     let known = leaf.set(if name.is_empty() { b"." } else { name }).is_ok();
     let link = last == Last::Follow && known;
@@ -255,10 +270,24 @@ fn prove_out(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
         _ => {}
     }
     // Only what the kernel has just proved; a symlink's way out may be turned at any time.
-    if parent.first() == Some(&b'/') {
-        crate::path::proofs::remember(parent);
+    if let Some(begun) = begun {
+        proofs::remember(&begun);
     }
     Place::Out(proof)
+}
+
+/// A name in a directory that is outside: if it is a symlink, that decides.
+#[inline(never)]
+fn unless_link(dir: i32, path: &Path, name: &[u8], proof: Outside, loc: &mut Loc) -> Place {
+    let mut leaf = Name::new();
+    if leaf.set(name).is_err() {
+        return Place::Out(proof);
+    }
+    match sys::glance(dir, &leaf, c::AT_SYMLINK_NOFOLLOW) {
+        Ok(st) if st.kind() == c::S_IFLNK => locate_slow(dir, path, Last::Follow, loc),
+        Ok(_) => Place::Out(proof),
+        Err(e) => unreachable(e),
+    }
 }
 
 /// The parent's text, so that it ends with no symlink: for the program's call none there is the last

@@ -49,7 +49,7 @@ pub fn mix() {
         }
     }
     MIXED.store(true, Ordering::Release);
-    place::split_cwd();
+    crate::path::cwd::split();
     forget_proofs();
 }
 

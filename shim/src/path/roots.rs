@@ -4,6 +4,7 @@
 //! to by now. What cannot be told is said to be unknown, never left out.
 use crate::attach::session;
 use crate::config::CONFIG;
+use crate::path::known::{LASTS, fresh};
 use crate::process::clock::cycles;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
 use mirror_core::MAX_PAIRS;
@@ -57,6 +58,46 @@ fn ask(pair: usize, leg: usize) -> Option<Leg> {
     let path = CONFIG.get().pairs().get(pair)?.legs.get(leg)?;
     let now = sys::stat_static(path).map_or((0, 0), id);
     (before.1 != 0 || now.1 != 0).then_some([before, now])
+}
+
+/// Whether a directory is the root of a leg, by what was found less than [`LASTS`] ago. For small stacks;
+/// `None`: not known.
+pub fn is_one(dev: u64, ino: u64) -> Option<bool> {
+    let relaxed = Ordering::Relaxed;
+    let v = CACHE.version.load(Ordering::Acquire);
+    if v & 1 != 0 || CACHE.unknown.load(relaxed) || !fresh(CACHE.at.load(relaxed), LASTS) {
+        return None;
+    }
+    let pairs = CACHE.ids.iter().take(CONFIG.get().pairs().len());
+    let found = pairs
+        .flatten()
+        .flatten()
+        .any(|[d, i]| i.load(relaxed) == ino && d.load(relaxed) == dev);
+    fence(Ordering::Acquire);
+    (CACHE.version.load(relaxed) == v).then_some(found)
+}
+
+/// Whether a device is surely none of the legs', likewise.
+pub fn is_foreign(dev: u64) -> bool {
+    let relaxed = Ordering::Relaxed;
+    let v = CACHE.version.load(Ordering::Acquire);
+    if v & 1 != 0 || CACHE.unknown.load(relaxed) || !fresh(CACHE.at.load(relaxed), LASTS) {
+        return false;
+    }
+    let pairs = CACHE.ids.iter().take(CONFIG.get().pairs().len());
+    let other = pairs
+        .flatten()
+        .flatten()
+        .all(|[d, i]| differ(dev, (d.load(relaxed), i.load(relaxed))));
+    fence(Ordering::Acquire);
+    other && CACHE.version.load(relaxed) == v
+}
+
+/// Whether an object on this device is surely not in the leg with this root: a file system that shows several
+/// devices (a number without a driver: btrfs, overlay) is taken for one of theirs if they are on such a one too.
+fn differ(dev: u64, id: (u64, u64)) -> bool {
+    let anonymous = |dev: u64| libc::major(dev) == 0;
+    id.1 == 0 || (id.0 != dev && !(anonymous(dev) && anonymous(id.0)))
 }
 
 impl Roots {
@@ -144,13 +185,9 @@ impl Roots {
             .map(|(pair, leg, _)| (pair, leg))
     }
 
-    /// Whether a device is surely none of the legs': all of them are known, and a file system that shows
-    /// several devices (a number without a driver: btrfs, overlay) is taken for one of theirs if they are on
-    /// such a one too.
+    /// Whether a device is surely none of the legs': all of them are known.
     pub fn foreign(&self, dev: u64) -> bool {
-        let anonymous = |dev: u64| libc::major(dev) == 0;
-        let other =
-            |id: &(u64, u64)| id.1 == 0 || (id.0 != dev && !(anonymous(dev) && anonymous(id.0)));
+        let other = |id: &(u64, u64)| differ(dev, *id);
         !self.unknown && self.all().all(|(_, _, ids)| ids.iter().all(other))
     }
 

@@ -1,62 +1,160 @@
 //! Whose memory this is, who runs on it, and the mutex of its owner.
 //!
 //! Rules: memory is shared with vfork children while descriptors and the cwd are not. A *guest* is a process
-//! that runs on our memory without being us; it may store nothing but "unknown" into hints.
+//! that runs on our memory without being us; it may store nothing but "unknown" into hints. Three marks tell the two apart
+//! (decision 0004): a word that the kernel empties in every copy of this memory; the threads that have lent
+//! this memory to a child and do not run until it is gone; and the pid, which costs a system call and is
+//! asked where the other two cannot tell.
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering};
+use libc as c;
 use mirror_sys as sys;
+use mirror_sys::thread_pointer;
 
 /// Pid of the process whose memory this is; other pids are guests.
 pub static OWN_PID: AtomicI32 = AtomicI32::new(0);
 
-/// A vfork (or posix_spawn) was seen: whoever reads or stores a hint must ask who it is.
-pub static VFORKED: AtomicBool = AtomicBool::new(false);
-
 /// The process has had a second thread.
 pub static THREADED: AtomicBool = AtomicBool::new(false);
-
-/// Address of a word in a page that the kernel empties in every copy of this memory
-/// (MADV_WIPEONFORK), or 0: not made yet, or refused. The word is 1 in its owner.
-static MARK: AtomicUsize = AtomicUsize::new(0);
-
-fn mark() -> Option<&'static AtomicU32> {
-    let at = MARK.load(Ordering::Relaxed);
-    // SAFETY: not 0: the address of a page that `own` has mapped and nobody unmaps.
-    (at != 0).then(|| unsafe { &*(at as *const AtomicU32) })
-}
-
-/// Says that this process is the owner of this memory: at attach, and in a child that our fork made.
-/// TX is held.
-pub fn own() {
-    if mark().is_none()
-        && let Ok(at) = sys::map_wiped_on_fork(4096)
-    {
-        MARK.store(at, Ordering::Relaxed);
-    }
-    if let Some(m) = mark() {
-        m.store(1, Ordering::Relaxed);
-    }
-}
-
-/// Whether this code runs in a process that is not the owner of this memory. Only after a clone that
-/// shares memory must the kernel be asked.
-pub fn guest() -> bool {
-    match mark() {
-        Some(m) if m.load(Ordering::Relaxed) == 0 => true,
-        Some(_) if !VFORKED.load(Ordering::Relaxed) => false,
-        _ => sys::getpid() != OWN_PID.load(Ordering::Relaxed),
-    }
-}
 
 /// A thread has a descriptor table of its own (unshare): what one thread learns of a number is nothing
 /// to another.
 pub static SPLIT: AtomicBool = AtomicBool::new(false);
 
-/// [`guest`], asked only when a guest is possible at all.
+/// There may be a child that runs on this memory beside its parent, or a copy that nothing else tells.
+static SHARED: AtomicBool = AtomicBool::new(false);
+
+/// Threads that have lent this memory (vfork, posix_spawn), by thread pointer: the child has the same one.
+/// A thread stands here until its first call after the child has gone.
+static LENT: [AtomicUsize; 8] = [const { AtomicUsize::new(0) }; 8];
+/// How many there are.
+static LENDERS: AtomicU32 = AtomicU32::new(0);
+
+/// Address of a word in a page that the kernel empties in every copy of this memory
+/// (MADV_WIPEONFORK), or 0: not made yet, or refused. The word is 1 in its owner.
+static MARK: AtomicUsize = AtomicUsize::new(0);
+/// The kernel has refused such a page.
+static NO_MARK: AtomicBool = AtomicBool::new(false);
+
+fn mark() -> Option<&'static AtomicU32> {
+    let at = MARK.load(Ordering::Acquire);
+    // SAFETY: not 0: the address of a page that `own` has mapped and nobody unmaps.
+    (at != 0).then(|| unsafe { &*(at as *const AtomicU32) })
+}
+
+/// Says that this process is the owner of this memory: when the kernel has said so, at attach, and in a child
+/// that our fork made.
+pub fn own() {
+    if let Some(m) = mark() {
+        m.store(1, Ordering::Relaxed);
+        return;
+    }
+    if NO_MARK.load(Ordering::Relaxed) {
+        return;
+    }
+    let Ok(at) = sys::map_wiped_on_fork(4096) else {
+        NO_MARK.store(true, Ordering::Relaxed);
+        return;
+    };
+    // SAFETY: the page has just been mapped and is aligned; nobody else knows it.
+    unsafe { &*(at as *const AtomicU32) }.store(1, Ordering::Relaxed);
+    let free = MARK.compare_exchange(0, at, Ordering::AcqRel, Ordering::Relaxed);
+    if free.is_err() {
+        // SAFETY: mapped above; another thread was first.
+        unsafe { sys::unmap(at, 4096) };
+    }
+}
+
+/// In a child that our fork has made. The lenders are threads of its parent's.
+pub fn own_after_fork() {
+    OWN_PID.store(sys::getpid(), Ordering::Relaxed);
+    if mark().is_some() {
+        own();
+    }
+    if LENDERS.swap(0, Ordering::Relaxed) != 0 {
+        LENT.iter().for_each(|s| s.store(0, Ordering::Relaxed));
+    }
+}
+
+/// A clone that shares this memory is about to be made.
+pub fn lend(flags: usize) {
+    let has = |f: i32| flags & f as usize != 0;
+    if !has(c::CLONE_VFORK) || has(c::CLONE_SETTLS) || !stand_for(thread_pointer()) {
+        SHARED.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Notes a lender; false: there is no room.
+fn stand_for(me: usize) -> bool {
+    if lent_by(me).is_some() {
+        return true;
+    }
+    LENDERS.fetch_add(1, Ordering::Relaxed);
+    let free = |s: &AtomicUsize| {
+        s.compare_exchange(0, me, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+    };
+    let stands = me != 0 && LENT.iter().any(free);
+    if !stands {
+        LENDERS.fetch_sub(1, Ordering::Relaxed);
+    }
+    stands
+}
+
+fn lent_by(me: usize) -> Option<&'static AtomicUsize> {
+    LENT.iter().find(|s| s.load(Ordering::Relaxed) == me)
+}
+
+/// A copy of this memory is about to be made without our fork.
+pub fn copied() {
+    if guest() || mark().is_none() {
+        // Its memory, a copy of this, says whom to ask.
+        SHARED.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whether somebody else may run on this memory in the place of this thread.
+fn shared() -> bool {
+    SHARED.load(Ordering::Relaxed)
+        || (LENDERS.load(Ordering::Relaxed) != 0 && lent_by(thread_pointer()).is_some())
+}
+
+/// Whether this code runs in a process that is not the owner of this memory.
+pub fn guest() -> bool {
+    match mark() {
+        Some(m) if m.load(Ordering::Relaxed) == 0 => true,
+        Some(_) if !shared() => false,
+        _ => asked(),
+    }
+}
+
+/// What the kernel says.
+#[cold]
+#[inline(never)]
+fn asked() -> bool {
+    if sys::getpid() != OWN_PID.load(Ordering::Relaxed) {
+        return true;
+    }
+    // A lender runs again when its child has execed or is gone.
+    if LENDERS.load(Ordering::Relaxed) != 0
+        && let Some(s) = lent_by(thread_pointer())
+    {
+        s.store(0, Ordering::Relaxed);
+        LENDERS.fetch_sub(1, Ordering::Relaxed);
+    }
+    own();
+    false
+}
+
+/// The same, asked only when a guest is possible at all; also true where hints of descriptors are off.
 pub fn maybe_guest() -> bool {
     if SPLIT.load(Ordering::Relaxed) {
         return true;
     }
-    VFORKED.load(Ordering::Relaxed) && guest()
+    match mark() {
+        // A copy made without our fork, before there was a mark, asks by `SHARED`.
+        None if !shared() => false,
+        _ => guest(),
+    }
 }
 
 /// A mutex of this process's threads, taken with all signals blocked. Guests do not take it: they
@@ -71,13 +169,16 @@ impl Mutex {
     pub fn lock(&self) {
         self.lock_for(0);
     }
+    /// Takes it if it is free.
+    pub fn try_lock(&self) -> bool {
+        let free = self
+            .0
+            .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed);
+        free.is_ok()
+    }
     /// Takes it, waiting about `ms` milliseconds at most (0: as long as it takes). Whether it was taken.
     pub fn lock_for(&self, ms: u32) -> bool {
-        if self
-            .0
-            .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
-            .is_ok()
-        {
+        if self.try_lock() {
             return true;
         }
         let mut left = ms;

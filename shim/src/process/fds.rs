@@ -17,7 +17,10 @@ pub fn hint(n: i32) -> u8 {
     usize::try_from(n)
         .ok()
         .and_then(|i| HINTS.get(i))
-        .map_or(UNKNOWN, |h| h.load(Ordering::Relaxed))
+        .map(|h| h.load(Ordering::Relaxed))
+        // What is more is the mark of a look (`look`).
+        .filter(|h| *h <= PAIRED)
+        .unwrap_or(UNKNOWN)
 }
 
 /// Stores a hint; a guest may only store [`UNKNOWN`].

@@ -3,5 +3,6 @@ pub mod actor;
 pub mod clock;
 pub mod fds;
 pub mod limits;
+pub mod look;
 pub mod place;
 pub mod scratch;

@@ -9,7 +9,7 @@
 //!   after `leave`: a program that has become another one is not dead.
 use core::sync::atomic::{AtomicI32, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
-use crate::process::actor::{OWN_PID, THREADED, VFORKED, guest};
+use crate::process::actor::{OWN_PID, THREADED, guest};
 use crate::regs::Regs;
 use mirror_sys::{ret, syscall0, syscall2, syscall3, syscall6};
 
@@ -29,7 +29,7 @@ static OWNER: [AtomicI32; SLOTS as usize] = [const { AtomicI32::new(0) }; SLOTS 
 
 /// A process that never had a second thread, nor a child on its memory, is its own only thread.
 fn tid() -> i32 {
-    if !THREADED.load(Ordering::Relaxed) && !VFORKED.load(Ordering::Relaxed) && !guest() {
+    if !THREADED.load(Ordering::Relaxed) && !guest() {
         return OWN_PID.load(Ordering::Relaxed);
     }
     // SAFETY: gettid takes and touches nothing.

@@ -102,18 +102,16 @@ pub fn inspect(dir: i32, path: &Path, flags: i32, file: &mut Path) -> Target {
 fn privileged(n: i32) -> Option<Kind> {
     let st = sys::fstat(n).ok()?;
     // SAFETY: no pointers.
-    let (uid, gid) = unsafe {
-        (
-            sys::syscall0(c::SYS_getuid) as u32,
-            sys::syscall0(c::SYS_getgid) as u32,
-        )
-    };
-    if st.mode() & c::S_ISUID != 0 && st.uid() != uid {
+    let id = |nr| unsafe { sys::syscall0(nr) as u32 };
+    if st.mode() & c::S_ISUID != 0 && st.uid() != id(c::SYS_getuid) {
         return Some(Kind::SetId);
     }
     let setgid = st.mode() & (c::S_ISGID | c::S_IXGRP) == c::S_ISGID | c::S_IXGRP;
-    if setgid && st.gid() != gid {
+    if setgid && st.gid() != id(c::SYS_getgid) {
         return Some(Kind::SetId);
+    }
+    if id(c::SYS_getuid) == 0 {
+        return None;
     }
     // SAFETY: a static name; no buffer.
     let caps = sys::ret(unsafe {
@@ -125,13 +123,27 @@ fn privileged(n: i32) -> Option<Kind> {
             0,
         )
     });
-    (uid != 0 && caps.is_ok()).then_some(Kind::Capabilities)
+    caps.is_ok().then_some(Kind::Capabilities)
 }
 
 fn word(h: &[u8], at: usize, n: usize) -> usize {
     h.get(at..at.saturating_add(n)).map_or(0, |b| {
         b.iter().rev().fold(0usize, |v, &x| v << 8 | usize::from(x))
     })
+}
+
+/// Bytes of a file, whose first ones have been read already.
+fn read_at((n, head): (i32, &[u8]), to: &mut [u8], at: u64) -> usize {
+    let known = usize::try_from(at)
+        .ok()
+        .and_then(|at| head.get(at..)?.get(..to.len()));
+    let Some(known) = known else {
+        return sys::pread(n, to, at).unwrap_or(0);
+    };
+    for (to, from) in to.iter_mut().zip(known) {
+        *to = *from;
+    }
+    known.len()
 }
 
 /// `None`: not an ELF file.
@@ -148,13 +160,13 @@ fn elf(n: i32, h: &[u8]) -> Option<Target> {
     for i in 0..count.min(64) {
         let mut ph = [0u8; 56];
         let at = off.saturating_add(i.saturating_mul(size));
-        if sys::pread(n, &mut ph, at as u64) != Ok(56) {
+        if read_at((n, h), &mut ph, at as u64) != ph.len() {
             break;
         }
         match word(&ph, 0, 4) {
-            2 => needs = needs_library(n, word(&ph, 8, 8) as u64),
+            2 => needs = needs_library((n, h), word(&ph, 8, 8) as u64),
             3 => interp = true,
-            4 if go_note(n, word(&ph, 8, 8) as u64, word(&ph, 32, 8))
+            4 if go_note((n, h), word(&ph, 8, 8) as u64, word(&ph, 32, 8))
                 && !crate::net::possible() =>
             {
                 return Some(Target::Not(Kind::Go));
@@ -170,10 +182,10 @@ fn elf(n: i32, h: &[u8]) -> Option<Target> {
 }
 
 /// Whether the dynamic section at `at` names a library: without one there is no libc.
-fn needs_library(n: i32, mut at: u64) -> bool {
+fn needs_library(file: (i32, &[u8]), mut at: u64) -> bool {
     let mut b = [0u8; 32 * program::ENTRY];
     loop {
-        let got = sys::pread(n, &mut b, at).unwrap_or(0);
+        let got = read_at(file, &mut b, at);
         match program::needs_library(b.get(..got).unwrap_or(&[])) {
             Some(answer) => return answer,
             None if got < b.len() => return false,
@@ -183,10 +195,10 @@ fn needs_library(n: i32, mut at: u64) -> bool {
 }
 
 /// The note that the Go linker writes (name "Go", type 4): its programs make system calls themselves.
-fn go_note(n: i32, at: u64, len: usize) -> bool {
+fn go_note(file: (i32, &[u8]), at: u64, len: usize) -> bool {
     let mut b = [0u8; 512];
     let len = len.min(b.len());
-    let got = sys::pread(n, b.get_mut(..len).unwrap_or(&mut []), at).unwrap_or(0);
+    let got = read_at(file, b.get_mut(..len).unwrap_or(&mut []), at);
     let b = b.get(..got).unwrap_or(&[]);
     let mut p = 0usize;
     while p.saturating_add(12) <= b.len() {

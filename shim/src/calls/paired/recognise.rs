@@ -9,8 +9,8 @@ use crate::change::target::{Change, Cx, Target};
 use crate::path::loc::{Loc, Place};
 use crate::path::outside::Outside;
 use crate::process::actor::{guest, locked};
-use crate::process::fds::{self, ANY_PARTNER, set_hint};
-use crate::tables;
+use crate::process::fds::{self, ANY_PARTNER};
+use crate::process::look;
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::runtime::IntentKind;
@@ -56,6 +56,7 @@ pub fn recognise_held(n: i32, loc: &mut Loc) -> Fd {
     if let Some(proof) = Outside::no_number(n) {
         return Fd::Out(proof);
     }
+    let look = look::begin(n);
     let partner = ANY_PARTNER
         .load(Ordering::Relaxed)
         .then(|| sys::fstat(n.saturating_add(K)).ok())
@@ -71,8 +72,8 @@ pub fn recognise_held(n: i32, loc: &mut Loc) -> Fd {
     };
     // A fifo or device with a name in a leg has attributes there, though no data.
     if let Some(proof) = Outside::no_name(&st) {
-        if !guest() {
-            set_hint(n, tables::OUT);
+        if let Some(look) = look {
+            look.out();
         }
         return Fd::Out(proof);
     }
@@ -118,8 +119,10 @@ pub fn recognise_held(n: i32, loc: &mut Loc) -> Fd {
         Place::Fail(e) => Fd::Lost(e),
         Place::Out(proof) => {
             // Of a directory also what is below it must be outside.
-            if st.kind() != c::S_IFDIR && !guest() {
-                set_hint(n, tables::OUT);
+            if st.kind() != c::S_IFDIR
+                && let Some(look) = look
+            {
+                look.out();
             }
             Fd::Out(proof)
         }
