@@ -128,6 +128,8 @@ pub enum IntentKind {
     Rename = 12,
     /// RENAME_EXCHANGE of path 1 and path 2.
     Exchange = 13,
+    /// The second leg's object is made like the first leg's, since the two were found to differ.
+    Mend = 14,
 }
 
 impl IntentKind {
@@ -148,6 +150,7 @@ impl IntentKind {
             11 => Rmdir,
             12 => Rename,
             13 => Exchange,
+            14 => Mend,
             _ => return None,
         })
     }

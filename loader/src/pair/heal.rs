@@ -128,7 +128,11 @@ fn repair(p: &Attached, i: &Intent, one: &[u8], two: &[u8], held: &BothLocked) -
     if paths.is_empty() || paths.iter().any(|p| !sane(p)) {
         return vec![b".".to_vec()];
     }
-    let s = p.source();
+    // A repair has a direction: what it has half made is no source.
+    let s = match i.kind {
+        IntentKind::Mend => usize::from(i.first & 1),
+        _ => p.source(),
+    };
     let fidelity = probe::fidelity([&p.pair.legs[0].root, &p.pair.legs[1].root]);
     let mut w = Work::new(
         &p.pair.legs[s],
@@ -143,7 +147,10 @@ fn repair(p: &Attached, i: &Intent, one: &[u8], two: &[u8], held: &BothLocked) -
     }
     let mut failed = Vec::new();
     for path in &paths {
-        if w.make_tree_equal(path, held).is_err() {
+        // A directory that was made may lack all that is in it.
+        let unseen =
+            i.kind == IntentKind::Mend && w.source.root.names(path).is_ok_and(|n| !n.is_empty());
+        if w.make_tree_equal(path, held).is_err() || unseen {
             failed.push(path.to_vec());
         }
     }

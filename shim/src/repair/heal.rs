@@ -17,6 +17,7 @@ use mirror_sys as sys;
 use mirror_sys::{OMIT, Object, Stat, Sys};
 
 mod same;
+use same::finish;
 pub use same::{Found, alike, is_beyond, parents, same};
 
 /// Larger differences than this are left to `mirror resync`: an innocent program pays for repair.
@@ -295,6 +296,7 @@ pub fn orphan(s: &Session, object: usize) {
             f.is_some_and(|f| f.ino() != ino(from)) && t.is_some_and(|t| t.ino() == ino(to))
         }),
         IntentKind::Link => link(s, from, p1, p2),
+        IntentKind::Mend => finish(s, from, p1),
         IntentKind::Write => data(s, from, p1, ino(from), Some((i.offset, i.length))),
         IntentKind::Truncate | IntentKind::Allocate | IntentKind::Attributes => {
             data(s, from, p1, ino(from), None)

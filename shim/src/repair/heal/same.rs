@@ -8,8 +8,9 @@ use crate::repair::heal::{Both, REPAIR_MAX, attributes, make, not_led, pending_o
 use crate::repair::{kept, names};
 use core::sync::atomic::{AtomicU64, Ordering};
 use libc as c;
-use mirror_core::Errno;
 use mirror_core::path::split;
+use mirror_core::runtime::{Intent, IntentKind};
+use mirror_core::{Errno, WHOLE};
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
 
@@ -109,12 +110,12 @@ fn here(s: &Session, from: usize, rel: &[u8], but: &[u8]) -> Sys<Found> {
         Err(e @ (Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::EINVAL)) => return Err(e),
         Err(_) => return Ok(Found::Alike),
     };
-    let r = same_at(s, &b, from, but);
+    let r = same_at(s, &b, from, rel, but);
     b.close();
     r
 }
 
-fn same_at(s: &Session, b: &Both, from: usize, but: &[u8]) -> Sys<Found> {
+fn same_at(s: &Session, b: &Both, from: usize, rel: &[u8], but: &[u8]) -> Sys<Found> {
     let to = from ^ 1;
     let root = s.root.get(to).copied().unwrap_or(-1);
     let (f, t) = match (b.stat(from), b.stat(to)) {
@@ -125,6 +126,7 @@ fn same_at(s: &Session, b: &Both, from: usize, but: &[u8]) -> Sys<Found> {
     let whole = f.kind() != c::S_IFREG || (f.nlink() == 1 && f.size() <= REPAIR_MAX);
     let Some(t) = t else {
         not_led(s)?;
+        announce(s, from, rel);
         return made(b, from, &f, whole, but);
     };
     if alike(s, from, &f, &t) {
@@ -135,10 +137,12 @@ fn same_at(s: &Session, b: &Both, from: usize, but: &[u8]) -> Sys<Found> {
         if !whole {
             return Err(Errno::EFBIG);
         }
+        announce(s, from, rel);
         kept::aside(root, b.at(to), &b.name, &t)?;
         return made(b, from, &f, whole, but);
     }
     if f.kind() != c::S_IFREG {
+        announce(s, from, rel);
         return text(b, from, root, &t);
     }
     if !may_differ(s, from, &f, &t) {
@@ -154,6 +158,7 @@ fn same_at(s: &Session, b: &Both, from: usize, but: &[u8]) -> Sys<Found> {
     } else if large {
         return Err(Errno::EFBIG);
     } else {
+        announce(s, from, rel);
         data(b, from, root)?
     };
     if found == Found::Mended {
@@ -163,6 +168,29 @@ fn same_at(s: &Session, b: &Both, from: usize, but: &[u8]) -> Sys<Found> {
         names::remember(s, from, &f, &t);
     }
     Ok(found)
+}
+
+/// Before anything is changed: who is killed in the middle must not leave a difference that nobody knows.
+fn announce(s: &Session, from: usize, rel: &[u8]) {
+    let intent = Intent::of(IntentKind::Mend, from as u8);
+    s.runtime().publish(WHOLE, &intent, rel, b"");
+}
+
+/// Ends what a dead one has announced.
+pub fn finish(s: &Session, from: usize, rel: &[u8]) -> Sys<()> {
+    if same(s, from, rel)? == Found::Extra {
+        // Nothing was begun.
+        return Ok(());
+    }
+    super::equal(s, from, rel)?;
+    let mut b = Both::open(s, rel)?;
+    let unseen = b.stat(from).is_some_and(|st| st.kind() == c::S_IFDIR)
+        && !holds_nothing(b.at(from), &b.name, b"");
+    b.close();
+    match unseen {
+        true => Err(Errno::ENOTEMPTY),
+        false => Ok(()),
+    }
 }
 
 /// Whether these files may have the numbers of names that they have: equal ones, or the names are not the
