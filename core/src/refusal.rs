@@ -239,6 +239,14 @@ pub fn ring(uid: u32) -> PathText<64> {
     ring_of(ROOTS, OTHERS, uid)
 }
 
+/// Where root's ring of one sort is while `/run/mirror` cannot be written (ProtectSystem=strict of a unit):
+/// beside those of the others.
+pub fn spare(others: &[u8]) -> PathText<64> {
+    let mut t = PathText::from_bytes(others).unwrap_or_default();
+    let _ = t.append(b"0");
+    t
+}
+
 /// The path of a user's ring of one sort.
 pub(crate) fn ring_of(roots: &[u8], others: &[u8], uid: u32) -> PathText<64> {
     if uid == 0 {

@@ -23,7 +23,7 @@ pub use health::Evidence;
 pub use loops::{FsType, LoopFs};
 pub use output::Output;
 pub use pace::{Clock, slowdown};
-pub use pair::{Fs, Kind, Pair, runtime_files_of};
+pub use pair::{Fs, Kind, Pair, forget_pairs, runtime_files_of};
 pub use program::{compile, compile_with};
 pub use talker::{PATIENCE, Talker, send};
 

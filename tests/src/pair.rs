@@ -441,6 +441,41 @@ pub fn runtime_files_of(pairs: &[String]) -> Vec<PathBuf> {
     found
 }
 
+/// The runtime file that a leg's `.mirror/owner` names: one that was cut short does not say whose it is.
+fn named_by(leg: &Path) -> Vec<PathBuf> {
+    let record = fs::read(leg.join(".mirror/owner")).unwrap_or_default();
+    let id: String = record
+        .get(8..24)
+        .unwrap_or(&[])
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
+    let name = |(folder, start): (&str, &str)| Path::new(folder).join(format!("{start}{id}"));
+    let all = RUNTIME_PLACES.map(name);
+    all.into_iter().filter(|p| p.is_file()).collect()
+}
+
+/// Removes the runtime files of all pairs that have a leg below a test's folder, before that goes.
+pub fn forget_pairs(base: &Path) {
+    let (mut todo, mut pairs) = (vec![base.to_path_buf()], Vec::new());
+    while let Some(dir) = todo.pop() {
+        for file in named_by(&dir) {
+            let _ = fs::remove_file(file);
+        }
+        let record = fs::read_to_string(dir.join(".mirror/leg")).unwrap_or_default();
+        let ids = record.lines().filter_map(|l| l.strip_prefix("pair="));
+        pairs.extend(ids.map(str::to_owned));
+        let below = fs::read_dir(dir).into_iter().flatten().flatten();
+        let folders = below.filter(|e| e.file_type().is_ok_and(|t| t.is_dir()));
+        todo.extend(folders.map(|e| e.path()));
+    }
+    if !pairs.is_empty() {
+        for file in runtime_files_of(&pairs) {
+            let _ = fs::remove_file(file);
+        }
+    }
+}
+
 /// The first line in which two outputs differ.
 fn first_difference(native: &Output, mirrored: &Output) -> String {
     let lines = |o: &Output| {
@@ -484,8 +519,9 @@ impl Drop for Pair {
             println!("kept: {}", self.base.display());
             return;
         }
+        let named: Vec<PathBuf> = self.legs.iter().flat_map(|leg| named_by(leg)).collect();
         let _ = self.mirror_command("detach").arg(&self.v).output();
-        for path in self.runtime_files() {
+        for path in self.runtime_files().into_iter().chain(named) {
             let _ = fs::remove_file(path);
         }
         self.mounts.clear();

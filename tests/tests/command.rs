@@ -107,6 +107,7 @@ impl Drop for Env {
             .args(["-R", "u+rwX"])
             .arg(&self.dir)
             .output();
+        mirror_tests::forget_pairs(&self.dir);
         let _ = fs::remove_dir_all(&self.dir);
     }
 }

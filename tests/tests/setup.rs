@@ -85,6 +85,7 @@ impl Drop for Env {
                 let _ = self.mirror(&["detach", v]);
             }
         }
+        mirror_tests::forget_pairs(&self.0);
         let _ = fs::remove_dir_all(&self.0);
     }
 }

@@ -1,6 +1,6 @@
 //! What a service manager does to a program: folders of the system that are empty, read-only or not there,
 //! filters, and runtime files that are taken away. The pair works, or the refusal says what to allow.
-use mirror_tests::{Kind, Output, Pair, need, skip};
+use mirror_tests::{Kind, Level, Output, Pair, Tree, need, skip};
 
 /// Runs a script without the mirror in namespaces of its own; `$D` has the built files. `None`: it ended
 /// with 77, since it could not mount.
@@ -141,6 +141,62 @@ fn proc_shows_processes_only() {
     }
 }
 
+/// A container that shows a boot id of its own, and a program in it that sees the kernel's: one runtime file
+/// in memory is one domain.
+#[test]
+fn a_boot_id_of_ones_own() {
+    need!(root);
+    need!("unshare");
+    let pair = Pair::striped(Kind::InPlace, None);
+    let script = format!(
+        "mount -t tmpfs none /run && $D/mirror-run touch $V/before || exit 77
+         echo 00000000-1111-4222-8333-444444444444 > $S/boot
+         exec 3> >($D/mirror-run bash -c 'echo x > $V/held; read -r word'); while [ ! -e $V/held ]; do sleep 0.02; done
+         mount --bind $S/boot /proc/sys/kernel/random/boot_id || exit 77
+         {WORK} && $D/mirror verify $V && $D/mirror status $V && exec 3>&-; r=$?; wait; exit $r"
+    );
+    let Some(o) = in_namespace(&pair, &script) else {
+        return;
+    };
+    o.ok();
+    pair.assert_equal();
+    assert!(pair.a().join("d/f").exists());
+}
+
+/// ProtectSystem=strict: what is not named is read-only. Without leg b, and without the folder of runtime
+/// files, changes are refused and told; with both, nothing is in the way.
+#[test]
+fn what_is_not_named_is_read_only() {
+    need!(root);
+    need!("unshare");
+    for (named, works) in [
+        ("a/v", false),
+        ("a/v b/v", false),
+        ("a/v b/v /run/mirror", true),
+    ] {
+        let pair = Pair::striped(Kind::InPlace, None);
+        pair.run("true").ok();
+        let script = format!(
+            "cd $V/../..; mount -t tmpfs none /run && $D/mirror-run touch $V/before || exit 77
+             for d in {named}; do mount --bind $d $d || exit 77; done
+             for d in $(echo / /run; findmnt -rno TARGET | grep -v '/proc\\|/dev\\|/sys'); do
+                 for w in {named}; do [ $(realpath $w) = $d ] && continue 2; done
+                 mount -o remount,bind,ro $d 2> /dev/null
+             done
+             touch $D/no 2> /dev/null && exit 77
+             {WORK}; echo code $?; $D/mirror status $V"
+        );
+        let Some(o) = in_namespace(&pair, &script) else {
+            return;
+        };
+        let text = o.text();
+        assert_eq!(text.contains("code 0"), works, "{named}: {o:?}");
+        assert_eq!(text.contains("refused "), !works, "{named}: {o:?}");
+        pair.assert_equal();
+        assert_eq!(pair.a().join("d/f").exists(), works);
+    }
+}
+
 /// Whoever founds a domain in a sandbox with a folder of its own leaves the runtime file before it.
 #[test]
 fn detach_removes_every_runtime_file_of_the_pair() {
@@ -157,4 +213,38 @@ fn detach_removes_every_runtime_file_of_the_pair() {
     let v = pair.v().display().to_string();
     pair.mirror("detach", &[&v]).ok();
     assert_eq!(pair.runtime_files(), Vec::<std::path::PathBuf>::new());
+}
+
+/// A service's home, or a user's, is V: the mirrortab, prepared images and verdicts that the command writes
+/// there are on both legs.
+#[test]
+fn the_commands_own_files_in_v_are_mirrored() {
+    let base = mirror_tests::base_dir();
+    let p = |name: &str| base.join(name);
+    for dir in ["a", "b", "c", "d"] {
+        std::fs::create_dir(p(dir)).expect("a folder");
+    }
+    let unlike = |args: &[&str]| {
+        let mut c = std::process::Command::new(mirror_tests::dist().join("mirror"));
+        c.args(args).current_dir(&base).env("HOME", p("a"));
+        c.env("MIRRORTAB", p("a/.config/mirror/mirrortab"));
+        c.env("MIRROR_CACHE", p("a/.cache/mirror"));
+        Output::from_std(c.output().expect("running mirror")).ok();
+        let [a, b] = ["a", "b"].map(|leg| Tree::read(&p(leg)));
+        a.differences(&b, Level::Strict)
+    };
+    let mirror = |args: &[&str]| {
+        let d = unlike(args);
+        assert!(d.0.is_empty(), "{args:?}:\n{d}");
+    };
+    mirror(&["init", "a", "b", "--yes"]);
+    mirror(&["run", "--", "touch", "a/x"]);
+    assert!(p("b/.cache/mirror/verdicts").exists() && p("b/x").exists());
+    mirror(&["init", "c", "d", "--yes"]);
+    mirror(&["run", "--exec", "--", "env", "true"]);
+    mirror(&["detach", "c"]);
+    mirror(&["verify", "a"]);
+    // The last line goes with the pair itself.
+    unlike(&["detach", "a"]);
+    std::fs::remove_dir_all(base).expect("removing");
 }

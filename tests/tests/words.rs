@@ -52,6 +52,7 @@ impl Drop for Env {
                 let _ = self.mirror(&[OsStr::new("detach"), OsStr::from_bytes(v)]);
             }
         }
+        mirror_tests::forget_pairs(&self.0);
         let _ = fs::remove_dir_all(&self.0);
     }
 }

@@ -19,6 +19,8 @@ const NEEDED: &[(&str, &str)] = &[
     ("/usr/bin/g++", "g++"),
     ("/usr/bin/git", "git"),
     ("/usr/bin/zsh", "zsh"),
+    ("/usr/bin/fish", "fish"),
+    ("/usr/bin/groff", "groff-base"),
     ("/usr/bin/objcopy", "binutils"),
     ("/usr/bin/pgrep", "procps"),
     ("/usr/bin/man", "man-db"),

@@ -84,6 +84,60 @@ pub fn sweep(run: &str, folder: &Path) -> Vec<String> {
     found
 }
 
+/// Set for a run that has folders of runtime files of its own.
+const PRIVATE: &str = "MFS_PRIVATE";
+
+/// Becomes the same command in a mount namespace with folders of runtime files of its own: what tests leave
+/// there can be counted, and goes with the run. Returns where that cannot be had.
+pub fn in_private_folders() {
+    use std::os::unix::process::CommandExt;
+    if !mirror_tests::is_root() || std::env::var_os(PRIVATE).is_some() {
+        return;
+    }
+    const MOUNT: &str =
+        "mkdir -p -m 711 /run/mirror && mount -t tmpfs -o mode=711 none /run/mirror &&
+        mount -t tmpfs -o mode=1777 none /dev/shm";
+    let namespace = |script: &str| {
+        let mut c = Command::new("unshare");
+        c.args(["--mount", "sh", "-c", script, "sh"]);
+        c
+    };
+    let tried = namespace(MOUNT)
+        .stderr(std::process::Stdio::null())
+        .status();
+    if let (Ok(true), Ok(exe)) = (tried.map(|s| s.success()), std::env::current_exe()) {
+        let mut c = namespace(&format!("{MOUNT} && exec \"$@\""));
+        let e = c
+            .arg(exe)
+            .args(std::env::args_os().skip(1))
+            .env(PRIVATE, "1")
+            .exec();
+        eprintln!("xtask: unshare: {e}");
+    }
+}
+
+/// All that is in the folders of runtime files of a private run, but the lists of each user.
+fn strays() -> Vec<String> {
+    let mut found = Vec::new();
+    if std::env::var_os(PRIVATE).is_none() {
+        return found;
+    }
+    for folder in ["/run/mirror", "/dev/shm"] {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let name = name.strip_prefix("mirror-").unwrap_or(&name);
+            let list = ["refused", "unmirrored"]
+                .iter()
+                .any(|l| name.starts_with(l));
+            let id = name.len() == 32 && name.bytes().all(|b| b.is_ascii_hexdigit());
+            if id && !list {
+                found.push(format!("runtime file {}", entry.path().display()));
+            }
+        }
+    }
+    found
+}
+
 /// Runtime files of tests that are still there; removed. The list has the ids of their pairs.
 pub fn runtime_files(list: &Path) -> Vec<String> {
     let text = fs::read_to_string(list).unwrap_or_default();
@@ -93,6 +147,7 @@ pub fn runtime_files(list: &Path) -> Vec<String> {
         found.push(format!("runtime file {}", path.display()));
         let _ = fs::remove_file(path);
     }
+    found.extend(strays());
     found.sort();
     found.dedup();
     found

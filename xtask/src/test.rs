@@ -63,6 +63,7 @@ pub fn test(args: &[String]) -> Result<bool> {
     if args.iter().any(|a| a == "--install") {
         install::install()?;
     }
+    leftovers::in_private_folders();
     let started = Instant::now();
     build::build()?;
     let mut tests = suites::list()?;

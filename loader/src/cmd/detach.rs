@@ -4,6 +4,7 @@ use crate::fail::{Context, Fail, Kind, Res};
 use crate::pair::control::{Leg, Pair, read_record, remove_control};
 use crate::pair::who::Census;
 use crate::pair::{domain, tab, tabwrite};
+use crate::sync::own;
 use crate::tree::beneath::Root;
 use crate::{output, text};
 
@@ -50,6 +51,7 @@ pub fn run(a: &Detach) -> Res<u8> {
         .collect::<Res<Vec<_>>>()
         .map_err(|f| named(f, l))?;
     tabwrite::Held::take(file)?.remove(&l.virt)?;
+    own::carry(file);
     legs.iter().for_each(domain::forget);
     for root in roots() {
         let shown = text::path(&root.path);

@@ -3,6 +3,7 @@ use crate::cli::Doctor;
 use crate::fail::{Fail, Res};
 use crate::launch::{calls, library, program};
 use crate::pair::{room, tab};
+use crate::sync::own;
 use crate::{output, text};
 use mirror_loader::image::{self, Status};
 
@@ -149,6 +150,7 @@ fn prepare() -> Res<u8> {
     for libc in all {
         let p = image::prepare_for(&libc)
             .map_err(|e| Fail::failed(format!("{}: {e}", text::path(&libc))))?;
+        own::carry(&p.path);
         crate::say!(
             "prepared  {}  {} of {} calls  {}",
             text::path(&libc),

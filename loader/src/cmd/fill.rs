@@ -3,10 +3,10 @@ use super::{can_ask, places, sharing};
 use crate::cli::{Init, Wanted};
 use crate::fail::{Fail, Res};
 use crate::pair::control::{KEEP, Pair, letter, made, read_record};
-use crate::pair::tab::Line;
+use crate::pair::tab::{self, Line};
 use crate::pair::{domain, tabwrite};
 use crate::sync::keep::Keeper;
-use crate::sync::{session, turn};
+use crate::sync::{own, session, turn};
 use crate::text;
 use crate::tree::beneath::Root;
 use rustix::fs::{Mode, OFlags};
@@ -146,6 +146,7 @@ pub fn complete(line: &Line, a: &Init) -> Res<u8> {
         crate::say!("! programs cannot be mirrored yet: {e}");
     }
     crate::launch::calls::of_shells();
+    tab::files().iter().for_each(|file| own::carry(file));
     crate::say!("next      mirror run -- COMMAND");
     Ok(0)
 }

@@ -49,8 +49,11 @@ pub fn paths(own: impl Fn(u32) -> PathBuf, others: &[u8]) -> Vec<(PathBuf, u32)>
             .as_bytes()
             .strip_prefix(prefix)
             .and_then(|n| std::str::from_utf8(n).ok()?.parse().ok());
-        if let Some(uid @ 1..) = number {
-            all.push((own(uid), uid));
+        match number {
+            // Root's, of programs for which /run/mirror is read-only.
+            Some(0) => all.push((Path::new(OsStr::from_bytes(folder)).join(&name), 0)),
+            Some(uid) => all.push((own(uid), uid)),
+            None => {}
         }
     }
     all

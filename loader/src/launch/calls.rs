@@ -1,5 +1,6 @@
 //! Programs and libraries that make system calls by instructions of their own: what the prepared libc does
 //! not see of them. Judged before a program starts, so that the library in it finds the verdicts.
+use crate::sync::own;
 use crate::text;
 use mirror_loader::verdict::{self, Store, Verdict};
 use std::collections::BTreeSet;
@@ -51,7 +52,9 @@ pub fn of(program: &Path) -> (Vec<Own>, usize) {
             });
         }
     }
-    let _ = store.save();
+    if let Ok(Some(file)) = store.save() {
+        own::carry(&file);
+    }
     (own, count)
 }
 
@@ -92,5 +95,8 @@ pub fn host() -> std::io::Result<Host> {
         });
     }
     out.file = store.save()?;
+    if let Some(file) = &out.file {
+        own::carry(file);
+    }
     Ok(out)
 }

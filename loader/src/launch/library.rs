@@ -1,5 +1,6 @@
 //! libmirror.so: where it is, whether ld.so can load it; and the prepared libc it needs.
 use crate::fail::{Fail, Res, reason};
+use crate::sync::own;
 use crate::text;
 use mirror_loader::image;
 use rustix::mm::{MapFlags, ProtFlags};
@@ -138,7 +139,7 @@ pub fn prepare() -> Res<()> {
         let made = match image::check(&libc) {
             image::Status::Ok(_) => Ok(()),
             image::Status::Missing(_) | image::Status::Untrusted(..) => image::prepare_for(&libc)
-                .map(drop)
+                .map(|p| own::carry(&p.path))
                 .map_err(|e| e.to_string()),
             image::Status::Unsuitable(why) => Err(why),
         };

@@ -121,20 +121,20 @@ fn boot_id() -> Res<Id> {
     Id::from_hex(&hex).ok_or_else(|| Fail::failed(format!("{name}: not a boot id")))
 }
 
-/// The same, also where /proc shows processes only (ProcSubset=pid of a service): a whole runtime file in
-/// memory that both legs name is of this boot.
+/// The boot of a pair's domain. A whole runtime file in memory that both legs name is of this boot, whatever
+/// /proc says: ProcSubset=pid of a service hides the boot id, a container may show one of its own, and a
+/// service in it with a /proc of its own the kernel's.
 pub fn boot_of(p: &Pair) -> Res<Id> {
-    boot_id().or_else(|e| {
-        let in_memory = || {
-            let o = read_owner(&p.legs[0])?;
-            let fd = open(&p.legs[0], o.runtime).ok()?;
-            let kind = rustix::fs::fstatfs(&fd).ok()?.f_type;
-            let this = read_facts(&fd) == Some(facts(p, o.runtime, o.boot));
-            (read_owner(&p.legs[1]) == Some(o) && this && kind == libc::TMPFS_MAGIC)
-                .then_some(o.boot)
-        };
-        in_memory().ok_or(e)
-    })
+    let in_memory = || {
+        // Without any /proc much else would fail.
+        std::fs::symlink_metadata("/proc/self").ok()?;
+        let o = read_owner(&p.legs[0])?;
+        let fd = open(&p.legs[0], o.runtime).ok()?;
+        let kind = rustix::fs::fstatfs(&fd).ok()?.f_type;
+        let this = read_facts(&fd) == Some(facts(p, o.runtime, o.boot));
+        (read_owner(&p.legs[1]) == Some(o) && this && kind == libc::TMPFS_MAGIC).then_some(o.boot)
+    };
+    in_memory().map_or_else(boot_id, Ok)
 }
 
 /// The domain that both legs name, if it is of this boot.

@@ -3,6 +3,7 @@ pub mod equal;
 pub mod file;
 pub mod keep;
 pub mod links;
+pub mod own;
 pub mod session;
 pub mod turn;
 pub mod walk;

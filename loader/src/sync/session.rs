@@ -134,14 +134,14 @@ pub fn tree_bytes(root: &crate::tree::beneath::Root) -> (u64, u64) {
     (bytes, files)
 }
 
-fn work<'a>(p: &'a Attached, from: usize, keeper: Keeper, bar: ProgressBar) -> Work<'a> {
+pub(super) fn work<'a>(p: &'a Attached, from: usize, keeper: Keeper, bar: ProgressBar) -> Work<'a> {
     let f = probe::fidelity([&p.pair.legs[0].root, &p.pair.legs[1].root]);
     let mut w = Work::new(&p.pair.legs[from], &p.pair.legs[1 - from], f, false, bar);
     w.keeper = keeper;
     w
 }
 
-fn stopped(p: &Attached, e: io::Error, to: usize) -> Fail {
+pub(super) fn stopped(p: &Attached, e: io::Error, to: usize) -> Fail {
     let copy = &p.pair.legs[to];
     let where_ = format!("leg {} ({})", copy.letter(), text::path(&copy.root.path));
     match e.raw_os_error() {

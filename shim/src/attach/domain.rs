@@ -45,6 +45,8 @@ fn boot(d: &Domain<'_>) -> Sys<Id> {
         Err(e) => e,
         r => return r,
     };
+    // Without any /proc much else would fail.
+    sys::fstatat(c::AT_FDCWD, &text(b"/proc/self"), c::AT_SYMLINK_NOFOLLOW)?;
     // Somebody may just be founding it.
     for _ in 0..20 {
         if let Some(id) = d.boot_in_memory() {
@@ -149,8 +151,7 @@ impl Domain<'_> {
         let [a, b] = self.owner.map(read_owner);
         let o = a.filter(|_| a == b)?;
         let n = self.open(o.runtime).ok()?;
-        let memory = sys::fs_magic(n) == Ok(c::TMPFS_MAGIC as u64);
-        let this = memory && self.facts(o.runtime, o.boot).ok() == read_facts(n);
+        let this = in_memory(n) && self.facts(o.runtime, o.boot).ok() == read_facts(n);
         let _ = sys::close(n);
         this.then_some(o.boot)
     }
@@ -159,11 +160,12 @@ impl Domain<'_> {
     fn live(&self, boot: Id) -> Option<Joined> {
         let [a, b] = self.owner.map(read_owner);
         let o = a?;
-        if o.boot != boot || b? != o {
+        if b? != o {
             return None;
         }
         let n = self.open(o.runtime).ok()?;
-        let this = self.facts(o.runtime, boot).ok() == read_facts(n);
+        let of_now = o.boot == boot || in_memory(n);
+        let this = of_now && self.facts(o.runtime, o.boot).ok() == read_facts(n);
         let joined = if this { self.map(n) } else { Err(Errno::EIO) };
         if joined.as_ref().map_or(true, |j| j.guarded.is_none()) {
             let _ = sys::close(n);
@@ -334,6 +336,12 @@ impl Domain<'_> {
                 .is_ok_and(|st| st.size() > 0)
         })
     }
+}
+
+/// Whether a file lies in a tmpfs: then it is of this boot, whatever /proc says of that. (A container may show
+/// a boot id of its own, and a service in it with a /proc of its own the kernel's.)
+fn in_memory(n: i32) -> bool {
+    sys::fs_magic(n) == Ok(c::TMPFS_MAGIC as u64)
 }
 
 fn read_owner(n: i32) -> Option<Owner> {

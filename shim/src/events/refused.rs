@@ -91,7 +91,7 @@ fn write(v: &[u8], r: &Refused) -> Sys<()> {
         return Ok(());
     }
     let uid = sys::euid();
-    let n = open_ring(&refusal::ring(uid), uid)?;
+    let n = open_ring(&refusal::ring(uid), refusal::OTHERS, uid)?;
     let who = (sys::getpid() as u32, uid);
     let bytes = Record::new(r.why, r.errno, who, sys::realtime(), sys::comm(), v).encode();
     let done = put(n, uid, &bytes);
@@ -99,8 +99,15 @@ fn write(v: &[u8], r: &Refused) -> Sys<()> {
     done
 }
 
-/// Opens a ring of records, or makes it.
-pub fn open_ring(path: &PathText<64>, uid: u32) -> Sys<i32> {
+/// Opens a ring of records, or makes it; root's where it may be.
+pub fn open_ring(path: &PathText<64>, others: &[u8], uid: u32) -> Sys<i32> {
+    match open_one(path, uid) {
+        Err(_) if uid == 0 => open_one(&refusal::spare(others), uid),
+        r => r,
+    }
+}
+
+fn open_one(path: &PathText<64>, uid: u32) -> Sys<i32> {
     let flags = c::O_RDWR | c::O_CLOEXEC | c::O_NOFOLLOW | c::O_NONBLOCK | c::O_NOCTTY;
     match sys::openat(c::AT_FDCWD, path, flags, 0) {
         Err(Errno::ENOENT) => {}

@@ -22,7 +22,7 @@ pub fn count(records: impl Iterator<Item = Record>) {
         return;
     }
     let uid = sys::euid();
-    let Ok(n) = open_ring(&unmirrored::ring(uid), uid) else {
+    let Ok(n) = open_ring(&unmirrored::ring(uid), unmirrored::OTHERS, uid) else {
         return;
     };
     if is_ring(n, uid).is_ok() {
