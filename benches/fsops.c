@@ -128,6 +128,7 @@ static void stat_and_read(long n) { while (n--) walk(root[0]); }
 static void stats(long n) { struct stat s; const char *p = path(0, "sequential", 0, 0); while (n--) need(!stat(p, &s), p); }
 static void reads(long n) { int f = opened(path(0, "sequential", 0, 0), O_RDWR); while (n--) need(pread(f, data, BLOCK, 0) == BLOCK, "read"); close(f); }
 static void opens(long n) { const char *p = path(0, "sequential", 0, 0); while (n--) close(opened(p, O_RDONLY)); }
+static void reopens(long n) { const char *p = path(0, "sequential", 0, 0); while (n--) close(opened(p, O_WRONLY)); }
 static void open_write_unlink(long n)
 {
     while (n--) EACH(i) {
@@ -145,7 +146,7 @@ int main(int argc, char **argv)
     static const struct { const char *name; void (*run)(long); } loops[] = {
         { "sequential", sequential }, { "random", random_writes }, { "small", small_files }, { "rename", rename_unlink },
         { "append", appends }, { "walk", stat_and_read }, { "stat", stats }, { "read", reads }, { "open", opens }, { "cycle", open_write_unlink },
-        { "directory", rename_directory }, { "fsync", synced_writes }, { "nothing", nothing },
+        { "directory", rename_directory }, { "fsync", synced_writes }, { "nothing", nothing }, { "reopen", reopens },
     };
     struct timespec a, b, c, d;
     if (argc < 4 || argc > 5) errx(2, "usage: fsops LOOP COUNT DIR [DIR2]");

@@ -85,15 +85,13 @@ pub fn open(regs: &mut Regs) -> usize {
     if !plain(t) || !away(dir, t) || sys::openat2_is_refused() {
         return HEAVY;
     }
-    let parent = t.iter().rposition(|&b| b == b'/');
-    let parent = parent.and_then(|i| proofs::begin(dir, t.get(..i)?));
+    // What makes a name costs so much that a proof is worth remembering.
+    let makes = flags & c::O_CREAT as usize != 0;
+    let parent = || proofs::begin(dir, t.get(..t.iter().rposition(|&b| b == b'/')?)?);
+    let parent = if makes { parent() } else { None };
     let how = sys::OpenHow {
         flags: flags as u64,
-        mode: if flags & c::O_CREAT as usize != 0 {
-            (mode & 0o7777) as u64
-        } else {
-            0
-        },
+        mode: if makes { (mode & 0o7777) as u64 } else { 0 },
         resolve: sys::NO_SYMLINKS,
     };
     let how: *const sys::OpenHow = &how;
@@ -113,9 +111,7 @@ pub fn open(regs: &mut Regs) -> usize {
             if !maybe_guest() && !t.starts_with(b"/dev/loop") {
                 set_hint(n as i32, OUT);
             }
-            if flags & c::O_CREAT as usize != 0
-                && let Some(parent) = parent
-            {
+            if let Some(parent) = parent {
                 proofs::remember(&parent);
             }
             answer(regs, Ok(n as u64))

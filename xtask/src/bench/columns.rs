@@ -20,6 +20,8 @@ pub struct Column {
     pub reading: PathBuf,
     /// Whether the library is preloaded.
     pub preload: bool,
+    /// Whether the preloaded library puts up the net in any case.
+    pub net: bool,
     /// Whether it is a peer's mount.
     pub peer: bool,
 }
@@ -34,6 +36,7 @@ pub fn own(ground: &Ground) -> Vec<Column> {
         dirs,
         reading,
         preload,
+        net: false,
         peer: false,
     };
     vec![
@@ -72,6 +75,9 @@ impl Column {
         let mut c = ground.pair().native_command(program);
         if self.preload {
             c.env("LD_PRELOAD", crate::dist().join("libmirror.so"));
+        }
+        if self.net {
+            c.env("MIRROR_NET", "always");
         }
         c
     }

@@ -62,7 +62,11 @@ pub fn figures(r: &Results) -> String {
         let _ = writeln!(
             t,
             "\n### {} ({} rounds)\n\nRatios to native: median [quartiles] (least to greatest).",
-            if p.name == "peers" { "Peers" } else { "Mirror" },
+            match p.name.as_str() {
+                "peers" => "Peers",
+                "net" => "A process with the net",
+                _ => "Mirror",
+            },
             p.rounds
         );
         let rows = p.rows.iter().map(|row| {

@@ -5,6 +5,7 @@ mod columns;
 mod facts;
 mod ground;
 mod markdown;
+mod net;
 mod options;
 mod peers;
 mod profile;
@@ -125,6 +126,8 @@ fn measure_with(
     let wants = |key: &str| options.wants(key);
     let mut plan = Plan {
         name: "main",
+        rows: workloads::WORKLOADS,
+        own: columns::own,
         rounds: options.rounds.unwrap_or(if options.quick { 3 } else { 9 }),
         divisor: if options.quick { 8 } else { 1 },
         peers: Vec::new(),
@@ -142,9 +145,19 @@ fn measure_with(
             r.private_kib = small::memory(&ground, &all)?;
         }
     }
-    let main = rounds::measure(&kit, floor, &plan)?;
-    r.parts.push(main.part);
-    r.scaling = main.scaling;
+    let scaled = !scaling::rows(&wants).is_empty();
+    if scaled || workloads::WORKLOADS.iter().any(|w| wants(w.key)) {
+        let main = rounds::measure(&kit, floor, &plan)?;
+        r.parts.push(main.part);
+        r.scaling = main.scaling;
+    }
+    plan.scaling = None;
+    if net::ROWS.iter().any(|w| wants(w.key)) {
+        (plan.name, plan.rows, plan.own) = ("net", net::ROWS, net::columns);
+        r.parts.push(rounds::measure(&kit, floor, &plan)?.part);
+        r.columns.push(net::meaning());
+        (plan.rows, plan.own) = (workloads::WORKLOADS, columns::own);
+    }
     if options.peers {
         let (here, left_out) = peers::present(inside.as_ref().err().map(String::as_str));
         r.left_out = left_out;
@@ -208,7 +221,7 @@ fn show(results: &Results, options: &Options) -> Result<bool> {
             )?;
         }
     }
-    let own = ["native", "hand", "mirror"];
+    let own = ["native", "hand", "mirror", net::KEY];
     let rows = results
         .parts
         .iter()

@@ -81,7 +81,7 @@ pub struct LeftOut {
 /// A table whose columns were measured interleaved.
 #[derive(Serialize, Deserialize)]
 pub struct Part {
-    /// "main" or "peers".
+    /// "main", "net" or "peers".
     pub name: String,
     /// How often everything was measured.
     pub rounds: usize,

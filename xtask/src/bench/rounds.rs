@@ -1,12 +1,12 @@
 //! The rounds: in each one every workload runs in every column, one after the other, so that what
 //! disturbs the machine for a while disturbs all columns; ratios are taken round by round.
-use super::columns::{self, Column};
+use super::columns::Column;
 use super::ground::{Floor, Ground};
 use super::peers;
 use super::results::{ByColumn, LeftOut, Part, Row};
 use super::scaling;
 use super::watch;
-use super::workloads::{Kit, selected};
+use super::workloads::{Kit, Workload, selected};
 use super::{interrupt, results::Scaling};
 use crate::Result;
 use std::collections::BTreeSet;
@@ -15,8 +15,12 @@ use std::time::Duration;
 
 /// How a table is measured.
 pub struct Plan<'a> {
-    /// "main" or "peers".
+    /// "main", "net" or "peers".
     pub name: &'static str,
+    /// The workloads.
+    pub rows: &'static [Workload],
+    /// Our own columns.
+    pub own: fn(&Ground) -> Vec<Column>,
     /// How often.
     pub rounds: usize,
     /// Counts are divided by this.
@@ -41,7 +45,7 @@ pub struct Measured {
 
 /// Measures one table.
 pub fn measure(kit: &Kit, floor: &Floor, plan: &Plan) -> Result<Measured> {
-    let work = selected(plan.wants);
+    let work = selected(plan.rows, plan.wants);
     let mut rows: Vec<Row> = work
         .iter()
         .map(|(w, _)| Row {
@@ -61,7 +65,7 @@ pub fn measure(kit: &Kit, floor: &Floor, plan: &Plan) -> Result<Measured> {
     for round in 0..plan.rounds {
         interrupt::check()?;
         let ground = Ground::new(floor)?;
-        let mut all = columns::own(&ground);
+        let mut all = (plan.own)(&ground);
         let mounted = mount(plan, &ground, &mut all, &mut left_out);
         columns = all.iter().map(|c| c.key.to_owned()).collect();
         // Creating first: on fresh file systems no file has been removed yet.

@@ -114,6 +114,7 @@ pub fn heading(key: &str) -> &str {
     match key {
         "hand" => "by hand",
         "mirror/hand" => "mirror/by hand",
+        "net" => "with the net",
         k => k,
     }
 }
@@ -130,7 +131,9 @@ pub fn ratio_keys(p: &Part) -> Vec<&str> {
         .iter()
         .position(|k| *k == "mirror")
         .map_or(0, |i| i + 1);
-    keys.insert(after, "mirror/hand");
+    if keys.contains(&"hand") {
+        keys.insert(after, "mirror/hand");
+    }
     keys
 }
 

@@ -14,6 +14,8 @@ pub enum Work {
     Reading(&'static str, &'static str),
     /// A loop in a directory outside V; only the preload differs.
     Outside(&'static str),
+    /// The same in the plain directory on leg a's file system.
+    Beside(&'static str),
     /// A shell script in directory `$1`: wall clock; by hand it runs for one directory, then the other.
     Script(&'static str),
 }
@@ -32,7 +34,8 @@ pub struct Workload {
     pub needs: Option<&'static str>,
 }
 
-const fn row(
+/// A row of a table.
+pub const fn row(
     key: &'static str,
     title: &'static str,
     work: Work,
@@ -172,6 +175,13 @@ pub const WORKLOADS: &[Workload] = &[
         40_000,
         None,
     ),
+    row(
+        "beside",
+        "the same on a leg's own file system",
+        Work::Beside("cycle"),
+        40_000,
+        None,
+    ),
 ];
 
 const SQL: &str = "
@@ -265,6 +275,10 @@ impl Kit {
                 let dirs = std::slice::from_ref(&self.outside);
                 Ok(self.fsops(ground, column, name, count, dirs)?.seconds)
             }
+            Work::Beside(name) => {
+                let dir = ground.pair().native();
+                Ok(self.fsops(ground, column, name, count, &[dir])?.seconds)
+            }
             Work::Script(script) => {
                 let mut seconds = 0.0;
                 for dir in &column.dirs {
@@ -284,17 +298,21 @@ impl Kit {
 impl Work {
     /// Whether it says anything in a column: outside of V only the preload differs.
     pub fn is_for(self, column: &Column) -> bool {
-        !matches!(self, Work::Outside(_)) || (!column.peer && column.key != "hand")
+        !matches!(self, Work::Outside(_) | Work::Beside(_))
+            || (!column.peer && column.key != "hand")
     }
 }
 
 /// The workloads that must run for those that are wanted, in order, and whether each was wanted itself.
-pub fn selected(wants: impl Fn(&str) -> bool) -> Vec<(&'static Workload, bool)> {
+pub fn selected(
+    rows: &'static [Workload],
+    wants: impl Fn(&str) -> bool,
+) -> Vec<(&'static Workload, bool)> {
     let needed = |key: &str| {
-        let users = WORKLOADS.iter().filter(|w| w.needs == Some(key));
+        let users = rows.iter().filter(|w| w.needs == Some(key));
         users.into_iter().any(|w| wants(w.key))
     };
-    let all = WORKLOADS.iter().map(|w| (w, wants(w.key)));
+    let all = rows.iter().map(|w| (w, wants(w.key)));
     all.filter(|(w, wanted)| *wanted || needed(w.key)).collect()
 }
 
@@ -312,7 +330,7 @@ mod tests {
     #[test]
     fn what_a_workload_needs_runs_before_it() {
         for w in WORKLOADS {
-            let keys: Vec<&str> = selected(|k| k == w.key)
+            let keys: Vec<&str> = selected(WORKLOADS, |k| k == w.key)
                 .iter()
                 .map(|(w, _)| w.key)
                 .collect();
@@ -323,6 +341,6 @@ mod tests {
             let first = WORKLOADS.iter().find(|x| Some(x.key) == w.needs);
             assert!(first.is_none_or(|f| f.needs.is_none()));
         }
-        assert_eq!(selected(|_| true).len(), WORKLOADS.len());
+        assert_eq!(selected(WORKLOADS, |_| true).len(), WORKLOADS.len());
     }
 }

@@ -225,6 +225,7 @@ impl Mounted {
             dirs: vec![self.point.clone()],
             reading: self.point.clone(),
             preload: false,
+            net: false,
             peer: true,
         }
     }
