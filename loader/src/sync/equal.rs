@@ -5,6 +5,7 @@ use super::links::{Links, Verdict};
 use crate::pair::control::Leg;
 use crate::tree::beneath::{join, split};
 use crate::tree::content;
+use crate::tree::flags;
 use crate::tree::object::{self, Fidelity, Meta, differences};
 use indicatif::ProgressBar;
 use mirror_core::BothLocked;
@@ -97,6 +98,9 @@ impl<'a> Work<'a> {
                 if self.fidelity.links && self.links.judge(rel, s, Some(d)) != Verdict::Fits {
                     what.push("links");
                 }
+                if self.flags_differ(rel, s, d).is_some() {
+                    what.push("flags");
+                }
                 if s.is_file() && d.is_file() && s.size() == d.size() {
                     if self.links.is_current(s, d) || self.same_content(rel)? {
                         // One group is read once.
@@ -120,6 +124,42 @@ impl<'a> Work<'a> {
         Ok(seen)
     }
 
+    /// The source's flags, if the copy's object has other ones.
+    fn flags_differ(&self, rel: &[u8], s: &Meta, d: &Meta) -> Option<u32> {
+        let mask = self.fidelity.flags;
+        if mask == 0 || s.kind != d.kind || !(s.is_file() || s.is_dir()) {
+            return None;
+        }
+        let (a, b) = (
+            flags::read(&self.source.root, rel)?,
+            flags::read(&self.copy.root, rel)?,
+        );
+        ((a ^ b) & mask != 0).then_some(a)
+    }
+
+    /// What must not be changed can be changed until [`Self::put_flags`]. Whether it was so.
+    fn loosen(&self, rel: &[u8], d: &Meta) -> io::Result<bool> {
+        let held = self.fidelity.flags & flags::HELD;
+        if held == 0 || !(d.is_file() || d.is_dir()) {
+            return Ok(false);
+        }
+        match flags::read(&self.copy.root, rel) {
+            Some(f) if f & held != 0 => flags::put(&self.copy.root, rel, 0, held).map(|()| true),
+            _ => Ok(false),
+        }
+    }
+
+    /// The copy's object gets the source's flags: the last thing that it gets.
+    fn put_flags(&self, rel: &[u8]) -> io::Result<()> {
+        let (Some(s), Some(d)) = (read(self.source, rel)?, read(self.copy, rel)?) else {
+            return Ok(());
+        };
+        match self.flags_differ(rel, &s, &d) {
+            Some(want) => flags::put(&self.copy.root, rel, want, self.fidelity.flags),
+            None => Ok(()),
+        }
+    }
+
     fn same_content(&self, rel: &[u8]) -> io::Result<bool> {
         let a = file::open_read(&self.source.root, rel)?;
         let b = file::open_read(&self.copy.root, rel)?;
@@ -138,6 +178,10 @@ impl<'a> Work<'a> {
             Some(s) => self.withhold(rel, s)?,
             None => None,
         };
+        let loose = match &seen.copy {
+            Some(d) => self.loosen(rel, d)?,
+            None => false,
+        };
         match (&seen.source, &seen.copy) {
             (None, None) => {}
             (None, Some(_)) => self.discard(rel, held)?,
@@ -146,6 +190,15 @@ impl<'a> Work<'a> {
                 let (s, d) = (s.clone(), d.clone());
                 self.alter(rel, &s, &d, &seen.what, held)?;
             }
+        }
+        if seen.source.as_ref().is_some_and(Meta::is_dir) {
+            // When it is full.
+            let new = self.made.last().is_some_and(|m| m == rel);
+            if !new && (loose || seen.what.contains(&"flags")) {
+                self.made.push(rel.to_vec());
+            }
+        } else {
+            self.put_flags(rel)?;
         }
         if let Some(why) = withheld {
             return Err(why);
@@ -343,7 +396,8 @@ impl<'a> Work<'a> {
             return Ok(());
         }
         let (dir, name) = self.copy.root.parent(rel)?;
-        file::put_attributes(dir.as_fd(), &name, &s, &d, self.fidelity, true)
+        file::put_attributes(dir.as_fd(), &name, &s, &d, self.fidelity, true)?;
+        self.put_flags(rel)
     }
 
     /// Makes the object at `rel` equal, and a directory that the copy did not have with all below it,

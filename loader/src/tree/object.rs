@@ -180,6 +180,8 @@ pub struct Fidelity {
     pub modes: bool,
     /// Both legs have hard links.
     pub links: bool,
+    /// Flags (chattr) that both legs have and this process can set.
+    pub flags: u32,
     /// The coarser leg's time resolution in nanoseconds.
     pub grain: i128,
 }
@@ -192,6 +194,7 @@ impl Fidelity {
             owner: rustix::process::geteuid().is_root(),
             modes: true,
             links: true,
+            flags: super::flags::ALL,
             grain: 1,
         }
     }

@@ -23,6 +23,8 @@ pub struct Abilities {
     pub modes: bool,
     /// Files can be given to other users (by this user; only root can anywhere).
     pub owners: bool,
+    /// Flags (chattr) that this user can set.
+    pub flags: u32,
     /// `A` and `a` are two names.
     pub case: bool,
     /// Longest name in bytes.
@@ -41,6 +43,7 @@ impl Abilities {
         devices: true,
         modes: true,
         owners: true,
+        flags: super::flags::ALL,
         case: true,
         name_max: 255,
         grain: 1,
@@ -104,6 +107,7 @@ fn with_file(dir: &OwnedFd, name: &str, fd: &OwnedFd) -> io::Result<Abilities> {
         xattrs,
         modes,
         owners,
+        flags: super::flags::possible(fd),
         grain,
         ..Abilities::FULL
     })
@@ -142,6 +146,7 @@ pub fn fidelity(legs: [&Root; 2]) -> Fidelity {
             f.modes &= a.modes;
             f.links &= a.links;
             f.owner &= a.owners;
+            f.flags &= a.flags;
             f.grain = f.grain.max(a.grain);
         }
     }
