@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! 0      8  magic "MIRRTXT\x01"
-//! 8      4  version (8)
+//! 8      4  version (9)
 //! 12     4  length of the header that follows the checksums' rule (bytes hashed)
 //! 16     8  FNV-1a 64 of the header, this field read as zero
 //! 24     8  FNV-1a 64 of the text that follows the header page
@@ -20,13 +20,14 @@
 //! 112    8  vaddr of a `syscall; ret` in a leaf function of libc, 0: none
 //! 120    8  vaddr of libc's signal trampoline (`mov $15,%rax; syscall`), 0: none
 //! 128    8  vaddr of the gate for clones (`syscall; jmp *after_clone`), 0: none
-//! 136  2*n  patched pages, as page numbers within the segment, ascending
+//! 136    8  hash of the table of calls that the sites were chosen by (`calls::HASH`)
+//! 144  2*n  patched pages, as page numbers within the segment, ascending
 //! ```
 
 /// First eight bytes of an image.
 pub const MAGIC: [u8; 8] = *b"MIRRTXT\x01";
 /// The one version this code reads and writes.
-pub const VERSION: u32 = 8;
+pub const VERSION: u32 = 9;
 /// The header is one page; the text follows it.
 pub const HEADER_LEN: usize = 4096;
 /// Page size of the format (x86-64).
@@ -35,7 +36,7 @@ pub const PAGE: u64 = 4096;
 pub const MAX_BUILD_ID: usize = 32;
 /// Most pages that one image may have patched.
 pub const MAX_PAGES: usize = 1024;
-const FIXED: usize = 136;
+const FIXED: usize = 144;
 
 /// Why a header was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub enum ImageError {
     Magic,
     /// Written by another version.
     Version(u32),
+    /// Its sites were chosen by another table of calls.
+    Calls,
     /// Damaged.
     Checksum,
     /// A field that cannot be.
@@ -178,6 +181,7 @@ impl Header {
         for (i, v) in self.net.iter().enumerate() {
             put(out, 112 + 8 * i, &v.to_le_bytes());
         }
+        put(out, 136, &crate::calls::HASH.to_le_bytes());
         for (i, p) in self.pages().iter().enumerate() {
             put(out, FIXED + 2 * i, &p.to_le_bytes());
         }
@@ -204,6 +208,9 @@ impl Header {
         }
         if header_sum(b, used).ok_or(short)? != u64_at(b, 16).ok_or(short)? {
             return Err(ImageError::Checksum);
+        }
+        if u64_at(b, 136).ok_or(short)? != crate::calls::HASH {
+            return Err(ImageError::Calls);
         }
         let mut h = Header {
             build_id: get(b, 80).ok_or(short)?,
@@ -309,6 +316,17 @@ mod tests {
             assert!(Header::decode(&bad).is_err(), "byte {i}");
         }
         assert_eq!(Header::decode(&page[..FIXED]), Err(ImageError::Short));
+    }
+
+    #[test]
+    fn another_table_of_calls_is_refused() {
+        let mut page = [0; HEADER_LEN];
+        assert!(sample().encode(&mut page));
+        page[136] ^= 1;
+        let used = u32_at(&page, 12).unwrap() as usize;
+        let sum = header_sum(&page, used).unwrap();
+        put(&mut page, 16, &sum.to_le_bytes());
+        assert_eq!(Header::decode(&page), Err(ImageError::Calls));
     }
 
     #[test]

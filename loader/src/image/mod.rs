@@ -8,16 +8,16 @@ mod elf;
 mod patch;
 mod scan;
 mod store;
-mod table;
 #[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};
 
+use mirror_core::calls;
+
 pub use patch::Image;
 pub use store::{cache_dir, cached_library, default_libcs, image_name, image_path};
 pub(crate) use store::{distrust, search};
-pub use table::{WANTED, Wanted};
 
 /// One `syscall` instruction of a libc that the mirror wants.
 #[derive(Clone, Debug)]
@@ -38,10 +38,7 @@ impl std::fmt::Display for Site {
             .numbers
             .iter()
             .map(|n| {
-                WANTED
-                    .iter()
-                    .find(|w| w.nr == *n)
-                    .map_or_else(|| format!("#{n}"), |w| w.name.to_owned())
+                calls::row(*n).map_or_else(|| format!("#{n}"), |row| row.name.to_owned())
             })
             .collect();
         let names = if names.is_empty() {

@@ -16,15 +16,17 @@
 use std::collections::BTreeSet;
 
 use iced_x86::{FlowControl, InstructionInfoFactory, Mnemonic, Register};
+use mirror_core::calls::{self, Call, Need};
 use mirror_core::image::{FNV_START, HEADER_LEN, Header, MAX_PAGES, PAGE, fnv1a};
 
 use super::elf::Libc;
 use super::scan::{Code, Number, SIGRETURN};
-use super::table::{EXIT_GROUP, WANTED, wanted};
 use super::{Error, Site};
 
 const JMP: usize = 5;
 const STUB_FIXED: u64 = 13;
+/// exit_group has a place of its own in libc.
+const EXIT_GROUP: u32 = Call::ExitGroup.row().x86_64;
 
 /// The finished image.
 pub struct Image {
@@ -80,9 +82,11 @@ pub fn patch(libc: &Libc<'_>, code: &Code) -> Result<Image, Error> {
     if !refused.is_empty() {
         return Err(Error::Required(refused));
     }
-    for nr in [EXIT_GROUP, 1, 257] {
+    for call in [Call::ExitGroup, Call::Write, Call::Openat] {
+        let row = call.row();
+        let nr = row.nr().unwrap_or(u32::MAX);
         if !places.iter().any(|(_, s)| s.numbers.contains(&nr)) {
-            let name = WANTED.iter().find(|w| w.nr == nr).map_or("?", |w| w.name);
+            let name = row.name;
             return Err(Error::Unsuitable(format!("no site of {name} was found")));
         }
     }
@@ -208,7 +212,7 @@ fn gadget(code: &Code, s: usize, info: &mut InstructionInfoFactory) -> Option<u6
     };
     let [load, _, ret] = ins else { return None };
     let plain = load.mnemonic() == Mnemonic::Mov
-        && matches!(code.number(s, info), Number::Known(n) if wanted(n).is_none())
+        && matches!(code.number(s, info), Number::Known(n) if calls::row(n).is_none())
         && ret.code() == iced_x86::Code::Retnq;
     plain.then(|| code.ip(s))
 }
@@ -353,7 +357,7 @@ impl Site {
             Number::Maybe(set) => (set.iter().copied().collect(), false),
             Number::Dynamic => (Vec::new(), false),
         };
-        let take = numbers.is_empty() || numbers.iter().any(|n| wanted(*n).is_some());
+        let take = numbers.is_empty() || numbers.iter().any(|n| calls::row(*n).is_some());
         take.then_some(Site {
             address,
             numbers,
@@ -365,7 +369,7 @@ impl Site {
     /// A computed number may be any call: glibc 2.41 sends all its cancellable ones through one site.
     fn required(&self, number: &Number) -> bool {
         match number {
-            Number::Known(n) => wanted(*n).is_some_and(|w| w.required),
+            Number::Known(n) => calls::row(*n).is_some_and(|row| row.need == Need::Must),
             Number::Maybe(_) => false,
             Number::Dynamic => true,
         }

@@ -1,5 +1,6 @@
 //! The preparer against this machine's own libc.
 use iced_x86::{Decoder, DecoderOptions, Mnemonic};
+use mirror_core::calls::TABLE;
 use mirror_core::image::{FNV_START, HEADER_LEN, Header, PAGE, fnv1a};
 
 use super::elf::Libc;
@@ -134,7 +135,7 @@ fn what_must_be_seen_is_patched() {
         "fcntl",
         "clone",
     ] {
-        let nr = WANTED.iter().find(|w| w.name == name).unwrap().nr;
+        let nr = TABLE.iter().find(|w| w.name == name).unwrap().x86_64;
         assert!(
             image.patched.iter().any(|s| s.numbers.contains(&nr)),
             "{name}"
