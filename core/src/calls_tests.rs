@@ -1,4 +1,4 @@
-//! The table against the kernel's headers, and against the library's dispatcher.
+//! The table against the kernel's headers and the list of limits.
 extern crate std;
 use super::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,7 +57,9 @@ fn aarch64() -> BTreeMap<String, u32> {
 const NO_CALLS: [&str; 3] = ["syscalls", "arch_specific_syscall", "fstatat"];
 
 fn unhandled() -> impl Iterator<Item = (&'static str, u32)> {
-    UNHANDLED.iter().flat_map(|(_, calls)| calls.iter().copied())
+    UNHANDLED
+        .iter()
+        .flat_map(|(_, calls)| calls.iter().copied())
 }
 
 #[test]
@@ -145,6 +147,17 @@ fn pre_filters_fit_the_operands() {
             if *o == Operand::Dir {
                 assert_eq!(at(i + 1), Some(Operand::Path), "{}", r.name);
             }
+        }
+    }
+}
+
+/// What changes files and is not seen is a limit that users can read about.
+#[test]
+fn what_goes_past_unseen_stands_in_the_limits() {
+    let limits = include_str!("../../docs/LIMITS.md");
+    for (why, calls) in UNHANDLED {
+        for (name, _) in calls.iter().filter(|_| *why == Why::Unseen) {
+            assert!(limits.contains(&std::format!("`{name}`")), "{name}");
         }
     }
 }

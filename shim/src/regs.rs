@@ -1,5 +1,6 @@
 //! An intercepted call: its registers, and what becomes of it.
 use mirror_core::Errno;
+use mirror_core::calls::{self, Call, Row};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -31,6 +32,23 @@ pub struct Regs {
     pub old_mask: u64,
     /// Scratch slot in use, plus one.
     pub scratch: usize,
+}
+
+impl Regs {
+    /// The call's row, if it is in the table. Its number is that of the low 32 bits, as for the kernel.
+    pub fn row(&self) -> Option<&'static Row> {
+        calls::row(self.nr as u32)
+    }
+
+    /// The call, if it is in the table.
+    pub fn call(&self) -> Option<Call> {
+        self.row().map(|r| r.call)
+    }
+
+    /// Whether it is this call.
+    pub fn is(&self, call: Call) -> bool {
+        self.call() == Some(call)
+    }
 }
 
 /// The answer for the program.

@@ -1,13 +1,11 @@
 //! Reads the configuration at boot. Runs in the IFUNC resolver: one thread, raw system calls only.
 //! What is wrong here ends the program with 78 and one line: never unmirrored in silence.
 use crate::boot::entry::Start;
-use crate::calls::dispatch;
 use crate::config::{BootCell, CONFIG};
 use crate::process::actor::OWN_PID;
 use crate::process::fds::ANY_PARTNER;
 use crate::program::env::{self, Var};
 use crate::program::info::BootInfo;
-use crate::tables::WATCH;
 
 use core::ffi::CStr;
 use core::sync::atomic::Ordering;
@@ -75,7 +73,7 @@ pub fn start(b: &BootInfo) -> Start {
         sys::fcntl(SENTINEL, c::F_GETFD, 0).is_ok(),
         Ordering::Relaxed,
     );
-    dispatch::fill(&WATCH);
+    crate::tables::watch();
     Start::On
 }
 

@@ -5,6 +5,7 @@ use crate::path::resolve::locate;
 use crate::regs::{NATIVE, Regs, WAIT, answer, arg, fail, fd_arg};
 use libc as c;
 use mirror_core::Errno;
+use mirror_core::calls::Operand;
 
 /// How often a name is resolved anew because it was another's under the locks. Somebody who exchanges
 /// two names all the time spoils every second try.
@@ -26,26 +27,13 @@ pub fn copy_path(addr: usize, out: &mut Path) -> Option<()> {
     crate::user::path(addr, out).ok()
 }
 
-/// (directory, path) of a call that only looks.
+/// (directory, path): the first operands of a call that takes one path.
 pub fn reader_path(regs: &Regs) -> (i32, usize) {
-    match regs.nr as i64 {
-        c::SYS_stat
-        | c::SYS_lstat
-        | c::SYS_access
-        | c::SYS_readlink
-        | c::SYS_open
-        | c::SYS_chdir => (c::AT_FDCWD, arg(regs, 0)),
+    match regs.row().and_then(|r| r.operands.first()) {
+        Some(Operand::Path) => (c::AT_FDCWD, arg(regs, 0)),
         _ => (fd_arg(regs, 0), arg(regs, 1)),
     }
 }
-
-/// fchmodat2(2), since Linux 6.6.
-pub const SYS_FCHMODAT2: i64 = 452;
-
-/// setxattrat(2) and removexattrat(2), since Linux 6.13.
-pub const SYS_SETXATTRAT: i64 = 463;
-
-pub const SYS_REMOVEXATTRAT: i64 = 466;
 
 /// Copies a path argument and locates it. `None`: let the kernel refuse it.
 pub fn locate_arg(

@@ -13,6 +13,7 @@ use crate::regs::{HEAVY, NATIVE, Regs, answer, arg, fail, fd_arg, raw};
 use crate::tables::OUT;
 use core::sync::atomic::Ordering;
 use libc as c;
+use mirror_core::calls::Call;
 use mirror_core::{Errno, K, RESERVED};
 use mirror_sys as sys;
 
@@ -112,8 +113,8 @@ pub fn fcntl_filter(regs: &mut Regs) -> usize {
 #[inline(never)]
 pub fn dup(regs: &mut Regs) -> usize {
     let old = fd_arg(regs, 0);
-    let nr = regs.nr as i64;
-    let cmd = if nr == c::SYS_fcntl {
+    let nr = regs.call();
+    let cmd = if nr == Some(Call::Fcntl) {
         arg(regs, 1) as i32
     } else {
         -1
@@ -127,7 +128,7 @@ pub fn dup(regs: &mut Regs) -> usize {
             answer(regs, r)
         });
     }
-    let replaces = matches!(nr, c::SYS_dup2 | c::SYS_dup3);
+    let replaces = matches!(nr, Some(Call::Dup2 | Call::Dup3));
     let new = fd_arg(regs, 1);
     locked(|| {
         if let (true, Some(wait)) = (replaces && new != old, owed(new)) {
@@ -154,8 +155,8 @@ pub fn dup(regs: &mut Regs) -> usize {
             return answer(regs, Ok(n as u64));
         }
         let cloexec = match nr {
-            c::SYS_dup3 => arg(regs, 2) as i32 & c::O_CLOEXEC,
-            c::SYS_fcntl if cmd == c::F_DUPFD_CLOEXEC => c::O_CLOEXEC,
+            Some(Call::Dup3) => arg(regs, 2) as i32 & c::O_CLOEXEC,
+            Some(Call::Fcntl) if cmd == c::F_DUPFD_CLOEXEC => c::O_CLOEXEC,
             _ => 0,
         };
         if let Err(e) = install(partner, n, cloexec) {

@@ -13,6 +13,7 @@ use crate::regs::{DONE, HEAVY, NATIVE, Regs, answer, arg, fail, raw};
 use crate::user::UserPtr;
 use core::sync::atomic::Ordering;
 use libc as c;
+use mirror_core::calls::Call;
 use mirror_core::{Errno, RESERVED};
 use mirror_sys as sys;
 use mirror_sys::Sys;
@@ -20,10 +21,10 @@ use mirror_sys::Sys;
 /// A new process. With shared memory (vfork, posix_spawn) or a stack of its own it is started by its
 /// own instruction; only a plain fork is done here.
 pub fn clone_filter(regs: &mut Regs) -> usize {
-    let (flags, stack) = match regs.nr as i64 {
-        c::SYS_vfork => ((c::CLONE_VM | c::CLONE_VFORK) as usize, 0),
-        c::SYS_fork => (0, 0),
-        c::SYS_clone => (arg(regs, 0), arg(regs, 1)),
+    let (flags, stack) = match regs.call() {
+        Some(Call::Vfork) => ((c::CLONE_VM | c::CLONE_VFORK) as usize, 0),
+        Some(Call::Fork) => (0, 0),
+        Some(Call::Clone) => (arg(regs, 0), arg(regs, 1)),
         _ => match clone_args(regs) {
             Some(v) => v,
             None => return NATIVE,
@@ -47,7 +48,7 @@ pub fn clone_filter(regs: &mut Regs) -> usize {
         return net::clone(regs, flags);
     }
     // clone3 without shared memory, or on another stack: a guest until it execs (see `guest`).
-    if stack != 0 || regs.nr as i64 == c::SYS_clone3 {
+    if stack != 0 || regs.is(Call::Clone3) {
         actor::copied();
         net::clone(regs, flags)
     } else {
@@ -92,19 +93,19 @@ pub fn fork(regs: &mut Regs) -> usize {
 
 /// chdir, fchdir, chroot: here, so that no other thread keeps a hint made before.
 pub fn chdir(regs: &mut Regs) -> usize {
-    if regs.nr as i64 != c::SYS_fchdir
+    if !regs.is(Call::Fchdir)
         && crate::calls::quick::names_control(arg(regs, 0))
         && crate::calls::readers::look(regs) == DONE
     {
         return DONE;
     }
     let split = || THREADED.load(Ordering::Relaxed) && cwd::is_split();
-    if regs.nr as i64 == c::SYS_chroot && (guest() || split() || crate::path::root::mixed()) {
+    if regs.is(Call::Chroot) && (guest() || split() || crate::path::root::mixed()) {
         return root_of_one(regs);
     }
     actor::locked(|| {
         cwd::forget();
-        let root = if regs.nr as i64 == c::SYS_chroot {
+        let root = if regs.is(Call::Chroot) {
             new_root(arg(regs, 0))
         } else {
             Ok(None)
@@ -237,8 +238,8 @@ pub fn other_mounts() -> usize {
 /// setuid and its like: pairs that the new user may have are attached to, and lock objects that are not open
 /// yet are opened, while the process may.
 pub fn new_user(regs: &Regs) -> usize {
-    let uid = match regs.nr as i64 {
-        c::SYS_setuid => arg(regs, 0),
+    let uid = match regs.call() {
+        Some(Call::Setuid) => arg(regs, 0),
         _ => arg(regs, 1),
     };
     if !guest() {
@@ -255,12 +256,12 @@ pub fn new_user(regs: &Regs) -> usize {
 
 /// setrlimit and prlimit64 of RLIMIT_NOFILE.
 pub fn limit_filter(regs: &mut Regs) -> usize {
-    let which = if regs.nr as i64 == c::SYS_setrlimit {
+    let which = if regs.is(Call::Setrlimit) {
         arg(regs, 0)
     } else {
         arg(regs, 1)
     };
-    let new = if regs.nr as i64 == c::SYS_setrlimit {
+    let new = if regs.is(Call::Setrlimit) {
         arg(regs, 1)
     } else {
         arg(regs, 2)
@@ -278,7 +279,7 @@ pub fn limit(regs: &mut Regs) -> usize {
         return NATIVE;
     }
     let pid = arg(regs, 0) as i32;
-    let own = regs.nr as i64 == c::SYS_setrlimit || pid == 0 || pid == sys::getpid();
+    let own = regs.is(Call::Setrlimit) || pid == 0 || pid == sys::getpid();
     if !own {
         return NATIVE;
     }
@@ -300,7 +301,7 @@ const PR_SET_SECCOMP: usize = 22;
 
 /// A filter may forbid what mirroring needs.
 pub fn seccomp_filter(regs: &mut Regs) -> usize {
-    let prctl = regs.nr as i64 == c::SYS_prctl;
+    let prctl = regs.is(Call::Prctl);
     if prctl && arg(regs, 0) == net::DISPATCH && net::on() {
         return fail(regs, Errno::EINVAL);
     }

@@ -17,6 +17,7 @@ use crate::user::text;
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::Errno;
+use mirror_core::calls::Call;
 use mirror_core::path::{CONTROL, Under, under};
 use mirror_sys as sys;
 
@@ -57,9 +58,9 @@ pub fn names_control(path: usize) -> bool {
 
 /// Opens for change outside the pairs: the open itself proves the text, at no extra call.
 pub fn open(regs: &mut Regs) -> usize {
-    let (dir, path, flags, mode) = match regs.nr as i64 {
-        c::SYS_openat => (fd_arg(regs, 0), arg(regs, 1), arg(regs, 2), arg(regs, 3)),
-        c::SYS_open => (c::AT_FDCWD, arg(regs, 0), arg(regs, 1), arg(regs, 2)),
+    let (dir, path, flags, mode) = match regs.call() {
+        Some(Call::Openat) => (fd_arg(regs, 0), arg(regs, 1), arg(regs, 2), arg(regs, 3)),
+        Some(Call::Open) => (c::AT_FDCWD, arg(regs, 0), arg(regs, 1), arg(regs, 2)),
         _ => (
             c::AT_FDCWD,
             arg(regs, 0),

@@ -9,6 +9,7 @@ use crate::tables;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::Errno;
+use mirror_core::calls::Call;
 use mirror_core::numbers::SENTINEL;
 use mirror_core::path::{CONTROL, PathText};
 use mirror_sys as sys;
@@ -139,7 +140,7 @@ pub fn mprotect_filter(regs: &mut Regs) -> usize {
     let prot = arg(regs, 2);
     if prot & c::PROT_WRITE as usize != 0 && MAPPED.load(Ordering::Relaxed) {
         HEAVY
-    } else if prot & c::PROT_READ as usize == 0 || regs.nr as i64 == c::SYS_pkey_mprotect {
+    } else if prot & c::PROT_READ as usize == 0 || regs.is(Call::PkeyMprotect) {
         pages_go(regs)
     } else {
         NATIVE
@@ -239,8 +240,8 @@ const OLD_NAME_AT: usize = 18;
 /// getdents64, getdents: the control folder is not listed in a leg's root, nor our descriptors among a
 /// process's.
 pub fn getdents(regs: &mut Regs) -> usize {
-    let name_at = match regs.nr as i64 {
-        c::SYS_getdents => OLD_NAME_AT,
+    let name_at = match regs.call() {
+        Some(Call::Getdents) => OLD_NAME_AT,
         _ => NAME_AT,
     };
     loop {

@@ -20,7 +20,6 @@ use crate::arch::{self, CLONE_GATE, LEAF, RANGE};
 use crate::program::elf;
 use crate::program::env::{self, Var};
 use crate::program::info::BootInfo;
-use crate::tables::{WATCH, WATCHED};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use libc as c;
 use mirror_sys as sys;
@@ -143,11 +142,7 @@ fn arm() -> bool {
         signals::give_back();
         return false;
     }
-    for nr in mirror_core::calls::FOR_THE_NET {
-        if let Some(w) = WATCH.get(nr as usize) {
-            w.store(WATCHED, Ordering::Relaxed);
-        }
-    }
+    crate::tables::watch_for_the_net();
     ON.store(true, Ordering::Relaxed);
     CHILDREN.store(true, Ordering::Relaxed);
     true

@@ -9,6 +9,7 @@ use crate::user::{self, UserPtr};
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::Errno;
+use mirror_core::calls::Call;
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -188,17 +189,17 @@ pub fn mask_of(regs: &Regs, mask: &mut u64) -> Sys<u64> {
 
 /// Calls that wait under a mask: they get another one, which stays where it is.
 pub fn waits(regs: &mut Regs) -> usize {
-    let (i, size) = match regs.nr as i64 {
-        c::SYS_rt_sigsuspend => (0, arg(regs, 1)),
-        c::SYS_ppoll => (3, arg(regs, 4)),
-        c::SYS_pselect6 => (5, SIZE),
+    let (i, size) = match regs.call() {
+        Some(Call::RtSigsuspend) => (0, arg(regs, 1)),
+        Some(Call::Ppoll) => (3, arg(regs, 4)),
+        Some(Call::Pselect6) => (5, SIZE),
         _ => (4, arg(regs, 5)),
     };
     let at = arg(regs, i);
     if at == 0 || size != SIZE {
         return NATIVE;
     }
-    let pselect = regs.nr as i64 == c::SYS_pselect6;
+    let pselect = regs.is(Call::Pselect6);
     let at = match pselect {
         // A pointer to the set, and its size.
         true => match (user::word(at), user::word(at.wrapping_add(8))) {

@@ -1,16 +1,17 @@
 //! What one of the attribute calls names and asks for, whatever its shape.
-use crate::calls::args::{SYS_REMOVEXATTRAT, SYS_SETXATTRAT, copy_path};
-use crate::calls::attributes::marks::{By, SYS_FILE_SETATTR};
+use crate::calls::args::copy_path;
+use crate::calls::attributes::marks::By;
 use crate::calls::ioctls;
 use crate::path::loc::{Last, Name, Path};
 use crate::regs::{Regs, arg};
 use libc as c;
+use mirror_core::calls::Call;
 use mirror_core::ioctls::{Verdict, verdict};
 use mirror_sys as sys;
 
 /// How the call names its object.
 #[derive(Clone, Copy)]
-pub struct Call {
+pub struct Request {
     /// Where a relative path starts.
     pub dir: i32,
     /// Address of the path; 0: the descriptor itself.
@@ -46,7 +47,7 @@ pub enum Kind {
 const AT_FLAGS: usize = (c::AT_SYMLINK_NOFOLLOW | c::AT_EMPTY_PATH) as usize;
 
 /// Reads the call's arguments; `None`: the kernel refuses them before it looks at the path.
-pub fn parse(regs: &Regs) -> Option<Call> {
+pub fn parse(regs: &Regs) -> Option<Request> {
     let a = |i| arg(regs, i);
     let cwd = c::AT_FDCWD;
     let at = |flags: usize, follow_by_default: bool| {
@@ -59,21 +60,21 @@ pub fn parse(regs: &Regs) -> Option<Call> {
     };
     let empty = |flags: usize| flags & c::AT_EMPTY_PATH as usize != 0;
     let call = |dir, path, last, kind| {
-        Some(Call {
+        Some(Request {
             dir,
             path,
             last,
             kind,
         })
     };
-    match regs.nr as i64 {
-        c::SYS_chmod => call(cwd, a(0), Last::Follow, Kind::Mode(a(1) as u32)),
-        c::SYS_fchmodat => call(a(0) as i32, a(1), Last::Follow, Kind::Mode(a(2) as u32)),
-        crate::calls::args::SYS_FCHMODAT2 | c::SYS_utimensat if a(3) & !AT_FLAGS != 0 => None,
-        c::SYS_fchownat if a(4) & !AT_FLAGS != 0 => None,
-        c::SYS_utimensat if sets_nothing(a(2)) => None,
-        c::SYS_truncate if (a(1) as i64) < 0 => None,
-        crate::calls::args::SYS_FCHMODAT2 => {
+    match regs.call() {
+        Some(Call::Chmod) => call(cwd, a(0), Last::Follow, Kind::Mode(a(1) as u32)),
+        Some(Call::Fchmodat) => call(a(0) as i32, a(1), Last::Follow, Kind::Mode(a(2) as u32)),
+        Some(Call::Fchmodat2 | Call::Utimensat) if a(3) & !AT_FLAGS != 0 => None,
+        Some(Call::Fchownat) if a(4) & !AT_FLAGS != 0 => None,
+        Some(Call::Utimensat) if sets_nothing(a(2)) => None,
+        Some(Call::Truncate) if (a(1) as i64) < 0 => None,
+        Some(Call::Fchmodat2) => {
             let path = if empty(a(3)) && is_empty(a(1)) {
                 0
             } else {
@@ -81,21 +82,21 @@ pub fn parse(regs: &Regs) -> Option<Call> {
             };
             call(a(0) as i32, path, at(a(3), true), Kind::Mode(a(2) as u32))
         }
-        c::SYS_fchmod => call(a(0) as i32, 0, Last::Keep, Kind::Mode(a(1) as u32)),
-        c::SYS_chown => call(
+        Some(Call::Fchmod) => call(a(0) as i32, 0, Last::Keep, Kind::Mode(a(1) as u32)),
+        Some(Call::Chown) => call(
             cwd,
             a(0),
             Last::Follow,
             Kind::Owner(a(1) as u32, a(2) as u32),
         ),
-        c::SYS_lchown => call(cwd, a(0), Last::Keep, Kind::Owner(a(1) as u32, a(2) as u32)),
-        c::SYS_fchown => call(
+        Some(Call::Lchown) => call(cwd, a(0), Last::Keep, Kind::Owner(a(1) as u32, a(2) as u32)),
+        Some(Call::Fchown) => call(
             a(0) as i32,
             0,
             Last::Keep,
             Kind::Owner(a(1) as u32, a(2) as u32),
         ),
-        c::SYS_fchownat => {
+        Some(Call::Fchownat) => {
             let path = if empty(a(4)) && is_empty(a(1)) {
                 0
             } else {
@@ -108,9 +109,9 @@ pub fn parse(regs: &Regs) -> Option<Call> {
                 Kind::Owner(a(2) as u32, a(3) as u32),
             )
         }
-        c::SYS_utime | c::SYS_utimes => call(cwd, a(0), Last::Follow, Kind::Times),
-        c::SYS_futimesat => call(a(0) as i32, a(1), Last::Follow, Kind::Times),
-        c::SYS_utimensat => {
+        Some(Call::Utime | Call::Utimes) => call(cwd, a(0), Last::Follow, Kind::Times),
+        Some(Call::Futimesat) => call(a(0) as i32, a(1), Last::Follow, Kind::Times),
+        Some(Call::Utimensat) => {
             let path = if empty(a(3)) && is_empty(a(1)) {
                 0
             } else {
@@ -118,36 +119,36 @@ pub fn parse(regs: &Regs) -> Option<Call> {
             };
             call(a(0) as i32, path, at(a(3), true), Kind::Times)
         }
-        c::SYS_setxattr => call(cwd, a(0), Last::Follow, Kind::SetXattr),
-        c::SYS_lsetxattr => call(cwd, a(0), Last::Keep, Kind::SetXattr),
-        c::SYS_fsetxattr => call(a(0) as i32, 0, Last::Keep, Kind::SetXattr),
-        c::SYS_removexattr => call(cwd, a(0), Last::Follow, Kind::RemoveXattr),
-        c::SYS_lremovexattr => call(cwd, a(0), Last::Keep, Kind::RemoveXattr),
-        c::SYS_fremovexattr => call(a(0) as i32, 0, Last::Keep, Kind::RemoveXattr),
-        SYS_SETXATTRAT | SYS_REMOVEXATTRAT if a(2) & !AT_FLAGS != 0 => None,
-        SYS_SETXATTRAT | SYS_REMOVEXATTRAT => {
+        Some(Call::Setxattr) => call(cwd, a(0), Last::Follow, Kind::SetXattr),
+        Some(Call::Lsetxattr) => call(cwd, a(0), Last::Keep, Kind::SetXattr),
+        Some(Call::Fsetxattr) => call(a(0) as i32, 0, Last::Keep, Kind::SetXattr),
+        Some(Call::Removexattr) => call(cwd, a(0), Last::Follow, Kind::RemoveXattr),
+        Some(Call::Lremovexattr) => call(cwd, a(0), Last::Keep, Kind::RemoveXattr),
+        Some(Call::Fremovexattr) => call(a(0) as i32, 0, Last::Keep, Kind::RemoveXattr),
+        Some(Call::Setxattrat | Call::Removexattrat) if a(2) & !AT_FLAGS != 0 => None,
+        Some(Call::Setxattrat | Call::Removexattrat) => {
             let none = empty(a(2)) && is_empty_or_null(a(1));
-            let kind = match regs.nr as i64 {
-                SYS_SETXATTRAT => Kind::SetXattr,
+            let kind = match regs.call() {
+                Some(Call::Setxattrat) => Kind::SetXattr,
                 _ => Kind::RemoveXattr,
             };
             let path = if none { 0 } else { a(1) };
             call(a(0) as i32, path, at(a(2), true), kind)
         }
-        SYS_FILE_SETATTR if a(4) & !AT_FLAGS != 0 => None,
-        SYS_FILE_SETATTR => {
+        Some(Call::FileSetattr) if a(4) & !AT_FLAGS != 0 => None,
+        Some(Call::FileSetattr) => {
             let none = empty(a(4)) && is_empty_or_null(a(1));
             let path = if none { 0 } else { a(1) };
             call(a(0) as i32, path, at(a(4), true), Kind::Marks(By::Call))
         }
-        c::SYS_ioctl => {
+        Some(Call::Ioctl) => {
             let kind = match verdict(ioctls::command(regs)) {
                 Verdict::Marks(m) => Kind::Marks(By::Ioctl(m)),
                 _ => Kind::Unknown,
             };
             call(a(0) as i32, 0, Last::Keep, kind)
         }
-        c::SYS_truncate => call(cwd, a(0), Last::Follow, Kind::Truncate(a(1) as u64)),
+        Some(Call::Truncate) => call(cwd, a(0), Last::Follow, Kind::Truncate(a(1) as u64)),
         _ => None,
     }
 }
@@ -163,15 +164,17 @@ fn sets_nothing(times: usize) -> bool {
 }
 
 /// The empty path (not a null pointer) from AT_FDCWD: the cwd.
-pub fn is_cwd(regs: &Regs, call: &Call) -> bool {
+pub fn is_cwd(regs: &Regs, call: &Request) -> bool {
     let at = matches!(
-        regs.nr as i64,
-        c::SYS_fchownat
-            | c::SYS_utimensat
-            | crate::calls::args::SYS_FCHMODAT2
-            | SYS_SETXATTRAT
-            | SYS_REMOVEXATTRAT
-            | SYS_FILE_SETATTR
+        regs.call(),
+        Some(
+            Call::Fchownat
+                | Call::Utimensat
+                | Call::Fchmodat2
+                | Call::Setxattrat
+                | Call::Removexattrat
+                | Call::FileSetattr
+        )
     );
     at && call.path == 0 && call.dir == c::AT_FDCWD && arg(regs, 1) != 0
 }

@@ -5,8 +5,8 @@
 //!
 //! Rules: a name is made an [`Object`] on each leg and changed as that, so that no symlink is followed
 //! there, and the second leg's must be of the first one's type.
-use crate::calls::args::{SYS_REMOVEXATTRAT, SYS_SETXATTRAT, TRIES, copy_path, verdict};
-use crate::calls::attributes::call::{Call, Kind, is_cwd, parse};
+use crate::calls::args::{TRIES, copy_path, verdict};
+use crate::calls::attributes::call::{Kind, Request, is_cwd, parse};
 use crate::calls::attributes::marks::{By, SYS_FILE_SETATTR, Value};
 use crate::calls::data::write::owes_time;
 use crate::calls::paired::recognise::{Fd, behind, recognise};
@@ -31,7 +31,7 @@ mod on;
 mod undo;
 
 struct Attr<'a> {
-    call: Call,
+    call: Request,
     regs: &'a Regs,
     /// A descriptor on the first leg, and whether n + K is its partner.
     by_fd: Option<(i32, bool)>,

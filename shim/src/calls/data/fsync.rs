@@ -10,6 +10,7 @@ use crate::regs::{NATIVE, Regs, WAIT, answer, fd_arg, raw};
 
 use core::sync::atomic::Ordering;
 use libc as c;
+use mirror_core::calls::Call;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
 use mirror_sys as sys;
@@ -110,13 +111,13 @@ pub fn sync(regs: &mut Regs) -> usize {
         Fd::Lost(e) => answer(regs, Err(e)),
         Fd::Paired => {
             let m = n.saturating_add(K);
-            if regs.nr as i64 == c::SYS_sync_file_range {
+            if regs.is(Call::SyncFileRange) {
                 let r = raw(regs).and_then(|v| second(regs, m).map(|_| v));
                 return answer(regs, r);
             }
             // fdatasync has no use for times.
             let owes = fds::info(n).is_some_and(|i| i.dirty.load(Ordering::Relaxed) != 0);
-            let time = owes && regs.nr as i64 != c::SYS_fdatasync;
+            let time = owes && !regs.is(Call::Fdatasync);
             if let (false, Some(wait)) = (actor::guest(), round(n, time, Patience::Wait)) {
                 return wait;
             }

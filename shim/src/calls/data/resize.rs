@@ -6,7 +6,7 @@ use crate::change::port::{Patience, Ran, run};
 use crate::change::target::{Change, Cx};
 use crate::regs::{Regs, copy_of, fail, fd_arg, raw};
 use crate::repair::{heal, privileges};
-use libc as c;
+use mirror_core::calls::Call;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
 use mirror_sys as sys;
@@ -71,8 +71,8 @@ impl Change for Resize<'_> {
     }
     fn undo(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
         // Growth can be taken back; what a shrinking or a punched hole destroyed cannot.
-        let grew = match self.regs.nr as i64 {
-            c::SYS_ftruncate => self.regs.args[1] as u64 >= cx.intent.old_size,
+        let grew = match self.regs.call() {
+            Some(Call::Ftruncate) => self.regs.args[1] as u64 >= cx.intent.old_size,
             _ => self.regs.args[1] & !1 == 0,
         };
         let old = cx.intent.old_size;
@@ -104,7 +104,7 @@ impl Resize<'_> {
     /// (mode, offset, length) of fallocate.
     fn allocation(&self) -> Option<(i32, u64, u64)> {
         let a = &self.regs.args;
-        (self.regs.nr as i64 == c::SYS_fallocate).then(|| (a[1] as i32, a[2] as u64, a[3] as u64))
+        (self.regs.is(Call::Fallocate)).then(|| (a[1] as i32, a[2] as u64, a[3] as u64))
     }
 }
 
@@ -126,7 +126,7 @@ pub fn resize(regs: &mut Regs) -> usize {
 
 pub fn resize_paired(regs: &Regs, n: i32) -> Ran {
     let (pair, leg) = place(n);
-    let kind = if regs.nr as i64 == c::SYS_ftruncate {
+    let kind = if regs.is(Call::Ftruncate) {
         IntentKind::Truncate
     } else {
         IntentKind::Allocate

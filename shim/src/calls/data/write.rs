@@ -12,6 +12,7 @@ use crate::regs::{NATIVE, Regs, arg, copy_of, fail, fd_arg, raw};
 use crate::user::Array;
 use core::sync::atomic::Ordering;
 use libc as c;
+use mirror_core::calls::Call;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Where};
 use mirror_sys as sys;
@@ -40,7 +41,7 @@ impl Write<'_> {
     /// process that shares the description may be about to set it.
     fn place(&self) -> Sys<Where> {
         let mut append = sys::fcntl(self.n, c::F_GETFL, 0)? as i32 & c::O_APPEND != 0;
-        if self.regs.nr as i64 == c::SYS_pwritev2 {
+        if self.regs.is(Call::Pwritev2) {
             append |= arg(self.regs, 5) & RWF_APPEND != 0;
             append &= arg(self.regs, 5) & RWF_NOAPPEND == 0;
         }
@@ -132,8 +133,8 @@ impl Data for Write<'_> {
                 return Err(fits.err().unwrap_or(Errno::EIO));
             }
         }
-        let r = match self.regs.nr as i64 {
-            c::SYS_write | c::SYS_pwrite64 => {
+        let r = match self.regs.call() {
+            Some(Call::Write | Call::Pwrite64) => {
                 let piece = upto.saturating_sub(done) as usize;
                 // SAFETY: the first leg's write has just read these bytes of the program.
                 unsafe {
@@ -147,7 +148,7 @@ impl Data for Write<'_> {
                 }
             }
             _ => {
-                let durable = if self.regs.nr as i64 == c::SYS_pwritev2 {
+                let durable = if self.regs.is(Call::Pwritev2) {
                     flags & RWF_DURABLE
                 } else {
                     0
@@ -166,15 +167,15 @@ impl Data for Write<'_> {
 impl Write<'_> {
     fn on_first(&self, at: Option<u64>) -> Sys<u64> {
         let [fd, buf, len, _, _, flags] = self.regs.args;
-        let r = match (self.regs.nr as i64, at) {
+        let r = match (self.regs.call(), at) {
             // O_APPEND: the kernel knows the end.
             (_, None) => return raw(self.regs),
-            (c::SYS_write | c::SYS_pwrite64, Some(o)) => {
+            (Some(Call::Write | Call::Pwrite64), Some(o)) => {
                 // SAFETY: the program's buffer, checked by the kernel.
                 unsafe { sys::syscall4(c::SYS_pwrite64, fd, buf, len, o as usize) }
             }
             (nr, Some(o)) => {
-                let flags = if nr == c::SYS_pwritev2 { flags } else { 0 };
+                let flags = if nr == Some(Call::Pwritev2) { flags } else { 0 };
                 // SAFETY: the program's vector, checked by the kernel.
                 unsafe { sys::syscall6(c::SYS_pwritev2, fd, buf, len, o as usize, 0, flags) }
             }
@@ -334,16 +335,16 @@ pub fn write(regs: &mut Regs) -> usize {
 
 /// `None`: the kernel refuses it.
 pub fn write_paired(regs: &Regs, n: i32) -> Option<Ran> {
-    let nr = regs.nr as i64;
+    let nr = regs.call();
     let offset = match nr {
-        c::SYS_write | c::SYS_writev => None,
-        c::SYS_pwritev2 if arg(regs, 3) == usize::MAX => None,
+        Some(Call::Write | Call::Writev) => None,
+        Some(Call::Pwritev2) if arg(regs, 3) == usize::MAX => None,
         _ => Some(arg(regs, 3) as u64),
     };
     if offset.is_some_and(|o| (o as i64) < 0) {
         return None;
     }
-    let len = if matches!(nr, c::SYS_write | c::SYS_pwrite64) {
+    let len = if matches!(nr, Some(Call::Write | Call::Pwrite64)) {
         arg(regs, 2) as u64
     } else {
         u64::MAX >> 1

@@ -17,6 +17,7 @@ use crate::regs::{NATIVE, Regs, arg, fail};
 use crate::user::{Array, begins};
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use libc as c;
+use mirror_core::calls::Call;
 use mirror_core::numbers::SENTINEL;
 use mirror_core::path::PathText;
 use mirror_core::{Errno, K, RESERVED};
@@ -26,7 +27,7 @@ use mirror_sys::Sys;
 /// The family's entry.
 #[inline(never)]
 pub fn exec(regs: &mut Regs) -> usize {
-    let at = regs.nr as i64 == c::SYS_execveat;
+    let at = regs.is(Call::Execveat);
     let (dir, path, env_index): (i32, usize, usize) = if at {
         (arg(regs, 0) as i32, arg(regs, 1), 3)
     } else {

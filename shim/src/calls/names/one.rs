@@ -10,6 +10,7 @@ use crate::regs::{NATIVE, Regs, arg, fail, raw};
 use crate::user;
 use core::sync::atomic::Ordering;
 use libc as c;
+use mirror_core::calls::Call;
 use mirror_core::path::split;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{Action, Errno, LockPlan, Prepared, Step, Undo};
@@ -181,28 +182,28 @@ pub fn one(regs: &mut Regs) -> usize {
     let cwd = c::AT_FDCWD;
     let mut socket = Path::new();
     let mut is_bind = false;
-    let (dir, path, what, kind) = match regs.nr as i64 {
-        c::SYS_mkdir => (cwd, a0, What::Mkdir(a1 as u32), IntentKind::Mkdir),
-        c::SYS_mkdirat => (a0 as i32, a1, What::Mkdir(a2 as u32), IntentKind::Mkdir),
-        c::SYS_mknod => (
+    let (dir, path, what, kind) = match regs.call() {
+        Some(Call::Mkdir) => (cwd, a0, What::Mkdir(a1 as u32), IntentKind::Mkdir),
+        Some(Call::Mkdirat) => (a0 as i32, a1, What::Mkdir(a2 as u32), IntentKind::Mkdir),
+        Some(Call::Mknod) => (
             cwd,
             a0,
             What::Mknod(a1 as u32, a2 as u64),
             IntentKind::Mknod,
         ),
-        c::SYS_mknodat => (
+        Some(Call::Mknodat) => (
             a0 as i32,
             a1,
             What::Mknod(a2 as u32, a3 as u64),
             IntentKind::Mknod,
         ),
-        c::SYS_unlink => (cwd, a0, What::Unlink, IntentKind::Unlink),
-        c::SYS_rmdir => (cwd, a0, What::Rmdir, IntentKind::Rmdir),
-        c::SYS_unlinkat if a2 == 0 => (a0 as i32, a1, What::Unlink, IntentKind::Unlink),
-        c::SYS_unlinkat if a2 == c::AT_REMOVEDIR as usize => {
+        Some(Call::Unlink) => (cwd, a0, What::Unlink, IntentKind::Unlink),
+        Some(Call::Rmdir) => (cwd, a0, What::Rmdir, IntentKind::Rmdir),
+        Some(Call::Unlinkat) if a2 == 0 => (a0 as i32, a1, What::Unlink, IntentKind::Unlink),
+        Some(Call::Unlinkat) if a2 == c::AT_REMOVEDIR as usize => {
             (a0 as i32, a1, What::Rmdir, IntentKind::Rmdir)
         }
-        c::SYS_symlink | c::SYS_symlinkat => {
+        Some(Call::Symlink | Call::Symlinkat) => {
             SYMLINKED.store(true, Ordering::Relaxed);
             proofs::forget();
             let mut target = Path::new();
@@ -210,14 +211,14 @@ pub fn one(regs: &mut Regs) -> usize {
             if copy_path(a0, &mut target).is_none() || target.is_empty() {
                 return NATIVE;
             }
-            let (dir, p) = if regs.nr as i64 == c::SYS_symlink {
+            let (dir, p) = if regs.is(Call::Symlink) {
                 (cwd, a1)
             } else {
                 (a1 as i32, a2)
             };
             (dir, p, What::Symlink(target), IntentKind::Symlink)
         }
-        c::SYS_bind => {
+        Some(Call::Bind) => {
             if !socket_path(a1, a2, &mut socket) {
                 return NATIVE;
             }

@@ -9,6 +9,7 @@ use crate::path::resolve::locate_slow;
 use crate::regs::{NATIVE, Regs, arg, fail};
 use core::sync::atomic::Ordering;
 use libc as c;
+use mirror_core::calls::Call;
 use mirror_core::path::split;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
@@ -265,11 +266,11 @@ pub fn two(regs: &mut Regs) -> usize {
         arg(regs, 3),
         arg(regs, 4),
     );
-    let (d1, p1, d2, p2, flags, is_link) = match regs.nr as i64 {
-        c::SYS_rename => (cwd, a0, cwd, a1, 0, false),
-        c::SYS_renameat => (a0 as i32, a1, a2 as i32, a3, 0, false),
-        c::SYS_renameat2 => (a0 as i32, a1, a2 as i32, a3, a4, false),
-        c::SYS_link => (cwd, a0, cwd, a1, 0, true),
+    let (d1, p1, d2, p2, flags, is_link) = match regs.call() {
+        Some(Call::Rename) => (cwd, a0, cwd, a1, 0, false),
+        Some(Call::Renameat) => (a0 as i32, a1, a2 as i32, a3, 0, false),
+        Some(Call::Renameat2) => (a0 as i32, a1, a2 as i32, a3, a4, false),
+        Some(Call::Link) => (cwd, a0, cwd, a1, 0, true),
         _ => (a0 as i32, a1, a2 as i32, a3, a4, true),
     };
     // What the kernel refuses before it looks at the paths.

@@ -12,6 +12,7 @@ use crate::path::resolve::{locate, locate_slow};
 use crate::process::fds::set_dirty;
 use crate::regs::{NATIVE, Regs, arg, fail};
 use libc as c;
+use mirror_core::calls::Call;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
 use mirror_sys as sys;
@@ -326,10 +327,10 @@ impl Change for Open {
 #[inline(never)]
 pub fn open(regs: &mut Regs) -> usize {
     let a = |i| arg(regs, i);
-    let (dir, path, flags, mode) = match regs.nr as i64 {
-        c::SYS_openat => (a(0) as i32, a(1), a(2) as i32, a(3) as u32),
-        c::SYS_open => (c::AT_FDCWD, a(0), a(1) as i32, a(2) as u32),
-        c::SYS_creat => (
+    let (dir, path, flags, mode) = match regs.call() {
+        Some(Call::Openat) => (a(0) as i32, a(1), a(2) as i32, a(3) as u32),
+        Some(Call::Open) => (c::AT_FDCWD, a(0), a(1) as i32, a(2) as u32),
+        Some(Call::Creat) => (
             c::AT_FDCWD,
             a(0),
             c::O_CREAT | c::O_WRONLY | c::O_TRUNC,

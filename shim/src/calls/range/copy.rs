@@ -14,6 +14,7 @@ use crate::user::UserPtr;
 use core::mem::MaybeUninit;
 use libc as c;
 use mirror_core::Errno;
+use mirror_core::calls::Call;
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -42,8 +43,8 @@ impl<const N: usize> Buffer<N> {
 
 /// (source, destination) of copy_file_range, sendfile and splice.
 pub fn ends(regs: &Regs) -> (i32, i32) {
-    match regs.nr as i64 {
-        c::SYS_sendfile => (fd_arg(regs, 1), fd_arg(regs, 0)),
+    match regs.call() {
+        Some(Call::Sendfile) => (fd_arg(regs, 1), fd_arg(regs, 0)),
         _ => (fd_arg(regs, 0), fd_arg(regs, 2)),
     }
 }
@@ -145,7 +146,7 @@ pub fn next(regs: &mut Regs, ran: Ran, done: u64) -> Next {
 /// copy_file_range, sendfile.
 #[inline(never)]
 pub fn copy(regs: &mut Regs) -> usize {
-    let (sendfile, at) = (regs.nr as i64 == c::SYS_sendfile, arg(regs, 2));
+    let (sendfile, at) = (regs.is(Call::Sendfile), arg(regs, 2));
     let v = moving(regs);
     // sendfile stores its variable whatever the answer is.
     if sendfile
@@ -168,7 +169,7 @@ fn moving(regs: &mut Regs) -> usize {
     if let Some(v) = paired(regs, to) {
         return v;
     }
-    let sendfile = regs.nr as i64 == c::SYS_sendfile;
+    let sendfile = regs.is(Call::Sendfile);
     let (in_at, out_at, len) = if sendfile {
         (arg(regs, 2), 0, arg(regs, 3))
     } else {
@@ -207,7 +208,7 @@ fn moving(regs: &mut Regs) -> usize {
 /// variables of our own.
 fn probe(regs: &Regs, input: &Offset, output: &Offset) -> Sys<()> {
     let wraps = |o: &Offset| !o.is_position() && o.start.checked_add(arg(regs, 4) as u64).is_none();
-    let sendfile = regs.nr as i64 == c::SYS_sendfile;
+    let sendfile = regs.is(Call::Sendfile);
     let (mut at, mut goal) = (input.start, output.start);
     let own = |o: &Offset, copy: &mut u64| {
         let p: *mut u64 = copy;
@@ -256,7 +257,7 @@ fn pieces(
     count: u64,
 ) -> usize {
     let mut done = 0u64;
-    if regs.nr as i64 == c::SYS_copy_file_range {
+    if regs.is(Call::CopyFileRange) {
         match clone::share(from, to, input.start, output.start, count) {
             Ran::Done(Ok(k)) => done = k,
             Ran::Wait => return WAIT,
@@ -269,7 +270,7 @@ fn pieces(
         }
     }
     // A short write ends copy_file_range; sendfile goes on, and meets what made it short.
-    let goes_on = regs.nr as i64 == c::SYS_sendfile;
+    let goes_on = regs.is(Call::Sendfile);
     let mut buf = Buffer::<PIECE>::new();
     while done < count {
         let want = count.saturating_sub(done).min(PIECE as u64) as usize;

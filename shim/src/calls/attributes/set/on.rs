@@ -1,9 +1,8 @@
 //! One attribute call on one leg's object.
-use crate::calls::attributes::set::{
-    Attr, By, Kind, SYS_FILE_SETATTR, SYS_REMOVEXATTRAT, SYS_SETXATTRAT,
-};
+use crate::calls::attributes::set::{Attr, By, Kind, SYS_FILE_SETATTR};
 use crate::change::target::Cx;
 use libc as c;
+use mirror_core::calls::Call;
 use mirror_core::{Errno, K};
 use mirror_sys as sys;
 use mirror_sys::{Object, Sys};
@@ -13,9 +12,7 @@ impl Attr<'_> {
     pub(super) fn on_object(&self, kind: Kind, o: &Object) -> Sys<usize> {
         match kind {
             // Which of the two the kernel knows, it tells the program by the call's own answer.
-            Kind::Mode(m) if self.regs.nr as i64 == crate::calls::args::SYS_FCHMODAT2 => {
-                o.set_mode_held(m)
-            }
+            Kind::Mode(m) if self.regs.is(Call::Fchmodat2) => o.set_mode_held(m),
             Kind::Mode(m) => o.set_mode(m),
             Kind::Owner(u, g) => o.set_owner(u, g),
             Kind::SetXattr | Kind::RemoveXattr => self.xattr(o),
@@ -34,9 +31,9 @@ impl Attr<'_> {
         let nr = self.regs.nr as i64;
         // SAFETY: our own path; the program's name and value, checked by the kernel.
         sys::here(sys::ret(unsafe {
-            match (nr, self.call.kind) {
-                (SYS_SETXATTRAT, _) => sys::syscall6(nr, cwd, at, 0, a3, a4, a5),
-                (SYS_REMOVEXATTRAT, _) => sys::syscall4(nr, cwd, at, 0, a3),
+            match (self.regs.call(), self.call.kind) {
+                (Some(Call::Setxattrat), _) => sys::syscall6(nr, cwd, at, 0, a3, a4, a5),
+                (Some(Call::Removexattrat), _) => sys::syscall4(nr, cwd, at, 0, a3),
                 (_, Kind::SetXattr) => sys::syscall5(c::SYS_setxattr, at, a1, a2, a3, a4),
                 _ => sys::syscall2(c::SYS_removexattr, at, a1),
             }
@@ -49,9 +46,9 @@ impl Attr<'_> {
         let at = c::AT_EMPTY_PATH as usize;
         // SAFETY: an empty path; the program's name and value, checked by the kernel.
         sys::ret(unsafe {
-            match (nr, self.call.kind) {
-                (SYS_SETXATTRAT, _) => sys::syscall6(nr, m, empty, at, a3, a4, a5),
-                (SYS_REMOVEXATTRAT, _) => sys::syscall4(nr, m, empty, at, a3),
+            match (self.regs.call(), self.call.kind) {
+                (Some(Call::Setxattrat), _) => sys::syscall6(nr, m, empty, at, a3, a4, a5),
+                (Some(Call::Removexattrat), _) => sys::syscall4(nr, m, empty, at, a3),
                 (_, Kind::SetXattr) => sys::syscall5(c::SYS_fsetxattr, m, a1, a2, a3, a4),
                 _ => sys::syscall2(c::SYS_fremovexattr, m, a1),
             }
@@ -60,7 +57,10 @@ impl Attr<'_> {
 
     /// Address of an extended attribute's name.
     pub(super) fn xattr_name(&self) -> usize {
-        let at = matches!(self.regs.nr as i64, SYS_SETXATTRAT | SYS_REMOVEXATTRAT);
+        let at = matches!(
+            self.regs.call(),
+            Some(Call::Setxattrat | Call::Removexattrat)
+        );
         self.regs.args[if at { 3 } else { 1 }]
     }
 
@@ -79,13 +79,13 @@ impl Attr<'_> {
         let [_, a1, a2, _, _, _] = self.regs.args;
         let (p, nr) = (o.text(), self.regs.nr as i64);
         let cwd = c::AT_FDCWD as isize as usize;
-        match nr {
-            c::SYS_utimensat => {
+        match self.regs.call() {
+            Some(Call::Utimensat) => {
                 let (n, empty) = (o.fd() as usize, c"".as_ptr() as usize);
                 // SAFETY: an empty path; the program's times, checked by the kernel.
                 sys::ret(unsafe { sys::syscall4(nr, n, empty, a2, c::AT_EMPTY_PATH as usize) })
             }
-            c::SYS_futimesat => {
+            Some(Call::Futimesat) => {
                 // SAFETY: our own path; the program's times, checked by the kernel.
                 sys::here(sys::ret(unsafe {
                     sys::syscall3(nr, cwd, p.as_ptr() as usize, a2)

@@ -8,6 +8,7 @@ use crate::change::target::Cx;
 use crate::path::loc::Path;
 use crate::regs::{DONE, NATIVE, Regs, WAIT, answer, fail, raw};
 use libc as c;
+use mirror_core::calls::Call;
 use mirror_core::path::split;
 use mirror_core::{Errno, K, Prepared};
 use mirror_sys as sys;
@@ -160,9 +161,11 @@ pub(super) fn may_create_over(cx: &Cx<'_>, root: i32, st: &Stat) -> bool {
 /// The program's open, without what would change a leg if the name meanwhile were another's.
 pub(super) fn without_effects(regs: &mut Regs) -> usize {
     let keep = !((c::O_CREAT | c::O_EXCL | c::O_TRUNC) as usize);
-    match (regs.nr as i64, &mut regs.args) {
-        (c::SYS_openat, [_, _, flags, ..]) | (c::SYS_open, [_, flags, ..]) => *flags &= keep,
-        (c::SYS_creat, [_, flags, ..]) => {
+    match (regs.call(), &mut regs.args) {
+        (Some(Call::Openat), [_, _, flags, ..]) | (Some(Call::Open), [_, flags, ..]) => {
+            *flags &= keep
+        }
+        (Some(Call::Creat), [_, flags, ..]) => {
             regs.nr = c::SYS_open as usize;
             *flags = c::O_WRONLY as usize;
         }
