@@ -133,32 +133,19 @@ impl Data for Write<'_> {
                 return Err(fits.err().unwrap_or(Errno::EIO));
             }
         }
-        let r = match self.regs.call() {
-            Some(Call::Write | Call::Pwrite64) => {
-                let piece = upto.saturating_sub(done) as usize;
-                // SAFETY: the first leg's write has just read these bytes of the program.
-                unsafe {
-                    sys::syscall4(
-                        c::SYS_pwrite64,
-                        m,
-                        buf.wrapping_add(done as usize),
-                        piece,
-                        to,
-                    )
-                }
-            }
-            _ => {
-                let durable = if self.regs.is(Call::Pwritev2) {
-                    flags & RWF_DURABLE
-                } else {
-                    0
-                };
-                let r = vector(m, (buf, len), (done, upto), (to, durable));
-                owes_time(self.n);
-                return r;
-            }
+        let r = if matches!(self.regs.call(), Some(Call::Write | Call::Pwrite64)) {
+            let (from, piece) = (buf.wrapping_add(done as usize), upto.saturating_sub(done));
+            // SAFETY: the first leg's write has just read these bytes of the program.
+            sys::ret(unsafe { sys::syscall4(c::SYS_pwrite64, m, from, piece as usize, to) })
+                .map(|v| v as u64)
+        } else {
+            let flags = if self.regs.is(Call::Pwritev2) {
+                flags
+            } else {
+                0
+            };
+            vector(m, (buf, len), (done, upto), (to, flags & RWF_DURABLE))
         };
-        let r = sys::ret(r).map(|v| v as u64);
         owes_time(self.n);
         r
     }
