@@ -7,6 +7,7 @@
 
 pub mod bpf;
 pub mod calls;
+mod drive;
 mod errno;
 pub mod facts;
 pub mod image;
@@ -34,6 +35,7 @@ pub mod verdicts;
 pub mod view;
 pub mod word;
 
+pub use drive::{Drive, Next};
 pub use errno::{Errno, ErrorClass};
 pub use lock::{
     BothLocked, LegLock, LockMiss, LockPlan, OBJECTS, STRIPES_DEFAULT, STRIPES_MAX, WHOLE,

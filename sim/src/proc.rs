@@ -6,7 +6,7 @@ use crate::op::Op;
 use crate::port::Port;
 use crate::tree::{Ino, Tree};
 use crate::world::{Desc, Pid, Record, World};
-use mirror_core::{Errno, LockMiss, LockPlan, Verdict, mend, transact};
+use mirror_core::{Drive, Errno, LockMiss, LockPlan, Next, Prepared, Verdict, mend, transact};
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
@@ -86,8 +86,8 @@ enum Phase {
     Start,
     Plan,
     Run(LockPlan),
-    /// Ending what the dead left; then the answer, or the call again.
-    Mend(Option<u64>),
+    /// Ending what the dead left, or what this change left.
+    Mend,
     /// Syncing the legs: how many are done, and the changes that are promised.
     Sync(usize, [u64; 2]),
     /// An open without locks (a sabotage): the inode on the first leg.
@@ -140,10 +140,11 @@ pub struct Proc {
     phase: Phase,
     /// The object that it waits for.
     wait: Option<usize>,
-    exclusive: bool,
-    replans: u8,
-    mends: u8,
+    drive: Drive,
 }
+
+/// How often a process tries to end its own change that the second leg lacks.
+const MENDS: u32 = 2;
 
 impl Proc {
     /// What tells two states of a process apart. Generations count only as fresh or not: they grow
@@ -161,12 +162,12 @@ impl Proc {
             (text, dir, fresh(g)).hash(h);
         }
         (self.next, &self.slots, self.wait).hash(h);
-        (self.exclusive, self.replans, self.mends).hash(h);
+        self.drive.hash(h);
         match self.phase {
             Phase::Start => (0, 0, 0).hash(h),
             Phase::Plan => (1, 0, 0).hash(h),
             Phase::Run(p) => (2, p.objects().collect::<Vec<_>>()).hash(h),
-            Phase::Mend(a) => (3, a).hash(h),
+            Phase::Mend => (3, 0, 0).hash(h),
             Phase::Sync(n, p) => (4, n, p).hash(h),
             Phase::Opened(i) => (5, i, 0).hash(h),
             Phase::Exit => (6, 0, 0).hash(h),
@@ -193,9 +194,7 @@ impl Proc {
             slots: [(0, 0), (1, 1)].into(),
             phase: Phase::Start,
             wait: None,
-            exclusive: false,
-            replans: 0,
-            mends: 0,
+            drive: Drive::new(None, MENDS),
         }
     }
 
@@ -245,7 +244,7 @@ impl Proc {
             Phase::Start => self.start(w),
             Phase::Plan => self.plan(w),
             Phase::Run(plan) => self.run(w, plan),
-            Phase::Mend(then) => self.mend(w, then),
+            Phase::Mend => self.mend(w),
             Phase::Sync(n, promise) => self.sync(w, n, promise),
             Phase::Opened(ino) => {
                 self.memo.fuel = 0;
@@ -273,7 +272,7 @@ impl Proc {
         };
         let desc = op.slot().and_then(|s| self.slots.get(&s).copied());
         self.call = Call::new(op.clone(), desc);
-        (self.exclusive, self.replans, self.mends) = (false, 0, 0);
+        self.drive = Drive::new(None, MENDS);
         match &*op {
             Op::Nop | Op::Close { .. } => {
                 self.memo.fuel = 0;
@@ -338,10 +337,8 @@ impl Proc {
     }
 
     fn plan(&mut self, w: &mut World) {
-        if self.exclusive {
-            return self.begin(Phase::Run(LockPlan::EXCLUSIVE));
-        }
-        if w.sabotage == Some(Sabotage::Open)
+        if !self.drive.exclusive()
+            && w.sabotage == Some(Sabotage::Open)
             && let Op::Open {
                 path,
                 create: false,
@@ -358,10 +355,15 @@ impl Proc {
             }
             return;
         }
-        let plan = Port::new(w, self).plan();
+        let mut drive = self.drive.clone();
+        let plan = drive.plan(|| {
+            let found = Port::new(w, self).plan();
+            found.map_err(|e| Prepared::Answer(Err(e)))
+        });
         if self.memo.out {
             return;
         }
+        self.drive = drive;
         match plan {
             Ok(plan) => self.begin(Phase::Run(plan)),
             // What is remembered of one name is no ground for an answer about the other.
@@ -369,14 +371,15 @@ impl Proc {
                 self.cache.clear();
                 self.again(w, None);
             }
-            Err(e) => {
+            Err(Next::Answer(answer)) => {
                 let n = w.log(self, None);
                 // A kernel too looks up two names one after the other, and whoever looks without a
                 // lock sees what may be taken back.
                 let looks = self.call.op.paths().len();
                 w.log[n].loose = w.mixed || looks > 1 || !w.healthy();
-                self.finish(w, Err(e));
+                self.finish(w, answer);
             }
+            Err(next) => w.violate(format!("a plan came to {next:?}")),
         }
     }
 
@@ -392,26 +395,26 @@ impl Proc {
         if w.strict && w.holders.iter().any(|h| h.values().any(|&p| p == self.pid)) {
             w.violate(format!("{verdict:?} with a lock held"));
         }
-        match verdict {
-            Verdict::Done(answer) => self.finish(w, answer),
-            Verdict::Forward => w.violate("a call was forwarded".into()),
-            Verdict::NeedLock(o) => self.again(w, Some(o)),
-            Verdict::Replan => {
-                self.replans += 1;
-                self.exclusive |= self.replans > 3;
-                self.again(w, None);
+        w.left += u32::from(matches!(verdict, Verdict::Left(_)));
+        let next = self.drive.ran(verdict, false);
+        self.follow(w, next);
+    }
+
+    fn follow(&mut self, w: &mut World, next: Next) {
+        match next {
+            Next::Answer(answer) => self.finish(w, answer),
+            Next::Native => w.violate("a call was forwarded".into()),
+            // The library gives everything up for a wait, what it has decided too.
+            Next::Wait(object) => {
+                self.drive = Drive::new(None, MENDS);
+                self.again(w, Some(object));
             }
-            Verdict::Exclusive => {
-                self.exclusive = true;
-                self.again(w, None);
-            }
-            Verdict::Mend => {
-                self.void(w);
-                self.begin(Phase::Mend(None));
-            }
-            Verdict::Left(v) => {
-                w.left += 1;
-                self.begin(Phase::Mend(Some(v)));
+            Next::Again => self.again(w, None),
+            Next::Mend(_) => {
+                if self.drive.left().is_none() {
+                    self.void(w);
+                }
+                self.begin(Phase::Mend);
             }
         }
     }
@@ -431,25 +434,15 @@ impl Proc {
         self.begin(Phase::Plan);
     }
 
-    fn mend(&mut self, w: &mut World, then: Option<u64>) {
+    fn mend(&mut self, w: &mut World) {
         let r = mend(&mut Port::new(w, self));
         if self.memo.out {
             return;
         }
-        match (r, then) {
-            (Ok(()), None) => self.again(w, None),
-            (Err(LockMiss::Busy(o)), None) => self.again(w, Some(o)),
-            (Err(LockMiss::Failed(e)), None) => {
-                self.call.faulted = true;
-                self.finish(w, Err(e));
-            }
-            // Somebody else will end it: it is announced.
-            (Err(LockMiss::Busy(_)), Some(v)) if self.mends == 0 => {
-                self.mends = 1;
-                self.begin(Phase::Mend(Some(v)));
-            }
-            (_, Some(v)) => self.finish(w, Ok(v)),
-        }
+        let failed = matches!(r, Err(LockMiss::Failed(_)));
+        self.call.faulted |= failed && self.drive.left().is_none();
+        let next = self.drive.mended(r);
+        self.follow(w, next);
     }
 
     fn finish(&mut self, w: &mut World, answer: Result<u64, Errno>) {

@@ -14,8 +14,8 @@ use libc as c;
 use mirror_core::refusal::Refusal;
 use mirror_core::runtime::{Intent, IntentKind};
 use mirror_core::{
-    Action, BothLocked, Errno, Journal, LegIo, LegLock, LockMiss, LockPlan, OBJECTS, Posts,
-    Prepared, StateWord, Step, Verdict, WHOLE,
+    Action, BothLocked, Drive, Errno, Journal, LegIo, LegLock, LockMiss, LockPlan, Next, OBJECTS,
+    Posts, Prepared, StateWord, Step, WHOLE,
 };
 use mirror_sys as sys;
 use mirror_sys::Sys;
@@ -350,58 +350,50 @@ pub fn run(
 /// Rounds of one change in a pair of another user before it waits outside.
 const ROUNDS_MAX: u32 = 16;
 
+/// How often a change that the second leg lacks is tried to be ended, half a millisecond apart.
+const MENDS: u32 = 200;
+const MENDS_GUARDED: u32 = 5;
+
 /// Plans and runs until there is an answer.
 fn drive(p: &mut Port<'_, '_>, kind: IntentKind, action: Action) -> Ran {
-    let (mut replans, mut rounds) = (0u32, 0u32);
+    let mut d = if p.cx.s.is_guarded() {
+        Drive::new(Some(ROUNDS_MAX), MENDS_GUARDED)
+    } else {
+        Drive::new(None, MENDS)
+    };
     loop {
-        // Whoever can write the posts can ask for one more round each time.
-        if rounds >= ROUNDS_MAX && p.cx.s.is_guarded() {
-            return busy(p, WHOLE);
-        }
-        rounds = rounds.saturating_add(1);
-        let plan = match plan(p) {
-            Ok(plan) => plan,
+        let mut next = match d.plan(|| plan(p)) {
             Err(_) if p.cx.slow => return Ran::Slow,
-            Err(Prepared::Answer(r)) => return Ran::Done(r),
-            Err(Prepared::Forward) => return Ran::Native,
-            Err(_) => {
-                p.cx.exclusive = true;
-                LockPlan::EXCLUSIVE
+            Err(next) => next,
+            Ok(plan) => {
+                p.cx.exclusive = d.exclusive();
+                let v = mirror_core::transact(p, plan, action);
+                for t in p.cx.t.iter_mut().flatten() {
+                    t.leave();
+                }
+                if p.cx.slow {
+                    return Ran::Slow;
+                }
+                d.ran(v, core::mem::take(&mut p.cx.unequal))
             }
         };
-        let v = mirror_core::transact(p, plan, action);
-        for t in p.cx.t.iter_mut().flatten() {
-            t.leave();
+        while let Next::Mend(nth) = next {
+            if nth > 0 {
+                sys::sleep_us(500);
+            }
+            next = d.mended(mirror_core::mend(p));
         }
-        if p.cx.slow {
-            return Ran::Slow;
-        }
-        let unequal = core::mem::take(&mut p.cx.unequal);
-        match v {
-            Verdict::Done(Err(_)) if unequal && !p.cx.exclusive => p.cx.exclusive = true,
-            Verdict::Done(r) => {
+        match next {
+            Next::Answer(r) => {
                 MISSES.store(0, Ordering::Relaxed);
                 if p.cx.s.is_guarded() {
                     patience::over();
                 }
                 return Ran::Done(r);
             }
-            Verdict::Forward => return Ran::Native,
-            Verdict::NeedLock(object) => return busy(p, object),
-            Verdict::Replan => {
-                replans = replans.saturating_add(1);
-                p.cx.exclusive = replans > 3;
-            }
-            Verdict::Exclusive => p.cx.exclusive = true,
-            Verdict::Mend => match mirror_core::mend(p) {
-                Ok(()) => {}
-                Err(LockMiss::Busy(object)) => return busy(p, object),
-                Err(LockMiss::Failed(e)) => return Ran::Done(Err(e)),
-            },
-            Verdict::Left(r) => {
-                mend_own(p);
-                return Ran::Done(Ok(r));
-            }
+            Next::Native => return Ran::Native,
+            Next::Wait(object) => return busy(p, object),
+            Next::Again | Next::Mend(_) => {}
         }
         p.cx.intent = Intent::of(kind, p.cx.lead as u8);
         p.cx.position = None;
@@ -410,9 +402,6 @@ fn drive(p: &mut Port<'_, '_>, kind: IntentKind, action: Action) -> Ran {
 }
 
 fn plan(p: &mut Port<'_, '_>) -> Result<LockPlan, Prepared> {
-    if p.cx.exclusive {
-        return Ok(LockPlan::EXCLUSIVE);
-    }
     p.cx.dated = false;
     p.cx.generation = p.cx.s.runtime().generation();
     p.change.plan(&mut p.cx)
@@ -431,18 +420,22 @@ fn mend_the_dead(p: &mut Port<'_, '_>) {
         let dead = occupied(p);
         p.unlock(0, object);
         if dead {
-            mend_own(p);
+            mend_all(p);
             return;
         }
     }
 }
 
-/// Ends the own change that the second leg did not take. If others are in the way for long, the next
-/// one who comes upon it ends it.
+/// Ends what a crashed process left. If others are in the way for long, the next one who comes upon it
+/// ends it.
 #[cold]
 #[inline(never)]
-fn mend_own(p: &mut Port<'_, '_>) {
-    let tries = if p.cx.s.is_guarded() { 5 } else { 200 };
+fn mend_all(p: &mut Port<'_, '_>) {
+    let tries = if p.cx.s.is_guarded() {
+        MENDS_GUARDED
+    } else {
+        MENDS
+    };
     for _ in 0..tries {
         if !matches!(mirror_core::mend(p), Err(LockMiss::Busy(_))) {
             return;
