@@ -71,6 +71,15 @@ fn statx(dir: i32, path: usize, flags: i32, to: usize) -> Sys<usize> {
 /// What a short path leads to, through symlinks too. For small stacks: path and answer share the room. `None`:
 /// it is too long.
 pub fn identity_through(dir: i32, path: &[u8]) -> Option<Sys<Identity>> {
+    short(dir, path, 0)
+}
+
+/// The same, but a symlink at the end is not followed.
+pub fn identity_at(dir: i32, path: &[u8]) -> Option<Sys<Identity>> {
+    short(dir, path, c::AT_SYMLINK_NOFOLLOW)
+}
+
+fn short(dir: i32, path: &[u8], flags: i32) -> Option<Sys<Identity>> {
     let mut x = [0u64; WORDS];
     if path.is_empty() || path.contains(&0) || path.len() >= WORDS * 8 {
         return None;
@@ -81,7 +90,7 @@ pub fn identity_through(dir: i32, path: &[u8]) -> Option<Sys<Identity>> {
     }
     // The kernel copies the path before it stores anything.
     let at = x.as_mut_ptr() as usize;
-    Some(statx(dir, at, 0, at).map(|_| parse(&x)))
+    Some(statx(dir, at, flags, at).map(|_| parse(&x)))
 }
 
 /// The type of what a path of the program's names, a symlink itself included. The kernel checks the address.

@@ -223,6 +223,11 @@ fn seen(dir: i32, parent: &[u8], name: &[u8]) -> bool {
         return false;
     }
     let begun = proofs::begin(dir, parent);
+    if let Some(begun) = &begun
+        && step(dir, parent, begun)
+    {
+        return true;
+    }
     let Some(Ok(id)) = sys::identity_through(dir, parent) else {
         return false;
     };
@@ -234,6 +239,30 @@ fn seen(dir: i32, parent: &[u8], name: &[u8]) -> bool {
     if let Some(begun) = begun {
         proofs::renew(&begun, id.ino);
     }
+    true
+}
+
+/// The parent lies in a directory that was proved a moment ago, and is no symlink. Not for one that has been
+/// looked at already.
+#[inline(never)]
+fn step(dir: i32, parent: &[u8], begun: &proofs::Begun<'_>) -> bool {
+    let above = parent.iter().rposition(|&b| b == b'/');
+    let near = match above.and_then(|i| parent.get(..i)) {
+        None => true,
+        Some(b"") => true,
+        Some(above) => proofs::proved(dir, above),
+    };
+    if !near || proofs::once(begun) || !away(dir, parent) {
+        return false;
+    }
+    let Some(Ok(id)) = sys::identity_at(dir, parent) else {
+        return false;
+    };
+    if id.kind != c::S_IFDIR || roots::is_one(id.dev, id.ino) != Some(false) {
+        return false;
+    }
+    known::remember(&id, Known::Far);
+    proofs::inherit(begun);
     true
 }
 

@@ -52,7 +52,7 @@ struct Proof {
     text: [AtomicU8; LONGEST],
 }
 
-const PROOFS: usize = 16;
+const PROOFS: usize = 32;
 static PROVED: [Proof; PROOFS] = [const {
     Proof {
         version: AtomicU32::new(0),
@@ -82,7 +82,7 @@ fn base(dir: i32, text: &[u8]) -> Option<u64> {
 fn slot(base: u64, text: &[u8]) -> Option<&'static Proof> {
     let add = |h: u64, b: &u8| (h ^ u64::from(*b)).wrapping_mul(0x100_0000_01b3);
     let h = text.iter().fold(0xcbf2_9ce4_8422_2325 ^ base, add);
-    PROVED.get((h >> 60) as usize % PROOFS)
+    PROVED.get((h >> 59) as usize % PROOFS)
 }
 
 impl Proof {
@@ -138,6 +138,28 @@ pub fn begin(dir: i32, parent: &[u8]) -> Option<Begun<'_>> {
 
 /// Remembers a proof of a plain parent. A lost race only loses a proof.
 pub fn remember(begun: &Begun<'_>) {
+    let now = cycles();
+    store(begun, [now, now]);
+}
+
+/// What a plain parent's own parent was proved by holds for it too, and as long: it is a directory in it.
+pub fn inherit(begun: &Begun<'_>) {
+    let above = begun.parent.iter().rposition(|&b| b == b'/');
+    let above = above.and_then(|i| begun.parent.get(..i));
+    let Some(above) = above.filter(|a| !a.is_empty()) else {
+        return remember(begun);
+    };
+    if let Some(p) = slot(begun.base, above)
+        && p.says(begun.base, above)
+    {
+        let times = [&p.at, &p.plain].map(|t| t.load(Ordering::Relaxed));
+        if p.is(begun.base, above) {
+            store(begun, times);
+        }
+    }
+}
+
+fn store(begun: &Begun<'_>, [at, plain]: [u64; 2]) {
     let Begun { base, parent } = *begun;
     let Some(p) = slot(base, parent) else { return };
     if parent.is_empty() || parent.len() > LONGEST || maybe_guest() || p.says(base, parent) {
@@ -157,9 +179,16 @@ pub fn remember(begun: &Begun<'_>) {
     p.base.store(base, Ordering::Relaxed);
     p.len.store(parent.len(), Ordering::Relaxed);
     p.ino.store(0, Ordering::Relaxed);
-    p.plain.store(cycles(), Ordering::Relaxed);
-    p.at.store(cycles(), Ordering::Relaxed);
+    p.plain.store(plain, Ordering::Relaxed);
+    p.at.store(at, Ordering::Relaxed);
     p.version.store(v.wrapping_add(2), Ordering::Release);
+}
+
+/// Whether the text was proved before, if longer ago.
+pub fn once(begun: &Begun<'_>) -> bool {
+    let Begun { base, parent } = *begun;
+    slot(base, parent)
+        .is_some_and(|p| fresh(p.plain.load(Ordering::Relaxed), known::LASTS) && p.is(base, parent))
 }
 
 /// The text has just led to a directory that is known to be outside: what was proved of it holds on, if it still
