@@ -115,7 +115,7 @@ pub fn fcntl(n: i32, cmd: i32, arg: usize) -> Sys<usize> {
 
 /// What the library needs of a file's status.
 #[derive(Clone, Copy)]
-pub struct Stat(c::stat);
+pub struct Stat(c::stat, bool);
 
 impl Stat {
     /// Device number.
@@ -154,6 +154,10 @@ impl Stat {
     pub fn rdev(&self) -> u64 {
         self.0.st_rdev
     }
+    /// Whether something is mounted there, as far as [`glance`] has asked.
+    pub fn is_mount(&self) -> bool {
+        self.1
+    }
     /// (seconds, nanoseconds) of the last access.
     pub fn atime(&self) -> (i64, i64) {
         (self.0.st_atime, self.0.st_atime_nsec)
@@ -178,7 +182,7 @@ pub fn fstat(n: i32) -> Sys<Stat> {
     let mut st = no_stat();
     let p: *mut c::stat = &mut st;
     call!(syscall2, c::SYS_fstat, fd(n), p as usize)?;
-    Ok(Stat(st))
+    Ok(Stat(st, false))
 }
 
 /// newfstatat(2): `flags` AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH.
@@ -193,7 +197,7 @@ pub fn fstatat<const N: usize>(dir: i32, path: &PathText<N>, flags: i32) -> Sys<
         p as usize,
         flags as usize
     )?;
-    Ok(Stat(st))
+    Ok(Stat(st, false))
 }
 
 /// What [`glance`] asks for: STATX_TYPE, MODE, NLINK, UID, GID, INO, SIZE.
@@ -228,7 +232,10 @@ pub fn glance<const N: usize>(dir: i32, path: &PathText<N>, flags: i32) -> Sys<S
     st.st_uid = x.stx_uid;
     st.st_gid = x.stx_gid;
     st.st_size = x.stx_size as i64;
-    Ok(Stat(st))
+    Ok(Stat(
+        st,
+        x.stx_attributes & c::STATX_ATTR_MOUNT_ROOT as u64 != 0,
+    ))
 }
 
 /// [`glance`] at an open file.
@@ -248,7 +255,7 @@ pub fn stat_static(path: &'static core::ffi::CStr) -> Sys<Stat> {
         p as usize,
         0
     )?;
-    Ok(Stat(st))
+    Ok(Stat(st, false))
 }
 
 /// readlink(2) of a text that is no [`PathText`].

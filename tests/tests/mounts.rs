@@ -182,6 +182,46 @@ fn on_leg_b() {
     }
 }
 
+/// A mount point stays where it is, also one that only the other leg has.
+#[test]
+fn a_mount_point_is_busy() {
+    need!(root);
+    need!("unshare", "python3");
+    let pair = Pair::striped(Kind::InPlace, None);
+    pair.run("cd $V; mkdir m e; echo f > f; echo g > g").ok();
+    let inner = r#"
+import ctypes, os, sys
+os.chdir(sys.argv[1])
+libc = ctypes.CDLL(None, use_errno=True)
+def exchange(a, b):
+    if libc.renameat2(-100, a.encode(), -100, b.encode(), 2): raise OSError(ctypes.get_errno(), '')
+for name, call in [
+    ('rmdir', lambda: os.rmdir('m')), ('rename', lambda: os.rename('m', 'n')),
+    ('rename over', lambda: os.rename('e', 'm')), ('exchange', lambda: exchange('m', 'e')),
+    ('exchange with', lambda: exchange('e', 'm')), ('unlink', lambda: os.unlink('f')),
+    ('rename file', lambda: os.rename('f', 'h')), ('rename over file', lambda: os.rename('g', 'f')),
+]:
+    try: call(); print(name, 'done')
+    except OSError as e: print(name, e.errno)
+"#;
+    std::fs::write(pair.programs().join("inner.py"), inner).expect("a script");
+    let outer = "for leg in $LEGS; do mount -t tmpfs -o size=1m none $leg/m && mount --bind $S/file $leg/f || exit 77; done
+        $D/mirror-run /usr/bin/python3 -B $P/inner.py $V";
+    std::fs::write(pair.scratch().join("file"), "f\n").expect("a file");
+    let mut answers = Vec::new();
+    for legs in ["$A", "$B", "$A $B"] {
+        let Some(o) = in_namespace(&pair, &outer.replace("$LEGS", legs)) else {
+            return;
+        };
+        answers.push(o.ok().text());
+        pair.assert_equal();
+        pair.assert_nothing_pending();
+    }
+    assert_eq!(answers[0].matches(" 16").count(), 8, "{}", answers[0]);
+    assert_eq!(answers[1], answers[0], "only leg b has them");
+    assert_eq!(answers[2], answers[0], "both have them");
+}
+
 /// Sandboxes mount a directory on itself, and the kernel's file systems.
 #[test]
 fn what_shows_the_same_directory_is_mirrored() {

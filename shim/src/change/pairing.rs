@@ -57,12 +57,14 @@ impl Cx<'_> {
     /// Compares what an entered name is on both legs; `first` is known. The locks of the objects themselves
     /// are not held: what others do to them meanwhile is no difference.
     pub fn compare_entered(&self, which: usize, first: &Sys<Stat>) -> Result<(), Prepared> {
+        let t = self.name(which);
+        let look = |leg: usize| sys::glance(t.at(leg), &t.name, c::AT_SYMLINK_NOFOLLOW);
+        let second = look(self.lead ^ 1);
+        busy(first, &second)?;
         if self.exclusive {
             return Ok(());
         }
-        let t = self.name(which);
-        let look = |leg: usize| sys::glance(t.at(leg), &t.name, c::AT_SYMLINK_NOFOLLOW);
-        let mut r = self.compare(first, &look(self.lead ^ 1));
+        let mut r = self.compare(first, &second);
         for _ in 0..4 {
             if r.is_ok() {
                 break;
@@ -70,6 +72,12 @@ impl Cx<'_> {
             r = self.compare(&look(self.lead), &look(self.lead ^ 1));
         }
         r
+    }
+    /// Whether an entered name can be removed on both legs.
+    pub fn removable(&self, which: usize) -> Result<(), Prepared> {
+        let t = self.name(which);
+        let look = |leg: usize| sys::glance(t.at(leg), &t.name, c::AT_SYMLINK_NOFOLLOW);
+        busy(&look(self.lead), &look(self.lead ^ 1))
     }
     /// Compares what `rel` is on both legs; `first` is known.
     #[cold]
@@ -138,6 +146,14 @@ impl Cx<'_> {
         heal::pending_once(self.s, rel);
         refused::found(self.s.pair, Refusal::Differ, Errno::ENOENT, rel);
         judged::put(self.s, self.lead, Some(&f), Some(&t));
+    }
+}
+
+/// A mount point stays where it is. The first leg's own is the kernel's to answer for.
+fn busy(first: &Sys<Stat>, second: &Sys<Stat>) -> Result<(), Prepared> {
+    match (first, second) {
+        (Ok(_), Ok(t)) if t.is_mount() => Err(Prepared::Answer(Err(Errno::EBUSY))),
+        _ => Ok(()),
     }
 }
 

@@ -76,6 +76,11 @@ impl Change for One<'_> {
             }
         }
         self.second = false;
+        if matches!(self.what, What::Rmdir)
+            && let Err(p) = cx.removable(0)
+        {
+            return p;
+        }
         if matches!(self.what, What::Unlink) {
             cx.settle(0, false);
             if let Err(p) = unequal(cx) {
