@@ -183,7 +183,7 @@ fn what_is_not_named_is_read_only() {
                  for w in {named}; do [ $(realpath $w) = $d ] && continue 2; done
                  mount -o remount,bind,ro $d 2> /dev/null
              done
-             touch $D/no 2> /dev/null && exit 77
+             touch $D/no 2> /dev/null && rm $D/no && exit 77
              {WORK}; echo code $?; $D/mirror status $V"
         );
         let Some(o) = in_namespace(&pair, &script) else {
