@@ -8,6 +8,13 @@ pub const NAME_MAX: usize = 255;
 /// The control folder at each leg's root. It does not exist for preloaded programs.
 pub const CONTROL: &[u8] = b".mirror";
 
+/// A path text.
+pub type Path = PathText<PATH_MAX>;
+/// A last component, with the '/' it was given with. Some file systems count characters, not bytes.
+pub type Name = PathText<1024>;
+/// Room for a directory's text and a path below it.
+pub type Whole = PathText<{ 2 * PATH_MAX }>;
+
 /// A path text in a buffer of its own; never allocates.
 #[derive(Clone)]
 pub struct PathText<const N: usize = PATH_MAX> {

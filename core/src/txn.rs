@@ -371,6 +371,7 @@ fn semantic<P: Journal + LegIo + ?Sized>(
 
 /// Offsets are given, never derived: a reader that shares the descriptor moves its position without
 /// any lock.
+// long: one write in its order: place, first leg, second leg, cut
 fn write<P: Journal + LegIo + ?Sized>(
     p: &mut P,
     w: Where,

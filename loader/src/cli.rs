@@ -375,6 +375,7 @@ pub fn complain(name: &str, f: &Fail) {
 }
 
 /// Parses the command line and does what it says.
+// long: one arm for each subcommand
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(c) => c,

@@ -3,7 +3,7 @@
 //! Rules of this crate:
 //! - `no_std`, no allocation, no libc function, no panic path (checked on the built library);
 //! - nobody links it: it is loaded by LD_PRELOAD and starts itself (`boot`);
-//! - architecture code is in `arch` only; `unsafe` argues in a SAFETY line;
+//! - architecture code is in `arch` and `door` only; `unsafe` argues in a SAFETY line;
 //! - a room takes from the rooms below it alone (docs/ARCHITECTURE.md; `cargo xtask rooms shim`).
 #![no_std]
 
@@ -13,6 +13,7 @@ mod boot;
 mod calls;
 mod change;
 mod config;
+mod door;
 mod events;
 mod net;
 mod path;

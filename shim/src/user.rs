@@ -6,13 +6,13 @@
 //!
 //! The kernel is asked with rt_sigprocmask, which every sandbox allows. Between its answer and the read
 //! lies a moment in which another thread may take the page away (LIMITS.md).
-use crate::path::loc::Path;
 use crate::tables::{NO_PAGE, PAGES};
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::path::PATH_MAX;
+use mirror_core::path::Path;
 use mirror_sys as sys;
 use mirror_sys::Sys;
 

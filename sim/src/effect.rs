@@ -179,6 +179,7 @@ fn rename(t: &mut Tree, op: &Op, at: &At, how: How) -> Result<(), Errno> {
 }
 
 /// Does the call on `t`.
+// long: one arm for each kind of operation
 pub fn effect(t: &mut Tree, op: &Op, at: &At) -> Result<Done, Errno> {
     let named = |t: &Tree| at.name(op, 0).and_then(|(d, n)| t.entry(d, n));
     let object = at.object.ok_or(Errno::EBADF);

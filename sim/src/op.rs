@@ -178,6 +178,7 @@ const NAMES: &[&str] = &[
 
 /// A random call. Slots 0 and 1 are shared by all processes (position and append), 2 and 3 are their
 /// own.
+// long: one arm for each kind of operation
 pub fn random(r: &mut Rng) -> Op {
     let path = r.pick(NAMES).to_owned();
     let to = r.pick(NAMES).to_owned();

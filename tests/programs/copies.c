@@ -25,8 +25,8 @@ static const loff_t constant = 5;
 static void die(const char *what) { perror(what); exit(9); }
 static char *path(const char *dir, const char *name)
 {
-    static char b[4][8192];
-    static int i;
+    static _Thread_local char b[4][8192];
+    static _Thread_local int i;
     i = (i + 1) % 4;
     snprintf(b[i], sizeof b[i], "%s/%s", dir, name);
     return b[i];

@@ -96,6 +96,7 @@ pub const CHECKS: &[Check] = &[
     ("format", || tool(cargo().args(["fmt", "--all", "--check"]))),
     ("lints", lints),
     ("crate arrows", arrows),
+    ("rooms", crate::house::check),
     ("no_std without alloc", no_std),
     ("house rules", house_rules),
     ("the table of programs", crate::programs::documented),
@@ -340,12 +341,13 @@ fn library() -> Result<Findings> {
     Ok(found)
 }
 
-fn read(file: &Path) -> Result<String> {
+/// The text of a file.
+pub fn read(file: &Path) -> Result<String> {
     fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))
 }
 
 /// All Rust files of a crate.
-fn sources(dir: &Path) -> Vec<PathBuf> {
+pub fn sources(dir: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut todo = vec![dir.to_owned()];
     while let Some(d) = todo.pop() {

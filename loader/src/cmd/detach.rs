@@ -9,6 +9,7 @@ use crate::tree::beneath::Root;
 use crate::{output, text};
 
 /// Runs it.
+// long: the steps in their order, each with its message
 pub fn run(a: &Detach) -> Res<u8> {
     let all = tab::load()?;
     let l = tab::find(&all, &a.pair)?;

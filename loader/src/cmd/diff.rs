@@ -20,6 +20,7 @@ use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
 /// Runs it: 0 equal, 1 different.
+// long: the steps in their order, each with its message
 pub fn run(a: &Diff) -> Res<u8> {
     crate::signal::stop_gently();
     let (dirs, attached) = match &a.second {

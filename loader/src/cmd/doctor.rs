@@ -24,6 +24,7 @@ impl Sheet {
 }
 
 /// Runs it.
+// long: the steps in their order, each with its message
 pub fn run(a: &Doctor) -> Res<u8> {
     if a.prepare {
         return prepare();

@@ -16,6 +16,7 @@ pub struct Verdict {
 }
 
 /// Judges the legs' abilities by the contents of the source. `letters` are the source's and the copy's.
+// long: one question after the other, each with its message
 pub fn judge(source: &Abilities, copy: &Abilities, n: &Needs, letters: [char; 2]) -> Verdict {
     let [s, c] = letters;
     let mut v = Verdict::default();

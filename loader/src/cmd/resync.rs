@@ -344,6 +344,7 @@ fn preview(p: &Attached, from: usize) -> Res<(usize, u64)> {
     Ok((found.len() + t.trouble.len(), t.links_out))
 }
 
+// long: the steps in their order, each with its message
 fn repair(p: &Attached, from: usize, privileged: bool, turn: &mut Turn) -> Res<u8> {
     let shown = text::path(&p.pair.line.virt);
     let root = text::path(&p.pair.legs[1 - from].root.path);

@@ -36,6 +36,7 @@ pub fn run(a: &Run) -> Res<u8> {
 }
 
 /// Starts the command and waits for its end.
+// long: the steps in their order, each with its message
 pub fn start(a: &Run) -> Res<End> {
     let lines = tab::load()?;
     handed::keep_still(&lines);

@@ -127,6 +127,7 @@ fn leg_line(p: &Pair, i: usize, width: usize, smaller: bool) -> String {
 }
 
 /// One pair in detail.
+// long: the report from top to bottom
 pub fn full(view: &View) {
     let l = &view.line;
     let (v, place) = (
@@ -233,6 +234,7 @@ fn found(view: &View) -> Vec<Record> {
     differences::of(&view.line.virt, since(view))
 }
 
+// long: the report from top to bottom
 fn json(view: &View) -> Value {
     let l = &view.line;
     let mut m = Map::new();

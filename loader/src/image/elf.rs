@@ -60,6 +60,7 @@ fn le_u64(b: &[u8], at: u64) -> Option<u64> {
 
 impl<'a> Libc<'a> {
     /// Parses a libc.so.6.
+    // long: one table after the other, each checked before it is read
     pub fn parse(data: &'a [u8]) -> Result<Libc<'a>, Error> {
         let head =
             Ehdr::parse(data).map_err(|_| bad("not an ELF file of this machine's word size"))?;

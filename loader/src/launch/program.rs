@@ -137,6 +137,7 @@ fn runnable(p: &Path) -> Result<(), i32> {
 }
 
 /// Looks into a command's file, and after `#!` into its interpreter's (four deep, like the kernel).
+// long: one question after the other about one file
 pub fn inspect(file: PathBuf) -> Res<Program> {
     let mut at = file.clone();
     for _ in 0..5 {

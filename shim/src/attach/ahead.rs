@@ -3,34 +3,13 @@
 //!
 //! Rules: as in `attach`. A process that cannot reach a pair by name any more, or whose new user could not
 //! do without it what the pair's own can, gets nothing to keep (decision 0014).
+use crate::attach::past::{DROPPED, remember_roots};
 use crate::attach::session;
-use crate::config::{CONFIG, PairConf};
-use crate::events::refused::{self, Refused};
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use mirror_core::MAX_PAIRS;
+use crate::config::CONFIG;
+use crate::events::refused;
+use core::sync::atomic::Ordering;
 use mirror_core::path::{PathText, Under, under};
-use mirror_core::refusal::Refusal;
 use mirror_sys as sys;
-
-/// The process has changed its root.
-static JAILED: AtomicBool = AtomicBool::new(false);
-/// The process has changed its user.
-static DROPPED: AtomicBool = AtomicBool::new(false);
-/// (device, inode) of each leg's root, as they were before roots or mounts were changed.
-static ROOTS: [[AtomicU64; 2]; MAX_PAIRS * 2] =
-    [const { [const { AtomicU64::new(0) }; 2] }; MAX_PAIRS * 2];
-
-/// What a failure to attach comes from, if this process's past explains it.
-pub fn reason(r: Refused) -> Refused {
-    let why = if JAILED.load(Ordering::Relaxed) && matches!(r.why, Refusal::Leg | Refusal::Proc) {
-        Refusal::Chroot
-    } else if DROPPED.load(Ordering::Relaxed) && r.why == Refusal::Permission {
-        Refusal::Dropped
-    } else {
-        r.why
-    };
-    Refused { why, ..r }
-}
 
 /// Before a chroot to `root`, a text of the system's root: attaches to each pair that will be reached by
 /// name below it, or that it lies in. TX is held. What fails is on record while the record can be reached.
@@ -55,49 +34,6 @@ pub fn before_chroot(root: &[u8]) {
         }
     }
     session::keep_proc();
-}
-
-/// The root is another one.
-pub fn jailed() {
-    JAILED.store(true, Ordering::Relaxed);
-}
-
-fn remember_roots(pair: usize, conf: &PairConf) {
-    if !crate::path::root::plain() {
-        return;
-    }
-    for (leg, path) in conf.legs.iter().enumerate() {
-        let slot = ROOTS.get(pair.wrapping_mul(2).wrapping_add(leg));
-        if let (Some([dev, ino]), Ok(st)) = (slot, sys::stat_static(path)) {
-            dev.store(st.dev(), Ordering::Relaxed);
-            ino.store(st.ino(), Ordering::Relaxed);
-        }
-    }
-}
-
-/// Whether an object is a leg's root, to hide what stands in it.
-pub fn is_root(st: &sys::Stat) -> bool {
-    if JAILED.load(Ordering::Relaxed) {
-        return ROOTS.iter().any(|[dev, ino]| {
-            ino.load(Ordering::Relaxed) == st.ino() && dev.load(Ordering::Relaxed) == st.dev()
-        });
-    }
-    let mut legs = CONFIG.get().pairs().iter().flat_map(|p| p.legs);
-    legs.any(|l| sys::stat_static(l).is_ok_and(|s| s.ino() == st.ino() && s.dev() == st.dev()))
-}
-
-/// What a leg's root was before roots or mounts were changed, if it could be told.
-pub fn remembered(pair: usize, leg: usize) -> Option<(u64, u64)> {
-    let slot = ROOTS.get(pair.wrapping_mul(2).wrapping_add(leg))?;
-    let [dev, ino] = slot.each_ref().map(|v| v.load(Ordering::Relaxed));
-    (ino != 0).then_some((dev, ino))
-}
-
-/// Before texts may mean other places: what the legs' roots are.
-pub fn remember_all() {
-    for (pair, conf) in CONFIG.get().pairs().iter().enumerate() {
-        remember_roots(pair, conf);
-    }
 }
 
 /// Before the process becomes `uid`: attaches to the pairs whose control folders that user could replace
@@ -147,7 +83,7 @@ fn has_list(leg: &core::ffi::CStr) -> bool {
     );
     match (path, name) {
         (Ok(path), Ok(name)) => {
-            let root = crate::change::target::spare(|| sys::open_object(libc::AT_FDCWD, &path));
+            let root = crate::process::limits::spare(|| sys::open_object(libc::AT_FDCWD, &path));
             let list = root
                 .and_then(sys::Object::take)
                 .and_then(|o| o.xattr(&name, &mut []));

@@ -3,7 +3,6 @@
 //!
 //! Rules: every file of `.mirror` is opened here; it never blocks, follows nothing, and is a regular file of
 //! the pair's own.
-use crate::attach::session::text;
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::path::PathText;
@@ -39,4 +38,9 @@ fn trusted(root: i32, n: i32) -> Sys<bool> {
         st.nlink(),
         control,
     ))
+}
+
+/// A short constant path.
+pub fn text(s: &[u8]) -> PathText<64> {
+    PathText::from_bytes(s).unwrap_or_default()
 }

@@ -2,7 +2,8 @@
 //! command (docs/FORMATS).
 //!
 //! Rules: as in `attach`; a runtime file is only believed if it is whole, ours, and named by both legs.
-use crate::attach::session::{Session, text};
+use crate::attach::control::text;
+use crate::attach::handle::Session;
 use crate::events::refused::{Refused, unless_told};
 use libc as c;
 use mirror_core::facts::{FACTS_SIZE, Facts};

@@ -2,4 +2,6 @@
 pub mod ahead;
 pub mod control;
 pub mod domain;
+pub mod handle;
+pub mod past;
 pub mod session;

@@ -3,6 +3,8 @@
 //!
 //! Rules: called with all signals blocked, and by the owner of the memory with [`TX`] held. What is
 //! stored belongs to the owner; a guest works on a copy with locks of its own and stores nothing.
+use crate::attach::control::text;
+use crate::attach::handle::Session;
 use crate::config::CONFIG;
 use crate::events::refused::{self, Refused, unless_told};
 use crate::process::fds::ANY_PARTNER;
@@ -10,83 +12,19 @@ use crate::process::limits::with_limit;
 use core::cell::{Cell, UnsafeCell};
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use libc as c;
+use mirror_core::Errno;
+use mirror_core::MAX_PAIRS;
+use mirror_core::OBJECTS;
+use mirror_core::RESERVED;
+use mirror_core::STRIPES_MAX;
+use mirror_core::WHOLE;
+use mirror_core::numbers;
 use mirror_core::path::PathText;
 use mirror_core::record::{self, LegRecord};
 use mirror_core::refusal::Refusal;
 use mirror_core::runtime::{self, RuntimeFile};
-use mirror_core::view::{Change, Guarded, futex_at};
-use mirror_core::{Errno, MAX_PAIRS, OBJECTS, RESERVED, STRIPES_MAX, View, WHOLE, numbers};
 use mirror_sys as sys;
 use mirror_sys::Sys;
-
-/// What a transaction needs of a pair.
-#[derive(Clone)]
-pub struct Session {
-    /// Index of the pair.
-    pub pair: usize,
-    /// Its block of numbers.
-    pub slot: usize,
-    /// O_PATH descriptors of leg a and b.
-    pub root: [i32; 2],
-    /// Inode of leg a's root: its key.
-    pub root_ino: u64,
-    /// Stripes of each lock table.
-    pub stripes: usize,
-    rt: usize,
-    /// The runtime file's descriptor, if others could cut it short, or −1: the mapping is looked at.
-    memory: i32,
-    /// An access through that descriptor has failed.
-    failed: Cell<bool>,
-    /// A guest's domain records, held for the transaction.
-    owner: [i32; 2],
-}
-
-impl Session {
-    /// The runtime file.
-    pub fn runtime(&self) -> View<'_> {
-        if self.memory >= 0 {
-            return View::Guarded(self);
-        }
-        // SAFETY: `rt` is a live shared mapping of SIZE bytes, page-aligned, made by `map` and never
-        // unmapped by the owner; all fields behind it are atomics, so other processes' stores are no
-        // data race.
-        View::Own(unsafe { &*(self.rt as *const RuntimeFile) })
-    }
-
-    /// Whether another user, whom this process does not trust, owns the pair.
-    pub fn is_guarded(&self) -> bool {
-        self.memory >= 0
-    }
-
-    /// Wakes whoever waits for an object.
-    pub fn wake(&self, object: usize) {
-        if let Some(at) = futex_at(object) {
-            sys::futex_wake_at(self.rt.wrapping_add(at));
-        }
-    }
-}
-
-/// Rules: signals are blocked wherever a session is used, as `limits` wants it.
-impl Guarded for Session {
-    fn read(&self, at: usize, into: &mut [u8]) -> bool {
-        // Memory: never partial but at its end.
-        let want = into.len();
-        sys::pread(self.memory, into, at as u64) == Ok(want)
-    }
-    fn write(&self, at: usize, from: &[u8]) -> bool {
-        let put = || sys::pwrite(self.memory, from, at as u64);
-        crate::process::limits::own_file(put) == Ok(from.len())
-    }
-    fn change(&self, at: usize, how: Change) -> bool {
-        sys::atomic_op(self.rt.wrapping_add(at), how).is_ok()
-    }
-    fn fail(&self) {
-        self.failed.set(true);
-    }
-    fn failed(&self) -> bool {
-        self.failed.get()
-    }
-}
 
 struct Slot {
     ready: AtomicBool,
@@ -155,7 +93,7 @@ pub fn session(pair: usize, guest: bool) -> Sys<Session> {
     }
     // What goes wrong here is no answer to the program's call, except that it may not, or has no room.
     join(pair, guest).map_err(|r| {
-        refused::record(pair, &crate::attach::ahead::reason(r));
+        refused::record(pair, &crate::attach::past::reason(r));
         match r.errno {
             e @ (Errno::EACCES | Errno::EROFS | Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM) => e,
             // Its hard limit of file sizes is too low for a runtime file.
@@ -391,11 +329,6 @@ fn settle_fd(n: i32, slot: usize, to: i32, guest: bool) -> Sys<i32> {
     r.map(|_| to)
 }
 
-/// A short constant path.
-pub fn text(s: &[u8]) -> PathText<64> {
-    PathText::from_bytes(s).unwrap_or_default()
-}
-
 /// Opens a lock object under its number. TX is held. Leg a's is the first to be wanted: leg b's comes with
 /// it, never the other way round, since a description that is replaced loses its lock.
 #[cold]
@@ -424,10 +357,10 @@ pub fn guest_lock(s: &Session, leg: usize, object: usize) -> Sys<i32> {
     let root = s.root.get(leg).copied().ok_or(Errno::EIO)?;
     let name = record::lock_name(object).ok_or(Errno::EIO)?;
     let open = || crate::attach::control::open(root, &name, c::O_RDWR, 0);
-    crate::change::target::spare(open).map_err(|e| {
+    crate::process::limits::spare(open).map_err(|e| {
         refused::record(
             s.pair,
-            &crate::attach::ahead::reason(unless_told(Refusal::Record)(e)),
+            &crate::attach::past::reason(unless_told(Refusal::Record)(e)),
         );
         match e {
             Errno::EACCES | Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM => e,
@@ -438,6 +371,7 @@ pub fn guest_lock(s: &Session, leg: usize, object: usize) -> Sys<i32> {
 
 #[cold]
 #[inline(never)]
+// long: the steps of attaching, undone in the reverse order
 fn attach(pair: usize, guest: bool) -> Result<Session, Refused> {
     let conf = CONFIG.get().pairs().get(pair).ok_or(Errno::EIO)?;
     let slot = ATTACHED.load(Ordering::Relaxed);

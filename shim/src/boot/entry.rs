@@ -10,10 +10,13 @@ use mirror_core::image::{HEADER_LEN, Header, MAX_BUILD_ID, PAGE};
 use mirror_core::unmirrored::Kind;
 use once_cell::race::OnceNonZeroUsize;
 
-use crate::arch;
+use crate::arch::gates;
+use crate::boot::end::{Start, fail};
 use crate::boot::start;
 use crate::calls::exec::count;
+use crate::door::{dispatched, slots};
 use crate::program::elf::{self, Libc, LinkMap, Linker};
+use crate::program::env::folders;
 use crate::program::files::{self, Fd, Name};
 use crate::program::info::BootInfo;
 
@@ -47,15 +50,6 @@ mirror_nothing:
     options(att_syntax)
 );
 
-/// What `start` decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
-    /// Leave the process as it is.
-    Off,
-    /// Intercept.
-    On,
-}
-
 /// Why the image was not installed.
 #[derive(Clone, Copy)]
 enum Reason {
@@ -63,23 +57,6 @@ enum Reason {
     NoImage,
     BadImage(&'static str),
     Refused,
-}
-
-/// Exit status of a process that would have been unmirrored.
-const EX_CONFIG: usize = 78;
-
-/// Ends the process with one line on descriptor 2, unless that may be somebody's data.
-pub fn fail(text: &[u8]) -> ! {
-    let mut line: Name<1024> = Name::new();
-    let _ = line.push(b"mirror: ");
-    // a text that is too long is cut, not lost
-    let room = 1024 - 16;
-    let _ = line.push(text.get(..text.len().min(room)).unwrap_or(text));
-    let _ = line.push(b"\n");
-    if files::speaks(2) {
-        files::write(2, line.filled());
-    }
-    files::exit_group(EX_CONFIG)
 }
 
 impl Reason {
@@ -154,7 +131,7 @@ extern "C" fn boot(linker: usize) {
     if let Err(reason) = install(&info, &libc, hex) {
         reason.fail(hex);
     }
-    if !crate::net::boot(&info) {
+    if !crate::net::boot(&info, dispatched::handler) {
         own_calls(&info);
     }
     start::prove(&info);
@@ -181,7 +158,7 @@ enum Process {
 /// No libc, so no image; but calls can be dispatched. Without a pair it runs as ever.
 fn alone(info: &BootInfo) {
     if info.auxv(libc::AT_SECURE as usize) == 0 && start::start(info) == Start::On {
-        crate::net::boot_alone(info);
+        crate::net::boot_alone(info, dispatched::handler);
     }
 }
 
@@ -205,7 +182,7 @@ fn look(linker: usize) -> Option<Process> {
         }
         let auxv = e.wrapping_add(1).cast::<[usize; 2]>();
         let maps = LinkMap::first(debug);
-        let own = maps.find(|m| m.dynamic() == arch::find_dynamic())?;
+        let own = maps.find(|m| m.dynamic() == gates::find_dynamic())?;
         let libc = maps.find(|m| m.is_libc());
         if libc.is_none() && maps.needs_library() {
             return None;
@@ -251,18 +228,6 @@ fn install(info: &BootInfo, libc: &Libc, hex: &str) -> Result<(), Reason> {
     Err(worst)
 }
 
-/// The folders to look in, in this order (the same as in loader/src/image/store.rs).
-pub fn folders(info: &BootInfo) -> [(Option<&CStr>, &'static [u8]); 2] {
-    let system = (Some(c"/var/cache/mirror"), &b""[..]);
-    if let Some(dir) = crate::boot::start::cache_folder(info) {
-        return [(Some(dir), b""), (None, b"")];
-    }
-    if info.euid == 0 {
-        return [system, (None, b"")];
-    }
-    [system, (crate::boot::start::home(info), b"/.cache/mirror")]
-}
-
 /// `Err(None)`: the kernel refuses code from it.
 fn use_image(
     info: &BootInfo,
@@ -301,9 +266,9 @@ fn use_image(
     // symbol owns them. They are stored first: the new text reads them.
     unsafe {
         let ptr = at(header.ptr_vaddr) as *mut usize;
-        ptr.write_volatile(arch::common());
-        ptr.wrapping_add(1).write_volatile(arch::common_exit());
-        ptr.wrapping_add(2).write_volatile(arch::after_clone());
+        ptr.write_volatile(slots::common());
+        ptr.wrapping_add(1).write_volatile(slots::common_exit());
+        ptr.wrapping_add(2).write_volatile(gates::after_clone());
     }
     let text = at(header.text_vaddr);
     if files::map_text(
@@ -314,7 +279,7 @@ fn use_image(
     ) || by_hand(file, &header, text)
     {
         mark(2);
-        crate::net::places(
+        crate::net::arming::places(
             [text, header.text_len as usize],
             header.net.map(|v| if v == 0 { 0 } else { at(v) }),
         );

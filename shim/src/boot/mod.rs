@@ -1,3 +1,4 @@
 //! What happens before the program starts.
+pub mod end;
 pub mod entry;
 pub mod start;

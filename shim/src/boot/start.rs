@@ -1,13 +1,12 @@
 //! Reads the configuration at boot. Runs in the IFUNC resolver: one thread, raw system calls only.
 //! What is wrong here ends the program with 78 and one line: never unmirrored in silence.
-use crate::boot::entry::Start;
+use crate::boot::end::Start;
 use crate::config::{BootCell, CONFIG};
 use crate::process::actor::OWN_PID;
 use crate::process::fds::ANY_PARTNER;
 use crate::program::env::{self, Var};
 use crate::program::info::BootInfo;
 
-use core::ffi::CStr;
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::Errno;
@@ -114,16 +113,6 @@ fn is_command(b: &BootInfo) -> bool {
         }
     }
     false
-}
-
-/// MIRROR_CACHE, also when an exec put it back.
-pub fn cache_folder(_: &BootInfo) -> Option<&'static CStr> {
-    env::value(Var::MirrorCache)
-}
-
-/// The home whose cache is looked at.
-pub fn home(_: &BootInfo) -> Option<&'static CStr> {
-    env::value(Var::Home)
 }
 
 /// Tells `mirror run` that its child is covered (the descriptor's number is in MIRROR_PROOF): after the
@@ -361,7 +350,7 @@ fn fault(origin: &[u8], line: u32, f: Fault) -> ! {
     }
     let _ = t.append(b": ");
     let _ = t.append(f.text().as_bytes());
-    crate::boot::entry::fail(t.as_bytes())
+    crate::boot::end::fail(t.as_bytes())
 }
 
 fn fail3(a: &[u8], b: &[u8], c: &[u8]) -> ! {
@@ -369,5 +358,5 @@ fn fail3(a: &[u8], b: &[u8], c: &[u8]) -> ! {
     let _ = t.append(a);
     let _ = t.append(b);
     let _ = t.append(c);
-    crate::boot::entry::fail(t.as_bytes())
+    crate::boot::end::fail(t.as_bytes())
 }

@@ -3,9 +3,11 @@ use crate::change::port::Ran;
 use crate::path::loc::{Last, Loc, Path, Place};
 use crate::path::resolve::locate;
 use crate::regs::{NATIVE, Regs, WAIT, answer, arg, fail, fd_arg};
+use crate::user::text;
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::calls::Operand;
+use mirror_core::path::CONTROL;
 
 /// How often a name is resolved anew because it was another's under the locks. Somebody who exchanges
 /// two names all the time spoils every second try.
@@ -45,4 +47,22 @@ pub fn locate_arg(
 ) -> Option<Place> {
     copy_path(addr, path)?;
     Some(locate(dir, path, last, loc))
+}
+
+/// The command (the kernel looks at 32 bits).
+pub fn command(regs: &Regs) -> u32 {
+    arg(regs, 1) as u32
+}
+
+/// Whether ".mirror" stands in the text as the beginning of a component.
+pub fn names_control(path: usize) -> bool {
+    let Some(t) = text(path) else { return false };
+    let mut prev = b'/';
+    for (i, &b) in t.iter().enumerate() {
+        if b == b'.' && prev == b'/' && t.get(i..).is_some_and(|r| r.starts_with(CONTROL)) {
+            return true;
+        }
+        prev = b;
+    }
+    false
 }

@@ -3,7 +3,7 @@
 //! Rules: partner away first, then n; n first, then its partner; both with TX held, so that no write
 //! sees one without the other. Numbers from RESERVED on do not exist for the program.
 use crate::calls::data::fsync::settle;
-use crate::calls::paired::partner::install;
+use crate::calls::paired::partner::{any, install};
 use crate::change::port::Patience;
 use crate::config::{self, is_ours};
 use crate::path::dirs;
@@ -16,11 +16,6 @@ use libc as c;
 use mirror_core::calls::Call;
 use mirror_core::{Errno, K, RESERVED};
 use mirror_sys as sys;
-
-/// Whether this process has descriptors of the library at all.
-pub fn any() -> bool {
-    ANY_PARTNER.load(Ordering::Relaxed) || crate::attach::session::any()
-}
 
 /// close: what was known of the number is forgotten.
 pub fn close_filter(regs: &mut Regs) -> usize {

@@ -4,12 +4,13 @@
 //! it only decides, except for calls that touch nothing of ours. `heavy` runs on a scratch stack with
 //! all signals blocked. A call that is not ours, and every call that may block, is executed at its
 //! own address (NATIVE).
-use crate::calls::args::reader_path;
+use crate::calls::args::{self, reader_path};
 use crate::calls::attributes::set;
 use crate::calls::data::{flags, fsync, resize, write};
 use crate::calls::exec::{call, count};
 use crate::calls::names::{one, two};
-use crate::calls::open::change;
+use crate::calls::open::change::{self, ahead, how};
+use crate::calls::paired::partner;
 use crate::calls::range::{copy, pipe};
 use crate::calls::{descriptors, ioctls, process, quick, quick_fd, readers, sandbox};
 use crate::net::signals;
@@ -29,7 +30,7 @@ pub fn filter(regs: &mut Regs) -> usize {
     match (row.family, row.call) {
         (Family::Open, Call::Openat2) => HEAVY,
         (Family::Open, _) => quick::open(regs),
-        (Family::Look, _) if quick::names_control(reader_path(regs).1) => HEAVY,
+        (Family::Look, _) if args::names_control(reader_path(regs).1) => HEAVY,
         (Family::Look, _) => NATIVE,
         (Family::Close, _) => descriptors::close_filter(regs),
         (Family::Duplicate, Call::Dup2 | Call::Dup3) => descriptors::dup_filter(regs),
@@ -91,18 +92,20 @@ fn by_name(regs: &mut Regs, call: Call, row: &Row) -> usize {
 }
 
 /// On the scratch stack: NATIVE, DONE or WAIT.
+// long: one arm for each call
 pub fn heavy(regs: &mut Regs) -> usize {
     if crate::net::owes() && !guest() {
         count::count_self(Kind::OwnCalls);
     }
     let Some(row) = regs.row() else { return NATIVE };
     let by_fd = row.pre == PreFilter::Fd;
-    if by_fd && crate::config::is_ours(fd_arg(regs, 0)) && descriptors::any() {
+    if by_fd && crate::config::is_ours(fd_arg(regs, 0)) && partner::any() {
         return fail(regs, Errno::EBADF);
     }
     match row.family {
+        Family::Open if row.call == Call::Openat2 => how::open_how(regs),
         Family::Open => change::open(regs),
-        Family::OpenHandle => change::by_handle(regs),
+        Family::OpenHandle => ahead::by_handle(regs),
         Family::Look => readers::look(regs),
         Family::Data => write::write(regs),
         Family::Resize => resize::resize(regs),

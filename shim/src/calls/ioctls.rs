@@ -2,6 +2,7 @@
 //!
 //! Rules: a command that only answers costs a look at the table; a descriptor that leads out of the
 //! pairs, or to a fifo or device in one, is the kernel's.
+use crate::calls::args::command;
 use crate::calls::attributes::set;
 use crate::calls::data::resize;
 use crate::calls::paired::lent;
@@ -18,11 +19,6 @@ use mirror_core::ioctls::{Lent, REFUSED_WITH, Verdict, verdict};
 use mirror_core::{Errno, K};
 use mirror_sys as sys;
 use mirror_sys::Sys;
-
-/// The command (the kernel looks at 32 bits).
-pub fn command(regs: &Regs) -> u32 {
-    arg(regs, 1) as u32
-}
 
 /// On the program's stack.
 pub fn filter(regs: &mut Regs) -> usize {

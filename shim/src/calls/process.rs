@@ -1,13 +1,13 @@
 //! Processes: fork, chdir, limits, sandboxes, exit.
+use crate::arch::gates;
 use crate::attach::session;
-use crate::calls::data::fsync::settle;
-use crate::change::port::Patience;
-use crate::change::target::spare;
-use crate::net;
+use crate::calls::data::fsync::settle_all;
+use crate::net::{self, arming};
 use crate::path::cwd;
 use crate::path::loc::Path;
 use crate::process::actor::{self, THREADED, TX, guest};
-use crate::process::fds::{self, ANY_PARTNER, DIRTY_END};
+use crate::process::fds::{self, ANY_PARTNER};
+use crate::process::limits::spare;
 use crate::process::place;
 use crate::regs::{DONE, HEAVY, NATIVE, Regs, answer, arg, fail, raw};
 use crate::user::UserPtr;
@@ -70,7 +70,7 @@ fn clone_args(regs: &Regs) -> Option<(usize, usize)> {
 /// fork: with TX held, so that no transaction of this process is half done in the copy.
 pub fn fork(regs: &mut Regs) -> usize {
     if guest() {
-        if !net::on() {
+        if !arming::on() {
             return NATIVE;
         }
         let r = raw(regs);
@@ -94,13 +94,13 @@ pub fn fork(regs: &mut Regs) -> usize {
 /// chdir, fchdir, chroot: here, so that no other thread keeps a hint made before.
 pub fn chdir(regs: &mut Regs) -> usize {
     if !regs.is(Call::Fchdir)
-        && crate::calls::quick::names_control(arg(regs, 0))
+        && crate::calls::args::names_control(arg(regs, 0))
         && crate::calls::readers::look(regs) == DONE
     {
         return DONE;
     }
     let split = || THREADED.load(Ordering::Relaxed) && cwd::is_split();
-    if regs.is(Call::Chroot) && (guest() || split() || crate::path::root::mixed()) {
+    if regs.is(Call::Chroot) && (guest() || split() || crate::process::place::mixed()) {
         return root_of_one(regs);
     }
     actor::locked(|| {
@@ -117,13 +117,14 @@ pub fn chdir(regs: &mut Regs) -> usize {
             let r = raw(regs)?;
             // Texts of the kernel begin there from now on.
             if let Some(root) = root {
-                crate::attach::ahead::jailed();
+                crate::attach::past::jailed();
                 place::ROOT.set(if root.as_bytes() == b"/" {
                     b""
                 } else {
                     root.as_bytes()
                 });
                 crate::path::root::named();
+                crate::path::proofs::forget_proofs();
             }
             Ok(r)
         });
@@ -142,12 +143,12 @@ fn root_of_one(regs: &mut Regs) -> usize {
             let flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
             spare(|| sys::openat(c::AT_FDCWD, &text, flags, 0)).ok()
         });
-        if let (false, true, Some(n)) = (guest(), crate::path::root::plain(), dir)
+        if let (false, true, Some(n)) = (guest(), crate::process::place::plain(), dir)
             && sys::fd_path(n, &mut text).is_ok()
         {
             crate::attach::ahead::before_chroot(text.as_bytes());
         }
-        crate::path::root::mix();
+        crate::path::proofs::mix();
         cwd::forget();
         let outside = dir.is_some_and(crate::path::outside::surely);
         if let (true, Some(Ok(id))) = (outside, dir.map(sys::identity_of)) {
@@ -220,7 +221,7 @@ pub fn unshare(regs: &mut Regs) -> usize {
     }
     if flags & c::CLONE_NEWNS as usize != 0 && THREADED.load(Ordering::Relaxed) {
         // One thread's mounts.
-        crate::path::root::mix();
+        crate::path::proofs::mix();
     }
     if flags & c::CLONE_FILES as usize != 0 {
         fds::split_files();
@@ -231,7 +232,7 @@ pub fn unshare(regs: &mut Regs) -> usize {
 
 /// setns, mount and their like: other mounts end what was known of paths.
 pub fn other_mounts() -> usize {
-    crate::path::root::mix();
+    crate::path::proofs::mix();
     NATIVE
 }
 
@@ -302,7 +303,7 @@ const PR_SET_SECCOMP: usize = 22;
 /// A filter may forbid what mirroring needs.
 pub fn seccomp_filter(regs: &mut Regs) -> usize {
     let prctl = regs.is(Call::Prctl);
-    if prctl && arg(regs, 0) == net::DISPATCH && net::on() {
+    if prctl && arg(regs, 0) == gates::DISPATCH && arming::on() {
         return fail(regs, Errno::EINVAL);
     }
     let installs = match prctl {
@@ -324,19 +325,4 @@ pub fn before_exit(regs: &mut Regs) {
     settle_all();
     // TX stays and no handler runs: no change begins between this and the end.
     regs.old_mask = u64::MAX;
-}
-
-/// Settles all descriptors; TX is held. Bounded: behind a stopped holder of the locks a time is left
-/// to `mirror resync` rather than an exit left hanging.
-pub fn settle_all() {
-    let mut patience = 500;
-    for n in 0..DIRTY_END.load(Ordering::Relaxed) {
-        while settle(n, Patience::HeldWait).is_some() {
-            if patience == 0 {
-                return;
-            }
-            patience -= 1;
-            sys::sleep_us(2000);
-        }
-    }
 }

@@ -4,11 +4,10 @@
 //! outside" needs the text (normal, not under a root) and a proof that no symlink on the way leads in: the
 //! open itself with NO_SYMLINKS, a parent that was proved a moment ago, or one look at the parent, which is
 //! known to be outside whatever leads to it.
+use crate::calls::args::names_control;
 use crate::calls::quick_fd;
-use crate::config::CONFIG;
-use crate::path::known::{self, Known, known};
 use crate::path::proofs::{self, SYMLINKED, plain};
-use crate::path::{cwd, dirs, roots};
+use crate::path::seen::{away, seen};
 use crate::process::actor::maybe_guest;
 use crate::process::fds::set_hint;
 use crate::regs::{HEAVY, NATIVE, Regs, answer, arg, fd_arg};
@@ -18,43 +17,7 @@ use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::calls::Call;
-use mirror_core::path::{CONTROL, Under, under};
 use mirror_sys as sys;
-
-/// Whether a plain text from this base is lexically away from every root.
-fn away(dir: i32, t: &[u8]) -> bool {
-    if !crate::path::root::plain() {
-        return false;
-    }
-    if t.first() == Some(&b'/') {
-        return CONFIG.get().pairs().iter().all(|p| {
-            [p.virt, p.legs[0], p.legs[1]]
-                .iter()
-                .all(|r| matches!(under(r.to_bytes(), t), Under::Outside))
-        });
-    }
-    if maybe_guest() {
-        return false;
-    }
-    if dir == c::AT_FDCWD {
-        cwd::away(t)
-    } else {
-        dirs::is_far(dir) || quick_fd::directory(dir)
-    }
-}
-
-/// Whether ".mirror" stands in the text as the beginning of a component.
-pub fn names_control(path: usize) -> bool {
-    let Some(t) = text(path) else { return false };
-    let mut prev = b'/';
-    for (i, &b) in t.iter().enumerate() {
-        if b == b'.' && prev == b'/' && t.get(i..).is_some_and(|r| r.starts_with(CONTROL)) {
-            return true;
-        }
-        prev = b;
-    }
-    false
-}
 
 /// Opens for change outside the pairs: the open itself proves the text, at no extra call.
 pub fn open(regs: &mut Regs) -> usize {
@@ -75,7 +38,7 @@ pub fn open(regs: &mut Regs) -> usize {
     {
         return if names_control(path) { HEAVY } else { NATIVE };
     }
-    if tmpfile || flags & !(crate::calls::open::change::OPEN_FLAGS as usize) != 0 {
+    if tmpfile || flags & !(crate::calls::open::flags::OPEN_FLAGS as usize) != 0 {
         return HEAVY;
     }
     let Some(t) = text(path) else { return NATIVE };
@@ -202,100 +165,4 @@ fn outside(dir: i32, path: usize) -> bool {
             proofs::proved(dir, parent) || seen(dir, parent, name.get(1..).unwrap_or(b""))
         }
     }
-}
-
-/// Whether the kernel's text for a file names a place outside.
-pub fn named_outside(t: &[u8]) -> bool {
-    let parent = t.iter().rposition(|&b| b == b'/').unwrap_or(0);
-    let (parent, name) = t.split_at_checked(parent).unwrap_or((b"", b""));
-    !parent.is_empty()
-        && plain(t)
-        && away(c::AT_FDCWD, t)
-        && (proofs::proved(c::AT_FDCWD, parent)
-            || seen(c::AT_FDCWD, parent, name.get(1..).unwrap_or(b"")))
-}
-
-/// A look at the parent: it leads to a directory that is known to be outside, and the name in it is none of a
-/// root's or of a directory's above one. Or it leads into a directory of which that is known for all below it.
-#[inline(never)]
-fn seen(dir: i32, parent: &[u8], name: &[u8]) -> bool {
-    if maybe_guest() {
-        return false;
-    }
-    let begun = proofs::begin(dir, parent);
-    if let Some(begun) = &begun
-        && step(dir, parent, begun)
-    {
-        return true;
-    }
-    let Some(Ok(id)) = sys::identity_through(dir, parent) else {
-        return false;
-    };
-    match known(&id) {
-        Some(Known::Far) => {}
-        Some(Known::Near) => return no_root_is_called(name),
-        None => return above(dir, parent, &id),
-    }
-    if let Some(begun) = begun {
-        proofs::renew(&begun, id.ino);
-    }
-    true
-}
-
-/// The parent lies in a directory that was proved a moment ago, and is no symlink. Not for one that has been
-/// looked at already.
-#[inline(never)]
-fn step(dir: i32, parent: &[u8], begun: &proofs::Begun<'_>) -> bool {
-    let above = parent.iter().rposition(|&b| b == b'/');
-    let near = match above.and_then(|i| parent.get(..i)) {
-        None => true,
-        Some(b"") => true,
-        Some(above) => proofs::proved(dir, above),
-    };
-    if !near || proofs::once(begun) || !away(dir, parent) {
-        return false;
-    }
-    let Some(Ok(id)) = sys::identity_at(dir, parent) else {
-        return false;
-    };
-    if id.kind != c::S_IFDIR || roots::is_one(id.dev, id.ino) != Some(false) {
-        return false;
-    }
-    known::remember(&id, Known::Far);
-    proofs::inherit(begun);
-    true
-}
-
-/// The directory above the parent, of which nothing is known.
-#[inline(never)]
-fn above(dir: i32, parent: &[u8], id: &sys::Identity) -> bool {
-    let mut dots = [0u8; 240];
-    let all = parent.iter().chain(b"/..");
-    let len = parent.len().saturating_add(3);
-    let Some(room) = dots.get_mut(..len) else {
-        return false;
-    };
-    for (to, b) in room.iter_mut().zip(all) {
-        *to = *b;
-    }
-    let is_root = roots::is_one(id.dev, id.ino) != Some(false);
-    let Some(Ok(up)) = sys::identity_through(dir, room) else {
-        return false;
-    };
-    if is_root || id.kind != c::S_IFDIR || known(&up) != Some(Known::Far) {
-        return false;
-    }
-    // It is remembered if the text still leads to it: then it is what lies there.
-    if matches!(sys::identity_through(dir, parent), Some(Ok(again)) if again.same(id)) {
-        known::remember(id, Known::Far);
-    }
-    true
-}
-
-/// A name that is no component of a root's text.
-fn no_root_is_called(name: &[u8]) -> bool {
-    CONFIG.get().pairs().iter().all(|p| {
-        let mut roots = [p.virt, p.legs[0], p.legs[1]].into_iter();
-        roots.all(|r| r.to_bytes().split(|&b| b == b'/').all(|c| c != name))
-    })
 }

@@ -2,9 +2,8 @@
 //!
 //! Rules: as in `quick`. A file is outside if the directory that the kernel names is; a directory, if the one
 //! above it is far.
-use crate::calls::quick;
-use crate::path::known::{self, Known, known};
-use crate::path::{dirs, roots};
+use crate::path::far::is_far;
+use crate::path::{dirs, roots, seen};
 use crate::process::actor::maybe_guest;
 use crate::process::fds::{ANY_PARTNER, hint};
 use crate::process::look;
@@ -28,7 +27,7 @@ pub fn number(t: &[u8]) -> Option<i32> {
 /// Whether an open object is known to be outside, or is now found to be.
 #[inline(never)]
 pub fn is_out(n: i32) -> bool {
-    if !(0..RESERVED).contains(&n) || maybe_guest() || !crate::path::root::plain() {
+    if !(0..RESERVED).contains(&n) || maybe_guest() || !crate::process::place::plain() {
         return false;
     }
     if hint(n) == OUT {
@@ -64,46 +63,6 @@ pub fn is_out(n: i32) -> bool {
     out
 }
 
-/// Whether a descriptor is of a directory that is found to be far.
-#[cold]
-#[inline(never)]
-pub fn directory(n: i32) -> bool {
-    if !(0..RESERVED).contains(&n) || dirs::in_vain(n) {
-        return false;
-    }
-    let Some(begun) = dirs::begin(n) else {
-        return false;
-    };
-    let found = sys::identity_of(n);
-    let far = found.is_ok_and(|id| id.kind == c::S_IFDIR && is_far(n, &id));
-    if far {
-        dirs::learn(n, begun);
-    } else {
-        dirs::not_far(n);
-    }
-    far
-}
-
-/// Whether a directory is far: it is known, or the one above it is.
-fn is_far(n: i32, id: &sys::Identity) -> bool {
-    match known(id) {
-        Some(Known::Far) => return true,
-        Some(Known::Near) => return false,
-        None => {}
-    }
-    if roots::is_one(id.dev, id.ino) != Some(false) {
-        return false;
-    }
-    let Some(Ok(up)) = sys::identity_through(n, b"..") else {
-        return false;
-    };
-    let far = known(&up) == Some(Known::Far);
-    if far {
-        known::remember(id, Known::Far);
-    }
-    far
-}
-
 /// Whether the kernel's text for a file names a directory that is known to be outside.
 #[inline(never)]
 fn named_outside(n: i32, kind: u32) -> bool {
@@ -115,5 +74,5 @@ fn named_outside(n: i32, kind: u32) -> bool {
     if kind == c::S_IFIFO && text.starts_with(b"pipe:[") {
         return true;
     }
-    text.first() == Some(&b'/') && quick::named_outside(text)
+    text.first() == Some(&b'/') && seen::named_outside(text)
 }

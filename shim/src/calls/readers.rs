@@ -379,5 +379,5 @@ fn number(field: &[u8]) -> i32 {
 /// Whether a directory is a leg's root, by inode.
 #[inline(never)]
 fn is_root(dir: i32) -> bool {
-    sys::fstat(dir).is_ok_and(|st| crate::attach::ahead::is_root(&st))
+    sys::fstat(dir).is_ok_and(|st| crate::attach::past::is_root(&st))
 }

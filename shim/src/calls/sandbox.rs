@@ -4,10 +4,11 @@
 //! does not, and a filter may end the program for them. If those that every change needs are among
 //! them, mirroring ends for this process with the filter: what it has open for writing is pending, and
 //! the rest is recorded. Nothing is decided before the filter has been installed.
-use crate::calls::exec::{call, count};
-use crate::calls::paired::recognise;
-use crate::calls::process::settle_all;
-use crate::net;
+use crate::arch::gates::DISPATCH;
+use crate::calls::data::fsync::settle_all;
+use crate::calls::exec::count;
+use crate::calls::paired::{lent, recognise};
+use crate::net::{self, arming};
 use crate::process::actor::{THREADED, TX, guest};
 use crate::regs::{FINISH, NATIVE, Regs, answer, arg, raw};
 use crate::tables::{ACTIVE, WATCH};
@@ -179,7 +180,7 @@ fn look(at: usize) {
     EXECS.store(!needed.iter().any(|nr| staged(*nr)), Ordering::Relaxed);
     FATE.fetch_max(fate, Ordering::Relaxed);
     RETURNS.store(!ends(c::SYS_rt_sigreturn, [0; 6]), Ordering::Relaxed);
-    let arm = [net::DISPATCH as u64, 1, P, 4096, 0, 0];
+    let arm = [DISPATCH as u64, 1, P, 4096, 0, 0];
     let arms = code.ask(c::SYS_prctl, arm) == Answer::Made && RETURNS.load(Ordering::Relaxed);
     ARMS.store(arms, Ordering::Relaxed);
 }
@@ -206,7 +207,7 @@ pub fn install(regs: &mut Regs) -> usize {
     if guest() {
         return NATIVE;
     }
-    call::record_writable(false);
+    lent::record_writable(false);
     recognise::all();
     let (strict, flags, code) = parts(regs);
     let whole = flags & c::SECCOMP_FILTER_FLAG_TSYNC as usize != 0;
@@ -256,7 +257,7 @@ fn ends_handlers() -> bool {
 
 /// The filter is installed here, so that a success is seen; after it nothing is called.
 pub fn finish(regs: &mut Regs) -> usize {
-    let lost = net::on() && ends_handlers();
+    let lost = arming::on() && ends_handlers();
     if lost {
         net::disarm_thread();
     }

@@ -4,10 +4,10 @@
 //! directory stands in its place. A mount that shows the very directory which it covers (sandboxes make
 //! such) is none; neither is one that both legs have at the same place. The file systems in which the
 //! kernel shows itself are the kernel's.
-use crate::attach::session::Session;
-use crate::change::target::spare;
+use crate::attach::handle::Session;
 use crate::events::refused::{self, Refused};
 use crate::path::loc::Path;
+use crate::process::limits::spare;
 use core::sync::atomic::{AtomicU64, Ordering};
 use libc as c;
 use mirror_core::Errno;

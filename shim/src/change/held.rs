@@ -2,9 +2,9 @@
 //!
 //! Rules: waiting for such a holder would be for ever. Asked only after some misses, for it reads /proc; what
 //! cannot be told is a holder like any other.
-use crate::attach::session::Session;
+use crate::attach::handle::Session;
 use crate::change::target::Cx;
-use crate::repair::heal;
+use crate::repair::pending;
 use core::sync::atomic::{AtomicBool, Ordering};
 use libc as c;
 use mirror_core::path::PathText;
@@ -47,9 +47,9 @@ pub fn waits_for_us(s: &Session, object: usize, misses: u32) -> bool {
 pub fn record(cx: &Cx<'_>) {
     let (a, b) = cx.paths();
     // Without a name it may be anything.
-    heal::pending_once(cx.s, if a.is_empty() { b"." } else { a });
+    pending::pending_once(cx.s, if a.is_empty() { b"." } else { a });
     if !b.is_empty() {
-        heal::pending_once(cx.s, b);
+        pending::pending_once(cx.s, b);
     }
 }
 

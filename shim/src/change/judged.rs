@@ -2,11 +2,11 @@
 //!
 //! Rules: counts only while the pair says that something is pending; a memory that is lost, or that has
 //! forgotten, costs one more look with everybody kept out.
-use crate::attach::session::Session;
+use crate::attach::handle::Session;
 use crate::change::target::Cx;
 use crate::path::loc::Path;
 use crate::process::actor;
-use crate::repair::heal;
+use crate::repair::same;
 use core::sync::atomic::{AtomicU64, Ordering};
 use libc as c;
 use mirror_core::names::Known;
@@ -77,7 +77,7 @@ impl Cx<'_> {
         match self.only_name() {
             Some([Some(f), t]) => {
                 is(self.s, self.lead, Some(&f), t.as_ref())
-                    || heal::is_beyond(&f, t.as_ref().unwrap_or(&f))
+                    || same::is_beyond(&f, t.as_ref().unwrap_or(&f))
             }
             _ => false,
         }

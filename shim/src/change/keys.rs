@@ -4,8 +4,8 @@
 //! leg a's inode, found through BENEATH and NO_SYMLINKS. It is a hint with a date: the runtime file
 //! counts a generation whenever a directory was removed, renamed, or repaired, and the transaction asks
 //! under its locks whether the generation is still the one at which the key was found.
-use crate::attach::session::Session;
-use crate::change::target::open_below;
+use crate::attach::handle::Session;
+use crate::path::below::open_below;
 use crate::path::loc::Path;
 use crate::process::actor;
 

@@ -5,12 +5,14 @@
 //! Rules: without everybody kept out a difference is only suspected, since another's change may be half done.
 use crate::change::border::{self, Border};
 use crate::change::judged;
-use crate::change::target::{Cx, open_below};
+use crate::change::target::Cx;
 use crate::events::refused;
+use crate::path::below::open_below;
 use crate::path::loc::{Name, Path};
 use crate::process::{actor, fds};
-use crate::repair::heal::{self, Found};
-use crate::repair::kept;
+use crate::repair::same::{self, Found};
+use crate::repair::{kept, pending};
+use mirror_core::path::PathText;
 
 use libc as c;
 use mirror_core::path::split;
@@ -25,9 +27,9 @@ impl Cx<'_> {
     /// What only a resync mends, and is on record, does not keep everybody out again.
     pub fn fit(&self, first: &Stat, second: &Stat) -> bool {
         self.exclusive
-            || heal::alike(self.s, self.lead, first, second)
+            || same::alike(self.s, self.lead, first, second)
             || self.known(|| {
-                heal::is_beyond(first, second)
+                same::is_beyond(first, second)
                     || judged::is(self.s, self.lead, Some(first), Some(second))
             })
     }
@@ -42,7 +44,7 @@ impl Cx<'_> {
             (Ok(f), Err(Errno::ENOENT)) => {
                 self.exclusive
                     || self.known(|| {
-                        heal::is_beyond(f, f) || judged::is(self.s, self.lead, Some(f), None)
+                        same::is_beyond(f, f) || judged::is(self.s, self.lead, Some(f), None)
                     })
             }
             (Err(Errno::ENOENT), Ok(_)) => self.exclusive || self.known(|| true),
@@ -101,7 +103,7 @@ impl Cx<'_> {
         if !matches!(border::of(self.s, self.lead, &path), Border::Within) {
             return;
         }
-        let why = match heal::same(self.s, self.lead, rel) {
+        let why = match same::same(self.s, self.lead, rel) {
             Ok(Found::Alike) => return,
             Ok(Found::Extra) if makes => return,
             Ok(Found::Mended) => {
@@ -110,7 +112,7 @@ impl Cx<'_> {
             Ok(Found::Extra) => Errno::EEXIST,
             Err(e) => e,
         };
-        heal::pending_once(self.s, rel);
+        pending::pending_once(self.s, rel);
         refused::found(self.s.pair, Refusal::Differ, why, rel);
         let look = |leg: usize| {
             let root = self.s.root.get(leg).copied().unwrap_or(-1);
@@ -126,7 +128,7 @@ impl Cx<'_> {
         let (Ok(f), Ok(t)) = (sys::fglance(n), sys::fglance(n.saturating_add(K))) else {
             return;
         };
-        if heal::alike(self.s, self.lead, &f, &t) {
+        if same::alike(self.s, self.lead, &f, &t) {
             return;
         }
         let path = Path::from_bytes(self.paths().0).unwrap_or_default();
@@ -143,7 +145,7 @@ impl Cx<'_> {
         } else {
             path.as_bytes()
         };
-        heal::pending_once(self.s, rel);
+        pending::pending_once(self.s, rel);
         refused::found(self.s.pair, Refusal::Differ, Errno::ENOENT, rel);
         judged::put(self.s, self.lead, Some(&f), Some(&t));
     }
@@ -208,4 +210,34 @@ pub fn ended(n: i32, at: u64) {
     {
         i.set_end(at);
     }
+}
+
+/// Asked where the request would make `name`, with everybody else kept out: something that only the
+/// second leg has stands in the way. A file is put aside, what holds nothing goes; else that is recorded, and
+/// the request is refused with `why`.
+#[cold]
+#[inline(never)]
+pub fn in_the_way<const N: usize>(
+    cx: &Cx<'_>,
+    (first, second): (i32, i32),
+    name: &PathText<N>,
+    rel: &[u8],
+    why: Errno,
+) -> Result<(), Prepared> {
+    let keep = c::AT_SYMLINK_NOFOLLOW;
+    if !cx.exclusive || !matches!(sys::glance(first, name, keep), Err(Errno::ENOENT)) {
+        return Ok(());
+    }
+    let gone = match sys::glance(second, name, keep) {
+        Err(_) => return Ok(()),
+        Ok(st) if st.kind() == c::S_IFDIR => sys::unlinkat(second, name, c::AT_REMOVEDIR),
+        Ok(st) if st.kind() == c::S_IFREG && st.size() == 0 => sys::unlinkat(second, name, 0),
+        Ok(_) if cx.s.is_guarded() => Err(why),
+        Ok(st) => crate::change::pairing::put_aside(cx, rel, &st).map(|()| 0),
+    };
+    if gone.is_ok() {
+        return Ok(());
+    }
+    pending::pending_once(cx.s, rel);
+    Err(Prepared::Answer(Err(why)))
 }

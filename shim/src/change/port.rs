@@ -8,7 +8,7 @@ use crate::change::target::{Change, Cx, Hint, Target};
 use crate::change::{held, patience};
 use crate::events::refused::{self, Refused};
 use crate::process::actor::{SPLIT, TX, guest};
-use crate::repair::{heal, privileges, unwrite};
+use crate::repair::{heal, pending, privileges, unwrite};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::refusal::Refusal;
@@ -118,7 +118,7 @@ impl Port<'_, '_> {
     /// What a write took away beside that the second leg has refused.
     fn give_back(&self, n: i32, m: i32) {
         if privileges::give_back(n, m).is_err() {
-            heal::pending_once(self.cx.s, self.cx.paths().0);
+            pending::pending_once(self.cx.s, self.cx.paths().0);
         }
     }
 }
@@ -182,9 +182,9 @@ impl Journal for Port<'_, '_> {
     }
     fn pending(&mut self, _: &BothLocked, _why: Errno) {
         let (a, b) = self.cx.paths();
-        heal::pending_once(self.cx.s, a);
+        pending::pending_once(self.cx.s, a);
         if !b.is_empty() {
-            heal::pending_once(self.cx.s, b);
+            pending::pending_once(self.cx.s, b);
         }
         self.cx.judged();
     }

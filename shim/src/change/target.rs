@@ -1,15 +1,17 @@
 //! A change as the handlers describe it: its names, entered on both legs, and its call on one leg.
 //!
 //! Rules: as in `port`: signals are blocked, nothing waits; all but `plan` runs under the locks.
-use crate::attach::session::Session;
+use crate::attach::handle::Session;
 use crate::change::border::{self, Border};
 use crate::change::keys;
+use crate::path::below::{hold, open_below, open_by};
 use crate::path::loc::{Loc, Name, Path};
-use crate::process::{actor, fds, limits};
-use crate::repair::heal;
+use crate::process::limits::spare;
+use crate::process::{actor, fds};
+use crate::repair::{heal, pending, same};
 use core::sync::atomic::Ordering;
 use libc as c;
-use mirror_core::path::{PathText, split};
+use mirror_core::path::split;
 use mirror_core::runtime::Intent;
 use mirror_core::{Errno, K, LockPlan, Prepared, Step};
 use mirror_sys as sys;
@@ -320,11 +322,11 @@ impl Cx<'_> {
                     // tree alone.
                     Err(_) if !self.exclusive => return Err(Prepared::Exclusive),
                     Err(_) => {
-                        heal::parents(self.s, self.lead, &parent, split(t.rel.as_bytes()).1);
+                        same::parents(self.s, self.lead, &parent, split(t.rel.as_bytes()).1);
                         match open_by(root, &parent, DIRECTORY, resolve) {
                             Ok(n) => n,
                             Err(e) => {
-                                heal::pending(self.s, parent.as_bytes());
+                                pending::pending(self.s, parent.as_bytes());
                                 return Err(Prepared::Answer(Err(
                                     if e.class() == mirror_core::ErrorClass::ProcessLocal {
                                         e
@@ -377,49 +379,6 @@ impl Cx<'_> {
     }
 }
 
-/// Asked where the request would make `name`, with everybody else kept out: something that only the
-/// second leg has stands in the way. A file is put aside, what holds nothing goes; else that is recorded, and
-/// the request is refused with `why`.
-#[cold]
-#[inline(never)]
-pub fn in_the_way<const N: usize>(
-    cx: &Cx<'_>,
-    (first, second): (i32, i32),
-    name: &PathText<N>,
-    rel: &[u8],
-    why: Errno,
-) -> Result<(), Prepared> {
-    let keep = c::AT_SYMLINK_NOFOLLOW;
-    if !cx.exclusive || !matches!(sys::glance(first, name, keep), Err(Errno::ENOENT)) {
-        return Ok(());
-    }
-    let gone = match sys::glance(second, name, keep) {
-        Err(_) => return Ok(()),
-        Ok(st) if st.kind() == c::S_IFDIR => sys::unlinkat(second, name, c::AT_REMOVEDIR),
-        Ok(st) if st.kind() == c::S_IFREG && st.size() == 0 => sys::unlinkat(second, name, 0),
-        Ok(_) if cx.s.is_guarded() => Err(why),
-        Ok(st) => crate::change::pairing::put_aside(cx, rel, &st).map(|()| 0),
-    };
-    if gone.is_ok() {
-        return Ok(());
-    }
-    heal::pending_once(cx.s, rel);
-    Err(Prepared::Answer(Err(why)))
-}
-
-/// Opens a descriptor of our own: the program's limit is not for it. TX is held (or this is a guest).
-pub fn spare(open: impl Fn() -> Sys<i32>) -> Sys<i32> {
-    match open() {
-        Err(Errno::EMFILE) => limits::with_limit(0, open),
-        r => r,
-    }
-}
-
-/// Holds the object of a name, whatever it is. TX is held (or this is a guest).
-pub fn hold(dir: i32, name: &Name) -> Sys<sys::Object> {
-    sys::Object::take(spare(|| sys::open_object(dir, name))?)
-}
-
 const DIRECTORY: i32 = c::O_PATH | c::O_DIRECTORY;
 
 /// The same, of an object that changes with its name: on both legs it is where the name is.
@@ -433,21 +392,6 @@ pub fn hold_here(cx: &Cx<'_>, dir: i32, name: &Name) -> Sys<sys::Object> {
         },
         Err(Errno::EAGAIN) => hold(dir, name),
         Err(e) => Err(e),
-    }
-}
-
-/// openat2 below a root: no symlink, no way out.
-pub fn open_below(root: i32, rel: &Path, flags: i32) -> Sys<i32> {
-    open_by(root, rel, flags, sys::BENEATH)
-}
-
-fn open_by(root: i32, rel: &Path, flags: i32, resolve: u64) -> Sys<i32> {
-    loop {
-        match spare(|| sys::openat2(root, rel, flags | c::O_CLOEXEC, 0, resolve)) {
-            // A rename elsewhere made the kernel unsure about "..": there is none, so ask again.
-            Err(Errno::EAGAIN) => {}
-            r => return r,
-        }
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Rules of this file: the clone of a program does not fail because others are under way; a place is
 //! not lost when a child is killed before it has gone on.
-use crate::arch::{CHILD, PARENT, RESUME, Resume};
-use crate::net::{CHILDREN, on};
+use crate::arch::gates::{CHILD, PARENT, RESUME, Resume};
+use crate::net::arming::{CHILDREN, on};
 use crate::process::actor::guest;
 use crate::regs::{self, GATED, NATIVE, Regs, arg};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -2,7 +2,7 @@
 //!
 //! Rules of this file: a filter may kill for what it forbids, so a child tries it; without a filter there
 //! is no child.
-use crate::net::{DISPATCH, PR_SYS_DISPATCH_ON};
+use crate::arch::gates::{DISPATCH, PR_SYS_DISPATCH_ON};
 use core::sync::atomic::AtomicU64;
 use libc as c;
 use mirror_core::path::PathText;

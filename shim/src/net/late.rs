@@ -3,7 +3,8 @@
 //! Rules of this file: nobody says when that happens, so ld.so's list is looked at when a call of libc's
 //! comes to the library; the thread that finds something arms itself, every other one does when it comes
 //! here next. No thread is interrupted for it.
-use crate::net::{CHILDREN, NEEDED, OWED, arm, arm_thread, needed, signals};
+use crate::net::arming::{CHILDREN, NEEDED, OWED, arm, arm_thread};
+use crate::net::{needed, signals};
 use crate::process::actor::guest;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use mirror_sys::thread_pointer;

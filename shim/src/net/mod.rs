@@ -6,8 +6,8 @@
 //! (`mirror_sys::GATE`); SIGSYS is never blocked or ignored in the kernel while the program runs
 //! (`signals`), because a dispatched call would then kill it; fork, clone and exec clear the dispatch, so
 //! every child arms itself.
+pub mod arming;
 mod clones;
-mod dispatch;
 mod filters;
 mod late;
 mod needed;
@@ -16,54 +16,24 @@ pub mod signals;
 pub use clones::clone;
 pub use late::{look, stop};
 
-use crate::arch::{self, CLONE_GATE, LEAF, RANGE};
+use crate::arch::gates::{self, DISPATCH, PR_SYS_DISPATCH_ON};
+use crate::net::arming::{CHILDREN, NEEDED, OWED, arm, arm_thread, leaf, on, places};
 use crate::program::elf;
 use crate::program::env::{self, Var};
 use crate::program::info::BootInfo;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_sys as sys;
-
-/// PR_SET_SYSCALL_USER_DISPATCH.
-pub const DISPATCH: usize = 59;
-const PR_SYS_DISPATCH_ON: usize = 1;
-
-/// This memory's process is armed.
-static ON: AtomicBool = AtomicBool::new(false);
-/// Its new threads and children are armed too.
-static CHILDREN: AtomicBool = AtomicBool::new(false);
-
-/// It makes calls of its own, as far as is known.
-static NEEDED: AtomicBool = AtomicBool::new(false);
-/// They are not dispatched, and nobody has written that down.
-static OWED: AtomicBool = AtomicBool::new(false);
 
 /// Whether that is to be written down now.
 pub fn owes() -> bool {
     OWED.load(Ordering::Relaxed) && OWED.swap(false, Ordering::Relaxed)
 }
 
-/// The signal trampoline in libc's text.
-static TRAMPOLINE: AtomicUsize = AtomicUsize::new(0);
-
-/// Whether calls are dispatched.
-pub fn on() -> bool {
-    ON.load(Ordering::Relaxed)
-}
-
-/// What the image says, once it is installed: libc's text, and the places in it.
-pub fn places(text: [usize; 2], [leaf, trampoline, gate]: [usize; 3]) {
-    for (r, v) in RANGE.iter().zip(text) {
-        r.store(v, Ordering::Relaxed);
-    }
-    CLONE_GATE.store(gate, Ordering::Relaxed);
-    LEAF.store(leaf, Ordering::Relaxed);
-    TRAMPOLINE.store(trampoline, Ordering::Relaxed);
-}
-
 /// Arms the process if it is to be. `false`: calls of its own go past the mirror, although nobody has said
-/// that they may.
-pub fn boot(b: &BootInfo) -> bool {
+/// that they may. `handler` is what SIGSYS comes to.
+pub fn boot(b: &BootInfo, handler: signals::Handler) -> bool {
+    signals::handled_by(handler);
     match env::get(Var::MirrorNet) {
         Some(b"never") => true,
         Some(b"always") if !under_valgrind(b) => arm() || !needed::at_boot(b),
@@ -86,7 +56,8 @@ pub fn leaves_some() -> bool {
 }
 
 /// Arms a process that has no libc, if it is to be: the allowed text is this library's own then.
-pub fn boot_alone(b: &BootInfo) {
+pub fn boot_alone(b: &BootInfo, handler: signals::Handler) {
+    signals::handled_by(handler);
     if under_valgrind(b) || env::get(Var::MirrorNet) == Some(b"never") {
         return;
     }
@@ -97,7 +68,7 @@ pub fn boot_alone(b: &BootInfo) {
     let leaf = sys::GATE.load(Ordering::Relaxed).addr();
     places(
         [start, text.text_len as usize],
-        [leaf, arch::own_trampoline(), arch::own_gate()],
+        [leaf, gates::own_trampoline(), gates::own_gate()],
     );
     arm();
 }
@@ -128,33 +99,6 @@ fn under_valgrind(b: &BootInfo) -> bool {
     env::entry(b, b"LD_PRELOAD=").is_some_and(|v| v.windows(9).any(|w| w == b"vgpreload"))
 }
 
-/// Arms the calling thread; false: this system, libc or sandbox has no dispatch.
-fn arm() -> bool {
-    let (leaf, trampoline) = (leaf(), TRAMPOLINE.load(Ordering::Relaxed));
-    if leaf == 0 || !filters::permit() {
-        return false;
-    }
-    sys::GATE.store(core::ptr::without_provenance_mut(leaf), Ordering::Relaxed);
-    if !signals::take(trampoline) {
-        return false;
-    }
-    if !arm_thread() {
-        signals::give_back();
-        return false;
-    }
-    crate::tables::watch_for_the_net();
-    ON.store(true, Ordering::Relaxed);
-    CHILDREN.store(true, Ordering::Relaxed);
-    true
-}
-
-fn arm_thread() -> bool {
-    let [start, len] = [0, 1].map(|i| RANGE.get(i).map_or(0, |r| r.load(Ordering::Relaxed)));
-    // SAFETY: no pointer but the selector, which is none; dispatched calls find the handler installed.
-    let r = unsafe { sys::syscall5(c::SYS_prctl, DISPATCH, PR_SYS_DISPATCH_ON, start, len, 0) };
-    sys::ret(r).is_ok()
-}
-
 /// The calling thread's own calls go to the kernel, before a filter that would end its handlers.
 pub fn disarm_thread() {
     // SAFETY: no pointers.
@@ -178,9 +122,4 @@ pub fn child() {
 pub fn no_more() {
     late::stop();
     CHILDREN.store(false, Ordering::Relaxed);
-}
-
-/// The address of a `syscall; ret` in libc.
-fn leaf() -> usize {
-    LEAF.load(Ordering::Relaxed)
 }

@@ -4,10 +4,9 @@
 //! Rules of this file: verdicts come from the command's files, two at most, which stay mapped. At boot, a
 //! file without a verdict is searched if it is small, and taken for one with calls of its own otherwise.
 //! Later, other threads may unload what is looked at: no more is read than the notes, page by page.
-use crate::boot::entry;
 use crate::config::BootCell;
 use crate::program::info::BootInfo;
-use crate::program::{elf, files};
+use crate::program::{elf, env, files};
 use crate::user;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use libc as c;
@@ -39,7 +38,7 @@ static SEEN: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 pub fn at_boot(b: &BootInfo) -> bool {
     // SAFETY: boot runs alone.
     let known = unsafe { KNOWN.boot_mut() };
-    for (k, dir) in known.verdicts.iter_mut().zip(entry::folders(b)) {
+    for (k, dir) in known.verdicts.iter_mut().zip(env::folders(b)) {
         *k = files::verdicts(dir, b.euid).unwrap_or(&[]);
     }
     known.debug = b.debug;
@@ -51,7 +50,7 @@ pub fn at_boot(b: &BootInfo) -> bool {
     let mut entry = Some(b.maps);
     let mut program = true;
     while let Some(m) = entry {
-        let own = m.dynamic() == crate::arch::find_dynamic();
+        let own = m.dynamic() == crate::arch::gates::find_dynamic();
         let calls = match program {
             true => program_headers(b, m.base()).is_none_or(|l| l.makes_calls()),
             false if own || skipped.contains(&m.base()) => false,

@@ -2,7 +2,7 @@
 //!
 //! Rules: no mask that the kernel gets has SIGSYS in it; a guest stores nothing, its memory is its
 //! parent's; a SIGSYS that is no dispatched call does what the program has said.
-use crate::net::dispatch::{self, Info};
+use crate::config::BootCell;
 use crate::process::actor::guest;
 use crate::regs::{NATIVE, Regs, answer, arg, raw};
 use crate::user::{self, UserPtr};
@@ -12,6 +12,23 @@ use mirror_core::Errno;
 use mirror_core::calls::Call;
 use mirror_sys as sys;
 use mirror_sys::Sys;
+
+/// What stands in siginfo_t for SIGSYS.
+#[repr(C)]
+pub struct Info {
+    pub signo: i32,
+    pub errno: i32,
+    pub code: i32,
+    pub address: usize,
+    pub nr: i32,
+    pub arch: u32,
+}
+
+/// A handler of SIGSYS.
+pub type Handler = extern "C" fn(i32, &Info, &mut c::ucontext_t);
+
+/// The library's own.
+static HANDLER: BootCell<Option<Handler>> = BootCell::new(None);
 
 const SIGSYS: usize = c::SIGSYS as usize;
 const BIT: u64 = 1 << (SIGSYS - 1);
@@ -44,9 +61,17 @@ fn kernel_action(new: Option<&Action>, old: Option<&mut Action>) -> Sys<usize> {
     sys::ret(unsafe { sys::syscall4(c::SYS_rt_sigaction, SIGSYS, new, old, SIZE) })
 }
 
+/// Says what the library's handler is. At boot.
+pub fn handled_by(handler: Handler) {
+    // SAFETY: boot runs alone.
+    *unsafe { HANDLER.boot_mut() } = Some(handler);
+}
+
 /// Installs the handler, keeps what was there, and unblocks SIGSYS.
 pub fn take(trampoline: usize) -> bool {
-    let entry: extern "C" fn(i32, &Info, &mut c::ucontext_t) = dispatch::handler;
+    let Some(entry) = *HANDLER.get() else {
+        return false;
+    };
     let flags = (c::SA_SIGINFO | c::SA_NODEFER | c::SA_ONSTACK) as u32;
     let new = [
         entry as usize as u64,
@@ -284,8 +309,7 @@ pub fn foreign(sig: i32, info: &Info, uc: &mut c::ucontext_t) {
     };
     // SAFETY: what the program has given to sigaction is a function of this form (or of its first
     // argument alone).
-    let handler: extern "C" fn(i32, &Info, &mut c::ucontext_t) =
-        unsafe { core::mem::transmute(handler as usize) };
+    let handler: Handler = unsafe { core::mem::transmute(handler as usize) };
     handler(sig, info, uc);
     // SAFETY: the context is the kernel's, whose mask has at least eight bytes.
     unsafe { *(&raw mut uc.uc_sigmask).cast::<u64>() &= !BIT };

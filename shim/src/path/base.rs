@@ -5,11 +5,10 @@
 use crate::config::{Member, member};
 use crate::path::loc::{Path, Place, Whole};
 use crate::path::outside::{self, Outside, Where};
-use crate::path::reach::beyond;
-use crate::path::resolve::{leads, own_fd};
-use crate::path::root;
+use crate::path::reach::{beyond, leads};
 use crate::path::{cwd, dirs};
 use crate::process::actor::{self, guest};
+use crate::process::limits::own_fd;
 use crate::process::place;
 use libc as c;
 use mirror_core::Errno;
@@ -44,7 +43,7 @@ fn base_of(dir: i32, out: &mut Whole, remember: bool) -> Result<Base, Place> {
     let Some(system) = kernel_text(dir, out) else {
         return without_text(dir, out);
     };
-    let plain = root::plain() && !system;
+    let plain = place::plain() && !system;
     let place = |text: &[u8]| matches!(member(text), Member::Far | Member::Near);
     let away = if system || plain {
         place(out.as_bytes())
@@ -90,7 +89,7 @@ fn base_of(dir: i32, out: &mut Whole, remember: bool) -> Result<Base, Place> {
 /// What the kernel calls a directory, and whether that begins at the system's root; `None`: nothing, or
 /// nothing that can be understood.
 fn kernel_text(dir: i32, out: &mut Whole) -> Option<bool> {
-    if root::mixed() {
+    if place::mixed() {
         return None;
     }
     if dir != c::AT_FDCWD {
@@ -149,7 +148,7 @@ fn without_text(dir: i32, out: &mut Whole) -> Result<Base, Place> {
 
 /// Away from every root. Below a new root the shortcut is not taken.
 pub fn far(text: &[u8]) -> bool {
-    root::plain() && matches!(member(text), Member::Far)
+    place::plain() && matches!(member(text), Member::Far)
 }
 
 /// Whether what a relative path starts from is known to be away from every root.
@@ -166,7 +165,7 @@ pub fn base_is_far(dir: i32) -> bool {
 
 /// Whether a name (not "..") in the cwd is known to be none of a root or of a directory above one.
 pub fn name_is_away(dir: i32, name: &[u8]) -> bool {
-    dir == c::AT_FDCWD && !actor::maybe_guest() && root::plain() && cwd::away(name)
+    dir == c::AT_FDCWD && !actor::maybe_guest() && place::plain() && cwd::away(name)
 }
 
 /// A path in normal form, without asking what its components are: the caller knows of no symlink. Whether it

@@ -1,15 +1,9 @@
 //! What a path leads to, as a value: texts, places, and what they were reached from.
 use crate::path::outside::Outside;
 use mirror_core::Errno;
-use mirror_core::path::{PATH_MAX, PathText};
 use mirror_sys as sys;
 
-/// A path text.
-pub type Path = PathText<PATH_MAX>;
-/// A last component, with the '/' it was given with. Some file systems count characters, not bytes.
-pub type Name = PathText<1024>;
-/// Room for a directory's text and a path below it.
-pub type Whole = PathText<{ 2 * PATH_MAX }>;
+pub use mirror_core::path::{Name, Path, Whole};
 
 /// A place in a leg, by text: not yet proved.
 pub struct Loc {

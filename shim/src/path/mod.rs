@@ -1,9 +1,13 @@
 //! Where a path leads.
 pub mod base;
+pub mod below;
 pub mod cwd;
 pub mod dirs;
+pub mod far;
 pub mod find;
+pub mod guess;
 pub mod known;
+pub mod listing;
 pub mod loc;
 pub mod object;
 pub mod outside;
@@ -12,4 +16,5 @@ pub mod reach;
 pub mod resolve;
 pub mod root;
 pub mod roots;
+pub mod seen;
 pub mod sticky;

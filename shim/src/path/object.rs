@@ -1,10 +1,10 @@
 //! Where an open object is: its name as the kernel tells it, if that still leads to it.
 use crate::path::base::{base_text, own_base_text};
+use crate::path::guess::{Guess, of_text, place_text};
 use crate::path::loc::{Jump, Loc, Name, Path, Place, Whole};
 use crate::path::outside::{Outside, Where};
 use crate::path::reach::beyond;
-use crate::path::resolve::{Guess, of_text, own_fd, place_text};
-use crate::path::root;
+use crate::process::limits::own_fd;
 use crate::process::place;
 
 use libc as c;
@@ -25,14 +25,6 @@ pub fn jump(n: i32, own: i32, loc: &mut Loc) -> Place {
         });
     }
     place
-}
-
-/// Whether an open object of this type can have a name.
-pub fn has_place(st: &sys::Stat) -> bool {
-    matches!(
-        st.kind(),
-        c::S_IFREG | c::S_IFDIR | c::S_IFLNK | c::S_IFIFO | c::S_IFCHR | c::S_IFBLK
-    )
 }
 
 /// The place of an open object: its name, if the name still is this object.
@@ -62,7 +54,7 @@ pub fn named(n: i32, loc: &mut Loc) -> Place {
     if place != Place::In {
         return place;
     }
-    let root = if root::plain() {
+    let root = if place::plain() {
         None
     } else {
         crate::attach::session::root_of(loc.pair, loc.leg)
@@ -113,14 +105,14 @@ fn file(n: i32, st: &sys::Stat, text: &mut Whole, loc: &mut Loc) -> Place {
     if let Some(proof) = Outside::by_pipe(st, text.as_bytes()).filter(|_| !known) {
         return Place::Out(proof);
     }
-    if known && !root::mixed() {
+    if known && !place::mixed() {
         system = beyond(n, text);
         if let Guess::Is(place) = place_text(text.as_bytes(), system, false, loc) {
             return place;
         }
     }
     // Of another root's text the leg itself tells whether it is true.
-    if known && root::mixed() && in_leg(st, text, loc) {
+    if known && place::mixed() && in_leg(st, text, loc) {
         return Place::In;
     }
     if let Some(proof) = Outside::by_device(st.dev()) {
@@ -171,7 +163,7 @@ fn beside(st: &sys::Stat, text: &mut Whole, loc: &mut Loc) -> Result<Place, Errn
     let _ = sys::close(dir);
     let here = matches!(found, Ok(s) if same(&s, st));
     // Another root's text may lead anywhere; a name that is gone is no sign of that.
-    if !here && (root::mixed() || !place::ROOT.is_default()) {
+    if !here && (place::mixed() || !place::ROOT.is_default()) {
         return Err(Errno::EIO);
     }
     Ok(match base {

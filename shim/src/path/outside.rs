@@ -5,16 +5,15 @@
 //! is no proof, and what could not be found out is an error.
 use crate::config::{CONFIG, Member, member};
 use crate::path::cwd;
-use crate::path::find::entry;
 use crate::path::known::{self, Known, remember};
-use crate::path::loc::{Name, Whole};
-use crate::path::resolve::own_fd;
+use crate::path::listing::entry;
 use crate::path::root::{self, End};
 use crate::path::roots::Roots;
+use crate::process::limits::own_fd;
 use crate::process::{fds, place};
 use crate::tables;
 use libc as c;
-use mirror_core::path::{CONTROL, PATH_MAX, split};
+use mirror_core::path::{CONTROL, Name, PATH_MAX, Whole, split};
 use mirror_core::{Errno, RESERVED};
 use mirror_sys as sys;
 use mirror_sys::Identity;
@@ -48,7 +47,7 @@ impl Outside {
     }
     /// An object that no directory can hold.
     pub fn no_name(st: &sys::Stat) -> Option<Outside> {
-        (!crate::path::object::has_place(st)).then_some(Outside(()))
+        (!has_place(st)).then_some(Outside(()))
     }
     /// A pipe that was made without a name: the kernel's text for it is no path. Also while nothing can be known
     /// of a leg that is not there.
@@ -76,7 +75,7 @@ impl Outside {
     /// for objects that have no ".." and for directories that may not be left by it.
     pub fn by_texts(text: &[u8]) -> Option<Outside> {
         let away = matches!(member(text), Member::Far | Member::Near);
-        (root::plain() && away && Roots::now().stand()).then_some(Outside(()))
+        (place::plain() && away && Roots::now().stand()).then_some(Outside(()))
     }
 }
 
@@ -106,7 +105,7 @@ pub fn of_directory(n: i32, text: Option<&[u8]>, out: &mut Whole) -> Result<Wher
         return Ok(Where::Out(Outside(())));
     }
     if let Some(text) = text
-        && root::plain()
+        && place::plain()
         && let Some(proof) = by_dots(n, &id, &roots, text)
     {
         return Ok(Where::Out(proof));
@@ -372,4 +371,12 @@ pub fn name_of(dir: i32, child: &Identity) -> Result<Name, Errno> {
 pub fn forget() {
     known::forget();
     crate::path::roots::forget();
+}
+
+/// Whether an open object of this type can have a name.
+pub fn has_place(st: &sys::Stat) -> bool {
+    matches!(
+        st.kind(),
+        c::S_IFREG | c::S_IFDIR | c::S_IFLNK | c::S_IFIFO | c::S_IFCHR | c::S_IFBLK
+    )
 }

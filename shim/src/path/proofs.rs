@@ -2,10 +2,11 @@
 //!
 //! Rules: a proof is taken for true for some milliseconds, for a loop over one directory: another process may
 //! put a symlink on the way at any time. What this process does to the way itself ends it at once.
-use crate::path::cwd;
 use crate::path::known::{self, fresh};
+use crate::path::{cwd, root};
 use crate::process::actor::maybe_guest;
 use crate::process::clock::cycles;
+use crate::process::place;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::path::CONTROL;
@@ -240,4 +241,19 @@ pub fn forget() {
 pub fn forget_proofs() {
     forget();
     crate::path::outside::forget();
+}
+
+/// Before a call after which texts say nothing.
+#[cold]
+#[inline(never)]
+pub fn mix() {
+    if place::plain() {
+        crate::attach::past::remember_all();
+        if let Ok(id) = root::own() {
+            root::add(&id);
+        }
+    }
+    place::MIXED.store(true, Ordering::Release);
+    cwd::split();
+    forget_proofs();
 }

@@ -1,10 +1,12 @@
 //! Directories that the kernel's texts do not reach: outside a changed root.
 //!
 //! Rules: as in `resolve`. What cannot be told is not taken for outside.
-use crate::config::{Member, member};
+use crate::config::{self, Member, member};
+use crate::events::refused::{self, Refused};
 use crate::process::place;
 use libc as c;
 use mirror_core::path::PathText;
+use mirror_core::refusal::Refusal;
 use mirror_sys as sys;
 
 /// Whether an open object lies outside the process's root: then the kernel's text for it begins at the
@@ -35,4 +37,32 @@ pub fn beyond<const N: usize>(n: i32, text: &mut PathText<N>) -> bool {
     // A removed name: one that would be in a pair is taken for that.
     let below = place::ROOT.absolute(text.as_bytes(), &mut again);
     !below || matches!(member(again.as_bytes()), Member::Far | Member::Near)
+}
+
+/// Whether V of a link pair is the link to leg a. What a program reads through V is where V leads: if that
+/// is not leg a, a change by V's text would be made where nobody looks. Below another root V's text is not
+/// what it was.
+#[inline(never)]
+pub fn leads(pair: usize) -> bool {
+    let Some(conf) = config::CONFIG.get().pairs().get(pair) else {
+        return false;
+    };
+    let leads = place::ROOT.is_default() && is_link(conf);
+    if !leads {
+        refused::record(pair, &Refused::new(Refusal::Link));
+    }
+    leads
+}
+
+fn is_link(conf: &config::PairConf) -> bool {
+    let mut to = PathText::<512>::new();
+    if sys::readlink_static(conf.virt, &mut to).is_ok() && to.as_bytes() == conf.legs[0].to_bytes()
+    {
+        return true;
+    }
+    // Another text may lead there too (a relative one).
+    match (sys::stat_static(conf.virt), sys::stat_static(conf.legs[0])) {
+        (Ok(v), Ok(a)) => v.ino() == a.ino() && v.dev() == a.dev(),
+        _ => false,
+    }
 }

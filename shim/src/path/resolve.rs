@@ -4,109 +4,28 @@
 //! leg's root with BENEATH and NO_SYMLINKS, made under the locks; outside, NO_SYMLINKS on the text
 //! itself. ELOOP means a symlink: then the parent is opened as the program would open it, and what the
 //! kernel says it is decides. Texts come from the copy in our memory, never twice from the program's.
-use crate::config::{self, Member, member};
-use crate::events::refused::{self, Refused};
-use crate::path::base::{
-    Base, base_is_far, base_text, name_is_away, own_base_text, through_broken,
-};
+use crate::config::{Member, member};
+use crate::path::base::{base_is_far, base_text, name_is_away, own_base_text, through_broken};
+use crate::path::guess::{Guess, of_text, place_text};
 use crate::path::loc::{Last, Loc, Name, Path, Place, Whole};
 use crate::path::object::jump;
 use crate::path::outside::{self, Outside, Where};
 use crate::path::proofs;
-use crate::path::root;
+use crate::path::reach::leads;
+use crate::process::limits::own_fd;
 use crate::process::place;
 use libc as c;
 use mirror_core::Errno;
-use mirror_core::path::{Exact, PathText, is_control, join, split};
-use mirror_core::refusal::Refusal;
+use mirror_core::path::Exact;
+use mirror_core::path::join;
+use mirror_core::path::split;
 use mirror_sys as sys;
 
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 
-/// What a text says, before there is a proof.
-pub enum Guess {
-    /// It is away from all roots.
-    Away,
-    /// It is this.
-    Is(Place),
-}
-
-/// The place that an absolute canonical text names; `system`: it begins at the system's root.
-pub fn place_text(text: &[u8], system: bool, slash: bool, loc: &mut Loc) -> Guess {
-    if system || place::ROOT.is_default() {
-        return place_absolute(text, slash, loc);
-    }
-    let mut whole = Whole::new();
-    if place::ROOT.absolute(text, &mut whole) {
-        place_absolute(whole.as_bytes(), slash, loc)
-    } else {
-        Guess::Is(Place::Fail(Errno::ENAMETOOLONG))
-    }
-}
-
-fn place_absolute(text: &[u8], slash: bool, loc: &mut Loc) -> Guess {
-    loc.slash = slash;
-    let member = member(text);
-    loc.near = matches!(member, Member::Near);
-    Guess::Is(match member {
-        Member::Far | Member::Near => return Guess::Away,
-        Member::Root(pair, leg, virt) => {
-            loc.pair = pair;
-            loc.leg = leg;
-            let _ = loc.rel.set(b"");
-            let _ = loc.name.set(b".");
-            Place::Root(virt)
-        }
-        Member::In(pair, _, _, true) if !leads(pair) => Place::Fail(Errno::EIO),
-        Member::In(pair, leg, rel, _) => {
-            if is_control(rel) {
-                return Guess::Is(Place::Control);
-            }
-            loc.pair = pair;
-            loc.leg = leg;
-            let (_, name, _) = split(rel);
-            // Below a deep directory a short name may lead further than one text can say.
-            if loc.rel.set(rel).is_err() || loc.name.set(name).is_err() {
-                return Guess::Is(Place::Fail(Errno::ENAMETOOLONG));
-            }
-            if slash {
-                let _ = loc.name.append(b"/");
-            }
-            Place::In
-        }
-    })
-}
-
-/// Whether V of a link pair is the link to leg a. What a program reads through V is where V leads: if that
-/// is not leg a, a change by V's text would be made where nobody looks. Below another root V's text is not
-/// what it was.
-#[inline(never)]
-pub fn leads(pair: usize) -> bool {
-    let Some(conf) = config::CONFIG.get().pairs().get(pair) else {
-        return false;
-    };
-    let leads = place::ROOT.is_default() && is_link(conf);
-    if !leads {
-        refused::record(pair, &Refused::new(Refusal::Link));
-    }
-    leads
-}
-
-fn is_link(conf: &config::PairConf) -> bool {
-    let mut to = PathText::<512>::new();
-    if sys::readlink_static(conf.virt, &mut to).is_ok() && to.as_bytes() == conf.legs[0].to_bytes()
-    {
-        return true;
-    }
-    // Another text may lead there too (a relative one).
-    match (sys::stat_static(conf.virt), sys::stat_static(conf.legs[0])) {
-        (Ok(v), Ok(a)) => v.ino() == a.ino() && v.dev() == a.dev(),
-        _ => false,
-    }
-}
-
 /// First classification, before any lock. `In` is a guess that `enter` proves; `Out` is certain.
 #[inline(never)]
+// long: one question after the other about one text
 pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
     let text = path.as_bytes();
     if text.is_empty() {
@@ -131,7 +50,7 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
     loc.anchor.drop_fd();
     loc.jump = None;
     (loc.near, loc.deep) = (false, false);
-    if root::mixed() {
+    if place::mixed() {
         return locate_slow(dir, path, last, loc);
     }
     let mut full = Whole::new();
@@ -171,7 +90,7 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
                 };
             }
             let text = full.as_bytes();
-            let text = (!system && root::plain()).then(|| split(text).0);
+            let text = (!system && place::plain()).then(|| split(text).0);
             return prove_out(dir, path, (last, text), loc);
         }
         Guess::Is(place) => place,
@@ -202,16 +121,6 @@ fn unreached(dir: i32, parent: &[u8]) -> Option<Errno> {
             None
         }
         Err(e) => Some(e),
-    }
-}
-
-/// A descriptor of our own, before TX is taken: the program's limit is not for it.
-pub fn own_fd(open: impl Fn() -> sys::Sys<i32>) -> sys::Sys<i32> {
-    match open() {
-        Err(Errno::EMFILE) => {
-            crate::process::actor::locked(|| crate::process::limits::with_limit(0, open))
-        }
-        r => r,
     }
 }
 
@@ -302,6 +211,7 @@ fn directory_text(out: &mut Path, parent: &[u8]) {
 /// Asks the kernel: opens the parent as the program would and takes the kernel's text for it; follows
 /// the last component by hand, so that a name which does not exist yet is found too.
 #[inline(never)]
+// long: one component after the other, with what was opened
 pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
     loc.anchor.drop_fd();
     loc.jump = None;
@@ -391,19 +301,6 @@ fn place_below(dir: i32, leaf: &Name, slash: bool, loc: &mut Loc) -> Place {
         return Place::Fail(Errno::ENAMETOOLONG);
     }
     of_text(&text, &base, slash, loc)
-}
-
-/// The place of a text whose directory is known.
-pub fn of_text(text: &Whole, base: &Base, slash: bool, loc: &mut Loc) -> Place {
-    match (
-        place_text(text.as_bytes(), base.system, slash, loc),
-        base.out,
-    ) {
-        (Guess::Is(place), _) => place,
-        (Guess::Away, Some(proof)) => Place::Out(proof),
-        // What is in a leg is not away.
-        (Guess::Away, None) => Place::Fail(Errno::EIO),
-    }
 }
 
 /// A name in a directory that is in no leg and has no text: perhaps of a leg's root.

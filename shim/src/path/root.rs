@@ -1,56 +1,29 @@
 //! The root that the kernel's texts begin at, where threads may have different ones or mounts have moved.
 //!
-//! Rules: [`state::ROOT`] is what stands before the kernel's texts, as long as all threads have one root and
+//! Rules: [`place::ROOT`] is what stands before the kernel's texts, as long as all threads have one root and
 //! the mounts are those of the start. After that texts say nothing, and only the ways up ("..") tell. A way
 //! up ends at a root; whether that lies in a leg must be known of it.
-use crate::path::loc::Name;
-use crate::path::proofs::forget_proofs;
 use crate::path::roots::Roots;
-use crate::process::place;
+use crate::process::place::{self, mixed};
+use mirror_core::path::Name;
 
-use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::AtomicUsize;
+use core::sync::atomic::Ordering;
 use mirror_core::Errno;
 use mirror_sys as sys;
 use mirror_sys::Identity;
-
-/// Texts say nothing any more.
-static MIXED: AtomicBool = AtomicBool::new(false);
 
 /// Roots that lie in no leg.
 const FOREIGN: usize = 8;
 static OUTSIDE: [[AtomicU64; 2]; FOREIGN] = [const { [const { AtomicU64::new(0) }; 2] }; FOREIGN];
 static COUNT: AtomicUsize = AtomicUsize::new(0);
-/// The root that [`state::ROOT`] names.
+/// The root that [`place::ROOT`] names.
 static NAMED: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
-
-/// Whether threads may have different roots, or mounts have moved.
-pub fn mixed() -> bool {
-    MIXED.load(Ordering::Relaxed)
-}
-
-/// Whether the kernel's texts are those of the system.
-pub fn plain() -> bool {
-    place::ROOT.is_default() && !mixed()
-}
 
 /// What "/" is for this thread.
 pub fn own() -> sys::Sys<Identity> {
     sys::identity(libc::AT_FDCWD, &Name::from_bytes(b"/").unwrap_or_default())
-}
-
-/// Before a call after which texts say nothing.
-#[cold]
-#[inline(never)]
-pub fn mix() {
-    if plain() {
-        crate::attach::ahead::remember_all();
-        if let Ok(id) = own() {
-            add(&id);
-        }
-    }
-    MIXED.store(true, Ordering::Release);
-    crate::path::cwd::split();
-    forget_proofs();
 }
 
 /// A root that is known to lie in no leg.
@@ -72,20 +45,19 @@ fn is_outside(id: &Identity) -> bool {
     OUTSIDE.iter().any(|slot| is(slot, id))
 }
 
-/// The root has been changed to what [`state::ROOT`] says.
+/// The root has been changed to what [`place::ROOT`] says. What was proved is to be forgotten.
 pub fn named() {
     if let Ok(id) = own() {
         NAMED[0].store(id.dev, Ordering::Relaxed);
         NAMED[1].store(id.ino, Ordering::Release);
     }
-    forget_proofs();
 }
 
 /// What a root is at which a way up has ended.
 pub enum End {
     /// It lies in no leg.
     Outside,
-    /// It is what [`state::ROOT`] says, and that lies in a leg or leads into one.
+    /// It is what [`place::ROOT`] says, and that lies in a leg or leads into one.
     Named,
 }
 

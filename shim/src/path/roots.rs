@@ -54,7 +54,7 @@ fn ask(pair: usize, leg: usize) -> Option<Leg> {
     {
         return Some([id(st), (0, 0)]);
     }
-    let before = crate::attach::ahead::remembered(pair, leg).unwrap_or((0, 0));
+    let before = crate::attach::past::remembered(pair, leg).unwrap_or((0, 0));
     let path = CONFIG.get().pairs().get(pair)?.legs.get(leg)?;
     let now = sys::stat_static(path).map_or((0, 0), id);
     (before.1 != 0 || now.1 != 0).then_some([before, now])

@@ -21,7 +21,7 @@ fn level(known: &AtomicU8, name: &[u8]) -> u8 {
     let mut text = [b'0'];
     let flags = c::O_RDONLY | c::O_CLOEXEC | c::O_NOFOLLOW | c::O_NONBLOCK;
     let open = || sys::openat(c::AT_FDCWD, &path, flags, 0);
-    let Ok(n) = crate::path::resolve::own_fd(open) else {
+    let Ok(n) = crate::process::limits::own_fd(open) else {
         return 0;
     };
     let _ = sys::read(n, &mut text);

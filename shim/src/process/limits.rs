@@ -4,6 +4,7 @@
 //! taken back before the program sees it; the limit is the program's again on every way out.
 use crate::process::actor::guest;
 use crate::process::fds::OLD_SOFT;
+use crate::process::limits;
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::{Errno, RESERVED, numbers};
@@ -54,4 +55,22 @@ pub fn with_limit<T>(slots: usize, f: impl FnOnce() -> Sys<T>) -> Sys<T> {
     let r = f();
     let _ = sys::nofile(Some((program, hard)));
     r
+}
+
+/// Opens a descriptor of our own: the program's limit is not for it. TX is held (or this is a guest).
+pub fn spare(open: impl Fn() -> Sys<i32>) -> Sys<i32> {
+    match open() {
+        Err(Errno::EMFILE) => limits::with_limit(0, open),
+        r => r,
+    }
+}
+
+/// A descriptor of our own, before TX is taken: the program's limit is not for it.
+pub fn own_fd(open: impl Fn() -> sys::Sys<i32>) -> sys::Sys<i32> {
+    match open() {
+        Err(Errno::EMFILE) => {
+            crate::process::actor::locked(|| crate::process::limits::with_limit(0, open))
+        }
+        r => r,
+    }
 }

@@ -1,5 +1,6 @@
-//! Where the process stands: its root.
-use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+//! Where the process stands: its root, and whether texts say where that is.
+use crate::process::place;
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use mirror_core::path::PathText;
 
 /// After a chroot the kernel's texts begin at the new root: what stands before them.
@@ -40,4 +41,17 @@ impl RootText {
             .all(|b| out.append(&[b.load(Ordering::Relaxed)]).is_ok())
             && (text == b"/" || out.append(text).is_ok())
     }
+}
+
+/// Texts say nothing any more.
+pub static MIXED: AtomicBool = AtomicBool::new(false);
+
+/// Whether threads may have different roots, or mounts have moved.
+pub fn mixed() -> bool {
+    MIXED.load(Ordering::Relaxed)
+}
+
+/// Whether the kernel's texts are those of the system.
+pub fn plain() -> bool {
+    place::ROOT.is_default() && !mixed()
 }

@@ -4,6 +4,7 @@
 //! kernel's array in place. What was put back by an exec is taken out again: the program sees exactly
 //! what it was given.
 use crate::config::BootCell;
+use crate::program::env;
 use crate::program::info::BootInfo;
 use core::ffi::CStr;
 use mirror_core::path::{PATH_MAX, PathText};
@@ -221,4 +222,26 @@ pub fn take(b: &BootInfo, name: &[u8]) -> Option<&'static [u8]> {
         unsafe { *b.envp.wrapping_add(j) = *b.envp.wrapping_add(j.wrapping_add(1)) };
     }
     e.to_bytes().get(name.len()..)
+}
+
+/// MIRROR_CACHE, also when an exec put it back.
+pub fn cache_folder(_: &BootInfo) -> Option<&'static CStr> {
+    env::value(Var::MirrorCache)
+}
+
+/// The home whose cache is looked at.
+pub fn home(_: &BootInfo) -> Option<&'static CStr> {
+    env::value(Var::Home)
+}
+
+/// The folders to look in, in this order (the same as in loader/src/image/store.rs).
+pub fn folders(info: &BootInfo) -> [(Option<&CStr>, &'static [u8]); 2] {
+    let system = (Some(c"/var/cache/mirror"), &b""[..]);
+    if let Some(dir) = crate::program::env::cache_folder(info) {
+        return [(Some(dir), b""), (None, b"")];
+    }
+    if info.euid == 0 {
+        return [system, (None, b"")];
+    }
+    [system, (crate::program::env::home(info), b"/.cache/mirror")]
 }

@@ -1,6 +1,6 @@
 //! Data from one leg's file to the other's, in a short-lived child: closing a data file in the program would
 //! drop the program's locks on it.
-use crate::repair::heal::{Both, REPAIR_MAX};
+use crate::repair::both::{Both, REPAIR_MAX};
 use libc as c;
 use mirror_core::Errno;
 use mirror_sys as sys;

@@ -2,7 +2,7 @@
 //! [`SLOTS`].
 //!
 //! Rules: the whole pair is locked and everybody else kept out; what cannot be kept is not replaced.
-use crate::change::target::open_below;
+use crate::path::below::open_below;
 use crate::path::loc::{Name, Path};
 use libc as c;
 use mirror_core::Errno;
@@ -55,7 +55,7 @@ pub fn make_room(dir: i32, new: &Name) -> Sys<()> {
             break;
         }
         let mut at = 0usize;
-        while let Some((e, next)) = crate::path::find::entry(buf.get(..n).unwrap_or(&[]), at) {
+        while let Some((e, next)) = crate::path::listing::entry(buf.get(..n).unwrap_or(&[]), at) {
             at = next;
             if e.name == b"." || e.name == b".." {
                 continue;

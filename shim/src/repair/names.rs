@@ -3,9 +3,10 @@
 //!
 //! Rules: what is found out is found with everybody else kept out, and remembered, here and in the pair's
 //! table (`mirror_core::names`). What cannot be found out within bounds is a difference.
-use crate::attach::session::{Session, text};
-use crate::change::target::open_below;
-use crate::path::find;
+use crate::attach::control::text;
+use crate::attach::handle::Session;
+use crate::path::below::open_below;
+use crate::path::listing;
 use crate::path::loc::{Name, Path};
 use crate::process::actor::maybe_guest;
 use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
@@ -257,7 +258,7 @@ fn same_names(s: &Session, a: &Stat, b: &Stat) -> bool {
 /// Shows `see` every entry below a leg's root that is no directory, with the directory's path. False: `see`
 /// said so, or something was not looked at.
 #[inline(never)]
-fn walk(root: i32, mut see: impl FnMut(&Path, &find::Entry<'_>) -> bool) -> bool {
+fn walk(root: i32, mut see: impl FnMut(&Path, &listing::Entry<'_>) -> bool) -> bool {
     let mut w = Walk {
         open: [-1; DEPTH],
         depth: 0,
@@ -290,7 +291,7 @@ impl Walk {
         self.depth = self.depth.saturating_add(1);
         Ok(())
     }
-    fn all(&mut self, see: &mut impl FnMut(&Path, &find::Entry<'_>) -> bool) -> bool {
+    fn all(&mut self, see: &mut impl FnMut(&Path, &listing::Entry<'_>) -> bool) -> bool {
         let mut buf = [0u8; 4096];
         loop {
             let Some(up) = self.depth.checked_sub(1) else {
@@ -308,7 +309,7 @@ impl Walk {
                 Err(_) => return false,
             };
             let mut at = 0usize;
-            while let Some((e, next)) = find::entry(buf.get(..n).unwrap_or(&[]), at) {
+            while let Some((e, next)) = listing::entry(buf.get(..n).unwrap_or(&[]), at) {
                 at = next;
                 if e.name == b"." || e.name == b".." || (up == 0 && e.name == CONTROL) {
                     continue;
@@ -330,7 +331,7 @@ impl Walk {
         }
     }
     /// Whether the entry is a directory, and entered. What another file system is mounted on is neither.
-    fn down(&mut self, dir: i32, e: &find::Entry<'_>) -> Sys<bool> {
+    fn down(&mut self, dir: i32, e: &listing::Entry<'_>) -> Sys<bool> {
         if !matches!(e.kind, c::DT_DIR | c::DT_UNKNOWN) {
             return Ok(false);
         }

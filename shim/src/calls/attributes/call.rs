@@ -1,7 +1,6 @@
 //! What one of the attribute calls names and asks for, whatever its shape.
-use crate::calls::args::copy_path;
+use crate::calls::args::{self, copy_path};
 use crate::calls::attributes::marks::By;
-use crate::calls::ioctls;
 use crate::path::loc::{Last, Name, Path};
 use crate::regs::{Regs, arg};
 use libc as c;
@@ -47,6 +46,7 @@ pub enum Kind {
 const AT_FLAGS: usize = (c::AT_SYMLINK_NOFOLLOW | c::AT_EMPTY_PATH) as usize;
 
 /// Reads the call's arguments; `None`: the kernel refuses them before it looks at the path.
+// long: one arm for each call
 pub fn parse(regs: &Regs) -> Option<Request> {
     let a = |i| arg(regs, i);
     let cwd = c::AT_FDCWD;
@@ -142,7 +142,7 @@ pub fn parse(regs: &Regs) -> Option<Request> {
             call(a(0) as i32, path, at(a(4), true), Kind::Marks(By::Call))
         }
         Some(Call::Ioctl) => {
-            let kind = match verdict(ioctls::command(regs)) {
+            let kind = match verdict(args::command(regs)) {
                 Verdict::Marks(m) => Kind::Marks(By::Ioctl(m)),
                 _ => Kind::Unknown,
             };

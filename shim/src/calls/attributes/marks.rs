@@ -3,7 +3,7 @@
 //!
 //! Rules: each file system has flags of its own among them; only what differs before and after the
 //! first leg's call is carried over.
-use crate::change::target::spare;
+use crate::process::limits::spare;
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::ioctls::Marks;

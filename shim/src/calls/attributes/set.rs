@@ -8,17 +8,18 @@
 use crate::calls::args::{TRIES, copy_path, verdict};
 use crate::calls::attributes::call::{Kind, Request, is_cwd, parse};
 use crate::calls::attributes::marks::{By, SYS_FILE_SETATTR, Value};
-use crate::calls::data::write::owes_time;
+use crate::calls::paired::partner::owes_time;
 use crate::calls::paired::recognise::{Fd, behind, recognise};
 use crate::change::border::{self, Border};
 use crate::change::port::{Patience, Ran, run};
-use crate::change::target::{Change, Cx, Target, hold, hold_here};
+use crate::change::target::{Change, Cx, Target, hold_here};
 use crate::change::times;
+use crate::path::below::hold;
 use crate::path::loc::{Last, Loc, Name, Path, Place};
 use crate::path::resolve::{locate, locate_slow};
 use crate::process::fds;
 use crate::regs::{NATIVE, Regs, arg, fail, fd_arg, raw};
-use crate::repair::heal;
+use crate::repair::pending;
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::runtime::IntentKind;
@@ -143,7 +144,7 @@ impl Attr<'_> {
             (r, _) if !cut => return r.map(|_| ()),
             (_, Some((n, true))) => owes_time(n),
             _ if equal() == Ok(true) => {}
-            _ => heal::pending_once(cx.s, cx.paths().0),
+            _ => pending::pending_once(cx.s, cx.paths().0),
         }
         Ok(())
     }
@@ -202,6 +203,7 @@ impl Change for Attr<'_> {
             _ => cx.file_named(0),
         }
     }
+    // long: one look at both legs, in its order
     fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
         if !self.root
             && !cx.name(0).rel.is_empty()
@@ -339,6 +341,7 @@ impl Change for Attr<'_> {
 
 /// The family's entry.
 #[inline(never)]
+// long: locate, run, try again: the stack is used once
 pub fn attribute(regs: &mut Regs) -> usize {
     let Some(mut call) = parse(regs) else {
         return NATIVE;

@@ -4,7 +4,7 @@
 //!
 //! Rules: both locks are held. The first leg's answer is the program's; the second leg follows it.
 use crate::calls::data::pieces::{SMALL, bring};
-use crate::calls::data::write::owes_time;
+use crate::calls::paired::partner::owes_time;
 use libc as c;
 use mirror_core::path::PathText;
 use mirror_core::{Errno, K};

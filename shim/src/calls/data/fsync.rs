@@ -2,10 +2,12 @@
 use crate::calls::data::write::{describe, place};
 use crate::calls::paired::recognise::{Fd, recognise};
 use crate::change::port::{Patience, Ran, run};
-use crate::change::target::{Change, Cx, open_below};
+use crate::change::target::{Change, Cx};
 use crate::change::times;
+use crate::path::below::open_below;
 use crate::path::loc::{Loc, Path};
-use crate::process::{actor, fds};
+use crate::process::actor;
+use crate::process::fds::{self, DIRTY_END};
 use crate::regs::{NATIVE, Regs, WAIT, answer, fd_arg, raw};
 
 use core::sync::atomic::Ordering;
@@ -171,4 +173,19 @@ fn sync_partner(regs: &Regs, loc: &Loc) -> Sys<()> {
     let r = second(regs, m);
     let _ = sys::close(m);
     r.map(|_| ())
+}
+
+/// Settles all descriptors; TX is held. Bounded: behind a stopped holder of the locks a time is left
+/// to `mirror resync` rather than an exit left hanging.
+pub fn settle_all() {
+    let mut patience = 500;
+    for n in 0..DIRTY_END.load(Ordering::Relaxed) {
+        while settle(n, Patience::HeldWait).is_some() {
+            if patience == 0 {
+                return;
+            }
+            patience -= 1;
+            sys::sleep_us(2000);
+        }
+    }
 }

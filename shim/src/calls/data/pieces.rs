@@ -2,8 +2,8 @@
 //!
 //! Rules: both locks are held. A descriptor that only writes cannot be read, and opening its file again
 //! and closing it would drop the program's fcntl locks: a quiet fork does that, with a table of its own.
-use crate::calls::range::copy::Buffer;
 use crate::path::loc::Path;
+use core::mem::MaybeUninit;
 use libc as c;
 use mirror_core::Errno;
 use mirror_sys as sys;
@@ -135,4 +135,19 @@ fn write_all(m: i32, bytes: &[u8], at: u64) -> Sys<()> {
         }
     }
     Ok(())
+}
+
+/// A buffer that O_DIRECT descriptors accept too.
+#[repr(C, align(4096))]
+pub struct Buffer<const N: usize>([MaybeUninit<u8>; N]);
+
+impl<const N: usize> Buffer<N> {
+    /// Not initialised.
+    pub fn new() -> Self {
+        Buffer([MaybeUninit::uninit(); N])
+    }
+    /// Its address.
+    pub fn at(&mut self) -> *mut u8 {
+        self.0.as_mut_ptr().cast()
+    }
 }

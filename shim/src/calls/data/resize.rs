@@ -1,11 +1,12 @@
 //! The size of a descriptor's file, and what is allocated of it: ftruncate, fallocate.
 use crate::calls::args::{TRIES, verdict};
-use crate::calls::data::write::{describe, owes_time, paired, place};
+use crate::calls::data::write::{describe, paired, place};
 use crate::calls::data::{aftermath, alloc};
+use crate::calls::paired::partner::owes_time;
 use crate::change::port::{Patience, Ran, run};
 use crate::change::target::{Change, Cx};
 use crate::regs::{Regs, copy_of, fail, fd_arg, raw};
-use crate::repair::{heal, privileges};
+use crate::repair::{pending, privileges};
 use mirror_core::calls::Call;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
@@ -49,7 +50,7 @@ impl Change for Resize<'_> {
             if let (Err(e), Some(range)) = (r, self.allocation())
                 && aftermath::not_allocated(self.n, e, range).is_err()
             {
-                heal::pending(cx.s, cx.paths().0);
+                pending::pending(cx.s, cx.paths().0);
             }
             return r;
         }
@@ -61,7 +62,7 @@ impl Change for Resize<'_> {
                     // It has been done: what is not known now is no refusal.
                     let level = || alloc::level(self.n, m);
                     if level().or_else(|_| level()).is_err() {
-                        heal::pending_once(cx.s, cx.paths().0);
+                        pending::pending_once(cx.s, cx.paths().0);
                     }
                 })
             }
@@ -90,7 +91,7 @@ impl Change for Resize<'_> {
         }
         sys::ftruncate(self.n, old)?;
         if privileges::give_back(self.n, m).is_err() {
-            heal::pending_once(cx.s, cx.paths().0);
+            pending::pending_once(cx.s, cx.paths().0);
         }
         // The partner's is made equal at close.
         if let Some(st) = self.before {
@@ -104,7 +105,9 @@ impl Resize<'_> {
     /// (mode, offset, length) of fallocate.
     fn allocation(&self) -> Option<(i32, u64, u64)> {
         let a = &self.regs.args;
-        (self.regs.is(Call::Fallocate)).then(|| (a[1] as i32, a[2] as u64, a[3] as u64))
+        self.regs
+            .is(Call::Fallocate)
+            .then(|| (a[1] as i32, a[2] as u64, a[3] as u64))
     }
 }
 

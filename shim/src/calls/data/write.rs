@@ -1,13 +1,12 @@
 //! Data of a descriptor: the write family.
 use crate::calls::args::{TRIES, verdict};
 use crate::calls::data::aftermath;
+use crate::calls::paired::partner::owes_time;
 use crate::calls::paired::recognise::{Fd, adopt, recognise};
 use crate::change::port::{Patience, Ran, run};
 use crate::change::target::{Change, Cx, Data};
-use crate::change::times;
 use crate::path::loc::{Loc, Place};
-use crate::process::actor;
-use crate::process::fds::{self, set_dirty};
+use crate::process::{actor, fds};
 use crate::regs::{NATIVE, Regs, arg, copy_of, fail, fd_arg, raw};
 use crate::user::Array;
 use core::sync::atomic::Ordering;
@@ -16,7 +15,7 @@ use mirror_core::calls::Call;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Where};
 use mirror_sys as sys;
-use mirror_sys::{OMIT, Sys};
+use mirror_sys::Sys;
 
 /// Longest iovec the kernel takes (UIO_MAXIOV).
 const IOV_MAX: usize = 1024;
@@ -197,16 +196,6 @@ fn vector(
     let p = iov.as_ptr() as usize;
     // SAFETY: our own vector, over buffers that the first write has just read.
     sys::ret(unsafe { sys::syscall6(c::SYS_pwritev2, m, p, n, to, 0, durable) }).map(|v| v as u64)
-}
-
-/// The partner's mtime is settled when the descriptor is closed; at once where the number's record may
-/// be another's (a guest, a split table). TX is held: no dup2 takes the number away before.
-pub fn owes_time(n: i32) {
-    if !actor::maybe_guest() {
-        set_dirty(n);
-    } else {
-        let _ = times::copy(n, n.saturating_add(K), OMIT);
-    }
 }
 
 /// The part `done..upto` of the program's vector.

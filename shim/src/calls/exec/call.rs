@@ -4,10 +4,11 @@
 //! a new array is mapped only when an entry must be put back. The call itself is made by its own
 //! instruction: the new program inherits the signal mask, and a vfork child shares our stacks.
 use crate::calls::args::copy_path;
+use crate::calls::data::fsync::settle_all;
 use crate::calls::exec::count::count;
 use crate::calls::exec::file::{Target, base, inspect};
 use crate::calls::exec::touch::Touched;
-use crate::calls::process::settle_all;
+use crate::calls::paired::lent::record_writable;
 use crate::config;
 use crate::path::loc::Path;
 use crate::process::actor::{TX, guest};
@@ -102,27 +103,9 @@ fn seal(on: bool) {
     }
 }
 
-/// Each writable descriptor of a pair that an unmirrored program will have makes its object pending.
-/// `exec`: only those that survive the exec.
-#[inline(never)]
-pub fn record_writable(exec: bool) {
-    if !ANY_PARTNER.load(Ordering::Relaxed) {
-        return;
-    }
-    for n in 0..RESERVED {
-        let flags = match sys::fcntl(n.saturating_add(K), c::F_GETFD, 0) {
-            Ok(f) => f as i32,
-            Err(_) => continue,
-        };
-        if exec && flags & c::FD_CLOEXEC != 0 {
-            continue;
-        }
-        crate::calls::paired::lent::record(n);
-    }
-}
-
 /// A new array with what the program's lacks; `None`: it has everything.
 #[inline(never)]
+// long: one pass over the array, then the new one
 fn with_environment(envp: usize) -> Sys<Option<usize>> {
     let own = env::own_path();
     let mut n = 0usize;

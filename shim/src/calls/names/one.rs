@@ -1,7 +1,9 @@
 //! One name: mkdir, mknod, symlink, bind, unlink, rmdir (op class *entry*).
 use crate::calls::args::{TRIES, copy_path, locate_arg, verdict};
+use crate::change::pairing::in_the_way;
 use crate::change::port::{Patience, Ran, run};
-use crate::change::target::{Change, Cx, Target, hold, in_the_way};
+use crate::change::target::{Change, Cx, Target};
+use crate::path::below::hold;
 use crate::path::loc::{Last, Loc, Path, Place};
 use crate::path::proofs::{self, SYMLINKED};
 use crate::path::resolve::locate_slow;
@@ -182,6 +184,7 @@ impl Change for One<'_> {
 
 /// One name.
 #[inline(never)]
+// long: locate, run, try again: the stack is used once
 pub fn one(regs: &mut Regs) -> usize {
     let (a0, a1, a2, a3) = (arg(regs, 0), arg(regs, 1), arg(regs, 2), arg(regs, 3));
     let cwd = c::AT_FDCWD;

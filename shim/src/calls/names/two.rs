@@ -1,8 +1,9 @@
 //! Two names: rename, link (op classes *entry* and *rename*).
 use crate::calls::args::{TRIES, copy_path, locate_arg, verdict};
 use crate::calls::paired::recognise::behind;
+use crate::change::pairing::in_the_way;
 use crate::change::port::{Patience, Ran, run};
-use crate::change::target::{Change, Cx, Target, in_the_way};
+use crate::change::target::{Change, Cx, Target};
 use crate::path::loc::{Last, Loc, Name, Path, Place};
 use crate::path::proofs::{self, SYMLINKED};
 use crate::path::resolve::locate_slow;
@@ -102,6 +103,7 @@ impl Change for Two {
             Err(p) => Err(self.sooner(cx, p)),
         }
     }
+    // long: one look at both names on both legs, in its order
     fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
         for which in 0..2 {
             if which == 0 && self.nameless.is_some() {
@@ -257,6 +259,7 @@ impl Change for Two {
 
 /// Two names.
 #[inline(never)]
+// long: locate, run, try again: the stack is used once
 pub fn two(regs: &mut Regs) -> usize {
     let cwd = c::AT_FDCWD;
     let (a0, a1, a2, a3, a4) = (
@@ -435,7 +438,7 @@ fn border(
     }
     if let Some(old) = old {
         let nofollow = if follow { 0 } else { c::O_NOFOLLOW };
-        close_it(crate::path::resolve::own_fd(|| {
+        close_it(crate::process::limits::own_fd(|| {
             sys::openat(d1, old, c::O_PATH | c::O_CLOEXEC | nofollow, 0)
         }))?;
     }
@@ -467,7 +470,7 @@ fn reach(dir: i32, path: &Path) -> Sys<()> {
         let _ = p.set(parent);
     }
     let flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
-    let n = crate::path::resolve::own_fd(|| sys::openat(dir, &p, flags, 0))?;
+    let n = crate::process::limits::own_fd(|| sys::openat(dir, &p, flags, 0))?;
     // A removed directory is of no mount: nothing is found in it.
     let gone = sys::fglance(n).is_ok_and(|st| st.nlink() == 0);
     let _ = sys::close(n);

@@ -3,13 +3,17 @@
 //! Rules: nothing that can block for long is opened here (a fifo, a device: the kernel gets the
 //! program's call); data files are opened only to become n or n + K.
 use crate::calls::args::{TRIES, copy_path, verdict};
+use crate::calls::open::flags::{OPEN_FLAGS, TMPFILE, probe_strict, without_effects};
+use crate::calls::open::sticky::may_create_over;
 use crate::calls::paired::partner::{install, note};
 use crate::calls::paired::recognise::behind;
+use crate::change::pairing::in_the_way;
 use crate::change::port::{Patience, Ran, run};
-use crate::change::target::{Change, Cx, Target, in_the_way, spare};
+use crate::change::target::{Change, Cx, Target};
 use crate::path::loc::{Last, Loc, Path, Place};
 use crate::path::resolve::{locate, locate_slow};
 use crate::process::fds::set_dirty;
+use crate::process::limits::spare;
 use crate::regs::{NATIVE, Regs, arg, fail};
 use libc as c;
 use mirror_core::calls::Call;
@@ -18,33 +22,8 @@ use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
 
-const TMPFILE: i32 = 0o20200000;
-
-/// What the kernel knows; open(2) drops the rest, openat2(2) refuses it.
-pub const OPEN_FLAGS: i32 = c::O_ACCMODE
-    | c::O_CREAT
-    | c::O_EXCL
-    | c::O_NOCTTY
-    | c::O_TRUNC
-    | c::O_APPEND
-    | c::O_NONBLOCK
-    | c::O_SYNC
-    | c::O_DSYNC
-    | c::O_ASYNC
-    | c::O_DIRECT
-    | 0o100000
-    | TMPFILE
-    | c::O_DIRECTORY
-    | c::O_NOFOLLOW
-    | c::O_NOATIME
-    | c::O_CLOEXEC
-    | c::O_PATH;
-
-mod ahead;
-mod how;
-pub use ahead::by_handle;
-use ahead::{may_create_over, without_effects};
-use how::{open_how, probe_strict};
+pub mod ahead;
+pub mod how;
 
 /// Of the class that is undone; the program gets EPERM.
 const REFUSED: Errno = Errno::EOPNOTSUPP;
@@ -198,6 +177,7 @@ impl Change for Open {
         }
     }
 
+    // long: the two legs of one open side by side
     fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
         let leg = cx.leg(step);
         if step == Step::First && self.found.is_some() && self.flags & c::O_TRUNC != 0 {
@@ -323,25 +303,25 @@ impl Change for Open {
     }
 }
 
-/// open, openat, creat, openat2 that can change something.
+/// open, openat, creat that can change something.
 #[inline(never)]
 pub fn open(regs: &mut Regs) -> usize {
     let a = |i| arg(regs, i);
     let (dir, path, flags, mode) = match regs.call() {
         Some(Call::Openat) => (a(0) as i32, a(1), a(2) as i32, a(3) as u32),
         Some(Call::Open) => (c::AT_FDCWD, a(0), a(1) as i32, a(2) as u32),
-        Some(Call::Creat) => (
+        _ => (
             c::AT_FDCWD,
             a(0),
             c::O_CREAT | c::O_WRONLY | c::O_TRUNC,
             a(1) as u32,
         ),
-        _ => return open_how(regs),
     };
     opening(regs, dir, path, flags, mode, None)
 }
 
 #[inline(never)]
+// long: locate, run, try again: the stack is used once
 fn opening(
     regs: &mut Regs,
     dir: i32,

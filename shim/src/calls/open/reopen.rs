@@ -3,9 +3,10 @@
 use crate::calls::args::verdict;
 use crate::calls::paired::partner::{install, note, open_writable};
 use crate::change::port::{Patience, Ran, run};
-use crate::change::target::{Change, Cx, spare};
+use crate::change::target::{Change, Cx};
 use crate::path::loc::{Loc, Path};
 use crate::process::fds::{self, set_dirty};
+use crate::process::limits::spare;
 use crate::regs::{Regs, answer, fail};
 use libc as c;
 use mirror_core::runtime::IntentKind;

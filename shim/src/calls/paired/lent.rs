@@ -5,9 +5,11 @@
 use crate::attach::session;
 use crate::path::loc::Loc;
 use crate::process::actor::guest;
-use crate::process::fds::{self, PAIRED};
+use crate::process::fds::{self, ANY_PARTNER, PAIRED};
 use core::sync::atomic::Ordering;
 use libc as c;
+use mirror_core::K;
+use mirror_core::RESERVED;
 use mirror_core::StateWord;
 use mirror_core::path::PathText;
 use mirror_sys as sys;
@@ -32,7 +34,7 @@ pub fn record(n: i32) {
     // Without a name it may be anything.
     let rel: &[u8] = if rel.is_empty() { b"." } else { rel };
     if let Ok(s) = session::session(pair, guest()) {
-        crate::repair::heal::pending(&s, rel);
+        crate::repair::pending::pending(&s, rel);
         s.runtime().set_bits(StateWord::UNMIRRORED);
         if guest() {
             session::release_guest(&s);
@@ -63,4 +65,23 @@ pub fn is_ring(n: i32) -> bool {
     let told = sys::fd_path(n, &mut text);
     // Without /proc nobody can tell.
     told.is_err() || text.as_bytes() == b"anon_inode:[io_uring]"
+}
+
+/// Each writable descriptor of a pair that an unmirrored program will have makes its object pending.
+/// `exec`: only those that survive the exec.
+#[inline(never)]
+pub fn record_writable(exec: bool) {
+    if !ANY_PARTNER.load(Ordering::Relaxed) {
+        return;
+    }
+    for n in 0..RESERVED {
+        let flags = match sys::fcntl(n.saturating_add(K), c::F_GETFD, 0) {
+            Ok(f) => f as i32,
+            Err(_) => continue,
+        };
+        if exec && flags & c::FD_CLOEXEC != 0 {
+            continue;
+        }
+        crate::calls::paired::lent::record(n);
+    }
 }

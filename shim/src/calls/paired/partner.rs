@@ -1,12 +1,14 @@
 //! Partners of descriptors: installed under n + K, noted for the hints.
-use crate::process::actor::guest;
-use crate::process::fds::{self, ANY_PARTNER, PAIRED, set_hint};
+use crate::change::times;
+use crate::process::actor::{self, guest};
+use crate::process::fds::{self, ANY_PARTNER, PAIRED, set_dirty, set_hint};
 use crate::process::limits::with_limit;
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::numbers::SENTINEL;
 use mirror_core::{Errno, K, RESERVED};
 use mirror_sys as sys;
+use mirror_sys::OMIT;
 use mirror_sys::Sys;
 
 /// Opens the second leg's file for a descriptor that was opened with `flags`. Readable if possible, so
@@ -75,4 +77,19 @@ pub fn note(n: i32, pair: usize, leg: usize, ino: [u64; 2], rel: &[u8]) {
     i.set_path(rel);
     crate::tables::ACTIVE.store(1, Ordering::Relaxed);
     set_hint(n, PAIRED);
+}
+
+/// The partner's mtime is settled when the descriptor is closed; at once where the number's record may
+/// be another's (a guest, a split table). TX is held: no dup2 takes the number away before.
+pub fn owes_time(n: i32) {
+    if !actor::maybe_guest() {
+        set_dirty(n);
+    } else {
+        let _ = times::copy(n, n.saturating_add(K), OMIT);
+    }
+}
+
+/// Whether this process has descriptors of the library at all.
+pub fn any() -> bool {
+    ANY_PARTNER.load(Ordering::Relaxed) || crate::attach::session::any()
 }

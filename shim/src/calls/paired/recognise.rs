@@ -49,6 +49,7 @@ fn known(n: i32) -> Option<Fd> {
 
 /// The same with TX held.
 #[inline(never)]
+// long: one question after the other about one descriptor
 pub fn recognise_held(n: i32, loc: &mut Loc) -> Fd {
     if let Some(fd) = known(n) {
         return fd;

@@ -3,13 +3,16 @@
 //! Rules: the first leg clones; its errno is the program's. The second clones from its own copy of the
 //! source. Where it cannot, the range is copied from the first leg within the transaction, if it is
 //! small; a large one is refused before anything happens, and programs copy piece by piece.
-use crate::attach::session::{self, Session};
+use crate::attach::handle::Session;
+use crate::attach::session;
 use crate::calls::args::{TRIES, verdict};
 use crate::calls::data::pieces::{SMALL, bring};
-use crate::calls::data::write::{describe, owes_time, paired, place};
+use crate::calls::data::write::{describe, paired, place};
+use crate::calls::paired::partner::owes_time;
 use crate::change::port::{Patience, Ran, run};
-use crate::change::target::{Change, Cx, open_below};
+use crate::change::target::{Change, Cx};
 use crate::config::is_ours;
+use crate::path::below::open_below;
 use crate::path::loc::{Loc, Path, Place};
 use crate::process::actor::{self, guest, locked};
 use crate::process::fds;

@@ -3,6 +3,7 @@
 //! Rules: the kernel's own checks come first (the same call with nothing to move). Then the source is
 //! read into a buffer outside the locks, and each piece is an ordinary mirrored write: both legs get
 //! the same bytes even if somebody changes the source meanwhile. The locks are held for one piece.
+use crate::calls::data::pieces::Buffer;
 use crate::calls::data::write::{paired, write_paired};
 use crate::calls::range::clone;
 use crate::change::port::Ran;
@@ -11,7 +12,6 @@ use crate::process::fds;
 use crate::regs::{DONE, HEAVY, NATIVE, Regs, WAIT, answer, arg, fail, fd_arg};
 use crate::tables;
 use crate::user::UserPtr;
-use core::mem::MaybeUninit;
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::calls::Call;
@@ -25,21 +25,6 @@ const PIECE: usize = 128 << 10;
 const LONG: u64 = 16 << 20;
 /// What the kernel moves at most in one call (MAX_RW_COUNT).
 const MOST: u64 = 0x7fff_f000;
-
-/// A buffer that O_DIRECT descriptors accept too.
-#[repr(C, align(4096))]
-pub struct Buffer<const N: usize>([MaybeUninit<u8>; N]);
-
-impl<const N: usize> Buffer<N> {
-    /// Not initialised.
-    pub fn new() -> Self {
-        Buffer([MaybeUninit::uninit(); N])
-    }
-    /// Its address.
-    pub fn at(&mut self) -> *mut u8 {
-        self.0.as_mut_ptr().cast()
-    }
-}
 
 /// (source, destination) of copy_file_range, sendfile and splice.
 pub fn ends(regs: &Regs) -> (i32, i32) {
@@ -163,7 +148,7 @@ pub fn copy(regs: &mut Regs) -> usize {
 
 fn moving(regs: &mut Regs) -> usize {
     let (from, to) = ends(regs);
-    if (is_ours(from) || is_ours(to)) && crate::calls::descriptors::any() {
+    if (is_ours(from) || is_ours(to)) && crate::calls::paired::partner::any() {
         return fail(regs, Errno::EBADF);
     }
     if let Some(v) = paired(regs, to) {

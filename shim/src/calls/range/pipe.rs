@@ -3,9 +3,10 @@
 //! Rules: what the pipe holds is looked at (tee), written to both legs, and only then taken out, so that
 //! a write that fails loses nothing. Waiting for data happens on the program's own stack with its own
 //! signal mask, in a tee: it is interrupted and restarted by signals exactly as splice is.
+use crate::calls::data::pieces::Buffer;
 use crate::calls::data::resize::resize_paired;
 use crate::calls::data::write::paired;
-use crate::calls::range::copy::{Buffer, Next, Offset, call, next, put};
+use crate::calls::range::copy::{Next, Offset, call, next, put};
 use crate::change::port::Ran;
 use crate::config::is_ours;
 use crate::process::actor::locked;
@@ -78,7 +79,7 @@ pub fn splice(regs: &mut Regs) -> usize {
         return fail(regs, Errno::EINTR);
     }
     let (from, to) = (fd_arg(regs, 0), fd_arg(regs, 2));
-    if (is_ours(from) || is_ours(to)) && crate::calls::descriptors::any() {
+    if (is_ours(from) || is_ours(to)) && crate::calls::paired::partner::any() {
         return fail(regs, Errno::EBADF);
     }
     if let Some(v) = paired(regs, to) {

@@ -1,6 +1,7 @@
 //! What is asked, and remembered, before an attribute call touches the first leg.
 use crate::calls::attributes::set::{Attr, Kind};
-use crate::change::target::{Cx, spare};
+use crate::change::target::Cx;
+use crate::process::limits::spare;
 use libc as c;
 use mirror_core::path::PathText;
 use mirror_core::{Errno, K};

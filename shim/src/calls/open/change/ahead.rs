@@ -1,15 +1,14 @@
 //! Before a file is emptied both legs have been asked; and emptying by descriptor.
 use crate::calls::data::resize;
-use crate::calls::open::change::{Open, TMPFILE};
+use crate::calls::open::change::Open;
+use crate::calls::open::flags::TMPFILE;
 use crate::calls::paired::partner::{install, open_writable};
 use crate::calls::range::copy::call;
 use crate::change::border::{self, Border};
 use crate::change::target::Cx;
 use crate::path::loc::Path;
-use crate::regs::{DONE, NATIVE, Regs, WAIT, answer, fail, raw};
+use crate::regs::{DONE, Regs, WAIT, answer, fail, raw};
 use libc as c;
-use mirror_core::calls::Call;
-use mirror_core::path::split;
 use mirror_core::{Errno, K, Prepared};
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
@@ -144,35 +143,9 @@ impl Open {
             Ok(n) => {
                 let _ = sys::close(n);
             }
-            Err(_) => crate::repair::heal::pending(cx.s, cx.name(0).rel.as_bytes()),
+            Err(_) => crate::repair::pending::pending(cx.s, cx.name(0).rel.as_bytes()),
         }
     }
-}
-
-#[cold]
-pub(super) fn may_create_over(cx: &Cx<'_>, root: i32, st: &Stat) -> bool {
-    let mut dir = Path::new();
-    let parent = split(cx.name(0).rel.as_bytes()).0;
-    let _ = dir.set(if parent.is_empty() { b"." } else { parent });
-    let dir = sys::glance(root, &dir, c::AT_SYMLINK_NOFOLLOW);
-    dir.is_ok_and(|dir| crate::path::sticky::may_create_over(&dir, st))
-}
-
-/// The program's open, without what would change a leg if the name meanwhile were another's.
-pub(super) fn without_effects(regs: &mut Regs) -> usize {
-    let keep = !((c::O_CREAT | c::O_EXCL | c::O_TRUNC) as usize);
-    match (regs.call(), &mut regs.args) {
-        (Some(Call::Openat), [_, _, flags, ..]) | (Some(Call::Open), [_, flags, ..]) => {
-            *flags &= keep
-        }
-        (Some(Call::Creat), [_, flags, ..]) => {
-            regs.nr = c::SYS_open as usize;
-            *flags = c::O_WRONLY as usize;
-        }
-        // openat2 keeps its flags in the program's memory.
-        _ => return fail(regs, Errno::ENXIO),
-    }
-    NATIVE
 }
 
 /// open_by_handle_at with O_TRUNC: opened as it is, then emptied like any other descriptor's file.

@@ -1,6 +1,6 @@
 //! openat2: the program's struct, and its own rules.
 use crate::calls::open::change::opening;
-use crate::calls::{quick, readers};
+use crate::calls::{args, readers};
 use crate::path::loc::Path;
 use crate::regs::{NATIVE, Regs, arg, fail};
 use crate::user::UserPtr;
@@ -9,7 +9,7 @@ use mirror_core::Errno;
 use mirror_sys as sys;
 
 /// openat2 by the program: with `resolve` bits it keeps its own rules; only changes to a pair are ours.
-pub(super) fn open_how(regs: &mut Regs) -> usize {
+pub fn open_how(regs: &mut Regs) -> usize {
     let (how, size) = (arg(regs, 2), arg(regs, 3));
     // The kernel looks at the struct, of whatever length, before it looks at the path.
     let none = Path::new();
@@ -34,7 +34,7 @@ pub(super) fn open_how(regs: &mut Regs) -> usize {
     let flags = h.flags as i32;
     let (dir, path) = (arg(regs, 0) as i32, arg(regs, 1));
     if flags & (c::O_ACCMODE | c::O_CREAT | c::O_TRUNC) == 0 || flags & c::O_PATH != 0 {
-        return if quick::names_control(path) {
+        return if args::names_control(path) {
             readers::look(regs)
         } else {
             NATIVE
@@ -46,32 +46,4 @@ pub(super) fn open_how(regs: &mut Regs) -> usize {
     }
     let strict = (h.resolve != 0).then_some(h);
     opening(regs, dir, path, flags, h.mode as u32, strict)
-}
-
-/// Asks the kernel with the program's own rules, without changing anything.
-pub(super) fn probe_strict(regs: &mut Regs, h: &sys::OpenHow) -> Result<(), usize> {
-    let mine = sys::OpenHow {
-        flags: (c::O_PATH | c::O_CLOEXEC) as u64 | h.flags & c::O_NOFOLLOW as u64,
-        mode: 0,
-        resolve: h.resolve,
-    };
-    let p: *const sys::OpenHow = &mine;
-    // SAFETY: the program's path, checked by the kernel, and our own struct.
-    let r = unsafe {
-        sys::syscall4(
-            c::SYS_openat2,
-            arg(regs, 0),
-            arg(regs, 1),
-            p as usize,
-            size_of::<sys::OpenHow>(),
-        )
-    };
-    match sys::ret(r) {
-        Ok(n) => {
-            let _ = sys::close(n as i32);
-            Ok(())
-        }
-        Err(Errno::ENOENT) => Ok(()),
-        Err(e) => Err(fail(regs, e)),
-    }
 }

@@ -346,12 +346,12 @@ mirror_common_exit:
     hints = sym crate::tables::HINTS,
     active = sym crate::tables::ACTIVE,
     pages = sym crate::tables::PAGES,
-    filter = sym crate::arch::filter,
-    heavy = sym crate::arch::heavy,
-    wait = sym crate::arch::wait,
-    finish = sym crate::arch::finish,
+    filter = sym crate::door::filter,
+    heavy = sym crate::door::heavy,
+    wait = sym crate::door::wait,
+    finish = sym crate::door::finish,
     gate = sym mirror_sys::GATE,
-    clone_gate = sym crate::arch::CLONE_GATE,
+    clone_gate = sym crate::arch::gates::CLONE_GATE,
     scratch_enter = sym crate::process::scratch::enter,
     scratch_leave = sym crate::process::scratch::leave,
     options(att_syntax)
@@ -377,8 +377,4 @@ address_of!(
 address_of!(
     /// What the image's second pointer gets (the exit_group place).
     common_exit, "lea mirror_common_exit(%rip), {}"
-);
-address_of!(
-    /// This library's dynamic section, by which its own link map is known.
-    find_dynamic, ".hidden _DYNAMIC\nlea _DYNAMIC(%rip), {}"
 );

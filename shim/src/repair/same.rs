@@ -1,10 +1,11 @@
 //! Two objects that stand for each other and differ although nobody is in the middle of a change: somebody
 //! changed one tree alone. The other leg's version is put aside, then made like the first leg's.
-use crate::attach::session::Session;
-use crate::change::target::{hold, open_below};
+use crate::attach::handle::Session;
+use crate::path::below::{hold, open_below};
 use crate::path::loc::{Name, Path};
+use crate::repair::both::{Both, REPAIR_MAX, attributes, make, not_led};
 use crate::repair::copying::copy;
-use crate::repair::heal::{Both, REPAIR_MAX, attributes, make, not_led, pending_once};
+use crate::repair::pending::pending_once;
 use crate::repair::{kept, names};
 use core::sync::atomic::{AtomicU64, Ordering};
 use libc as c;
@@ -176,23 +177,6 @@ fn announce(s: &Session, from: usize, rel: &[u8]) {
     s.runtime().publish(WHOLE, &intent, rel, b"");
 }
 
-/// Ends what a dead one has announced.
-pub fn finish(s: &Session, from: usize, rel: &[u8]) -> Sys<()> {
-    if same(s, from, rel)? == Found::Extra {
-        // Nothing was begun.
-        return Ok(());
-    }
-    super::equal(s, from, rel)?;
-    let mut b = Both::open(s, rel)?;
-    let unseen = b.stat(from).is_some_and(|st| st.kind() == c::S_IFDIR)
-        && !holds_nothing(b.at(from), &b.name, b"");
-    b.close();
-    match unseen {
-        true => Err(Errno::ENOTEMPTY),
-        false => Ok(()),
-    }
-}
-
 /// Whether these files may have the numbers of names that they have: equal ones, or the names are not the
 /// pair's.
 pub fn may_differ(s: &Session, from: usize, f: &Stat, t: &Stat) -> bool {
@@ -217,7 +201,7 @@ fn made(b: &Both, from: usize, f: &Stat, whole: bool, but: &[u8]) -> Sys<Found> 
 }
 
 /// Whether a directory holds nothing but perhaps one name.
-fn holds_nothing(dir: i32, name: &Name, but: &[u8]) -> bool {
+pub(super) fn holds_nothing(dir: i32, name: &Name, but: &[u8]) -> bool {
     let flags = c::O_RDONLY | c::O_DIRECTORY | c::O_NOFOLLOW | c::O_CLOEXEC;
     let Ok(n) = sys::openat(dir, name, flags, 0) else {
         return false;
@@ -229,7 +213,7 @@ fn holds_nothing(dir: i32, name: &Name, but: &[u8]) -> bool {
         && empty
     {
         let mut at = 0usize;
-        while let Some((e, next)) = crate::path::find::entry(buf.get(..len).unwrap_or(&[]), at) {
+        while let Some((e, next)) = crate::path::listing::entry(buf.get(..len).unwrap_or(&[]), at) {
             at = next;
             empty &= [&b"."[..], b"..", but].contains(&e.name);
         }

@@ -3,7 +3,6 @@
 //! Rules of this file: a dispatched call keeps every register that the `syscall` instruction keeps, the
 //! status flags too; a clone uses no stack between its `syscall` and the place where parent and child go
 //! on, since they may share one, or the child may have one that nobody else has written to.
-use crate::regs::Regs;
 use core::arch::{asm, global_asm};
 use core::sync::atomic::{AtomicU32, AtomicUsize};
 
@@ -148,86 +147,12 @@ mirror_own_gate:
 mirror_own_trampoline:
     mov $15, %rax
     syscall
-
-    # rdi = Regs: as ON_SCRATCH in slots.rs, from a function.
-    .globl mirror_on_scratch
-    .hidden mirror_on_scratch
-    .type mirror_on_scratch,@function
-    .p2align 4
-mirror_on_scratch:
-    .cfi_startproc
-    push %rbp
-    .cfi_def_cfa_offset 16
-    .cfi_offset %rbp, -16
-    mov %rsp, %rbp
-    .cfi_def_cfa_register %rbp
-    push %rbx
-    .cfi_offset %rbx, -24
-    push %rbx
-    mov %rdi, %rbx
-1:  mov $14, %eax
-    mov $2, %edi
-    lea mirror_all_signals(%rip), %rsi
-    lea 64(%rbx), %rdx
-    mov $8, %r10d
-    call *{gate}(%rip)
-    mov %rbx, %rdi
-    call {scratch_enter}
-    test %rax, %rax
-    jnz 2f
-    call 4f
-    mov $24, %eax
-    call *{gate}(%rip)
-    jmp 1b
-2:  mov %rax, %rsp
-    mov %rbx, %rdi
-    call {heavy}
-    lea -16(%rbp), %rsp
-    push %rax
-    push %rax
-    mov %rbx, %rdi
-    call {scratch_leave}
-    call 4f
-    pop %rax
-    pop %rax
-    pop %rbx
-    pop %rbx
-    pop %rbp
-    .cfi_remember_state
-    .cfi_def_cfa %rsp, 8
-    .cfi_restore %rbp
-    .cfi_restore %rbx
-    ret
-    .cfi_restore_state
-4:  mov $14, %eax
-    mov $2, %edi
-    lea 64(%rbx), %rsi
-    xor %edx, %edx
-    mov $8, %r10d
-    jmp *{gate}(%rip)
-    .cfi_endproc
-    .size mirror_on_scratch, . - mirror_on_scratch
     .popsection
 "#,
-    gate = sym mirror_sys::GATE,
     leaf = sym LEAF,
     range = sym RANGE,
-    heavy = sym crate::arch::heavy,
-    scratch_enter = sym crate::process::scratch::enter,
-    scratch_leave = sym crate::process::scratch::leave,
     options(att_syntax)
 );
-
-unsafe extern "C" {
-    fn mirror_on_scratch(regs: &mut Regs) -> usize;
-}
-
-/// Calls `heavy` on a scratch stack with all signals blocked.
-pub fn on_scratch(regs: &mut Regs) -> usize {
-    // SAFETY: the function above keeps what a C function keeps, and comes back on this stack with the mask
-    // that it was called with.
-    unsafe { mirror_on_scratch(regs) }
-}
 
 macro_rules! address_of {
     ($(#[$doc:meta])* $name:ident, $code:literal) => {
@@ -257,3 +182,12 @@ address_of!(
     /// What the image's third pointer gets.
     after_clone, "lea mirror_after_clone(%rip), {}"
 );
+address_of!(
+    /// This library's dynamic section, by which its own link map is known.
+    find_dynamic, ".hidden _DYNAMIC\nlea _DYNAMIC(%rip), {}"
+);
+
+/// PR_SET_SYSCALL_USER_DISPATCH.
+pub const DISPATCH: usize = 59;
+
+pub const PR_SYS_DISPATCH_ON: usize = 1;

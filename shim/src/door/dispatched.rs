@@ -4,8 +4,11 @@
 //! answer is stored into the context; every call that is to be executed is executed in normal context,
 //! after the return from here: then masks, stacks, restarts, cancellation and longjmp are the kernel's
 //! and libc's affair as ever.
-use crate::arch::{self, CLONE_GATE};
-use crate::net::{leaf, signals};
+use crate::arch::gates::{self, CLONE_GATE};
+use crate::door::scratch::on_scratch;
+use crate::door::{filter, finish, finish_ahead, wait};
+use crate::net::arming::leaf;
+use crate::net::signals::{self, Info};
 use crate::regs::{DONE, FINISH, GATED, HEAVY, NATIVE, Regs, WAIT, answer};
 use crate::tables::{BY_FD, HINTS, OUT, WATCH};
 use core::sync::atomic::Ordering;
@@ -17,17 +20,6 @@ const USER_DISPATCH: i32 = 2;
 const X86_64: u32 = 0xc000_003e;
 /// In the number of a call of the x32 interface.
 const X32: usize = 1 << 30;
-
-/// What stands in siginfo_t for SIGSYS.
-#[repr(C)]
-pub struct Info {
-    signo: i32,
-    errno: i32,
-    code: i32,
-    address: usize,
-    nr: i32,
-    arch: u32,
-}
 
 /// Registers of a context, as the library's handlers have them.
 struct Context<'a>(&'a mut c::ucontext_t);
@@ -105,7 +97,7 @@ pub extern "C" fn handler(sig: i32, info: &Info, uc: &mut c::ucontext_t) {
     }
     let back = at.get(c::REG_RIP);
     at.set(c::REG_RCX, back);
-    at.set(c::REG_RIP, arch::dispatched());
+    at.set(c::REG_RIP, gates::dispatched());
 }
 
 /// As `mirror_common`: NATIVE, DONE or GATED.
@@ -119,16 +111,16 @@ fn decide(regs: &mut Regs) -> usize {
     if watch & BY_FD != 0 && HINTS.get(first).is_some_and(out) {
         return NATIVE;
     }
-    let mut r = arch::filter(regs);
+    let mut r = filter(regs);
     loop {
         r = match r {
-            HEAVY => arch::on_scratch(regs),
+            HEAVY => on_scratch(regs),
             WAIT => {
-                arch::wait(regs);
-                arch::on_scratch(regs)
+                wait(regs);
+                on_scratch(regs)
             }
-            FINISH if arch::finish_ahead() => return NATIVE,
-            FINISH => arch::finish(regs),
+            FINISH if finish_ahead() => return NATIVE,
+            FINISH => finish(regs),
             _ => return r,
         };
     }

@@ -1,0 +1,70 @@
+//! Arming a thread: its calls are dispatched from then on.
+use crate::arch::gates::{CLONE_GATE, DISPATCH, LEAF, PR_SYS_DISPATCH_ON, RANGE};
+use crate::net::{filters, signals};
+use core::sync::atomic::AtomicBool;
+use core::sync::atomic::AtomicUsize;
+use core::sync::atomic::Ordering;
+use libc as c;
+use mirror_sys as sys;
+
+/// This memory's process is armed.
+pub static ON: AtomicBool = AtomicBool::new(false);
+
+/// Its new threads and children are armed too.
+pub static CHILDREN: AtomicBool = AtomicBool::new(false);
+
+/// It makes calls of its own, as far as is known.
+pub static NEEDED: AtomicBool = AtomicBool::new(false);
+
+/// They are not dispatched, and nobody has written that down.
+pub static OWED: AtomicBool = AtomicBool::new(false);
+
+/// The signal trampoline in libc's text.
+pub static TRAMPOLINE: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether calls are dispatched.
+pub fn on() -> bool {
+    ON.load(Ordering::Relaxed)
+}
+
+/// What the image says, once it is installed: libc's text, and the places in it.
+pub fn places(text: [usize; 2], [leaf, trampoline, gate]: [usize; 3]) {
+    for (r, v) in RANGE.iter().zip(text) {
+        r.store(v, Ordering::Relaxed);
+    }
+    CLONE_GATE.store(gate, Ordering::Relaxed);
+    LEAF.store(leaf, Ordering::Relaxed);
+    TRAMPOLINE.store(trampoline, Ordering::Relaxed);
+}
+
+/// The address of a `syscall; ret` in libc.
+pub fn leaf() -> usize {
+    LEAF.load(Ordering::Relaxed)
+}
+
+/// Arms the calling thread; false: this system, libc or sandbox has no dispatch.
+pub fn arm() -> bool {
+    let (leaf, trampoline) = (leaf(), TRAMPOLINE.load(Ordering::Relaxed));
+    if leaf == 0 || !filters::permit() {
+        return false;
+    }
+    sys::GATE.store(core::ptr::without_provenance_mut(leaf), Ordering::Relaxed);
+    if !signals::take(trampoline) {
+        return false;
+    }
+    if !arm_thread() {
+        signals::give_back();
+        return false;
+    }
+    crate::tables::watch_for_the_net();
+    ON.store(true, Ordering::Relaxed);
+    CHILDREN.store(true, Ordering::Relaxed);
+    true
+}
+
+pub fn arm_thread() -> bool {
+    let [start, len] = [0, 1].map(|i| RANGE.get(i).map_or(0, |r| r.load(Ordering::Relaxed)));
+    // SAFETY: no pointer but the selector, which is none; dispatched calls find the handler installed.
+    let r = unsafe { sys::syscall5(c::SYS_prctl, DISPATCH, PR_SYS_DISPATCH_ON, start, len, 0) };
+    sys::ret(r).is_ok()
+}

@@ -1,0 +1,144 @@
+//! The tables: who may use whom, and where statics are, and why.
+
+/// The rooms of a crate (files and folders of its src) and the rooms that each may use.
+pub type Rooms = &'static [(&'static str, &'static [&'static str])];
+
+/// From the ground up (docs/ARCHITECTURE.md says what is in them).
+pub const ROOMS: &[(&str, Rooms)] = &[(
+    "shim",
+    &[
+        ("regs", &[]),
+        ("tables", &[]),
+        ("config", &[]),
+        ("arch", &[]),
+        ("program", &["config"]),
+        ("process", &["regs", "tables"]),
+        ("user", &["tables"]),
+        ("events", &["config"]),
+        ("attach", &["config", "events", "process", "tables"]),
+        ("path", &["attach", "config", "events", "process", "tables"]),
+        ("repair", &["attach", "path", "process"]),
+        (
+            "change",
+            &["attach", "config", "events", "path", "process", "repair"],
+        ),
+        (
+            "net",
+            &[
+                "arch", "config", "process", "program", "regs", "tables", "user",
+            ],
+        ),
+        (
+            "calls",
+            &[
+                "arch", "attach", "change", "config", "events", "net", "path", "process",
+                "program", "regs", "repair", "tables", "user",
+            ],
+        ),
+        (
+            "door",
+            &["arch", "calls", "net", "process", "regs", "tables"],
+        ),
+        (
+            "boot",
+            &[
+                "arch", "calls", "config", "door", "net", "process", "program", "tables",
+            ],
+        ),
+    ],
+)];
+
+/// Crates in which nothing goes in a circle.
+pub const WITHOUT_CIRCLES: &[&str] = &["shim"];
+
+/// Files with statics, and what these are.
+pub const STATICS: &[(&str, &str)] = &[
+    (
+        "shim/src/arch/gates.rs",
+        "what the assembler of the net reads",
+    ),
+    ("shim/src/attach/past.rs", "what the process was before"),
+    ("shim/src/attach/session.rs", "the table of attached pairs"),
+    ("shim/src/boot/entry.rs", "boot runs once"),
+    ("shim/src/boot/start.rs", "boot has no stack for this"),
+    (
+        "shim/src/calls/exec/call.rs",
+        "memory that a child of vfork leaves to its parent",
+    ),
+    (
+        "shim/src/calls/readers.rs",
+        "whether a shared mapping was let through",
+    ),
+    (
+        "shim/src/calls/sandbox.rs",
+        "what becomes of the process below its filter",
+    ),
+    ("shim/src/change/border.rs", "borders that were judged"),
+    (
+        "shim/src/change/held.rs",
+        "whether a change was held before",
+    ),
+    (
+        "shim/src/change/judged.rs",
+        "differences that are on record",
+    ),
+    (
+        "shim/src/change/keys.rs",
+        "directories and their generation",
+    ),
+    ("shim/src/change/patience.rs", "how long root has waited"),
+    (
+        "shim/src/change/port.rs",
+        "what was busy, for the wait outside",
+    ),
+    (
+        "shim/src/change/target.rs",
+        "the name of a change that has none",
+    ),
+    ("shim/src/config.rs", "the configuration"),
+    ("shim/src/events/refused.rs", "what was said already"),
+    (
+        "shim/src/net/arming.rs",
+        "whether calls are dispatched, and where libc's gates are",
+    ),
+    ("shim/src/net/clones.rs", "clones under way"),
+    ("shim/src/net/late.rs", "which threads are armed"),
+    ("shim/src/net/needed.rs", "what was there at boot"),
+    (
+        "shim/src/net/signals.rs",
+        "what the program does with SIGSYS",
+    ),
+    ("shim/src/path/cwd.rs", "what is known of the cwd"),
+    (
+        "shim/src/path/dirs.rs",
+        "what is known of descriptors of directories",
+    ),
+    (
+        "shim/src/path/known.rs",
+        "directories that were looked at, for a moment",
+    ),
+    ("shim/src/path/proofs.rs", "proofs of a few milliseconds"),
+    ("shim/src/path/root.rs", "roots that lie in no leg"),
+    (
+        "shim/src/path/roots.rs",
+        "the legs' roots, for a few milliseconds",
+    ),
+    ("shim/src/path/sticky.rs", "settings of the kernel"),
+    ("shim/src/process/actor.rs", "whose memory this is"),
+    ("shim/src/process/fds.rs", "what is known of descriptors"),
+    ("shim/src/process/look.rs", "the next mark of a look"),
+    ("shim/src/process/place.rs", "where the process stands"),
+    ("shim/src/process/scratch.rs", "the pool of scratch stacks"),
+    (
+        "shim/src/program/env.rs",
+        "what the environment said at boot",
+    ),
+    ("shim/src/repair/names.rs", "what was counted"),
+    ("shim/src/repair/same.rs", "pairs without links"),
+    ("shim/src/tables.rs", "what the stubs read"),
+    ("shim/src/user.rs", "how often pages went away"),
+    ("sys/src/calls.rs", "the descriptor of /proc that is kept"),
+    ("sys/src/gate.rs", "calls that are not to be made"),
+    ("sys/src/raw.rs", "the gate of all calls"),
+    ("sys/src/walk.rs", "whether openat2 is refused"),
+];
