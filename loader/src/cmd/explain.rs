@@ -163,6 +163,15 @@ const TABLE: [(&str, &str, &str); 25] = [
          Remedy: make room on that leg's file system; the smaller leg decides.",
     ),
     (
+        EXPOSED,
+        "Others may write a leg's root, or a directory above it.",
+        "They can rename .mirror, or the whole leg, and put one of their own there. mirror init refuses such a\n\
+         leg; this one was opened afterwards. A .mirror of another user is not followed where the mirrortab\n\
+         names the owner (uid=), but whoever owns the directory's place decides what programs find in it.\n\
+         Programs go on, and both legs are kept equal.\n\
+         Remedy: chmod go-w DIRECTORY, or chmod +t DIRECTORY, or a pair that is shared with the group.",
+    ),
+    (
         RUNTIME,
         "The pair's runtime file was removed since the machine was started.",
         "It lies in memory (/run/mirror for root's pairs, /dev/shm for others) and names the change that each\n\
@@ -171,15 +180,6 @@ const TABLE: [(&str, &str, &str); 25] = [
          last logout: RemoveIPC=no in the unit, or in logind.conf. So does a container with a /dev/shm of its own,\n\
          for which the file is not there: let it have the host's.\n\
          Remedy: mirror verify V shows whether anything differs; mirror resync V repairs it.",
-    ),
-    (
-        EXPOSED,
-        "Others may write a leg's root, or a directory above it.",
-        "They can rename .mirror, or the whole leg, and put one of their own there. mirror init refuses such a\n\
-         leg; this one was opened afterwards. A .mirror of another user is not followed where the mirrortab\n\
-         names the owner (uid=), but whoever owns the directory's place decides what programs find in it.\n\
-         Programs go on, and both legs are kept equal.\n\
-         Remedy: chmod go-w DIRECTORY, or chmod +t DIRECTORY, or a pair that is shared with the group.",
     ),
     (
         LEG,
