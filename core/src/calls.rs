@@ -357,7 +357,7 @@ pub fn row(nr: u32) -> Option<&'static Row> {
 
 /// What tells this table from another one: an image that was made by it has the sites of these calls.
 pub const HASH: u64 = {
-    let mut sum = crate::image::FNV_START;
+    let mut sum = crate::fnv::FNV_START;
     let mut i = 0;
     while i < TABLE.len() {
         if let Some(nr) = TABLE[i].nr() {

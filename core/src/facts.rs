@@ -1,10 +1,7 @@
 //! The first bytes of a runtime file: whose it is. Written before anybody maps it, and read from the file:
 //! the mapping may belong to somebody who is not believed yet.
 use crate::record::{Id, crc32};
-use crate::runtime::{MAGIC, SIZE, VERSION};
-
-/// Bytes of the encoded [`Facts`], at the file's beginning.
-pub const FACTS_SIZE: usize = 128;
+use crate::runtime::{FACTS_SIZE, MAGIC, SIZE, VERSION};
 
 /// Whose runtime file this is. Fixed when it is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,6 +23,7 @@
 //! 136    8  hash of the table of calls that the sites were chosen by (`calls::HASH`)
 //! 144  2*n  patched pages, as page numbers within the segment, ascending
 //! ```
+pub use crate::fnv::{FNV_START, fnv1a};
 
 /// First eight bytes of an image.
 pub const MAGIC: [u8; 8] = *b"MIRRTXT\x01";
@@ -106,17 +107,6 @@ impl Default for Header {
         }
     }
 }
-
-/// FNV-1a 64, continued from `state` (start with [`FNV_START`]).
-pub fn fnv1a(mut state: u64, bytes: &[u8]) -> u64 {
-    for b in bytes {
-        state = (state ^ u64::from(*b)).wrapping_mul(0x0000_0100_0000_01b3);
-    }
-    state
-}
-
-/// The start value of [`fnv1a`].
-pub const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;
 
 fn get<const N: usize>(b: &[u8], at: usize) -> Option<[u8; N]> {
     b.get(at..at.checked_add(N)?)?.try_into().ok()

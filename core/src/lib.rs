@@ -10,6 +10,7 @@ pub mod calls;
 mod drive;
 mod errno;
 pub mod facts;
+mod fnv;
 pub mod image;
 pub mod ioctls;
 mod lock;
@@ -42,7 +43,7 @@ pub use lock::{
     lock_both, lock_more, unlock_both,
 };
 pub use numbers::{K, MAX_PAIRS, RESERVED};
-pub use quiesce::{alone, mend};
-pub use txn::{Action, Journal, LegIo, Posts, Prepared, Step, Undo, Verdict, Where, transact};
+pub use quiesce::{Posts, alone, mend};
+pub use txn::{Action, Journal, LegIo, Prepared, Step, Undo, Verdict, Where, transact};
 pub use view::View;
 pub use word::{LegState, StateWord};

@@ -4,12 +4,35 @@
 //! the EXCLUSIVE bit; whoever wants to be alone sets the bit, then looks at the posts. One of the two
 //! sees the other. A post that stays occupied while its locks can be taken is a dead one's: the kernel
 //! frees the locks of the dead, whatever their pids, namespaces and zombies look like.
+use crate::errno::Errno;
 use crate::lock::{
     BothLocked, LegLock, LockMiss, LockPlan, OBJECTS, WHOLE, lock_both, lock_one, unlock_both,
     unlock_one,
 };
 use crate::runtime::{ANNOUNCED, lead};
-use crate::txn::Posts;
+use crate::word::StateWord;
+
+/// The state word and the posts: what keeping everybody out needs.
+pub trait Posts {
+    /// Loads the state word.
+    fn word(&self) -> StateWord;
+    /// An error: the memory of posts, intents and word is gone, and nothing that was read is true.
+    fn sound(&self) -> Result<(), Errno> {
+        Ok(())
+    }
+    /// The state of an object's post: not 0 while somebody is inside. Seen with the object's locks
+    /// held, it is a dead one's.
+    fn state(&self, object: usize) -> u32;
+    /// Frees the post of a dead one, whose change has been ended.
+    fn forget(&mut self, object: usize, held: &BothLocked);
+    /// Sets or clears the EXCLUSIVE bit. Clearing it also counts the generation: what others know of
+    /// paths may have ended.
+    fn keep_out(&mut self, held: &BothLocked, on: bool);
+    /// Waits a little, for the `nth` time, for somebody to leave an object. `false`: it was enough.
+    fn pause(&mut self, object: usize, nth: u32) -> bool;
+    /// Ends the change of the intent in this object's record. Everybody else is kept out.
+    fn heal_orphan(&mut self, object: usize, held: &BothLocked);
+}
 
 /// Waits until nobody is inside, then ends what dead ones left. The whole pair is locked and the bit set.
 pub(crate) fn quiesce<P: LegLock + Posts + ?Sized>(

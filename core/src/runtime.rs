@@ -12,10 +12,12 @@
 //!
 //! A transaction occupies the posts of all its objects, and each names the *lead*, the first of them:
 //! its record holds the intent. The lead is occupied first and left last.
-use crate::facts::FACTS_SIZE;
 use crate::lock::{LockPlan, OBJECTS};
 use crate::path::PATH_MAX;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// Bytes of the encoded [`Facts`], at the file's beginning.
+pub const FACTS_SIZE: usize = 128;
 
 /// "MIRRORRT" in ASCII, little-endian.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"MIRRORRT");

@@ -4,8 +4,7 @@
 use crate::lock::{
     BothLocked, LegLock, LockMiss, LockPlan, WHOLE, lock_both, lock_more, unlock_both, unlock_late,
 };
-use crate::quiesce::quiesce;
-use crate::word::StateWord;
+use crate::quiesce::{Posts, quiesce};
 use crate::{Errno, ErrorClass};
 
 /// What a change does, as far as the engine must know.
@@ -68,28 +67,6 @@ pub enum Prepared {
     /// The legs do not look alike on the way: another change is half done, or somebody touched one tree.
     /// Only with everybody else kept out can that be told.
     Exclusive,
-}
-
-/// The state word and the posts: what keeping everybody out needs.
-pub trait Posts {
-    /// Loads the state word.
-    fn word(&self) -> StateWord;
-    /// An error: the memory of posts, intents and word is gone, and nothing that was read is true.
-    fn sound(&self) -> Result<(), Errno> {
-        Ok(())
-    }
-    /// The state of an object's post: not 0 while somebody is inside. Seen with the object's locks
-    /// held, it is a dead one's.
-    fn state(&self, object: usize) -> u32;
-    /// Frees the post of a dead one, whose change has been ended.
-    fn forget(&mut self, object: usize, held: &BothLocked);
-    /// Sets or clears the EXCLUSIVE bit. Clearing it also counts the generation: what others know of
-    /// paths may have ended.
-    fn keep_out(&mut self, held: &BothLocked, on: bool);
-    /// Waits a little, for the `nth` time, for somebody to leave an object. `false`: it was enough.
-    fn pause(&mut self, object: usize, nth: u32) -> bool;
-    /// Ends the change of the intent in this object's record. Everybody else is kept out.
-    fn heal_orphan(&mut self, object: usize, held: &BothLocked);
 }
 
 /// The intents.

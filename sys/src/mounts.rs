@@ -1,7 +1,7 @@
 //! Which mount an open object was reached through.
-use crate::Errno;
 use crate::calls::{Sys, call, fd};
 use libc as c;
+use mirror_core::Errno;
 
 /// STATX_MNT_ID, since Linux 5.8: the number that /proc/self/mountinfo shows; used again after an umount.
 const SHOWN: usize = 0x1000;

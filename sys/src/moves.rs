@@ -1,7 +1,8 @@
 //! Data that the kernel moves itself: pipes, clones, and what surrounds such calls.
 use crate::calls::{Sys, call, fd};
-use crate::{Errno, syscall3};
+use crate::raw::syscall3;
 use libc as c;
+use mirror_core::Errno;
 
 /// pipe2(2): (to read from, to write to).
 pub fn pipe(flags: i32) -> Sys<(i32, i32)> {
