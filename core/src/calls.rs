@@ -308,6 +308,7 @@ table! {
     RtSigaction,     "rt_sigaction",      13, 134, must, Signals,    No,    [Int, In, Out, Int];
     RtSigprocmask,   "rt_sigprocmask",    14, 135, must, Signals,    No,    [Int, In, Out, Int];
     RtSigsuspend,    "rt_sigsuspend",     130, 133, may,  Signals,    No,    [In, Int];
+    Sigaltstack,     "sigaltstack",       131, 132, may,  Signals,    No,    [In, Out];
     Pselect6,        "pselect6",          270,  72, may,  Signals,    No,    [Int, InOut, InOut, InOut, In, In];
     Ppoll,           "ppoll",             271,  73, may,  Signals,    No,    [InOut, Int, In, In, Int];
     EpollPwait,      "epoll_pwait",       281,  22, may,  Signals,    No,    [Fd, Out, Int, Int, In, Int];

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -381,6 +382,138 @@ static void timers(void) {
     printf("ticked\n");
 }
 
+// ---- small signal stacks, and masks that are written into contexts
+
+static int small_out;
+static volatile long answer_of_small;
+static void small(int s) { (void)s; own(SYS_write, small_out, "s", 1); hits++; }
+static void on_it(int s) {
+    (void)s;
+    stack_t st = {.ss_sp = stack_a, .ss_size = 65536};
+    answer_of_small = own(SYS_sigaltstack, &st, 0);
+}
+static void poison(int s, siginfo_t *i, void *c) {
+    (void)s; (void)i;
+    sigaddset(&((ucontext_t *)c)->uc_sigmask, SIGSYS);
+    hits++;
+}
+static void frames(int s) {
+    (void)s;
+    void *all[64];
+    answer_of_small = backtrace(all, 64);
+}
+static void signal_on_stack(int s, void (*h)(int)) {
+    struct sigaction a = {.sa_handler = h, .sa_flags = SA_ONSTACK};
+    sigaction(s, &a, NULL);
+}
+static void *with_small(void *p) {
+    (void)p;
+    char mine[4096];
+    stack_t st = {.ss_sp = mine, .ss_size = sizeof mine};
+    for (int i = 0; i < 3; i++) {
+        if (i == 1 ? own(SYS_sigaltstack, &st, 0) : sigaltstack(&st, NULL)) return "set";
+        if (pthread_kill(pthread_self(), SIGUSR1)) return "kill";
+        st.ss_flags = i == 1 ? 0 : SS_DISABLE;
+        if (i != 1 && sigaltstack(&st, NULL)) return "unset";
+        st.ss_flags = 0;
+    }
+    return NULL;
+}
+// A thread ends as Go's do: its stacks may be somebody else's before its last call.
+static char signal_stack[32768];
+static int about_to_end;
+static void ends_bare(void) {
+    stack_t st = {.ss_sp = signal_stack, .ss_size = sizeof signal_stack};
+    unsigned long all = ~0ul;
+    char here;
+    long r = own(SYS_sigaltstack, &st, 0) | own(SYS_rt_sigprocmask, SIG_SETMASK, &all, 0, 8);
+    st.ss_flags = SS_DISABLE;
+    r |= own(SYS_sigaltstack, &st, 0);
+    memset(stack_a, 0x5a, &here - 1024 - stack_a);
+    memset(signal_stack, 0x5a, sizeof signal_stack);
+    __atomic_store_n(&about_to_end, r ? -1 : 1, __ATOMIC_SEQ_CST);
+    __asm__ volatile("syscall; hlt" : : "a"(SYS_exit), "D"(0) : "rcx", "r11", "memory");
+}
+static void ends(void) {
+    for (int i = 0; i < 20; i++) {
+        about_to_end = 0;
+        long t = own_clone(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM,
+                           stack_a + sizeof stack_a, ends_bare);
+        while (own(SYS_tgkill, getpid(), t, 0) == 0) sched_yield();
+        int touched = 0;
+        for (unsigned k = 0; k < sizeof stack_a - 2048; k++) touched += stack_a[k] != 0x5a;
+        for (unsigned k = 0; k < sizeof signal_stack; k++) touched += signal_stack[k] != 0x5a;
+        if (touched || about_to_end != 1) printf("%d bytes of an ended thread's stacks were touched, %d\n", touched, about_to_end);
+    }
+    puts("ended");
+}
+static void stacks(void) {
+    ends();
+    static char four[4096], eight[8192];
+    small_out = open(P("small"), O_CREAT | O_WRONLY | O_APPEND, 0644);
+    stack_t st = {.ss_sp = four, .ss_size = sizeof four}, was;
+    signal_on_stack(SIGUSR1, small);
+    printf("set %d\n", sigaltstack(&st, NULL));
+    raise(SIGUSR1);
+    kill(getpid(), SIGUSR1);
+    printf("asked %d", sigaltstack(NULL, &was));
+    printf(" %d %d %zu\n", was.ss_sp == four, was.ss_flags, was.ss_size);
+    st.ss_sp = eight, st.ss_size = sizeof eight;
+    printf("replaced %d", sigaltstack(&st, &was));
+    printf(" %d %d %zu\n", was.ss_sp == four, was.ss_flags, was.ss_size);
+    raise(SIGUSR1);
+    pid_t p = fork();
+    if (!p) { raise(SIGUSR1); st.ss_flags = SS_DISABLE; _exit(sigaltstack(&st, &was) || was.ss_sp != eight || make("after small", "x") != 1); }
+    end_of("child", p);
+    st.ss_flags = SS_DISABLE;
+    printf("off %d", sigaltstack(&st, &was));
+    printf(" %d %zu", was.ss_sp == eight, was.ss_size);
+    printf(" %d", sigaltstack(NULL, &was));
+    printf(" %d\n", was.ss_flags);
+    // by own calls, with the kernel's refusals
+    st = (stack_t){.ss_sp = four, .ss_size = sizeof four};
+    printf("own %ld", own(SYS_sigaltstack, &st, 0));
+    raise(SIGUSR1);
+    st.ss_size = 1000;
+    printf(" %ld", own(SYS_sigaltstack, &st, 0));
+    st.ss_size = 4096, st.ss_flags = 77;
+    printf(" %ld %ld %ld\n", own(SYS_sigaltstack, &st, 0), own(SYS_sigaltstack, 8, 0), own(SYS_sigaltstack, 0, 8));
+    signal_on_stack(SIGUSR2, on_it);
+    raise(SIGUSR2);
+    printf("on it %ld\n", answer_of_small);
+    st.ss_flags = SS_DISABLE;
+    printf("own off %ld", own(SYS_sigaltstack, &st, 0));
+    printf(" %ld %d\n", own(SYS_sigaltstack, 0, &was), was.ss_flags);
+    // a thread that ends without one, as Go's do
+    for (int round = 0; round < 150; round++) {
+        pthread_t t;
+        void *r;
+        if (pthread_create(&t, NULL, with_small, NULL) || pthread_join(t, &r)) puts("thread");
+        else if (r) puts(r);
+    }
+    printf("hits %d\n", (int)hits);
+    hits = 0;
+    struct sigaction a = {.sa_sigaction = poison, .sa_flags = SA_SIGINFO}, old;
+    sigaction(SIGHUP, &a, NULL);
+    for (int i = 0; i < 3; i++) { raise(SIGHUP); printf("poisoned %ld\n", make("poisoned", "x")); }
+    printf("old %d", sigaction(SIGHUP, NULL, &old));
+    printf(" %d\n", old.sa_sigaction == poison);
+    struct { void (*h)(int, siginfo_t *, void *); unsigned long flags; void (*r)(void); unsigned long mask; } k = {poison, 0x04000000 | SA_SIGINFO, own_restorer, 0};
+    own(SYS_rt_sigaction, SIGHUP, &k, 0, 8);
+    raise(SIGHUP);
+    printf("poisoned %ld %d\n", make("poisoned", "x"), (int)hits);
+    signal_on_stack(SIGUSR2, frames);
+    raise(SIGUSR2);
+    printf("frames %ld\n", answer_of_small);
+    // masks that contexts carry
+    ucontext_t c;
+    volatile int again = 0;
+    getcontext(&c);
+    sigaddset(&c.uc_sigmask, SIGSYS);
+    if (!again++) setcontext(&c);
+    printf("context %ld\n", make("context", "x"));
+}
+
 // ---- cancellation and contexts
 
 static void tidy_up(void *p) { *(int *)p = 1; }
@@ -512,7 +645,7 @@ int main(int n, char **v) {
     dir = v[2];
     static const struct { const char *name; void (*run)(void); } all[] = {
         {"calls", calls}, {"children", children}, {"crowd", crowd}, {"signals", signals}, {"storm", storm}, {"masks", masks},
-        {"timers", timers}, {"cancelled", cancelled}, {"sandbox", sandbox}, {"inherited", inherited}, {"lives", lives}, {"libraries", libraries}, {"answers", answers},
+        {"stacks", stacks}, {"timers", timers}, {"cancelled", cancelled}, {"sandbox", sandbox}, {"inherited", inherited}, {"lives", lives}, {"libraries", libraries}, {"answers", answers},
     };
     for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
         if (!strcmp(all[i].name, v[1])) {

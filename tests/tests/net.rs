@@ -46,6 +46,10 @@ in_place! {
         same(pair, "masks");
     }
 
+    fn small_stacks_and_poisoned_masks(pair) {
+        same(pair, "stacks");
+    }
+
     fn a_timers_thread(pair) {
         same(pair, "timers");
     }

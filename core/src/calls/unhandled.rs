@@ -98,7 +98,7 @@ pub const UNHANDLED: &[(Why, &[(&str, u32)])] = &[
     ]),
     (Why::Signals, &[
         ("kill", 62), ("tkill", 200), ("tgkill", 234), ("rt_sigqueueinfo", 129), ("rt_tgsigqueueinfo", 297),
-        ("rt_sigpending", 127), ("rt_sigtimedwait", 128), ("rt_sigreturn", 15), ("sigaltstack", 131),
+        ("rt_sigpending", 127), ("rt_sigtimedwait", 128), ("rt_sigreturn", 15),
         ("pause", 34), ("alarm", 37), ("setitimer", 38), ("getitimer", 36), ("futex", 202),
         ("futex_waitv", 449), ("futex_wake", 454), ("futex_wait", 455), ("futex_requeue", 456),
         ("semget", 64), ("semop", 65), ("semtimedop", 220), ("semctl", 66), ("msgget", 68), ("msgsnd", 69),

@@ -10,6 +10,8 @@ use core::sync::atomic::{AtomicU32, AtomicUsize};
 pub static CLONE_GATE: AtomicUsize = AtomicUsize::new(0);
 /// Address of a `syscall; ret` in that text; 0: there is none.
 pub static LEAF: AtomicUsize = AtomicUsize::new(0);
+/// Address of the signal trampoline in that text.
+pub static TRAMPOLINE: AtomicUsize = AtomicUsize::new(0);
 /// Start and length of the text whose `syscall` instructions are not dispatched.
 pub static RANGE: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 /// Clones under way. A vfork is until its child has executed something or ended.
@@ -147,9 +149,42 @@ mirror_own_gate:
 mirror_own_trampoline:
     mov $15, %rax
     syscall
+
+    # What handlers return to, in the place of libc's trampoline: SIGSYS (bit 30) is taken out of the mask
+    # in the context, which stands at the stack pointer. The rules of the frame are those of libc's own;
+    # unwinders look one byte before the address.
+    .cfi_startproc
+    .cfi_signal_frame
+    .cfi_escape 0xf, 0x4, 0x77, 0xa0, 0x1, 0x6
+    .cfi_escape 0x10, 0x8, 0x2, 0x77, 0x28
+    .cfi_escape 0x10, 0x9, 0x2, 0x77, 0x30
+    .cfi_escape 0x10, 0xa, 0x2, 0x77, 0x38
+    .cfi_escape 0x10, 0xb, 0x3, 0x77, 0xc0, 0x0
+    .cfi_escape 0x10, 0xc, 0x3, 0x77, 0xc8, 0x0
+    .cfi_escape 0x10, 0xd, 0x3, 0x77, 0xd0, 0x0
+    .cfi_escape 0x10, 0xe, 0x3, 0x77, 0xd8, 0x0
+    .cfi_escape 0x10, 0xf, 0x3, 0x77, 0xe0, 0x0
+    .cfi_escape 0x10, 0x5, 0x3, 0x77, 0xe8, 0x0
+    .cfi_escape 0x10, 0x4, 0x3, 0x77, 0xf0, 0x0
+    .cfi_escape 0x10, 0x6, 0x3, 0x77, 0xf8, 0x0
+    .cfi_escape 0x10, 0x3, 0x3, 0x77, 0x80, 0x1
+    .cfi_escape 0x10, 0x1, 0x3, 0x77, 0x88, 0x1
+    .cfi_escape 0x10, 0x0, 0x3, 0x77, 0x90, 0x1
+    .cfi_escape 0x10, 0x2, 0x3, 0x77, 0x98, 0x1
+    .cfi_escape 0x10, 0x7, 0x3, 0x77, 0xa0, 0x1
+    .cfi_escape 0x10, 0x10, 0x3, 0x77, 0xa8, 0x1
+
+    nop
+    .type mirror_returned,@function
+mirror_returned:
+    andb $0xbf, 299(%rsp)
+    jmp *{trampoline}(%rip)
+    .cfi_endproc
+    .size mirror_returned, . - mirror_returned
     .popsection
 "#,
     leaf = sym LEAF,
+    trampoline = sym TRAMPOLINE,
     range = sym RANGE,
     options(att_syntax)
 );
@@ -169,6 +204,10 @@ macro_rules! address_of {
 address_of!(
     /// Where a dispatched call goes on that is to be executed as it is.
     dispatched, "lea mirror_dispatched(%rip), {}"
+);
+address_of!(
+    /// The trampoline that handlers get.
+    returned, "lea mirror_returned(%rip), {}"
 );
 address_of!(
     /// A gate for clones in this library's text.

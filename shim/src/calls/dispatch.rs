@@ -13,7 +13,7 @@ use crate::calls::open::change::{self, ahead, how};
 use crate::calls::paired::partner;
 use crate::calls::range::{copy, pipe};
 use crate::calls::{descriptors, ioctls, process, quick, quick_fd, readers, sandbox};
-use crate::net::signals;
+use crate::net::{signals, stacks};
 use crate::process::actor::guest;
 use crate::regs::{HEAVY, NATIVE, Regs, arg, fail, fd_arg};
 use libc as c;
@@ -50,6 +50,7 @@ pub fn filter(regs: &mut Regs) -> usize {
         (Family::Sandbox, _) => process::seccomp_filter(regs),
         (Family::Signals, Call::RtSigaction) => signals::action(regs),
         (Family::Signals, Call::RtSigprocmask) => signals::mask(regs),
+        (Family::Signals, Call::Sigaltstack) => stacks::by_libc(regs),
         (Family::Signals, _) => signals::waits(regs),
         (Family::Entry | Family::TwoNames | Family::Attribute, call) => by_name(regs, call, row),
         _ if row.pre == PreFilter::Fd && quick_fd::is_out(fd(0)) => NATIVE,

@@ -9,6 +9,7 @@ use crate::door::scratch::on_scratch;
 use crate::door::{filter, finish, finish_ahead, wait};
 use crate::net::arming::leaf;
 use crate::net::signals::{self, Info};
+use crate::net::stacks;
 use crate::regs::{DONE, FINISH, GATED, HEAVY, NATIVE, Regs, WAIT, answer};
 use crate::tables::{BY_FD, HINTS, OUT, WATCH};
 use core::sync::atomic::Ordering;
@@ -72,7 +73,16 @@ pub extern "C" fn handler(sig: i32, info: &Info, uc: &mut c::ucontext_t) {
     }
     match regs.nr as i64 {
         // A foreign trampoline: the frame stands where the stack pointer is.
-        c::SYS_rt_sigreturn => return at.set(c::REG_RIP, leaf()),
+        c::SYS_rt_sigreturn => {
+            signals::strip_frame(at.get(c::REG_RSP));
+            return at.set(c::REG_RIP, leaf());
+        }
+        c::SYS_sigaltstack => {
+            if let Some(r) = stacks::dispatched(&mut regs, at.0) {
+                answer(&mut regs, r);
+                return at.set(c::REG_RAX, regs.nr);
+            }
+        }
         c::SYS_rt_sigprocmask => {
             let r = signals::mask_of(&regs, at.mask());
             answer(&mut regs, r);
@@ -80,13 +90,18 @@ pub extern "C" fn handler(sig: i32, info: &Info, uc: &mut c::ucontext_t) {
         }
         _ => {}
     }
-    match decide(&mut regs) {
+    let by_itself = regs.nr as i64 == c::SYS_sigaltstack;
+    match if by_itself { NATIVE } else { decide(&mut regs) } {
         DONE => return at.set(c::REG_RAX, regs.nr),
         GATED => {
             at.set(c::REG_R9, regs.args.get(5).copied().unwrap_or(0));
             return at.set(c::REG_RIP, CLONE_GATE.load(Ordering::Relaxed));
         }
         _ => {}
+    }
+    // The stack may be somebody else's already: nothing is put on it.
+    if regs.nr as i64 == c::SYS_exit {
+        return at.set(c::REG_RIP, leaf());
     }
     for (r, v) in Context::ARGS.into_iter().zip(regs.args) {
         at.set(r, v);

@@ -1,8 +1,7 @@
 //! Arming a thread: its calls are dispatched from then on.
-use crate::arch::gates::{CLONE_GATE, DISPATCH, LEAF, PR_SYS_DISPATCH_ON, RANGE};
+use crate::arch::gates::{CLONE_GATE, DISPATCH, LEAF, PR_SYS_DISPATCH_ON, RANGE, TRAMPOLINE};
 use crate::net::{filters, signals};
 use core::sync::atomic::AtomicBool;
-use core::sync::atomic::AtomicUsize;
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_sys as sys;
@@ -18,9 +17,6 @@ pub static NEEDED: AtomicBool = AtomicBool::new(false);
 
 /// They are not dispatched, and nobody has written that down.
 pub static OWED: AtomicBool = AtomicBool::new(false);
-
-/// The signal trampoline in libc's text.
-pub static TRAMPOLINE: AtomicUsize = AtomicUsize::new(0);
 
 /// Whether calls are dispatched.
 pub fn on() -> bool {

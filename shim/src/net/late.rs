@@ -4,7 +4,7 @@
 //! comes to the library; the thread that finds something arms itself, every other one does when it comes
 //! here next. No thread is interrupted for it.
 use crate::net::arming::{CHILDREN, NEEDED, OWED, arm, arm_thread};
-use crate::net::{needed, signals};
+use crate::net::{needed, signals, stacks};
 use crate::process::actor::guest;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use mirror_sys::thread_pointer;
@@ -66,6 +66,7 @@ fn all() {
     NEEDED.store(true, Ordering::Relaxed);
     if arm() {
         signals::strip_masks();
+        stacks::adopt();
         STATE.store(THREADS, Ordering::Release);
     } else {
         OWED.store(true, Ordering::Relaxed);
@@ -82,5 +83,6 @@ fn thread() {
     }
     signals::unblock();
     arm_thread();
+    stacks::adopt();
     place.store(me, Ordering::Relaxed);
 }

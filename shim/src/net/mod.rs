@@ -12,6 +12,7 @@ mod filters;
 mod late;
 mod needed;
 pub mod signals;
+pub mod stacks;
 
 pub use clones::clone;
 pub use late::{look, stop};
@@ -25,6 +26,9 @@ use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_sys as sys;
 
+/// Of the auxiliary vector: the largest frame of a signal.
+const AT_MINSIGSTKSZ: usize = 51;
+
 /// Whether that is to be written down now.
 pub fn owes() -> bool {
     OWED.load(Ordering::Relaxed) && OWED.swap(false, Ordering::Relaxed)
@@ -34,6 +38,7 @@ pub fn owes() -> bool {
 /// that they may. `handler` is what SIGSYS comes to.
 pub fn boot(b: &BootInfo, handler: signals::Handler) -> bool {
     signals::handled_by(handler);
+    stacks::frame(b.auxv(AT_MINSIGSTKSZ));
     match env::get(Var::MirrorNet) {
         Some(b"never") => true,
         Some(b"always") if !under_valgrind(b) => arm() || !needed::at_boot(b),
@@ -66,6 +71,7 @@ pub fn boot_alone(b: &BootInfo, handler: signals::Handler) {
     let Some(text) = text else { return };
     let start = b.own_base.wrapping_add(text.text_vaddr as usize);
     let leaf = sys::GATE.load(Ordering::Relaxed).addr();
+    stacks::frame(b.auxv(AT_MINSIGSTKSZ));
     places(
         [start, text.text_len as usize],
         [leaf, gates::own_trampoline(), gates::own_gate()],
@@ -113,6 +119,7 @@ pub fn rearm_thread() {
 /// In the child of a fork.
 pub fn child() {
     clones::forget();
+    stacks::forget();
     if CHILDREN.load(Ordering::Relaxed) {
         arm_thread();
     }

@@ -2,6 +2,7 @@
 //!
 //! Rules: no mask that the kernel gets has SIGSYS in it; a guest stores nothing, its memory is its
 //! parent's; a SIGSYS that is no dispatched call does what the program has said.
+use crate::arch::gates::{self, TRAMPOLINE};
 use crate::config::BootCell;
 use crate::process::actor::guest;
 use crate::regs::{NATIVE, Regs, answer, arg, raw};
@@ -103,7 +104,29 @@ pub fn unblock() {
     };
 }
 
-/// Takes SIGSYS out of the masks of all handlers that are installed already.
+/// In the frame that a handler's own trampoline returns by: its context stands at the stack pointer.
+pub fn strip_frame(sp: usize) {
+    let at = UserPtr::<u64>::new(sp.wrapping_add(core::mem::offset_of!(c::ucontext_t, uc_sigmask)));
+    if let Ok(mask) = at.read()
+        && mask & BIT != 0
+    {
+        let _ = at.write(mask & !BIT);
+    }
+}
+
+/// What a handler gets: no SIGSYS in its mask, and in the place of libc's trampoline one that takes it out of
+/// the mask that the program may have written into the context. Whether anything was changed.
+fn make_ours(a: &mut Action) -> bool {
+    let old = *a;
+    let [_, flags, restorer, mask] = a;
+    *mask &= !BIT;
+    if *flags & SA_RESTORER != 0 && *restorer == TRAMPOLINE.load(Ordering::Relaxed) as u64 {
+        *restorer = gates::returned() as u64;
+    }
+    *a != old
+}
+
+/// Does so to all handlers that are installed already.
 pub fn strip_masks() {
     for sig in 1..=64usize {
         let mut a: Action = [0; 4];
@@ -115,9 +138,7 @@ pub fn strip_masks() {
         if call(0, at) != 0 {
             continue;
         }
-        let [.., mask] = &mut a;
-        if *mask & BIT != 0 {
-            *mask &= !BIT;
+        if make_ours(&mut a) {
             call(at, 0);
         }
     }
@@ -131,26 +152,34 @@ pub fn give_back() {
 /// rt_sigaction(2).
 pub fn action(regs: &mut Regs) -> usize {
     let (sig, new, size) = (arg(regs, 0) as u32 as usize, arg(regs, 1), arg(regs, 3));
-    if size != SIZE || (sig != SIGSYS && new == 0) {
+    if size != SIZE {
         return NATIVE;
     }
     if sig == SIGSYS {
         let r = own_action(new, arg(regs, 2));
         return answer(regs, r);
     }
-    let Ok(mut a) = UserPtr::<Action>::new(new).read() else {
-        return NATIVE;
-    };
-    let [.., mask] = &mut a;
-    if *mask & BIT == 0 {
-        return NATIVE;
+    let mut a: Action = [0; 4];
+    if new != 0 {
+        let Ok(given) = UserPtr::<Action>::new(new).read() else {
+            return NATIVE;
+        };
+        a = given;
+        make_ours(&mut a);
     }
-    *mask &= !BIT;
+    let at = if new == 0 { 0 } else { a.as_ptr().addr() };
+    let old = arg(regs, 2);
     let with = Regs {
-        args: [sig, a.as_ptr().addr(), arg(regs, 2), size, 0, 0],
+        args: [sig, at, old, size, 0, 0],
         ..*regs
     };
     let r = raw(&with);
+    if r.is_ok() && old != 0 {
+        let restorer = UserPtr::<u64>::new(old.wrapping_add(16));
+        if restorer.read() == Ok(gates::returned() as u64) {
+            let _ = restorer.write(TRAMPOLINE.load(Ordering::Relaxed) as u64);
+        }
+    }
     answer(regs, r)
 }
 

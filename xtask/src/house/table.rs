@@ -108,6 +108,10 @@ pub const STATICS: &[(&str, &str)] = &[
         "shim/src/net/signals.rs",
         "what the program does with SIGSYS",
     ),
+    (
+        "shim/src/net/stacks.rs",
+        "memory that threads have as signal stacks",
+    ),
     ("shim/src/path/cwd.rs", "what is known of the cwd"),
     (
         "shim/src/path/dirs.rs",
