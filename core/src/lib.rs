@@ -22,6 +22,7 @@ pub mod program;
 mod quiesce;
 pub mod record;
 pub mod refusal;
+pub mod repair;
 pub mod runtime;
 #[cfg(test)]
 mod script_txn_tests;

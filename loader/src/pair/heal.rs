@@ -9,6 +9,7 @@ use crate::tree::probe;
 use indicatif::ProgressBar;
 use mirror_core::path::PATH_MAX;
 use mirror_core::record::PENDING_LOG;
+use mirror_core::repair::{Act, Seen, decide};
 use mirror_core::runtime::{Intent, IntentKind};
 use mirror_core::word::StateWord;
 use mirror_core::{BothLocked, LockMiss, alone};
@@ -128,10 +129,16 @@ fn repair(p: &Attached, i: &Intent, one: &[u8], two: &[u8], held: &BothLocked) -
     if paths.is_empty() || paths.iter().any(|p| !sane(p)) {
         return vec![b".".to_vec()];
     }
-    // A repair has a direction: what it has half made is no source.
-    let s = match i.kind {
-        IntentKind::Mend => usize::from(i.first & 1),
-        _ => p.source(),
+    let act = seen(p, one).and_then(|one| Ok(decide(i, [one, seen(p, two)?])));
+    let act = act.unwrap_or(Act::Unknown);
+    let s = match act {
+        // A repair has a direction: what it has half made is no source.
+        _ if i.kind == IntentKind::Mend => usize::from(i.first & 1),
+        // While the first copy is unfinished, one leg is right whatever was done on the other.
+        _ if p.pair.incomplete().is_some() => p.source(),
+        Act::Rename(leg) | Act::Exchange(leg) | Act::Link(leg) | Act::Unlink(leg) => 1 - (leg & 1),
+        Act::Equal { from, .. } => from & 1,
+        Act::Nothing | Act::Unknown => p.source(),
     };
     let fidelity = probe::fidelity([&p.pair.legs[0].root, &p.pair.legs[1].root]);
     let mut w = Work::new(
@@ -141,9 +148,9 @@ fn repair(p: &Attached, i: &Intent, one: &[u8], two: &[u8], held: &BothLocked) -
         true,
         ProgressBar::hidden(),
     );
-    if matches!(i.kind, IntentKind::Rename | IntentKind::Exchange) {
+    if let Act::Rename(leg) | Act::Exchange(leg) = act {
         // The same rename keeps hard links and whole trees; what it does not settle, the copy does.
-        let _ = replay_rename(&w, i, one, two);
+        let _ = replay(&p.pair.legs[leg & 1], act, one, two);
     }
     let mut failed = Vec::new();
     for path in &paths {
@@ -173,38 +180,27 @@ fn at(leg: &crate::pair::control::Leg, rel: &[u8]) -> io::Result<Option<Meta>> {
     }
 }
 
-/// Ends a rename that one leg has and the other has not, on the other: whichever that is. A rename keeps
-/// hard links and whole trees, and what it replaced is gone already.
-fn replay_rename(w: &Work<'_>, i: &Intent, one: &[u8], two: &[u8]) -> io::Result<()> {
-    if two.is_empty() {
-        return Ok(());
+/// What a path is on each leg; an empty one is nothing.
+fn seen(p: &Attached, rel: &[u8]) -> io::Result<[Option<Seen>; 2]> {
+    let mut both = [None; 2];
+    if !rel.is_empty() {
+        for (b, leg) in both.iter_mut().zip(&p.pair.legs) {
+            *b = at(leg, rel)?.map(|m| Seen {
+                inode: m.st.st_ino,
+                size: m.size(),
+            });
+        }
     }
-    let legs = [w.source, w.copy];
-    let mut moved = [false; 2];
-    for (m, leg) in moved.iter_mut().zip(legs) {
-        let (from, to) = (at(leg, one)?, at(leg, two)?);
-        *m = if i.kind == IntentKind::Exchange {
-            let ino = i.inode[usize::from(leg.record.leg)];
-            let is = |x: &Option<Meta>| x.as_ref().is_some_and(|x| x.st.st_ino == ino);
-            if ino == 0 || is(&from) == is(&to) {
-                return Ok(());
-            }
-            is(&to)
-        } else {
-            from.is_none() && to.is_some()
-        };
-    }
-    let late = match moved {
-        [true, false] => w.copy,
-        [false, true] => w.source,
-        _ => return Ok(()),
-    };
+    Ok(both)
+}
+
+/// Ends a rename or an exchange that one leg has, on the other.
+fn replay(late: &crate::pair::control::Leg, act: Act, one: &[u8], two: &[u8]) -> io::Result<()> {
     let (from_dir, from_name) = late.root.parent(one)?;
     let (to_dir, to_name) = late.root.parent(two)?;
-    let flags = if i.kind == IntentKind::Exchange {
-        RenameFlags::EXCHANGE
-    } else {
-        RenameFlags::empty()
+    let flags = match act {
+        Act::Exchange(_) => RenameFlags::EXCHANGE,
+        _ => RenameFlags::empty(),
     };
     Ok(rustix::fs::renameat_with(
         &from_dir, &from_name, &to_dir, &to_name, flags,

@@ -6,6 +6,7 @@ use libc as c;
 use mirror_core::Errno;
 use mirror_core::path::PathText;
 use mirror_core::path::split;
+use mirror_core::repair::Seen;
 use mirror_sys as sys;
 use mirror_sys::OMIT;
 use mirror_sys::Object;
@@ -60,6 +61,20 @@ impl Both {
             }
         }
         Ok(b)
+    }
+    /// The object of a path; none of an empty one.
+    pub(super) fn some(s: &Session, rel: &[u8]) -> Sys<Option<Both>> {
+        if rel.is_empty() {
+            return Ok(None);
+        }
+        Both::open(s, rel).map(Some)
+    }
+    /// What the decision is made from.
+    pub(super) fn seen(&self, leg: usize) -> Option<Seen> {
+        self.stat(leg).map(|st| Seen {
+            inode: st.ino(),
+            size: st.size(),
+        })
     }
     pub(super) fn at(&self, leg: usize) -> i32 {
         self.dir.get(leg).copied().unwrap_or(-1)

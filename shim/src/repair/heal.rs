@@ -13,9 +13,9 @@ use crate::repair::same::{self, Found};
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::path::PATH_MAX;
-use mirror_core::runtime::{AT_END, IntentKind};
+use mirror_core::repair::{Act, decide};
+use mirror_core::runtime::{Intent, IntentKind};
 use mirror_sys as sys;
-use mirror_sys::Stat;
 use mirror_sys::Sys;
 
 /// Makes the object at `rel` on the other leg like the one on leg `from`.
@@ -84,24 +84,12 @@ pub fn orphan(s: &Session, object: usize) {
         pending(s, b".");
         return;
     };
-    let from = usize::from(i.first);
-    let to = from ^ 1;
-    let ino = |leg: usize| i.inode.get(leg).copied().unwrap_or(0);
-    let ok = match i.kind {
-        _ if s.is_guarded() => not_led(s),
-        IntentKind::Rename => rename(s, from, p1, p2, 0, |_, _| true),
-        // Exchanged on the first leg if the name no longer holds the recorded inode there, and not on
-        // the second while it still does.
-        IntentKind::Exchange => rename(s, from, p1, p2, 2, |f, t| {
-            f.is_some_and(|f| f.ino() != ino(from)) && t.is_some_and(|t| t.ino() == ino(to))
-        }),
-        IntentKind::Link => link(s, from, p1, p2),
-        IntentKind::Mend => finish(s, from, p1),
-        IntentKind::Write => data(s, from, p1, ino(from), Some((i.offset, i.length))),
-        IntentKind::Truncate | IntentKind::Allocate | IntentKind::Attributes => {
-            data(s, from, p1, ino(from), None)
-        }
-        _ => equal(s, from, p1),
+    let ok = if s.is_guarded() {
+        not_led(s)
+    } else if i.kind == IntentKind::Mend {
+        finish(s, usize::from(i.first & 1), p1)
+    } else {
+        end(s, &i, p1, p2)
     };
     if ok.is_err() {
         for p in [p1, p2] {
@@ -115,77 +103,46 @@ pub fn orphan(s: &Session, object: usize) {
     }
 }
 
-/// Data or attributes of an object whose path is a hint: the inode decides.
+/// Looks at both names on both legs, and does what [`decide`] says.
 #[inline(never)]
-fn data(s: &Session, from: usize, rel: &[u8], ino: u64, range: Option<(u64, u64)>) -> Sys<()> {
-    if rel.is_empty() {
-        return Err(Errno::ENOENT);
-    }
-    let mut b = Both::open(s, rel)?;
-    // An append is what the first leg has and the second lacks.
-    let tail = b.stat(from ^ 1).map(|t| (t.size(), u64::MAX));
-    let range = if range.is_some_and(|r| r.0 == AT_END) {
-        tail
-    } else {
-        range
-    };
-    let r = match b.stat(from) {
-        Some(f) if ino == 0 || f.ino() == ino => equal_at(s, &b, from, range),
-        _ => Err(Errno::ESTALE),
-    };
-    b.close();
-    r
-}
-
-#[inline(never)]
-fn rename(
-    s: &Session,
-    from: usize,
-    p1: &[u8],
-    p2: &[u8],
-    flags: u32,
-    pick: impl Fn(Option<Stat>, Option<Stat>) -> bool,
-) -> Sys<()> {
-    let to = from ^ 1;
-    let mut a = Both::open(s, p1)?;
-    let r = Both::open(s, p2).and_then(|mut b| {
-        let done = if flags != 0 {
-            true
-        } else {
-            a.stat(from).is_none() && b.stat(from).is_some()
-        };
-        let r = if done && a.stat(to).is_some() && pick(a.stat(from), a.stat(to)) {
-            sys::renameat2(a.at(to), &a.name, b.at(to), &b.name, flags).map(|_| ())
-        } else {
-            Ok(())
-        };
-        b.close();
+fn end(s: &Session, i: &Intent, p1: &[u8], p2: &[u8]) -> Sys<()> {
+    let mut one = Both::some(s, p1)?;
+    let two = Both::some(s, p2);
+    let r = two.and_then(|mut two| {
+        let r = carry_out(s, i, &one, &two);
+        if let Some(b) = &mut two {
+            b.close();
+        }
         r
     });
-    a.close();
+    if let Some(b) = &mut one {
+        b.close();
+    }
     r
 }
 
-#[inline(never)]
-fn link(s: &Session, from: usize, p1: &[u8], p2: &[u8]) -> Sys<()> {
-    let to = from ^ 1;
-    let mut b = Both::open(s, p2)?;
-    let r = match (b.stat(from), b.stat(to)) {
-        (Some(_), None) => Both::open(s, p1).and_then(|mut a| {
-            let same = a.stat(from).map(|x| x.ino()) == b.stat(from).map(|x| x.ino());
-            let r = if same && a.stat(to).is_some() {
-                sys::linkat(a.at(to), &a.name, b.at(to), &b.name, 0).map(|_| ())
-            } else {
-                Err(Errno::ENOENT)
-            };
-            a.close();
-            r
-        }),
-        (None, Some(_)) => sys::unlinkat(b.at(to), &b.name, 0).map(|_| ()),
-        _ => Ok(()),
+fn carry_out(s: &Session, i: &Intent, one: &Option<Both>, two: &Option<Both>) -> Sys<()> {
+    let seen = |b: &Option<Both>| match b {
+        Some(b) => [b.seen(0), b.seen(1)],
+        None => [None; 2],
     };
-    b.close();
-    r
+    let moved = |leg, flags| match (one, two) {
+        (Some(a), Some(b)) => {
+            sys::renameat2(a.at(leg), &a.name, b.at(leg), &b.name, flags).map(|_| ())
+        }
+        _ => Err(Errno::EINVAL),
+    };
+    match (decide(i, [seen(one), seen(two)]), one, two) {
+        (Act::Nothing, ..) => Ok(()),
+        (Act::Rename(leg), ..) => moved(leg, 0),
+        (Act::Exchange(leg), ..) => moved(leg, c::RENAME_EXCHANGE),
+        (Act::Link(leg), Some(a), Some(b)) => {
+            sys::linkat(a.at(leg), &a.name, b.at(leg), &b.name, 0).map(|_| ())
+        }
+        (Act::Unlink(leg), _, Some(b)) => sys::unlinkat(b.at(leg), &b.name, 0).map(|_| ()),
+        (Act::Equal { from, range }, Some(b), _) => equal_at(s, b, from, range),
+        _ => Err(Errno::ESTALE),
+    }
 }
 
 /// Ends what a dead one has announced.

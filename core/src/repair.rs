@@ -1,0 +1,149 @@
+//! What ends a change that was announced and not ended: its process died, or the second leg refused it
+//! when it could not be taken back. Pure: the library and the command look, ask here, and carry it out.
+//!
+//! Rules: both legs are looked at. What one leg has and the other has not is done on the other: nobody was
+//! told of the change, so either way is right, and this one never takes a byte back. What fits neither the
+//! state before nor the one after is nobody's to guess.
+use crate::runtime::{AT_END, Intent, IntentKind};
+
+/// What a name is on one leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Its inode.
+    pub inode: u64,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// The two names of an intent, each on leg a and b; a name that the intent has not is on neither.
+pub type Names = [[Option<Seen>; 2]; 2];
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Both legs are as before, or as after.
+    Nothing,
+    /// The same rename on this leg.
+    Rename(usize),
+    /// The same exchange on this leg.
+    Exchange(usize),
+    /// The second name of the first one's file on this leg.
+    Link(usize),
+    /// The second name goes on this leg.
+    Unlink(usize),
+    /// What the first name is on the other leg is made like what it is on leg `from`.
+    Equal {
+        /// The leg that is right.
+        from: usize,
+        /// Offset and length: only these bytes, and what lies behind the shorter file's end, can differ.
+        range: Option<(u64, u64)>,
+    },
+    /// That is no state of this change: record it, or compare everything.
+    Unknown,
+}
+
+/// Decides what ends the change of this intent.
+pub fn decide(i: &Intent, [one, two]: Names) -> Act {
+    let first = usize::from(i.first & 1);
+    match i.kind {
+        IntentKind::Rename => rename(first, &one, &two),
+        IntentKind::Exchange => exchange(i, first, &one, &two),
+        IntentKind::Link => link(first, &one, &two),
+        IntentKind::Write
+        | IntentKind::Truncate
+        | IntentKind::Allocate
+        | IntentKind::Attributes => data(i, first, &one),
+        _ => Act::Equal {
+            from: first,
+            range: None,
+        },
+    }
+}
+
+type OneName = [Option<Seen>; 2];
+
+fn on(name: &OneName, leg: usize) -> Option<Seen> {
+    name.get(leg).copied().flatten()
+}
+
+fn rename(first: usize, one: &OneName, two: &OneName) -> Act {
+    let moved = |leg| on(one, leg).is_none() && on(two, leg).is_some();
+    let stays = |leg| on(one, leg).is_some();
+    let second = first ^ 1;
+    if moved(first) && stays(second) {
+        return Act::Rename(second);
+    }
+    if moved(second) && stays(first) {
+        return Act::Rename(first);
+    }
+    let alike = |name: &OneName| on(name, 0).is_some() == on(name, 1).is_some();
+    if alike(one) && alike(two) {
+        Act::Nothing
+    } else {
+        Act::Unknown
+    }
+}
+
+/// Of an exchange the names say nothing; the intent has the inode that the first name had on each leg.
+fn exchange(i: &Intent, first: usize, one: &OneName, two: &OneName) -> Act {
+    #[derive(PartialEq, Eq)]
+    enum Is {
+        Before,
+        After,
+        Same,
+    }
+    let is = |leg: usize| {
+        let was = i.inode.get(leg).copied().filter(|&ino| ino != 0)?;
+        let at = |name: &OneName| on(name, leg).map(|s| s.inode == was);
+        match (at(one)?, at(two)?) {
+            (true, false) => Some(Is::Before),
+            (false, true) => Some(Is::After),
+            (true, true) => Some(Is::Same),
+            (false, false) => None,
+        }
+    };
+    let second = first ^ 1;
+    match (is(first), is(second)) {
+        (Some(Is::After), Some(Is::Before)) => Act::Exchange(second),
+        (Some(Is::Before), Some(Is::After)) => Act::Exchange(first),
+        (Some(a), Some(b)) if a == b => Act::Nothing,
+        _ => Act::Unknown,
+    }
+}
+
+fn link(first: usize, one: &OneName, two: &OneName) -> Act {
+    let second = first ^ 1;
+    match (on(two, first), on(two, second)) {
+        (Some(new), None) => {
+            let of = on(one, first).is_some_and(|s| s.inode == new.inode);
+            if of && on(one, second).is_some() {
+                Act::Link(second)
+            } else {
+                Act::Unknown
+            }
+        }
+        // The name was free before: this change has made it.
+        (None, Some(_)) => Act::Unlink(second),
+        _ => Act::Nothing,
+    }
+}
+
+/// Data or attributes of an object whose name is a hint: the inode decides.
+fn data(i: &Intent, first: usize, one: &OneName) -> Act {
+    let was = i.inode.get(first).copied().unwrap_or(0);
+    match on(one, first) {
+        Some(s) if was == 0 || s.inode == was => {}
+        _ => return Act::Unknown,
+    }
+    let range = match i.kind {
+        // What the first leg has and the second lacks.
+        IntentKind::Write if i.offset == AT_END => on(one, first ^ 1).map(|s| (s.size, u64::MAX)),
+        IntentKind::Write => Some((i.offset, i.length)),
+        _ => None,
+    };
+    Act::Equal { from: first, range }
+}
+
+#[cfg(test)]
+#[path = "repair_tests.rs"]
+mod tests;

@@ -1,0 +1,248 @@
+//! Random torn states, each ended by the acts, on a model of two legs.
+extern crate std;
+use super::*;
+use std::collections::BTreeMap;
+use std::vec::Vec;
+
+/// Names and what is behind them: an inode of this leg alone, with content that both legs share.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Leg {
+    names: BTreeMap<&'static str, u64>,
+    content: BTreeMap<u64, u64>,
+}
+
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+}
+
+const NAMES: [&str; 3] = ["one", "two", "other"];
+
+impl Leg {
+    /// What a program sees: names, what they hold, and which are one file.
+    fn looks(&self) -> Vec<(&'static str, u64, Vec<&'static str>)> {
+        let group = |ino| {
+            self.names
+                .iter()
+                .filter(move |n| *n.1 == ino)
+                .map(|n| *n.0)
+                .collect()
+        };
+        self.names
+            .iter()
+            .map(|(n, ino)| (*n, self.content[ino], group(*ino)))
+            .collect()
+    }
+    fn seen(&self, name: &str) -> Option<Seen> {
+        let inode = *self.names.get(name)?;
+        Some(Seen {
+            inode,
+            size: self.content[&inode],
+        })
+    }
+    fn change(&mut self, kind: IntentKind) -> bool {
+        let (one, two) = (
+            self.names.get("one").copied(),
+            self.names.get("two").copied(),
+        );
+        match (kind, one, two) {
+            // Two names of one file: rename(2) does nothing.
+            (IntentKind::Rename, Some(a), Some(b)) if a == b => {}
+            (IntentKind::Rename, Some(a), _) => {
+                self.names.remove("one");
+                self.names.insert("two", a);
+            }
+            (IntentKind::Exchange, Some(a), Some(b)) => {
+                self.names.insert("one", b);
+                self.names.insert("two", a);
+            }
+            (IntentKind::Link, Some(a), None) => {
+                self.names.insert("two", a);
+            }
+            (IntentKind::Write, Some(a), _) => {
+                *self.content.get_mut(&a).unwrap() += 1000;
+            }
+            (IntentKind::Unlink, Some(_), _) => {
+                self.names.remove("one");
+            }
+            _ => return false,
+        }
+        true
+    }
+}
+
+fn carry_out(legs: &mut [Leg; 2], act: Act) {
+    match act {
+        Act::Nothing => {}
+        Act::Rename(leg) => assert!(legs[leg].change(IntentKind::Rename)),
+        Act::Exchange(leg) => assert!(legs[leg].change(IntentKind::Exchange)),
+        Act::Link(leg) => assert!(legs[leg].change(IntentKind::Link)),
+        Act::Unlink(leg) => drop(legs[leg].names.remove("two")),
+        Act::Equal { from, .. } => {
+            match (legs[from].names.get("one"), legs[from ^ 1].names.get("one")) {
+                (Some(s), Some(t)) => {
+                    let (content, t) = (legs[from].content[s], *t);
+                    legs[from ^ 1].content.insert(t, content);
+                }
+                (None, Some(_)) => drop(legs[from ^ 1].names.remove("one")),
+                (None, None) => {}
+                (s, t) => panic!("{s:?} {t:?}"),
+            }
+        }
+        Act::Unknown => panic!("a state of the change itself is known"),
+    }
+}
+
+/// Two equal legs with other inodes, and some names of one file.
+fn legs(dice: &mut Dice) -> [Leg; 2] {
+    let empty = || Leg {
+        names: BTreeMap::new(),
+        content: BTreeMap::new(),
+    };
+    let mut legs = [empty(), empty()];
+    for (i, name) in NAMES.into_iter().enumerate() {
+        if dice.roll(4) == 0 {
+            continue;
+        }
+        let like = NAMES[..i]
+            .iter()
+            .find(|n| legs[0].names.contains_key(*n) && dice.roll(3) == 0);
+        let content = dice.roll(50);
+        for (l, leg) in legs.iter_mut().enumerate() {
+            let ino = like.map_or(10 * (l as u64 + 1) + i as u64, |n| leg.names[n]);
+            leg.names.insert(name, ino);
+            leg.content.entry(ino).or_insert(content);
+        }
+    }
+    legs
+}
+
+#[test]
+fn ten_thousand_torn_changes_end_before_or_after() {
+    let mut dice = Dice(4711);
+    let (mut run, mut acted) = (0, 0);
+    while run < 10_000 {
+        let kinds = [
+            IntentKind::Rename,
+            IntentKind::Exchange,
+            IntentKind::Link,
+            IntentKind::Write,
+            IntentKind::Unlink,
+        ];
+        let kind = kinds[dice.roll(5) as usize];
+        let mut legs = legs(&mut dice);
+        let first = dice.roll(2) as usize;
+        let before = legs.clone();
+        let mut after = legs.clone();
+        if !after[0].change(kind) || !after[1].change(kind) {
+            continue;
+        }
+        run += 1;
+        let mut i = Intent::of(kind, first as u8);
+        for leg in 0..2 {
+            i.inode[leg] = legs[leg].seen("one").map_or(0, |s| s.inode);
+        }
+        if kind == IntentKind::Write && dice.roll(2) == 0 {
+            i.offset = AT_END;
+        }
+        // Nowhere, on the first leg, on both; or taken back on the first while the second has it.
+        match dice.roll(4) {
+            0 => {}
+            1 => legs[first] = after[first].clone(),
+            2 => legs = after.clone(),
+            _ if matches!(
+                kind,
+                IntentKind::Rename | IntentKind::Exchange | IntentKind::Link
+            ) =>
+            {
+                legs[first ^ 1] = after[first ^ 1].clone();
+            }
+            _ => {}
+        }
+        let names = ["one", "two"].map(|n| [legs[0].seen(n), legs[1].seen(n)]);
+        let act = decide(&i, names);
+        acted += usize::from(act != Act::Nothing);
+        let torn = legs.clone();
+        carry_out(&mut legs, act);
+        let looks = legs[0].looks();
+        assert_eq!(looks, legs[1].looks(), "{i:?} {torn:?} {act:?}");
+        assert!(
+            looks == before[0].looks() || looks == after[0].looks(),
+            "{i:?} {torn:?} {act:?}"
+        );
+        // Ended, it needs no more: who dies doing it is followed by somebody who does the same.
+        let names = ["one", "two"].map(|n| [legs[0].seen(n), legs[1].seen(n)]);
+        let again = decide(&i, names);
+        assert!(
+            matches!(again, Act::Nothing | Act::Equal { .. }),
+            "{again:?}"
+        );
+    }
+    assert!(acted > 3000, "{acted}");
+}
+
+#[test]
+fn what_fits_no_state_is_unknown() {
+    let seen = |inode| Some(Seen { inode, size: 1 });
+    let with = |kind, inode| Intent {
+        inode,
+        ..Intent::of(kind, 0)
+    };
+    // The second leg has neither name.
+    let names = [[None, None], [seen(1), None]];
+    assert_eq!(
+        decide(&with(IntentKind::Rename, [0; 2]), names),
+        Act::Unknown
+    );
+    // Another object has the name.
+    let names = [[seen(5), seen(6)], [None; 2]];
+    assert_eq!(
+        decide(&with(IntentKind::Write, [4, 6]), names),
+        Act::Unknown
+    );
+    // Nobody knows what was exchanged.
+    let names = [[seen(1), seen(3)], [seen(2), seen(4)]];
+    assert_eq!(
+        decide(&with(IntentKind::Exchange, [0; 2]), names),
+        Act::Unknown
+    );
+    // A file without a name was to get one.
+    let names = [[None; 2], [seen(1), None]];
+    assert_eq!(decide(&with(IntentKind::Link, [0; 2]), names), Act::Unknown);
+}
+
+#[test]
+fn an_append_is_repaired_from_the_end_of_the_shorter_file() {
+    let i = Intent {
+        offset: AT_END,
+        length: 40 << 20,
+        ..Intent::of(IntentKind::Write, 1)
+    };
+    let names = [
+        [
+            Some(Seen {
+                inode: 1,
+                size: 300,
+            }),
+            Some(Seen {
+                inode: 2,
+                size: 40 << 20,
+            }),
+        ],
+        [None; 2],
+    ];
+    assert_eq!(
+        decide(&i, names),
+        Act::Equal {
+            from: 1,
+            range: Some((300, u64::MAX))
+        }
+    );
+}
