@@ -77,3 +77,13 @@ fn make(dir: &Path) -> io::Result<()> {
     }
     Ok(())
 }
+
+/// Whether a file has the flag that `chattr +d` sets.
+pub fn is_nodump(path: &Path) -> bool {
+    use std::os::fd::AsRawFd;
+    let file = fs::File::open(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let mut flags: libc::c_int = 0;
+    // SAFETY: the kernel writes one int.
+    let r = unsafe { libc::ioctl(file.as_raw_fd(), libc::FS_IOC_GETFLAGS, &raw mut flags) };
+    r == 0 && flags & 0x40 != 0
+}

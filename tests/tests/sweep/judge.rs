@@ -1,6 +1,7 @@
 //! What became of a struck operation, and whether that is right.
+use crate::ground;
 use crate::trace::{End, Strike, Traced};
-use mirror_tests::{Level, Output, Pair, Tree};
+use mirror_tests::{Differences, Level, Output, Pair, Tree};
 use std::path::Path;
 
 /// One operation of programs/swept.c.
@@ -124,7 +125,7 @@ fn legs(pair: &Pair, folder: &str) -> [Tree; 2] {
     [pair.a(), pair.b()].map(|leg| Tree::read(&leg.join(folder)))
 }
 
-fn text(d: &mirror_tests::Differences) -> String {
+fn text(d: &Differences) -> String {
     d.0.join("; ")
 }
 
@@ -167,10 +168,22 @@ pub fn judge(
         Level::Strict
     };
     let [a, b] = legs(pair, folder);
-    let between = a.differences(&b, level);
+    let mut between = a.differences(&b, level);
     let answer = op.answer(traced.end);
-    let unlike_before = a.differences(&states.before, op.level());
-    let unlike_after = a.differences(&states.after, op.level());
+    let mut unlike_before = a.differences(&states.before, op.level());
+    let mut unlike_after = a.differences(&states.after, op.level());
+    if op.name == "setflags" {
+        // A tree has no flags.
+        let marked = [pair.a(), pair.b()].map(|leg| ground::is_nodump(&leg.join(folder).join("f")));
+        let say = |of: &mut Differences, wrong: bool| {
+            if wrong {
+                of.0.push(format!("f: flags {marked:?}"));
+            }
+        };
+        say(&mut between, marked[0] != marked[1]);
+        say(&mut unlike_before, marked[0]);
+        say(&mut unlike_after, !marked[0]);
+    }
     if evidence.pending {
         let lasting = matches!(strike, Strike::Lasting(_));
         return recorded(pair, op, folder, states, (&between, lasting));
@@ -219,7 +232,7 @@ fn recorded(
     op: &Op,
     folder: &str,
     states: &States,
-    (between, lasting): (&mirror_tests::Differences, bool),
+    (between, lasting): (&Differences, bool),
 ) -> Verdict {
     let status = pair.status();
     if status.code != 1 {

@@ -31,6 +31,8 @@ pub const PINS: &[(&str, &str, &str)] = &[
     ("setflags", "ioctl", "EIO"),
     // Taken for equal, although the second leg's exchange had been refused.
     ("exchange_dirs", "renameat2", "EPERM"),
+    // An empty directory was made on leg A, and the full one stayed under its old name.
+    ("rename_dir_deeper", "renameat2", "ENOENT"),
     // Replaced, and then undone as if nothing had been.
     ("rename_over_linked", "statx", "ENOENT"),
     ("mknod_file", "utimensat", "EINTR"),

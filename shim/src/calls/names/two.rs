@@ -242,10 +242,13 @@ impl Change for Two {
     fn heal(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
         // The second leg lacks the old name or has another victim: the two names decide.
         let from = cx.lead;
-        let t = cx.name(0);
-        let old = sys::glance(t.at(from), &t.name, c::AT_SYMLINK_NOFOLLOW);
-        // What directories hold is not compared here.
-        if self.kind == IntentKind::Exchange && self.moves_directory(cx, &old) {
+        // What directories hold is not compared here, and a half of it would be neither.
+        let is_dir = |which: usize| {
+            let t = cx.name(which);
+            sys::glance(t.at(from), &t.name, c::AT_SYMLINK_NOFOLLOW)
+                .is_ok_and(|st| st.kind() == c::S_IFDIR)
+        };
+        if self.kind != IntentKind::Link && (is_dir(0) || is_dir(1)) {
             return Err(Errno::ENOTEMPTY);
         }
         crate::repair::heal::equal(cx.s, from, cx.name(1).rel.as_bytes())?;
