@@ -57,6 +57,13 @@ impl Known {
 
 pub const KNOWN: &[Known] = &[
     Known {
+        op: "setflags",
+        call: "*",
+        strike: "KILL|AFTER",
+        what: Wrong::Silent,
+        reason: "no repair carries flags: each file system has its own among them (docs/LIMITS.md)",
+    },
+    Known {
         op: "splice",
         call: "splice",
         strike: "EIO+|EPERM+",
