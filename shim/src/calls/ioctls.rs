@@ -78,7 +78,8 @@ fn of_a_pair(n: i32) -> bool {
     if matches!(recognise(n, &mut loc), Fd::Out(_)) {
         return false;
     }
-    sys::fstat(n).is_ok_and(|st| matches!(st.kind(), c::S_IFREG | c::S_IFDIR))
+    // What cannot be looked at is not taken for something else.
+    sys::fstat(n).map_or(true, |st| matches!(st.kind(), c::S_IFREG | c::S_IFDIR))
 }
 
 /// struct space_resv: where a range begins, as fallocate(2) wants it, and its length.

@@ -29,6 +29,7 @@ pub const PINS: &[(&str, &str, &str)] = &[
     ("exchange_dirs", "newfstatat", "EINTR"),
     // Taken back without the flags that it had.
     ("setflags", "ioctl", "EIO"),
+    ("setflags", "fstat", "EIO"),
     // Taken for equal, although the second leg's exchange had been refused.
     ("exchange_dirs", "renameat2", "EPERM"),
     // An empty directory was made on leg A, and the full one stayed under its old name.
