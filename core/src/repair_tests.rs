@@ -146,9 +146,7 @@ fn ten_thousand_torn_changes_end_before_or_after() {
         }
         run += 1;
         let mut i = Intent::of(kind, first as u8);
-        for leg in 0..2 {
-            i.inode[leg] = legs[leg].seen("one").map_or(0, |s| s.inode);
-        }
+        i.inode = [0, 1].map(|leg: usize| legs[leg].seen("one").map_or(0, |s| s.inode));
         if kind == IntentKind::Write && dice.roll(2) == 0 {
             i.offset = AT_END;
         }
