@@ -86,7 +86,7 @@ static int get(int flags) { return open(file(), flags | O_NONBLOCK, 0644); }
 static void op_creat(void) {
     char *p = file();
     static const int extra[] = {0, O_TRUNC, O_EXCL, O_APPEND};
-    int fd = open(p, O_CREAT | O_RDWR | extra[below(4)], 0600 | below(64));
+    int fd = open(p, O_CREAT | O_RDWR | O_NONBLOCK | extra[below(4)], 0600 | below(64));
     result(fd < 0 ? fd : 0, "creat %s", p);
     if (fd >= 0) close(fd);
 }
@@ -152,7 +152,7 @@ static void op_truncate(void) {
     char *p = file();
     off_t n = below(SIZE);
     if (below(2)) { result(truncate(p, n), "truncate %s %ld", p, (long)n); return; }
-    int fd = open(p, O_RDWR);
+    int fd = open(p, O_RDWR | O_NONBLOCK);
     if (fd < 0) return;
     result(ftruncate(fd, n), "ftruncate %s %ld", p, (long)n);
     close(fd);
@@ -312,7 +312,7 @@ static void op_tmpfile(void) {
 // Written to after its name has gone or changed.
 static void op_renamed(void) {
     char *a = file(), *b = file();
-    int fd = open(a, O_RDWR);
+    int fd = open(a, O_RDWR | O_NONBLOCK);
     if (fd < 0) return;
     result(below(2) ? rename(a, b) : unlink(a), "away %s %s", a, b);
     fill(3000);
