@@ -118,33 +118,35 @@ fn open_one(path: &PathText<64>, uid: u32) -> Sys<i32> {
         folder.pop();
         let _ = sys::mkdirat(c::AT_FDCWD, &folder, 0o711);
     }
-    let n = sys::openat(c::AT_FDCWD, path, flags | c::O_CREAT | c::O_EXCL, 0o600)?;
+    let n = match sys::openat(c::AT_FDCWD, path, flags | c::O_CREAT | c::O_EXCL, 0o600) {
+        // Another one has just made it.
+        Err(Errno::EEXIST) => return sys::openat(c::AT_FDCWD, path, flags, 0),
+        r => r?,
+    };
     // Not what the program's umask leaves of it.
     let _ = sys::fchmod(n, 0o600);
     Ok(n)
 }
 
-/// Puts the record where the oldest one, or none, stands. Two processes may choose the same place: each looks
-/// first at another one, and who finds the other's record in its place begins again.
+/// Puts the record where the oldest one, or none, stands. Two processes would choose the same place, so it is
+/// done under a lock on the ring; its end is the descriptor's. Whoever keeps it for long is not waited for.
 fn put(n: i32, uid: u32, bytes: &[u8; refusal::SIZE]) -> Sys<()> {
     let st = sys::fstat(n)?;
     if st.kind() != c::S_IFREG || st.uid() != uid || st.mode() & 0o7777 != 0o600 || st.nlink() != 1
     {
         return Err(Errno::EACCES);
     }
+    for _ in 0..64 {
+        if sys::flock(n, c::LOCK_EX | c::LOCK_NB) != Err(Errno::EAGAIN) {
+            break;
+        }
+        sys::yield_now();
+    }
     if st.size() != refusal::FILE as u64 {
         sys::ftruncate(n, refusal::FILE as u64)?;
     }
-    for _ in 0..4 {
-        let at = oldest(n)?;
-        sys::pwrite(n, bytes, at)?;
-        let mut there = [0u8; refusal::SIZE];
-        sys::pread(n, &mut there, at)?;
-        if there == *bytes {
-            break;
-        }
-    }
-    Ok(())
+    let at = oldest(n)?;
+    sys::pwrite(n, bytes, at).map(|_| ())
 }
 
 /// Where the oldest record, or none, stands.
