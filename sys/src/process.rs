@@ -340,18 +340,23 @@ pub fn exit_group(code: i32) -> ! {
 
 /// Seconds since 1970.
 pub fn realtime() -> u64 {
+    clock(c::CLOCK_REALTIME).0
+}
+
+/// The time of the kernel's last tick (seconds, nanoseconds since 1970), which files are stamped with; zeros
+/// if it cannot be had.
+pub fn coarse_time() -> (u64, u64) {
+    clock(c::CLOCK_REALTIME_COARSE)
+}
+
+fn clock(which: i32) -> (u64, u64) {
     let mut t = c::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
     let p: *mut c::timespec = &mut t;
-    let _ = call!(
-        syscall2,
-        c::SYS_clock_gettime,
-        c::CLOCK_REALTIME as usize,
-        p as usize
-    );
-    t.tv_sec as u64
+    let _ = call!(syscall2, c::SYS_clock_gettime, which as usize, p as usize);
+    (t.tv_sec as u64, t.tv_nsec as u64)
 }
 
 /// The calling thread's name, ended by zeros.

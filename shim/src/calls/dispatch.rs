@@ -68,7 +68,7 @@ fn by_name(regs: &mut Regs, call: Call, row: &Row) -> usize {
         Call::Lchown | Call::Lsetxattr | Call::Lremovexattr => quick::one_path(CWD, a(0)),
         Call::Mkdirat | Call::Mknodat => quick::one_path(fd(0), a(1)),
         Call::Rmdir => quick::goes(CWD, a(0)),
-        Call::Unlinkat if a(2) == 0 => quick::one_path(fd(0), a(1)),
+        Call::Unlinkat if a(2) as u32 == 0 => quick::one_path(fd(0), a(1)),
         Call::Unlinkat => quick::goes(fd(0), a(1)),
         Call::Symlink => quick::symlink(CWD, a(1)),
         Call::Symlinkat => quick::symlink(fd(1), a(2)),

@@ -67,6 +67,8 @@ pub extern "C" fn handler(sig: i32, info: &Info, uc: &mut c::ucontext_t) {
     }
     let mut at = Context(uc);
     let mut regs = at.regs();
+    // The kernel looks at 32 bits of the number.
+    regs.nr = regs.nr as u32 as usize;
     if info.arch != X86_64 || regs.nr & X32 != 0 {
         at.set(c::REG_RAX, (c::ENOSYS as usize).wrapping_neg());
         return;

@@ -143,6 +143,8 @@ mirror_common:
     .cfi_startproc
     .cfi_def_cfa %rsp, 0
     .cfi_register %rip, %r11
+    // The kernel looks at 32 bits of the number.
+    mov %eax, %eax
     cmp $511, %rax
     ja 9f
     mov mirror_watch_at(%rip), %rcx

@@ -68,12 +68,18 @@ pub fn known(id: &Identity) -> Option<Known> {
     (same && whole && fresh(at, LASTS)).then_some(if far != 0 { Known::Far } else { Known::Near })
 }
 
+/// Whether a directory that is made from now on has a later birth: times of births are those of the kernel's
+/// ticks, and one that was removed may have the same number within the same tick.
+fn settled(id: &Identity) -> bool {
+    id.born.is_some_and(|born| born < mirror_sys::coarse_time())
+}
+
 /// Remembers a directory that has just been proved to be outside.
 pub fn remember(id: &Identity, what: Known) {
     let relaxed = Ordering::Relaxed;
     let Some(key) = key(id) else { return };
     let Some(k) = slot(&key) else { return };
-    if guest() {
+    if guest() || !settled(id) {
         return;
     }
     let v = k.version.load(relaxed);

@@ -49,6 +49,8 @@ const AT_FLAGS: usize = (c::AT_SYMLINK_NOFOLLOW | c::AT_EMPTY_PATH) as usize;
 // long: one arm for each call
 pub fn parse(regs: &Regs) -> Option<Request> {
     let a = |i| arg(regs, i);
+    // The kernel looks at 32 bits of them.
+    let flags = |i| arg(regs, i) as u32 as usize;
     let cwd = c::AT_FDCWD;
     let at = |flags: usize, follow_by_default: bool| {
         let nofollow = flags & c::AT_SYMLINK_NOFOLLOW as usize != 0;
@@ -70,8 +72,8 @@ pub fn parse(regs: &Regs) -> Option<Request> {
     match regs.call() {
         Some(Call::Chmod) => call(cwd, a(0), Last::Follow, Kind::Mode(a(1) as u32)),
         Some(Call::Fchmodat) => call(a(0) as i32, a(1), Last::Follow, Kind::Mode(a(2) as u32)),
-        Some(Call::Fchmodat2 | Call::Utimensat) if a(3) & !AT_FLAGS != 0 => None,
-        Some(Call::Fchownat) if a(4) & !AT_FLAGS != 0 => None,
+        Some(Call::Fchmodat2 | Call::Utimensat) if flags(3) & !AT_FLAGS != 0 => None,
+        Some(Call::Fchownat) if flags(4) & !AT_FLAGS != 0 => None,
         Some(Call::Utimensat) if sets_nothing(a(2)) => None,
         Some(Call::Truncate) if (a(1) as i64) < 0 => None,
         Some(Call::Fchmodat2) => {
@@ -80,7 +82,12 @@ pub fn parse(regs: &Regs) -> Option<Request> {
             } else {
                 a(1)
             };
-            call(a(0) as i32, path, at(a(3), true), Kind::Mode(a(2) as u32))
+            call(
+                a(0) as i32,
+                path,
+                at(flags(3), true),
+                Kind::Mode(a(2) as u32),
+            )
         }
         Some(Call::Fchmod) => call(a(0) as i32, 0, Last::Keep, Kind::Mode(a(1) as u32)),
         Some(Call::Chown) => call(
@@ -105,7 +112,7 @@ pub fn parse(regs: &Regs) -> Option<Request> {
             call(
                 a(0) as i32,
                 path,
-                at(a(4), true),
+                at(flags(4), true),
                 Kind::Owner(a(2) as u32, a(3) as u32),
             )
         }
@@ -117,7 +124,7 @@ pub fn parse(regs: &Regs) -> Option<Request> {
             } else {
                 a(1)
             };
-            call(a(0) as i32, path, at(a(3), true), Kind::Times)
+            call(a(0) as i32, path, at(flags(3), true), Kind::Times)
         }
         Some(Call::Setxattr) => call(cwd, a(0), Last::Follow, Kind::SetXattr),
         Some(Call::Lsetxattr) => call(cwd, a(0), Last::Keep, Kind::SetXattr),
@@ -125,7 +132,7 @@ pub fn parse(regs: &Regs) -> Option<Request> {
         Some(Call::Removexattr) => call(cwd, a(0), Last::Follow, Kind::RemoveXattr),
         Some(Call::Lremovexattr) => call(cwd, a(0), Last::Keep, Kind::RemoveXattr),
         Some(Call::Fremovexattr) => call(a(0) as i32, 0, Last::Keep, Kind::RemoveXattr),
-        Some(Call::Setxattrat | Call::Removexattrat) if a(2) & !AT_FLAGS != 0 => None,
+        Some(Call::Setxattrat | Call::Removexattrat) if flags(2) & !AT_FLAGS != 0 => None,
         Some(Call::Setxattrat | Call::Removexattrat) => {
             let none = empty(a(2)) && is_empty_or_null(a(1));
             let kind = match regs.call() {
@@ -133,13 +140,13 @@ pub fn parse(regs: &Regs) -> Option<Request> {
                 _ => Kind::RemoveXattr,
             };
             let path = if none { 0 } else { a(1) };
-            call(a(0) as i32, path, at(a(2), true), kind)
+            call(a(0) as i32, path, at(flags(2), true), kind)
         }
-        Some(Call::FileSetattr) if a(4) & !AT_FLAGS != 0 => None,
+        Some(Call::FileSetattr) if flags(4) & !AT_FLAGS != 0 => None,
         Some(Call::FileSetattr) => {
             let none = empty(a(4)) && is_empty_or_null(a(1));
             let path = if none { 0 } else { a(1) };
-            call(a(0) as i32, path, at(a(4), true), Kind::Marks(By::Call))
+            call(a(0) as i32, path, at(flags(4), true), Kind::Marks(By::Call))
         }
         Some(Call::Ioctl) => {
             let kind = match verdict(args::command(regs)) {

@@ -207,8 +207,8 @@ pub fn one(regs: &mut Regs) -> usize {
         ),
         Some(Call::Unlink) => (cwd, a0, What::Unlink, IntentKind::Unlink),
         Some(Call::Rmdir) => (cwd, a0, What::Rmdir, IntentKind::Rmdir),
-        Some(Call::Unlinkat) if a2 == 0 => (a0 as i32, a1, What::Unlink, IntentKind::Unlink),
-        Some(Call::Unlinkat) if a2 == c::AT_REMOVEDIR as usize => {
+        Some(Call::Unlinkat) if a2 as u32 == 0 => (a0 as i32, a1, What::Unlink, IntentKind::Unlink),
+        Some(Call::Unlinkat) if a2 as i32 == c::AT_REMOVEDIR => {
             (a0 as i32, a1, What::Rmdir, IntentKind::Rmdir)
         }
         Some(Call::Symlink | Call::Symlinkat) => {

@@ -272,12 +272,14 @@ pub fn two(regs: &mut Regs) -> usize {
         arg(regs, 3),
         arg(regs, 4),
     );
+    // The kernel looks at 32 bits of them.
+    let flags = a4 as u32 as usize;
     let (d1, p1, d2, p2, flags, is_link) = match regs.call() {
         Some(Call::Rename) => (cwd, a0, cwd, a1, 0, false),
         Some(Call::Renameat) => (a0 as i32, a1, a2 as i32, a3, 0, false),
-        Some(Call::Renameat2) => (a0 as i32, a1, a2 as i32, a3, a4, false),
+        Some(Call::Renameat2) => (a0 as i32, a1, a2 as i32, a3, flags, false),
         Some(Call::Link) => (cwd, a0, cwd, a1, 0, true),
-        _ => (a0 as i32, a1, a2 as i32, a3, a4, true),
+        _ => (a0 as i32, a1, a2 as i32, a3, flags, true),
     };
     // What the kernel refuses before it looks at the paths.
     let refused = match is_link {
