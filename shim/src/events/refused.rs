@@ -101,10 +101,34 @@ fn write(v: &[u8], r: &Refused) -> Sys<()> {
 
 /// Opens a ring of records, or makes it; root's where it may be.
 pub fn open_ring(path: &PathText<64>, others: &[u8], uid: u32) -> Sys<i32> {
+    if uid == NOBODY && unmapped() {
+        return Err(Errno::EPERM);
+    }
     match open_one(path, uid) {
         Err(_) if uid == 0 => open_one(&refusal::spare(others), uid),
         r => r,
     }
+}
+
+/// Whom a user namespace shows that does not map one's user (kernel.overflowuid): what such a process made
+/// would belong to its real user, and be in the way of nobody's.
+const NOBODY: u32 = 65534;
+
+/// Whether this is a user namespace that does not map every user.
+fn unmapped() -> bool {
+    let mut map = [0u8; 64];
+    let mut path = PathText::<64>::new();
+    let flags = c::O_RDONLY | c::O_CLOEXEC;
+    if path.set(b"/proc/self/uid_map").is_err() {
+        return false;
+    }
+    let Ok(n) = sys::openat(c::AT_FDCWD, &path, flags, 0) else {
+        return false;
+    };
+    let len = sys::pread(n, &mut map, 0).unwrap_or(0);
+    let _ = sys::close(n);
+    let map = map.get(..len).unwrap_or(&[]);
+    !map.windows(10).any(|w| w == b"4294967295")
 }
 
 fn open_one(path: &PathText<64>, uid: u32) -> Sys<i32> {
