@@ -56,7 +56,7 @@ impl Drive {
         self.exclusive
     }
 
-    /// The answer of a change that is announced and lacks on the second leg.
+    /// The answer of a change that is announced and that the second leg lacks.
     pub fn left(&self) -> Option<u64> {
         self.left
     }

@@ -100,6 +100,28 @@ static void cwd_of_a_thread(void)
     printf("there %d %d\n", access("by-thread", F_OK), access("outside", F_OK));
 }
 
+/* An inode number that an outside directory had comes back at once, for a directory in V. */
+static void number_comes_back(void)
+{
+    char d[500];
+    for (int i = 0; i < 300; i++) {
+        snprintf(d, sizeof d, "%s/t%d", s, i);
+        if (mkdir(d, 0755)) exit(8);
+        int f = open(d, O_RDONLY | O_DIRECTORY);
+        close(openat(f, "x", O_CREAT | O_WRONLY, 0644));
+        unlinkat(f, "x", 0);
+        fchmod(f, 0700);
+        close(f);
+        rmdir(d);
+        snprintf(d, sizeof d, "%s/d%d", v, i);
+        if (mkdir(d, 0755)) exit(9);
+        f = open(d, O_RDONLY | O_DIRECTORY);
+        close(openat(f, "x", O_CREAT | O_WRONLY, 0644));
+        close(f);
+    }
+    puts("ok");
+}
+
 int main(int argc, char **argv)
 {
     v = getenv("V");
@@ -109,6 +131,7 @@ int main(int argc, char **argv)
     if (!strcmp(argv[1], "timer")) exits_under_a_timer();
     else if (!strcmp(argv[1], "exchange")) directory_is_exchanged();
     else if (!strcmp(argv[1], "thread")) cwd_of_a_thread();
+    else if (!strcmp(argv[1], "reuse")) number_comes_back();
     else return 2;
     return 0;
 }

@@ -340,6 +340,22 @@ impl Pair {
         Output::from_std(o).normalised(&self.names())
     }
 
+    /// Runs a script without the mirror in a mount namespace of its own; `$D` has the built files. `None`: it
+    /// ended with 77, since it could not mount; said to be skipped.
+    pub fn in_namespace(&self, script: &str) -> Option<Output> {
+        fs::write(self.programs().join("outer.sh"), script).expect("a script");
+        let dist = crate::dist();
+        let o = self.bypass(&format!(
+            "export D={}; unshare -m bash $P/outer.sh",
+            dist.display()
+        ));
+        if o.code == 77 {
+            crate::skip("cannot mount here");
+            return None;
+        }
+        Some(o)
+    }
+
     /// Runs the script both ways: the same output and exit code, equal trees.
     #[track_caller]
     pub fn both(&self, script: &str) -> Output {

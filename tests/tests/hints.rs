@@ -124,3 +124,11 @@ os.mkdir('/' + os.path.basename(v) + '/below'); os.chdir(os.path.basename(v)); o
         walk(pair, 4..8);
     }
 }
+
+/// An inode number that an outside directory had is a directory's in V within the same tick of the clock.
+#[test]
+fn an_inode_number_that_comes_back_at_once() {
+    Pair::with(mirror_tests::Kind::InPlace, |pair| {
+        case(pair, "reuse", "ok");
+    });
+}

@@ -1,6 +1,6 @@
 //! A program that is killed while it makes two objects alike that differed: the pair is as it was, or equal,
 //! or says that it is not; and no version is gone.
-use mirror_tests::{Kind, Level, Output, Pair, Tree, need};
+use mirror_tests::{Kind, Level, Output, Pair, Tree, make, need};
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -28,27 +28,12 @@ const CALLS: &str = "mknodat,mkdirat,symlinkat,unlinkat,renameat2,pwrite64,ftrun
 
 fn put(pair: &Pair, root: &Path, what: &str) {
     let path = root.join("it");
-    let (kind, text) = what.split_once(':').unwrap_or(("", ""));
-    match kind {
-        "file" | "outside" => {
-            fs::write(&path, text).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        }
-        "dir" => {
-            fs::create_dir(&path).unwrap();
-            if !text.is_empty() {
-                fs::write(path.join("in it"), text).unwrap();
-            }
-        }
-        "link" => std::os::unix::fs::symlink(text, &path).unwrap(),
-        "fifo" => {
-            let c = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).unwrap();
-            // SAFETY: a path that lives until the call has returned.
-            assert_eq!(unsafe { libc::mkfifo(c.as_ptr(), 0o644) }, 0);
-        }
-        _ => {}
+    let inside = what.replacen("outside:", "file:", 1);
+    make(&path, &inside);
+    if inside.starts_with("file:") {
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
     }
-    if kind == "outside" {
+    if inside != what {
         fs::hard_link(&path, pair.native().join("outside")).unwrap();
     }
 }

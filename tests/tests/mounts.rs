@@ -1,6 +1,6 @@
 //! A file system that is mounted inside V after `init` is no part of the pair: changes in it are refused, on
 //! both legs alike, whatever call makes them; what is left out is said.
-use mirror_tests::{Kind, Level, Output, Pair, Tree, need, skip};
+use mirror_tests::{Kind, Level, Output, Pair, Tree, need};
 
 /// Every family of changes behind the mount point `$V/m`, each in a shell function; the shell prints what
 /// became of each. `$V/m` has f, d/g and l.
@@ -52,22 +52,6 @@ os.close(r); os.close(d)
 PY
 "#;
 
-/// Runs a script without the mirror in a mount namespace of its own; `$D` has the built files. `None`: it
-/// ended with 77, since it could not mount.
-fn in_namespace(pair: &Pair, script: &str) -> Option<Output> {
-    std::fs::write(pair.programs().join("outer.sh"), script).expect("a script");
-    let dist = mirror_tests::dist();
-    let o = pair.bypass(&format!(
-        "export D={}; unshare -m bash $P/outer.sh",
-        dist.display()
-    ));
-    if o.code == 77 {
-        skip("cannot mount here");
-        return None;
-    }
-    Some(o)
-}
-
 /// Mounts a tmpfs, or a folder from outside, as `m` on these legs, fills it without the mirror, runs
 /// `script` mirrored, and leaves a list of what is there then in `$S/after`.
 fn with_mount(pair: &Pair, tmpfs: bool, legs: &str, script: &str) -> Option<Output> {
@@ -86,7 +70,7 @@ fn with_mount(pair: &Pair, tmpfs: bool, legs: &str, script: &str) -> Option<Outp
          for leg in {legs}; do (cd $leg/m; find . ! -name . -printf '%P %m %U %s %T@ %l\n' | sort >> $S/after); done
          exit $r"
     );
-    in_namespace(pair, &outer)
+    pair.in_namespace(&outer)
 }
 
 fn changes_are_refused(tmpfs: bool, legs: &str) {
@@ -149,7 +133,7 @@ fn through_an_inherited_descriptor() {
     pair.run("mkdir $V/m").ok();
     let outer = "mount -t tmpfs -o size=1m none $A/m || exit 77; exec 3>$A/m/f
         $D/mirror-run bash -c 'echo x >&3' 2>&1 | grep -o Read-only; stat -c %s $A/m/f";
-    if let Some(o) = in_namespace(&pair, outer) {
+    if let Some(o) = pair.in_namespace(outer) {
         assert_eq!(o.ok().text(), "Read-only\n0");
         pair.assert_equal();
     }
@@ -210,7 +194,7 @@ for name, call in [
     std::fs::write(pair.scratch().join("file"), "f\n").expect("a file");
     let mut answers = Vec::new();
     for legs in ["$A", "$B", "$A $B"] {
-        let Some(o) = in_namespace(&pair, &outer.replace("$LEGS", legs)) else {
+        let Some(o) = pair.in_namespace(&outer.replace("$LEGS", legs)) else {
             return;
         };
         answers.push(o.ok().text());
@@ -234,7 +218,7 @@ fn what_shows_the_same_directory_is_mirrored() {
     std::fs::write(pair.programs().join("inner.sh"), inner).expect("a script");
     let outer = "mount --bind $A/s $A/s && mount -t proc proc $A/proc || exit 77
         $D/mirror-run bash $P/inner.sh";
-    let Some(o) = in_namespace(&pair, outer) else {
+    let Some(o) = pair.in_namespace(outer) else {
         return;
     };
     assert_eq!(o.ok().text(), "cat");
@@ -258,7 +242,7 @@ fn what_is_left_out_is_said() {
     let script = "mount -t tmpfs -o size=1m none $A/m || exit 77; echo y > $A/m/y
         $D/mirror init $A $B --at $V --yes; $D/mirror verify $V; $D/mirror verify --json $V
         echo z > $B/f; $D/mirror resync $V --dry-run; $D/mirror resync $V --yes; $D/mirror resync --json $V";
-    let Some(o) = in_namespace(&pair, script) else {
+    let Some(o) = pair.in_namespace(script) else {
         return;
     };
     pair.watch_runtime();

@@ -1,7 +1,7 @@
 //! What is paired is compared: somebody has changed one tree alone, and a mirrored program then changes the
 //! object. After its call both legs are equal, or the pair says that they are not; and no version is lost
 //! in silence. A difference in content alone, at the same size, may go unseen (LIMITS.md).
-use mirror_tests::{Kind, Level, Output, Pair, Tree, compile, dist, each_kind, need};
+use mirror_tests::{Kind, Level, Output, Pair, Tree, compile, dist, each_kind, make, need};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -51,24 +51,9 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
 
 fn put(root: &Path, name: &str, what: &str) {
     let path = root.join(name);
-    let (kind, text) = what.split_once(':').unwrap_or(("", ""));
-    match kind {
-        "file" | "names" => fs::write(&path, text).unwrap(),
-        "dir" => {
-            fs::create_dir(&path).unwrap();
-            if !text.is_empty() {
-                fs::write(path.join("in it"), text).unwrap();
-            }
-        }
-        "link" => std::os::unix::fs::symlink(text, &path).unwrap(),
-        "fifo" => {
-            let c = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).unwrap();
-            // SAFETY: a path that lives until the call has returned.
-            assert_eq!(unsafe { libc::mkfifo(c.as_ptr(), 0o644) }, 0);
-        }
-        _ => {}
-    }
-    if kind == "names" {
+    let alone = what.replacen("names:", "file:", 1);
+    make(&path, &alone);
+    if alone != what {
         fs::hard_link(&path, root.join(format!("{name} too"))).unwrap();
     }
 }

@@ -1,22 +1,6 @@
 //! What a service manager does to a program: folders of the system that are empty, read-only or not there,
 //! filters, and runtime files that are taken away. The pair works, or the refusal says what to allow.
-use mirror_tests::{Kind, Level, Output, Pair, Tree, need, skip};
-
-/// Runs a script without the mirror in namespaces of its own; `$D` has the built files. `None`: it ended
-/// with 77, since it could not mount.
-fn in_namespace(pair: &Pair, script: &str) -> Option<Output> {
-    std::fs::write(pair.programs().join("outer.sh"), script).expect("a script");
-    let dist = mirror_tests::dist();
-    let o = pair.bypass(&format!(
-        "export D={}; unshare -m bash $P/outer.sh",
-        dist.display()
-    ));
-    if o.code == 77 {
-        skip("cannot mount here");
-        return None;
-    }
-    Some(o)
-}
+use mirror_tests::{Kind, Level, Output, Pair, Tree, need};
 
 fn forget_runtime(pair: &Pair) {
     for file in pair.runtime_files() {
@@ -40,7 +24,7 @@ fn nothing_is_in_run_yet() {
              stat -c '%a %u' /run/mirror; ls /run/mirror | grep -c '^[0-9a-f]*$'
              [ -e $V/d/f ] || {WORK}"
         );
-        let Some(o) = in_namespace(&pair, &script) else {
+        let Some(o) = pair.in_namespace(&script) else {
             return;
         };
         let text = o.ok().text();
@@ -102,7 +86,7 @@ fn a_refused_beginning_is_no_loss() {
             "mount -t tmpfs none /run && mkdir -p -m 711 /run/mirror && mount -o remount,ro /run || exit 77
              {first}; echo code $?"
         );
-        let Some(o) = in_namespace(&pair, &script) else {
+        let Some(o) = pair.in_namespace(&script) else {
             return;
         };
         let text = o.ok().text();
@@ -124,7 +108,7 @@ fn proc_shows_processes_only() {
         let work = WORK.replace("$D/mirror-run", how);
         let used =
             format!("mount -t tmpfs none /run && {how} touch $V/before || exit 77\n{bare}\n{work}");
-        let Some(o) = in_namespace(&pair, &used) else {
+        let Some(o) = pair.in_namespace(&used) else {
             return;
         };
         o.ok();
@@ -135,7 +119,7 @@ fn proc_shows_processes_only() {
         let unused = format!(
             "mount -t tmpfs none /run || exit 77\n{bare}\n{work} && exit 1\n$D/mirror status $V"
         );
-        let o = in_namespace(&pair, &unused).expect("mounted before");
+        let o = pair.in_namespace(&unused).expect("mounted before");
         assert!(format!("{o:?}").contains("/proc"), "{how}: {o:?}");
         assert!(!pair.a().join("e").exists() && !pair.b().join("e").exists());
     }
@@ -155,7 +139,7 @@ fn a_boot_id_of_ones_own() {
          mount --bind $S/boot /proc/sys/kernel/random/boot_id || exit 77
          {WORK} && $D/mirror verify $V && $D/mirror status $V && exec 3>&-; r=$?; wait; exit $r"
     );
-    let Some(o) = in_namespace(&pair, &script) else {
+    let Some(o) = pair.in_namespace(&script) else {
         return;
     };
     o.ok();
@@ -186,7 +170,7 @@ fn what_is_not_named_is_read_only() {
              touch $D/no 2> /dev/null && rm $D/no && exit 77
              {WORK}; echo code $?; $D/mirror status $V"
         );
-        let Some(o) = in_namespace(&pair, &script) else {
+        let Some(o) = pair.in_namespace(&script) else {
             return;
         };
         let text = o.text();
@@ -205,7 +189,7 @@ fn detach_removes_every_runtime_file_of_the_pair() {
     let pair = Pair::striped(Kind::InPlace, None);
     pair.run("true").ok();
     let script = format!("mount -t tmpfs none /run || exit 77\n{WORK}");
-    let Some(o) = in_namespace(&pair, &script) else {
+    let Some(o) = pair.in_namespace(&script) else {
         return;
     };
     o.ok();

@@ -287,8 +287,13 @@ fn numbers_are_free() -> Result<(), Refused> {
             )
         };
         let n = match sys::ret(r) {
-            Ok(0) | Err(_) => break,
+            Ok(0) => break,
             Ok(n) => n,
+            // What could not be read is not free.
+            Err(e) => {
+                let _ = sys::close(dir);
+                return Err(e.into());
+            }
         };
         let mut rest = buf.get(..n).unwrap_or(&[]);
         while let (Some(&[lo, hi]), Some(name)) = (

@@ -192,7 +192,8 @@ pub fn close_range_filter(regs: &mut Regs) -> usize {
 pub fn close_range(regs: &mut Regs) -> usize {
     const CLOEXEC: usize = 4;
     const UNSHARE: usize = 2;
-    let (lo, hi, flags) = (arg(regs, 0) as u32, arg(regs, 1) as u32, arg(regs, 2));
+    let (lo, hi) = (arg(regs, 0) as u32, arg(regs, 1) as u32);
+    let flags = arg(regs, 2) as u32 as usize;
     if flags & !(CLOEXEC | UNSHARE) != 0 {
         return NATIVE;
     }

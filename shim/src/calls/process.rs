@@ -303,12 +303,13 @@ const PR_SET_SECCOMP: usize = 22;
 /// A filter may forbid what mirroring needs.
 pub fn seccomp_filter(regs: &mut Regs) -> usize {
     let prctl = regs.is(Call::Prctl);
-    if prctl && arg(regs, 0) == gates::DISPATCH && arming::on() {
+    let what = arg(regs, 0) as u32 as usize;
+    if prctl && what == gates::DISPATCH && arming::on() {
         return fail(regs, Errno::EINVAL);
     }
     let installs = match prctl {
-        true => arg(regs, 0) == PR_SET_SECCOMP,
-        false => arg(regs, 0) <= 1,
+        true => what == PR_SET_SECCOMP,
+        false => what <= 1,
     };
     if installs { HEAVY } else { NATIVE }
 }

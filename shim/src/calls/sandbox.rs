@@ -16,6 +16,7 @@ use crate::user::{Array, UserPtr};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use libc as c;
 use mirror_core::bpf::{self, Answer, Call};
+use mirror_core::calls;
 use mirror_core::unmirrored::Kind;
 use mirror_sys as sys;
 
@@ -187,8 +188,8 @@ fn look(at: usize) {
 
 /// (strict mode, flags, filter) of a call that installs one.
 fn parts(regs: &Regs) -> (bool, usize, usize) {
-    match regs.nr as i64 {
-        c::SYS_prctl => (
+    match regs.call() {
+        Some(calls::Call::Prctl) => (
             arg(regs, 1) as u32 != c::SECCOMP_MODE_FILTER,
             0,
             arg(regs, 2),
