@@ -371,7 +371,7 @@ fn usage_code(name: &str) -> u8 {
 
 /// Prints a failure's line.
 pub fn complain(name: &str, f: &Fail) {
-    crate::note!("mirror: {name}: {}", f.text);
+    output::note!("mirror: {name}: {}", f.text);
 }
 
 /// Parses the command line and does what it says.
@@ -433,7 +433,7 @@ pub fn run() -> ExitCode {
             fields.insert("schema".into(), schema.into());
             fields.insert("exit".into(), c.into());
             fields.insert("time".into(), text::iso(text::now()).into());
-            crate::say!("{}", serde_json::Value::Object(fields));
+            output::say!("{}", serde_json::Value::Object(fields));
         }
         if output::lost() {
             return Err(Fail::failed(
@@ -486,7 +486,7 @@ fn error(name: &str, kind: Kind, message: &str, exit: u8) {
         Kind::NotFound => "not-found",
         Kind::NotRunnable => "not-runnable",
     };
-    crate::say!(
+    output::say!(
         "{}",
         serde_json::json!({
             "schema": "mirror.error/1",

@@ -65,8 +65,8 @@ pub fn keep_still() {
     STILL.store(true, Ordering::Relaxed);
 }
 
-/// One line to stdout; use [`crate::say`].
-pub fn line(text: Arguments<'_>) {
+/// One line to stdout; use [`say!`].
+pub fn print_line(text: Arguments<'_>) {
     if HUSHED.load(Ordering::Relaxed)
         || with_report(|(_, lines)| lines.push(text.to_string().into())).is_some()
     {
@@ -77,8 +77,9 @@ pub fn line(text: Arguments<'_>) {
     }
 }
 
-/// One line to stderr, and into the report if there is to be one; use [`crate::note`]. There is nobody to tell when that fails.
-pub fn note(text: Arguments<'_>) {
+/// One line to stderr, and into the report if there is to be one; use [`note!`].
+/// There is nobody to tell when that fails.
+pub fn print_note(text: Arguments<'_>) {
     with_report(|(_, lines)| lines.push(text.to_string().into()));
     if !STILL.load(Ordering::Relaxed) {
         let _ = writeln!(std::io::stderr(), "{text}");
@@ -91,13 +92,13 @@ pub fn lost() -> bool {
 }
 
 /// `println!` that never panics.
-#[macro_export]
 macro_rules! say {
-    ($($arg:tt)*) => { $crate::output::line(format_args!($($arg)*)) };
+    ($($arg:tt)*) => { $crate::output::print_line(format_args!($($arg)*)) };
 }
 
 /// `eprintln!` that never panics.
-#[macro_export]
 macro_rules! note {
-    ($($arg:tt)*) => { $crate::output::note(format_args!($($arg)*)) };
+    ($($arg:tt)*) => { $crate::output::print_note(format_args!($($arg)*)) };
 }
+
+pub(crate) use {note, say};

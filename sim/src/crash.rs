@@ -1,35 +1,8 @@
 //! The crash of a leg: what was not synced is lost, then the leg is gone, then it comes back.
 use crate::fault::Sabotage;
 use crate::rng::Rng;
-use crate::tree::{Body, Tree};
+use crate::tree::Body;
 use crate::world::World;
-
-/// What a leg would keep.
-#[derive(Clone, Debug, Default)]
-pub struct Disk {
-    /// States since the last sync, one before each change; kept only if a crash is due.
-    history: Vec<Tree>,
-    /// Whether to keep them.
-    pub keep: bool,
-    /// Changes so far.
-    pub changes: u64,
-    /// So many of them must survive: a program was told so.
-    pub promised: u64,
-    /// Crashed: every call fails.
-    pub gone: bool,
-    /// What will be there when the leg comes back.
-    kept: Option<Tree>,
-}
-
-impl Disk {
-    /// A change is about to be made.
-    pub fn before_change(&mut self, now: &Tree) {
-        self.changes += 1;
-        if self.keep {
-            self.history.push(now.clone());
-        }
-    }
-}
 
 impl World {
     /// A leg writes down all that it has taken.

@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 pub mod crash;
+pub mod disk;
 pub mod effect;
 pub mod explore;
 pub mod fault;
@@ -30,6 +31,7 @@ pub mod proc;
 mod repair;
 pub mod rng;
 pub mod run;
+mod steps;
 pub mod tree;
 pub mod world;
 

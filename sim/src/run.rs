@@ -2,8 +2,9 @@
 use crate::fault::{ErrorAt, Faults, Place, Sabotage, Which};
 use crate::op::{Op, random};
 use crate::oracle::judge;
-use crate::proc::{Life, Proc, settle};
+use crate::proc::{Life, Proc};
 use crate::rng::Rng;
+use crate::steps::settle;
 use crate::world::{Pid, World};
 use mirror_core::Errno;
 

@@ -1,6 +1,6 @@
 //! Everything the processes share: the legs, their locks, the runtime file, the open descriptions,
 //! the pending record, and the log that the oracle replays.
-use crate::crash::Disk;
+use crate::disk::Disk;
 use crate::effect::{At, Need, effect};
 use crate::fault::{ErrorAt, Faults, Place, Sabotage};
 use crate::op::Op;

@@ -1,5 +1,6 @@
 //! Completions for shells: clap's, and the names of pairs, which the command itself is asked for.
 use crate::fail::Res;
+use crate::output;
 use crate::pair::tab;
 use clap_complete::Shell;
 
@@ -67,7 +68,7 @@ pub fn run(shell: Shell, command: &mut clap::Command) -> Res<u8> {
         }
         _ => {}
     }
-    crate::say!("{}", text.trim_end());
+    output::say!("{}", text.trim_end());
     Ok(0)
 }
 
@@ -76,7 +77,7 @@ pub fn pairs() -> Res<u8> {
     for l in tab::load()? {
         // A name of two lines cannot be offered.
         if let Some(v) = l.virt.to_str().filter(|v| !v.contains('\n')) {
-            crate::say!("{v}");
+            output::say!("{v}");
         }
     }
     Ok(0)

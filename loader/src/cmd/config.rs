@@ -19,7 +19,7 @@ pub fn check(file: Option<&Path>) -> Res<u8> {
     };
     if all.is_empty() {
         let e = tab::none();
-        crate::say!(
+        output::say!(
             "{}",
             file.map_or(e.text, |f| format!("{}: no pairs", text::path(f)))
         );
@@ -33,7 +33,7 @@ pub fn check(file: Option<&Path>) -> Res<u8> {
         m.insert("place".into(), l.place().into());
         m.insert("options".into(), l.options().into());
         output::push("pairs", m.into());
-        crate::say!(
+        output::say!(
             "{}  {}  a {}  b {}  {}",
             l.place(),
             text::path(&l.virt),
@@ -43,6 +43,6 @@ pub fn check(file: Option<&Path>) -> Res<u8> {
         );
     }
     room::check(&all)?;
-    crate::say!("OK  {}", text::plural(all.len() as u64, "pair"));
+    output::say!("OK  {}", text::plural(all.len() as u64, "pair"));
     Ok(0)
 }

@@ -1,6 +1,7 @@
 //! `mirror detach`: the pair is no pair any more; both trees stay as they are.
 use crate::cli::Detach;
 use crate::fail::{Context, Fail, Kind, Res};
+use crate::launch::library;
 use crate::pair::control::{Leg, Pair, read_record, remove_control};
 use crate::pair::who::Census;
 use crate::pair::{domain, tab, tabwrite};
@@ -37,7 +38,7 @@ pub fn run(a: &Detach) -> Res<u8> {
         && x.record.pair != y.record.pair
     {
         for leg in legs.drain(..) {
-            crate::say!(
+            output::say!(
                 "kept      {}/.mirror: the legs are not those of one pair. Remove it if no other pair needs it",
                 text::path(&leg.root.path)
             );
@@ -58,25 +59,25 @@ pub fn run(a: &Detach) -> Res<u8> {
         let shown = text::path(&root.path);
         match remove_control(root) {
             Ok(true) => {}
-            Ok(false) => crate::say!(
+            Ok(false) => output::say!(
                 "kept      {shown}/.mirror holds older versions; remove it when you do not need them"
             ),
             // The pair is none any more all the same.
-            Err(e) => crate::say!(
+            Err(e) => output::say!(
                 "kept      {shown}/.mirror: {}. Remove it when that is mended",
                 e.text
             ),
         }
     }
     output::put("virtual", text::path(&l.virt));
-    crate::say!(
+    output::say!(
         "detached  {}    {} and {} stay as they are",
         text::path(&l.virt),
         text::path(&l.legs[0]),
         text::path(&l.legs[1])
     );
     if !l.in_place() && l.virt.is_symlink() {
-        crate::say!(
+        output::say!(
             "          {} still leads to {}",
             text::path(&l.virt),
             text::path(&l.legs[0])
@@ -90,7 +91,7 @@ fn named(f: Fail, l: &tab::Line) -> Fail {
     let Some(pair) = (f.kind == Kind::Busy).then(|| Pair::open(l).ok()).flatten() else {
         return f;
     };
-    let who = Census::take().of(&pair);
+    let who = Census::take(library::current()).of(&pair);
     let names: Vec<String> = who
         .users
         .iter()

@@ -4,6 +4,7 @@ use super::look;
 use super::verify::{difference, words};
 use crate::cli::Diff;
 use crate::fail::{Context, Fail, Kind, Res};
+use crate::output;
 use crate::pair::control::Leg;
 use crate::pair::domain::{self, Attached};
 use crate::pair::state::State;
@@ -42,7 +43,7 @@ pub fn run(a: &Diff) -> Res<u8> {
         if a.json {
             list.push(entry(&d, seen));
         } else {
-            crate::say!("{}", line(&d, seen));
+            output::say!("{}", line(&d, seen));
         }
     };
     let t = match &attached {
@@ -78,13 +79,13 @@ pub fn run(a: &Diff) -> Res<u8> {
         o.insert("objects".into(), t.objects.into());
         o.insert("differences".into(), list.into());
         o.insert("trouble".into(), t.trouble.iter().map(trouble).collect());
-        crate::say!("{}", Value::Object(o));
+        output::say!("{}", Value::Object(o));
         return Ok(code);
     }
     for (rel, why) in &t.trouble {
-        crate::say!("  {}  cannot be compared: {why}", text::below(rel));
+        output::say!("  {}  cannot be compared: {why}", text::below(rel));
     }
-    crate::say!(
+    output::say!(
         "a {}    b {}    {}  {}",
         text::path(&dirs[0]),
         text::path(&dirs[1]),

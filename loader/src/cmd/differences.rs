@@ -1,5 +1,6 @@
 //! Differences that programs met and what became of them: records beside those of refusals.
 use super::refusals;
+use crate::output;
 use crate::text;
 use mirror_core::refusal::{Record, Refusal};
 use serde_json::{Value, json};
@@ -59,6 +60,6 @@ pub fn json(all: &[Record]) -> Value {
 pub fn after_run(v: &Path, since: u64) {
     let all = of(v, since);
     if let Some(last) = all.last() {
-        crate::note!("mirror: {}: {}", text::path(v), line(last));
+        output::note!("mirror: {}: {}", text::path(v), line(last));
     }
 }

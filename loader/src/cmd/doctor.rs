@@ -19,7 +19,7 @@ impl Sheet {
             "checks",
             serde_json::json!({ "ok": ok, "what": what, "detail": detail }),
         );
-        crate::say!("{}  {what:10} {detail}", if ok { "ok  " } else { "FAIL" });
+        output::say!("{}  {what:10} {detail}", if ok { "ok  " } else { "FAIL" });
     }
 }
 
@@ -152,7 +152,7 @@ fn prepare() -> Res<u8> {
         let p = image::prepare_for(&libc)
             .map_err(|e| Fail::failed(format!("{}: {e}", text::path(&libc))))?;
         own::carry(&p.path);
-        crate::say!(
+        output::say!(
             "prepared  {}  {} of {} calls  {}",
             text::path(&libc),
             p.patched,
@@ -162,7 +162,7 @@ fn prepare() -> Res<u8> {
     }
     let found = calls::host()
         .map_err(|e| Fail::failed(format!("verdicts: {}", crate::fail::reason(&e))))?;
-    crate::say!(
+    output::say!(
         "looked at {}: {} without system calls of their own, {} with, {} not settled{}",
         text::plural(found.clean + found.own + found.unknown, "file"),
         text::count(found.clean),

@@ -1,5 +1,6 @@
 //! `mirror explain`: the text behind the codes that other commands print.
 use crate::fail::{Fail, Kind, Res};
+use crate::output;
 
 /// Objects are known to differ.
 pub const PENDING: &str = "M-101";
@@ -260,13 +261,13 @@ const TABLE: [(&str, &str, &str); 25] = [
 pub fn run(code: Option<&str>) -> Res<u8> {
     let Some(code) = code else {
         for (c, head, _) in TABLE {
-            crate::say!("{c}  {head}");
+            output::say!("{c}  {head}");
         }
         return Ok(0);
     };
     match TABLE.iter().find(|(c, ..)| c.eq_ignore_ascii_case(code)) {
         Some((c, head, text)) => {
-            crate::say!("{c}  {head}\n\n{text}");
+            output::say!("{c}  {head}\n\n{text}");
             Ok(0)
         }
         None => Err(Fail::new(

@@ -2,6 +2,7 @@
 use super::{can_ask, places, sharing};
 use crate::cli::{Init, Wanted};
 use crate::fail::{Fail, Res};
+use crate::output;
 use crate::pair::control::{KEEP, Pair, letter, made, read_record};
 use crate::pair::tab::{self, Line};
 use crate::pair::{domain, tabwrite};
@@ -26,7 +27,7 @@ pub fn adopt(line: &Line, tab: &std::path::Path, roots: &[Root; 2], a: &Init) ->
     stripes(a.stripes, x.stripes, line)?;
     fits(a, [x.complete, y.complete].iter().position(|c| !c), line)?;
     if a.dry_run {
-        crate::say!(
+        output::say!(
             "would take up the pair {} again, whose legs these are\ndry run: nothing was done",
             text::path(&line.virt)
         );
@@ -85,18 +86,18 @@ pub fn again(line: &Line, a: &Init) -> Res<u8> {
     fits(a, sink, line)?;
     if a.dry_run {
         match sink {
-            Some(sink) => crate::say!(
+            Some(sink) => output::say!(
                 "would go on copying {} to leg {}",
                 text::path(&line.virt),
                 letter(sink)
             ),
-            None => crate::say!(
+            None => output::say!(
                 "{}  already a pair ({})",
                 text::path(&line.virt),
                 line.place()
             ),
         }
-        crate::say!("dry run: nothing was done");
+        output::say!("dry run: nothing was done");
         return Ok(0);
     }
     if !line.in_place() {
@@ -113,20 +114,20 @@ pub fn again(line: &Line, a: &Init) -> Res<u8> {
         drop(p);
         return complete(line, a);
     }
-    crate::say!(
+    output::say!(
         "ready     {}  already a pair ({})",
         text::path(&line.virt),
         line.place()
     );
     if let Some(s) = a.source {
-        crate::say!(
+        output::say!(
             "! --source counts for the first copy only. To make the other leg like {}: mirror resync {} --from {}",
             letter(s.index()),
             text::shell(&line.virt),
             letter(s.index())
         );
     }
-    crate::say!("next      mirror status {}", text::shell(&line.virt));
+    output::say!("next      mirror status {}", text::shell(&line.virt));
     Ok(0)
 }
 
@@ -140,14 +141,14 @@ pub fn complete(line: &Line, a: &Init) -> Res<u8> {
         fill(&mut p, a.allow_privileged).map_err(|f| go_on(f, a, line))?;
         drop(turn);
     }
-    crate::say!("ready     {}  IN SYNC", text::path(&line.virt));
+    output::say!("ready     {}  IN SYNC", text::path(&line.virt));
     // A plain preload ends with 78 without it.
     if let Err(e) = crate::launch::library::prepare() {
-        crate::say!("! programs cannot be mirrored yet: {e}");
+        output::say!("! programs cannot be mirrored yet: {e}");
     }
     crate::launch::calls::of_shells();
     tab::files().iter().for_each(|file| own::carry(file));
-    crate::say!("next      mirror run -- COMMAND");
+    output::say!("next      mirror run -- COMMAND");
     Ok(0)
 }
 
@@ -172,7 +173,7 @@ pub fn fill(p: &mut domain::Attached, privileged: bool) -> Res<()> {
         );
         let r = session::repair(p, 1 - sink, keeper, privileged, bar, |_, _| ())?;
         if let Some(folder) = &r.folder {
-            crate::say!(
+            output::say!(
                 "kept      {} of {} in {}/{} ({})",
                 text::plural(r.kept.0, "version"),
                 letter(sink),

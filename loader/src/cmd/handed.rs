@@ -3,9 +3,9 @@
 //! starts, whether that writes or not.
 use crate::output;
 use crate::pair::domain::Attached;
-use crate::pair::heal;
 use crate::pair::tab::Line;
 use crate::sync::equal::Work;
+use crate::sync::heal;
 use crate::text;
 use crate::tree::beneath::Root;
 use crate::tree::object::Meta;
@@ -117,7 +117,7 @@ fn make_equal(
     let mut w = Work::new(&legs[leg], &legs[1 - leg], fidelity, keep, bar);
     w.make_equal(name, held)?;
     if let Some(folder) = w.keeper.folder() {
-        crate::note!(
+        output::note!(
             "mirror: {}: {} was changed on one leg alone; made equal, the other version is in {} of its leg",
             text::path(&p.pair.line.virt),
             text::show(name),

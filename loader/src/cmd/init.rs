@@ -198,8 +198,8 @@ fn try_legs(p: &Plan, a: &Init) -> Res<()> {
         able.push(probe::abilities(r).about(text::path(&r.path))?);
     }
     for (i, able) in able.iter().enumerate() {
-        crate::say!("{}", describe(i, &p.roots[i], &p.scans[i]));
-        crate::say!("       {}", fit::checks(able));
+        output::say!("{}", describe(i, &p.roots[i], &p.scans[i]));
+        output::say!("       {}", fit::checks(able));
     }
     let sink = p.fill.as_ref().map_or(1, |f| f.sink);
     let (s, c) = (1 - sink, sink);
@@ -234,10 +234,10 @@ fn try_legs(p: &Plan, a: &Init) -> Res<()> {
         )));
     }
     for line in v.lost.iter().chain(&v.later) {
-        crate::say!("! {line}");
+        output::say!("! {line}");
     }
     if !v.lost.is_empty() {
-        crate::say!(
+        output::say!(
             "  (verify knows; refuse instead with --fidelity full; mirror explain {})",
             explain::LOSS
         );
@@ -249,12 +249,12 @@ fn warn(p: &Plan) {
     let src = p.fill.as_ref().map_or(0, |f| 1 - f.sink);
     let s = &p.scans[src];
     if p.roots[0].leaves_lost_found() {
-        crate::say!(
+        output::say!(
             "! lost+found at a leg's root is the file system's own: it is left out on both legs."
         );
     }
     if s.links_out > 0 {
-        crate::say!(
+        output::say!(
             "! {} out of the tree: what is there is not mirrored.",
             if s.links_out == 1 {
                 "1 symlink leads".into()
@@ -264,13 +264,13 @@ fn warn(p: &Plan) {
         );
     }
     for m in p.roots[0].left_mounts() {
-        crate::say!(
+        output::say!(
             "! {} is another file system inside one leg: it is left out, and changes in it are refused.",
             text::show(&m)
         );
     }
     for m in &s.mounts {
-        crate::say!(
+        output::say!(
             "! {} is another file system inside the leg: its contents are mirrored while it is mounted.",
             text::show(m)
         );
@@ -283,7 +283,7 @@ fn warn(p: &Plan) {
         } else {
             ("have files open here and are", "them")
         };
-        crate::say!(
+        output::say!(
             "! {} {have} not mirrored: {}. Restart {them} under mirror run.",
             text::plural(users.len() as u64, "program"),
             users.join(" ")
@@ -291,7 +291,7 @@ fn warn(p: &Plan) {
     }
     sharing::warn(&p.roots, p.group);
     if p.line.in_place() {
-        crate::say!(
+        output::say!(
             "! in place: a program started without the mirror writes leg a only. `mirror verify` shows what differs."
         );
     }
@@ -372,12 +372,12 @@ fn prepare(p: &Plan, a: &Init) -> Res<Ready> {
     try_legs(p, a)?;
     warn(p);
     let dry = || {
-        crate::say!("dry run: nothing was done");
+        output::say!("dry run: nothing was done");
         Ok(Ready::Dry)
     };
     let Some(f) = &p.fill else {
         if a.dry_run {
-            crate::say!(
+            output::say!(
                 "would make {} a pair; nothing to copy",
                 text::path(&p.line.virt)
             );
@@ -408,7 +408,7 @@ fn prepare(p: &Plan, a: &Init) -> Res<Ready> {
     };
     let head = if f.loses.is_some() { 'm' } else { 'c' };
     if a.dry_run {
-        crate::say!("would {head}{what}");
+        output::say!("would {head}{what}");
         return dry();
     }
     let head = head.to_ascii_uppercase();
@@ -416,7 +416,7 @@ fn prepare(p: &Plan, a: &Init) -> Res<Ready> {
     if go {
         return Ok(Ready::Go);
     }
-    crate::note!("Nothing was done.");
+    output::note!("Nothing was done.");
     Ok(Ready::No)
 }
 

@@ -1,4 +1,5 @@
 //! What a comparison or a repair leaves out, and says so.
+use crate::output;
 use crate::text;
 use crate::tree::beneath::Root;
 use serde_json::{Map, Value};
@@ -6,16 +7,16 @@ use serde_json::{Map, Value};
 /// The lines for a person. The roots of both legs have agreed.
 pub fn say(root: &Root, links_out: u64) {
     if root.leaves_lost_found() {
-        crate::say!("left out  lost+found, 1 directory: the file system's own");
+        output::say!("left out  lost+found, 1 directory: the file system's own");
     }
     for m in root.left_mounts() {
-        crate::say!(
+        output::say!(
             "left out  {}: another file system, mounted inside one leg",
             text::below(&m)
         );
     }
     if links_out > 0 {
-        crate::say!(
+        output::say!(
             "left out  what {} to outside",
             match links_out {
                 1 => "1 symlink leads".into(),

@@ -1,10 +1,12 @@
 //! Looks at a pair and says in which state it is, why, and what to type. Changes nothing. Everything
 //! that asks for a pair's state asks here.
+use super::finding::Finding;
 use super::{explain, lost, sharing, unmirrored};
 use crate::fail::Kind;
 use crate::pair::control::{Faults, Pair};
-use crate::pair::domain::{self, Runtime};
+use crate::pair::domain;
 use crate::pair::lock::Locks;
+use crate::pair::runtime::Runtime;
 use crate::pair::state::State;
 use crate::pair::tab::Line;
 use crate::sync::turn::{self, Open, Running, Unfinished};
@@ -14,35 +16,6 @@ use crate::tree::probe;
 use mirror_core::record::{OWNER_RECORD, PENDING_LOG};
 use rustix::fs::{Mode, OFlags};
 use std::path::Path;
-
-/// One thing that is not in order.
-pub struct Finding {
-    /// The state that it means.
-    pub state: State,
-    /// Its code for `mirror explain`.
-    pub code: Option<&'static str>,
-    /// Why.
-    pub why: String,
-    /// What to type, and what that does.
-    pub actions: Vec<(String, String)>,
-}
-
-impl Finding {
-    /// A finding; actions are added with [`Finding::act`].
-    pub fn new(state: State, code: &'static str, why: impl Into<String>) -> Finding {
-        Finding {
-            state,
-            code: Some(code),
-            why: why.into(),
-            actions: vec![],
-        }
-    }
-    /// Adds what to type, and what that does.
-    pub fn act(mut self, what: impl Into<String>, effect: impl Into<String>) -> Finding {
-        self.actions.push((what.into(), effect.into()));
-        self
-    }
-}
 
 /// What is known about one pair.
 pub struct Look {

@@ -1,7 +1,7 @@
 //! Pairs whose legs are not the two that belong together: which leg is it, what stands at its place, and
 //! the way out.
 use super::explain;
-use super::look::Finding;
+use super::finding::Finding;
 use crate::fail::{Fail, Kind};
 use crate::pair::control::{Leg, Pair, letter, read_record};
 use crate::pair::state::State;

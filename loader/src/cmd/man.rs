@@ -2,6 +2,7 @@
 //! written by hand. The page of `mirror run` is mirror-run-command(1): mirror-run(1) is the script's,
 //! since that is the name that is typed.
 use crate::fail::{Context, Fail, Res};
+use crate::output;
 use crate::text;
 use clap_mangen::Man;
 use std::path::Path;
@@ -191,7 +192,7 @@ pub fn run(mut command: clap::Command, out: &Path) -> Res<u8> {
         std::fs::write(&f, content).about(text::path(&f))?;
         pages += 1;
     }
-    crate::say!("{pages} manual pages in {}", text::path(out));
+    output::say!("{pages} manual pages in {}", text::path(out));
     Ok(0)
 }
 

@@ -7,6 +7,7 @@ pub mod differences;
 pub mod doctor;
 pub mod explain;
 pub mod fill;
+pub mod finding;
 pub mod fit;
 pub mod handed;
 pub mod init;
@@ -30,6 +31,7 @@ pub mod verify;
 pub mod wait;
 
 use crate::fail::{Fail, Kind, Res};
+use crate::output;
 use crate::pair::control::Pair;
 use crate::pair::state::State;
 use crate::pair::tab;
@@ -77,7 +79,7 @@ pub fn each(words: &[PathBuf], tell: bool) -> Res<Vec<Found>> {
         ));
     }
     for k in foreign.by_ref().filter(|_| tell) {
-        crate::note!("mirror: passed over: {}", k.why.join("; "));
+        output::note!("mirror: passed over: {}", k.why.join("; "));
     }
     Ok(found)
 }

@@ -2,6 +2,8 @@
 use super::explain;
 use crate::cli::Report;
 use crate::fail::{Kind, Res};
+use crate::launch::library;
+use crate::output;
 use crate::pair::control::Pair;
 use crate::pair::tab::{self, Line};
 use crate::pair::who::{Attendance, Census, Library, User};
@@ -15,7 +17,7 @@ const WIDTH: usize = 70;
 pub fn run(a: &Report) -> Res<u8> {
     let mut out = Vec::new();
     let lines = tab::choose(a.pair.as_slice())?;
-    let census = Census::take();
+    let census = Census::take(library::current());
     for (i, l) in lines.iter().enumerate() {
         match Pair::open(l) {
             Ok(p) => {
@@ -24,7 +26,7 @@ pub fn run(a: &Report) -> Res<u8> {
                     out.push(json(l, &who));
                 } else {
                     if i > 0 {
-                        crate::say!("");
+                        output::say!("");
                     }
                     table(l, &who);
                 }
@@ -36,7 +38,7 @@ pub fn run(a: &Report) -> Res<u8> {
                     m.insert("unknown".into(), e.text.into());
                     out.push(Value::Object(m));
                 } else {
-                    crate::say!(
+                    output::say!(
                         "{}    who is attached cannot be known here: {}",
                         text::path(&l.virt),
                         e.text
@@ -47,7 +49,7 @@ pub fn run(a: &Report) -> Res<u8> {
         }
     }
     if a.json {
-        crate::say!(
+        output::say!(
             "{}",
             json!({ "schema": "mirror.ps/1", "time": text::iso(text::now()), "pairs": out })
         );
@@ -84,12 +86,12 @@ fn name(u: &User) -> String {
 }
 
 fn table(l: &Line, who: &Attendance) {
-    crate::say!("{}    {}", text::path(&l.virt), summary(who));
+    output::say!("{}    {}", text::path(&l.virt), summary(who));
     if who.users.is_empty() {
         return;
     }
     let width = who.users.iter().map(|u| name(u).len()).max().unwrap_or(4);
-    crate::say!(
+    output::say!(
         "{:>8}  {:width$}  {:20}  {:9}  {:8}  COMMAND",
         "PID",
         "USER",
@@ -99,7 +101,7 @@ fn table(l: &Line, who: &Attendance) {
     );
     for u in &who.users {
         let command: String = u.command.chars().take(WIDTH).collect();
-        crate::say!(
+        output::say!(
             "{:>8}  {:width$}  {:20}  {:9}  {:8}  {command}",
             u.pid,
             name(u),
@@ -109,13 +111,13 @@ fn table(l: &Line, who: &Attendance) {
         );
     }
     if who.stale() > 0 {
-        crate::say!(
+        output::say!(
             "action    restart the programs with an old or another library    see mirror explain {}",
             explain::OLD_LIBRARY
         );
     }
     if who.users.iter().any(|u| u.library == Library::Unknown) {
-        crate::say!(
+        output::say!(
             "          programs of other users show neither library nor all of their locks: sudo mirror ps"
         );
     }

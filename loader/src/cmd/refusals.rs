@@ -1,6 +1,7 @@
 //! What programs were refused in a pair: the records of `core::refusal`, other users' among them for root.
 //! A ring is its user's to write: nothing in it is believed beyond its form, and texts are shown escaped.
 use super::rings;
+use crate::output;
 use crate::text;
 use mirror_core::refusal::{self, Record, Refusal};
 use serde_json::{Map, Value};
@@ -133,7 +134,7 @@ pub fn json(all: &[Record]) -> Value {
 pub fn after_run(v: &Path, since: u64) {
     let all = of(v, since);
     if let Some(last) = all.last() {
-        crate::note!(
+        output::note!(
             "mirror: {}: {} refused a change here: {}[{}]: {}. mirror status {}",
             text::path(v),
             text::plural(all.len() as u64, "program"),

@@ -1,5 +1,6 @@
 //! `mirror resync`: makes one leg like the other, while programs run. One source per repair; what the
 //! losing leg had is kept aside.
+use super::finding::Finding;
 use super::look::{self, link_fault, read_only};
 use super::verify::line;
 use super::{Found, ask, can_ask, fill, left_out, lost};
@@ -8,7 +9,7 @@ use crate::fail::{Context, Fail, Kind, Res};
 use crate::output;
 use crate::pair::control::{Faults, Pair, letter, mend};
 use crate::pair::domain::{self, Attached};
-use crate::pair::heal;
+use crate::sync::heal;
 use crate::sync::keep::Keeper;
 use crate::sync::session::{self, Ledger};
 use crate::sync::turn::{self, Open, Turn};
@@ -27,7 +28,7 @@ pub fn run(a: &Resync) -> Res<u8> {
         match f {
             Found::Pair(p) => pairs.push(*p),
             Found::Lost(k) => {
-                crate::note!("mirror: resync: {}", k.instead(k.sentence()));
+                output::note!("mirror: resync: {}", k.instead(k.sentence()));
                 code = 2;
             }
         }
@@ -62,7 +63,7 @@ pub fn run(a: &Resync) -> Res<u8> {
 /// Whether the pair can be repaired; refuses what could go the wrong way, and makes control files that
 /// are missing again. `false`: a dry run has said all there is to say.
 fn fit(pair: &Pair, a: &Resync) -> Res<bool> {
-    let refuse = |f: look::Finding| {
+    let refuse = |f: Finding| {
         let what = f.actions.first().map(|a| a.0.clone()).unwrap_or_default();
         Err(Fail::new(
             Kind::Leg,
@@ -115,7 +116,7 @@ fn remade(pair: &Pair, dry: bool) -> Res<bool> {
             continue;
         }
         if dry {
-            crate::say!(
+            output::say!(
                 "{shown}    would make {} of {root} again",
                 faults.missing.join(" ")
             );
@@ -124,7 +125,7 @@ fn remade(pair: &Pair, dry: bool) -> Res<bool> {
         }
         let _alone = faults.fatal.then(|| nobody(pair)).transpose()?;
         mend(leg)?;
-        crate::say!(
+        output::say!(
             "{shown}    made {} of {root} again",
             faults.missing.join(" ")
         );
@@ -239,7 +240,7 @@ fn one(p: &mut Attached, a: &Resync) -> Res<u8> {
         return finish_copy(p, a, s, c);
     }
     if heal::heal_orphan(p) {
-        crate::say!(
+        output::say!(
             "{}    repaired what a killed program left",
             text::path(&virt)
         );
@@ -259,7 +260,7 @@ fn one(p: &mut Attached, a: &Resync) -> Res<u8> {
             ledger.settle(p)?;
             whole(p, &mut turn)?;
             left_out(p, links_out);
-            crate::say!("{}    IN SYNC  nothing to do", text::path(&virt));
+            output::say!("{}    IN SYNC  nothing to do", text::path(&virt));
             return Ok(0);
         }
         ledger.restore(p)?;
@@ -309,7 +310,7 @@ fn finish_copy(p: &mut Attached, a: &Resync, s: char, c: char) -> Res<u8> {
     }
     fill::fill(p, a.allow_privileged)?;
     left_out(p, 0);
-    crate::say!("{shown}    IN SYNC  leg {c} is complete");
+    output::say!("{shown}    IN SYNC  leg {c} is complete");
     Ok(0)
 }
 
@@ -331,12 +332,12 @@ fn preview(p: &Attached, from: usize) -> Res<(usize, u64)> {
     let bar = session::bar(session::total(p, from), "compared");
     let (t, found) = session::compare(p, from, bar)?;
     for d in &found {
-        crate::say!("{}", line(d, s, c));
+        output::say!("{}", line(d, s, c));
     }
     for (rel, why) in &t.trouble {
-        crate::say!("  {}  cannot be compared: {why}", text::below(rel));
+        output::say!("  {}  cannot be compared: {why}", text::below(rel));
     }
-    crate::say!(
+    output::say!(
         "{}    {} to make {c} like {s}",
         text::path(&p.pair.line.virt),
         text::plural(found.len() as u64, "repair")
@@ -380,7 +381,7 @@ fn repair(p: &Attached, from: usize, privileged: bool, turn: &mut Turn) -> Res<u
         repaired += n;
         kept += r.kept.0;
         if let Some(folder) = &r.folder {
-            crate::say!(
+            output::say!(
                 "kept      {} of {} in {root}/{} ({})",
                 text::plural(r.kept.0, "version"),
                 p.pair.legs[1 - from].letter(),
@@ -389,7 +390,7 @@ fn repair(p: &Attached, from: usize, privileged: bool, turn: &mut Turn) -> Res<u
             );
         }
         if r.kept.2 > 0 {
-            crate::say!(
+            output::say!(
                 "kept      {} not kept: more than {} in one run, or no room",
                 text::plural(r.kept.2, "version"),
                 text::bytes(crate::sync::keep::BOUND)
@@ -401,15 +402,15 @@ fn repair(p: &Attached, from: usize, privileged: bool, turn: &mut Turn) -> Res<u
             turn.left(left).about(format!("{shown}: .mirror/resync"))?;
             p.pair.set_verified(r.tally.objects, 0, left);
             left_out(p, r.tally.links_out);
-            crate::say!(
+            output::say!(
                 "{shown}    {} repaired, {} left:",
                 text::plural(repaired, "path"),
                 text::plural(r.tally.trouble.len() as u64, "path")
             );
             for (rel, why) in &r.tally.trouble {
-                crate::say!("  {}  {why}", text::below(rel));
+                output::say!("  {}  {why}", text::below(rel));
             }
-            crate::say!(
+            output::say!(
                 "action    mend these, then: mirror resync {} --from {}",
                 text::shell(&p.pair.line.virt),
                 letter(from)
@@ -421,7 +422,7 @@ fn repair(p: &Attached, from: usize, privileged: bool, turn: &mut Turn) -> Res<u
             p.pair.set_verified(r.tally.objects, 0, 0);
             whole(p, turn)?;
             left_out(p, r.tally.links_out);
-            crate::say!(
+            output::say!(
                 "{shown}    IN SYNC  {} repaired, {} compared",
                 text::plural(repaired, "path"),
                 text::plural(r.tally.objects, "object")
@@ -432,7 +433,7 @@ fn repair(p: &Attached, from: usize, privileged: bool, turn: &mut Turn) -> Res<u
         // What the last look found has been repaired, and it is not known whether that is all.
         p.pair.set_verified(r.tally.objects, n, 0);
     }
-    crate::say!(
+    output::say!(
         "{shown}    {} repaired, and still something changes one leg alone. Stop what does, then: mirror resync {} --from {}",
         text::plural(repaired, "path"),
         text::shell(&p.pair.line.virt),

@@ -8,11 +8,13 @@ use crate::fail::{Fail, Kind, Res};
 use crate::launch::supervise::{self, End};
 use crate::launch::trial::{self, Trial};
 use crate::launch::{calls, library, program};
+use crate::output;
 use crate::pair::control::Pair;
 use crate::pair::domain::{self, Attached};
 use crate::pair::state::State;
 use crate::pair::tab::Line;
-use crate::pair::{heal, room, tab};
+use crate::pair::{room, tab};
+use crate::sync::heal;
 use crate::text;
 use mirror_core::word::StateWord;
 use std::ffi::{OsStr, OsString};
@@ -26,7 +28,7 @@ pub fn run(a: &Run) -> Res<u8> {
         End::Status(status) => Ok(supervise::end_like(status)),
         End::Refused => {
             let name = a.command.first().map(|w| supervise::short(w));
-            crate::note!(
+            output::note!(
                 "mirror: run: libmirror.so ended {} before it began (exit code 78; its reason is the line before this one). mirror config check    mirror doctor",
                 name.unwrap_or_default()
             );
@@ -134,7 +136,7 @@ fn pairs(a: &Run) -> Res<Vec<Attached>> {
         return Err(e);
     }
     for (line, e) in lost {
-        crate::note!(
+        output::note!(
             "mirror: run: {} (programs get an error when they change something in {})",
             e.text,
             text::path(&line.virt)
@@ -195,7 +197,7 @@ fn after(p: &Attached) {
     );
     if w.pending() {
         let n = p.pair.pending().len().max(1) as u64;
-        crate::note!(
+        output::note!(
             "mirror: {v}: {} known to differ. mirror resync {word}",
             text::plural(n, "path")
         );

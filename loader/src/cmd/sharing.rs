@@ -1,8 +1,9 @@
 //! `mirror init --share`: whose pair it is, and whether the trees fit that.
 use super::explain;
-use super::look::Finding;
+use super::finding::Finding;
 use crate::cli::Share;
 use crate::fail::{Context, Fail, Kind, Res};
+use crate::output;
 use crate::pair::control::{Leg, Pair, letter};
 use crate::pair::state::State;
 use crate::pair::tab::Line;
@@ -84,7 +85,7 @@ pub fn keeps_control(r: &Root, group: Option<u32>) -> Res<()> {
     let me = rustix::process::geteuid().as_raw();
     let owner = r.path.symlink_metadata().map_or(me, |m| m.uid());
     if group.is_none() && !mapped(owner, me) {
-        crate::say!(
+        output::say!(
             "! {} belongs to {}, who could stop the pair. Better: run as {}, or --share group",
             text::path(&r.path),
             text::user(owner),
@@ -173,11 +174,11 @@ pub fn warn(roots: &[Root; 2], group: Option<u32>) {
             continue;
         };
         match group {
-            Some(g) if st.st_gid != g => crate::say!(
+            Some(g) if st.st_gid != g => output::say!(
                 "! leg {leg} belongs to group {}, the pair to group {g}. chgrp -R {g} {path}",
                 st.st_gid
             ),
-            Some(g) if st.st_mode & 0o2070 != 0o2070 => crate::say!(
+            Some(g) if st.st_mode & 0o2070 != 0o2070 => output::say!(
                 "! leg {leg}: what one member of group {g} makes here, others may not change. chmod g+rwxs {path}"
             ),
             Some(_) => {}
@@ -191,7 +192,7 @@ fn open_to_others(r: &Root, leg: char) {
         .open_at(CONTROL, OFlags::PATH, Mode::empty())
         .and_then(|fd| Ok(rustix::fs::fstat(fd)?.st_mode));
     if mode.is_ok_and(|m| m & 0o077 != 0) {
-        crate::say!(
+        output::say!(
             "! leg {leg}: its file system does not keep others out of .mirror: they could stop the pair."
         );
     }

@@ -2,6 +2,8 @@
 use super::{differences, refusals, unmirrored};
 use crate::cli::Report;
 use crate::fail::Res;
+use crate::launch::library;
+use crate::output;
 use crate::pair::control::Pair;
 use crate::pair::state::State;
 use crate::pair::tab::{self, Line};
@@ -76,20 +78,20 @@ pub fn brief(view: &View, width: usize, state_width: usize) {
         ),
         None => view.why.join("; "),
     };
-    crate::say!("{v:width$}    {:state_width$}    {tail}", view.state);
+    output::say!("{v:width$}    {:state_width$}    {tail}", view.state);
     // What is in the why stands there.
     if let Some(s) = unmirrored::sentence(&away(view)) {
-        crate::say!("  coverage {s}");
+        output::say!("  coverage {s}");
     }
     if let Some(line) = refusals::lines(&refused(view)).first() {
-        crate::say!("  refused {line}");
+        output::say!("  refused {line}");
     }
     if view.exit != 0 {
         if view.pair.is_some() {
-            crate::say!("  why     {}", view.why.join("; "));
+            output::say!("  why     {}", view.why.join("; "));
         }
         for (what, _) in view.actions.iter().take(1) {
-            crate::say!("  action  {what}");
+            output::say!("  action  {what}");
         }
     }
 }
@@ -138,13 +140,13 @@ pub fn full(view: &View) {
         .pair
         .as_ref()
         .map_or(String::new(), |p| format!("  id {}", p.short_id()));
-    crate::say!(
+    output::say!(
         "pair      {v}  ({place}){id}  {}",
         l.shown_options().replace(',', "  ")
     );
-    crate::say!("state     {}", view.state);
+    output::say!("state     {}", view.state);
     for (i, w) in view.why.iter().enumerate() {
-        crate::say!("{}{w}", if i == 0 { "why       " } else { "          " });
+        output::say!("{}{w}", if i == 0 { "why       " } else { "          " });
     }
     if let Some(p) = &view.pair {
         let width = l
@@ -155,26 +157,26 @@ pub fn full(view: &View) {
             .unwrap_or(0);
         let free = |i: usize| probe::space(&p.legs[i].root).free;
         let same_fs = p.legs[0].root.dev == p.legs[1].root.dev;
-        crate::say!("legs      {}", leg_line(p, 0, width, false));
-        crate::say!(
+        output::say!("legs      {}", leg_line(p, 0, width, false));
+        output::say!(
             "          {}",
             leg_line(p, 1, width, !same_fs && free(1) < free(0))
         );
         if let Some(who) = &view.who {
-            crate::say!(
+            output::say!(
                 "coverage  {}    (mirror ps {})",
                 super::ps::summary(who),
                 text::shell(&l.virt)
             );
         }
         if let Some(s) = unmirrored::sentence(&ran(view)) {
-            crate::say!("          {s}");
+            output::say!("          {s}");
         }
         if view.pending > 0 {
-            crate::say!("pending   {}", text::plural(view.pending, "path"));
+            output::say!("pending   {}", text::plural(view.pending, "path"));
         }
         match p.verified() {
-            Some(r) => crate::say!(
+            Some(r) => output::say!(
                 "verified  {}  {}  {}  {}{}",
                 text::iso(r.time),
                 text::ago(r.time),
@@ -185,23 +187,23 @@ pub fn full(view: &View) {
                     n => format!("  {} not compared", text::count(n)),
                 }
             ),
-            None => crate::say!("verified  never   (mirror verify {})", text::shell(&l.virt)),
+            None => output::say!("verified  never   (mirror verify {})", text::shell(&l.virt)),
         }
     }
     for (i, line) in refusals::lines(&refused(view)).iter().enumerate() {
-        crate::say!("{}{line}", if i == 0 { "refused   " } else { "          " });
+        output::say!("{}{line}", if i == 0 { "refused   " } else { "          " });
     }
     for (i, line) in differences::lines(&found(view)).iter().enumerate() {
-        crate::say!("{}{line}", if i == 0 { "met       " } else { "          " });
+        output::say!("{}{line}", if i == 0 { "met       " } else { "          " });
     }
     for (i, (what, effect)) in view.actions.iter().enumerate() {
-        crate::say!(
+        output::say!(
             "{}{what}    {effect}",
             if i == 0 { "action    " } else { "      and " }
         );
     }
     if let Some(c) = view.code {
-        crate::say!("see       mirror explain {c}");
+        output::say!("see       mirror explain {c}");
     }
 }
 
@@ -312,7 +314,7 @@ fn json(view: &View) -> Value {
 pub fn run(a: &Report) -> Res<u8> {
     let mut views: Vec<View> = tab::choose(a.pair.as_slice())?.iter().map(look).collect();
     if a.json || a.pair.is_some() {
-        let census = Census::take();
+        let census = Census::take(library::current());
         for v in &mut views {
             v.who = v.pair.as_ref().map(|p| census.of(p));
         }
@@ -325,7 +327,7 @@ pub fn run(a: &Report) -> Res<u8> {
         .map(|v| v.exit)
         .fold(0, |a, b| if a == 2 || b == 2 { 2 } else { a.max(b) });
     if a.json {
-        crate::say!(
+        output::say!(
             "{}",
             json!({
                 "schema": "mirror.status/1",
@@ -348,7 +350,7 @@ pub fn run(a: &Report) -> Res<u8> {
     let states = views.iter().map(|v| v.state.len()).max().unwrap_or(0);
     views.iter().for_each(|v| brief(v, width, states));
     for f in tab::unreadable() {
-        crate::say!(
+        output::say!(
             "{}: not readable for this user: the pairs in it belong to others and are not shown",
             text::path(&f)
         );

@@ -38,7 +38,7 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         if !self.keep && std::fs::remove_dir_all(&self.path).is_err() {
-            crate::note!(
+            output::note!(
                 "mirror: try: {} could not be removed",
                 text::path(&self.path)
             );
@@ -63,8 +63,8 @@ pub fn run(a: &Try) -> Res<u8> {
     let end = in_it(&virt, command);
     if let Err(e) = finish(&virt, a.keep) {
         folder.keep = true;
-        crate::note!("mirror: try: {}", e.text);
-        crate::note!(
+        output::note!("mirror: try: {}", e.text);
+        output::note!(
             "mirror: try: {} stays. Remove it when they have ended: MIRRORTAB={} mirror detach {} && rm -rf {}",
             text::path(&dir),
             text::shell(&dir.join("mirrortab")),
@@ -147,13 +147,13 @@ fn shell() -> Vec<OsString> {
 
 fn hint(dir: &Path, keep: bool) {
     let d = text::path(dir);
-    crate::say!(
+    output::say!(
         "A pair to play with: {d}/data is one directory, mirrored to disk1 and disk2 beside it."
     );
-    crate::say!("You are in data. Try:");
-    crate::say!("  echo hello > f; cat ../disk1/f ../disk2/f     every change reaches both trees");
-    crate::say!("  mirror status      mirror ps      mirror verify");
-    crate::say!(
+    output::say!("You are in data. Try:");
+    output::say!("  echo hello > f; cat ../disk1/f ../disk2/f     every change reaches both trees");
+    output::say!("  mirror status      mirror ps      mirror verify");
+    output::say!(
         "  exit                                          {}",
         if keep {
             "leaves everything there"
@@ -181,10 +181,10 @@ fn finish(virt: &Path, keep: bool) -> Res<()> {
     let all = tab::load()?;
     let line = tab::find(&all, virt)?;
     let view = status::look(line);
-    crate::say!("disk1 and disk2: {}", view.state);
+    output::say!("disk1 and disk2: {}", view.state);
     if keep {
         let dir = virt.parent().unwrap_or(virt);
-        crate::say!(
+        output::say!(
             "kept      {}    use it again: MIRRORTAB={} mirror status    remove it: MIRRORTAB={} mirror detach {} && rm -rf {}",
             text::path(dir),
             text::shell(&dir.join("mirrortab")),

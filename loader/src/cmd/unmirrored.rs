@@ -2,6 +2,7 @@
 //! users' among them for root. Texts are shown escaped.
 use super::rings;
 use crate::launch::program::Unmirrorable as Why;
+use crate::output;
 use crate::pair::domain::Attached;
 use crate::pair::tab::Line;
 use crate::text;
@@ -198,8 +199,8 @@ impl Before {
             .map(|p| format!("mirror verify {}", text::shell(&p.pair.line.virt)))
             .collect();
         match verify.is_empty() {
-            true => crate::note!("mirror: {sentence}"),
-            false => crate::note!("mirror: {sentence}. {}", verify.join("    ")),
+            true => output::note!("mirror: {sentence}"),
+            false => output::note!("mirror: {sentence}. {}", verify.join("    ")),
         }
     }
 }

@@ -4,6 +4,7 @@ use super::look::Look;
 use crate::cli::Report;
 use crate::cmd::{explain, left_out};
 use crate::fail::{Fail, Kind, Res};
+use crate::output;
 use crate::pair::domain::{self, Attached};
 use crate::pair::state::State;
 use crate::sync::session::{self, Difference, Ledger};
@@ -94,7 +95,7 @@ pub fn run(a: &Report) -> Res<u8> {
                 code = 2;
                 match a.json {
                     true => pairs.push(lost(&k)),
-                    false => crate::say!("{}", k.sentence()),
+                    false => output::say!("{}", k.sentence()),
                 }
                 continue;
             }
@@ -123,7 +124,7 @@ pub fn run(a: &Report) -> Res<u8> {
         }
     }
     if a.json {
-        crate::say!("{}", json!({ "schema": "mirror.verify/1", "pairs": pairs }));
+        output::say!("{}", json!({ "schema": "mirror.verify/1", "pairs": pairs }));
     }
     Ok(code)
 }
@@ -146,19 +147,19 @@ fn report(p: &Attached, r: &Compared, secs: f64) {
     let differences = text::plural(r.found.len() as u64, "difference");
     let trouble = r.tally.trouble.len() as u64;
     match r.state() {
-        State::InSync => crate::say!("{head}  EQUAL  0 differences"),
-        state if trouble > 0 => crate::say!(
+        State::InSync => output::say!("{head}  EQUAL  0 differences"),
+        state if trouble > 0 => output::say!(
             "{head}  {}  {differences}, {} could not be compared",
             state.word(),
             text::plural(trouble, "object")
         ),
-        state => crate::say!("{head}  {}  {differences}", state.word()),
+        state => output::say!("{head}  {}  {differences}", state.word()),
     }
     for d in &r.found {
-        crate::say!("{}", line(d, s, c));
+        output::say!("{}", line(d, s, c));
     }
     for (rel, why) in &r.tally.trouble {
-        crate::say!("  {}  cannot be compared: {why}", text::below(rel));
+        output::say!("  {}  cannot be compared: {why}", text::below(rel));
     }
     if !r.found.is_empty() {
         let from = match turn::unfinished(&p.pair) {
@@ -166,18 +167,18 @@ fn report(p: &Attached, r: &Compared, secs: f64) {
             _ => String::new(),
         };
         let (s, c) = if from.ends_with(c) { (c, s) } else { (s, c) };
-        crate::say!(
+        output::say!(
             "look      mirror diff {v}    shows both sides\naction    mirror resync {v}{from}    makes {c} like {s}; what {c} loses is kept aside (--from {c}: the other way)\nsee       mirror explain {}",
             explain::DIFFERENT
         );
     } else if trouble > 0 {
-        crate::say!(
+        output::say!(
             "action    mend these, then: mirror verify {v}\nsee       mirror explain {}",
             explain::NOT_COMPARED
         );
     }
     for leg in &r.unrecorded {
-        crate::say!(
+        output::say!(
             "! this could not be recorded on leg {leg}: {}. mirror status {v} says what was recorded last",
             match super::look::read_only(&p.pair.legs[usize::from(*leg == 'b')].root) {
                 true => "it is read-only",

@@ -41,7 +41,7 @@ pub fn run(a: &Wait) -> Res<u8> {
         }
         if !told && limit.is_none() {
             // It may wait for somebody to type something.
-            crate::note!("mirror: wait: {}: {}", view.state, view.why.join("; "));
+            output::note!("mirror: wait: {}: {}", view.state, view.why.join("; "));
             told = true;
         }
         std::thread::sleep(left.unwrap_or(STEP).min(STEP));

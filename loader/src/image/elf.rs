@@ -9,7 +9,7 @@ use object::elf;
 use object::read::elf::{Dyn, FileHeader, ProgramHeader, Rela, Sym};
 use object::{Endianness, Pod};
 
-use super::Error;
+use super::kinds::Error;
 
 type Ehdr = elf::FileHeader64<Endianness>;
 type Phdr = elf::ProgramHeader64<Endianness>;

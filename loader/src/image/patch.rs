@@ -20,8 +20,8 @@ use mirror_core::calls::{self, Call, Need};
 use mirror_core::image::{FNV_START, HEADER_LEN, Header, MAX_PAGES, PAGE, fnv1a};
 
 use super::elf::Libc;
+use super::kinds::{Error, Site};
 use super::scan::{Code, Number, SIGRETURN};
-use super::{Error, Site};
 
 const JMP: usize = 5;
 const STUB_FIXED: u64 = 13;

@@ -9,8 +9,8 @@ use iced_x86::{
     OpKind, Register, RflagsBits,
 };
 
-use super::Error;
 use super::elf::Libc;
+use super::kinds::Error;
 
 /// What is known of a site's system call number.
 #[derive(Clone, Debug, PartialEq, Eq)]

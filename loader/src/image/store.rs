@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use mirror_core::image::{FNV_START, HEADER_LEN, Header, fnv1a};
 
-use super::{Error, Status};
+use super::kinds::{Error, Status};
 
 const CHUNK: usize = 128 << 10;
 const SYSTEM: &str = "/var/cache/mirror";

@@ -19,6 +19,11 @@ const INSTALLED: [&str; 6] = [
 ];
 const NAME: &str = "libmirror.so";
 
+/// The file that `mirror run` would load now, if there is one.
+pub fn current() -> Option<PathBuf> {
+    find().ok().map(|(_, file)| file)
+}
+
 /// The library to preload, as a word for LD_PRELOAD, and its file.
 pub fn find() -> Res<(OsString, PathBuf)> {
     if let Some(p) = std::env::var_os("MIRROR_LIB").filter(|p| !p.is_empty()) {

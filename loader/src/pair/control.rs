@@ -1,4 +1,5 @@
 //! The control folders of a pair's legs: who each leg is, what is pending, when it was last verified.
+use super::repairing;
 use super::tab::Line;
 use super::verified::{VERIFIED, Verified};
 use crate::fail::{Context, Fail, Kind, Res, reason};
@@ -338,7 +339,7 @@ fn make_parts(root: &Root, group: Option<u32>) -> Res<()> {
     for d in [&b".mirror/locks"[..], CONTROL] {
         root.sync_dir(d).about(about(d))?;
     }
-    crate::sync::turn::prepare(root).about(about(crate::sync::turn::FILE))
+    repairing::prepare(root).about(about(repairing::FILE))
 }
 
 /// What is wrong in a leg's control folder.
@@ -363,7 +364,7 @@ impl Faults {
         let mut f = Faults::default();
         let folders = FOLDERS.iter().map(|(d, _)| (d.to_vec(), true));
         let files = files().map(|n| (n.as_bytes().to_vec(), false));
-        let later = [VERIFIED, crate::sync::turn::FILE];
+        let later = [VERIFIED, repairing::FILE];
         let rest = later.map(|n| (n.to_vec(), false));
         for (rel, folder) in folders.chain(files).chain(rest) {
             let right = root
@@ -437,7 +438,7 @@ pub fn remove_control(root: &Root) -> Res<bool> {
         VERIFIED,
         KEEP,
         INIT,
-        crate::sync::turn::FILE,
+        repairing::FILE,
     ] {
         root.remove(f).about(about())?;
     }

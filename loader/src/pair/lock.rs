@@ -1,6 +1,6 @@
 //! The pair's lock objects in each leg, leg a before leg b: the same objects that every mirrored program
 //! takes. The command takes the whole pair and keeps everybody else out.
-use super::domain::Runtime;
+use super::runtime::Runtime;
 use crate::fail::{Context, Res};
 use crate::text;
 use crate::tree::beneath::Root;

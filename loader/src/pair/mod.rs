@@ -1,9 +1,10 @@
 //! Pairs: where they are configured, their control folders, the domain they run in, their locks.
 pub mod control;
 pub mod domain;
-pub mod heal;
 pub mod lock;
+pub mod repairing;
 pub mod room;
+pub mod runtime;
 pub mod state;
 pub mod tab;
 pub mod tabwrite;

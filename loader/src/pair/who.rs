@@ -124,12 +124,15 @@ struct Descriptor {
 /// One look at all processes, for any number of pairs.
 pub struct Census {
     open: Vec<Descriptor>,
+    /// The libmirror.so that `mirror run` would load now.
+    current: Option<PathBuf>,
 }
 
 impl Census {
-    /// Looks.
-    pub fn take() -> Census {
+    /// Looks. `current`: the libmirror.so that `mirror run` would load now.
+    pub fn take(current: Option<PathBuf>) -> Census {
         Census {
+            current,
             open: pids().into_iter().flat_map(descriptors).collect(),
         }
     }
@@ -138,7 +141,6 @@ impl Census {
     pub fn of(&self, p: &Pair) -> Attendance {
         let objects = Objects::of(p);
         let own = std::process::id();
-        let current = crate::launch::library::find().ok().map(|(_, file)| file);
         let mut a = Attendance::default();
         let mut takers: BTreeSet<u32> = BTreeSet::new();
         // By pid: attached, and in the middle of a change.
@@ -160,7 +162,7 @@ impl Census {
         }
         for (pid, (attached, changing)) in found {
             if attached && pid != own {
-                a.users.push(user(pid, changing, current.as_deref()));
+                a.users.push(user(pid, changing, self.current.as_deref()));
             }
         }
         // What the kernel lists beyond these belongs to processes whose files are not shown to this user.
@@ -172,7 +174,7 @@ impl Census {
         }
         for (pid, changing) in others {
             if pid != 0 && Path::new(&format!("/proc/{pid}")).exists() {
-                a.users.push(user(pid, changing, current.as_deref()));
+                a.users.push(user(pid, changing, self.current.as_deref()));
             } else {
                 a.unseen += 1;
             }

@@ -1,6 +1,7 @@
 //! Comparing two legs and making them equal.
 pub mod equal;
 pub mod file;
+pub mod heal;
 pub mod keep;
 pub mod links;
 pub mod own;

@@ -1,11 +1,11 @@
 //! Files that the command itself writes – a mirrortab, prepared images, verdicts – may lie in a tree of a
 //! pair: in a home that is mirrored. The library leaves this command alone, so they are carried over here.
+use super::heal::locked;
 use super::keep::Keeper;
 use super::session;
 use crate::fail::Res;
 use crate::pair::control::Pair;
 use crate::pair::domain;
-use crate::pair::heal::locked;
 use crate::pair::tab::{self, Line};
 use indicatif::ProgressBar;
 use std::os::unix::ffi::OsStrExt;

@@ -2,11 +2,11 @@
 //! the pair's locks for each difference, look again, act, release.
 use super::equal::{Seen, Work};
 use super::file;
+use super::heal::locked;
 use super::keep::Keeper;
 use super::walk::{Tally, Visit, walk};
 use crate::fail::{Fail, Kind, Res};
 use crate::pair::domain::Attached;
-use crate::pair::heal::locked;
 use crate::text;
 use crate::tree::beneath::join;
 use crate::tree::content::STOP;

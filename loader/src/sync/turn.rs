@@ -3,18 +3,13 @@
 //! display, and which repair has begun and not ended: its direction must not be forgotten.
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::pair::control::{Pair, letter};
+use crate::pair::repairing::{FILE, LEN, file};
 use crate::text;
-use crate::tree::beneath::{Root, like_folder};
+use crate::tree::beneath::Root;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
-
-/// The lock file, in each leg.
-pub const FILE: &[u8] = b".mirror/resync";
-
-/// Length of the text: written by one call, over the old one, so that a full leg has room for it.
-const LEN: usize = 128;
 
 /// The right to repair, until it is dropped.
 pub struct Turn {
@@ -151,29 +146,9 @@ impl Open {
     }
 }
 
-fn file(root: &Root) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDWR | OFlags::CREATE;
-    let fd = root.control(FILE, flags, Mode::RUSR | Mode::WUSR)?;
-    if rustix::fs::fstat(&fd)?.st_size == 0 {
-        like_folder(&root.dir(b".mirror")?, &fd);
-    }
-    Ok(fd)
-}
-
 fn open(p: &Pair, i: usize) -> Res<OwnedFd> {
     let root = &p.legs[i].root;
     file(root).about(format!("{}/{}", text::path(&root.path), text::show(FILE)))
-}
-
-/// Makes the file with room for its text, if it is not there.
-pub fn prepare(root: &Root) -> io::Result<()> {
-    let fd = file(root)?;
-    if rustix::fs::fstat(&fd)?.st_size == 0 {
-        let mut blank = vec![b' '; LEN - 1];
-        blank.push(b'\n');
-        rustix::io::pwrite(&fd, &blank, 0)?;
-    }
-    Ok(())
 }
 
 /// Takes the turn for a repair from leg `from`; refuses while another repair runs. What is not

@@ -2,6 +2,7 @@
 use super::equal::{Seen, Work};
 use crate::tree::beneath::join;
 use crate::tree::content::check_stop;
+use crate::tree::symlink;
 use std::io;
 
 /// What a walk found.
@@ -132,7 +133,7 @@ pub fn walk(work: &mut Work<'_>, visit: &mut dyn Visit) -> io::Result<Tally> {
 fn leads_out(work: &Work<'_>, rel: &[u8], seen: &Seen) -> bool {
     let root = work.source.root.path.as_os_str().as_encoded_bytes();
     seen.source.as_ref().is_some_and(|m| {
-        m.kind == rustix::fs::FileType::Symlink && crate::cmd::scan::leads_out(root, rel, &m.target)
+        m.kind == rustix::fs::FileType::Symlink && symlink::leads_out(root, rel, &m.target)
     })
 }
 

@@ -1,6 +1,6 @@
 //! A tree seen only through its held root: every path is resolved by the kernel with
 //! `RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS`, so that nothing leads out of it.
-use super::mounts::is_one;
+use super::mounts;
 use crate::fail::{Context, Fail, Res};
 use mirror_core::path::{PATH_MAX, PathText};
 use mirror_core::record::{CONTROL, control_file_trusted};
@@ -106,7 +106,7 @@ impl Root {
         let either = self.leaves_lost_found() || other.leaves_lost_found();
         self.no_lost_found.store(either, Ordering::Relaxed);
         other.no_lost_found.store(either, Ordering::Relaxed);
-        let mounts = super::mounts::of_one_leg([self, other]);
+        let mounts = mounts::of_one_leg([&self.path, &other.path]);
         for root in [self, other] {
             if let Ok(mut m) = root.mounts.lock() {
                 m.clone_from(&mounts);
@@ -298,7 +298,7 @@ impl Root {
             if n == b"."
                 || n == b".."
                 || (rel.is_empty() && self.outside(n))
-                || is_one(&mounts, rel, n)
+                || (!mounts.is_empty() && mounts.contains(&join(rel, n)))
             {
                 continue;
             }

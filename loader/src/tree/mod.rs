@@ -6,3 +6,4 @@ pub mod locks;
 pub mod mounts;
 pub mod object;
 pub mod probe;
+pub mod symlink;

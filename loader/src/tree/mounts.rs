@@ -1,8 +1,8 @@
 //! File systems that are mounted inside a leg. What only one leg has mounted is no part of the pair: the
 //! other leg has a plain directory there.
-use super::beneath::{Root, join};
 use crate::text;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// A mount point below a leg: what is shown there.
 #[derive(Clone, PartialEq, Eq)]
@@ -73,11 +73,11 @@ fn inside(mounts: &[Mount], leg: &[u8]) -> Vec<Vec<u8>> {
     found
 }
 
-/// The mount points of two legs that only one of them has.
-pub fn of_one_leg(legs: [&Root; 2]) -> Vec<Vec<u8>> {
+/// The mount points of two legs, given by their paths, that only one of them has.
+pub fn of_one_leg(legs: [&Path; 2]) -> Vec<Vec<u8>> {
     let mounts = all();
-    let of = |r: &Root| {
-        let path = std::fs::canonicalize(&r.path).unwrap_or_else(|_| r.path.clone());
+    let of = |leg: &Path| {
+        let path = std::fs::canonicalize(leg).unwrap_or_else(|_| leg.to_path_buf());
         inside(&mounts, path.as_os_str().as_encoded_bytes())
     };
     let [a, b] = legs.map(of);
@@ -88,11 +88,6 @@ pub fn of_one_leg(legs: [&Root; 2]) -> Vec<Vec<u8>> {
     found.extend(alone(&b, &a));
     found.sort_unstable();
     found
-}
-
-/// Whether `dir/name` is among them.
-pub fn is_one(left: &[Vec<u8>], dir: &[u8], name: &[u8]) -> bool {
-    !left.is_empty() && left.contains(&join(dir, name))
 }
 
 #[cfg(test)]

@@ -3,8 +3,10 @@
 //! Rules of this file: the library (shim) looks in the same folders in the same order; one is written
 //! whole to a temporary name, synced, renamed; two writers at once lose nothing (a lock on the folder).
 use super::file::{Head, Key};
-use super::{Judged, Verdict, search};
+use super::judge::Judged;
+use super::search;
 use crate::image::{cache_dir, distrust, search as image_folders};
+use mirror_core::verdicts::Verdict;
 use mirror_core::verdicts::{self, ENTRY, MOST, NAME};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

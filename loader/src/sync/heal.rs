@@ -1,8 +1,9 @@
 //! Taking the pair's locks, and ending what a process left that died holding them.
-use super::domain::Attached;
-use super::lock::{Alone, Locks};
+use super::equal::Work;
 use crate::fail::{Fail, Kind, Res};
-use crate::sync::equal::Work;
+use crate::pair::control::Leg;
+use crate::pair::domain::Attached;
+use crate::pair::lock::{Alone, Locks};
 use crate::text;
 use crate::tree::object::Meta;
 use crate::tree::probe;
@@ -172,7 +173,7 @@ fn repair(p: &Attached, i: &Intent, one: &[u8], two: &[u8], held: &BothLocked) -
     failed
 }
 
-fn at(leg: &crate::pair::control::Leg, rel: &[u8]) -> io::Result<Option<Meta>> {
+fn at(leg: &Leg, rel: &[u8]) -> io::Result<Option<Meta>> {
     match leg.root.parent(rel) {
         Ok((dir, name)) => Meta::read(dir.as_fd(), &name),
         Err(e) if matches!(e.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR)) => Ok(None),
@@ -195,7 +196,7 @@ fn seen(p: &Attached, rel: &[u8]) -> io::Result<[Option<Seen>; 2]> {
 }
 
 /// Ends a rename or an exchange that one leg has, on the other.
-fn replay(late: &crate::pair::control::Leg, act: Act, one: &[u8], two: &[u8]) -> io::Result<()> {
+fn replay(late: &Leg, act: Act, one: &[u8], two: &[u8]) -> io::Result<()> {
     let (from_dir, from_name) = late.root.parent(one)?;
     let (to_dir, to_name) = late.root.parent(two)?;
     let flags = match act {

@@ -1,0 +1,258 @@
+//! The steps of a process: the loop around the engine that the library has too.
+use crate::fault::{Place, Sabotage};
+use crate::op::Op;
+use crate::port::Port;
+use crate::proc::{Call, Life, MENDS, Phase, Proc};
+use crate::world::{Desc, Pid, World};
+use mirror_core::{Drive, Errno, LockMiss, LockPlan, Next, Prepared, Verdict, mend, transact};
+
+impl Proc {
+    /// One step: one call of a port, and what follows from it.
+    pub fn step(&mut self, w: &mut World) {
+        self.steps += 1;
+        self.memo.fuel = 1;
+        self.wait = None;
+        while self.memo.fuel > 0 && self.life == Life::Runs && self.wait.is_none() {
+            self.advance(w);
+        }
+    }
+
+    fn advance(&mut self, w: &mut World) {
+        match self.phase {
+            Phase::Start => self.start(w),
+            Phase::Plan => self.plan(w),
+            Phase::Run(plan) => self.run(w, plan),
+            Phase::Mend => self.mend(w),
+            Phase::Sync(n, promise) => self.sync(w, n, promise),
+            Phase::Opened(ino) => {
+                self.memo.fuel = 0;
+                let path = self.call.op.paths()[0].to_owned();
+                let there = w.legs[1 - self.first].lookup(&path).ok();
+                self.call.made[self.first] = Some(ino);
+                self.call.made[1 - self.first] = there;
+                let Op::Open { slot, .. } = *self.call.op else {
+                    return;
+                };
+                self.finish(w, Ok(slot as u64));
+            }
+            Phase::Exit => {
+                self.memo.fuel = 0;
+                w.exited = true;
+                self.life = Life::Done;
+            }
+        }
+    }
+
+    fn start(&mut self, w: &mut World) {
+        let Some(op) = self.program.get(self.next).cloned() else {
+            self.life = Life::Done;
+            return;
+        };
+        let desc = op.slot().and_then(|s| self.slots.get(&s).copied());
+        self.call = Call::new(op.clone(), desc);
+        self.drive = Drive::new(None, MENDS);
+        match &*op {
+            Op::Nop | Op::Close { .. } => {
+                self.memo.fuel = 0;
+                if let Op::Close { slot } = *op {
+                    self.slots.remove(&slot);
+                }
+                self.next += 1;
+            }
+            Op::Read { slot, len } => {
+                self.memo.fuel = 0;
+                self.read(w, *slot < 2, *len);
+                self.next += 1;
+            }
+            Op::Fsync { .. } => {
+                self.memo.fuel = 0;
+                let promise = [0, 1].map(|l| w.disks[l].changes);
+                self.phase = Phase::Sync(0, promise);
+            }
+            Op::Exit => {
+                self.phase = Phase::Exit;
+                if self.blocked_by(w).is_some() {
+                    self.memo.fuel = 0;
+                }
+            }
+            _ => self.begin(Phase::Plan),
+        }
+    }
+
+    /// A reader takes no lock: it moves the position at any yield point of others.
+    fn read(&mut self, w: &mut World, shared: bool, len: u64) {
+        let Some(d) = self.call.desc else { return };
+        let ino = w.descs[d].object[self.first];
+        if w.disks[self.first].gone {
+            return;
+        }
+        let size = ino.and_then(|i| w.legs[self.first].bytes(i).ok());
+        let size = size.map_or(0, |b| b.len() as u64);
+        let n = len.min(size.saturating_sub(w.descs[d].pos));
+        w.descs[d].pos += n;
+        w.descs[d].raced |= shared;
+        w.log(self, Some(Ok(n)));
+    }
+
+    /// fsync: both legs, one after the other; what was changed before it is promised.
+    fn sync(&mut self, w: &mut World, n: usize, promise: [u64; 2]) {
+        self.memo.fuel = 0;
+        let leg = if n == 0 { self.first } else { 1 - self.first };
+        if n == 2 || w.fault(leg, Place::Effect).is_err() {
+            for (d, p) in w.disks.iter_mut().zip(promise) {
+                d.promised = if n == 2 {
+                    d.promised.max(p)
+                } else {
+                    d.promised
+                };
+            }
+            self.next += 1;
+            self.phase = Phase::Start;
+            return;
+        }
+        w.sync(leg);
+        self.phase = Phase::Sync(n + 1, promise);
+    }
+
+    fn plan(&mut self, w: &mut World) {
+        if !self.drive.exclusive()
+            && w.sabotage == Some(Sabotage::Open)
+            && let Op::Open {
+                path,
+                create: false,
+                ..
+            } = &*self.call.op
+        {
+            self.memo.fuel = 0;
+            let found = w.legs[self.first].lookup(path);
+            w.log(self, None);
+            match found {
+                Ok(i) if !w.legs[self.first].is_dir(i) => self.phase = Phase::Opened(i),
+                Ok(_) => self.finish(w, Err(Errno::EISDIR)),
+                Err(e) => self.finish(w, Err(e)),
+            }
+            return;
+        }
+        let mut drive = self.drive.clone();
+        let plan = drive.plan(|| {
+            let found = Port::new(w, self).plan();
+            found.map_err(|e| Prepared::Answer(Err(e)))
+        });
+        if self.memo.out {
+            return;
+        }
+        self.drive = drive;
+        match plan {
+            Ok(plan) => self.begin(Phase::Run(plan)),
+            // What is remembered of one name is no ground for an answer about the other.
+            Err(_) if self.call.known != [None; 2] => {
+                self.cache.clear();
+                self.again(w, None);
+            }
+            Err(Next::Answer(answer)) => {
+                let n = w.log(self, None);
+                // A kernel too looks up two names one after the other, and whoever looks without a
+                // lock sees what may be taken back.
+                let looks = self.call.op.paths().len();
+                w.log[n].loose = w.mixed || looks > 1 || !w.healthy();
+                self.finish(w, answer);
+            }
+            Err(next) => w.violate(format!("a plan came to {next:?}")),
+        }
+    }
+
+    fn run(&mut self, w: &mut World, plan: LockPlan) {
+        let append = self.call.desc.is_some_and(|d| w.descs[d].append);
+        let action = self.call.op.action(append);
+        let verdict = transact(&mut Port::new(w, self), plan, action);
+        if self.memo.out {
+            return;
+        }
+        w.inside.remove(&self.pid);
+        self.entered = false;
+        if w.strict && w.holders.iter().any(|h| h.values().any(|&p| p == self.pid)) {
+            w.violate(format!("{verdict:?} with a lock held"));
+        }
+        w.left += u32::from(matches!(verdict, Verdict::Left(_)));
+        let next = self.drive.ran(verdict, false);
+        self.follow(w, next);
+    }
+
+    fn follow(&mut self, w: &mut World, next: Next) {
+        match next {
+            Next::Answer(answer) => self.finish(w, answer),
+            Next::Native => w.violate("a call was forwarded".into()),
+            // The library gives everything up for a wait, what it has decided too.
+            Next::Wait(object) => {
+                self.drive = Drive::new(None, MENDS);
+                self.again(w, Some(object));
+            }
+            Next::Again => self.again(w, None),
+            Next::Mend(_) => {
+                if self.drive.left().is_none() {
+                    self.void(w);
+                }
+                self.begin(Phase::Mend);
+            }
+        }
+    }
+
+    fn void(&mut self, w: &mut World) {
+        if let Some(e) = self.call.entry {
+            w.log[e].void = true;
+        }
+        let faulted = self.call.faulted;
+        self.call = Call::new(self.call.op.clone(), self.call.desc);
+        self.call.faulted = faulted;
+    }
+
+    fn again(&mut self, w: &mut World, wait: Option<usize>) {
+        self.void(w);
+        self.wait = wait;
+        self.begin(Phase::Plan);
+    }
+
+    fn mend(&mut self, w: &mut World) {
+        let r = mend(&mut Port::new(w, self));
+        if self.memo.out {
+            return;
+        }
+        let failed = matches!(r, Err(LockMiss::Failed(_)));
+        self.call.faulted |= failed && self.drive.left().is_none();
+        let next = self.drive.mended(r);
+        self.follow(w, next);
+    }
+
+    fn finish(&mut self, w: &mut World, answer: Result<u64, Errno>) {
+        let n = w.log(self, Some(answer));
+        w.log[n].answer = Some(answer);
+        if let (
+            Op::Open {
+                slot, path, append, ..
+            },
+            Ok(_),
+        ) = (&*self.call.op, answer)
+        {
+            let d = w.descs.len();
+            w.log[n].desc = Some(d);
+            self.slots.insert(*slot, d);
+            w.descs.push(Desc {
+                object: self.call.made,
+                path: path.clone(),
+                append: *append,
+                pos: 0,
+                raced: false,
+            });
+        }
+        self.next += 1;
+        self.phase = Phase::Start;
+        self.missed = false;
+    }
+}
+
+/// Ends what the dead left, in one go: who comes after all others.
+pub fn settle(w: &mut World, pid: Pid) -> Result<(), LockMiss> {
+    let mut p = Proc::new(pid, w.source, &[]);
+    p.memo.fuel = u32::MAX;
+    mend(&mut Port::new(w, &mut p))
+}
