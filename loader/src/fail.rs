@@ -27,6 +27,33 @@ pub enum Kind {
     NotRunnable,
 }
 
+impl Kind {
+    /// The exit code of commands without a table of their own.
+    pub fn exit(self) -> u8 {
+        match self {
+            Kind::Usage => 64,
+            Kind::Permission => 77,
+            Kind::Config => 78,
+            _ => 1,
+        }
+    }
+    /// The word for reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Failed => "failed",
+            Kind::Usage => "usage",
+            Kind::Permission => "permission",
+            Kind::Config => "configuration",
+            Kind::Leg => "leg",
+            Kind::Distrust => "distrust",
+            Kind::Busy => "busy",
+            Kind::Interrupted => "interrupted",
+            Kind::NotFound => "not-found",
+            Kind::NotRunnable => "not-runnable",
+        }
+    }
+}
+
 /// A failure.
 #[derive(Debug, thiserror::Error)]
 #[error("{text}")]
@@ -61,15 +88,6 @@ impl Fail {
             _ => Kind::Failed,
         };
         Fail::new(kind, format!("{what}: {}", reason(&e)))
-    }
-    /// The exit code of commands without a table of their own.
-    pub fn code(&self) -> u8 {
-        match self.kind {
-            Kind::Usage => 64,
-            Kind::Permission => 77,
-            Kind::Config => 78,
-            _ => 1,
-        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! Completions for shells: clap's, and the names of pairs, which the command itself is asked for.
+use super::sub::{CommandLine, Sub};
 use crate::fail::Res;
 use crate::output;
 use crate::pair::tab;
+use clap::Args;
 use clap_complete::Shell;
 
 /// Subcommands whose word is a pair.
@@ -38,8 +40,41 @@ _mirror_pairs() {
 }
 "#;
 
+/// Print completions for a shell
+#[derive(Args)]
+pub struct Completions {
+    /// The shell
+    shell: Shell,
+}
+
+impl Sub for Completions {
+    const NAME: &'static str = "completions";
+    fn run(&self, line: CommandLine) -> Res<u8> {
+        run(self.shell, &mut visible(&line()))
+    }
+}
+
+/// Print the names of pairs, for completion
+#[derive(Args)]
+pub struct Pairs {}
+
+impl Sub for Pairs {
+    const NAME: &'static str = "__pairs";
+    fn run(&self, _: CommandLine) -> Res<u8> {
+        pairs()
+    }
+}
+
+/// The command line without what is for ourselves alone.
+fn visible(all: &clap::Command) -> clap::Command {
+    let shown = all.get_subcommands().filter(|s| !s.is_hide_set()).cloned();
+    clap::Command::new("mirror")
+        .version(env!("CARGO_PKG_VERSION"))
+        .subcommands(shown.collect::<Vec<_>>())
+}
+
 /// Prints the script.
-pub fn run(shell: Shell, command: &mut clap::Command) -> Res<u8> {
+fn run(shell: Shell, command: &mut clap::Command) -> Res<u8> {
     let mut made = Vec::new();
     clap_complete::generate(shell, command, "mirror", &mut made);
     let mut text = String::from_utf8_lossy(&made).trim_end().to_string();
@@ -73,7 +108,7 @@ pub fn run(shell: Shell, command: &mut clap::Command) -> Res<u8> {
 }
 
 /// Prints the virtual directories, for completion.
-pub fn pairs() -> Res<u8> {
+fn pairs() -> Res<u8> {
     for l in tab::load()? {
         // A name of two lines cannot be offered.
         if let Some(v) = l.virt.to_str().filter(|v| !v.contains('\n')) {

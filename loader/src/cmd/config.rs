@@ -1,11 +1,44 @@
 //! `mirror config check`: whether the mirrortab files are right.
+use super::sub::{CommandLine, Sub};
 use crate::fail::{Fail, Kind, Res};
 use crate::pair::{room, tab};
 use crate::{output, text};
-use std::path::Path;
+use clap::{Args, Subcommand};
+use std::path::{Path, PathBuf};
+
+/// Work with the mirrortab
+#[derive(Args)]
+pub struct Config {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Check the mirrortab files, or one file
+    Check {
+        /// The file
+        file: Option<PathBuf>,
+        /// Machine-readable output
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl Sub for Config {
+    const NAME: &'static str = "config check";
+    fn reports(&self) -> bool {
+        let What::Check { json, .. } = self.what;
+        json
+    }
+    fn run(&self, _: CommandLine) -> Res<u8> {
+        let What::Check { file, .. } = &self.what;
+        check(file.as_deref())
+    }
+}
 
 /// Checks one file, or everything that counts here. Exit code 78 comes from the failure's kind.
-pub fn check(file: Option<&Path>) -> Res<u8> {
+fn check(file: Option<&Path>) -> Res<u8> {
     let all = match file {
         Some(f) => {
             let content = tab::read_trusted(f)?.ok_or_else(|| {

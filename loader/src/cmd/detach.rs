@@ -1,5 +1,5 @@
 //! `mirror detach`: the pair is no pair any more; both trees stay as they are.
-use crate::cli::Detach;
+use super::sub::{CommandLine, Sub};
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::launch::library;
 use crate::pair::control::{Leg, Pair, read_record, remove_control};
@@ -8,6 +8,28 @@ use crate::pair::{domain, tab, tabwrite};
 use crate::sync::own;
 use crate::tree::beneath::Root;
 use crate::{output, text};
+use clap::Args;
+use std::path::PathBuf;
+
+/// Undo init: both trees stay as they are
+#[derive(Args)]
+pub struct Detach {
+    /// The pair
+    pub pair: PathBuf,
+    /// Machine-readable output
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Sub for Detach {
+    const NAME: &'static str = "detach";
+    fn reports(&self) -> bool {
+        self.json
+    }
+    fn run(&self, _: CommandLine) -> Res<u8> {
+        run(self)
+    }
+}
 
 /// Runs it.
 // long: the steps in their order, each with its message

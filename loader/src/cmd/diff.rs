@@ -1,8 +1,8 @@
 //! `mirror diff`: lists differences with what each side has. Changes nothing but the record of what was
 //! found.
 use super::look;
+use super::sub::{CommandLine, Sub};
 use super::verify::{difference, words};
-use crate::cli::Diff;
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::output;
 use crate::pair::control::Leg;
@@ -16,9 +16,33 @@ use crate::text;
 use crate::tree::beneath::open_leg;
 use crate::tree::object::{Fidelity, Meta};
 use crate::tree::probe;
+use clap::Args;
 use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
+
+/// List the differences of a pair, or of two directories
+#[derive(Args)]
+#[command(after_help = "Exit codes: 0 equal, 1 different or not all compared, 2 trouble.")]
+pub struct Diff {
+    /// A pair, or a directory
+    pub first: PathBuf,
+    /// Another directory
+    pub second: Option<PathBuf>,
+    /// Machine-readable output
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Sub for Diff {
+    const NAME: &'static str = "diff";
+    fn exit(_: Kind) -> u8 {
+        2
+    }
+    fn run(&self, _: CommandLine) -> Res<u8> {
+        run(self)
+    }
+}
 
 /// Runs it: 0 equal, 1 different.
 // long: the steps in their order, each with its message

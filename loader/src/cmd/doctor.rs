@@ -1,11 +1,36 @@
 //! `mirror doctor`: whether this machine, and a command, are fit for the mirror.
-use crate::cli::Doctor;
+use super::sub::{CommandLine, Sub};
 use crate::fail::{Fail, Res};
 use crate::launch::{calls, library, program};
 use crate::pair::{room, tab};
 use crate::sync::own;
 use crate::{output, text};
+use clap::Args;
 use mirror_loader::image::{self, Status};
+use std::ffi::OsString;
+
+/// Check this machine, or whether a command can be mirrored
+#[derive(Args)]
+pub struct Doctor {
+    /// Prepare this machine's libc, and look which programs make system calls past it
+    #[arg(long)]
+    pub prepare: bool,
+    /// Say whether this command can be mirrored
+    pub command: Option<OsString>,
+    /// Machine-readable output
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Sub for Doctor {
+    const NAME: &'static str = "doctor";
+    fn reports(&self) -> bool {
+        self.json
+    }
+    fn run(&self, _: CommandLine) -> Res<u8> {
+        run(self)
+    }
+}
 
 struct Sheet {
     bad: bool,

@@ -1,6 +1,8 @@
 //! `mirror explain`: the text behind the codes that other commands print.
+use super::sub::{CommandLine, Sub};
 use crate::fail::{Fail, Kind, Res};
 use crate::output;
+use clap::Args;
 
 /// Objects are known to differ.
 pub const PENDING: &str = "M-101";
@@ -257,8 +259,22 @@ const TABLE: [(&str, &str, &str); 25] = [
     ),
 ];
 
+/// Explain a code from another command's output
+#[derive(Args)]
+pub struct Explain {
+    /// The code, like M-101
+    code: Option<String>,
+}
+
+impl Sub for Explain {
+    const NAME: &'static str = "explain";
+    fn run(&self, _: CommandLine) -> Res<u8> {
+        run(self.code.as_deref())
+    }
+}
+
 /// Prints one text, or the list.
-pub fn run(code: Option<&str>) -> Res<u8> {
+fn run(code: Option<&str>) -> Res<u8> {
     let Some(code) = code else {
         for (c, head, _) in TABLE {
             output::say!("{c}  {head}");

@@ -1,6 +1,6 @@
 //! The first copy of a pair that is configured: carried out, continued, finished.
+use super::init_args::{Init, Wanted};
 use super::{can_ask, places, sharing};
-use crate::cli::{Init, Wanted};
 use crate::fail::{Fail, Res};
 use crate::output;
 use crate::pair::control::{KEEP, Pair, letter, made, read_record};

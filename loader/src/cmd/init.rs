@@ -1,11 +1,12 @@
 //! `mirror init`: makes two directories the legs of a pair. Refused, it leaves nothing; interrupted,
 //! the same command goes on.
 use super::fill::{adopt, again, complete};
+use super::init_args::{self, Init, Wanted};
 use super::judge::{Fill, judge};
 use super::places::{self, There};
 use super::scan::{Needs, Scan, scan};
+use super::sub::{CommandLine, Sub};
 use super::{ask, can_ask, explain, fit, sharing};
-use crate::cli::{self, Init, Wanted};
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::pair::control::{
     KEEP, begin_making, discard_unfinished, letter, made, make_control, random_id, read_record,
@@ -21,6 +22,16 @@ use mirror_core::record::LegRecord;
 use mirror_core::tab::{OnFailure, OnFull, ROOT_WAIT, Unmirrorable};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+
+impl Sub for Init {
+    const NAME: &'static str = "init";
+    fn reports(&self) -> bool {
+        self.json
+    }
+    fn run(&self, _: CommandLine) -> Res<u8> {
+        run(self)
+    }
+}
 
 struct Plan {
     line: Line,
@@ -138,20 +149,20 @@ fn place(a: &Init) -> Res<(Line, PathBuf, [Root; 2])> {
         virt,
         legs: [roots[0].path.clone(), roots[1].path.clone()],
         on_failure: match a.on_failure {
-            cli::OnFailure::Degrade => OnFailure::Degrade,
-            cli::OnFailure::Fail => OnFailure::Fail,
+            init_args::OnFailure::Degrade => OnFailure::Degrade,
+            init_args::OnFailure::Fail => OnFailure::Fail,
         },
         on_full: match a.on_full {
-            cli::OnFull::Error => OnFull::Error,
-            cli::OnFull::Degrade => OnFull::Degrade,
+            init_args::OnFull::Error => OnFull::Error,
+            init_args::OnFull::Degrade => OnFull::Degrade,
         },
         id: None,
         uid: None,
         root_wait: ROOT_WAIT,
         unmirrorable: match a.unmirrorable {
-            cli::Unmirrorable::Warn => Unmirrorable::Warn,
-            cli::Unmirrorable::Refuse => Unmirrorable::Refuse,
-            cli::Unmirrorable::Quiet => Unmirrorable::Quiet,
+            init_args::Unmirrorable::Warn => Unmirrorable::Warn,
+            init_args::Unmirrorable::Refuse => Unmirrorable::Refuse,
+            init_args::Unmirrorable::Quiet => Unmirrorable::Quiet,
         },
         file: Some(tab.clone()),
         number: 0,

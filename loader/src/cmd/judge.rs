@@ -1,7 +1,7 @@
 //! Which leg of a new pair is filled from the other, and what that costs.
 use super::explain;
+use super::init_args::Init;
 use super::scan::Scan;
-use crate::cli::Init;
 use crate::fail::{Context, Fail, Res};
 use crate::pair::control::{Leg, letter};
 use crate::sync::equal::{Seen, Work};

@@ -1,11 +1,14 @@
 //! The manual: mirror(1) and a page per subcommand from the definition of the command line, and pages
 //! written by hand. The page of `mirror run` is mirror-run-command(1): mirror-run(1) is the script's,
 //! since that is the name that is typed.
+use super::sub::{CommandLine, Sub};
 use crate::fail::{Context, Fail, Res};
 use crate::output;
 use crate::text;
+use clap::Args;
 use clap_mangen::Man;
 use std::path::Path;
+use std::path::PathBuf;
 
 const BY_HAND: [(&str, &str); 3] = [
     ("man1/mirror-run.1", include_str!("../../man/mirror-run.1")),
@@ -178,8 +181,23 @@ const MORE: [More; 16] = [
     },
 ];
 
+/// Write the manual pages
+#[derive(Args)]
+pub struct Pages {
+    /// The folder; man1, man5 and man7 are made in it
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+impl Sub for Pages {
+    const NAME: &'static str = "man";
+    fn run(&self, line: CommandLine) -> Res<u8> {
+        run(line(), &self.out)
+    }
+}
+
 /// Writes everything below `out`.
-pub fn run(mut command: clap::Command, out: &Path) -> Res<u8> {
+fn run(mut command: clap::Command, out: &Path) -> Res<u8> {
     command.build();
     for dir in ["man1", "man5", "man7"] {
         let d = out.join(dir);

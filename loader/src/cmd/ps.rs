@@ -1,6 +1,6 @@
 //! `mirror ps`: who is attached to a pair, and who is in the middle of a change.
 use super::explain;
-use crate::cli::Report;
+use super::sub::{CommandLine, Sub};
 use crate::fail::{Kind, Res};
 use crate::launch::library;
 use crate::output;
@@ -8,13 +8,32 @@ use crate::pair::control::Pair;
 use crate::pair::tab::{self, Line};
 use crate::pair::who::{Attendance, Census, Library, User};
 use crate::text;
+use clap::Args;
 use serde_json::{Map, Value, json};
+use std::path::PathBuf;
+
+/// Say who is attached to a pair
+#[derive(Args)]
+pub struct Ps {
+    /// The pair (default: all)
+    pub pair: Option<PathBuf>,
+    /// Machine-readable output
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Sub for Ps {
+    const NAME: &'static str = "ps";
+    fn run(&self, _: CommandLine) -> Res<u8> {
+        run(self)
+    }
+}
 
 /// Longest command line that is printed in a table.
 const WIDTH: usize = 70;
 
 /// Runs it.
-pub fn run(a: &Report) -> Res<u8> {
+pub fn run(a: &Ps) -> Res<u8> {
     let mut out = Vec::new();
     let lines = tab::choose(a.pair.as_slice())?;
     let census = Census::take(library::current());

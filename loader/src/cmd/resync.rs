@@ -1,20 +1,64 @@
 //! `mirror resync`: makes one leg like the other, while programs run. One source per repair; what the
 //! losing leg had is kept aside.
-use super::finding::Finding;
-use super::look::{self, link_fault, read_only};
+use super::side::Side;
+use super::sub::{CommandLine, Sub};
 use super::verify::line;
-use super::{Found, ask, can_ask, fill, left_out, lost};
-use crate::cli::Resync;
+use super::{Found, ask, can_ask, fill, left_out, look, ready};
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::output;
-use crate::pair::control::{Faults, Pair, letter, mend};
+use crate::pair::control::letter;
 use crate::pair::domain::{self, Attached};
 use crate::sync::heal;
 use crate::sync::keep::Keeper;
 use crate::sync::session::{self, Ledger};
 use crate::sync::turn::{self, Open, Turn};
 use crate::text;
+use clap::Args;
 use mirror_core::word::LegState;
+use std::path::PathBuf;
+
+/// Make one leg like the other again (or finish an interrupted first copy)
+#[derive(Args)]
+#[command(
+    after_help = "Exit codes: 0 whole, 1 finished with paths left, 2 refused, 3 interrupted (the same command goes on)."
+)]
+pub struct Resync {
+    /// The pair (default: all)
+    pub pair: Option<PathBuf>,
+    /// The leg that is right (default: a, or the complete one); what the other loses is kept aside
+    #[arg(long, value_enum, value_name = "LEG")]
+    pub from: Option<Side>,
+    /// As root: carry set-id bits, capabilities and device nodes also from a leg that is mounted nosuid or
+    /// nodev to one that is not
+    #[arg(long)]
+    pub allow_privileged: bool,
+    /// Only say what would be done
+    #[arg(long, short = 'n')]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Machine-readable output
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Sub for Resync {
+    const NAME: &'static str = "resync";
+    fn exit(kind: Kind) -> u8 {
+        match kind {
+            Kind::Interrupted => 3,
+            Kind::Failed => 1,
+            _ => 2,
+        }
+    }
+    fn reports(&self) -> bool {
+        self.json
+    }
+    fn run(&self, _: CommandLine) -> Res<u8> {
+        run(self)
+    }
+}
 
 /// Walks after which a pair that programs keep changing from outside is given up.
 const PASSES: usize = 4;
@@ -45,7 +89,7 @@ pub fn run(a: &Resync) -> Res<u8> {
         ));
     }
     for pair in pairs {
-        if !fit(&pair, a)? {
+        if !ready::fit(&pair, a.from, a.dry_run)? {
             continue;
         }
         let line = pair.line.clone();
@@ -58,99 +102,6 @@ pub fn run(a: &Resync) -> Res<u8> {
         code = code.max(one(&mut p, a)?);
     }
     Ok(code)
-}
-
-/// Whether the pair can be repaired; refuses what could go the wrong way, and makes control files that
-/// are missing again. `false`: a dry run has said all there is to say.
-fn fit(pair: &Pair, a: &Resync) -> Res<bool> {
-    let refuse = |f: Finding| {
-        let what = f.actions.first().map(|a| a.0.clone()).unwrap_or_default();
-        Err(Fail::new(
-            Kind::Leg,
-            format!(
-                "{}. To do first: {what} ({})",
-                f.why,
-                f.code.unwrap_or_default()
-            ),
-        ))
-    };
-    if let Some(f) = lost::swapped(pair) {
-        return refuse(f);
-    }
-    // Whoever turned V to the other leg has perhaps worked there.
-    if let (Some(f), None, None) = (link_fault(&pair.line), a.from, pair.incomplete()) {
-        return refuse(f);
-    }
-    if !a.dry_run
-        && let Some(leg) = pair.legs.iter().find(|l| read_only(&l.root))
-    {
-        return Err(Fail::new(
-            Kind::Leg,
-            format!(
-                "leg {} ({}) is read-only: nothing can be repaired. mirror status {}",
-                leg.letter(),
-                text::path(&leg.root.path),
-                text::shell(&pair.line.virt)
-            ),
-        ));
-    }
-    remade(pair, a.dry_run)
-}
-
-/// Makes what is missing in the control folders again, when nobody is attached.
-fn remade(pair: &Pair, dry: bool) -> Res<bool> {
-    let shown = text::path(&pair.line.virt);
-    let mut ready = true;
-    for leg in &pair.legs {
-        let faults = Faults::of(&leg.root);
-        let root = text::path(&leg.root.path);
-        if let Some(name) = faults.wrong.first() {
-            return Err(Fail::new(
-                Kind::Leg,
-                format!(
-                    "{root}/{name} is not what stands there in a pair. Remove it, then again: mirror resync makes it again"
-                ),
-            ));
-        }
-        if faults.missing.is_empty() {
-            continue;
-        }
-        if dry {
-            output::say!(
-                "{shown}    would make {} of {root} again",
-                faults.missing.join(" ")
-            );
-            ready &= !faults.fatal;
-            continue;
-        }
-        let _alone = faults.fatal.then(|| nobody(pair)).transpose()?;
-        mend(leg)?;
-        output::say!(
-            "{shown}    made {} of {root} again",
-            faults.missing.join(" ")
-        );
-    }
-    Ok(ready)
-}
-
-/// Makes sure that nobody is attached: whoever is would go on with the files that are gone.
-fn nobody(pair: &Pair) -> Res<Vec<std::os::fd::OwnedFd>> {
-    let mut held = Vec::new();
-    for leg in &pair.legs {
-        held.extend(domain::alone(&leg.root, &pair.line.virt)?);
-        let users = crate::pair::who::working_in(&leg.root.path.join(".mirror"));
-        if !users.is_empty() {
-            return Err(Fail::new(
-                Kind::Busy,
-                format!(
-                    "{} is in use by {}, and its control files are not complete. Stop them first",
-                    text::path(&pair.line.virt),
-                    users.join(" ")
-                ),
-            ));
-        }
-    }
-    Ok(held)
 }
 
 /// A repair that has begun goes on in its direction, unless another is named in so many words.

@@ -2,8 +2,8 @@
 use super::Found;
 use super::handed;
 use super::look::{self, Look};
+use super::sub::{CommandLine, Sub};
 use super::unmirrored::Before;
-use crate::cli::Run;
 use crate::fail::{Fail, Kind, Res};
 use crate::launch::supervise::{self, End};
 use crate::launch::trial::{self, Trial};
@@ -16,11 +16,56 @@ use crate::pair::tab::Line;
 use crate::pair::{room, tab};
 use crate::sync::heal;
 use crate::text;
+use clap::Args;
 use mirror_core::word::StateWord;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::Command;
+
+/// Run a command whose changes reach both legs
+#[derive(Args)]
+#[command(
+    after_help = "Exit codes: the command's; 125 a failure of mirror, 126 not runnable, 127 not found."
+)]
+pub struct Run {
+    /// Open only this pair (can be given several times); changes in the other pairs are refused
+    #[arg(long, value_name = "V")]
+    pub pair: Vec<PathBuf>,
+    /// Replace this process by the command (for services)
+    #[arg(long)]
+    pub exec: bool,
+    /// Refuse to start unless the pairs are in sync
+    #[arg(long, value_name = "STATE", value_parser = ["in-sync"])]
+    pub require: Option<String>,
+    /// Run this program although its changes cannot be mirrored
+    #[arg(long, value_name = "NAME")]
+    pub allow_unmirrored: Vec<OsString>,
+    /// The command and its arguments
+    #[arg(
+        last = false,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        required = true,
+        value_name = "COMMAND"
+    )]
+    pub command: Vec<OsString>,
+}
+
+impl Sub for Run {
+    const NAME: &'static str = "run";
+    fn exit(kind: Kind) -> u8 {
+        match kind {
+            Kind::NotFound => 127,
+            Kind::NotRunnable => 126,
+            _ => 125,
+        }
+    }
+    fn run(&self, _: CommandLine) -> Res<u8> {
+        run(self)
+    }
+}
 
 /// Runs it.
 pub fn run(a: &Run) -> Res<u8> {

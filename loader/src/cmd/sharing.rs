@@ -1,7 +1,6 @@
 //! `mirror init --share`: whose pair it is, and whether the trees fit that.
 use super::explain;
 use super::finding::Finding;
-use crate::cli::Share;
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::output;
 use crate::pair::control::{Leg, Pair, letter};
@@ -9,9 +8,19 @@ use crate::pair::state::State;
 use crate::pair::tab::Line;
 use crate::text;
 use crate::tree::beneath::Root;
+use clap::ValueEnum;
 use mirror_core::record::CONTROL;
 use rustix::fs::{Mode, OFlags};
 use std::os::unix::fs::MetadataExt;
+
+/// Who may use a pair.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Share {
+    /// The user who makes it, and root
+    Owner,
+    /// The members of leg a's group as well
+    Group,
+}
 
 /// The group that shares the pair: that of leg a's root.
 pub fn group(share: Share, leg_a: &Root) -> Res<Option<u32>> {

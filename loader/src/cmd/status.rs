@@ -1,7 +1,7 @@
 //! `mirror status`: state word first, then why, then what to type. Changes nothing.
+use super::sub::{CommandLine, Sub};
 use super::{differences, refusals, unmirrored};
-use crate::cli::Report;
-use crate::fail::Res;
+use crate::fail::{Kind, Res};
 use crate::launch::library;
 use crate::output;
 use crate::pair::control::Pair;
@@ -10,9 +10,37 @@ use crate::pair::tab::{self, Line};
 use crate::pair::who::{Attendance, Census};
 use crate::text;
 use crate::tree::probe;
+use clap::Args;
 use mirror_core::refusal::Record;
 use mirror_core::unmirrored::Record as Unmirrored;
 use serde_json::{Map, Value, json};
+use std::path::PathBuf;
+
+/// Say whether pairs are in sync, and what to type if not
+#[derive(Args)]
+#[command(
+    after_help = "Exit codes: 0 in sync, 1 not in sync (both legs are there), 2 programs cannot use the pair, 3 unknown (no such pair, no permission)."
+)]
+pub struct Status {
+    /// The pair (default: all)
+    pub pair: Option<PathBuf>,
+    /// Machine-readable output
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Sub for Status {
+    const NAME: &'static str = "status";
+    fn exit(kind: Kind) -> u8 {
+        match kind {
+            Kind::Leg | Kind::Distrust => 2,
+            _ => 3,
+        }
+    }
+    fn run(&self, _: CommandLine) -> Res<u8> {
+        run(self)
+    }
+}
 
 /// What is known about one pair, as it is shown.
 pub struct View {
@@ -311,7 +339,7 @@ fn json(view: &View) -> Value {
 }
 
 /// Runs it.
-pub fn run(a: &Report) -> Res<u8> {
+pub fn run(a: &Status) -> Res<u8> {
     let mut views: Vec<View> = tab::choose(a.pair.as_slice())?.iter().map(look).collect();
     if a.json || a.pair.is_some() {
         let census = Census::take(library::current());

@@ -1,17 +1,52 @@
 //! `mirror try`: a pair to throw away in a temporary folder, and a shell or a command in it. It has a
 //! mirrortab of its own: pairs that exist are not seen, and nothing is left.
+use super::detach::Detach;
+use super::init_args::{Init, OnFailure, OnFull, Unmirrorable, Wanted};
+use super::run::Run;
+use super::sharing::Share;
+use super::sub::{CommandLine, Sub};
 use super::{detach, init, run, status};
-use crate::cli::{Detach, Init, OnFailure, OnFull, Run, Try, Unmirrorable, Wanted};
+use crate::fail::Kind;
 use crate::fail::{Context, Fail, Res};
 use crate::launch::program;
 use crate::launch::supervise::{self, End};
 use crate::output;
 use crate::pair::{tab, who};
 use crate::text;
+use clap::Args;
 use mirror_loader::image;
 use std::ffi::OsString;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+
+/// Try it: a pair to throw away, and a shell in it
+#[derive(Args)]
+pub struct Try {
+    /// Leave the folder when the command has ended
+    #[arg(long)]
+    pub keep: bool,
+    /// A command in place of a shell
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
+    pub command: Vec<OsString>,
+}
+
+impl Sub for Try {
+    const NAME: &'static str = "try";
+    fn exit(kind: Kind) -> u8 {
+        match kind {
+            Kind::NotFound => 127,
+            Kind::NotRunnable => 126,
+            k => k.exit(),
+        }
+    }
+    fn run(&self, _: CommandLine) -> Res<u8> {
+        run(self)
+    }
+}
 
 /// The folder; removed when it goes out of sight, unless it is kept.
 struct Folder {
@@ -125,7 +160,7 @@ fn make(dir: &Path) -> Res<()> {
         unmirrorable: Unmirrorable::Warn,
         stripes: None,
         json: false,
-        share: crate::cli::Share::Owner,
+        share: Share::Owner,
         dry_run: false,
         yes: true,
         tab: None,

@@ -1,7 +1,7 @@
 //! `mirror verify`: compares both legs completely, while programs run.
 use super::Found;
 use super::look::Look;
-use crate::cli::Report;
+use super::sub::{CommandLine, Sub};
 use crate::cmd::{explain, left_out};
 use crate::fail::{Fail, Kind, Res};
 use crate::output;
@@ -11,8 +11,31 @@ use crate::sync::session::{self, Difference, Ledger};
 use crate::sync::turn::{self, Open};
 use crate::sync::walk::Tally;
 use crate::text;
+use clap::Args;
 use serde_json::{Map, Value, json};
+use std::path::PathBuf;
 use std::time::Instant;
+
+/// Compare both legs completely
+#[derive(Args)]
+#[command(after_help = "Exit codes: 0 equal, 1 different or not all compared, 2 trouble.")]
+pub struct Verify {
+    /// The pair (default: all)
+    pub pair: Option<PathBuf>,
+    /// Machine-readable output
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Sub for Verify {
+    const NAME: &'static str = "verify";
+    fn exit(_: Kind) -> u8 {
+        2
+    }
+    fn run(&self, _: CommandLine) -> Res<u8> {
+        run(self)
+    }
+}
 
 /// How a difference reads.
 pub fn words(what: &[&'static str], source: char, copy: char) -> String {
@@ -84,7 +107,7 @@ pub fn compare(p: &Attached) -> Res<Compared> {
 }
 
 /// Runs it.
-pub fn run(a: &Report) -> Res<u8> {
+pub fn run(a: &Verify) -> Res<u8> {
     crate::signal::stop_gently();
     let mut code = 0;
     let mut pairs = Vec::new();

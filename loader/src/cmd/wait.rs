@@ -1,10 +1,38 @@
 //! `mirror wait`: returns when a pair is in sync, or when the time is over.
 use super::status;
-use crate::cli::Wait;
+use super::sub::{CommandLine, Sub};
 use crate::fail::{Fail, Kind, Res};
 use crate::output;
 use crate::pair::tab;
+use clap::Args;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
+
+/// Return when a pair is in sync
+#[derive(Args)]
+#[command(
+    after_help = "Exit codes: 0 in sync, 1 not in time, 64 usage, 77 no permission, 78 configuration."
+)]
+pub struct Wait {
+    /// The pair
+    pub pair: PathBuf,
+    /// Give up after so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<f64>,
+    /// Machine-readable output
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Sub for Wait {
+    const NAME: &'static str = "wait";
+    fn reports(&self) -> bool {
+        self.json
+    }
+    fn run(&self, _: CommandLine) -> Res<u8> {
+        run(self)
+    }
+}
 
 /// Between two looks.
 const STEP: Duration = Duration::from_millis(200);

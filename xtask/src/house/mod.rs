@@ -8,7 +8,7 @@ mod tokens;
 use crate::{Result, root};
 use graph::{Graph, circles, graph};
 use std::collections::{BTreeMap, BTreeSet};
-use table::{ROOMS, STATICS, WITHOUT_CIRCLES};
+use table::{ROOMS, STATICS};
 
 /// Lines of a function that needs no reason.
 const LONG: usize = 70;
@@ -64,13 +64,8 @@ pub fn check() -> Result<Vec<String>> {
     for name in CRATES {
         let g = load(name)?;
         found.extend(against_rooms(name, &g));
-        if WITHOUT_CIRCLES.contains(&name) {
-            found.extend(
-                all_circles(&g)
-                    .into_iter()
-                    .map(|c| format!("{name}: circle {c}")),
-            );
-        }
+        let circles = all_circles(&g).into_iter();
+        found.extend(circles.map(|c| format!("{name}: circle {c}")));
     }
     found.extend(places()?);
     Ok(found)

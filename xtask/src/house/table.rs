@@ -4,52 +4,105 @@
 pub type Rooms = &'static [(&'static str, &'static [&'static str])];
 
 /// From the ground up (docs/ARCHITECTURE.md says what is in them).
-pub const ROOMS: &[(&str, Rooms)] = &[(
-    "shim",
-    &[
-        ("regs", &[]),
-        ("tables", &[]),
-        ("config", &[]),
-        ("arch", &[]),
-        ("program", &["config"]),
-        ("process", &["regs", "tables"]),
-        ("user", &["tables"]),
-        ("events", &["config"]),
-        ("attach", &["config", "events", "process", "tables"]),
-        ("path", &["attach", "config", "events", "process", "tables"]),
-        ("repair", &["attach", "path", "process"]),
-        (
-            "change",
-            &["attach", "config", "events", "path", "process", "repair"],
-        ),
-        (
-            "net",
-            &[
-                "arch", "config", "process", "program", "regs", "tables", "user",
-            ],
-        ),
-        (
-            "calls",
-            &[
-                "arch", "attach", "change", "config", "events", "net", "path", "process",
-                "program", "regs", "repair", "tables", "user",
-            ],
-        ),
-        (
-            "door",
-            &["arch", "calls", "net", "process", "regs", "tables"],
-        ),
-        (
-            "boot",
-            &[
-                "arch", "calls", "config", "door", "net", "process", "program", "tables",
-            ],
-        ),
-    ],
-)];
-
-/// Crates in which nothing goes in a circle.
-pub const WITHOUT_CIRCLES: &[&str] = &["core", "sys", "shim", "sim"];
+pub const ROOMS: &[(&str, Rooms)] = &[
+    (
+        "shim",
+        &[
+            ("regs", &[]),
+            ("tables", &[]),
+            ("config", &[]),
+            ("arch", &[]),
+            ("program", &["config"]),
+            ("process", &["regs", "tables"]),
+            ("user", &["tables"]),
+            ("events", &["config"]),
+            ("attach", &["config", "events", "process", "tables"]),
+            ("path", &["attach", "config", "events", "process", "tables"]),
+            ("repair", &["attach", "path", "process"]),
+            (
+                "change",
+                &["attach", "config", "events", "path", "process", "repair"],
+            ),
+            (
+                "net",
+                &[
+                    "arch", "config", "process", "program", "regs", "tables", "user",
+                ],
+            ),
+            (
+                "calls",
+                &[
+                    "arch", "attach", "change", "config", "events", "net", "path", "process",
+                    "program", "regs", "repair", "tables", "user",
+                ],
+            ),
+            (
+                "door",
+                &["arch", "calls", "net", "process", "regs", "tables"],
+            ),
+            (
+                "boot",
+                &[
+                    "arch", "calls", "config", "door", "net", "process", "program", "tables",
+                ],
+            ),
+        ],
+    ),
+    (
+        "loader",
+        &[
+            ("fail", &[]),
+            ("image", &[]),
+            ("output", &[]),
+            ("text", &[]),
+            ("tree", &["fail", "text"]),
+            ("verdict", &["image"]),
+            ("pair", &["fail", "text", "tree"]),
+            ("signal", &["tree"]),
+            ("sync", &["fail", "pair", "text", "tree"]),
+            ("launch", &["fail", "signal", "sync", "text", "tree"]),
+            (
+                "cmd",
+                &[
+                    "fail", "launch", "output", "pair", "signal", "sync", "text", "tree",
+                ],
+            ),
+            ("cli", &["cmd", "fail", "output", "text"]),
+        ],
+    ),
+    (
+        "sim",
+        &[
+            ("fault", &[]),
+            ("memo", &[]),
+            ("rng", &[]),
+            ("tree", &[]),
+            ("disk", &["tree"]),
+            ("op", &["rng"]),
+            ("effect", &["op", "tree"]),
+            ("world", &["disk", "effect", "fault", "op", "rng", "tree"]),
+            ("crash", &["fault", "rng", "tree", "world"]),
+            ("oracle", &["effect", "fault", "op", "tree", "world"]),
+            ("proc", &["effect", "fault", "memo", "op", "tree", "world"]),
+            ("repair", &["effect", "op", "tree", "world"]),
+            ("port", &["fault", "memo", "op", "proc", "world"]),
+            ("steps", &["fault", "op", "port", "proc", "world"]),
+            (
+                "io",
+                &["effect", "fault", "op", "port", "proc", "tree", "world"],
+            ),
+            (
+                "plan",
+                &["effect", "fault", "op", "port", "proc", "tree", "world"],
+            ),
+            (
+                "run",
+                &["fault", "op", "oracle", "proc", "rng", "steps", "world"],
+            ),
+            ("explore", &["proc", "run"]),
+        ],
+    ),
+];
 
 /// Files with statics, and what these are.
 pub const STATICS: &[(&str, &str)] = &[

@@ -1,0 +1,97 @@
+//! What `mirror init` is asked for.
+use super::sharing::Share;
+use super::side::Side;
+use clap::{Args, ValueEnum};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// What is done when a leg cannot hold everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Wanted {
+    /// Say what is lost, and go on
+    Possible,
+    /// Refuse
+    Full,
+}
+
+/// What a pair does when a leg is lost.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum OnFailure {
+    /// Go on with the other leg
+    Degrade,
+    /// The program gets the error
+    Fail,
+}
+
+/// What a pair does when one leg is full.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum OnFull {
+    /// The program gets "no space", both legs stay equal
+    Error,
+    /// Go on with the other leg
+    Degrade,
+}
+
+/// What a pair does about programs that cannot be mirrored.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Unmirrorable {
+    /// They are counted and told
+    Warn,
+    /// They are not started: permission denied
+    Refuse,
+    /// They are counted, not told
+    Quiet,
+}
+
+/// Make two directories the legs of a pair
+#[derive(Args)]
+pub struct Init {
+    /// Leg a: the directory that answers
+    pub leg_a: PathBuf,
+    /// Leg b: its mirror
+    pub leg_b: PathBuf,
+    /// Make V a link to leg a (without it the pair is in place: V is leg a)
+    #[arg(long, value_name = "V")]
+    pub at: Option<PathBuf>,
+    /// Make V a link of this name beside leg a
+    #[arg(long, conflicts_with = "at")]
+    pub name: Option<OsString>,
+    /// The leg that wins when both have contents that differ; what the other loses is kept aside
+    #[arg(long, value_enum, value_name = "LEG")]
+    pub source: Option<Side>,
+    /// As root: carry set-id bits, capabilities and device nodes also from a leg that is mounted nosuid or
+    /// nodev to one that is not
+    #[arg(long)]
+    pub allow_privileged: bool,
+    /// When one leg cannot hold what the other can
+    #[arg(long, value_enum, default_value = "possible")]
+    pub fidelity: Wanted,
+    /// When a leg is lost (stored only: not built yet)
+    #[arg(long, value_enum, default_value = "degrade")]
+    pub on_failure: OnFailure,
+    /// When a leg is full (stored only: not built yet)
+    #[arg(long, value_enum, default_value = "error")]
+    pub on_full: OnFull,
+    /// When a mirrored program starts one that cannot be mirrored
+    #[arg(long, value_enum, default_value = "warn")]
+    pub unmirrorable: Unmirrorable,
+    /// Locks of each kind (directories, files), 1 to 64: more let more processes change the pair at a
+    /// time [default: 64]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=mirror_core::STRIPES_MAX as i64), hide_short_help = true)]
+    pub stripes: Option<u8>,
+    /// Only say what would be done
+    #[arg(long, short = 'n')]
+    pub dry_run: bool,
+    /// Who may use the pair
+    #[arg(long, value_enum, default_value = "owner")]
+    pub share: Share,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// The mirrortab to write (default: /etc/mirrortab, or ~/.config/mirror/mirrortab)
+    #[arg(long, value_name = "FILE")]
+    pub tab: Option<PathBuf>,
+    /// Machine-readable output
+    #[arg(long)]
+    pub json: bool,
+}
