@@ -7,7 +7,7 @@ use crate::calls::paired::partner::{any, install};
 use crate::change::port::Patience;
 use crate::config::{self, is_ours};
 use crate::path::dirs;
-use crate::process::actor::{guest, locked, maybe_guest};
+use crate::process::actor::{THREADED, guest, locked, maybe_guest};
 use crate::process::fds::{self, ANY_PARTNER, PAIRED, UNKNOWN, hint, set_hint};
 use crate::regs::{HEAVY, NATIVE, Regs, answer, arg, fail, fd_arg, raw};
 use crate::tables::OUT;
@@ -16,6 +16,9 @@ use libc as c;
 use mirror_core::calls::Call;
 use mirror_core::{Errno, K, RESERVED};
 use mirror_sys as sys;
+
+/// How long a thread may take from the look at a hint to the kernel's look at the number, in microseconds.
+const GRACE: u32 = 2000;
 
 /// close: what was known of the number is forgotten.
 pub fn close_filter(regs: &mut Regs) -> usize {
@@ -137,7 +140,12 @@ pub fn dup(regs: &mut Regs) -> usize {
         }
         if replaces {
             let _ = sys::close(new.saturating_add(K));
+            let passes = has && hint(new) == OUT && THREADED.load(Ordering::Relaxed) && !guest();
             set_hint(new, UNKNOWN);
+            if passes {
+                // A write of another thread that has passed the look at the hint reaches the old object.
+                sys::sleep_us(GRACE);
+            }
         }
         let n = match raw(regs) {
             Ok(n) => n as i32,

@@ -12,7 +12,7 @@ use crate::calls::names::{one, two};
 use crate::calls::open::change::{self, ahead, how};
 use crate::calls::paired::partner;
 use crate::calls::range::{copy, pipe};
-use crate::calls::{descriptors, ioctls, process, quick, quick_fd, readers, sandbox};
+use crate::calls::{descriptors, ioctls, process, quick, quick_fd, readers, sandbox, steady};
 use crate::net::{signals, stacks};
 use crate::process::actor::guest;
 use crate::regs::{HEAVY, NATIVE, Regs, arg, fail, fd_arg};
@@ -29,7 +29,7 @@ pub fn filter(regs: &mut Regs) -> usize {
     let fd = |i: usize| fd_arg(regs, i);
     match (row.family, row.call) {
         (Family::Open, Call::Openat2) => HEAVY,
-        (Family::Open, _) => quick::open(regs),
+        (Family::Open, _) => steady::filter(regs, row, quick::open),
         (Family::Look, _) if args::names_control(reader_path(regs).1) => HEAVY,
         (Family::Look, _) => NATIVE,
         (Family::Close, _) => descriptors::close_filter(regs),
@@ -52,7 +52,9 @@ pub fn filter(regs: &mut Regs) -> usize {
         (Family::Signals, Call::RtSigprocmask) => signals::mask(regs),
         (Family::Signals, Call::Sigaltstack) => stacks::by_libc(regs),
         (Family::Signals, _) => signals::waits(regs),
-        (Family::Entry | Family::TwoNames | Family::Attribute, call) => by_name(regs, call, row),
+        (Family::Entry | Family::TwoNames | Family::Attribute, call) => {
+            steady::filter(regs, row, |regs| by_name(regs, call, row))
+        }
         _ if row.pre == PreFilter::Fd && quick_fd::is_out(fd(0)) => NATIVE,
         _ => HEAVY,
     }
@@ -104,8 +106,8 @@ pub fn heavy(regs: &mut Regs) -> usize {
         return fail(regs, Errno::EBADF);
     }
     match row.family {
-        Family::Open if row.call == Call::Openat2 => how::open_how(regs),
-        Family::Open => change::open(regs),
+        Family::Open if row.call == Call::Openat2 => steady::heavy(regs, row, how::open_how),
+        Family::Open => steady::heavy(regs, row, change::open),
         Family::OpenHandle => ahead::by_handle(regs),
         Family::Look => readers::look(regs),
         Family::Data => write::write(regs),
@@ -114,9 +116,9 @@ pub fn heavy(regs: &mut Regs) -> usize {
         Family::RangeCopy => copy::copy(regs),
         Family::Splice => pipe::splice(regs),
         Family::Ioctl => ioctls::ioctl(regs),
-        Family::Attribute => set::attribute(regs),
-        Family::Entry => one::one(regs),
-        Family::TwoNames => two::two(regs),
+        Family::Attribute => steady::heavy(regs, row, set::attribute),
+        Family::Entry => steady::heavy(regs, row, one::one),
+        Family::TwoNames => steady::heavy(regs, row, two::two),
         Family::Close => descriptors::close(regs),
         Family::CloseRange => descriptors::close_range(regs),
         Family::Fcntl if arg(regs, 1) as i32 == c::F_SETFL => flags::set_flags(regs),
@@ -152,12 +154,16 @@ pub fn wait(regs: &mut Regs) {
 
 /// On the program's stack with its own mask, after `heavy`.
 pub fn finish(regs: &mut Regs) -> usize {
-    sandbox::finish(regs)
+    if steady::is_later(regs) {
+        steady::finish(regs)
+    } else {
+        sandbox::finish(regs)
+    }
 }
 
 /// In the net's handler: whether it is done, and the call is to be made behind it.
-pub fn finish_ahead() -> bool {
-    sandbox::ahead()
+pub fn finish_ahead(regs: &Regs) -> bool {
+    !steady::is_later(regs) && sandbox::ahead()
 }
 
 /// The exit_group place: lets this process's transactions end and settles what its descriptors owe.

@@ -15,3 +15,4 @@ pub mod quick_fd;
 pub mod range;
 pub mod readers;
 pub mod sandbox;
+pub mod steady;

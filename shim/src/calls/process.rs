@@ -4,10 +4,11 @@ use crate::attach::session;
 use crate::calls::data::fsync::settle_all;
 use crate::net::{self, arming};
 use crate::path::cwd;
-use crate::path::loc::Path;
+use crate::path::loc::{Path, Whole};
+use crate::path::outside::{self, Where};
 use crate::process::actor::{self, THREADED, TX, guest};
 use crate::process::fds::{self, ANY_PARTNER};
-use crate::process::limits::spare;
+use crate::process::limits::{own_fd, spare};
 use crate::process::place;
 use crate::regs::{DONE, HEAVY, NATIVE, Regs, answer, arg, fail, raw};
 use crate::user::UserPtr;
@@ -103,6 +104,15 @@ pub fn chdir(regs: &mut Regs) -> usize {
     if regs.is(Call::Chroot) && (guest() || split() || crate::process::place::mixed()) {
         return root_of_one(regs);
     }
+    if THREADED.load(Ordering::Relaxed)
+        && !cwd::enters()
+        && !guest()
+        && enters(regs)
+        && cwd::enter()
+    {
+        // A call that has looked at the cwd before it became known that names move with it is over by then.
+        sys::sleep_us(2000);
+    }
     actor::locked(|| {
         cwd::forget();
         let root = if regs.is(Call::Chroot) {
@@ -131,6 +141,28 @@ pub fn chdir(regs: &mut Regs) -> usize {
         cwd::forget();
         answer(regs, r)
     })
+}
+
+/// Whether chdir, fchdir or chroot may lead into a pair: no proof says that it does not.
+fn enters(regs: &Regs) -> bool {
+    let mut whole = Whole::new();
+    let out = |n: i32, whole: &mut Whole| {
+        matches!(outside::of_directory(n, None, whole), Ok(Where::Out(_)))
+    };
+    if regs.is(Call::Fchdir) {
+        return !out(arg(regs, 0) as i32, &mut whole);
+    }
+    let mut path = Path::new();
+    if crate::calls::args::copy_path(arg(regs, 0), &mut path).is_none() {
+        return false;
+    }
+    let flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
+    let Ok(n) = own_fd(|| sys::openat(c::AT_FDCWD, &path, flags, 0)) else {
+        return false;
+    };
+    let is_out = out(n, &mut whole);
+    let _ = sys::close(n);
+    !is_out
 }
 
 /// The root of one thread, or of a child that shares this memory: texts say nothing from now on.

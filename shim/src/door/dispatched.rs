@@ -136,7 +136,7 @@ fn decide(regs: &mut Regs) -> usize {
                 wait(regs);
                 on_scratch(regs)
             }
-            FINISH if finish_ahead() => return NATIVE,
+            FINISH if finish_ahead(regs) => return NATIVE,
             FINISH => finish(regs),
             _ => return r,
         };

@@ -41,8 +41,8 @@ pub extern "C" fn wait(regs: &mut Regs) {
 }
 
 /// Whether what `finish` is for has been done ahead of the call, since no handler could return behind it.
-pub fn finish_ahead() -> bool {
-    dispatch::finish_ahead()
+pub fn finish_ahead(regs: &Regs) -> bool {
+    dispatch::finish_ahead(regs)
 }
 
 /// On the program's stack and mask, after `heavy`: NATIVE or DONE.

@@ -2,7 +2,8 @@
 //!
 //! Rules: it was proved less than [`LASTS`] ago, and no chdir of this process came between. What is learned is
 //! stored with TX held, as chdir holds it, so that no thread learns of a cwd that another one is leaving.
-//! A thread may still leave it between the look and the call, as between any look and its call.
+//! A thread may still leave it between the look and the call; where it may lead into a pair,
+//! `crate::calls::steady` sees to that.
 use crate::config::CONFIG;
 use crate::path::known::{LASTS, fresh};
 use crate::process::actor::{TX, guest};
@@ -18,6 +19,9 @@ static AT: AtomicU64 = AtomicU64::new(0);
 /// A thread has a cwd of its own.
 static SPLIT: AtomicBool = AtomicBool::new(false);
 
+/// A thread of several has made a directory of a pair the cwd.
+static ENTERS: AtomicBool = AtomicBool::new(false);
+
 const COUNT: u32 = 22;
 
 /// The cwd is about to change, or has just changed.
@@ -29,6 +33,16 @@ pub fn forget() {
 /// The cwd is not one for all threads any more, or what it means is not what it was.
 pub fn split() {
     SPLIT.store(true, Ordering::Relaxed);
+}
+
+/// One of several threads is about to make a directory of a pair the cwd; whether it is the first time.
+pub fn enter() -> bool {
+    !ENTERS.swap(true, Ordering::AcqRel)
+}
+
+/// Whether the cwd may become a directory of a pair while another thread uses it.
+pub fn enters() -> bool {
+    ENTERS.load(Ordering::Acquire)
 }
 
 /// Whether threads have cwds of their own.

@@ -51,6 +51,13 @@ pub fn same(new: i32, old: i32) {
     }
 }
 
+/// The number is nobody's.
+pub fn forget(n: i32) {
+    if let Some(at) = at(n) {
+        at.store(0, Ordering::Relaxed);
+    }
+}
+
 /// A quick look has not found it to be far.
 pub fn not_far(n: i32) {
     if let Some(at) = at(n) {
