@@ -147,10 +147,10 @@ impl Header {
 
     /// Writes the header page; `false` if a field does not fit the format.
     pub fn encode(&self, out: &mut [u8; HEADER_LEN]) -> bool {
-        let used = FIXED + 2 * self.page_count;
         if self.page_count > MAX_PAGES || self.build_id_len > MAX_BUILD_ID || !self.plausible() {
             return false;
         }
+        let used = FIXED + 2 * self.page_count;
         for b in out.iter_mut() {
             *b = 0;
         }

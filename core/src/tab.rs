@@ -104,7 +104,7 @@ pub enum Fault {
     ExtraField,
     /// A path is not absolute.
     NotAbsolute,
-    /// A path contains "." or ".." components, "//" or a trailing slash.
+    /// A path contains "." or ".." components, "//", a trailing slash, or a NUL, where the kernel stops.
     NotNormal,
     /// A path is too long (PATH_MAX).
     TooLong,
@@ -129,7 +129,7 @@ impl Fault {
             Fault::MissingField => "needs three fields: virtual leg-a leg-b [options]",
             Fault::ExtraField => "has more than four fields (write a space in a path as \\040)",
             Fault::NotAbsolute => "has a path that is not absolute",
-            Fault::NotNormal => "has a path with '.', '..', '//' or a '/' at its end",
+            Fault::NotNormal => "has a path with '.', '..', '//', a NUL, or a '/' at its end",
             Fault::TooLong => "has a path that is too long",
             Fault::BadEscape => "has an escape other than \\040 \\011 \\012 \\134",
             Fault::UnknownOption => {
@@ -279,7 +279,7 @@ fn normal(p: &[u8]) -> Result<(), Fault> {
     // "/" itself cannot be a leg or V: everything overlaps it.
     if rest
         .split(|&c| c == b'/')
-        .any(|c| c.is_empty() || c == b"." || c == b"..")
+        .any(|c| c.is_empty() || c == b"." || c == b".." || c.contains(&0))
     {
         return Err(Fault::NotNormal);
     }

@@ -96,40 +96,12 @@ pub fn code(text: &str) -> Option<&str> {
 
 /// Bytes of a path for the tab and the pending log: fstab's escapes.
 pub fn escape(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
-    for &b in bytes {
-        match b {
-            b' ' => out.extend_from_slice(b"\\040"),
-            b'\t' => out.extend_from_slice(b"\\011"),
-            b'\n' => out.extend_from_slice(b"\\012"),
-            b'\\' => out.extend_from_slice(b"\\134"),
-            b => out.push(b),
-        }
-    }
-    out
+    mirror_core::escape::escaped(bytes).collect()
 }
 
 /// The inverse of [`escape`].
 pub fn unescape(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
-    while let Some((&b, tail)) = rest.split_first() {
-        let code = tail
-            .get(..3)
-            .and_then(|c| std::str::from_utf8(c).ok())
-            .and_then(|c| u8::from_str_radix(c, 8).ok());
-        match (b, code) {
-            (b'\\', Some(v)) => {
-                out.push(v);
-                rest = tail.get(3..).unwrap_or(&[]);
-            }
-            _ => {
-                out.push(b);
-                rest = tail;
-            }
-        }
-    }
-    out
+    mirror_core::escape::unescaped(bytes).collect()
 }
 
 /// 1204551 → 1,204,551

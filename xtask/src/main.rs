@@ -9,6 +9,7 @@ mod leftovers;
 mod process;
 mod programs;
 mod suites;
+mod supply;
 mod test;
 mod tidy;
 

@@ -1,5 +1,6 @@
 //! `cargo xtask tidy`: format, lints, the arrows between crates, the built library, house rules.
 use crate::build::{self, cargo};
+use crate::supply;
 use crate::{Result, root};
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,6 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("mirror-shim", &["mirror-core", "mirror-sys"]),
     ("mirror-loader", &["mirror-core", "mirror-sys"]),
     ("mirror-sim", &["mirror-core"]),
+    ("mirror-fuzz", &["mirror-core"]),
     ("mirror-tests", &[]),
     ("xtask", &["mirror-tests"]),
 ];
@@ -69,19 +71,13 @@ const PANICS: &[&str] = &[
 
 /// Texts that must not stand in the crates that run inside other people's programs (or, for the
 /// first three, anywhere). Written in two halves so that this file does not find itself.
+const EVERYWHERE: &[&str] = &[
+    "core", "sys", "shim", "loader", "sim", "fuzz", "tests", "xtask",
+];
 const BANNED: &[(&str, &[&str])] = &[
-    (
-        "tod\u{6f}!",
-        &["core", "sys", "shim", "loader", "sim", "tests", "xtask"],
-    ),
-    (
-        "unimplement\u{65}d!",
-        &["core", "sys", "shim", "loader", "sim", "tests", "xtask"],
-    ),
-    (
-        "db\u{67}!",
-        &["core", "sys", "shim", "loader", "sim", "tests", "xtask"],
-    ),
+    ("tod\u{6f}!", EVERYWHERE),
+    ("unimplement\u{65}d!", EVERYWHERE),
+    ("db\u{67}!", EVERYWHERE),
     ("printl\u{6e}!", &["core", "sys", "shim"]),
     ("eprin\u{74}!", &["core", "sys", "shim"]),
 ];
@@ -95,6 +91,8 @@ pub type Check = (&'static str, fn() -> Result<Findings>);
 pub const CHECKS: &[Check] = &[
     ("format", || tool(cargo().args(["fmt", "--all", "--check"]))),
     ("lints", lints),
+    ("oldest compiler", supply::compiler),
+    ("dependencies", supply::dependencies),
     ("crate arrows", arrows),
     ("rooms", crate::house::check),
     ("no_std without alloc", no_std),
@@ -116,7 +114,7 @@ pub fn tidy() -> Result<bool> {
 }
 
 /// A tool whose failure is the finding; its last lines are shown.
-fn tool(c: &mut Command) -> Result<Findings> {
+pub fn tool(c: &mut Command) -> Result<Findings> {
     let o = c.output().map_err(|e| format!("{c:?}: {e}"))?;
     if o.status.success() {
         return Ok(Vec::new());
@@ -236,7 +234,7 @@ fn no_std() -> Result<Findings> {
 
 fn house_rules() -> Result<Findings> {
     let mut found = Vec::new();
-    for name in ["core", "sys", "shim", "loader", "sim", "tests", "xtask"] {
+    for name in EVERYWHERE {
         for file in sources(&root().join(name)) {
             let text = read(&file)?;
             let shown = file
@@ -252,7 +250,7 @@ fn house_rules() -> Result<Findings> {
             }
             for (banned, crates) in BANNED {
                 // A build script talks to cargo on its output.
-                if crates.contains(&name)
+                if crates.contains(name)
                     && !shown.ends_with("build.rs")
                     && text.lines().any(|l| !is_comment(l) && l.contains(banned))
                 {

@@ -2,8 +2,10 @@
 //!
 //! Rules of this file: the shim (shim/src/boot/entry.rs) looks in the same places in the same order;
 //! written to a temporary name, synced, renamed.
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -171,14 +173,15 @@ fn is_64_bit(path: &Path) -> bool {
 /// The C libraries that programs of this system use.
 pub fn default_libcs() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    if let Ok(maps) = fs::read_to_string("/proc/self/maps") {
-        for line in maps.lines() {
-            if let Some(path) = line.split_ascii_whitespace().nth(5).map(Path::new)
-                && path.file_name().is_some_and(|n| n == "libc.so.6")
-            {
-                found.push(path.to_owned());
-            }
-        }
+    if let Ok(text) = fs::read("/proc/self/maps") {
+        let mappings = text
+            .split(|&b| b == b'\n')
+            .filter_map(mirror_core::maps::parse);
+        found.extend(
+            mappings
+                .filter(|m| m.name() == b"libc.so.6")
+                .map(|m| PathBuf::from(OsStr::from_bytes(m.path))),
+        );
     }
     if let Ok(cache) = fs::read("/etc/ld.so.cache") {
         found.extend(from_cache(&cache, "libc.so.6"));

@@ -160,14 +160,15 @@ struct Proof {
 /// Whether libmirror.so may still come to its start: it is mapped, or libc, which ld.so maps after it, is
 /// not. A machine may be busy, or a disk slow.
 fn may_come(pid: i32) -> bool {
-    let Ok(maps) = std::fs::read_to_string(format!("/proc/{pid}/maps")) else {
+    let Ok(maps) = std::fs::read(format!("/proc/{pid}/maps")) else {
         return false;
     };
-    let mapped = |name: &str| {
-        let file = |l: &str| l.rsplit_once('/').is_some_and(|(_, f)| f.starts_with(name));
-        maps.lines().any(file)
+    let mapped = |name: &[u8]| {
+        maps.split(|&b| b == b'\n')
+            .filter_map(mirror_core::maps::parse)
+            .any(|m| m.path.contains(&b'/') && m.name().starts_with(name))
     };
-    mapped("libmirror.so") || !mapped("libc.so") && !mapped("libc-")
+    mapped(b"libmirror.so") || !mapped(b"libc.so") && !mapped(b"libc-")
 }
 
 /// Starts the command and waits for its end. `prove`: it must show that it attached.

@@ -312,7 +312,7 @@ fn library(pid: u32, current: Option<&Path>) -> Library {
     }
     let Some(name) = maps
         .split(|&b| b == b'\n')
-        .filter_map(|l| l.iter().position(|&b| b == b'/').map(|i| &l[i..]))
+        .filter_map(|l| mirror_core::maps::parse(l).map(|m| m.path))
         .find(|n| n.windows(13).any(|w| w == b"/libmirror.so"))
     else {
         return Library::None;

@@ -10,6 +10,7 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::calls::Call;
+use mirror_core::maps;
 use mirror_core::numbers::SENTINEL;
 use mirror_core::path::{CONTROL, PathText};
 use mirror_sys as sys;
@@ -158,10 +159,15 @@ pub fn mprotect(regs: &mut Regs) -> usize {
     let mut buf = [0u8; 8192];
     let mut have = 0usize;
     let mut found = false;
-    while let Some(room) = buf.get_mut(have..).filter(|r| !r.is_empty()) {
-        match sys::read(n, room) {
-            Ok(k) if k > 0 => have = have.saturating_add(k),
-            _ => break,
+    loop {
+        // A line that does not fit, or cannot be read, may be one that counts.
+        match buf.get_mut(have..).map(|room| sys::read(n, room)) {
+            Some(Ok(0)) if have == 0 => break,
+            Some(Ok(k)) if k > 0 => have = have.saturating_add(k),
+            _ => {
+                found = true;
+                break;
+            }
         }
         let text = buf.get(..have).unwrap_or(&[]);
         let Some(last) = text.iter().rposition(|&b| b == b'\n') else {
@@ -189,36 +195,16 @@ pub fn mprotect(regs: &mut Regs) -> usize {
     }
 }
 
-/// Whether a line of /proc/thread-self/maps is a shared mapping of a file of a pair inside the range.
+/// Whether a line of /proc/thread-self/maps is a shared mapping of a file of a pair inside the range. What
+/// cannot be read as such a line may be one.
 fn stores(line: &[u8], start: usize, end: usize) -> bool {
-    let mut fields = line.splitn(6, |&b| b == b' ');
-    let (Some(range), Some(perms)) = (fields.next(), fields.next()) else {
-        return false;
+    let Some(m) = maps::parse(line) else {
+        return true;
     };
-    let mut ends = range.split(|&b| b == b'-').map(hex);
-    let (Some(a), Some(b)) = (ends.next(), ends.next()) else {
-        return false;
-    };
-    let path = fields.nth(3).unwrap_or(&[]);
-    let skip = path.iter().take_while(|&&b| b == b' ').count();
-    perms.get(3) == Some(&b's')
-        && a < end
-        && b > start
-        && (!place::ROOT.is_default()
-            || matches!(
-                config::member(path.get(skip..).unwrap_or(&[])),
-                Member::In(..)
-            ))
-}
-
-fn hex(digits: &[u8]) -> usize {
-    digits.iter().fold(0, |v, &d| {
-        let d = match d {
-            b'0'..=b'9' => d.wrapping_sub(b'0'),
-            _ => d.wrapping_sub(b'a').wrapping_add(10),
-        };
-        v << 4 | usize::from(d & 15)
-    })
+    m.shared
+        && m.start < end as u64
+        && m.end > start as u64
+        && (!place::ROOT.is_default() || matches!(config::member(m.path), Member::In(..)))
 }
 
 /// A call that looks at a path with the control folder's name in it: there is no such thing.

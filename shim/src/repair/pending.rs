@@ -32,26 +32,11 @@ pub fn pending(s: &Session, rel: &[u8]) {
     s.runtime().set_bits(StateWord::PENDING);
 }
 
-/// fstab's escapes and a newline.
+/// The line of the log for `rel`; its length in `out`.
 pub fn escape(rel: &[u8], out: &mut [u8]) -> usize {
-    let mut n = 0usize;
-    let mut put = |b: u8| {
-        if let Some(o) = out.get_mut(n) {
-            *o = b;
-            n = n.saturating_add(1);
-        }
-    };
-    for &b in rel {
-        match b {
-            b' ' | b'\t' | b'\n' | b'\\' => {
-                put(b'\\');
-                put(b'0'.wrapping_add(b >> 6));
-                put(b'0'.wrapping_add(b >> 3 & 7));
-                put(b'0'.wrapping_add(b & 7));
-            }
-            _ => put(b),
-        }
-    }
-    put(b'\n');
-    n
+    let bytes = mirror_core::escape::escaped(rel).chain([b'\n']);
+    out.iter_mut().zip(bytes).fold(0, |n, (o, b)| {
+        *o = b;
+        n.wrapping_add(1)
+    })
 }
