@@ -9,6 +9,7 @@ pub const KILL: u32 = 0x8000_0000;
 /// The part of an answer that says what is done (SECCOMP_RET_ACTION_FULL).
 const ACTION: u32 = 0xffff_0000;
 const ERRNO: u32 = 0x0005_0000;
+const TRAP: u32 = 0x0003_0000;
 /// AUDIT_ARCH_X86_64.
 const ARCH: u32 = 0xc000_003e;
 
@@ -64,9 +65,20 @@ pub fn ask(code: &[u64], call: &Call) -> Answer {
     match run(code, call).unwrap_or(KILL) & ACTION {
         ERRNO => Answer::Error,
         // KILL_PROCESS, KILL_THREAD, TRAP.
-        KILL | 0 | 0x0003_0000 => Answer::Ends,
+        KILL | 0 | TRAP => Answer::Ends,
         _ => Answer::Made,
     }
+}
+
+/// Whether the filter certainly denies a call: it is not made, whatever other filters say.
+pub fn denies(code: &[u64], call: &Call) -> bool {
+    run(code, call).is_some_and(|v| matches!(v & ACTION, ERRNO | KILL | 0 | TRAP))
+}
+
+/// Whether the filter looks at the address of the instruction that makes a call.
+pub fn asks_where(code: &[u64]) -> bool {
+    code.iter()
+        .any(|i| *i as u16 & 0xe7 == 0x20 && matches!(i >> 32, 8 | 12))
 }
 
 /// `None`: no filter that the kernel takes.
@@ -173,6 +185,10 @@ mod tests {
         assert_eq!(ask(1), Answer::Made);
         assert_eq!(ask(2), Answer::Error);
         assert_eq!(ask(3), Answer::Ends);
+        let denied = |nr| denies(&code, &call(nr, [0; 6]));
+        assert_eq!([1, 2, 3].map(denied), [false, true, true]);
+        assert!(!denies(&[], &call(1, [0; 6])));
+        assert!(!asks_where(&code) && asks_where(&[insn(0x20, 0, 0, 12)]));
     }
 
     #[test]

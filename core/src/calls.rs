@@ -117,6 +117,8 @@ pub enum Family {
     Limit,
     /// Locks the process in.
     Sandbox,
+    /// Lets another thread, or process, provide memory that is touched.
+    Pager,
     /// Sets up a ring that writes past every call: refused.
     Ring,
     /// Takes a signal mask or an action; seen only in a process with the net.
@@ -301,6 +303,8 @@ table! {
     Prlimit64,       "prlimit64",         302, 261, must, Limit,      No,    [Int, Int, In, Out];
     Prctl,           "prctl",             157, 167, may,  Sandbox,    No,    [Int, Int, Int, Int, Int];
     Seccomp,         "seccomp",           317, 277, may,  Sandbox,    No,    [Int, Int, In];
+    // memory that others provide: it is touched before a lock is held
+    Userfaultfd,     "userfaultfd",       323, 282, may,  Pager,      No,    [Int];
     // rings write past every call: refused
     IoSetup,         "io_setup",          206,   0, may,  Ring,       No,    [Int, Out];
     IoUringSetup,    "io_uring_setup",    425, 425, may,  Ring,       No,    [Int, InOut];

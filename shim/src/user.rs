@@ -8,7 +8,7 @@
 //! lies a moment in which another thread may take the page away (LIMITS.md).
 use crate::tables::{NO_PAGE, PAGES};
 use core::marker::PhantomData;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::path::PATH_MAX;
@@ -112,6 +112,25 @@ impl<T: Plain> Array<T> {
         }
         // SAFETY: its pages have been found readable; any bytes are a `T`, of any alignment.
         Ok(unsafe { (at as *const T).read_unaligned() })
+    }
+}
+
+/// The program has memory that another thread or process provides when it is touched.
+static PAGED: AtomicBool = AtomicBool::new(false);
+
+pub fn paged() {
+    PAGED.store(true, Ordering::Relaxed);
+}
+
+#[inline]
+pub fn is_paged() -> bool {
+    PAGED.load(Ordering::Relaxed)
+}
+
+/// Lets memory be provided while no lock is held: who provides it may need one.
+pub fn touch(addr: usize, len: usize) {
+    if len != 0 {
+        let _ = present(addr, len);
     }
 }
 

@@ -58,7 +58,7 @@ pub const UNHANDLED: &[(Why, &[(&str, u32)])] = &[
         ("mlock2", 325), ("munlock", 150), ("mlockall", 151), ("munlockall", 152), ("mbind", 237),
         ("set_mempolicy", 238), ("get_mempolicy", 239), ("set_mempolicy_home_node", 450),
         ("migrate_pages", 256), ("move_pages", 279), ("remap_file_pages", 216), ("memfd_create", 319),
-        ("memfd_secret", 447), ("userfaultfd", 323), ("pkey_alloc", 330), ("pkey_free", 331),
+        ("memfd_secret", 447), ("pkey_alloc", 330), ("pkey_free", 331),
         ("map_shadow_stack", 453), ("mseal", 462), ("membarrier", 324), ("process_vm_readv", 310),
         ("process_mrelease", 448), ("shmget", 29), ("shmat", 30), ("shmctl", 31),
     ]),

@@ -3,11 +3,16 @@ use crate::change::port::Ran;
 use crate::path::loc::{Last, Loc, Path, Place};
 use crate::path::resolve::locate;
 use crate::regs::{NATIVE, Regs, WAIT, answer, arg, fail, fd_arg};
-use crate::user::text;
+use crate::user::{self, Array, text};
 use libc as c;
 use mirror_core::Errno;
-use mirror_core::calls::Operand;
+use mirror_core::calls::{Call, Operand};
 use mirror_core::path::CONTROL;
+
+/// Longest iovec the kernel takes (UIO_MAXIOV).
+const IOV_MAX: usize = 1024;
+/// Longest value of an attribute that it takes.
+const XATTR_SIZE_MAX: usize = 65536;
 
 /// How often a name is resolved anew because it was another's under the locks. Somebody who exchanges
 /// two names all the time spoils every second try.
@@ -52,6 +57,30 @@ pub fn locate_arg(
 /// The command (the kernel looks at 32 bits).
 pub fn command(regs: &Regs) -> u32 {
     arg(regs, 1) as u32
+}
+
+/// What the kernel will read of the program's memory while locks are held is touched.
+#[cold]
+#[inline(never)]
+pub fn touch(regs: &Regs) {
+    match regs.call() {
+        Some(Call::Write | Call::Pwrite64) => user::touch(arg(regs, 1), arg(regs, 2)),
+        Some(Call::Writev | Call::Pwritev | Call::Pwritev2) => {
+            let mut vector = Array::<c::iovec>::new(arg(regs, 1));
+            for i in 0..arg(regs, 2).min(IOV_MAX) {
+                let Ok(v) = vector.get(i) else { return };
+                user::touch(v.iov_base.addr(), v.iov_len);
+            }
+        }
+        Some(Call::Setxattr | Call::Lsetxattr | Call::Fsetxattr) => {
+            user::touch(arg(regs, 1), 1);
+            user::touch(arg(regs, 2), arg(regs, 3).min(XATTR_SIZE_MAX));
+        }
+        Some(Call::Removexattr | Call::Lremovexattr | Call::Fremovexattr) => {
+            user::touch(arg(regs, 1), 1);
+        }
+        _ => {}
+    }
 }
 
 /// Whether ".mirror" stands in the text as the beginning of a component.

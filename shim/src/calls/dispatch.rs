@@ -12,10 +12,13 @@ use crate::calls::names::{one, two};
 use crate::calls::open::change::{self, ahead, how};
 use crate::calls::paired::partner;
 use crate::calls::range::{copy, pipe};
-use crate::calls::{descriptors, ioctls, process, quick, quick_fd, readers, sandbox, steady};
+use crate::calls::{
+    descriptors, ioctls, process, quick, quick_fd, readers, rules, sandbox, steady,
+};
 use crate::net::{signals, stacks};
 use crate::process::actor::guest;
 use crate::regs::{HEAVY, NATIVE, Regs, arg, fail, fd_arg};
+use crate::user;
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::calls::{Call, Family, PreFilter, Row};
@@ -24,6 +27,9 @@ use mirror_core::unmirrored::Kind;
 /// On the program's stack: NATIVE, DONE or HEAVY.
 pub fn filter(regs: &mut Regs) -> usize {
     crate::net::look();
+    if rules::denied(regs) {
+        return NATIVE;
+    }
     let Some(row) = regs.row() else { return NATIVE };
     let a = |i: usize| arg(regs, i);
     let fd = |i: usize| fd_arg(regs, i);
@@ -40,6 +46,10 @@ pub fn filter(regs: &mut Regs) -> usize {
         (Family::Protect, _) => readers::mprotect_filter(regs),
         (Family::Pages, _) => readers::pages_go(regs),
         (Family::List, _) => readers::getdents(regs),
+        (Family::Pager, _) => {
+            user::paged();
+            NATIVE
+        }
         (Family::Ring, _) => fail(regs, Errno::ENOSYS),
         (Family::Fork, _) => process::clone_filter(regs),
         (Family::Ioctl, _) => ioctls::filter(regs),
@@ -101,6 +111,9 @@ pub fn heavy(regs: &mut Regs) -> usize {
         count::count_self(Kind::OwnCalls);
     }
     let Some(row) = regs.row() else { return NATIVE };
+    if user::is_paged() {
+        args::touch(regs);
+    }
     let by_fd = row.pre == PreFilter::Fd;
     if by_fd && crate::config::is_ours(fd_arg(regs, 0)) && partner::any() {
         return fail(regs, Errno::EBADF);
@@ -137,6 +150,7 @@ pub fn heavy(regs: &mut Regs) -> usize {
         Family::Fork
         | Family::List
         | Family::Pages
+        | Family::Pager
         | Family::Ring
         | Family::Signals
         | Family::Exit => NATIVE,

@@ -12,7 +12,7 @@ use crate::path::loc::Loc;
 use crate::process::fds;
 use crate::regs::{DONE, HEAVY, NATIVE, Regs, arg, copy_of, fail, fd_arg, raw};
 use crate::tables;
-use crate::user::UserPtr;
+use crate::user::{self, UserPtr};
 
 use libc as c;
 use mirror_core::ioctls::{Lent, REFUSED_WITH, Verdict, verdict};
@@ -20,8 +20,14 @@ use mirror_core::{Errno, K};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
+/// As userfaultfd(2), of /dev/userfaultfd.
+const USERFAULTFD_IOC_NEW: u32 = 0xaa00;
+
 /// On the program's stack.
 pub fn filter(regs: &mut Regs) -> usize {
+    if command(regs) == USERFAULTFD_IOC_NEW {
+        user::paged();
+    }
     match verdict(command(regs)) {
         Verdict::Forwarded => NATIVE,
         Verdict::CloseOnExec(_) if fds::hint(fd_arg(regs, 0)) == tables::OUT => NATIVE,

@@ -14,5 +14,6 @@ pub mod quick;
 pub mod quick_fd;
 pub mod range;
 pub mod readers;
+pub mod rules;
 pub mod sandbox;
 pub mod steady;

@@ -8,6 +8,7 @@ use crate::arch::gates::DISPATCH;
 use crate::calls::data::fsync::settle_all;
 use crate::calls::exec::count;
 use crate::calls::paired::{lent, recognise};
+use crate::calls::rules;
 use crate::net::{self, arming};
 use crate::process::actor::{THREADED, TX, guest};
 use crate::regs::{FINISH, NATIVE, Regs, answer, arg, raw};
@@ -158,6 +159,7 @@ fn staged(nr: i64) -> bool {
 #[inline(never)]
 fn look(at: usize) {
     let Some(code) = Code::read(at) else { return };
+    rules::stage(code.0.get(..code.1).unwrap_or(&[]));
     let ends = |nr, args| code.ask(nr, args) == Answer::Ends;
     let mut fate = GOES_ON;
     for nr in REST {
@@ -208,7 +210,6 @@ pub fn install(regs: &mut Regs) -> usize {
     if guest() {
         return NATIVE;
     }
-    lent::record_writable(false);
     recognise::all();
     let (strict, flags, code) = parts(regs);
     let whole = flags & c::SECCOMP_FILTER_FLAG_TSYNC as usize != 0;
@@ -217,6 +218,7 @@ pub fn install(regs: &mut Regs) -> usize {
     RETURNS.store(true, Ordering::Relaxed);
     EXECS.store(false, Ordering::Relaxed);
     ARMS.store(false, Ordering::Relaxed);
+    rules::drop_staged();
     if strict {
         FATE.store(ENDS, Ordering::Relaxed);
     } else {
@@ -224,18 +226,23 @@ pub fn install(regs: &mut Regs) -> usize {
     }
     // The other threads' changes are mirrored as ever; this one's end it, if it makes any.
     if !whole && !mine {
+        rules::drop_staged();
         FATE.store(GOES_ON, Ordering::Relaxed);
     }
     if strict && !mine {
         net::stop();
         return NATIVE;
     }
+    let own = net::leaves_some() && !ARMS.load(Ordering::Relaxed);
+    if FATE.load(Ordering::Relaxed) == ENDS || own {
+        lent::record_writable(false);
+    }
     if FATE.load(Ordering::Relaxed) == ENDS {
         TX.lock();
         settle_all();
         TX.unlock();
         count::count_self(Kind::Filter);
-    } else if net::leaves_some() && !ARMS.load(Ordering::Relaxed) {
+    } else if own {
         count::count_self(Kind::OwnCalls);
     }
     FINISH
@@ -278,6 +285,7 @@ fn installed() {
     if !ARMS.load(Ordering::Relaxed) {
         net::no_more();
     }
+    rules::keep();
     let fate = FATE.load(Ordering::Relaxed);
     if fate != GOES_ON {
         sys::forbid(&STAGED);

@@ -50,9 +50,10 @@ static PLACES: [Place; 1024] = [const {
         given: [const { AtomicU64::new(0) }; 3],
     }
 }; 1024];
-/// Places that have memory, and after how many the ended are looked for.
+/// Places that have memory.
 static USED: AtomicUsize = AtomicUsize::new(0);
-const SWEEP: usize = 16;
+/// So many are kept for the memory in whose place they stand, before one gets another.
+const KEPT: usize = 256;
 static ANY: AtomicBool = AtomicBool::new(false);
 static ENOUGH: AtomicUsize = AtomicUsize::new(2 * FRAME + HANDLERS);
 
@@ -91,8 +92,8 @@ fn known(address: u64) -> Option<&'static Place> {
     PLACES.iter().find(|p| p.address() == address)
 }
 
-/// A free place. One that this thread has given up is free (the kernel has it no more: it is not at `now`), and
-/// so are those of threads that have ended; they are asked for if nothing else is left.
+/// A free place: the one that stood for the same memory before, if there is one. One that this thread has given up
+/// is free (the kernel has it no more: it is not at `now`), and so are those of threads that have ended.
 fn take(says: [u64; 2], now: u64) -> Option<&'static Place> {
     let me = sys::gettid();
     ANY.store(true, Ordering::Relaxed);
@@ -109,16 +110,22 @@ fn take(says: [u64; 2], now: u64) -> Option<&'static Place> {
             .compare_exchange(owner, me, Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
     };
-    // As many as there are, the ended first: new memory is the last resort.
+    // What lives on a stack that it has given up (a coroutine) finds it untouched, as long as the program
+    // gives that memory to nobody else.
+    let [at, _] = says;
+    let same = |p: &Place| {
+        let [was, _] = p.says();
+        was == at
+    };
     let used = USED.load(Ordering::Relaxed).min(PLACES.len());
     let (old, new) = PLACES.split_at_checked(used)?;
-    let found = old.iter().find(|p| free(p, false));
-    let found = found.or_else(|| match used % SWEEP {
-        0 if used > 0 => old.iter().find(|p| free(p, true)),
-        _ => None,
+    let found = old.iter().find(|p| same(p) && free(p, true));
+    let found = found.or_else(|| match used < KEPT {
+        true => new.iter().find(|p| free(p, false)),
+        false => old.iter().find(|p| free(p, false)),
     });
-    let found = found.or_else(|| new.iter().find(|p| free(p, false)));
-    let p = found.or_else(|| old.iter().find(|p| free(p, true)))?;
+    let found = found.or_else(|| old.iter().find(|p| free(p, true)));
+    let p = found.or_else(|| new.iter().find(|p| free(p, false)))?;
     if p.base.load(Ordering::Relaxed) == 0 {
         USED.fetch_add(1, Ordering::Relaxed);
         let Ok(base) = sys::map_anonymous(SIZE) else {

@@ -123,6 +123,10 @@ pub const STATICS: &[(&str, &str)] = &[
         "whether a shared mapping was let through",
     ),
     (
+        "shim/src/calls/rules.rs",
+        "the process's own filters, which hold until it ends",
+    ),
+    (
         "shim/src/calls/sandbox.rs",
         "what becomes of the process below its filter",
     ),
@@ -193,7 +197,10 @@ pub const STATICS: &[(&str, &str)] = &[
     ("shim/src/repair/names.rs", "what was counted"),
     ("shim/src/repair/same.rs", "pairs without links"),
     ("shim/src/tables.rs", "what the stubs read"),
-    ("shim/src/user.rs", "how often pages went away"),
+    (
+        "shim/src/user.rs",
+        "how often pages went away, and whether others provide them",
+    ),
     ("sys/src/calls.rs", "the descriptor of /proc that is kept"),
     ("sys/src/gate.rs", "calls that are not to be made"),
     ("sys/src/raw.rs", "the gate of all calls"),

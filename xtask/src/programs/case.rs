@@ -34,6 +34,8 @@ pub struct Case {
     pub also: Option<String>,
     /// The variable of this run.
     pub variable: Option<String>,
+    /// The pair of this run is a link pair: V is a symlink to leg A.
+    pub link: bool,
     /// It kills its program: a killed writer leaves times that differ (LIMITS.md), so they do not count.
     pub killed: bool,
     /// It cannot run natively without a network.
@@ -42,7 +44,38 @@ pub struct Case {
     pub limit: u64,
 }
 
+/// How all cases run.
+#[derive(Default, Clone, Copy)]
+pub struct Way {
+    /// Every program has the net.
+    pub net: bool,
+    /// In a link pair.
+    pub link: bool,
+}
+
+impl Way {
+    /// Its name in the table; none: the one that the rows are about.
+    pub fn name(self) -> Option<&'static str> {
+        match (self.net, self.link) {
+            (false, false) => None,
+            (true, false) => Some("net"),
+            (false, true) => Some("link"),
+            (true, true) => Some("net+link"),
+        }
+    }
+}
+
 impl Case {
+    /// The same in another way than the document's.
+    pub fn in_way(self, way: &Way) -> Case {
+        let net = way.net.then(|| "MIRROR_NET=always".to_owned());
+        Case {
+            variable: net.or(self.variable),
+            link: way.link,
+            ..self
+        }
+    }
+
     /// The second run, with a variable.
     fn with_variable(&self) -> Option<Case> {
         let variable = self.also.clone()?;

@@ -59,25 +59,27 @@ fn remove(path: &Path) {
 /// The folders of one trial:
 ///
 /// ```text
-/// a/v  leg A and V      b/v  leg B      n/v  the plain directory
+/// a/v  leg A and V (of a link pair: V; a/leg is leg A)      b/v  leg B      n/v  the plain directory
 /// s/n, s/m  scratch of the native and the mirrored run      tab, cache
 /// ```
 pub struct Ground {
     pub path: PathBuf,
     dist: PathBuf,
     cases: PathBuf,
+    link: bool,
     /// Numbers of the user and its group.
     pub user: (u32, u32),
     port: u16,
 }
 
 impl Ground {
-    pub fn new(folder: &Folder, user: (u32, u32)) -> Result<Ground> {
+    pub fn new(folder: &Folder, user: (u32, u32), link: bool) -> Result<Ground> {
         let path = folder.path.join("trial");
         let make = || {
             open_folder(&path)?;
+            let leg = if link { "a/leg" } else { "a/v" };
             for name in [
-                "a", "b", "n", "s", "a/v", "b/v", "n/v", "s/n", "s/m", "s/n/home", "s/m/home",
+                "a", "b", "n", "s", leg, "b/v", "n/v", "s/n", "s/m", "s/n/home", "s/m/home",
             ] {
                 open_folder(&path.join(name))?;
                 chown(path.join(name), Some(user.0), Some(user.1))?;
@@ -94,6 +96,7 @@ impl Ground {
             path,
             dist,
             cases,
+            link,
             user,
             port,
         })
@@ -102,9 +105,13 @@ impl Ground {
     pub fn native(&self) -> PathBuf {
         self.path.join("n/v")
     }
-    /// Leg A, which is V.
-    pub fn a(&self) -> PathBuf {
+    /// V.
+    pub fn v(&self) -> PathBuf {
         self.path.join("a/v")
+    }
+    /// Leg A, which is V itself in place.
+    pub fn a(&self) -> PathBuf {
+        self.path.join(if self.link { "a/leg" } else { "a/v" })
     }
     pub fn b(&self) -> PathBuf {
         self.path.join("b/v")
@@ -206,8 +213,11 @@ impl Ground {
 
     /// Leg A is lost; leg B comes in its place.
     pub fn only_b(&self) -> Result<()> {
+        if self.link {
+            let _ = fs::remove_file(self.v());
+        }
         remove(&self.a());
-        fs::rename(self.b(), self.a()).map_err(|e| format!("{}: {e}", self.b().display()))
+        fs::rename(self.b(), self.v()).map_err(|e| format!("{}: {e}", self.b().display()))
     }
 
     /// The ids of the pair, so that its runtime files are found.

@@ -8,22 +8,29 @@ mod table;
 mod trial;
 
 use crate::{Result, build, interrupt};
-use case::Case;
+use case::{Case, Way};
 use table::{Row, Table};
 
-/// `[--install] [--write] [FILTER]…`
+/// `[--install] [--write] [--net] [--link] [FILTER]…`
 pub fn programs(args: &[String]) -> Result<bool> {
     let (options, filters): (Vec<&String>, Vec<&String>) =
         args.iter().partition(|a| a.starts_with("--"));
     let has = |name: &str| options.iter().any(|o| *o == name);
     if let Some(o) = options
         .iter()
-        .find(|o| !["--install", "--write"].contains(&o.as_str()))
+        .find(|o| !["--install", "--write", "--net", "--link"].contains(&o.as_str()))
     {
         return Err(format!("unknown option {o}"));
     }
     let mut cases = case::all()?;
     cases.retain(|c| filters.is_empty() || filters.iter().any(|f| c.name.contains(f.as_str())));
+    let way = Way {
+        net: has("--net"),
+        link: has("--link"),
+    };
+    // A second run with a variable is such a way by itself.
+    cases.retain(|c| way.name().is_none() || c.variable.is_none());
+    cases = cases.into_iter().map(|c| c.in_way(&way)).collect();
     if has("--install") {
         prepare::install(&cases)?;
     }
@@ -35,7 +42,10 @@ pub fn programs(args: &[String]) -> Result<bool> {
         found.case(case, &folder)?;
         if has("--write") {
             let mut table = Table::read()?;
-            table.replace(&found.rows)?;
+            match way.name() {
+                None => table.replace(&found.rows)?,
+                Some(name) => table.note_way(&found.rows, name),
+            }
             table.write()?;
         }
     }

@@ -10,6 +10,8 @@ const INTRODUCTION: &str = "\
 
 Real programs, each run twice by `cargo xtask programs`: natively in a plain directory, and below `mirror run` in a pair of two empty trees. Then both legs are read by a process without the library and compared: names, types, contents, modes, owners, links, attributes, times to the nanosecond (not where a case kills its program: LIMITS.md). At the end leg A is removed, leg B is put in its place, and a check that the program's own data is whole runs there without any mirror; it must say the same as in the plain directory.
 
+The pair is in place. The last column names the ways in which a case had that very outcome, too: `net`, every program with the net by force (`cargo xtask programs --net`); `link`, in a link pair (`--link`); `net+link`, both.
+
 The cases are `tests/programs.d/*.sh`. A row is about what is said under \"what it does here\", no more. \"As\" is the user whose program it is: `ordinary` is nobody, in a pair of its own.
 ";
 
@@ -25,6 +27,8 @@ pub struct Row {
     pub mirrored: String,
     pub legs: String,
     pub alone: String,
+    /// Other ways with the same outcome.
+    pub ways: String,
     pub note: String,
 }
 
@@ -63,7 +67,7 @@ impl Row {
         )
     }
 
-    fn cells(&self) -> [&String; 8] {
+    fn cells(&self) -> [&String; 9] {
         [
             &self.title,
             &self.version,
@@ -73,6 +77,7 @@ impl Row {
             &self.mirrored,
             &self.legs,
             &self.alone,
+            &self.ways,
         ]
     }
 }
@@ -111,10 +116,30 @@ impl Table {
                 .any(|c| c.title == r.title && c.users.contains(&r.user))
         });
         for row in rows {
+            let old = self.find(row).map(|r| r.ways.clone());
             self.0.retain(|r| r.key() != row.key());
-            self.0.push(row.clone());
+            self.0.push(Row {
+                ways: old.unwrap_or_default(),
+                ..row.clone()
+            });
         }
         Ok(())
+    }
+
+    /// Notes in which of the rows a way has the same outcome.
+    pub fn note_way(&mut self, rows: &[Row], way: &str) {
+        for row in rows {
+            let Some(old) = self.0.iter_mut().find(|r| r.key() == row.key()) else {
+                continue;
+            };
+            let others = old.ways.split(", ").filter(|w| !w.is_empty() && *w != way);
+            let mut ways: Vec<&str> = others.collect();
+            if old.same_outcome(row) {
+                ways.push(way);
+            }
+            ways.sort_unstable();
+            old.ways = ways.join(", ");
+        }
     }
 
     pub fn write(&self) -> Result<()> {
@@ -137,7 +162,7 @@ impl Table {
         for (group, mut rows) in groups {
             rows.sort_by_key(|r| (r.title.to_lowercase(), r.user != "root", r.user.clone()));
             text.push_str(&format!(
-                "\n## {group}\n\n| Program | Version | What it does here | As | Native | Mirrored | Legs equal | B usable alone |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n"
+                "\n## {group}\n\n| Program | Version | What it does here | As | Native | Mirrored | Legs equal | B usable alone | Also |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
             ));
             for row in &rows {
                 let cells: Vec<String> =
@@ -178,14 +203,37 @@ fn parse(text: &str) -> Table {
             .split(" | ")
             .map(|c| c.trim().replace('\0', "|"))
             .collect();
-        let [title, version, does, user, native, mirrored, legs, alone] = &cells[..] else {
+        let [
+            title,
+            version,
+            does,
+            user,
+            native,
+            mirrored,
+            legs,
+            alone,
+            ways,
+        ] = &cells[..]
+        else {
             continue;
         };
         if title == "Program" || title == "---" {
             continue;
         }
-        let [title, version, does, user, native, mirrored, legs, alone] =
-            [title, version, does, user, native, mirrored, legs, alone].map(Clone::clone);
+        let [
+            title,
+            version,
+            does,
+            user,
+            native,
+            mirrored,
+            legs,
+            alone,
+            ways,
+        ] = [
+            title, version, does, user, native, mirrored, legs, alone, ways,
+        ]
+        .map(Clone::clone);
         rows.push(Row {
             group: group.to_owned(),
             title,
@@ -196,6 +244,7 @@ fn parse(text: &str) -> Table {
             mirrored,
             legs,
             alone,
+            ways,
             note: String::new(),
         });
     }
@@ -242,6 +291,7 @@ mod tests {
             mirrored: "ok".into(),
             legs: "yes".into(),
             alone: "yes".into(),
+            ways: "net".into(),
             note: note.into(),
         };
         let text = Table(vec![row("x", ""), row("y", "why: so")]).text("facts");
@@ -249,5 +299,8 @@ mod tests {
         assert_eq!(again.rows().len(), 2);
         assert_eq!(again.text("facts"), text);
         assert!(again.rows()[0].is_good());
+        let mut table = again;
+        table.note_way(&[row("x", "")], "link");
+        assert_eq!(table.rows()[0].ways, "link, net");
     }
 }

@@ -27,7 +27,7 @@ pub fn trial(case: &Case, user: &str, folder: &Folder) -> Result<(Row, Vec<Strin
     let account = prepare::account(user).ok_or(format!("no account {user}"))?;
     let mut t = Trial {
         case,
-        ground: Ground::new(folder, account)?,
+        ground: Ground::new(folder, account, case.link)?,
         log: folder.path.join("log"),
         complaints: Vec::new(),
     };
@@ -108,6 +108,9 @@ impl Trial<'_> {
             }
         }
         let mut c = self.ground.mirror("init");
+        if self.case.link {
+            c.arg("--at").arg(self.ground.v());
+        }
         let ended = self.run("init", c.args([&a, &b]).arg("--yes").args(&self.case.init))?;
         if ended.code != 0 {
             return Err(format!("{}: mirror init: {}", self.case.name, ended.text));
@@ -116,8 +119,8 @@ impl Trial<'_> {
     }
 
     fn mirrored(&mut self, row: &mut Row) -> Result<()> {
-        let a = self.ground.a();
-        let mut c = self.ground.mirrored(&self.case.name, "work", &a);
+        let v = self.ground.v();
+        let mut c = self.ground.mirrored(&self.case.name, "work", &v);
         c.envs(self.case.variable.iter().filter_map(|v| v.split_once('=')));
         let ended = self.run("mirrored work", &mut c)?;
         let as_said = self
@@ -179,7 +182,7 @@ impl Trial<'_> {
             return Ok(());
         }
         self.ground.only_b()?;
-        let v = self.ground.a();
+        let v = self.ground.v();
         let ended = self.run(
             "check of leg B",
             &mut self.ground.part(&self.case.name, "check", &v, "m"),
