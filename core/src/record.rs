@@ -37,6 +37,11 @@ pub const PENDING_LOG: &[u8] = b".mirror/pending";
 pub struct Id(pub [u8; 16]);
 
 impl Id {
+    /// What a pair is told by where there is little room; never 0, which stands for an id that is not known.
+    pub fn tag(self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_le_bytes([a, b, c, d, e, f, g, h]).max(1)
+    }
     /// 32 lower-case hex digits.
     pub fn hex(self) -> [u8; 32] {
         let mut out = [b'0'; 32];

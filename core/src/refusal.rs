@@ -1,8 +1,8 @@
 //! Why a program's change in V was refused: a ring of records for each user, written by the library and
 //! shown by `mirror status`. It lies beside the runtime files, so that it works when the legs do not.
-//! A record is [`SIZE`] bytes, little-endian: magic "MRF1", reason, errno (u16 each), pid, uid (u32),
-//! time (u64, seconds), the program's name (16 bytes), V's text (its length as u16, then up to 208 bytes;
-//! a NUL and an object's path below V may be among them), CRC-32 of all that.
+//! A record is [`SIZE`] bytes, little-endian: magic "MRF2", reason, errno (u16 each), pid, uid (u32),
+//! time (u64, seconds), the program's name (16 bytes), length of V's text (u16), the pair's tag (u64; 0: not
+//! known), V's text (up to 200 bytes; a NUL and an object's path below V may be among them), CRC-32 of all that.
 use crate::Errno;
 use crate::path::PathText;
 use crate::record::crc32;
@@ -19,8 +19,9 @@ pub const TIME: core::ops::Range<usize> = 16..24;
 pub const ROOTS: &[u8] = b"/run/mirror/refused";
 /// What the names of other users' rings begin with; the user's number follows.
 pub const OTHERS: &[u8] = b"/dev/shm/mirror-refused-";
-const MAGIC: &[u8; 4] = b"MRF1";
-const TEXT: usize = 208;
+const MAGIC: &[u8; 4] = b"MRF2";
+/// Room for V's text.
+pub const TEXT: usize = 200;
 
 /// Why. The numbers are those of the records: none is used again for something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,19 +138,20 @@ pub struct Record {
     pub time: u64,
     /// The program's name as the kernel has it, ended by zeros.
     pub comm: [u8; 16],
+    pair: u64,
     text: [u8; TEXT],
     len: u16,
 }
 
 impl Record {
-    /// A record; of V's text the first 208 bytes are kept. A NUL and the path of an object may follow it.
+    /// A record of the pair with this tag (0: not known); of V's text the first 200 bytes are kept. A NUL and the path of an object may follow it.
     pub fn new(
         why: Refusal,
         errno: Errno,
         (pid, uid): (u32, u32),
         time: u64,
         comm: [u8; 16],
-        v: &[u8],
+        (v, pair): (&[u8], u64),
     ) -> Record {
         let mut text = [0u8; TEXT];
         for (d, s) in text.iter_mut().zip(v) {
@@ -162,6 +164,7 @@ impl Record {
             uid,
             time,
             comm,
+            pair,
             text,
             len: v.len().min(TEXT) as u16,
         }
@@ -178,9 +181,9 @@ impl Record {
     pub fn object(&self) -> &[u8] {
         self.parts().nth(1).unwrap_or(&[])
     }
-    /// Whether this is about the pair at `v`.
-    pub fn is_about(&self, v: &[u8]) -> bool {
-        self.v() == v.get(..v.len().min(TEXT)).unwrap_or(&[])
+    /// Whether this is about the pair at `v` with this tag (0: not known), and about no earlier one there.
+    pub fn is_about(&self, (v, pair): (&[u8], u64)) -> bool {
+        self.v() == v.get(..v.len().min(TEXT)).unwrap_or(&[]) && same_pair(self.pair, pair)
     }
     /// The record's bytes.
     pub fn encode(&self) -> [u8; SIZE] {
@@ -200,6 +203,7 @@ impl Record {
         put(&self.time.to_le_bytes());
         put(&self.comm);
         put(&self.len.to_le_bytes());
+        put(&self.pair.to_le_bytes());
         put(&self.text);
         let crc = out.get(..CRC).map_or(0, crc32).to_le_bytes();
         for (d, s) in out.iter_mut().skip(CRC).zip(crc) {
@@ -226,13 +230,19 @@ impl Record {
             uid: u32_at(12)?,
             time: u64::from_le_bytes(*body.get(TIME)?.first_chunk()?),
             comm: *body.get(24..40)?.first_chunk()?,
-            text: *body.get(42..42 + TEXT)?.first_chunk()?,
+            pair: u64::from_le_bytes(*body.get(42..50)?.first_chunk()?),
+            text: *body.get(50..50 + TEXT)?.first_chunk()?,
             len,
         })
     }
 }
 
-const CRC: usize = 42 + TEXT;
+const CRC: usize = 50 + TEXT;
+
+/// Whether two tags may be of one pair.
+pub(crate) fn same_pair(a: u64, b: u64) -> bool {
+    a == 0 || b == 0 || a == b
+}
 
 /// The path of a user's ring.
 pub fn ring(uid: u32) -> PathText<64> {
@@ -279,7 +289,7 @@ mod tests {
             (4711, 1001),
             1_700_000_000,
             *b"rsync\0\0\0\0\0\0\0\0\0\0\0",
-            b"/srv/data",
+            (b"/srv/data", 7),
         )
     }
 
@@ -288,7 +298,9 @@ mod tests {
         let r = some();
         let b = r.encode();
         assert_eq!(Record::parse(&b), Some(r));
-        assert!(r.is_about(b"/srv/data") && !r.is_about(b"/srv/dat") && !r.is_about(b"/srv/data2"));
+        assert!(r.is_about((b"/srv/data", 7)) && r.is_about((b"/srv/data", 0)));
+        let others: [(&[u8], u64); 3] = [(b"/srv/dat", 7), (b"/srv/data2", 7), (b"/srv/data", 8)];
+        assert!(others.into_iter().all(|o| !r.is_about(o)));
         for i in 0..CRC + 4 {
             let mut bad = b;
             bad[i] ^= 1;
@@ -304,8 +316,8 @@ mod tests {
         assert_eq!((&b[..4], &b[4..8]), (&MAGIC[..], &[11, 0, 5, 0][..]));
         assert_eq!(&b[TIME], 1_700_000_000u64.to_le_bytes());
         assert_eq!(
-            (&b[24..29], &b[40..42], &b[42..51]),
-            (&b"rsync"[..], &[9, 0][..], &b"/srv/data"[..])
+            (&b[24..29], &b[40..43], &b[50..59]),
+            (&b"rsync"[..], &[9, 0, 7][..], &b"/srv/data"[..])
         );
         const { assert!(CRC + 4 <= SIZE) };
     }
@@ -313,17 +325,17 @@ mod tests {
     #[test]
     fn long_texts_are_cut() {
         let v = [b'v'; 4000];
-        let r = Record::new(Refusal::Leg, Errno::EIO, (1, 2), 3, [0; 16], &v);
+        let r = Record::new(Refusal::Leg, Errno::EIO, (1, 2), 3, [0; 16], (&v, 0));
         assert_eq!(r.v().len(), TEXT);
-        assert!(r.is_about(&v) && Record::parse(&r.encode()) == Some(r));
+        assert!(r.is_about((&v, 9)) && Record::parse(&r.encode()) == Some(r));
     }
 
     #[test]
     fn an_object_stands_behind_v() {
         let text = b"/srv/data\0dir/file";
-        let r = Record::new(Refusal::Mended, Errno::EIO, (1, 2), 3, [0; 16], text);
+        let r = Record::new(Refusal::Mended, Errno::EIO, (1, 2), 3, [0; 16], (text, 5));
         assert_eq!((r.v(), r.object()), (&b"/srv/data"[..], &b"dir/file"[..]));
-        assert!(r.is_about(b"/srv/data") && Record::parse(&r.encode()) == Some(r));
+        assert!(r.is_about((b"/srv/data", 5)) && Record::parse(&r.encode()) == Some(r));
         assert_eq!(some().object(), b"");
     }
 

@@ -2,14 +2,14 @@
 //! user, counted up by the library, shown by `mirror run` and `mirror status`. It lies beside the ring of
 //! refusals (`refusal.rs`), with the same owners, rights and rules of reading.
 //!
-//! A record is [`SIZE`] bytes, little-endian: magic "MRU1", kind, what touched the pair, refused (u8 each),
+//! A record is [`SIZE`] bytes, little-endian: magic "MRU2", kind, what touched the pair, refused (u8 each),
 //! 0, pid, uid, count, 0 (u32 each), time of the first and of the last (u64, seconds), the program's name
-//! (32 bytes, ended by zeros), eight marks of pairs (u32), V's text (its length as u16, then up to 208
-//! bytes), zeros, CRC-32 of all that.
+//! (32 bytes, ended by zeros), eight marks of pairs (u32), V's text (its length as u16, then up to 200
+//! bytes), the pair's tag (u64; 0: not known), zeros, CRC-32 of all that.
 use crate::image::{FNV_START, fnv1a};
 use crate::path::PathText;
 use crate::record::crc32;
-use crate::refusal::ring_of;
+use crate::refusal::{ring_of, same_pair};
 
 /// Size of a record.
 pub const SIZE: usize = 320;
@@ -21,14 +21,15 @@ pub const FILE: usize = SIZE * SLOTS;
 pub const ROOTS: &[u8] = b"/run/mirror/unmirrored";
 /// What the names of other users' rings begin with; the user's number follows.
 pub const OTHERS: &[u8] = b"/dev/shm/mirror-unmirrored-";
-const MAGIC: &[u8; 4] = b"MRU1";
-const TEXT: usize = 208;
+const MAGIC: &[u8; 4] = b"MRU2";
+const TEXT: usize = 200;
 const NAME: usize = 32;
 /// Marks that a record has room for.
 pub const MARKS: usize = 8;
 /// Stands for "more pairs than there is room for": any.
 const ANY: u32 = u32::MAX;
 const TEXT_AT: usize = 106;
+const PAIR_AT: usize = TEXT_AT + TEXT;
 const CRC: usize = 316;
 
 /// Why a program cannot be mirrored. The numbers are those of the records.
@@ -111,11 +112,15 @@ pub struct Record {
     marks: [u32; MARKS],
     text: [u8; TEXT],
     len: u16,
+    pair: u64,
 }
 
-/// What a pair is known by in a record that has no room for its text.
-pub fn mark(v: &[u8]) -> u32 {
-    let h = fnv1a(FNV_START, v);
+/// What a pair is known by in a record that has no room for its text and tag.
+pub fn mark((v, pair): (&[u8], u64)) -> u32 {
+    let mut h = fnv1a(FNV_START, v);
+    if pair != 0 {
+        h = fnv1a(h, &pair.to_le_bytes());
+    }
     // Neither nothing nor any.
     ((h ^ (h >> 32)) as u32).clamp(1, ANY - 1)
 }
@@ -128,8 +133,8 @@ pub struct Marks {
 }
 
 impl Marks {
-    /// One more pair.
-    pub fn add(&mut self, v: &[u8]) {
+    /// One more pair: V and its tag.
+    pub fn add(&mut self, v: (&[u8], u64)) {
         match self.all.get_mut(self.n) {
             Some(m) => *m = mark(v),
             None => self.all = [ANY; MARKS],
@@ -139,13 +144,13 @@ impl Marks {
 }
 
 impl Record {
-    /// One start, now. `v`: the pair that was touched; empty: none was, and `marks` says which there are.
+    /// One start, now. `v`: the pair that was touched, and its tag; empty: none was, and `marks` says which there are.
     pub fn new(
         (kind, touched, refused): (Kind, u8, bool),
         (pid, uid): (u32, u32),
         time: u64,
         name: &[u8],
-        v: &[u8],
+        (v, pair): (&[u8], u64),
         marks: Marks,
     ) -> Record {
         let mut r = Record {
@@ -160,6 +165,7 @@ impl Record {
             marks: marks.all,
             text: [0; TEXT],
             len: v.len().min(TEXT) as u16,
+            pair,
         };
         copy(&mut r.name, name);
         copy(&mut r.text, v);
@@ -173,18 +179,21 @@ impl Record {
         self.text.get(..usize::from(self.len)).unwrap_or(&[])
     }
     /// Whether this is about the pair at `v`: it was touched, or it was configured and none was.
-    pub fn is_about(&self, v: &[u8]) -> bool {
+    pub fn is_about(&self, (v, pair): (&[u8], u64)) -> bool {
         if self.touched == 0 {
-            return self.marks.iter().any(|m| *m == ANY || *m == mark(v));
+            return self
+                .marks
+                .iter()
+                .any(|m| *m == ANY || *m == mark((v, pair)));
         }
-        self.v() == v.get(..v.len().min(TEXT)).unwrap_or(&[])
+        self.v() == v.get(..v.len().min(TEXT)).unwrap_or(&[]) && same_pair(self.pair, pair)
     }
     /// Whether both count the same.
     pub fn same(&self, other: &Record) -> bool {
         (self.kind, self.touched, self.refused, self.uid)
             == (other.kind, other.touched, other.refused, other.uid)
             && (self.name, self.marks) == (other.name, other.marks)
-            && self.v() == other.v()
+            && (self.v(), self.pair) == (other.v(), other.pair)
     }
     /// This one more time than `before`.
     pub fn after(&self, before: &Record) -> Record {
@@ -218,6 +227,7 @@ impl Record {
         }
         put(104, &self.len.to_le_bytes());
         put(TEXT_AT, &self.text);
+        put(PAIR_AT, &self.pair.to_le_bytes());
         let crc = out.get(..CRC).map_or(0, crc32).to_le_bytes();
         for (d, s) in out.iter_mut().skip(CRC).zip(crc) {
             *d = s;
@@ -252,6 +262,7 @@ impl Record {
             marks,
             text: *body.get(TEXT_AT..)?.first_chunk()?,
             len,
+            pair: u64_at(PAIR_AT)?,
         })
     }
 }
@@ -273,9 +284,9 @@ mod tests {
 
     fn some(touched: u8, v: &[u8], pairs: &[&[u8]]) -> Record {
         let mut marks = Marks::default();
-        pairs.iter().for_each(|p| marks.add(p));
+        pairs.iter().for_each(|p| marks.add((p, 7)));
         let what = (Kind::Static, touched, false);
-        Record::new(what, (4711, 1001), 1_700_000_000, b"hugo", v, marks)
+        Record::new(what, (4711, 1001), 1_700_000_000, b"hugo", (v, 7), marks)
     }
 
     #[test]
@@ -301,24 +312,32 @@ mod tests {
             (&[1, 0, 0, 0][..], &b"hugo\0"[..])
         );
         assert_eq!(&b[32..40], 1_700_000_000u64.to_le_bytes());
-        assert_eq!(&b[72..76], mark(b"/srv/data").to_le_bytes());
+        assert_eq!(&b[72..76], mark((b"/srv/data", 7)).to_le_bytes());
         assert_eq!(
             (&b[104..106], &b[106..115]),
             (&[9, 0][..], &b"/srv/data"[..])
         );
-        const { assert!(TEXT_AT + TEXT <= CRC && CRC + 4 == SIZE) };
+        const { assert!(PAIR_AT + 8 <= CRC && CRC + 4 == SIZE) };
     }
 
     #[test]
     fn whom_a_record_is_about() {
         let inside = some(touch::CWD, b"/v", &[b"/v", b"/w"]);
-        assert!(inside.is_about(b"/v") && !inside.is_about(b"/w") && !inside.is_about(b"/v2"));
+        assert!(
+            inside.is_about((b"/v", 7))
+                && !inside.is_about((b"/w", 7))
+                && !inside.is_about((b"/v2", 7))
+        );
         let away = some(0, b"", &[b"/v", b"/w"]);
-        assert!(away.is_about(b"/v") && away.is_about(b"/w") && !away.is_about(b"/x"));
-        assert!(!some(0, b"", &[]).is_about(b"/v"));
+        assert!(
+            away.is_about((b"/v", 7)) && away.is_about((b"/w", 7)) && !away.is_about((b"/x", 7))
+        );
+        assert!(!some(0, b"", &[]).is_about((b"/v", 7)));
+        // A pair that was there before.
+        assert!(!inside.is_about((b"/v", 8)) && !away.is_about((b"/v", 8)));
         // More pairs than there is room for: about all.
         let many = some(0, b"", &[&b"/v"[..]; 9]);
-        assert!(many.is_about(b"/x"));
+        assert!(many.is_about((b"/x", 7)));
     }
 
     #[test]
@@ -342,9 +361,9 @@ mod tests {
     fn long_texts_are_cut() {
         let v = [b'v'; 4000];
         let mut r = some(touch::CWD, &v, &[]);
-        assert!(r.is_about(&v) && Record::parse(&r.encode()) == Some(r));
+        assert!(r.is_about((&v, 7)) && Record::parse(&r.encode()) == Some(r));
         let what = (r.kind, r.touched, false);
-        r = Record::new(what, (1, 2), 3, &[b'n'; 99], b"/v", Marks::default());
+        r = Record::new(what, (1, 2), 3, &[b'n'; 99], (b"/v", 0), Marks::default());
         assert_eq!(r.name(), &[b'n'; NAME]);
     }
 }

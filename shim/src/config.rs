@@ -48,6 +48,13 @@ pub struct PairConf {
     pub options: Options,
 }
 
+impl PairConf {
+    /// What records know the pair by beside V's text; 0: its line says no id.
+    pub fn tag(&self) -> u64 {
+        self.options.id.map_or(0, |id| id.tag())
+    }
+}
+
 /// The configuration.
 ///
 /// All zero before boot, so that the program's file-backed pages stay untouched.

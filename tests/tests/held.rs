@@ -37,6 +37,23 @@ in_place! {
         held(pair, "stopped");
     }
 
+    fn a_parent_waits_once(pair) {
+        need!("strace");
+        let source = include_str!("../programs/holder.c");
+        if compile(&pair.programs(), "holder", source).is_none() {
+            return;
+        }
+        pair.run("strace -o $P/calls -e trace=futex,nanosleep,clock_nanosleep,write,wait4 $P/holder stopped $V").ok();
+        let calls = std::fs::read_to_string(pair.programs().join("calls")).unwrap();
+        // It sleeps again and again before the first change of a round, and before no other one.
+        let sleeps = |l: &&str| l.contains("sleep(") || l.contains("FUTEX_WAIT");
+        let long = |l: &&[&str]| l.iter().filter(|l| sleeps(l)).count() > 8;
+        let lines: Vec<&str> = calls.lines().collect();
+        let waits = lines.split(|l| l.starts_with("write(") || l.starts_with("wait4(")).filter(long).count();
+        assert_eq!(waits, 2, "{} lines", lines.len());
+        known(pair);
+    }
+
     fn strace_writes_beside_its_programs(pair) {
         need!("strace");
         let work = "for i in 1 2 3 4 5 6; do echo $i > f$i; echo $i >> all; mv f$i g$i; mkdir d$i; done; (cat all > sub) & wait; cat all";

@@ -1,17 +1,17 @@
 //! Differences that programs met and what became of them: records beside those of refusals.
 use super::refusals;
 use crate::output;
+use crate::pair::tab::Line;
 use crate::text;
 use mirror_core::refusal::{Record, Refusal};
 use serde_json::{Value, json};
-use std::path::Path;
 
 /// Where the other version lies, below its leg.
 const KEPT: &str = ".mirror/kept/programs";
 
-/// The differences of the pair at `v` since `since` (seconds since 1970) and within a day, oldest first.
-pub fn of(v: &Path, since: u64) -> Vec<Record> {
-    let all = refusals::records(v, since);
+/// The differences of a pair since `since` (seconds since 1970) and within a day, oldest first.
+pub fn of(line: &Line, since: u64) -> Vec<Record> {
+    let all = refusals::records(line, since);
     all.into_iter().filter(|r| r.why.is_difference()).collect()
 }
 
@@ -57,9 +57,9 @@ pub fn json(all: &[Record]) -> Value {
 }
 
 /// `mirror run` says at its end what was met meanwhile.
-pub fn after_run(v: &Path, since: u64) {
-    let all = of(v, since);
+pub fn after_run(pair: &Line, since: u64) {
+    let all = of(pair, since);
     if let Some(last) = all.last() {
-        output::note!("mirror: {}: {}", text::path(v), line(last));
+        output::note!("mirror: {}: {}", text::path(&pair.virt), line(last));
     }
 }

@@ -2,6 +2,7 @@
 //! A ring is its user's to write: nothing in it is believed beyond its form, and texts are shown escaped.
 use super::rings;
 use crate::output;
+use crate::pair::tab::Line;
 use crate::text;
 use mirror_core::refusal::{self, Record, Refusal};
 use serde_json::{Map, Value};
@@ -62,14 +63,14 @@ fn paths() -> Vec<(PathBuf, u32)> {
     rings::paths(path, refusal::OTHERS)
 }
 
-/// The refusals of the pair at `v` since `since` (seconds since 1970) and within a day, oldest first.
-pub fn of(v: &Path, since: u64) -> Vec<Record> {
-    let all = records(v, since);
+/// The refusals of a pair since `since` (seconds since 1970) and within a day, oldest first.
+pub fn of(line: &Line, since: u64) -> Vec<Record> {
+    let all = records(line, since);
     all.into_iter().filter(|r| !r.why.is_difference()).collect()
 }
 
-/// All records of the pair at `v` since `since` and within a day, oldest first.
-pub fn records(v: &Path, since: u64) -> Vec<Record> {
+/// All records of a pair since `since` and within a day, oldest first.
+pub fn records(line: &Line, since: u64) -> Vec<Record> {
     let now = text::now();
     let fresh = |r: &Record| {
         r.time >= since && r.time <= now.saturating_add(60) && r.time.saturating_add(SHOWN) >= now
@@ -77,7 +78,7 @@ pub fn records(v: &Path, since: u64) -> Vec<Record> {
     let mut found: Vec<Record> = paths()
         .iter()
         .flat_map(|(path, uid)| ring(path, *uid))
-        .filter(|r| fresh(r) && r.is_about(v.as_os_str().as_bytes()))
+        .filter(|r| fresh(r) && r.is_about(line.tagged()))
         .collect();
     found.sort_by_key(|r| r.time);
     found
@@ -131,8 +132,8 @@ pub fn json(all: &[Record]) -> Value {
 }
 
 /// `mirror run` says at its end what was refused meanwhile.
-pub fn after_run(v: &Path, since: u64) {
-    let all = of(v, since);
+pub fn after_run(line: &Line, since: u64) {
+    let (all, v) = (of(line, since), &line.virt);
     if let Some(last) = all.last() {
         output::note!(
             "mirror: {}: {} refused a change here: {}[{}]: {}. mirror status {}",
@@ -164,7 +165,7 @@ mod tests {
                 (1, uid),
                 text::now(),
                 *b"\x1b[31mevil\0\0\0\0\0\0\0",
-                b"/v",
+                (b"/v", 0),
             )
         };
         let mut bytes = vec![0u8; refusal::FILE];

@@ -150,8 +150,8 @@ pub fn start(a: &Run) -> Res<End> {
     let end = supervise::run(c, &name, prove);
     for pair in &pairs {
         after(pair);
-        super::refusals::after_run(&pair.pair.line.virt, began);
-        super::differences::after_run(&pair.pair.line.virt, began);
+        super::refusals::after_run(&pair.pair.line, began);
+        super::differences::after_run(&pair.pair.line, began);
     }
     before.tell(&pairs);
     end

@@ -256,12 +256,12 @@ fn since(view: &View) -> u64 {
 
 /// What was refused since the last verify without differences.
 fn refused(view: &View) -> Vec<Record> {
-    refusals::of(&view.line.virt, since(view))
+    refusals::of(&view.line, since(view))
 }
 
 /// What programs met that differed since then.
 fn found(view: &View) -> Vec<Record> {
-    differences::of(&view.line.virt, since(view))
+    differences::of(&view.line, since(view))
 }
 
 // long: the report from top to bottom

@@ -68,7 +68,7 @@ pub fn counted(line: &Line, verified: u64) -> Vec<Record> {
         known && last > verified && (r.touched != 0 && !r.refused || last + SHOWN >= now)
     };
     let mut found = all();
-    found.retain(|r| fresh(r) && r.is_about(line.virt.as_os_str().as_bytes()));
+    found.retain(|r| fresh(r) && r.is_about(line.tagged()));
     found
 }
 
@@ -178,7 +178,7 @@ impl Before {
     /// The one line that `mirror run` prints at its end.
     pub fn tell(&self, pairs: &[Attached]) {
         let loud = |r: &Record| {
-            let about = |p: &&Attached| r.is_about(p.pair.line.virt.as_os_str().as_bytes());
+            let about = |p: &&Attached| r.is_about(p.pair.line.tagged());
             let quiet = |p: &Attached| p.pair.line.unmirrorable == Unmirrorable::Quiet;
             let mut about = pairs.iter().filter(about).peekable();
             about.peek().is_some() && !about.all(quiet)
@@ -189,7 +189,7 @@ impl Before {
             return;
         };
         let ran = |p: &&Attached| {
-            let v = p.pair.line.virt.as_os_str().as_bytes();
+            let v = p.pair.line.tagged();
             let here = |r: &Record| r.touched != 0 && !r.refused && r.is_about(v);
             new.iter().any(here) && p.pair.line.unmirrorable != Unmirrorable::Quiet
         };
@@ -217,11 +217,17 @@ pub fn count(why: &Why, name: &str, lines: &[&Line]) {
     };
     let (pid, uid) = (std::process::id(), rustix::process::geteuid().as_raw());
     for l in lines {
-        let v = l.virt.as_os_str().as_bytes();
         // What it will touch is not asked: its pairs are to be compared in any case.
         let what = (kind, touch::UNSURE, false);
         let name = name.as_bytes();
-        let r = Record::new(what, (pid, uid), text::now(), name, v, Marks::default());
+        let r = Record::new(
+            what,
+            (pid, uid),
+            text::now(),
+            name,
+            l.tagged(),
+            Marks::default(),
+        );
         let _ = put(&r, uid);
     }
 }
@@ -273,7 +279,7 @@ mod tests {
 
     fn record(name: &[u8], kind: Kind, touched: u8, count: u32) -> Record {
         let what = (kind, touched, false);
-        let mut r = Record::new(what, (1, 2), 3, name, b"/v", Marks::default());
+        let mut r = Record::new(what, (1, 2), 3, name, (b"/v", 0), Marks::default());
         r.count = count;
         r
     }

@@ -54,6 +54,11 @@ impl Line {
             number: e.line,
         }
     }
+    /// What records know the pair by: V's text, and its id's tag (0: the line says no id).
+    pub fn tagged(&self) -> (&[u8], u64) {
+        let v = self.virt.as_os_str().as_bytes();
+        (v, self.id.map_or(0, Id::tag))
+    }
     /// Whether V is leg a itself.
     pub fn in_place(&self) -> bool {
         self.virt == self.legs[0]

@@ -5,40 +5,46 @@
 use crate::attach::handle::Session;
 use crate::change::target::Cx;
 use crate::repair::pending;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 use libc as c;
 use mirror_core::path::PathText;
 use mirror_sys as sys;
 
-/// Misses before the first question, and before a stop counts that somebody else, or another thread of this
-/// process, may be about to end.
-const FIRST: u32 = 16;
-const LONG: u32 = 64;
+/// Misses between two questions, and how long a stop lasts, in milliseconds, that somebody else, or another thread
+/// of this process, is not about to end.
+const FEW: u32 = 16;
+const LONG: u64 = 300;
 
-/// It has been so before: the next question comes at once.
-static BEFORE: AtomicBool = AtomicBool::new(false);
+/// The process of which it was so: the next question comes at once, and whether it is so still needs no time. 0:
+/// none.
+static BEFORE: AtomicU64 = AtomicU64::new(0);
+/// When the misses began, in milliseconds.
+static SINCE: AtomicU64 = AtomicU64::new(0);
 
 /// Whether the holder of a busy object waits for this process. `misses`: in a row.
 #[cold]
 #[inline(never)]
 pub fn waits_for_us(s: &Session, object: usize, misses: u32) -> bool {
-    let due = match misses {
-        0..FIRST => BEFORE.load(Ordering::Relaxed),
-        FIRST | 32 => true,
-        _ => misses.is_multiple_of(LONG),
-    };
-    if !due {
+    let before = BEFORE.load(Ordering::Relaxed);
+    if misses == 1 {
+        SINCE.store(sys::clock_ms(), Ordering::Relaxed);
+    }
+    if !misses.is_multiple_of(FEW) && before == 0 {
         return false;
     }
+    let waited = sys::clock_ms().saturating_sub(SINCE.load(Ordering::Relaxed));
     for leg in 0..2 {
         let n = mirror_core::numbers::lock(s.slot, leg, object);
         let inode = sys::fstat(n).map(|st| st.ino());
         if let Some(pid) = inode.ok().and_then(holder)
-            && stopped_by_us(pid, misses)
+            && stopped_by_us(pid, waited >= LONG || pid == before)
         {
-            BEFORE.store(true, Ordering::Relaxed);
+            BEFORE.store(pid, Ordering::Relaxed);
             return true;
         }
+    }
+    if before != 0 {
+        BEFORE.store(0, Ordering::Relaxed);
     }
     false
 }
@@ -105,7 +111,7 @@ fn holder(inode: u64) -> Option<u64> {
 }
 
 /// Whether that process is stopped, and by what only this one ends.
-fn stopped_by_us(pid: u64, misses: u32) -> bool {
+fn stopped_by_us(pid: u64, long: bool) -> bool {
     let me = sys::getpid() as u64;
     if pid == me {
         return false;
@@ -126,7 +132,6 @@ fn stopped_by_us(pid: u64, misses: u32) -> bool {
         }
         None
     });
-    let long = misses >= LONG;
     match tracer {
         Some(t) if t == me => state == b't' || state == b'T' || long,
         // Somebody else's tracee.

@@ -60,7 +60,7 @@ pub fn record(pair: usize, r: &Refused) {
         return;
     };
     if said.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
-        let _ = write(conf.virt.to_bytes(), r);
+        let _ = write((conf.virt.to_bytes(), conf.tag()), r);
     }
 }
 
@@ -76,16 +76,17 @@ pub fn found(pair: usize, why: Refusal, errno: Errno, rel: &[u8]) {
         return;
     }
     let v = conf.virt.to_bytes();
-    let mut text = [0u8; 208];
+    let mut text = [0u8; refusal::TEXT];
     let mut used = 0usize;
     for (d, s) in text.iter_mut().zip(v.iter().chain(&[0]).chain(rel)) {
         *d = *s;
         used = used.saturating_add(1);
     }
-    let _ = write(text.get(..used).unwrap_or(&[]), &Refused { why, errno });
+    let text = text.get(..used).unwrap_or(&[]);
+    let _ = write((text, conf.tag()), &Refused { why, errno });
 }
 
-fn write(v: &[u8], r: &Refused) -> Sys<()> {
+fn write(v: (&[u8], u64), r: &Refused) -> Sys<()> {
     // Beyond it the write would be a SIGXFSZ.
     if sys::file_size_limit() < refusal::FILE as u64 {
         return Ok(());

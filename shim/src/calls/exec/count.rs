@@ -59,7 +59,7 @@ fn enter(kind: Kind, name: &[u8], mut touched: Touched, refused: bool) {
     let any = open().any(|(i, _)| touched.bits(i) != 0);
     let inside = open().filter_map(|(i, p)| {
         let what = (kind, touched.bits(i), refused);
-        let v = p.virt.to_bytes();
+        let v = (p.virt.to_bytes(), p.tag());
         (what.1 != 0).then(|| Record::new(what, who, time, name, v, Marks::default()))
     });
     record::count(inside);
@@ -68,12 +68,12 @@ fn enter(kind: Kind, name: &[u8], mut touched: Touched, refused: bool) {
     let mut others = false;
     for (i, p) in open() {
         if touched.bits(i) == 0 && (!any || policy(p) == Unmirrorable::Refuse) {
-            marks.add(p.virt.to_bytes());
+            marks.add((p.virt.to_bytes(), p.tag()));
             others = true;
         }
     }
     if others {
-        let away = Record::new((kind, 0, refused), who, time, name, b"", marks);
+        let away = Record::new((kind, 0, refused), who, time, name, (b"", 0), marks);
         record::count(core::iter::once(away));
     }
 }
