@@ -24,6 +24,7 @@ pub mod program;
 mod quiesce;
 pub mod record;
 pub mod refusal;
+mod refused;
 pub mod repair;
 pub mod runtime;
 #[cfg(test)]
@@ -47,6 +48,7 @@ pub use lock::{
 };
 pub use numbers::{K, MAX_PAIRS, RESERVED};
 pub use quiesce::{Posts, alone, mend};
+pub use refused::{Applied, Refused, Untouched};
 pub use txn::{Action, Journal, LegIo, Prepared, Step, Undo, Verdict, Where, transact};
 pub use view::View;
 pub use word::{LegState, StateWord};

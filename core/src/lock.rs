@@ -191,17 +191,23 @@ pub trait LegLock {
 
 /// Proof that the locks on each leg's copy are held (claim 6). Cannot be made elsewhere:
 /// ```compile_fail,E0451
-/// let _ = mirror_core::BothLocked { plan: mirror_core::LockPlan::EXCLUSIVE };
+/// let _ = mirror_core::BothLocked { plan: mirror_core::LockPlan::EXCLUSIVE, lead: 0 };
 /// ```
 #[derive(Debug)]
 pub struct BothLocked {
     plan: LockPlan,
+    lead: usize,
 }
 
 impl BothLocked {
     /// What is held.
     pub fn plan(&self) -> LockPlan {
         self.plan
+    }
+    /// The object whose record holds the intent: the first that was locked. What is locked later does not
+    /// change it.
+    pub fn lead(&self) -> usize {
+        self.lead
     }
 }
 
@@ -255,7 +261,10 @@ impl LockPlan {
 /// Takes a plan's objects on both legs, in order, or none.
 pub fn lock_both<L: LegLock + ?Sized>(l: &mut L, plan: LockPlan) -> Result<BothLocked, LockMiss> {
     take(l, plan)?;
-    Ok(BothLocked { plan })
+    Ok(BothLocked {
+        plan,
+        lead: plan.lead(),
+    })
 }
 
 /// Adds objects that were found late. On a miss what was held is still held.
@@ -268,6 +277,7 @@ pub fn lock_more<L: LegLock + ?Sized>(
     match take(l, new) {
         Ok(()) => Ok(BothLocked {
             plan: held.plan.union(new),
+            ..held
         }),
         Err(miss) => Err((held, miss)),
     }
@@ -292,6 +302,7 @@ pub(crate) fn unlock_late<L: LegLock + ?Sized>(
     give(l, late);
     BothLocked {
         plan: held.plan.without(late),
+        ..held
     }
 }
 
@@ -372,12 +383,22 @@ mod tests {
         let held = lock_both(&mut r, plan(&[4], &[5])).unwrap();
         let held = lock_more(&mut r, held, plan(&[], &[5, 9])).unwrap();
         assert_eq!(held.plan(), plan(&[4], &[5, 9]));
+        // The record that was named to others stays the one, also where an earlier object comes late.
+        let lead = held.lead();
+        let held = lock_more(&mut r, held, plan(&[], &[2])).unwrap();
+        assert_eq!(held.lead(), lead);
+        let mut files = Rec::default();
+        let only = lock_both(&mut files, plan(&[], &[9])).unwrap();
+        let lead = only.lead();
+        let only = lock_more(&mut files, only, plan(&[], &[3])).unwrap();
+        assert_eq!((only.lead(), only.plan().lead() < lead), (lead, true));
+        unlock_both(&mut files, only);
         assert_eq!(r.log.iter().filter(|l| l.1 == 70).count(), 2);
         r.busy = Some((80, 1));
         let (held, miss) = lock_more(&mut r, held, plan(&[], &[15])).unwrap_err();
         assert_eq!(
             (held.plan(), miss),
-            (plan(&[4], &[5, 9]), LockMiss::Busy(80))
+            (plan(&[4], &[2, 5, 9]), LockMiss::Busy(80))
         );
         unlock_both(&mut r, held);
     }

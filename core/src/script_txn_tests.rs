@@ -2,8 +2,8 @@
 extern crate std;
 use crate::runtime::ANNOUNCED;
 use crate::{
-    Action, BothLocked, Errno, Journal, LegIo, LegLock, LockMiss, LockPlan, OBJECTS, Posts,
-    Prepared, StateWord, Step, Verdict, transact,
+    Action, Applied, BothLocked, Errno, Journal, LegIo, LegLock, LockMiss, LockPlan, OBJECTS,
+    Posts, Prepared, Refused, StateWord, Step, Untouched, Verdict, transact,
 };
 use std::string::String;
 use std::vec::Vec;
@@ -21,6 +21,8 @@ pub(crate) struct Script {
     pub(crate) seconds: Vec<Result<u64, Errno>>,
     pub(crate) repair: Result<(), Errno>,
     pub(crate) holds: bool,
+    /// The second leg does a part of what it refuses.
+    pub(crate) part: bool,
     pub(crate) size: Result<u64, Errno>,
     /// Somebody leaves this object after so many pauses.
     pub(crate) leaves: Option<(usize, u32)>,
@@ -51,6 +53,7 @@ impl Script {
             seconds: vec![],
             repair: Ok(()),
             holds: false,
+            part: false,
             size: Ok(100),
             leaves: None,
         }
@@ -133,15 +136,15 @@ impl Posts for Script {
 }
 
 impl Journal for Script {
-    fn enter(&mut self, _: &BothLocked, plan: LockPlan, lead: usize) {
+    fn enter(&mut self, held: &BothLocked, plan: LockPlan) {
         self.note("enter");
         for o in plan.objects() {
-            self.posts[o] = lead as u32 + 1;
+            self.posts[o] = held.lead() as u32 + 1;
         }
     }
     fn publish(&mut self, held: &BothLocked) {
         self.note("publish");
-        self.posts[held.plan().lead()] |= ANNOUNCED;
+        self.posts[held.lead()] |= ANNOUNCED;
     }
     fn leave(&mut self, _: &BothLocked, plan: LockPlan) {
         self.note("leave");
@@ -159,16 +162,20 @@ impl LegIo for Script {
         self.note("prepare");
         self.prepared
     }
-    fn apply(&mut self, step: Step, _: &BothLocked) -> Result<u64, Errno> {
+    fn apply(&mut self, step: Step, _: &BothLocked) -> Result<Applied, Refused> {
         self.note(if step == Step::First {
             "first"
         } else {
             "second"
         });
-        next(&mut self.applies, 7)
+        let r = next(&mut self.applies, 7);
+        r.map(Applied).map_err(|e| Refused::after(self.part, e))
     }
-    fn undo(&mut self, _: &BothLocked) -> Result<(), Errno> {
-        self.note("undo");
+    fn undo(&mut self, _: &BothLocked, source: Option<&Untouched<'_>>) -> Result<(), Errno> {
+        self.note(match source {
+            Some(_) => "undo",
+            None => "undo(no source)",
+        });
         self.repair
     }
     fn late(&mut self, _: &BothLocked) -> LockPlan {
@@ -210,7 +217,7 @@ impl LegIo for Script {
         from: u64,
         to: u64,
         old: Option<u64>,
-        _: &BothLocked,
+        _: &Untouched<'_>,
     ) -> Result<(), Errno> {
         self.note(&format!("unwrite({from}..{to},{old:?})"));
         self.repair

@@ -5,6 +5,7 @@ use crate::lock::{
     BothLocked, LegLock, LockMiss, LockPlan, WHOLE, lock_both, lock_more, unlock_both, unlock_late,
 };
 use crate::quiesce::{Posts, quiesce};
+use crate::refused::{Applied, Refused, Untouched};
 use crate::{Errno, ErrorClass};
 
 /// What a change does, as far as the engine must know.
@@ -71,9 +72,10 @@ pub enum Prepared {
 
 /// The intents.
 pub trait Journal: Posts {
-    /// Occupies the posts of `plan`'s objects, with this lead. The word is looked at after it.
-    fn enter(&mut self, held: &BothLocked, plan: LockPlan, lead: usize);
-    /// Stores the intent (memory stores only), before the first leg is touched.
+    /// Occupies the posts of `plan`'s objects, with the lead of what is held. The word is looked at after
+    /// it.
+    fn enter(&mut self, held: &BothLocked, plan: LockPlan);
+    /// Stores the intent (memory stores only) in the lead's record, before the first leg is touched.
     fn publish(&mut self, held: &BothLocked);
     /// Frees the posts of `plan`'s objects, the lead last.
     fn leave(&mut self, held: &BothLocked, plan: LockPlan);
@@ -81,6 +83,10 @@ pub trait Journal: Posts {
     fn partner_error(&mut self, _why: Errno) {}
     /// Records durably that this transaction's object differs between the legs, and why.
     fn pending(&mut self, held: &BothLocked, why: Errno);
+    /// Whether this transaction's object is on record as differing already.
+    fn is_pending(&self, _held: &BothLocked) -> bool {
+        self.word().pending()
+    }
 }
 
 /// Effects on the legs. Whatever changes a leg wants the proof of both locks.
@@ -92,10 +98,10 @@ pub trait LegIo {
         LockPlan::EMPTY
     }
     /// The call of an [`Action::Call`] on one leg.
-    fn apply(&mut self, step: Step, held: &BothLocked) -> Result<u64, Errno>;
-    /// Takes the first leg's call back. Refused if that would lose something (a replaced name, cut
-    /// data), or if the second leg's object is pending: it is no source.
-    fn undo(&mut self, held: &BothLocked) -> Result<(), Errno>;
+    fn apply(&mut self, step: Step, held: &BothLocked) -> Result<Applied, Refused>;
+    /// Takes the first leg's call back, and what the second leg has done of it. Refused if that would lose
+    /// something: a replaced name, cut data. The second leg is a source only with `source`.
+    fn undo(&mut self, held: &BothLocked, source: Option<&Untouched<'_>>) -> Result<(), Errno>;
     /// Whether the second leg, which has answered `why`, already is as the call would leave it.
     fn holds(&mut self, why: Errno, held: &BothLocked) -> bool;
     /// Makes the object equal, from the first leg to the second. Everybody else is kept out.
@@ -118,13 +124,13 @@ pub trait LegIo {
         held: &BothLocked,
     ) -> Result<u64, Errno>;
     /// Brings the first leg back to what the second has from `from` on (`to` was written; `old_size`
-    /// is the size before). Refused if the object is pending: the second leg's copy is no source.
+    /// is the size before).
     fn unwrite(
         &mut self,
         from: u64,
         to: u64,
         old_size: Option<u64>,
-        held: &BothLocked,
+        source: &Untouched<'_>,
     ) -> Result<(), Errno>;
 }
 
@@ -165,7 +171,7 @@ pub fn transact<P: LegLock + Journal + LegIo + ?Sized>(
     if plan.is_exclusive() {
         return exclusive(p, held, action);
     }
-    p.enter(&held, plan, plan.lead());
+    p.enter(&held, plan);
     let word = p.word();
     if let Err(e) = p.sound() {
         return given_up(p, held, e);
@@ -225,7 +231,7 @@ fn exclusive<P: LegLock + Journal + LegIo + ?Sized>(
         unlock_both(p, held);
         return missed(miss);
     }
-    p.enter(&held, LockPlan::EXCLUSIVE, WHOLE);
+    p.enter(&held, LockPlan::EXCLUSIVE);
     let (held, verdict) = inside(p, held, action);
     // In this order: a death in between leaves the bit, which is mended, never an intent without it.
     p.leave(&held, held.plan());
@@ -284,13 +290,12 @@ fn late<P: LegLock + Journal + ?Sized>(
     held: BothLocked,
     more: LockPlan,
 ) -> Result<BothLocked, (BothLocked, Verdict)> {
-    let lead = held.plan().lead();
     let held = match lock_more(p, held, more) {
         Ok(h) => h,
         Err((h, miss)) => return Err((h, missed(miss))),
     };
     if more.objects().all(|o| p.state(o) == 0) {
-        p.enter(&held, more, lead);
+        p.enter(&held, more);
         return Ok(held);
     }
     // A dead one's post is not ours to free: give these back before the rest is left.
@@ -299,18 +304,19 @@ fn late<P: LegLock + Journal + ?Sized>(
 
 fn call<P: Journal + LegIo + ?Sized>(p: &mut P, undo: Undo, held: &BothLocked) -> Verdict {
     let answer = match p.apply(Step::First, held) {
-        Ok(a) => a,
-        Err(e) => return Verdict::Done(Err(e)),
+        Ok(Applied(a)) => a,
+        Err(why) => return Verdict::Done(Err(why.errno())),
     };
-    let Err(e) = p.apply(Step::Second, held) else {
+    let Err(why) = p.apply(Step::Second, held) else {
         return Verdict::Done(Ok(answer));
     };
+    let e = why.errno();
     match e.class() {
         // Another change was half done on the way, or somebody touched one tree alone.
-        ErrorClass::Semantic => semantic(p, undo, answer, e, held),
+        ErrorClass::Semantic => semantic(p, undo, answer, why, held),
         ErrorClass::Leg | ErrorClass::Refusal | ErrorClass::ProcessLocal => {
             p.partner_error(e);
-            if undo == Undo::Possible && p.undo(held).is_ok() {
+            if undo == Undo::Possible && undone(p, why, held) {
                 return Verdict::Done(Err(e));
             }
             p.pending(held, e);
@@ -319,21 +325,28 @@ fn call<P: Journal + LegIo + ?Sized>(p: &mut P, undo: Undo, held: &BothLocked) -
     }
 }
 
+/// Takes the change back, if that is possible.
+fn undone<P: Journal + LegIo + ?Sized>(p: &mut P, why: Refused, held: &BothLocked) -> bool {
+    let source = Untouched::of(held, p.is_pending(held), why);
+    p.undo(held, source.as_ref()).is_ok()
+}
+
 /// Retried once with everybody else kept out; then the first leg answers, and the second is made like
 /// it.
 fn semantic<P: Journal + LegIo + ?Sized>(
     p: &mut P,
     undo: Undo,
     answer: u64,
-    e: Errno,
+    why: Refused,
     held: &BothLocked,
 ) -> Verdict {
+    let e = why.errno();
     if p.holds(e, held) {
         p.partner_error(e);
         return Verdict::Done(Ok(answer));
     }
     if !held.plan().is_exclusive() {
-        if undo == Undo::Possible && p.undo(held).is_ok() {
+        if undo == Undo::Possible && undone(p, why, held) {
             return Verdict::Exclusive;
         }
         p.partner_error(e);
@@ -400,20 +413,20 @@ fn write<P: Journal + LegIo + ?Sized>(
     }
     let kept = match failed {
         None => Ok(k),
-        Some(e) => match p.unwrite(
-            at.saturating_add(done),
-            at.saturating_add(k),
-            old_size,
-            held,
-        ) {
-            // Both legs are equal again, shorter by what the second could not take.
-            Ok(()) if done > 0 => Ok(done),
-            Ok(()) => Err(e),
-            Err(_) => {
-                p.pending(held, e);
-                Ok(k)
+        Some(e) => {
+            // A refused write takes nothing: behind what it has taken, the second leg is what it was.
+            let source = Untouched::of(held, p.is_pending(held), Refused::Whole(e));
+            let (from, to) = (at.saturating_add(done), at.saturating_add(k));
+            match source.map(|s| p.unwrite(from, to, old_size, &s)) {
+                // Both legs are equal again, shorter by what the second could not take.
+                Some(Ok(())) if done > 0 => Ok(done),
+                Some(Ok(())) => Err(e),
+                Some(Err(_)) | None => {
+                    p.pending(held, e);
+                    Ok(k)
+                }
             }
-        },
+        }
     };
     match (w, kept) {
         (Where::Position, Ok(n)) if n > 0 => p.set_position(at.saturating_add(n), held)?,

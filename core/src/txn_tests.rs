@@ -214,6 +214,38 @@ fn a_refusal_of_the_second_leg_is_undone() {
     );
 }
 
+/// What the second leg has is a source for the undo only if it has refused the call as a whole, and if
+/// nothing is pending.
+#[test]
+fn a_half_done_or_pending_second_leg_is_no_source() {
+    for part in [true, false] {
+        let half = |s: &mut Script| {
+            s.applies = vec![Ok(7), Err(Errno::ENOSPC)];
+            s.part = part;
+            s.word |= if part { 0 } else { StateWord::PENDING };
+        };
+        let (v, log) = ran(half, CALL);
+        assert_eq!(
+            (v, &*log),
+            (
+                Verdict::Done(Err(Errno::ENOSPC)),
+                "prepare publish first second undo(no source) leave"
+            )
+        );
+    }
+    // A write's old bytes stand on the second leg alone: without a source they are not brought back.
+    let write = |s: &mut Script| {
+        s.seconds = vec![Ok(4), Err(Errno::ENOSPC)];
+        s.word |= StateWord::PENDING;
+    };
+    let (v, log) = ran(write, Action::Write(Where::Position));
+    assert_eq!(v, Verdict::Done(Ok(10)));
+    assert!(
+        log.contains("pending(ENOSPC)") && !log.contains("unwrite"),
+        "{log}"
+    );
+}
+
 #[test]
 fn a_semantic_error_of_the_second_leg_is_tried_again_alone() {
     let differ = |s: &mut Script| s.applies = vec![Ok(7), Err(Errno::EEXIST)];

@@ -6,7 +6,9 @@ use crate::port::Port;
 use crate::proc::Proc;
 use crate::tree::Ino;
 use crate::world::{Entry, Left, Record, World};
-use mirror_core::{BothLocked, Errno, LegIo, LockPlan, Prepared, Step};
+use mirror_core::{
+    Applied, BothLocked, Errno, LegIo, LockPlan, Prepared, Refused, Step, Untouched,
+};
 
 impl World {
     /// A call on a leg: the error that is due there is kept with the log.
@@ -107,13 +109,13 @@ impl World {
         }
     }
 
-    fn undo(&mut self, p: &mut Proc, tainted: bool) -> Result<(), Errno> {
+    fn undo(&mut self, p: &mut Proc, source: bool) -> Result<(), Errno> {
         if self.sabotage == Some(Sabotage::Undo) {
             return Ok(());
         }
         self.met(p, p.first, Place::Effect)?;
         // What was replaced is gone on the first leg.
-        if p.call.destroys || tainted {
+        if p.call.destroys || !source {
             return Err(Errno::EIO);
         }
         let attributes = p.call.op.attributes() || p.call.op.slot().is_some();
@@ -193,9 +195,8 @@ impl World {
         self.change(p.pid, leg, &locked).write(ino, to, &data[..n])
     }
 
-    fn unwrite(&mut self, p: &mut Proc, from: u64, to: u64, tainted: bool) -> Result<(), Errno> {
-        // A copy that differs already is no source: acknowledged bytes would go with it.
-        if tainted || self.disks[1 - p.first].gone {
+    fn unwrite(&mut self, p: &mut Proc, from: u64, to: u64) -> Result<(), Errno> {
+        if self.disks[1 - p.first].gone {
             return Err(Errno::EIO);
         }
         if self.sabotage == Some(Sabotage::Unwrite) {
@@ -276,18 +277,15 @@ impl LegIo for Port<'_> {
     fn late(&mut self, _: &BothLocked) -> LockPlan {
         self.look(|w, p| w.late(p))
     }
-    fn apply(&mut self, step: Step, _: &BothLocked) -> Result<u64, Errno> {
-        self.step(Err(Errno::EIO), |w, p| w.apply(p, step))
+    fn apply(&mut self, step: Step, _: &BothLocked) -> Result<Applied, Refused> {
+        let r = self.step(Err(Errno::EIO), |w, p| w.apply(p, step));
+        r.map(Applied).map_err(Refused::Whole)
     }
-    fn undo(&mut self, held: &BothLocked) -> Result<(), Errno> {
-        let lead = held.plan().lead();
-        self.step(Err(Errno::EIO), |w, p| {
-            let tainted = w.records.get(&lead).is_none_or(|r| r.tainted);
-            w.undo(p, tainted)
-        })
+    fn undo(&mut self, _: &BothLocked, source: Option<&Untouched<'_>>) -> Result<(), Errno> {
+        self.step(Err(Errno::EIO), |w, p| w.undo(p, source.is_some()))
     }
     fn holds(&mut self, _: Errno, held: &BothLocked) -> bool {
-        let lead = held.plan().lead();
+        let lead = held.lead();
         self.step(true, |w, _| {
             w.records.get(&lead).is_some_and(|r| w.objects_equal(r))
         })
@@ -296,7 +294,7 @@ impl LegIo for Port<'_> {
         if self.look(|w, _| w.sabotage == Some(Sabotage::Heal)) {
             return Ok(());
         }
-        let r = self.intent(held.plan().lead()).ok_or(Errno::EIO)?;
+        let r = self.intent(held.lead()).ok_or(Errno::EIO)?;
         self.heal_record(&r)
     }
     fn position(&mut self) -> Result<u64, Errno> {
@@ -338,12 +336,8 @@ impl LegIo for Port<'_> {
         from: u64,
         to: u64,
         _: Option<u64>,
-        held: &BothLocked,
+        _: &Untouched<'_>,
     ) -> Result<(), Errno> {
-        let lead = held.plan().lead();
-        self.step(Err(Errno::EIO), |w, p| {
-            let tainted = w.records.get(&lead).is_none_or(|r| r.tainted);
-            w.unwrite(p, from, to, tainted)
-        })
+        self.step(Err(Errno::EIO), |w, p| w.unwrite(p, from, to))
     }
 }

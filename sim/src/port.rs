@@ -220,16 +220,16 @@ impl Posts for Port<'_> {
 }
 
 impl Journal for Port<'_> {
-    fn enter(&mut self, _: &BothLocked, plan: LockPlan, lead: usize) {
+    fn enter(&mut self, held: &BothLocked, plan: LockPlan) {
         for o in plan.objects() {
             self.step((), |w, p| {
-                w.posts.insert(o, lead as u32 + 1);
+                w.posts.insert(o, held.lead() as u32 + 1);
                 p.entered = true;
             });
         }
     }
     fn publish(&mut self, held: &BothLocked) {
-        let lead = held.plan().lead();
+        let lead = held.lead();
         self.step((), |w, p| {
             let r = w.record(p);
             if r.tainted {
@@ -247,8 +247,12 @@ impl Journal for Port<'_> {
     fn partner_error(&mut self, _: Errno) {
         self.note((), |w, _| w.partner_errors += 1);
     }
+    fn is_pending(&self, held: &BothLocked) -> bool {
+        let lead = held.lead();
+        self.note(true, |w, _| w.records.get(&lead).is_none_or(|r| r.tainted))
+    }
     fn pending(&mut self, held: &BothLocked, why: Errno) {
-        let lead = held.plan().lead();
+        let lead = held.lead();
         self.step((), |w, _| {
             if let Some(r) = w.records.get(&lead).cloned() {
                 w.record_pending(r, why);

@@ -263,7 +263,7 @@ impl<'a> Work<'a> {
         if !self.source.unchanged() || !self.copy.unchanged() {
             return Err(Errno::STALE.into());
         }
-        if self.keeper.take(&self.copy.root, rel)? {
+        if self.keeper.take(&self.copy.root, rel, held)? {
             return Ok(());
         }
         file::remove(&self.copy.root, rel, held)
@@ -298,9 +298,9 @@ impl<'a> Work<'a> {
     }
 
     /// Keeps the copy's object at `rel`, if there is one, before another takes its name.
-    fn save(&mut self, rel: &[u8]) -> io::Result<()> {
+    fn save(&mut self, rel: &[u8], held: &BothLocked) -> io::Result<()> {
         if read(self.copy, rel)?.is_some() {
-            let _ = self.keeper.take(&self.copy.root, rel)?;
+            let _ = self.keeper.take(&self.copy.root, rel, held)?;
         }
         Ok(())
     }
@@ -314,7 +314,7 @@ impl<'a> Work<'a> {
             && self.links.is_current(s, &t)
             && let Some(temp) = file::link_temp(&self.copy.root, first, t.id(), held)?
         {
-            self.save(rel)?;
+            self.save(rel, held)?;
             return file::place_temp(temp, &self.copy.root, rel, held);
         }
         self.links.forget(s);
@@ -345,7 +345,7 @@ impl<'a> Work<'a> {
             &tick,
             held,
         )?;
-        self.save(rel)?;
+        self.save(rel, held)?;
         file::place_temp(temp, &self.copy.root, rel, held)
     }
 

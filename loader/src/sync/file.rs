@@ -75,6 +75,7 @@ pub fn open_for_writing(root: &Root, rel: &[u8], _: &BothLocked) -> bool {
 pub fn in_parent<T>(
     root: &Root,
     rel: &[u8],
+    _: &BothLocked,
     act: impl Fn(&OwnedFd, &CStr) -> rustix::io::Result<T>,
 ) -> io::Result<T> {
     let (dir, name) = root.parent(rel)?;
@@ -135,7 +136,7 @@ pub fn make_temp(
     root: &Root,
     f: Fidelity,
     tick: &dyn Fn(u64),
-    _: &BothLocked,
+    held: &BothLocked,
 ) -> io::Result<(OwnedFd, std::ffi::CString)> {
     let name = std::ffi::CString::new(temp_name())?;
     let dir = root.open_at(
@@ -143,7 +144,7 @@ pub fn make_temp(
         OFlags::PATH | OFlags::DIRECTORY,
         Mode::empty(),
     )?;
-    let made = fill_temp(from, rel, s, &dir, &name, f, tick);
+    let made = fill_temp((from, rel, s), (&dir, &name), f, tick, held);
     if made.is_err() {
         let flag = if s.is_dir() {
             AtFlags::REMOVEDIR
@@ -156,13 +157,11 @@ pub fn make_temp(
 }
 
 fn fill_temp(
-    from: &Root,
-    rel: &[u8],
-    s: &Meta,
-    dir: &OwnedFd,
-    name: &CStr,
+    (from, rel, s): (&Root, &[u8], &Meta),
+    (dir, name): (&OwnedFd, &CStr),
     f: Fidelity,
     tick: &dyn Fn(u64),
+    _: &BothLocked,
 ) -> io::Result<()> {
     let private = Mode::RUSR | Mode::WUSR;
     match s.kind {
@@ -191,9 +190,9 @@ pub fn place_temp(
     temp: (OwnedFd, std::ffi::CString),
     root: &Root,
     rel: &[u8],
-    _: &BothLocked,
+    held: &BothLocked,
 ) -> io::Result<()> {
-    let r = in_parent(root, rel, |dir, name| {
+    let r = in_parent(root, rel, held, |dir, name| {
         rustix::fs::renameat(&temp.0, &temp.1, dir, name)
     });
     if r.is_err() {
@@ -226,17 +225,13 @@ pub fn link_temp(
 }
 
 /// Removes an object and all below it.
-pub fn remove(root: &Root, rel: &[u8], _: &BothLocked) -> io::Result<()> {
-    remove_all(root, rel)
-}
-
-fn remove_all(root: &Root, rel: &[u8]) -> io::Result<()> {
+pub fn remove(root: &Root, rel: &[u8], held: &BothLocked) -> io::Result<()> {
     // One path, and of each directory on it the names that are left: trees may be deeper than a stack.
     let mut at = rel.to_vec();
     let mut left: Vec<Vec<Vec<u8>>> = Vec::new();
     loop {
         content::check_stop()?;
-        let full = match remove_one(root, &at, false) {
+        let full = match remove_one(root, &at, false, held) {
             Err(e) if matches!(e.raw_os_error(), Some(libc::EISDIR | libc::EPERM)) => {
                 Some(root.names(&at)?)
             }
@@ -259,7 +254,7 @@ fn remove_all(root: &Root, rel: &[u8]) -> io::Result<()> {
                 at = join(&at, &name);
                 break;
             }
-            remove_one(root, &at, true)?;
+            remove_one(root, &at, true, held)?;
             left.pop();
             at.truncate(split(&at).0.len());
         }
@@ -267,12 +262,12 @@ fn remove_all(root: &Root, rel: &[u8]) -> io::Result<()> {
 }
 
 /// Removes a name; what is gone already is fine.
-fn remove_one(root: &Root, rel: &[u8], directory: bool) -> io::Result<()> {
+fn remove_one(root: &Root, rel: &[u8], directory: bool, held: &BothLocked) -> io::Result<()> {
     let flags = match directory {
         true => AtFlags::REMOVEDIR,
         false => AtFlags::empty(),
     };
-    match in_parent(root, rel, |dir, name| {
+    match in_parent(root, rel, held, |dir, name| {
         rustix::fs::unlinkat(dir, name, flags)
     }) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -151,7 +151,7 @@ fn repair(p: &Attached, i: &Intent, one: &[u8], two: &[u8], held: &BothLocked) -
     );
     if let Act::Rename(leg) | Act::Exchange(leg) = act {
         // The same rename keeps hard links and whole trees; what it does not settle, the copy does.
-        let _ = replay(&p.pair.legs[leg & 1], act, one, two);
+        let _ = replay(&p.pair.legs[leg & 1], act, (one, two), held);
     }
     let mut failed = Vec::new();
     for path in &paths {
@@ -196,7 +196,12 @@ fn seen(p: &Attached, rel: &[u8]) -> io::Result<[Option<Seen>; 2]> {
 }
 
 /// Ends a rename or an exchange that one leg has, on the other.
-fn replay(late: &Leg, act: Act, one: &[u8], two: &[u8]) -> io::Result<()> {
+fn replay(
+    late: &Leg,
+    act: Act,
+    (one, two): (&[u8], &[u8]),
+    _: &BothLocked,
+) -> io::Result<()> {
     let (from_dir, from_name) = late.root.parent(one)?;
     let (to_dir, to_name) = late.root.parent(two)?;
     let flags = match act {

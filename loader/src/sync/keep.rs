@@ -2,6 +2,7 @@
 use crate::tree::beneath::{Root, join, split};
 use crate::tree::content;
 use crate::tree::object::Meta;
+use mirror_core::BothLocked;
 use rustix::fs::{FileType, Mode, OFlags, Timespec, Timestamps};
 use std::fs::File;
 use std::io;
@@ -102,7 +103,7 @@ impl Keeper {
     }
 
     /// Moves the object at `rel` away. `false`: it is still there, and must be removed.
-    pub fn take(&mut self, root: &Root, rel: &[u8]) -> io::Result<bool> {
+    pub fn take(&mut self, root: &Root, rel: &[u8], _: &BothLocked) -> io::Result<bool> {
         if !self.on {
             return Ok(false);
         }

@@ -18,7 +18,7 @@ use libc as c;
 use mirror_core::path::split;
 use mirror_core::refusal::Refusal;
 use mirror_core::runtime::AT_END;
-use mirror_core::{Errno, K, Prepared};
+use mirror_core::{BothLocked, Errno, K, Prepared};
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
 
@@ -90,20 +90,20 @@ impl Cx<'_> {
     }
     /// With everybody kept out, before anything is changed: makes the two objects of a name alike. What only
     /// the other leg has is `makes`' own affair, or is recorded.
-    pub fn settle(&self, which: usize, makes: bool) {
+    pub fn settle(&self, which: usize, makes: bool, held: &BothLocked) {
         if self.exclusive && !self.name(which).rel.is_empty() {
-            self.settle_at(self.name(which).rel.as_bytes(), makes);
+            self.settle_at(self.name(which).rel.as_bytes(), makes, held);
         }
     }
     #[cold]
     #[inline(never)]
-    fn settle_at(&self, rel: &[u8], makes: bool) {
+    fn settle_at(&self, rel: &[u8], makes: bool, held: &BothLocked) {
         // What is mounted inside one leg has nothing to be compared with.
         let path = Path::from_bytes(rel).unwrap_or_default();
         if !matches!(border::of(self.s, self.lead, &path), Border::Within) {
             return;
         }
-        let why = match same::same(self.s, self.lead, rel) {
+        let why = match same::same(self.s, self.lead, rel, held) {
             Ok(Found::Alike) => return,
             Ok(Found::Extra) if makes => return,
             Ok(Found::Mended) => {
@@ -124,7 +124,7 @@ impl Cx<'_> {
     /// The same of a descriptor and its partner, whose name is a hint.
     #[cold]
     #[inline(never)]
-    pub fn settle_descriptor(&self, n: i32) {
+    pub fn settle_descriptor(&self, n: i32, held: &BothLocked) {
         let (Ok(f), Ok(t)) = (sys::fglance(n), sys::fglance(n.saturating_add(K))) else {
             return;
         };
@@ -138,7 +138,7 @@ impl Cx<'_> {
                 .is_ok_and(|s| (s.dev(), s.ino()) == (st.dev(), st.ino()))
         };
         if !path.is_empty() && is(self.lead, &f) && is(self.lead ^ 1, &t) {
-            return self.settle_at(path.as_bytes(), false);
+            return self.settle_at(path.as_bytes(), false, held);
         }
         let rel = if path.is_empty() {
             b"."
@@ -162,7 +162,7 @@ fn busy(first: &Sys<Stat>, second: &Sys<Stat>) -> Result<(), Prepared> {
 /// Puts aside what only the other leg has under a name that is to be made.
 #[cold]
 #[inline(never)]
-pub fn put_aside(cx: &Cx<'_>, rel: &[u8], st: &Stat) -> Sys<()> {
+fn put_aside(cx: &Cx<'_>, rel: &[u8], st: &Stat, held: &BothLocked) -> Sys<()> {
     let root = cx.s.root.get(cx.lead ^ 1).copied().unwrap_or(-1);
     let (above, own, _) = split(rel);
     let name = Name::from_bytes(own).map_err(|_| Errno::ENAMETOOLONG)?;
@@ -171,7 +171,7 @@ pub fn put_aside(cx: &Cx<'_>, rel: &[u8], st: &Stat) -> Sys<()> {
         true => root,
         false => open_below(root, &above, c::O_PATH | c::O_DIRECTORY)?,
     };
-    let r = kept::aside(root, dir, &name, st);
+    let r = kept::aside(root, dir, &name, st, held);
     if dir != root {
         let _ = sys::close(dir);
     }
@@ -183,10 +183,10 @@ pub fn put_aside(cx: &Cx<'_>, rel: &[u8], st: &Stat) -> Sys<()> {
 
 /// An append: the partner must end where the file does, or bytes that somebody else put there would be
 /// missing before it. Who knows where the last append ended need not ask for the partner's size.
-pub fn ends(n: i32, cx: &mut Cx<'_>) -> Result<(), Prepared> {
+pub fn ends(n: i32, cx: &mut Cx<'_>, held: &BothLocked) -> Result<(), Prepared> {
     cx.intent.offset = AT_END;
     if cx.exclusive {
-        cx.settle_descriptor(n);
+        cx.settle_descriptor(n, held);
     }
     let st = sys::fglance(n).map_err(|e| Prepared::Answer(Err(e)))?;
     cx.end = Some(st.size());
@@ -219,6 +219,7 @@ pub fn ended(n: i32, at: u64) {
 #[inline(never)]
 pub fn in_the_way<const N: usize>(
     cx: &Cx<'_>,
+    held: &BothLocked,
     (first, second): (i32, i32),
     name: &PathText<N>,
     rel: &[u8],
@@ -233,7 +234,7 @@ pub fn in_the_way<const N: usize>(
         Ok(st) if st.kind() == c::S_IFDIR => sys::unlinkat(second, name, c::AT_REMOVEDIR),
         Ok(st) if st.kind() == c::S_IFREG && st.size() == 0 => sys::unlinkat(second, name, 0),
         Ok(_) if cx.s.is_guarded() => Err(why),
-        Ok(st) => crate::change::pairing::put_aside(cx, rel, &st).map(|()| 0),
+        Ok(st) => put_aside(cx, rel, &st, held).map(|()| 0),
     };
     if gone.is_ok() {
         return Ok(());

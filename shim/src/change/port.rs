@@ -14,8 +14,8 @@ use libc as c;
 use mirror_core::refusal::Refusal;
 use mirror_core::runtime::{Intent, IntentKind};
 use mirror_core::{
-    Action, BothLocked, Drive, Errno, Journal, LegIo, LegLock, LockMiss, LockPlan, Next, OBJECTS,
-    Posts, Prepared, StateWord, Step, WHOLE,
+    Action, Applied, BothLocked, Drive, Errno, Journal, LegIo, LegLock, LockMiss, LockPlan, Next,
+    OBJECTS, Posts, Prepared, StateWord, Step, Untouched, WHOLE,
 };
 use mirror_sys as sys;
 use mirror_sys::Sys;
@@ -100,14 +100,6 @@ impl Port<'_, '_> {
         *slot = (leg, object, n);
         Ok(())
     }
-    /// What is pending differs already: the second leg is no truth to go back to.
-    fn second_is_true(&self) -> Result<(), Errno> {
-        if self.word().pending() {
-            Err(Errno::EIO)
-        } else {
-            Ok(())
-        }
-    }
     fn fds(&mut self) -> Result<(i32, i32), Errno> {
         let n = self.change.data().ok_or(Errno::EIO)?.fd();
         Ok((n, n.saturating_add(mirror_core::K)))
@@ -116,8 +108,8 @@ impl Port<'_, '_> {
 
 impl Port<'_, '_> {
     /// What a write took away beside that the second leg has refused.
-    fn give_back(&self, n: i32, m: i32) {
-        if privileges::give_back(n, m).is_err() {
+    fn give_back(&self, n: i32, m: i32, source: &Untouched<'_>) {
+        if privileges::give_back(n, m, Some(source)).is_err() {
             pending::pending_once(self.cx.s, self.cx.paths().0);
         }
     }
@@ -159,19 +151,21 @@ impl Posts for Port<'_, '_> {
     }
     #[cold]
     #[inline(never)]
-    fn heal_orphan(&mut self, object: usize, _: &BothLocked) {
-        heal::orphan(self.cx.s, object);
+    fn heal_orphan(&mut self, object: usize, held: &BothLocked) {
+        heal::orphan(self.cx.s, object, held);
     }
 }
 
 impl Journal for Port<'_, '_> {
-    fn enter(&mut self, _: &BothLocked, plan: LockPlan, lead: usize) {
-        self.cx.s.runtime().enter(plan, lead, sys_pid());
+    fn enter(&mut self, held: &BothLocked, plan: LockPlan) {
+        self.cx.s.runtime().enter(plan, held.lead(), sys_pid());
     }
     fn publish(&mut self, held: &BothLocked) {
         let (a, b) = self.cx.paths();
-        let lead = held.plan().lead();
-        self.cx.s.runtime().publish(lead, &self.cx.intent, a, b);
+        self.cx
+            .s
+            .runtime()
+            .publish(held.lead(), &self.cx.intent, a, b);
     }
     fn leave(&mut self, _: &BothLocked, plan: LockPlan) {
         self.cx.s.runtime().leave(plan);
@@ -196,9 +190,9 @@ fn sys_pid() -> u32 {
 }
 
 impl LegIo for Port<'_, '_> {
-    fn prepare(&mut self, _: &BothLocked) -> Prepared {
+    fn prepare(&mut self, held: &BothLocked) -> Prepared {
         if self.cx.plan_stands() {
-            self.change.prepare(&mut self.cx)
+            self.change.prepare(&mut self.cx, held)
         } else {
             Prepared::Replan
         }
@@ -206,11 +200,11 @@ impl LegIo for Port<'_, '_> {
     fn late(&mut self, _: &BothLocked) -> LockPlan {
         self.change.late(&mut self.cx)
     }
-    fn apply(&mut self, step: Step, _: &BothLocked) -> Result<u64, Errno> {
-        self.change.apply(&mut self.cx, step)
+    fn apply(&mut self, step: Step, held: &BothLocked) -> Result<Applied, mirror_core::Refused> {
+        self.change.apply(&mut self.cx, held, step)
     }
-    fn undo(&mut self, _: &BothLocked) -> Result<(), Errno> {
-        self.change.undo(&mut self.cx)
+    fn undo(&mut self, held: &BothLocked, source: Option<&Untouched<'_>>) -> Result<(), Errno> {
+        self.change.undo(&mut self.cx, held, source)
     }
     #[cold]
     fn holds(&mut self, why: Errno, held: &BothLocked) -> bool {
@@ -222,8 +216,8 @@ impl LegIo for Port<'_, '_> {
     }
     #[cold]
     #[inline(never)]
-    fn heal(&mut self, _: &BothLocked) -> Result<(), Errno> {
-        self.change.heal(&mut self.cx)
+    fn heal(&mut self, held: &BothLocked) -> Result<(), Errno> {
+        self.change.heal(&mut self.cx, held)
     }
     fn position(&mut self) -> Result<u64, Errno> {
         if let Some(p) = self.cx.position {
@@ -240,8 +234,9 @@ impl LegIo for Port<'_, '_> {
         }
         sys::fglance(self.fds()?.0).map(|s| s.size())
     }
-    fn write_first(&mut self, at: Option<u64>, _: &BothLocked) -> Result<u64, Errno> {
-        let k = self.change.data().ok_or(Errno::EIO)?.write_first(at)?;
+    fn write_first(&mut self, at: Option<u64>, held: &BothLocked) -> Result<u64, Errno> {
+        let data = self.change.data().ok_or(Errno::EIO)?;
+        let k = data.write_first(at, held)?;
         self.cx.end = self.cx.end.map(|end| end.saturating_add(k));
         Ok(k)
     }
@@ -250,12 +245,10 @@ impl LegIo for Port<'_, '_> {
         at: u64,
         done: u64,
         upto: u64,
-        _: &BothLocked,
+        held: &BothLocked,
     ) -> Result<u64, Errno> {
-        self.change
-            .data()
-            .ok_or(Errno::EIO)?
-            .write_second(at, done, upto)
+        let data = self.change.data().ok_or(Errno::EIO)?;
+        data.write_second(at, done, upto, held)
     }
     /// The second leg holds what stood there before: bring the first back to it.
     #[cold]
@@ -265,17 +258,16 @@ impl LegIo for Port<'_, '_> {
         from: u64,
         to: u64,
         old_size: Option<u64>,
-        _: &BothLocked,
+        source: &Untouched<'_>,
     ) -> Result<(), Errno> {
-        self.second_is_true()?;
         let (n, m) = self.fds()?;
         if old_size.is_some() {
             sys::ftruncate(n, from)?;
-            self.give_back(n, m);
+            self.give_back(n, m, source);
             return Ok(());
         }
-        unwrite::from_second(n, m, from, to)?;
-        self.give_back(n, m);
+        unwrite::from_second(n, m, from, to, source)?;
+        self.give_back(n, m, source);
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::path::split;
 use mirror_core::runtime::Intent;
-use mirror_core::{Errno, K, LockPlan, Prepared, Step};
+use mirror_core::{Applied, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Untouched};
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
 
@@ -287,7 +287,7 @@ impl Cx<'_> {
         same
     }
     /// Opens a target's parent directory on both legs: below the roots, through no symlink.
-    pub fn enter(&mut self, which: usize) -> Result<(), Prepared> {
+    pub fn enter(&mut self, which: usize, held: &BothLocked) -> Result<(), Prepared> {
         if which == 1 && self.share_directory() {
             return Ok(());
         }
@@ -322,7 +322,8 @@ impl Cx<'_> {
                     // tree alone.
                     Err(_) if !self.exclusive => return Err(Prepared::Exclusive),
                     Err(_) => {
-                        same::parents(self.s, self.lead, &parent, split(t.rel.as_bytes()).1);
+                        let name = split(t.rel.as_bytes()).1;
+                        same::parents(self.s, self.lead, &parent, name, held);
                         match open_by(root, &parent, DIRECTORY, resolve) {
                             Ok(n) => n,
                             Err(e) => {
@@ -409,22 +410,28 @@ pub trait Change {
         false
     }
     /// Resolves under the locks and fills the intent.
-    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared;
+    fn prepare(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Prepared;
     /// The call on one leg.
-    fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64>;
-    /// Takes the first leg's call back.
-    fn undo(&mut self, _cx: &mut Cx<'_>) -> Sys<()> {
+    fn apply(&mut self, cx: &mut Cx<'_>, held: &BothLocked, step: Step)
+    -> Result<Applied, Refused>;
+    /// Takes the call back on both legs. What the second leg has is a source only with `source`.
+    fn undo(
+        &mut self,
+        _cx: &mut Cx<'_>,
+        _held: &BothLocked,
+        _source: Option<&Untouched<'_>>,
+    ) -> Sys<()> {
         Err(Errno::EIO)
     }
     /// Makes the second leg like the first after a semantic error.
-    fn heal(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
+    fn heal(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Sys<()> {
         let second = cx.leg(Step::Second);
         let (a, b) = cx.paths();
-        heal::equal(cx.s, second ^ 1, a)?;
+        heal::equal(cx.s, second ^ 1, a, held)?;
         if b.is_empty() {
             Ok(())
         } else {
-            heal::equal(cx.s, second ^ 1, b)
+            heal::equal(cx.s, second ^ 1, b, held)
         }
     }
     /// The write family's view of itself.
@@ -438,7 +445,7 @@ pub trait Data {
     /// Descriptor on the first leg; the partner is the number + K.
     fn fd(&self) -> i32;
     /// The first leg's write.
-    fn write_first(&mut self, at: Option<u64>) -> Sys<u64>;
+    fn write_first(&mut self, at: Option<u64>, held: &BothLocked) -> Sys<u64>;
     /// The second leg's write of bytes `done..upto` of the data.
-    fn write_second(&mut self, at: u64, done: u64, upto: u64) -> Sys<u64>;
+    fn write_second(&mut self, at: u64, done: u64, upto: u64, held: &BothLocked) -> Sys<u64>;
 }

@@ -3,10 +3,10 @@ use crate::attach::handle::Session;
 use crate::path::below::{hold, open_below};
 use crate::path::loc::{Name, Path};
 use libc as c;
-use mirror_core::Errno;
 use mirror_core::path::PathText;
 use mirror_core::path::split;
 use mirror_core::repair::Seen;
+use mirror_core::{BothLocked, Errno};
 use mirror_sys as sys;
 use mirror_sys::OMIT;
 use mirror_sys::Object;
@@ -103,7 +103,7 @@ pub fn not_led(s: &Session) -> Sys<()> {
 }
 
 #[inline(never)]
-pub fn make(b: &Both, from: usize, f: &Stat) -> Sys<()> {
+pub fn make(b: &Both, from: usize, f: &Stat, _: &BothLocked) -> Sys<()> {
     let to = b.at(from ^ 1);
     match f.kind() {
         c::S_IFDIR => sys::mkdirat(to, &b.name, 0o700).map(|_| ()),
@@ -129,7 +129,7 @@ pub fn dot() -> Name {
 }
 
 #[inline(never)]
-pub fn attributes(b: &Both, from: usize, f: &Stat) -> Sys<()> {
+pub fn attributes(b: &Both, from: usize, f: &Stat, locks: &BothLocked) -> Sys<()> {
     let source = hold(b.at(from), &b.name)?;
     let held = hold(b.at(from ^ 1), &b.name)?;
     sys::stands_for(f, source.stat())?;
@@ -141,7 +141,7 @@ pub fn attributes(b: &Both, from: usize, f: &Stat) -> Sys<()> {
     if (t.uid(), t.gid()) != (f.uid(), f.gid()) {
         held.set_owner(f.uid(), f.gid())?;
     }
-    xattrs(&source, &held)?;
+    xattrs(&source, &held, locks)?;
     // chown clears setuid bits, and a list of access rights is in the mode: it comes after them. What is
     // equal is left alone: on another user's file that may not be set at all.
     let t = sys::fstat(held.fd())?;
@@ -177,7 +177,7 @@ pub fn carried(source: &Object, to: &Object) -> Sys<()> {
 
 /// Extended attributes, access control lists among them, as far as this process may see and set them.
 #[inline(never)]
-pub fn xattrs(src: &Object, dst: &Object) -> Sys<()> {
+fn xattrs(src: &Object, dst: &Object, _: &BothLocked) -> Sys<()> {
     let mut list = [0u8; 4096];
     let names = |o: &Object, list: &mut [u8; 4096]| match o.xattrs(list) {
         Err(Errno::EOPNOTSUPP) => Ok(0),

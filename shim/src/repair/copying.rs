@@ -2,13 +2,19 @@
 //! drop the program's locks on it.
 use crate::repair::both::{Both, REPAIR_MAX};
 use libc as c;
-use mirror_core::Errno;
+use mirror_core::{BothLocked, Errno};
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
 
 /// Copies data in a quiet fork. `range`: only these bytes may differ.
 #[inline(never)]
-pub fn copy(b: &Both, from: usize, f: &Stat, range: Option<(u64, u64)>) -> Sys<()> {
+pub fn copy(
+    b: &Both,
+    from: usize,
+    f: &Stat,
+    range: Option<(u64, u64)>,
+    held: &BothLocked,
+) -> Sys<()> {
     let (start, len) = range.unwrap_or((0, f.size()));
     let len = len.min(f.size().saturating_sub(start));
     if len > REPAIR_MAX {
@@ -20,11 +26,13 @@ pub fn copy(b: &Both, from: usize, f: &Stat, range: Option<(u64, u64)>) -> Sys<(
     if pid == 0 {
         // A repair is not the program's own writing.
         let _ = crate::process::limits::lift();
-        sys::exit_group(if copy_child(b, from, start, len, f.size()).is_ok() {
-            0
-        } else {
-            1
-        });
+        sys::exit_group(
+            if copy_child(b, from, (start, len), f.size(), held).is_ok() {
+                0
+            } else {
+                1
+            },
+        );
     }
     if sys::wait_quiet(pid) == 0 {
         Ok(())
@@ -33,7 +41,13 @@ pub fn copy(b: &Both, from: usize, f: &Stat, range: Option<(u64, u64)>) -> Sys<(
     }
 }
 
-fn copy_child(b: &Both, from: usize, start: u64, len: u64, size: u64) -> Sys<()> {
+fn copy_child(
+    b: &Both,
+    from: usize,
+    (start, len): (u64, u64),
+    size: u64,
+    _: &BothLocked,
+) -> Sys<()> {
     // The program waits for this child under the locks: a fifo in the place must not block it.
     let flags = c::O_NOFOLLOW | c::O_NONBLOCK | c::O_NOCTTY | c::O_CLOEXEC;
     let src = sys::openat(b.at(from), &b.name, c::O_RDONLY | flags, 0)?;

@@ -11,25 +11,31 @@ use crate::repair::copying::copy;
 use crate::repair::pending::pending;
 use crate::repair::same::{self, Found};
 use libc as c;
-use mirror_core::Errno;
 use mirror_core::path::PATH_MAX;
 use mirror_core::repair::{Act, decide};
 use mirror_core::runtime::{Intent, IntentKind};
+use mirror_core::{BothLocked, Errno};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
 /// Makes the object at `rel` on the other leg like the one on leg `from`.
 #[inline(never)]
-pub fn equal(s: &Session, from: usize, rel: &[u8]) -> Sys<()> {
+pub fn equal(s: &Session, from: usize, rel: &[u8], held: &BothLocked) -> Sys<()> {
     not_led(s)?;
     let mut b = Both::open(s, rel)?;
-    let r = equal_at(s, &b, from, None);
+    let r = equal_at(s, &b, from, None, held);
     b.close();
     r
 }
 
 #[inline(never)]
-fn equal_at(s: &Session, b: &Both, from: usize, range: Option<(u64, u64)>) -> Sys<()> {
+fn equal_at(
+    s: &Session,
+    b: &Both,
+    from: usize,
+    range: Option<(u64, u64)>,
+    held: &BothLocked,
+) -> Sys<()> {
     let to = from ^ 1;
     match (b.stat(from), b.stat(to)) {
         (None, None) => Ok(()),
@@ -42,11 +48,11 @@ fn equal_at(s: &Session, b: &Both, from: usize, range: Option<(u64, u64)>) -> Sy
             sys::unlinkat(b.at(to), &b.name, flags).map(|_| ())
         }
         (Some(f), None) => {
-            make(b, from, &f)?;
+            make(b, from, &f, held)?;
             if f.kind() == c::S_IFREG {
-                copy(b, from, &f, None)?;
+                copy(b, from, &f, None, held)?;
             }
-            attributes(b, from, &f)
+            attributes(b, from, &f, held)
         }
         (Some(f), Some(t)) => {
             if f.kind() != t.kind() {
@@ -63,9 +69,9 @@ fn equal_at(s: &Session, b: &Both, from: usize, range: Option<(u64, u64)>) -> Sy
                 } else {
                     range.filter(|_| f.size() >= t.size())
                 };
-                copy(b, from, &f, whole)?;
+                copy(b, from, &f, whole, held)?;
             }
-            attributes(b, from, &f)
+            attributes(b, from, &f, held)
         }
     }
 }
@@ -73,7 +79,7 @@ fn equal_at(s: &Session, b: &Both, from: usize, range: Option<(u64, u64)>) -> Sy
 /// Ends what a dead holder left: what was done on the first leg is done on the second.
 /// (Nobody was told of it, so either direction is right; this one never takes a byte back.)
 #[inline(never)]
-pub fn orphan(s: &Session, object: usize) {
+pub fn orphan(s: &Session, object: usize, held: &BothLocked) {
     let (mut b1, mut b2) = ([0u8; PATH_MAX], [0u8; PATH_MAX]);
     let rt = s.runtime();
     let Some((i, p1, p2)) = rt.intent(object, &mut b1, &mut b2) else {
@@ -87,9 +93,9 @@ pub fn orphan(s: &Session, object: usize) {
     let ok = if s.is_guarded() {
         not_led(s)
     } else if i.kind == IntentKind::Mend {
-        finish(s, usize::from(i.first & 1), p1)
+        finish(s, usize::from(i.first & 1), p1, held)
     } else {
-        end(s, &i, p1, p2)
+        end(s, &i, p1, p2, held)
     };
     if ok.is_err() {
         for p in [p1, p2] {
@@ -105,11 +111,11 @@ pub fn orphan(s: &Session, object: usize) {
 
 /// Looks at both names on both legs, and does what [`decide`] says.
 #[inline(never)]
-fn end(s: &Session, i: &Intent, p1: &[u8], p2: &[u8]) -> Sys<()> {
+fn end(s: &Session, i: &Intent, p1: &[u8], p2: &[u8], held: &BothLocked) -> Sys<()> {
     let mut one = Both::some(s, p1)?;
     let two = Both::some(s, p2);
     let r = two.and_then(|mut two| {
-        let r = carry_out(s, i, &one, &two);
+        let r = carry_out(s, i, (&one, &two), held);
         if let Some(b) = &mut two {
             b.close();
         }
@@ -121,7 +127,12 @@ fn end(s: &Session, i: &Intent, p1: &[u8], p2: &[u8]) -> Sys<()> {
     r
 }
 
-fn carry_out(s: &Session, i: &Intent, one: &Option<Both>, two: &Option<Both>) -> Sys<()> {
+fn carry_out(
+    s: &Session,
+    i: &Intent,
+    (one, two): (&Option<Both>, &Option<Both>),
+    held: &BothLocked,
+) -> Sys<()> {
     let seen = |b: &Option<Both>| match b {
         Some(b) => [b.seen(0), b.seen(1)],
         None => [None; 2],
@@ -140,18 +151,18 @@ fn carry_out(s: &Session, i: &Intent, one: &Option<Both>, two: &Option<Both>) ->
             sys::linkat(a.at(leg), &a.name, b.at(leg), &b.name, 0).map(|_| ())
         }
         (Act::Unlink(leg), _, Some(b)) => sys::unlinkat(b.at(leg), &b.name, 0).map(|_| ()),
-        (Act::Equal { from, range }, Some(b), _) => equal_at(s, b, from, range),
+        (Act::Equal { from, range }, Some(b), _) => equal_at(s, b, from, range, held),
         _ => Err(Errno::ESTALE),
     }
 }
 
 /// Ends what a dead one has announced.
-pub fn finish(s: &Session, from: usize, rel: &[u8]) -> Sys<()> {
-    if same::same(s, from, rel)? == Found::Extra {
+fn finish(s: &Session, from: usize, rel: &[u8], held: &BothLocked) -> Sys<()> {
+    if same::same(s, from, rel, held)? == Found::Extra {
         // Nothing was begun.
         return Ok(());
     }
-    equal(s, from, rel)?;
+    equal(s, from, rel, held)?;
     let mut b = Both::open(s, rel)?;
     let unseen = b.stat(from).is_some_and(|st| st.kind() == c::S_IFDIR)
         && !same::holds_nothing(b.at(from), &b.name, b"");

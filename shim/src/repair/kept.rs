@@ -5,8 +5,8 @@
 use crate::path::below::open_below;
 use crate::path::loc::{Name, Path};
 use libc as c;
-use mirror_core::Errno;
 use mirror_core::path::CONTROL;
+use mirror_core::{BothLocked, Errno};
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
 
@@ -141,7 +141,7 @@ pub fn has_links(root: i32) -> bool {
 /// Puts what `dir/name` is on a leg aside: an empty directory goes, anything else is moved to the folder. A
 /// directory that holds something stays, and so does a file with further names, which may be somebody
 /// else's.
-pub fn aside(root: i32, dir: i32, name: &Name, st: &Stat) -> Sys<()> {
+pub fn aside(root: i32, dir: i32, name: &Name, st: &Stat, _: &BothLocked) -> Sys<()> {
     match st.kind() {
         c::S_IFDIR => return sys::unlinkat(dir, name, c::AT_REMOVEDIR).map(|_| ()),
         c::S_IFREG if st.nlink() > 1 => return Err(Errno::EMLINK),

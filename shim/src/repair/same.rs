@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use libc as c;
 use mirror_core::path::split;
 use mirror_core::runtime::{Intent, IntentKind};
-use mirror_core::{Errno, WHOLE};
+use mirror_core::{BothLocked, Errno, WHOLE};
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
 
@@ -56,7 +56,7 @@ pub fn is_beyond(f: &Stat, t: &Stat) -> bool {
 
 /// Makes what `rel` is on the other leg like what it is on leg `from`, if they do not look alike.
 #[inline(never)]
-pub fn same(s: &Session, from: usize, rel: &[u8]) -> Sys<Found> {
+pub fn same(s: &Session, from: usize, rel: &[u8], held: &BothLocked) -> Sys<Found> {
     let parent = Path::from_bytes(split(rel).0).map_err(|_| Errno::ENAMETOOLONG)?;
     let whole = Path::from_bytes(rel).map_err(|_| Errno::ENAMETOOLONG)?;
     let root = s.root.get(from).copied().unwrap_or(-1);
@@ -80,22 +80,22 @@ pub fn same(s: &Session, from: usize, rel: &[u8]) -> Sys<Found> {
         }
     }
     if lacks {
-        parents(s, from, &parent, split(rel).1);
+        parents(s, from, &parent, split(rel).1, held);
     }
-    here(s, from, rel, b"")
+    here(s, from, rel, b"", held)
 }
 
 /// Makes missing directories above a path (the other leg lacks one that `from` has). `name` in the last of
 /// them is the caller's affair; one that holds more is recorded, since nothing else of it is looked at.
 #[inline(never)]
-pub fn parents(s: &Session, from: usize, rel: &Path, name: &[u8]) {
+pub fn parents(s: &Session, from: usize, rel: &Path, name: &[u8], held: &BothLocked) {
     let bytes = rel.as_bytes();
     for end in (1..=bytes.len()).filter(|&i| i == bytes.len() || bytes.get(i) == Some(&b'/')) {
         let dir = bytes.get(..end).unwrap_or(&[]);
         let below = bytes.get(end.saturating_add(1)..).unwrap_or(&[]);
         let next = below.split(|&b| b == b'/').next().unwrap_or(&[]);
         let next = if next.is_empty() { name } else { next };
-        match here(s, from, dir, next) {
+        match here(s, from, dir, next, held) {
             Ok(_) => {}
             Err(Errno::ENOTEMPTY) => pending_once(s, dir),
             Err(_) => return,
@@ -104,19 +104,25 @@ pub fn parents(s: &Session, from: usize, rel: &Path, name: &[u8]) {
 }
 
 /// An object whose parents are there. `but` is a name in it that needs no look.
-fn here(s: &Session, from: usize, rel: &[u8], but: &[u8]) -> Sys<Found> {
+fn here(s: &Session, from: usize, rel: &[u8], but: &[u8], held: &BothLocked) -> Sys<Found> {
     let mut b = match Both::open(s, rel) {
         Ok(b) => b,
         // It could not be looked at: that is no difference, and the request itself meets it.
         Err(e @ (Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::EINVAL)) => return Err(e),
         Err(_) => return Ok(Found::Alike),
     };
-    let r = same_at(s, &b, from, rel, but);
+    let r = same_at(s, &b, from, (rel, but), held);
     b.close();
     r
 }
 
-fn same_at(s: &Session, b: &Both, from: usize, rel: &[u8], but: &[u8]) -> Sys<Found> {
+fn same_at(
+    s: &Session,
+    b: &Both,
+    from: usize,
+    (rel, but): (&[u8], &[u8]),
+    held: &BothLocked,
+) -> Sys<Found> {
     let to = from ^ 1;
     let root = s.root.get(to).copied().unwrap_or(-1);
     let (f, t) = match (b.stat(from), b.stat(to)) {
@@ -128,7 +134,7 @@ fn same_at(s: &Session, b: &Both, from: usize, rel: &[u8], but: &[u8]) -> Sys<Fo
     let Some(t) = t else {
         not_led(s)?;
         announce(s, from, rel);
-        return made(b, from, &f, whole, but);
+        return made(b, from, &f, (whole, but), held);
     };
     if alike(s, from, &f, &t) {
         return Ok(Found::Alike);
@@ -139,12 +145,12 @@ fn same_at(s: &Session, b: &Both, from: usize, rel: &[u8], but: &[u8]) -> Sys<Fo
             return Err(Errno::EFBIG);
         }
         announce(s, from, rel);
-        kept::aside(root, b.at(to), &b.name, &t)?;
-        return made(b, from, &f, whole, but);
+        kept::aside(root, b.at(to), &b.name, &t, held)?;
+        return made(b, from, &f, (whole, but), held);
     }
     if f.kind() != c::S_IFREG {
         announce(s, from, rel);
-        return text(b, from, root, &t);
+        return text(b, from, root, &t, held);
     }
     if !may_differ(s, from, &f, &t) {
         return Err(Errno::EMLINK);
@@ -160,10 +166,10 @@ fn same_at(s: &Session, b: &Both, from: usize, rel: &[u8], but: &[u8]) -> Sys<Fo
         return Err(Errno::EFBIG);
     } else {
         announce(s, from, rel);
-        data(b, from, root)?
+        data(b, from, root, held)?
     };
     if found == Found::Mended {
-        attributes(b, from, &f)?;
+        attributes(b, from, &f, held)?;
     }
     if f.nlink() != t.nlink() {
         names::remember(s, from, &f, &t);
@@ -184,15 +190,21 @@ pub fn may_differ(s: &Session, from: usize, f: &Stat, t: &Stat) -> bool {
 }
 
 /// Only leg `from` has it.
-fn made(b: &Both, from: usize, f: &Stat, whole: bool, but: &[u8]) -> Sys<Found> {
+fn made(
+    b: &Both,
+    from: usize,
+    f: &Stat,
+    (whole, but): (bool, &[u8]),
+    held: &BothLocked,
+) -> Sys<Found> {
     if !whole {
         return Err(Errno::EFBIG);
     }
-    make(b, from, f)?;
+    make(b, from, f, held)?;
     if f.kind() == c::S_IFREG {
-        copy(b, from, f, None)?;
+        copy(b, from, f, None, held)?;
     }
-    attributes(b, from, f)?;
+    attributes(b, from, f, held)?;
     if f.kind() == c::S_IFDIR && !holds_nothing(b.at(from), &b.name, but) {
         // What is in it is not compared here.
         return Err(Errno::ENOTEMPTY);
@@ -223,7 +235,7 @@ pub(super) fn holds_nothing(dir: i32, name: &Name, but: &[u8]) -> bool {
 }
 
 /// Two symlinks of different lengths, as far as the file system tells.
-fn text(b: &Both, from: usize, root: i32, t: &Stat) -> Sys<Found> {
+fn text(b: &Both, from: usize, root: i32, t: &Stat, held: &BothLocked) -> Sys<Found> {
     let (mut one, mut other) = (Path::new(), Path::new());
     sys::readlinkat(b.at(from), &b.name, &mut one)?;
     sys::readlinkat(b.at(from ^ 1), &b.name, &mut other)?;
@@ -231,21 +243,21 @@ fn text(b: &Both, from: usize, root: i32, t: &Stat) -> Sys<Found> {
         return Ok(Found::Alike);
     }
     let f = hold(b.at(from), &b.name)?;
-    kept::aside(root, b.at(from ^ 1), &b.name, t)?;
-    make(b, from, f.stat())?;
-    attributes(b, from, f.stat())?;
+    kept::aside(root, b.at(from ^ 1), &b.name, t, held)?;
+    make(b, from, f.stat(), held)?;
+    attributes(b, from, f.stat(), held)?;
     Ok(Found::Mended)
 }
 
 /// Two files, in a quiet fork.
 #[inline(never)]
-fn data(b: &Both, from: usize, root: i32) -> Sys<Found> {
+fn data(b: &Both, from: usize, root: i32, held: &BothLocked) -> Sys<Found> {
     // SAFETY: the child works on its own copy of this memory, makes raw system calls and exits; it never
     // returns into the program.
     let pid = unsafe { sys::quiet_fork() }?;
     if pid == 0 {
         let _ = crate::process::limits::lift();
-        sys::exit_group(match data_child(b, from, root) {
+        sys::exit_group(match data_child(b, from, root, held) {
             Ok(Found::Alike) => 0,
             Ok(_) => 2,
             Err(_) => 1,
@@ -258,7 +270,7 @@ fn data(b: &Both, from: usize, root: i32) -> Sys<Found> {
     }
 }
 
-fn data_child(b: &Both, from: usize, root: i32) -> Sys<Found> {
+fn data_child(b: &Both, from: usize, root: i32, held: &BothLocked) -> Sys<Found> {
     let flags = c::O_NOFOLLOW | c::O_NONBLOCK | c::O_NOCTTY | c::O_CLOEXEC;
     let src = sys::openat(b.at(from), &b.name, c::O_RDONLY | flags, 0)?;
     let dst = sys::openat(b.at(from ^ 1), &b.name, c::O_RDONLY | flags, 0)?;
@@ -290,19 +302,19 @@ fn data_child(b: &Both, from: usize, root: i32) -> Sys<Found> {
     }
     // What the first leg's file begins with loses nothing.
     if equal < t.size() {
-        keep(dst, root, &b.name, &t)?;
+        keep(dst, root, &b.name, &t, held)?;
     }
     // The sizes become equal last: who is killed before leaves a difference that is seen.
-    pour(src, dst, equal, f.size())?;
+    pour(src, dst, equal, f.size(), held)?;
     sys::ftruncate(dst, f.size()).map(|_| Found::Mended)
 }
 
 /// Copies a version aside.
-fn keep(dst: i32, root: i32, name: &Name, t: &Stat) -> Sys<()> {
+fn keep(dst: i32, root: i32, name: &Name, t: &Stat, held: &BothLocked) -> Sys<()> {
     let dir = kept::folder(root)?;
     let flags = c::O_WRONLY | c::O_CREAT | c::O_EXCL | c::O_NOFOLLOW | c::O_CLOEXEC;
     let (n, version) = kept::named(name, |version| sys::openat(dir, version, flags, 0o600))?;
-    if let Err(e) = pour(dst, n, 0, t.size()) {
+    if let Err(e) = pour(dst, n, 0, t.size(), held) {
         let _ = sys::unlinkat(dir, &version, 0);
         return Err(e);
     }
@@ -314,7 +326,7 @@ fn keep(dst: i32, root: i32, name: &Name, t: &Stat) -> Sys<()> {
     Ok(())
 }
 
-fn pour(src: i32, dst: i32, from: u64, end: u64) -> Sys<()> {
+fn pour(src: i32, dst: i32, from: u64, end: u64, _: &BothLocked) -> Sys<()> {
     let mut buf = [0u8; 8192];
     let mut at = from;
     while at < end {

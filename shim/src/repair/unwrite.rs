@@ -1,4 +1,5 @@
 //! A write that the second leg has refused is taken back on the first.
+use mirror_core::Untouched;
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -6,7 +7,7 @@ use mirror_sys::Sys;
 /// and the file is no longer than that.
 #[cold]
 #[inline(never)]
-pub fn from_second(n: i32, m: i32, from: u64, to: u64) -> Sys<()> {
+pub fn from_second(n: i32, m: i32, from: u64, to: u64, _: &Untouched<'_>) -> Sys<()> {
     let end = sys::fstat(m)?.size();
     let mut at = from;
     let mut buf = [0u8; 4096];

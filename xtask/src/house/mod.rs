@@ -2,6 +2,7 @@
 //! memory of a process's own may be, and how long a function may get.
 mod graph;
 mod items;
+mod proof;
 mod table;
 mod tokens;
 
@@ -173,7 +174,7 @@ fn all_circles(g: &Graph) -> Vec<String> {
     found
 }
 
-/// Statics outside their places, and long functions without a reason.
+/// Statics outside their places, calls on a leg without the proof, and long functions without a reason.
 fn places() -> Result<Vec<String>> {
     let mut found = Vec::new();
     let mut known = BTreeSet::new();
@@ -189,6 +190,7 @@ fn places() -> Result<Vec<String>> {
             }
             let source = crate::tidy::read(&file)?;
             let t = tokens::tokens(&source);
+            found.extend(proof::unproven(&shown, &t));
             let row = STATICS.iter().find(|(f, _)| *f == shown);
             if INSIDE.contains(&name) {
                 for s in items::statics(&t) {
@@ -212,6 +214,9 @@ fn places() -> Result<Vec<String>> {
             }
         }
     }
+    found.extend(proof::stale(|file, name| {
+        crate::tidy::read(&root().join(file)).is_ok_and(|s| proof::has(&tokens::tokens(&s), name))
+    }));
     let stale = STATICS.iter().filter(|(f, _)| !known.contains(f));
     found.extend(stale.map(|(f, _)| format!("{f}: in STATICS and has none")));
     Ok(found)

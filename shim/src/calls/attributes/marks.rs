@@ -5,8 +5,8 @@
 //! first leg's call is carried over.
 use crate::process::limits::spare;
 use libc as c;
-use mirror_core::Errno;
 use mirror_core::ioctls::Marks;
+use mirror_core::{BothLocked, Errno};
 use mirror_sys as sys;
 use mirror_sys::{Object, Sys};
 
@@ -73,7 +73,7 @@ impl By {
         Ok(Value { words })
     }
     /// Gives it these.
-    pub fn set(self, o: &Object, mut v: Value) -> Sys<usize> {
+    pub fn set(self, o: &Object, mut v: Value, _: &BothLocked) -> Sys<usize> {
         match self {
             By::Ioctl(m) => opened(o, |n| ioctl(n, m.commands().1, &mut v.words)),
             By::Call => file_attr(SYS_FILE_SETATTR, o, &mut v.words),
@@ -81,17 +81,23 @@ impl By {
     }
     /// Changes on `second` what has changed from `before` to `after`. An error that says that the legs
     /// do not look alike would be mended by a comparison that knows no flags: it is a refusal.
-    pub fn follow(self, second: &Object, before: &Value, after: &Value) -> Sys<usize> {
+    pub fn follow(
+        self,
+        second: &Object,
+        before: &Value,
+        after: &Value,
+        held: &BothLocked,
+    ) -> Sys<usize> {
         let work = || {
             let old = self.get(second)?;
             let mut v = old;
             if !v.take_over(self, before, after) {
                 return Ok(0);
             }
-            let r = self.set(second, v);
+            let r = self.set(second, v, held);
             if r.is_err() {
                 // ext4 sets the flags and then lays the file out anew, which may fail.
-                let _ = self.set(second, old);
+                let _ = self.set(second, old, held);
             }
             r
         };

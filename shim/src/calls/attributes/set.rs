@@ -23,7 +23,9 @@ use crate::repair::pending;
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
+use mirror_core::{
+    Action, Applied, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Undo, Untouched,
+};
 use mirror_sys as sys;
 use mirror_sys::{OMIT, Object, Stat, Sys};
 
@@ -51,7 +53,9 @@ struct Attr<'a> {
     /// Flags and the like before the call.
     marks: Option<Value>,
     /// The second leg's object, held and compared before the first leg's is touched.
-    held: Option<Object>,
+    other: Option<Object>,
+    /// The second leg's object may have changed.
+    part: bool,
 }
 
 impl Attr<'_> {
@@ -94,7 +98,7 @@ impl Attr<'_> {
     }
 
     /// The change on a leg, by name.
-    fn by_name(&mut self, cx: &mut Cx<'_>, leg: usize, step: Step) -> Sys<u64> {
+    fn by_name(&mut self, cx: &mut Cx<'_>, held: &BothLocked, leg: usize, step: Step) -> Sys<u64> {
         let o = if step == Step::First {
             let o = self.object(cx, leg)?;
             if o.stat().kind() == c::S_IFLNK && self.call.last == Last::Follow {
@@ -102,35 +106,39 @@ impl Attr<'_> {
                 return Err(Errno::ELOOP);
             }
             self.before = Some(*o.stat());
-            self.look_ahead(cx, &o)?;
+            self.look_ahead(cx, held, &o)?;
             self.hold_second(cx)?;
             o
         } else if self.second >= 0 {
             Object::of(self.second)?
-        } else if let Some(o) = self.held.take() {
+        } else if let Some(o) = self.other.take() {
             sys::stands_for(self.before.as_ref().ok_or(Errno::EIO)?, o.stat())?;
             o
         } else {
             self.second_object(cx, leg)?
         };
         let r = match self.call.kind {
-            Kind::Times if step == Step::Second => return self.times(cx, leg, &o),
-            Kind::Times => self.first_times(&o),
-            Kind::Marks(by) if step == Step::Second => self.second_marks(cx, by, &o),
+            Kind::Times if step == Step::Second => return self.times(cx, held, leg, &o),
+            Kind::Times => self.first_times(&o, held),
+            Kind::Marks(by) if step == Step::Second => {
+                self.part = true;
+                self.second_marks(cx, by, &o, held)
+            }
             Kind::Truncate(size) if step == Step::Second && self.second >= 0 => {
                 sys::ftruncate(self.second, size)
             }
-            kind => self.on_object(kind, &o),
+            kind => self.on_object(kind, &o, held),
         }?;
         if step == Step::Second && matches!(self.call.kind, Kind::Truncate(_)) {
-            self.times_after(cx, leg, &o)?;
+            self.part = true;
+            self.times_after(cx, held, leg, &o)?;
         }
         Ok(r as u64)
     }
 
     /// The same after a change of size: what has been cut off on both legs cannot be taken back, so that is no
     /// refusal any more. A partner's time is made equal later.
-    fn times_after(&self, cx: &Cx<'_>, leg: usize, second: &Object) -> Sys<()> {
+    fn times_after(&self, cx: &Cx<'_>, held: &BothLocked, leg: usize, second: &Object) -> Sys<()> {
         let cut = match self.call.kind {
             Kind::Truncate(size) => self.before.is_none_or(|st| size < st.size()),
             _ => false,
@@ -139,10 +147,10 @@ impl Attr<'_> {
             let first = self.object(cx, leg ^ 1)?.stat().mtime();
             Ok(first == sys::fstat(second.fd())?.mtime())
         };
-        match (self.times(cx, leg, second), self.by_fd) {
+        match (self.times(cx, held, leg, second), self.by_fd) {
             (Ok(_), _) => {}
             (r, _) if !cut => return r.map(|_| ()),
-            (_, Some((n, true))) => owes_time(n),
+            (_, Some((n, true))) => owes_time(n, held),
             _ if equal() == Ok(true) => {}
             _ => pending::pending_once(cx.s, cx.paths().0),
         }
@@ -150,7 +158,7 @@ impl Attr<'_> {
     }
 
     /// Copies the first leg's times to the second leg's object.
-    fn times(&self, cx: &Cx<'_>, leg: usize, second: &Object) -> Sys<u64> {
+    fn times(&self, cx: &Cx<'_>, held: &BothLocked, leg: usize, second: &Object) -> Sys<u64> {
         let first = match self.by_fd {
             Some((n, _)) => Object::of(n)?,
             None => self.object(cx, leg ^ 1)?,
@@ -172,7 +180,53 @@ impl Attr<'_> {
                 r => return r.map(|_| 0),
             }
         }
-        times::copy(first.fd(), second.fd(), atime).map(|()| 0)
+        times::copy(first.fd(), second.fd(), atime, held).map(|()| 0)
+    }
+}
+
+impl Attr<'_> {
+    fn on_leg(&mut self, cx: &mut Cx<'_>, held: &BothLocked, step: Step) -> Sys<u64> {
+        let leg = cx.leg(step);
+        match (self.by_fd, step) {
+            (Some((n, paired)), Step::First) => {
+                if !paired && !self.root {
+                    // The object's own lock may have been taken after `prepare` looked.
+                    self.before = Some(sys::fstat(n)?);
+                }
+                if matches!(
+                    self.call.kind,
+                    Kind::Owner(..) | Kind::Truncate(_) | Kind::Marks(_)
+                ) {
+                    self.look_ahead(cx, held, &Object::of(n)?)?;
+                }
+                // Whether the second leg's object will be changed by its text.
+                let by_text = !paired
+                    && match self.call.kind {
+                        Kind::Mode(_) => !Object::knows_set_mode_held(),
+                        Kind::SetXattr | Kind::RemoveXattr => true,
+                        _ => false,
+                    };
+                if by_text {
+                    Object::of(n)?.has_text()?;
+                }
+                if !paired {
+                    self.hold_second(cx)?;
+                }
+                let r = raw(self.regs);
+                if r.is_err() {
+                    self.close_second();
+                }
+                r
+            }
+            (Some((n, true)), Step::Second) => self.by_partner(cx, held, leg, n),
+            _ => {
+                let r = self.by_name(cx, held, leg, step);
+                if r.is_err() || step == Step::Second {
+                    self.close_second();
+                }
+                r
+            }
+        }
     }
 }
 
@@ -204,16 +258,16 @@ impl Change for Attr<'_> {
         }
     }
     // long: one look at both legs, in its order
-    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
+    fn prepare(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Prepared {
         if !self.root
             && !cx.name(0).rel.is_empty()
             && !matches!(self.by_fd, Some((_, true)))
-            && let Err(p) = cx.enter(0)
+            && let Err(p) = cx.enter(0, held)
         {
             return p;
         }
         if !self.root && !matches!(self.by_fd, Some((_, true))) {
-            cx.settle(0, false);
+            cx.settle(0, false, held);
         }
         let st = match self.stat(cx, cx.lead, true) {
             Ok(st) => st,
@@ -291,51 +345,23 @@ impl Change for Attr<'_> {
         }
         Prepared::Ready
     }
-    fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
-        let leg = cx.leg(step);
-        match (self.by_fd, step) {
-            (Some((n, paired)), Step::First) => {
-                if !paired && !self.root {
-                    // The object's own lock may have been taken after `prepare` looked.
-                    self.before = Some(sys::fstat(n)?);
-                }
-                if matches!(
-                    self.call.kind,
-                    Kind::Owner(..) | Kind::Truncate(_) | Kind::Marks(_)
-                ) {
-                    self.look_ahead(cx, &Object::of(n)?)?;
-                }
-                // Whether the second leg's object will be changed by its text.
-                let by_text = !paired
-                    && match self.call.kind {
-                        Kind::Mode(_) => !Object::knows_set_mode_held(),
-                        Kind::SetXattr | Kind::RemoveXattr => true,
-                        _ => false,
-                    };
-                if by_text {
-                    Object::of(n)?.has_text()?;
-                }
-                if !paired {
-                    self.hold_second(cx)?;
-                }
-                let r = raw(self.regs);
-                if r.is_err() {
-                    self.close_second();
-                }
-                r
-            }
-            (Some((n, true)), Step::Second) => self.by_partner(cx, leg, n),
-            _ => {
-                let r = self.by_name(cx, leg, step);
-                if r.is_err() || step == Step::Second {
-                    self.close_second();
-                }
-                r
-            }
-        }
+    fn apply(
+        &mut self,
+        cx: &mut Cx<'_>,
+        held: &BothLocked,
+        step: Step,
+    ) -> Result<Applied, Refused> {
+        self.part = false;
+        let r = self.on_leg(cx, held, step);
+        r.map(Applied).map_err(|e| Refused::after(self.part, e))
     }
-    fn undo(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
-        self.take_back(cx)
+    fn undo(
+        &mut self,
+        cx: &mut Cx<'_>,
+        held: &BothLocked,
+        source: Option<&Untouched<'_>>,
+    ) -> Sys<()> {
+        self.take_back(cx, held, source)
     }
 }
 
@@ -443,7 +469,8 @@ pub fn attribute(regs: &mut Regs) -> usize {
             caps: None,
             second: -1,
             marks: None,
-            held: None,
+            other: None,
+            part: false,
         };
         let action = Action::Call {
             undo: Undo::Possible,

@@ -3,20 +3,21 @@
 //! the file.
 //!
 //! Rules: both locks are held. The first leg's answer is the program's; the second leg follows it.
+use crate::calls::data::alloc;
 use crate::calls::data::pieces::{SMALL, bring};
 use crate::calls::paired::partner::owes_time;
 use libc as c;
 use mirror_core::path::PathText;
-use mirror_core::{Errno, K};
+use mirror_core::{BothLocked, Errno, K};
 use mirror_sys as sys;
 use mirror_sys::{Object, Sys};
 
 /// A change of the data of `n` has been refused on the first leg.
 #[cold]
 #[inline(never)]
-pub fn refused(n: i32) {
+pub fn refused(n: i32, held: &BothLocked) {
     let m = n.saturating_add(K);
-    owes_time(n);
+    owes_time(n, held);
     let (Ok(first), Ok(second)) = (Object::of(n), Object::of(m)) else {
         return;
     };
@@ -40,27 +41,28 @@ pub fn refused(n: i32) {
 /// What fallocate(2) left behind when it failed with `why`. An error: the second leg could not follow.
 #[cold]
 #[inline(never)]
-pub fn not_allocated(n: i32, why: Errno, (mode, off, len): (i32, u64, u64)) -> Sys<()> {
-    refused(n);
-    // Nothing was begun.
-    if !matches!(
-        why,
-        Errno::ENOSPC | Errno::EDQUOT | Errno::EIO | Errno::EINTR | Errno::ENOMEM
-    ) {
+pub fn not_allocated(
+    n: i32,
+    why: Errno,
+    (mode, off, len): (i32, u64, u64),
+    held: &BothLocked,
+) -> Sys<()> {
+    refused(n, held);
+    if !alloc::may_have_begun(why) {
         return Ok(());
     }
     let m = n.saturating_add(K);
     let size = sys::fstat(n)?.size();
     let end = match mode {
-        mode if crate::calls::data::alloc::shifts(mode) => size,
-        mode if crate::calls::data::alloc::clears(mode) => size.min(off.saturating_add(len)),
+        mode if alloc::shifts(mode) => size,
+        mode if alloc::clears(mode) => size.min(off.saturating_add(len)),
         _ => off,
     };
     if end > off {
         if end.saturating_sub(off) > SMALL {
             return Err(Errno::EFBIG);
         }
-        bring(n, m, off, end.saturating_sub(off))?;
+        bring(n, m, off, end.saturating_sub(off), held)?;
     }
     if sys::fstat(m)?.size() != size {
         sys::ftruncate(m, size)?;

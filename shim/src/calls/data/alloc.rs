@@ -4,7 +4,7 @@
 //! behind the place; reserving space cannot be done by other means, and is refused.
 use crate::calls::data::pieces::{SMALL, copy, copy_up, zero};
 use libc as c;
-use mirror_core::Errno;
+use mirror_core::{BothLocked, Errno, Refused, Untouched};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -33,46 +33,71 @@ pub fn prepare(n: i32, m: i32, mode: i32, off: u64, size: u64) -> Sys<()> {
     Ok(())
 }
 
+/// Whether an fallocate(2) that failed with `why` may have done a part of its work.
+pub fn may_have_begun(why: Errno) -> bool {
+    matches!(
+        why,
+        Errno::ENOSPC | Errno::EDQUOT | Errno::EIO | Errno::EINTR | Errno::ENOMEM
+    )
+}
+
+/// What a failure means for the undo. Room that was reserved and zeros that were made before it are what a
+/// plain fallocate(2) that fails leaves too: the first leg may get them. Bytes at other places are no source.
+fn refused(mode: i32, why: Errno) -> Refused {
+    Refused::after(shifts(mode) && may_have_begun(why), why)
+}
+
 /// The second leg's call.
-pub fn second(m: i32, mode: i32, off: u64, len: u64) -> Sys<u64> {
+pub fn second(m: i32, mode: i32, off: u64, len: u64, held: &BothLocked) -> Result<(), Refused> {
     match sys::fallocate(m, mode, off, len) {
-        Ok(v) => Ok(v as u64),
+        Ok(_) => Ok(()),
         // Whether it makes the file longer, the file systems do not agree.
-        Err(_) if mode & UNSHARE != 0 => Ok(0),
+        Err(_) if mode & UNSHARE != 0 => Ok(()),
         Err(e @ (Errno::EOPNOTSUPP | Errno::EINVAL | Errno::ENOSYS)) => {
-            carry(m, mode, off, len, e).map(|()| 0)
+            carry(m, mode, (off, len), e, held)
         }
-        Err(e) => Err(e),
+        Err(e) => Err(refused(mode, e)),
     }
 }
 
 #[cold]
 #[inline(never)]
-fn carry(m: i32, mode: i32, off: u64, len: u64, why: Errno) -> Sys<()> {
-    let size = sys::fstat(m)?.size();
+fn carry(
+    m: i32,
+    mode: i32,
+    (off, len): (u64, u64),
+    why: Errno,
+    held: &BothLocked,
+) -> Result<(), Refused> {
+    let size = sys::fstat(m).map_err(Refused::Whole)?.size();
     let end = off.saturating_add(len);
-    match mode & !c::FALLOC_FL_KEEP_SIZE {
+    let work = || match mode & !c::FALLOC_FL_KEEP_SIZE {
         COLLAPSE => {
-            copy(m, m, end, off, size.saturating_sub(end))?;
-            sys::ftruncate(m, size.saturating_sub(len)).map(|_| ())
+            copy(m, m, end, off, size.saturating_sub(end), held)?;
+            sys::ftruncate(m, size.saturating_sub(len)).map(|_| true)
         }
         INSERT => {
-            copy_up(m, off, end, size.saturating_sub(off))?;
-            zero(m, off, end)
+            copy_up(m, off, end, size.saturating_sub(off), held)?;
+            zero(m, off, end, held).map(|()| true)
         }
         PUNCH | ZERO => {
-            zero(m, off, end)?;
+            zero(m, off, end, held)?;
             if mode & c::FALLOC_FL_KEEP_SIZE == 0 && size < end {
                 sys::ftruncate(m, end)?;
             }
-            Ok(())
+            Ok(true)
         }
-        _ => Err(why),
+        _ => Ok(false),
+    };
+    match work() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Refused::Whole(why)),
+        Err(e) => Err(Refused::after(shifts(mode), e)),
     }
 }
 
 /// The second leg's file is as long as the first one's.
-pub fn level(n: i32, m: i32) -> Sys<()> {
+pub fn level(n: i32, m: i32, _: &BothLocked) -> Sys<()> {
     let size = sys::fstat(n)?.size();
     if sys::fstat(m)?.size() != size {
         sys::ftruncate(m, size)?;
@@ -81,10 +106,16 @@ pub fn level(n: i32, m: i32) -> Sys<()> {
 }
 
 /// Gives the first leg back what the second still has, where zeros were made.
-pub fn back(n: i32, m: i32, off: u64, len: u64, old_size: u64) -> Sys<()> {
+pub fn back(
+    (n, m): (i32, i32),
+    off: u64,
+    len: u64,
+    old_size: u64,
+    source: &Untouched<'_>,
+) -> Sys<()> {
     let len = len.min(old_size.saturating_sub(off));
     if len > SMALL {
         return Err(Errno::EFBIG);
     }
-    copy(m, n, off, off, len)
+    copy(m, n, off, off, len, source.held())
 }

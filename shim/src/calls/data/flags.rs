@@ -7,8 +7,7 @@ use crate::change::target::{Change, Cx};
 use crate::path::loc::Loc;
 use crate::regs::{NATIVE, Regs, fd_arg, raw};
 use mirror_core::runtime::IntentKind;
-use mirror_core::{Action, Errno, LockPlan, Prepared, Step, Undo};
-use mirror_sys::Sys;
+use mirror_core::{Action, Applied, BothLocked, Errno, LockPlan, Prepared, Refused, Step, Undo};
 
 /// F_SETFL: how writes go is changed under the file's lock.
 struct Flags<'a> {
@@ -20,11 +19,11 @@ impl Change for Flags<'_> {
     fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
         cx.file_of(self.n).map_err(|e| Prepared::Answer(Err(e)))
     }
-    fn prepare(&mut self, _: &mut Cx<'_>) -> Prepared {
+    fn prepare(&mut self, _: &mut Cx<'_>, _: &BothLocked) -> Prepared {
         Prepared::Answer(raw(self.regs))
     }
-    fn apply(&mut self, _: &mut Cx<'_>, _: Step) -> Sys<u64> {
-        Err(Errno::EINVAL)
+    fn apply(&mut self, _: &mut Cx<'_>, _: &BothLocked, _: Step) -> Result<Applied, Refused> {
+        Err(Refused::Whole(Errno::EINVAL))
     }
 }
 

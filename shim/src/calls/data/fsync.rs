@@ -14,7 +14,9 @@ use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::calls::Call;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
+use mirror_core::{
+    Action, Applied, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Undo, Untouched,
+};
 use mirror_sys as sys;
 use mirror_sys::{OMIT, Sys};
 
@@ -29,21 +31,24 @@ impl Change for Settle {
     fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
         cx.file_of(self.n).map_err(|e| Prepared::Answer(Err(e)))
     }
-    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
+    fn prepare(&mut self, cx: &mut Cx<'_>, _: &BothLocked) -> Prepared {
         describe(self.n, cx).unwrap_or(Prepared::Ready)
     }
-    fn apply(&mut self, _: &mut Cx<'_>, step: Step) -> Sys<u64> {
+    fn apply(&mut self, _: &mut Cx<'_>, held: &BothLocked, step: Step) -> Result<Applied, Refused> {
         if step == Step::First || !self.time {
-            return Ok(0);
+            return Ok(Applied(0));
         }
         let partner = self.n.saturating_add(K);
-        times::copy(self.n, partner, OMIT).map(|()| 0)
+        match times::copy(self.n, partner, OMIT, held) {
+            Ok(()) => Ok(Applied(0)),
+            Err(e) => Err(Refused::Whole(e)),
+        }
     }
-    fn undo(&mut self, _: &mut Cx<'_>) -> Sys<()> {
+    fn undo(&mut self, _: &mut Cx<'_>, _: &BothLocked, _: Option<&Untouched<'_>>) -> Sys<()> {
         // A time that cannot be set on this leg: verify says so; nothing is lost.
         Ok(())
     }
-    fn heal(&mut self, _: &mut Cx<'_>) -> Sys<()> {
+    fn heal(&mut self, _: &mut Cx<'_>, _: &BothLocked) -> Sys<()> {
         Ok(())
     }
 }

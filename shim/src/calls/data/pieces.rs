@@ -5,7 +5,7 @@
 use crate::path::loc::Path;
 use core::mem::MaybeUninit;
 use libc as c;
-use mirror_core::Errno;
+use mirror_core::{BothLocked, Errno};
 use mirror_sys as sys;
 use mirror_sys::{CloneRange, Sys};
 
@@ -15,12 +15,12 @@ const PIECE: usize = 64 << 10;
 
 /// Makes `len` bytes of `m` from `at` on like those of `n`, and `m` no shorter than `n`.
 #[inline(never)]
-pub fn bring(n: i32, m: i32, at: u64, len: u64) -> Sys<()> {
+pub fn bring(n: i32, m: i32, at: u64, len: u64, held: &BothLocked) -> Sys<()> {
     // SAFETY: the child makes raw system calls on its own copy of this memory and exits; it never
     // returns into the program.
     let pid = unsafe { sys::quiet_fork() }?;
     if pid == 0 {
-        let code = match bring_child(n, m, at, len) {
+        let code = match bring_child(n, m, at, len, held) {
             Ok(()) => 0,
             Err(e) => e.0,
         };
@@ -33,7 +33,7 @@ pub fn bring(n: i32, m: i32, at: u64, len: u64) -> Sys<()> {
     }
 }
 
-fn bring_child(n: i32, m: i32, at: u64, len: u64) -> Sys<()> {
+fn bring_child(n: i32, m: i32, at: u64, len: u64, held: &BothLocked) -> Sys<()> {
     let mut name = Path::new();
     sys::fd_text(n, &mut name);
     let r = sys::openat(c::AT_FDCWD, &name, c::O_RDONLY | c::O_CLOEXEC, 0)?;
@@ -54,10 +54,10 @@ fn bring_child(n: i32, m: i32, at: u64, len: u64) -> Sys<()> {
                 // No notion of holes.
                 Err(_) => pos,
             };
-            zero(m, pos, data)?;
+            zero(m, pos, data, held)?;
             let hole =
                 sys::lseek(r, data as i64, c::SEEK_HOLE).map_or(end, |h| h.min(end).max(data));
-            copy(r, m, data, data, hole.saturating_sub(data))?;
+            copy(r, m, data, data, hole.saturating_sub(data), held)?;
             pos = hole.max(data);
         }
     }
@@ -68,7 +68,7 @@ fn bring_child(n: i32, m: i32, at: u64, len: u64) -> Sys<()> {
 }
 
 /// Zeros from `from` to `to`, as far as the file reaches.
-pub fn zero(m: i32, from: u64, to: u64) -> Sys<()> {
+pub fn zero(m: i32, from: u64, to: u64, _: &BothLocked) -> Sys<()> {
     let to = to.min(sys::fstat(m)?.size());
     if from >= to {
         return Ok(());
@@ -89,7 +89,7 @@ pub fn zero(m: i32, from: u64, to: u64) -> Sys<()> {
 
 /// Copies `len` bytes from `r` at `at` to `m` at `goal`, as far as `r` reaches. Forwards, so that bytes
 /// may move down within one file.
-pub fn copy(r: i32, m: i32, at: u64, goal: u64, len: u64) -> Sys<()> {
+pub fn copy(r: i32, m: i32, at: u64, goal: u64, len: u64, held: &BothLocked) -> Sys<()> {
     let mut buf = Buffer::<PIECE>::new();
     let mut done = 0u64;
     while done < len {
@@ -101,14 +101,14 @@ pub fn copy(r: i32, m: i32, at: u64, goal: u64, len: u64) -> Sys<()> {
         }
         // SAFETY: k bytes of it have just been filled.
         let piece = unsafe { core::slice::from_raw_parts(buf.at().cast_const(), k) };
-        write_all(m, piece, goal.saturating_add(done))?;
+        write_all(m, piece, goal.saturating_add(done), held)?;
         done = done.saturating_add(k as u64);
     }
     Ok(())
 }
 
 /// Moves `len` bytes of `m` from `at` up to `goal`: from the end backwards.
-pub fn copy_up(m: i32, at: u64, goal: u64, len: u64) -> Sys<()> {
+pub fn copy_up(m: i32, at: u64, goal: u64, len: u64, held: &BothLocked) -> Sys<()> {
     let mut left = len;
     while left > 0 {
         let step = left.min(PIECE as u64);
@@ -119,12 +119,13 @@ pub fn copy_up(m: i32, at: u64, goal: u64, len: u64) -> Sys<()> {
             at.saturating_add(left),
             goal.saturating_add(left),
             step,
+            held,
         )?;
     }
     Ok(())
 }
 
-fn write_all(m: i32, bytes: &[u8], at: u64) -> Sys<()> {
+fn write_all(m: i32, bytes: &[u8], at: u64, _: &BothLocked) -> Sys<()> {
     let mut done = 0usize;
     while let Some(rest) = bytes.get(done..).filter(|r| !r.is_empty()) {
         match sys::pwrite(m, rest, at.saturating_add(done as u64)) {

@@ -9,7 +9,9 @@ use crate::regs::{Regs, copy_of, fail, fd_arg, raw};
 use crate::repair::{pending, privileges};
 use mirror_core::calls::Call;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
+use mirror_core::{
+    Action, Applied, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Undo, Untouched,
+};
 use mirror_sys as sys;
 use mirror_sys::{OMIT, Stat, Sys};
 
@@ -23,7 +25,7 @@ impl Change for Resize<'_> {
     fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
         cx.file_of(self.n).map_err(|e| Prepared::Answer(Err(e)))
     }
-    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
+    fn prepare(&mut self, cx: &mut Cx<'_>, _: &BothLocked) -> Prepared {
         if let Some(p) = describe(self.n, cx) {
             return p;
         }
@@ -44,33 +46,41 @@ impl Change for Resize<'_> {
         }
         Prepared::Ready
     }
-    fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
+    fn apply(
+        &mut self,
+        cx: &mut Cx<'_>,
+        held: &BothLocked,
+        step: Step,
+    ) -> Result<Applied, Refused> {
         if step == Step::First {
             let r = raw(self.regs);
             if let (Err(e), Some(range)) = (r, self.allocation())
-                && aftermath::not_allocated(self.n, e, range).is_err()
+                && aftermath::not_allocated(self.n, e, range, held).is_err()
             {
                 pending::pending(cx.s, cx.paths().0);
             }
-            return r;
+            return r.map(Applied).map_err(Refused::Whole);
         }
         let m = self.n.saturating_add(K);
         let r = match self.allocation() {
-            None => sys::ftruncate(m, self.regs.args[1] as u64).map(|v| v as u64),
+            None => match sys::ftruncate(m, self.regs.args[1] as u64) {
+                Ok(_) => Ok(()),
+                Err(e) => Err(Refused::Whole(e)),
+            },
             Some((mode, off, len)) => {
-                alloc::second(m, mode, off, len).inspect(|_| {
+                alloc::second(m, mode, off, len, held).inspect(|()| {
                     // It has been done: what is not known now is no refusal.
-                    let level = || alloc::level(self.n, m);
+                    let level = || alloc::level(self.n, m, held);
                     if level().or_else(|_| level()).is_err() {
                         pending::pending_once(cx.s, cx.paths().0);
                     }
                 })
             }
         };
-        owes_time(self.n);
-        r
+        owes_time(self.n, held);
+        r.map(|()| Applied(0))
     }
-    fn undo(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
+    fn undo(&mut self, cx: &mut Cx<'_>, _: &BothLocked, source: Option<&Untouched<'_>>) -> Sys<()> {
         // Growth can be taken back; what a shrinking or a punched hole destroyed cannot.
         let grew = match self.regs.call() {
             Some(Call::Ftruncate) => self.regs.args[1] as u64 >= cx.intent.old_size,
@@ -81,7 +91,7 @@ impl Change for Resize<'_> {
         match self.allocation() {
             _ if grew => {}
             Some((mode, off, len)) if alloc::clears(mode) => {
-                alloc::back(self.n, m, off, len, old)?;
+                alloc::back((self.n, m), off, len, old, source.ok_or(Errno::EIO)?)?;
             }
             _ => return Err(Errno::EIO),
         }
@@ -90,7 +100,7 @@ impl Change for Resize<'_> {
             sys::ftruncate(m, old)?;
         }
         sys::ftruncate(self.n, old)?;
-        if privileges::give_back(self.n, m).is_err() {
+        if privileges::give_back(self.n, m, source).is_err() {
             pending::pending_once(cx.s, cx.paths().0);
         }
         // The partner's is made equal at close.

@@ -13,7 +13,9 @@ use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::calls::Call;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Where};
+use mirror_core::{
+    Action, Applied, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Where,
+};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -74,7 +76,7 @@ impl Change for Write<'_> {
     fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
         cx.file_of(self.n).map_err(|e| Prepared::Answer(Err(e)))
     }
-    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
+    fn prepare(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Prepared {
         if let Some(p) = describe(self.n, cx) {
             return p;
         }
@@ -93,7 +95,7 @@ impl Change for Write<'_> {
                 Err(e) => return Prepared::Answer(Err(e)),
             },
             Where::End { .. } => {
-                if let Err(p) = crate::change::pairing::ends(self.n, cx) {
+                if let Err(p) = crate::change::pairing::ends(self.n, cx, held) {
                     return p;
                 }
             }
@@ -101,8 +103,8 @@ impl Change for Write<'_> {
         self.at_end = matches!(at, Where::End { .. });
         Prepared::Write(at)
     }
-    fn apply(&mut self, _: &mut Cx<'_>, _: Step) -> Sys<u64> {
-        Err(Errno::EINVAL)
+    fn apply(&mut self, _: &mut Cx<'_>, _: &BothLocked, _: Step) -> Result<Applied, Refused> {
+        Err(Refused::Whole(Errno::EINVAL))
     }
     fn data(&mut self) -> Option<&mut dyn Data> {
         Some(self)
@@ -113,14 +115,14 @@ impl Data for Write<'_> {
     fn fd(&self) -> i32 {
         self.n
     }
-    fn write_first(&mut self, at: Option<u64>) -> Sys<u64> {
-        let r = self.on_first(at);
+    fn write_first(&mut self, at: Option<u64>, held: &BothLocked) -> Sys<u64> {
+        let r = self.on_first(at, held);
         if r.is_err() {
-            aftermath::refused(self.n);
+            aftermath::refused(self.n, held);
         }
         r
     }
-    fn write_second(&mut self, at: u64, done: u64, upto: u64) -> Sys<u64> {
+    fn write_second(&mut self, at: u64, done: u64, upto: u64, held: &BothLocked) -> Sys<u64> {
         let m = self.n.saturating_add(K) as usize;
         let [_, buf, len, _, _, flags] = self.regs.args;
         let to = at.saturating_add(done) as usize;
@@ -128,7 +130,7 @@ impl Data for Write<'_> {
             crate::change::pairing::ended(self.n, at.saturating_add(upto));
             let fits = ends_at(self.n, to as u64);
             if fits != Ok(true) {
-                owes_time(self.n);
+                owes_time(self.n, held);
                 return Err(fits.err().unwrap_or(Errno::EIO));
             }
         }
@@ -143,15 +145,16 @@ impl Data for Write<'_> {
             } else {
                 0
             };
-            vector(m, (buf, len), (done, upto), (to, flags & RWF_DURABLE))
+            let at = (to, flags & RWF_DURABLE);
+            vector(m, (buf, len), (done, upto), at, held)
         };
-        owes_time(self.n);
+        owes_time(self.n, held);
         r
     }
 }
 
 impl Write<'_> {
-    fn on_first(&self, at: Option<u64>) -> Sys<u64> {
+    fn on_first(&self, at: Option<u64>, _: &BothLocked) -> Sys<u64> {
         let [fd, buf, len, _, _, flags] = self.regs.args;
         let r = match (self.regs.call(), at) {
             // O_APPEND: the kernel knows the end.
@@ -187,6 +190,7 @@ fn vector(
     (addr, count): (usize, usize),
     (done, upto): (u64, u64),
     (to, durable): (usize, usize),
+    _: &BothLocked,
 ) -> Sys<u64> {
     let mut iov = [c::iovec {
         iov_base: core::ptr::null_mut(),

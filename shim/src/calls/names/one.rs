@@ -15,7 +15,9 @@ use libc as c;
 use mirror_core::calls::Call;
 use mirror_core::path::split;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{Action, Errno, LockPlan, Prepared, Step, Undo};
+use mirror_core::{
+    Action, Applied, BothLocked, Errno, LockPlan, Prepared, Refused, Step, Undo, Untouched,
+};
 use mirror_sys as sys;
 use mirror_sys::{OMIT, Sys};
 
@@ -53,58 +55,9 @@ fn unequal(cx: &Cx<'_>) -> Result<(), Prepared> {
     }
 }
 
-impl Change for One<'_> {
-    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
-        let plan = cx.parent(0)?;
-        self.alone = true;
-        if matches!(self.what, What::Rmdir)
-            && let Ok(victim) = cx.itself(0)
-        {
-            self.alone = false;
-            return Ok(plan.union(victim));
-        }
-        Ok(plan)
-    }
-    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
-        if let Err(p) = cx.enter(0) {
-            return p;
-        }
-        // What was no directory when the plan was made may be one now.
-        if matches!(self.what, What::Rmdir) && self.alone && !cx.exclusive {
-            let t = cx.name(0);
-            let st = sys::fstatat(t.at(cx.lead), &t.name, c::AT_SYMLINK_NOFOLLOW);
-            if st.is_ok_and(|st| st.kind() == c::S_IFDIR) {
-                return Prepared::Replan;
-            }
-        }
-        self.second = false;
-        if matches!(self.what, What::Rmdir)
-            && let Err(p) = cx.removable(0)
-        {
-            return p;
-        }
-        if matches!(self.what, What::Unlink) {
-            cx.settle(0, false);
-            if let Err(p) = unequal(cx) {
-                return p;
-            }
-        }
-        if !matches!(self.what, What::Rmdir | What::Unlink) {
-            let t = cx.name(0);
-            let dirs = (t.at(cx.lead), t.at(cx.lead ^ 1));
-            if let Err(p) = in_the_way(cx, dirs, &t.name, t.rel.as_bytes(), Errno::EEXIST) {
-                return p;
-            }
-        }
-        Prepared::Ready
-    }
-    fn holds(&mut self, cx: &mut Cx<'_>, why: Errno) -> bool {
-        let t = cx.name(0);
-        let there = || sys::glance(t.at(cx.lead ^ 1), &t.name, c::AT_SYMLINK_NOFOLLOW);
-        let removes = matches!(self.what, What::Unlink | What::Rmdir);
-        removes && why == Errno::ENOENT && there().is_err()
-    }
-    fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
+impl One<'_> {
+    /// The call on one leg, and what has to follow it there.
+    fn on_leg(&mut self, cx: &Cx<'_>, _: &BothLocked, step: Step) -> Sys<u64> {
         let leg = cx.leg(step);
         let t = cx.name(0);
         let (dir, name) = (t.at(leg), &t.name);
@@ -159,7 +112,70 @@ impl Change for One<'_> {
         }
         Ok(r as u64)
     }
-    fn undo(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
+}
+
+impl Change for One<'_> {
+    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
+        let plan = cx.parent(0)?;
+        self.alone = true;
+        if matches!(self.what, What::Rmdir)
+            && let Ok(victim) = cx.itself(0)
+        {
+            self.alone = false;
+            return Ok(plan.union(victim));
+        }
+        Ok(plan)
+    }
+    fn prepare(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Prepared {
+        if let Err(p) = cx.enter(0, held) {
+            return p;
+        }
+        // What was no directory when the plan was made may be one now.
+        if matches!(self.what, What::Rmdir) && self.alone && !cx.exclusive {
+            let t = cx.name(0);
+            let st = sys::fstatat(t.at(cx.lead), &t.name, c::AT_SYMLINK_NOFOLLOW);
+            if st.is_ok_and(|st| st.kind() == c::S_IFDIR) {
+                return Prepared::Replan;
+            }
+        }
+        self.second = false;
+        if matches!(self.what, What::Rmdir)
+            && let Err(p) = cx.removable(0)
+        {
+            return p;
+        }
+        if matches!(self.what, What::Unlink) {
+            cx.settle(0, false, held);
+            if let Err(p) = unequal(cx) {
+                return p;
+            }
+        }
+        if !matches!(self.what, What::Rmdir | What::Unlink) {
+            let t = cx.name(0);
+            let dirs = (t.at(cx.lead), t.at(cx.lead ^ 1));
+            if let Err(p) = in_the_way(cx, held, dirs, &t.name, t.rel.as_bytes(), Errno::EEXIST) {
+                return p;
+            }
+        }
+        Prepared::Ready
+    }
+    fn holds(&mut self, cx: &mut Cx<'_>, why: Errno) -> bool {
+        let t = cx.name(0);
+        let there = || sys::glance(t.at(cx.lead ^ 1), &t.name, c::AT_SYMLINK_NOFOLLOW);
+        let removes = matches!(self.what, What::Unlink | What::Rmdir);
+        removes && why == Errno::ENOENT && there().is_err()
+    }
+    fn apply(
+        &mut self,
+        cx: &mut Cx<'_>,
+        held: &BothLocked,
+        step: Step,
+    ) -> Result<Applied, Refused> {
+        let r = self.on_leg(cx, held, step);
+        r.map(Applied)
+            .map_err(|e| Refused::after(self.second && step == Step::Second, e))
+    }
+    fn undo(&mut self, cx: &mut Cx<'_>, _: &BothLocked, _: Option<&Untouched<'_>>) -> Sys<()> {
         let (dir, name) = (cx.name(0).at(cx.lead), &cx.name(0).name);
         if self.second && !matches!(self.what, What::Unlink | What::Rmdir) {
             let flags = match self.what {

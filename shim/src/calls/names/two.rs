@@ -13,9 +13,13 @@ use libc as c;
 use mirror_core::calls::Call;
 use mirror_core::path::split;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
+use mirror_core::{
+    Action, Applied, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Undo, Untouched,
+};
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
+
+mod sooner;
 
 struct Two {
     kind: IntentKind,
@@ -47,136 +51,7 @@ impl Two {
 }
 
 impl Two {
-    /// rename looks whether the old name's directory may be searched before it looks at the new name, and
-    /// link looks its file up: `found` is what the new name said.
-    #[cold]
-    fn sooner(&self, cx: &mut Cx<'_>, found: Prepared) -> Prepared {
-        if matches!(self.kind, IntentKind::Rename | IntentKind::Exchange)
-            && matches!(found, Prepared::Answer(_))
-        {
-            return self.searched(cx, found);
-        }
-        if self.kind != IntentKind::Link || cx.slow || !matches!(found, Prepared::Answer(_)) {
-            return found;
-        }
-        let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
-        let mut old = cx.name(0).rel.clone();
-        if cx.name(0).name.as_bytes().last() == Some(&b'/') {
-            let _ = old.append(b"/");
-        }
-        match sys::glance(root, &old, c::AT_SYMLINK_NOFOLLOW) {
-            Err(e) => Prepared::Answer(Err(e)),
-            Ok(st) if self.follow && st.kind() == c::S_IFLNK => {
-                cx.slow = true;
-                Prepared::Answer(Err(Errno::ELOOP))
-            }
-            Ok(_) => found,
-        }
-    }
-}
-
-impl Two {
-    /// `found`, or that the old name's directory may not be searched.
-    #[cold]
-    fn searched(&self, cx: &Cx<'_>, found: Prepared) -> Prepared {
-        let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
-        let mut dir = cx.name(0).rel.clone();
-        dir.pop();
-        if dir.is_empty() || dir.append(b"/.").is_err() {
-            return found;
-        }
-        match sys::glance(root, &dir, c::AT_SYMLINK_NOFOLLOW) {
-            Err(Errno::EACCES) => Prepared::Answer(Err(Errno::EACCES)),
-            _ => found,
-        }
-    }
-}
-
-impl Change for Two {
-    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
-        if self.nameless.is_some() {
-            return cx.parent(1);
-        }
-        let old = cx.parent(0)?;
-        match cx.parent(1) {
-            Ok(new) => Ok(old.union(new)),
-            Err(p) => Err(self.sooner(cx, p)),
-        }
-    }
-    // long: one look at both names on both legs, in its order
-    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
-        for which in 0..2 {
-            if which == 0 && self.nameless.is_some() {
-                continue;
-            }
-            if let Err(p) = cx.enter(which) {
-                return if which == 0 { p } else { self.sooner(cx, p) };
-            }
-        }
-        let mut old = Err(Errno::ENOENT);
-        if self.nameless.is_none() {
-            let t = cx.name(0);
-            let st = sys::glance(t.at(cx.lead), &t.name, c::AT_SYMLINK_NOFOLLOW);
-            old = st;
-            if let Err(p) = cx.still(0, st) {
-                return p;
-            }
-            if self.follow && st.is_ok_and(|st| st.kind() == c::S_IFLNK) {
-                cx.slow = true;
-                return Prepared::Answer(Err(Errno::ELOOP));
-            }
-            cx.settle(0, false);
-            if let Err(p) = cx.compare_entered(0, &st) {
-                return p;
-            }
-        }
-        // A copy is made as by repair.
-        if matches!(self.nameless, Some((_, false))) && !cx.exclusive {
-            return Prepared::Exclusive;
-        }
-        if !cx.exclusive && self.moves_directory(cx, &old) {
-            return Prepared::Exclusive;
-        }
-        if self.kind == IntentKind::Exchange {
-            cx.settle(1, false);
-            let new = cx.name(1);
-            let st = sys::glance(new.at(cx.lead), &new.name, c::AT_SYMLINK_NOFOLLOW);
-            if let Err(p) = cx.compare_entered(1, &st) {
-                return p;
-            }
-            for leg in 0..2 {
-                if let (Ok(st), Some(i)) = (
-                    sys::fstatat(cx.name(0).at(leg), &cx.name(0).name, c::AT_SYMLINK_NOFOLLOW),
-                    cx.intent.inode.get_mut(leg),
-                ) {
-                    *i = st.ino();
-                }
-            }
-        }
-        if self.kind != IntentKind::Exchange {
-            let t = cx.name(1);
-            if self.kind == IntentKind::Rename {
-                let old = sys::glance(t.at(cx.lead), &t.name, c::AT_SYMLINK_NOFOLLOW);
-                self.replaces = !matches!(old, Err(Errno::ENOENT));
-                if self.replaces {
-                    cx.settle(1, true);
-                    if let Err(p) = cx.compare_entered(1, &old) {
-                        return p;
-                    }
-                }
-            }
-            let why = match self.kind == IntentKind::Link || self.flags & 1 != 0 {
-                true => Errno::EEXIST,
-                false => Errno::EIO,
-            };
-            let dirs = (t.at(cx.lead), t.at(cx.lead ^ 1));
-            if let Err(p) = in_the_way(cx, dirs, &t.name, t.rel.as_bytes(), why) {
-                return p;
-            }
-        }
-        Prepared::Ready
-    }
-    fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
+    fn on_leg(&mut self, cx: &Cx<'_>, held: &BothLocked, step: Step) -> Sys<u64> {
         let leg = cx.leg(step);
         let (a, b) = (cx.name(0), cx.name(1));
         if self.kind != IntentKind::Link {
@@ -200,7 +75,7 @@ impl Change for Two {
             None => sys::linkat(a.at(leg), &a.name, b.at(leg), &b.name, 0),
             Some((_, false)) if step == Step::Second => {
                 // It has no partner: received, or opened for reading only.
-                let r = crate::repair::heal::equal(cx.s, cx.lead, b.rel.as_bytes());
+                let r = crate::repair::heal::equal(cx.s, cx.lead, b.rel.as_bytes(), held);
                 r.map(|()| 0).map_err(|e| match e {
                     // Too large for a copy under the locks.
                     Errno::EFBIG => Errno::EXDEV,
@@ -220,7 +95,104 @@ impl Change for Two {
         }
         .map(|v| v as u64)
     }
-    fn undo(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
+}
+
+impl Change for Two {
+    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
+        if self.nameless.is_some() {
+            return cx.parent(1);
+        }
+        let old = cx.parent(0)?;
+        match cx.parent(1) {
+            Ok(new) => Ok(old.union(new)),
+            Err(p) => Err(self.sooner(cx, p)),
+        }
+    }
+    // long: one look at both names on both legs, in its order
+    fn prepare(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Prepared {
+        for which in 0..2 {
+            if which == 0 && self.nameless.is_some() {
+                continue;
+            }
+            if let Err(p) = cx.enter(which, held) {
+                return if which == 0 { p } else { self.sooner(cx, p) };
+            }
+        }
+        let mut old = Err(Errno::ENOENT);
+        if self.nameless.is_none() {
+            let t = cx.name(0);
+            let st = sys::glance(t.at(cx.lead), &t.name, c::AT_SYMLINK_NOFOLLOW);
+            old = st;
+            if let Err(p) = cx.still(0, st) {
+                return p;
+            }
+            if self.follow && st.is_ok_and(|st| st.kind() == c::S_IFLNK) {
+                cx.slow = true;
+                return Prepared::Answer(Err(Errno::ELOOP));
+            }
+            cx.settle(0, false, held);
+            if let Err(p) = cx.compare_entered(0, &st) {
+                return p;
+            }
+        }
+        // A copy is made as by repair.
+        if matches!(self.nameless, Some((_, false))) && !cx.exclusive {
+            return Prepared::Exclusive;
+        }
+        if !cx.exclusive && self.moves_directory(cx, &old) {
+            return Prepared::Exclusive;
+        }
+        if self.kind == IntentKind::Exchange {
+            cx.settle(1, false, held);
+            let new = cx.name(1);
+            let st = sys::glance(new.at(cx.lead), &new.name, c::AT_SYMLINK_NOFOLLOW);
+            if let Err(p) = cx.compare_entered(1, &st) {
+                return p;
+            }
+            for leg in 0..2 {
+                if let (Ok(st), Some(i)) = (
+                    sys::fstatat(cx.name(0).at(leg), &cx.name(0).name, c::AT_SYMLINK_NOFOLLOW),
+                    cx.intent.inode.get_mut(leg),
+                ) {
+                    *i = st.ino();
+                }
+            }
+        }
+        if self.kind != IntentKind::Exchange {
+            let t = cx.name(1);
+            if self.kind == IntentKind::Rename {
+                let old = sys::glance(t.at(cx.lead), &t.name, c::AT_SYMLINK_NOFOLLOW);
+                self.replaces = !matches!(old, Err(Errno::ENOENT));
+                if self.replaces {
+                    cx.settle(1, true, held);
+                    if let Err(p) = cx.compare_entered(1, &old) {
+                        return p;
+                    }
+                }
+            }
+            let why = match self.kind == IntentKind::Link || self.flags & 1 != 0 {
+                true => Errno::EEXIST,
+                false => Errno::EIO,
+            };
+            let dirs = (t.at(cx.lead), t.at(cx.lead ^ 1));
+            if let Err(p) = in_the_way(cx, held, dirs, &t.name, t.rel.as_bytes(), why) {
+                return p;
+            }
+        }
+        Prepared::Ready
+    }
+    fn apply(
+        &mut self,
+        cx: &mut Cx<'_>,
+        held: &BothLocked,
+        step: Step,
+    ) -> Result<Applied, Refused> {
+        let copies = matches!(self.nameless, Some((_, false)));
+        let r = self.on_leg(cx, held, step);
+        r.map(Applied)
+            .map_err(|e| Refused::after(copies && step == Step::Second, e))
+    }
+    fn undo(&mut self, cx: &mut Cx<'_>, _: &BothLocked, _: Option<&Untouched<'_>>) -> Sys<()> {
         let leg = cx.lead;
         let (a, b) = (cx.name(0), cx.name(1));
         match self.kind {
@@ -239,7 +211,7 @@ impl Change for Two {
             _ => sys::renameat2(b.at(leg), &b.name, a.at(leg), &a.name, 1).map(|_| ()),
         }
     }
-    fn heal(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
+    fn heal(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Sys<()> {
         // The second leg lacks the old name or has another victim: the two names decide.
         let from = cx.lead;
         // What directories hold is not compared here, and a half of it would be neither.
@@ -251,11 +223,11 @@ impl Change for Two {
         if self.kind != IntentKind::Link && (is_dir(0) || is_dir(1)) {
             return Err(Errno::ENOTEMPTY);
         }
-        crate::repair::heal::equal(cx.s, from, cx.name(1).rel.as_bytes())?;
+        crate::repair::heal::equal(cx.s, from, cx.name(1).rel.as_bytes(), held)?;
         if self.nameless.is_some() {
             Ok(())
         } else {
-            crate::repair::heal::equal(cx.s, from, cx.name(0).rel.as_bytes())
+            crate::repair::heal::equal(cx.s, from, cx.name(0).rel.as_bytes(), held)
         }
     }
 }

@@ -18,7 +18,9 @@ use crate::regs::{NATIVE, Regs, arg, fail};
 use libc as c;
 use mirror_core::calls::Call;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
+use mirror_core::{
+    Action, Applied, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Undo, Untouched,
+};
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
 
@@ -101,84 +103,9 @@ impl Open {
     }
 }
 
-impl Change for Open {
-    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
-        if !self.tmpfile() {
-            return cx.parent(0);
-        }
-        match cx.itself(0) {
-            Ok(plan) => Ok(plan),
-            // It has no name that anybody could race for.
-            Err(_) => Ok(cx.dir(cx.s.root_ino)),
-        }
-    }
-    fn late(&mut self, cx: &mut Cx<'_>) -> LockPlan {
-        match self.found {
-            Some(st) if self.flags & c::O_TRUNC != 0 && cx.lead == 0 => cx.file(st.ino()),
-            Some(_) if self.flags & c::O_TRUNC != 0 => {
-                sys::fstatat(cx.s.root[0], &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW)
-                    .map_or(LockPlan::EMPTY, |st| cx.file(st.ino()))
-            }
-            _ => LockPlan::EMPTY,
-        }
-    }
-    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
-        (self.found, self.made, self.fd, self.stat) = (None, false, [-1; 2], [None, None]);
-        (self.second, self.slot, self.later, self.emptied) = (false, -1, false, false);
-        self.refused = false;
-        if let Err(p) = cx.anchored(0) {
-            return p;
-        }
-        if self.tmpfile() {
-            return Prepared::Ready;
-        }
-        let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
-        let found = sys::glance(root, &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW);
-        if let Err(p) = self.compared(cx, &found) {
-            return p;
-        }
-        match found {
-            Ok(_) if self.flags & (c::O_CREAT | c::O_EXCL) == c::O_CREAT | c::O_EXCL => {
-                Prepared::Answer(Err(Errno::EEXIST))
-            }
-            Ok(st) => match st.kind() {
-                c::S_IFREG => {
-                    self.found = Some(st);
-                    Prepared::Ready
-                }
-                c::S_IFLNK if self.flags & c::O_NOFOLLOW != 0 => {
-                    Prepared::Answer(Err(Errno::ELOOP))
-                }
-                c::S_IFLNK => {
-                    cx.slow = true;
-                    Prepared::Answer(Err(Errno::ELOOP))
-                }
-                c::S_IFDIR => Prepared::Answer(Err(Errno::EISDIR)),
-                // A fifo, a socket, a device: no business of ours. The kernel gets the call without O_CREAT.
-                _ if self.flags & c::O_CREAT != 0 && !may_create_over(cx, root, &st) => {
-                    Prepared::Answer(Err(Errno::EACCES))
-                }
-                _ => Prepared::Forward,
-            },
-            Err(Errno::ENOENT) if self.flags & c::O_CREAT != 0 => {
-                self.made = true;
-                let second = cx.s.root.get(cx.lead ^ 1).copied().unwrap_or(-1);
-                let why = match self.flags & c::O_EXCL {
-                    0 => Errno::EIO,
-                    _ => Errno::EEXIST,
-                };
-                let rel = &cx.name(0).rel;
-                match in_the_way(cx, (root, second), rel, rel.as_bytes(), why) {
-                    Ok(()) => Prepared::Ready,
-                    Err(p) => p,
-                }
-            }
-            Err(e) => Prepared::Answer(Err(e)),
-        }
-    }
-
+impl Open {
     // long: the two legs of one open side by side
-    fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
+    fn on_leg(&mut self, cx: &mut Cx<'_>, held: &BothLocked, step: Step) -> Sys<u64> {
         let leg = cx.leg(step);
         if step == Step::First && self.found.is_some() && self.flags & c::O_TRUNC != 0 {
             // What the undo goes by: the file's lock was taken after it was found.
@@ -210,7 +137,7 @@ impl Change for Open {
                     return Err(Errno::ELOOP);
                 }
                 Err(Errno::EINVAL) if self.made && self.flags & c::O_DIRECT != 0 => {
-                    self.made_in_vain(cx);
+                    self.made_in_vain(cx, held);
                     return Err(Errno::EINVAL);
                 }
                 r => r?,
@@ -258,7 +185,7 @@ impl Change for Open {
         }
         self.slot = first;
         if self.later {
-            self.empty_first(first)?;
+            self.empty_first(first, held)?;
         }
         if self.emptied {
             sys::ftruncate(first.saturating_add(K), 0)?;
@@ -266,8 +193,96 @@ impl Change for Open {
         self.remember(cx, first);
         Ok(0)
     }
+}
 
-    fn undo(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
+impl Change for Open {
+    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
+        if !self.tmpfile() {
+            return cx.parent(0);
+        }
+        match cx.itself(0) {
+            Ok(plan) => Ok(plan),
+            // It has no name that anybody could race for.
+            Err(_) => Ok(cx.dir(cx.s.root_ino)),
+        }
+    }
+    fn late(&mut self, cx: &mut Cx<'_>) -> LockPlan {
+        match self.found {
+            Some(st) if self.flags & c::O_TRUNC != 0 && cx.lead == 0 => cx.file(st.ino()),
+            Some(_) if self.flags & c::O_TRUNC != 0 => {
+                sys::fstatat(cx.s.root[0], &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW)
+                    .map_or(LockPlan::EMPTY, |st| cx.file(st.ino()))
+            }
+            _ => LockPlan::EMPTY,
+        }
+    }
+    fn prepare(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Prepared {
+        (self.found, self.made, self.fd, self.stat) = (None, false, [-1; 2], [None, None]);
+        (self.second, self.slot, self.later, self.emptied) = (false, -1, false, false);
+        self.refused = false;
+        if let Err(p) = cx.anchored(0) {
+            return p;
+        }
+        if self.tmpfile() {
+            return Prepared::Ready;
+        }
+        let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
+        let found = sys::glance(root, &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW);
+        if let Err(p) = self.compared(cx, held, &found) {
+            return p;
+        }
+        match found {
+            Ok(_) if self.flags & (c::O_CREAT | c::O_EXCL) == c::O_CREAT | c::O_EXCL => {
+                Prepared::Answer(Err(Errno::EEXIST))
+            }
+            Ok(st) => match st.kind() {
+                c::S_IFREG => {
+                    self.found = Some(st);
+                    Prepared::Ready
+                }
+                c::S_IFLNK if self.flags & c::O_NOFOLLOW != 0 => {
+                    Prepared::Answer(Err(Errno::ELOOP))
+                }
+                c::S_IFLNK => {
+                    cx.slow = true;
+                    Prepared::Answer(Err(Errno::ELOOP))
+                }
+                c::S_IFDIR => Prepared::Answer(Err(Errno::EISDIR)),
+                // A fifo, a socket, a device: no business of ours. The kernel gets the call without O_CREAT.
+                _ if self.flags & c::O_CREAT != 0 && !may_create_over(cx, root, &st) => {
+                    Prepared::Answer(Err(Errno::EACCES))
+                }
+                _ => Prepared::Forward,
+            },
+            Err(Errno::ENOENT) if self.flags & c::O_CREAT != 0 => {
+                self.made = true;
+                let second = cx.s.root.get(cx.lead ^ 1).copied().unwrap_or(-1);
+                let why = match self.flags & c::O_EXCL {
+                    0 => Errno::EIO,
+                    _ => Errno::EEXIST,
+                };
+                let rel = &cx.name(0).rel;
+                match in_the_way(cx, held, (root, second), rel, rel.as_bytes(), why) {
+                    Ok(()) => Prepared::Ready,
+                    Err(p) => p,
+                }
+            }
+            Err(e) => Prepared::Answer(Err(e)),
+        }
+    }
+
+    fn apply(
+        &mut self,
+        cx: &mut Cx<'_>,
+        held: &BothLocked,
+        step: Step,
+    ) -> Result<Applied, Refused> {
+        let r = self.on_leg(cx, held, step);
+        r.map(Applied)
+            .map_err(|e| Refused::after(self.second && step == Step::Second, e))
+    }
+
+    fn undo(&mut self, cx: &mut Cx<'_>, _: &BothLocked, _: Option<&Untouched<'_>>) -> Sys<()> {
         // An O_TRUNC that emptied a file cannot be taken back.
         if self.emptied && self.found.is_none_or(|s| s.size() > 0) {
             return Err(Errno::EIO);
@@ -288,18 +303,18 @@ impl Change for Open {
         Ok(())
     }
 
-    fn heal(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
-        if cx.enter(0).is_err() {
+    fn heal(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Sys<()> {
+        if cx.enter(0, held).is_err() {
             return Err(Errno::EIO);
         }
-        crate::repair::heal::equal(cx.s, cx.lead, cx.name(0).rel.as_bytes())?;
+        crate::repair::heal::equal(cx.s, cx.lead, cx.name(0).rel.as_bytes(), held)?;
         // Now it is there; it was made or truncated with the copy.
         self.flags &= !(c::O_EXCL | c::O_CREAT);
         if !self.later {
             self.flags &= !c::O_TRUNC;
         }
         self.made = false;
-        self.apply(cx, Step::Second).map(|_| ())
+        self.on_leg(cx, held, Step::Second).map(|_| ())
     }
 }
 

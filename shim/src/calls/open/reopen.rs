@@ -10,7 +10,9 @@ use crate::process::limits::spare;
 use crate::regs::{Regs, answer, fail};
 use libc as c;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
+use mirror_core::{
+    Action, Applied, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Undo, Untouched,
+};
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
 
@@ -64,35 +66,8 @@ fn through(n: i32, flags: i32) -> Sys<i32> {
     sys::openat(c::AT_FDCWD, &p, flags, 0)
 }
 
-impl Change for Reopen {
-    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
-        cx.file_of(self.n).map_err(|e| Prepared::Answer(Err(e)))
-    }
-    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
-        if let Some(p) = crate::calls::data::write::describe(self.n, cx) {
-            return p;
-        }
-        if cx.exclusive {
-            cx.settle_descriptor(self.n);
-        }
-        match sys::fstat(self.n) {
-            Ok(st) if (st.dev(), st.ino()) == self.object => {
-                let partner = sys::fglance(self.n.saturating_add(K));
-                if partner.is_ok_and(|t| !cx.fit(&st, &t)) {
-                    return Prepared::Exclusive;
-                }
-                cx.intent.old_size = st.size();
-                self.before = Some(st);
-                Prepared::Ready
-            }
-            // The number is another file's by now.
-            _ => {
-                cx.slow = true;
-                Prepared::Answer(Err(Errno::ESTALE))
-            }
-        }
-    }
-    fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
+impl Reopen {
+    fn on_leg(&mut self, cx: &Cx<'_>, _: &BothLocked, step: Step) -> Sys<u64> {
         if step == Step::First {
             if self.truncates() {
                 self.reserve()?;
@@ -133,14 +108,54 @@ impl Change for Reopen {
         }
         Ok(0)
     }
-    fn undo(&mut self, _: &mut Cx<'_>) -> Sys<()> {
+}
+
+impl Change for Reopen {
+    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
+        cx.file_of(self.n).map_err(|e| Prepared::Answer(Err(e)))
+    }
+    fn prepare(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Prepared {
+        if let Some(p) = crate::calls::data::write::describe(self.n, cx) {
+            return p;
+        }
+        if cx.exclusive {
+            cx.settle_descriptor(self.n, held);
+        }
+        match sys::fstat(self.n) {
+            Ok(st) if (st.dev(), st.ino()) == self.object => {
+                let partner = sys::fglance(self.n.saturating_add(K));
+                if partner.is_ok_and(|t| !cx.fit(&st, &t)) {
+                    return Prepared::Exclusive;
+                }
+                cx.intent.old_size = st.size();
+                self.before = Some(st);
+                Prepared::Ready
+            }
+            // The number is another file's by now.
+            _ => {
+                cx.slow = true;
+                Prepared::Answer(Err(Errno::ESTALE))
+            }
+        }
+    }
+    fn apply(
+        &mut self,
+        cx: &mut Cx<'_>,
+        held: &BothLocked,
+        step: Step,
+    ) -> Result<Applied, Refused> {
+        let r = self.on_leg(cx, held, step);
+        r.map(Applied)
+            .map_err(|e| Refused::after(self.truncates() && step == Step::Second, e))
+    }
+    fn undo(&mut self, _: &mut Cx<'_>, _: &BothLocked, _: Option<&Untouched<'_>>) -> Sys<()> {
         self.release();
         if self.truncates() && self.before.is_none_or(|s| s.size() > 0) {
             return Err(Errno::EIO);
         }
         sys::close(self.first).map(|_| ())
     }
-    fn heal(&mut self, _: &mut Cx<'_>) -> Sys<()> {
+    fn heal(&mut self, _: &mut Cx<'_>, _: &BothLocked) -> Sys<()> {
         // The name that is on record may be another file's.
         Err(Errno::EIO)
     }

@@ -6,7 +6,7 @@ use crate::process::limits::with_limit;
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::numbers::SENTINEL;
-use mirror_core::{Errno, K, RESERVED};
+use mirror_core::{BothLocked, Errno, K, RESERVED};
 use mirror_sys as sys;
 use mirror_sys::OMIT;
 use mirror_sys::Sys;
@@ -81,11 +81,11 @@ pub fn note(n: i32, pair: usize, leg: usize, ino: [u64; 2], rel: &[u8]) {
 
 /// The partner's mtime is settled when the descriptor is closed; at once where the number's record may
 /// be another's (a guest, a split table). TX is held: no dup2 takes the number away before.
-pub fn owes_time(n: i32) {
+pub fn owes_time(n: i32, held: &BothLocked) {
     if !actor::maybe_guest() {
         set_dirty(n);
     } else {
-        let _ = times::copy(n, n.saturating_add(K), OMIT);
+        let _ = times::copy(n, n.saturating_add(K), OMIT, held);
     }
 }
 

@@ -14,7 +14,10 @@ use crate::process::look;
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{Action, Errno, K, LockPlan, Prepared, RESERVED, Step, Undo};
+use mirror_core::{
+    Action, Applied, BothLocked, Errno, K, LockPlan, Prepared, RESERVED, Refused, Step, Undo,
+    Untouched,
+};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -208,33 +211,8 @@ impl Adopt {
     }
 }
 
-impl Change for Adopt {
-    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
-        cx.parent(0)
-    }
-    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
-        match border::of(cx.s, cx.lead, &cx.name(0).rel) {
-            Border::Within => {}
-            Border::Kernel => return Prepared::Forward,
-            Border::Beyond => return Prepared::Answer(Err(border::REFUSED)),
-        }
-        // Under the locks: the name must still be this very file.
-        let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
-        let same = match (
-            sys::fstat(self.n),
-            sys::fstatat(root, &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW),
-        ) {
-            (Ok(a), Ok(b)) => a.ino() == b.ino() && a.dev() == b.dev(),
-            _ => false,
-        };
-        if same {
-            cx.settle(0, false);
-            return Prepared::Ready;
-        }
-        cx.slow = true;
-        Prepared::Answer(Err(Errno::EIO))
-    }
-    fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
+impl Adopt {
+    fn on_leg(&mut self, cx: &Cx<'_>, step: Step) -> Sys<u64> {
         let leg = cx.leg(step);
         if step == Step::First {
             if let Some(i) = self.ino.get_mut(leg) {
@@ -262,12 +240,44 @@ impl Change for Adopt {
         let _ = sys::close(m);
         r.map(|()| 0)
     }
-    fn undo(&mut self, _: &mut Cx<'_>) -> Sys<()> {
+}
+
+impl Change for Adopt {
+    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
+        cx.parent(0)
+    }
+    fn prepare(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Prepared {
+        match border::of(cx.s, cx.lead, &cx.name(0).rel) {
+            Border::Within => {}
+            Border::Kernel => return Prepared::Forward,
+            Border::Beyond => return Prepared::Answer(Err(border::REFUSED)),
+        }
+        // Under the locks: the name must still be this very file.
+        let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
+        let same = match (
+            sys::fstat(self.n),
+            sys::fstatat(root, &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW),
+        ) {
+            (Ok(a), Ok(b)) => a.ino() == b.ino() && a.dev() == b.dev(),
+            _ => false,
+        };
+        if same {
+            cx.settle(0, false, held);
+            return Prepared::Ready;
+        }
+        cx.slow = true;
+        Prepared::Answer(Err(Errno::EIO))
+    }
+    fn apply(&mut self, cx: &mut Cx<'_>, _: &BothLocked, step: Step) -> Result<Applied, Refused> {
+        let r = self.on_leg(cx, step);
+        r.map(Applied).map_err(Refused::Whole)
+    }
+    fn undo(&mut self, _: &mut Cx<'_>, _: &BothLocked, _: Option<&Untouched<'_>>) -> Sys<()> {
         Ok(())
     }
-    fn heal(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
-        crate::repair::heal::equal(cx.s, cx.lead, cx.name(0).rel.as_bytes())?;
-        self.apply(cx, Step::Second).map(|_| ())
+    fn heal(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Sys<()> {
+        crate::repair::heal::equal(cx.s, cx.lead, cx.name(0).rel.as_bytes(), held)?;
+        self.on_leg(cx, Step::Second).map(|_| ())
     }
 }
 

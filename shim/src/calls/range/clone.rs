@@ -22,7 +22,9 @@ use crate::user::UserPtr;
 use libc as c;
 use mirror_core::path::split;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{Action, Errno, K, LockPlan, Prepared, Step, Undo};
+use mirror_core::{
+    Action, Applied, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Undo, Untouched,
+};
 use mirror_sys as sys;
 use mirror_sys::{CloneRange, Sys};
 
@@ -157,13 +159,43 @@ impl Clone {
     }
 }
 
+impl Clone {
+    fn on_leg(&mut self, cx: &Cx<'_>, held: &BothLocked, step: Step) -> Sys<u64> {
+        if step == Step::First {
+            let r = sys::clone_range(self.n, &self.range).map(|v| v as u64);
+            if r.is_err() {
+                crate::calls::data::aftermath::refused(self.n, held);
+            }
+            return r;
+        }
+        let m = self.n.saturating_add(K);
+        let mut r = Err(Errno::EOPNOTSUPP);
+        if self.twin.there() {
+            r = sys::clone_range(
+                m,
+                &CloneRange {
+                    src: i64::from(self.twin.n),
+                    ..self.range
+                },
+            )
+            .map(|_| ());
+        }
+        if r.is_err() {
+            self.touched = true;
+            r = bring(self.n, m, cx.intent.offset, cx.intent.length, held);
+        }
+        owes_time(self.n, held);
+        r.map(|()| 0)
+    }
+}
+
 impl Change for Clone {
     fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
         let own = cx.file_of(self.n).map_err(|e| Prepared::Answer(Err(e)))?;
         let source = self.source_plan(cx).map_err(|_| Prepared::Exclusive)?;
         Ok(own.union(source))
     }
-    fn prepare(&mut self, cx: &mut Cx<'_>) -> Prepared {
+    fn prepare(&mut self, cx: &mut Cx<'_>, _: &BothLocked) -> Prepared {
         if let Some(p) = describe(self.n, cx) {
             return p;
         }
@@ -199,34 +231,17 @@ impl Change for Clone {
         }
         Prepared::Ready
     }
-    fn apply(&mut self, cx: &mut Cx<'_>, step: Step) -> Sys<u64> {
-        if step == Step::First {
-            let r = sys::clone_range(self.n, &self.range).map(|v| v as u64);
-            if r.is_err() {
-                crate::calls::data::aftermath::refused(self.n);
-            }
-            return r;
-        }
-        let m = self.n.saturating_add(K);
-        let mut r = Err(Errno::EOPNOTSUPP);
-        if self.twin.there() {
-            r = sys::clone_range(
-                m,
-                &CloneRange {
-                    src: i64::from(self.twin.n),
-                    ..self.range
-                },
-            )
-            .map(|_| ());
-        }
-        if r.is_err() {
-            self.touched = true;
-            r = bring(self.n, m, cx.intent.offset, cx.intent.length);
-        }
-        owes_time(self.n);
-        r.map(|()| 0)
+    fn apply(
+        &mut self,
+        cx: &mut Cx<'_>,
+        held: &BothLocked,
+        step: Step,
+    ) -> Result<Applied, Refused> {
+        let r = self.on_leg(cx, held, step);
+        r.map(Applied)
+            .map_err(|e| Refused::after(self.touched && step == Step::Second, e))
     }
-    fn undo(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
+    fn undo(&mut self, cx: &mut Cx<'_>, _: &BothLocked, _: Option<&Untouched<'_>>) -> Sys<()> {
         let (from, old) = (cx.intent.offset, cx.intent.old_size);
         // What was made longer is cut. Old content is gone on this leg, and perhaps on the other.
         if from < old {

@@ -4,7 +4,7 @@ use crate::change::target::Cx;
 use crate::process::limits::spare;
 use libc as c;
 use mirror_core::path::PathText;
-use mirror_core::{Errno, K};
+use mirror_core::{BothLocked, Errno, K};
 use mirror_sys as sys;
 use mirror_sys::{OMIT, Object, Stat, Sys};
 
@@ -24,7 +24,12 @@ fn fits(cx: &mut Cx<'_>, first: &Stat, second: &Stat) -> Sys<()> {
 
 impl Attr<'_> {
     /// Before the first leg's object is touched.
-    pub(super) fn look_ahead(&mut self, cx: &mut Cx<'_>, first: &Object) -> Sys<()> {
+    pub(super) fn look_ahead(
+        &mut self,
+        cx: &mut Cx<'_>,
+        held: &BothLocked,
+        first: &Object,
+    ) -> Sys<()> {
         let regular = first.stat().kind() == c::S_IFREG;
         if regular && matches!(self.call.kind, Kind::Owner(..) | Kind::Truncate(_)) {
             let mut buf = [0u8; 64];
@@ -39,7 +44,7 @@ impl Attr<'_> {
             };
             // What makes it immutable also keeps its time.
             if let Some((n, true)) = self.by_fd {
-                let _ = crate::change::times::copy(n, n.saturating_add(K), OMIT);
+                let _ = crate::change::times::copy(n, n.saturating_add(K), OMIT, held);
             }
         }
         // A partner is open for writing already.
@@ -65,12 +70,12 @@ impl Attr<'_> {
             cx.unequal = true;
             return Err(Errno::EEXIST);
         }
-        self.held = second.ok();
+        self.other = second.ok();
         Ok(())
     }
     /// What a change of owner or size took away beside: set-id bits, capabilities.
     #[cold]
-    pub(super) fn undo_privileges(&self, o: &Object, st: &Stat) -> Sys<()> {
+    pub(super) fn undo_privileges(&self, o: &Object, st: &Stat, _: &BothLocked) -> Sys<()> {
         if st.kind() != c::S_IFLNK && st.mode() & (c::S_ISUID | c::S_ISGID) != 0 {
             o.set_mode(st.mode() & 0o7777)?;
         }
@@ -81,9 +86,9 @@ impl Attr<'_> {
     }
     /// A file that has grown is again as it was.
     #[cold]
-    pub(super) fn shrink(&self, o: &Object, st: &Stat) -> Sys<()> {
+    pub(super) fn shrink(&self, o: &Object, st: &Stat, held: &BothLocked) -> Sys<()> {
         o.truncate(st.size())?;
-        self.undo_privileges(o, st)?;
+        self.undo_privileges(o, st, held)?;
         o.set_times(OMIT, st.mtime()).map(|_| ())
     }
     /// truncate by name: a program may run from the other leg's file, or it may be immutable. Its locks
@@ -125,7 +130,7 @@ impl Attr<'_> {
         }
     }
     pub(super) fn close_second(&mut self) {
-        self.held = None;
+        self.other = None;
         if self.second >= 0 {
             let _ = sys::close(self.second);
             self.second = -1;

@@ -3,28 +3,28 @@ use crate::calls::attributes::set::{Attr, By, Kind, SYS_FILE_SETATTR};
 use crate::change::target::Cx;
 use libc as c;
 use mirror_core::calls::Call;
-use mirror_core::{Errno, K};
+use mirror_core::{BothLocked, Errno, K};
 use mirror_sys as sys;
 use mirror_sys::{Object, Sys};
 
 impl Attr<'_> {
     /// What is done to either leg's object alike, times apart.
-    pub(super) fn on_object(&self, kind: Kind, o: &Object) -> Sys<usize> {
+    pub(super) fn on_object(&self, kind: Kind, o: &Object, held: &BothLocked) -> Sys<usize> {
         match kind {
             // Which of the two the kernel knows, it tells the program by the call's own answer.
             Kind::Mode(m) if self.regs.is(Call::Fchmodat2) => o.set_mode_held(m),
             Kind::Mode(m) => o.set_mode(m),
             Kind::Owner(u, g) => o.set_owner(u, g),
-            Kind::SetXattr | Kind::RemoveXattr => self.xattr(o),
+            Kind::SetXattr | Kind::RemoveXattr => self.xattr(o, held),
             Kind::Truncate(size) => o.truncate(size),
-            Kind::Marks(_) => self.first_marks(o),
+            Kind::Marks(_) => self.first_marks(o, held),
             Kind::Times => Err(Errno::EIO),
             Kind::Unknown => Err(Errno::EOPNOTSUPP),
         }
     }
 
     /// The program's setxattr or removexattr, of whatever family.
-    fn xattr(&self, o: &Object) -> Sys<usize> {
+    fn xattr(&self, o: &Object, _: &BothLocked) -> Sys<usize> {
         let [_, a1, a2, a3, a4, a5] = self.regs.args;
         let p = o.text();
         let (at, cwd) = (p.as_ptr() as usize, c::AT_FDCWD as isize as usize);
@@ -40,7 +40,7 @@ impl Attr<'_> {
         }))
     }
 
-    fn xattr_by_fd(&self, m: usize) -> Sys<usize> {
+    fn xattr_by_fd(&self, m: usize, _: &BothLocked) -> Sys<usize> {
         let [_, a1, a2, a3, a4, a5] = self.regs.args;
         let (nr, empty) = (self.regs.nr as i64, c"".as_ptr() as usize);
         let at = c::AT_EMPTY_PATH as usize;
@@ -65,7 +65,7 @@ impl Attr<'_> {
     }
 
     /// The program's file_setattr by name (an ioctl is made on its own descriptor).
-    fn first_marks(&self, o: &Object) -> Sys<usize> {
+    fn first_marks(&self, o: &Object, _: &BothLocked) -> Sys<usize> {
         let [_, _, a2, a3, _, _] = self.regs.args;
         let (p, cwd) = (o.text(), c::AT_FDCWD as isize as usize);
         // SAFETY: our own path; the program's struct, checked by the kernel.
@@ -75,7 +75,7 @@ impl Attr<'_> {
     }
 
     /// The program's own times on the first leg's object.
-    pub(super) fn first_times(&self, o: &Object) -> Sys<usize> {
+    pub(super) fn first_times(&self, o: &Object, _: &BothLocked) -> Sys<usize> {
         let [_, a1, a2, _, _, _] = self.regs.args;
         let (p, nr) = (o.text(), self.regs.nr as i64);
         let cwd = c::AT_FDCWD as isize as usize;
@@ -101,29 +101,46 @@ impl Attr<'_> {
     }
 
     /// What the first leg's call has changed, on the second leg's object.
-    pub(super) fn second_marks(&self, cx: &Cx<'_>, by: By, second: &Object) -> Sys<usize> {
+    pub(super) fn second_marks(
+        &self,
+        cx: &Cx<'_>,
+        by: By,
+        second: &Object,
+        held: &BothLocked,
+    ) -> Sys<usize> {
         let first = match self.by_fd {
             Some((n, _)) => Object::of(n)?,
             None => self.object(cx, cx.lead)?,
         };
         let before = self.marks.ok_or(Errno::EOPNOTSUPP)?;
         let after = by.get(&first).map_err(|_| Errno::EOPNOTSUPP)?;
-        by.follow(second, &before, &after)
+        by.follow(second, &before, &after, held)
     }
 
     /// The change on n + K.
-    pub(super) fn by_partner(&self, cx: &Cx<'_>, leg: usize, n: i32) -> Sys<u64> {
+    pub(super) fn by_partner(
+        &mut self,
+        cx: &Cx<'_>,
+        held: &BothLocked,
+        leg: usize,
+        n: i32,
+    ) -> Sys<u64> {
         let m = n.saturating_add(K);
         match self.call.kind {
             Kind::Mode(mode) => sys::fchmod(m, mode),
             Kind::Owner(u, g) => sys::fchown(m, u, g),
-            Kind::Times => return self.times(cx, leg, &Object::of(m)?),
-            Kind::SetXattr | Kind::RemoveXattr => self.xattr_by_fd(m as usize),
+            Kind::Times => return self.times(cx, held, leg, &Object::of(m)?),
+            Kind::SetXattr | Kind::RemoveXattr => self.xattr_by_fd(m as usize, held),
             Kind::Truncate(size) => {
                 sys::ftruncate(m, size)?;
-                return self.times_after(cx, leg, &Object::of(m)?).map(|()| 0);
+                self.part = true;
+                let second = Object::of(m)?;
+                return self.times_after(cx, held, leg, &second).map(|()| 0);
             }
-            Kind::Marks(by) => self.second_marks(cx, by, &Object::of(m)?),
+            Kind::Marks(by) => {
+                self.part = true;
+                self.second_marks(cx, by, &Object::of(m)?, held)
+            }
             Kind::Unknown => Err(Errno::EOPNOTSUPP),
         }
         .map(|v| v as u64)

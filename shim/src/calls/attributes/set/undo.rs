@@ -2,13 +2,18 @@
 use crate::calls::attributes::set::{Attr, Kind};
 use crate::change::target::Cx;
 use libc as c;
-use mirror_core::{Errno, ErrorClass, K};
+use mirror_core::{BothLocked, Errno, ErrorClass, K, Untouched};
 use mirror_sys as sys;
 use mirror_sys::{OMIT, Object, Sys};
 
 impl Attr<'_> {
     /// Takes the first leg's change back.
-    pub(super) fn take_back(&self, cx: &Cx<'_>) -> Sys<()> {
+    pub(super) fn take_back(
+        &self,
+        cx: &Cx<'_>,
+        held: &BothLocked,
+        source: Option<&Untouched<'_>>,
+    ) -> Sys<()> {
         // What was before is still on the second leg; mode, owner and times are at hand.
         let st = self.before.ok_or(Errno::EIO)?;
         let o = match self.by_fd {
@@ -22,25 +27,30 @@ impl Attr<'_> {
             Kind::Mode(_) => o.set_mode(st.mode() & 0o7777),
             Kind::Owner(..) => {
                 o.set_owner(st.uid(), st.gid())?;
-                return self.undo_privileges(&o, &st);
+                return self.undo_privileges(&o, &st, held);
             }
             Kind::Times => o.set_times(st.atime(), st.mtime()),
-            Kind::SetXattr | Kind::RemoveXattr => return self.undo_xattr(cx, &o),
+            Kind::SetXattr | Kind::RemoveXattr => {
+                // Only the second leg's copy is a source.
+                return self.undo_xattr(cx, &o, source.ok_or(Errno::EIO)?);
+            }
             Kind::Truncate(size) if size >= st.size() => {
                 match self.other(cx) {
                     // Its time has perhaps been changed, and nothing else.
                     Ok(second) if second.stat().size() == st.size() => {
                         second.set_times(OMIT, st.mtime())?;
                     }
-                    Ok(second) if second.stat().size() > st.size() => self.shrink(&second, &st)?,
+                    Ok(second) if second.stat().size() > st.size() => {
+                        self.shrink(&second, &st, held)?
+                    }
                     Ok(_) => {}
                     // What cannot stand for the first leg's has not been changed.
                     Err(e) if e.class() == ErrorClass::Semantic => {}
                     Err(e) => return Err(e),
                 }
-                return self.shrink(&o, &st);
+                return self.shrink(&o, &st, held);
             }
-            Kind::Marks(by) => by.set(&o, self.marks.ok_or(Errno::EIO)?),
+            Kind::Marks(by) => by.set(&o, self.marks.ok_or(Errno::EIO)?, held),
             Kind::Truncate(_) | Kind::Unknown => Err(Errno::EIO),
         }
         .map(|_| ())
@@ -53,11 +63,7 @@ impl Attr<'_> {
         }
     }
     /// Sets the attribute back to what the second leg has.
-    fn undo_xattr(&self, cx: &Cx<'_>, first: &Object) -> Sys<()> {
-        // The second leg's copy is the source: only if it is known to be true.
-        if cx.s.runtime().word().pending() {
-            return Err(Errno::EIO);
-        }
+    fn undo_xattr(&self, cx: &Cx<'_>, first: &Object, _: &Untouched<'_>) -> Sys<()> {
         let second = self.other(cx)?;
         let (p, q) = (second.text(), first.text());
         let (from, to) = (p.as_ptr() as usize, q.as_ptr() as usize);

@@ -9,7 +9,7 @@ use crate::change::target::Cx;
 use crate::path::loc::Path;
 use crate::regs::{DONE, Regs, WAIT, answer, fail, raw};
 use libc as c;
-use mirror_core::{Errno, K, Prepared};
+use mirror_core::{BothLocked, Errno, K, Prepared};
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
 
@@ -65,9 +65,14 @@ impl Open {
     }
     /// With everybody kept out the two are settled before anything is opened. What is answered without a file
     /// being opened is compared here, or never.
-    pub(super) fn compared(&self, cx: &mut Cx<'_>, found: &Sys<Stat>) -> Result<(), Prepared> {
+    pub(super) fn compared(
+        &self,
+        cx: &mut Cx<'_>,
+        held: &BothLocked,
+        found: &Sys<Stat>,
+    ) -> Result<(), Prepared> {
         cx.still(0, *found)?;
-        cx.settle(0, self.flags & c::O_CREAT != 0);
+        cx.settle(0, self.flags & c::O_CREAT != 0, held);
         let excl = c::O_CREAT | c::O_EXCL;
         let opens = match found {
             Ok(st) => st.kind() == c::S_IFREG && self.flags & excl != excl,
@@ -121,7 +126,7 @@ impl Open {
     }
     /// Empties the first leg's file after its open.
     #[cold]
-    pub(super) fn empty_first(&mut self, n: i32) -> Sys<()> {
+    pub(super) fn empty_first(&mut self, n: i32, _: &BothLocked) -> Sys<()> {
         if self.flags & c::O_ACCMODE == c::O_RDONLY {
             sys::Object::of(n)?.truncate(0)?;
         } else {
@@ -133,7 +138,7 @@ impl Open {
     /// A file system without O_DIRECT refuses it when the file is made already: then it is on the
     /// second leg too.
     #[cold]
-    pub(super) fn made_in_vain(&self, cx: &Cx<'_>) {
+    pub(super) fn made_in_vain(&self, cx: &Cx<'_>, _: &BothLocked) {
         let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
         if sys::fstatat(root, &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW).is_err() {
             return;
