@@ -19,7 +19,7 @@ pub struct Seen {
 pub type Names = [[Option<Seen>; 2]; 2];
 
 /// What is to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Act {
     /// Both legs are as before, or as after.
     Nothing,
@@ -76,12 +76,16 @@ fn rename(first: usize, one: &OneName, two: &OneName) -> Act {
     if moved(second) && stays(first) {
         return Act::Rename(first);
     }
-    let alike = |name: &OneName| on(name, 0).is_some() == on(name, 1).is_some();
     if alike(one) && alike(two) {
         Act::Nothing
     } else {
         Act::Unknown
     }
+}
+
+/// Whether both legs have the name, or neither.
+fn alike(name: &OneName) -> bool {
+    on(name, 0).is_some() == on(name, 1).is_some()
 }
 
 /// Of an exchange the names say nothing; the intent has the inode that the first name had on each leg.
@@ -102,6 +106,10 @@ fn exchange(i: &Intent, first: usize, one: &OneName, two: &OneName) -> Act {
             (false, false) => None,
         }
     };
+    // It was asked for, and there is nothing to exchange.
+    if alike(one) && alike(two) && (on(one, first).is_none() || on(two, first).is_none()) {
+        return Act::Nothing;
+    }
     let second = first ^ 1;
     match (is(first), is(second)) {
         (Some(Is::After), Some(Is::Before)) => Act::Exchange(second),
@@ -133,6 +141,8 @@ fn data(i: &Intent, first: usize, one: &OneName) -> Act {
     let was = i.inode.get(first).copied().unwrap_or(0);
     match on(one, first) {
         Some(s) if was == 0 || s.inode == was => {}
+        // Known by its name alone, and there was nothing to change.
+        None if was == 0 && on(one, first ^ 1).is_none() => return Act::Nothing,
         _ => return Act::Unknown,
     }
     let range = match i.kind {

@@ -244,3 +244,24 @@ fn an_append_is_repaired_from_the_end_of_the_shorter_file() {
         }
     );
 }
+
+/// A change that the kernel was about to refuse, announced by one who was killed before it: nothing is done,
+/// and nothing is recorded.
+#[test]
+fn what_was_never_there_is_no_difference() {
+    let here = |inode| [Some(Seen { inode, size: 1 }); 2];
+    let exchange = Intent::of(IntentKind::Exchange, 1);
+    for names in [[[None; 2]; 2], [[None; 2], here(7)], [here(7), [None; 2]]] {
+        assert_eq!(decide(&exchange, names), Act::Nothing, "{names:?}");
+    }
+    let truncate = Intent::of(IntentKind::Truncate, 0);
+    assert_eq!(decide(&truncate, [[None; 2]; 2]), Act::Nothing);
+    // The object was known, and is not under its name any more: it may have others.
+    let known = Intent {
+        inode: [7, 0],
+        ..truncate
+    };
+    assert_eq!(decide(&known, [[None; 2]; 2]), Act::Unknown);
+    let one_leg = [[None, here(7)[0]], here(8)];
+    assert_eq!(decide(&exchange, one_leg), Act::Unknown);
+}

@@ -101,7 +101,7 @@ pub struct RuntimeFile {
 pub const SIZE: usize = size_of::<RuntimeFile>().next_multiple_of(4096);
 
 /// What kind of change an intent announces (design §5). Numbers are on shared memory: never reuse one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum IntentKind {
     /// Data of an existing file: range and old size are given.
@@ -159,7 +159,7 @@ impl IntentKind {
 }
 
 /// An intent by value, without its paths.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Intent {
     /// What is being done.
     pub kind: IntentKind,

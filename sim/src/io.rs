@@ -233,18 +233,26 @@ impl Port<'_> {
     /// it.
     pub(crate) fn heal_record(&self, r: &Record) -> Result<(), Errno> {
         for n in 0..=r.op.paths().len() {
-            self.step((), |w, p| p.image = Some(w.legs[r.first].clone()));
-            self.step(Ok(()), |w, p| {
-                let Some(image) = p.image.take() else {
-                    return Ok(());
-                };
-                let now = std::mem::replace(&mut w.legs[r.first], image);
-                let done = w.heal_part(p, r, n);
-                w.legs[r.first] = now;
-                done
-            })?;
+            self.read_then(r.first, |w, p| w.heal_part(p, r, n))?;
         }
         Ok(())
+    }
+    /// A leg is read, then the other one is written: two steps.
+    pub(crate) fn read_then(
+        &self,
+        from: usize,
+        write: impl FnOnce(&mut World, &mut Proc) -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
+        self.step((), |w, p| p.image = Some(w.legs[from].clone()));
+        self.step(Ok(()), |w, p| {
+            let Some(image) = p.image.take() else {
+                return Ok(());
+            };
+            let now = std::mem::replace(&mut w.legs[from], image);
+            let done = write(w, p);
+            w.legs[from] = now;
+            done
+        })
     }
     /// The intent that leads with an object, as it is when first asked for.
     pub(crate) fn intent(&self, object: usize) -> Option<Record> {

@@ -28,6 +28,7 @@ pub mod oracle;
 mod plan;
 mod port;
 pub mod proc;
+mod recover;
 mod repair;
 pub mod rng;
 pub mod run;

@@ -148,6 +148,7 @@ impl World {
             op: c.op.clone(),
             first: p.first,
             object: c.object,
+            intent: self.intent_of(p),
             before,
             tainted: self.touches_pending(&c.op, c.object),
         }
@@ -210,10 +211,11 @@ impl Posts for Port<'_> {
     }
     fn heal_orphan(&mut self, object: usize, _: &BothLocked) {
         self.step((), |w, _| w.healed += 1);
+        let n = self.heals.get();
         let Some(r) = self.intent(object).filter(|_| !self.out()) else {
             return;
         };
-        if let Err(e) = self.heal_record(&r) {
+        if let Err(e) = self.recover(n, &r) {
             self.step((), |w, _| w.record_pending(r, e));
         }
     }

@@ -41,7 +41,7 @@ impl World {
         }
     }
 
-    fn heal_entry(
+    pub(crate) fn heal_entry(
         &mut self,
         pid: Pid,
         from: usize,

@@ -6,6 +6,7 @@ use crate::fault::{ErrorAt, Faults, Place, Sabotage};
 use crate::op::Op;
 use crate::rng::Rng;
 use crate::tree::{Ino, Tree};
+use mirror_core::runtime::Intent;
 use mirror_core::{Errno, LockPlan, WHOLE};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
@@ -42,6 +43,8 @@ pub struct Record {
     pub first: usize,
     /// The inodes behind its descriptor.
     pub object: [Option<Ino>; 2],
+    /// What it says for whoever must end it.
+    pub intent: Intent,
     /// Inodes that its names meant before the change, with their leg.
     pub before: Vec<(usize, Ino)>,
     /// It touches what is pending already.

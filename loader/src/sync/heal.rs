@@ -196,12 +196,7 @@ fn seen(p: &Attached, rel: &[u8]) -> io::Result<[Option<Seen>; 2]> {
 }
 
 /// Ends a rename or an exchange that one leg has, on the other.
-fn replay(
-    late: &Leg,
-    act: Act,
-    (one, two): (&[u8], &[u8]),
-    _: &BothLocked,
-) -> io::Result<()> {
+fn replay(late: &Leg, act: Act, (one, two): (&[u8], &[u8]), _: &BothLocked) -> io::Result<()> {
     let (from_dir, from_name) = late.root.parent(one)?;
     let (to_dir, to_name) = late.root.parent(two)?;
     let flags = match act {

@@ -96,6 +96,10 @@ pub const ROOMS: &[(&str, Rooms)] = &[
                 &["effect", "fault", "op", "port", "proc", "tree", "world"],
             ),
             (
+                "recover",
+                &["effect", "fault", "op", "port", "proc", "tree", "world"],
+            ),
+            (
                 "run",
                 &["fault", "op", "oracle", "proc", "rng", "steps", "world"],
             ),
