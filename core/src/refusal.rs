@@ -73,11 +73,14 @@ pub enum Refusal {
     Mended = 21,
     /// No refusal: two objects that stand for each other differ, and are pending.
     Differ = 22,
+    /// What was to be changed lies in a leg that was reached by another path than its own, and where in it could
+    /// not be told.
+    Elsewhere = 23,
 }
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Refusal; 23] = [
+    pub const ALL: [Refusal; 24] = [
         Refusal::Other,
         Refusal::Leg,
         Refusal::Record,
@@ -101,6 +104,7 @@ impl Refusal {
         Refusal::Mounted,
         Refusal::Mended,
         Refusal::Differ,
+        Refusal::Elsewhere,
     ];
     /// Whether it tells of a difference that was found, and nothing was refused.
     pub fn is_difference(self) -> bool {

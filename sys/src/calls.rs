@@ -14,6 +14,8 @@ pub const BENEATH: u64 = 0x08 | 0x04;
 pub const BENEATH_HERE: u64 = BENEATH | 0x01;
 /// `resolve` of openat2(2): no component is a symlink.
 pub const NO_SYMLINKS: u64 = 0x04;
+/// No mount point is crossed (EXDEV).
+pub const HERE: u64 = 0x01;
 
 #[inline(always)]
 pub(crate) fn fd(n: i32) -> usize {

@@ -13,6 +13,8 @@ pub struct Identity {
     pub ino: u64,
     /// The mount that it is seen on, or 0 where the kernel does not tell.
     pub mount: u64,
+    /// Whether it is the root of that mount; `None` where the kernel does not tell.
+    pub top: Option<bool>,
     /// When it was made (seconds, nanoseconds): an inode number is used again.
     pub born: Option<(u64, u64)>,
     /// Number of names.
@@ -31,6 +33,9 @@ impl Identity {
 /// STATX_TYPE, NLINK, INO, BTIME, MNT_ID. No other times: see [`crate::glance`].
 const WANTED: usize = 0x001 | 0x004 | 0x100 | 0x800 | 0x1000;
 
+/// STATX_ATTR_MOUNT_ROOT, since Linux 5.8.
+const MOUNT_ROOT: u64 = 0x2000;
+
 /// What a path leads to, a symlink itself included; with an empty path what the descriptor is open on.
 pub fn identity<const N: usize>(dir: i32, path: &PathText<N>) -> Sys<Identity> {
     let flags = c::AT_SYMLINK_NOFOLLOW | c::AT_EMPTY_PATH;
@@ -44,6 +49,7 @@ pub fn identity<const N: usize>(dir: i32, path: &PathText<N>) -> Sys<Identity> {
                 dev: st.dev(),
                 ino: st.ino(),
                 mount: 0,
+                top: None,
                 born: None,
                 nlink: st.nlink() as u32,
                 kind: st.kind(),
@@ -93,11 +99,11 @@ fn short(dir: i32, path: &[u8], flags: i32) -> Option<Sys<Identity>> {
     Some(statx(dir, at, flags, at).map(|_| parse(&x)))
 }
 
-/// The type of what a path of the program's names, a symlink itself included. The kernel checks the address.
-pub fn kind_at(dir: i32, path: usize) -> Sys<u32> {
+/// What a path of the program's names, a symlink itself included. The kernel checks the address.
+pub fn identity_at_address(dir: i32, path: usize) -> Sys<Identity> {
     let mut x = [0u64; WORDS];
     let to = x.as_mut_ptr() as usize;
-    statx(dir, path, c::AT_SYMLINK_NOFOLLOW, to).map(|_| parse(&x).kind)
+    statx(dir, path, c::AT_SYMLINK_NOFOLLOW, to).map(|_| parse(&x))
 }
 
 fn parse(x: &[u64; WORDS]) -> Identity {
@@ -112,6 +118,7 @@ fn parse(x: &[u64; WORDS]) -> Identity {
         dev: c::makedev(major, minor),
         ino: word(4),
         mount: if mask & 0x1000 == 0 { 0 } else { word(18) },
+        top: (word(7) & MOUNT_ROOT != 0).then_some(word(1) & MOUNT_ROOT != 0),
         born: (mask & 0x800 != 0).then(|| (word(10), u64::from(halves(11).0))),
         nlink: halves(2).0,
         kind: halves(3).1 & c::S_IFMT,

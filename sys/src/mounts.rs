@@ -30,3 +30,11 @@ pub fn mount_shown(n: i32) -> Sys<u64> {
 pub fn mount_unique(n: i32) -> Sys<u64> {
     ask(n, UNIQUE)
 }
+
+/// Whether the mount that an open object was reached through is read-only.
+pub fn on_read_only(n: i32) -> Sys<bool> {
+    // struct statfs: fifteen words here, of which the eleventh are the flags.
+    let mut s = [0u64; 15];
+    call!(syscall2, c::SYS_fstatfs, fd(n), s.as_mut_ptr() as usize)?;
+    Ok(s[10] & c::ST_RDONLY != 0)
+}

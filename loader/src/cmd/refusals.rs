@@ -39,6 +39,9 @@ pub fn words(why: Refusal) -> &'static str {
         Refusal::Mounted => {
             "what was to be changed is on a file system that is mounted inside one leg, and no part of the pair"
         }
+        Refusal::Elsewhere => {
+            "a leg was reached by a path that is not its own, and what it leads to could not be told"
+        }
         Refusal::Link => "V is not the link to leg a",
         Refusal::Wait => "another user held a lock of the pair for longer than root-wait allows",
         Refusal::Distrust => "somebody else may have put a leg's .mirror there",

@@ -77,7 +77,7 @@ fn by_name(regs: &mut Regs, call: Call, row: &Row) -> usize {
     let fd = |i: usize| fd_arg(regs, i);
     match call {
         Call::Unlink | Call::Mkdir | Call::Mknod => quick::one_path(CWD, a(0)),
-        Call::Lchown | Call::Lsetxattr | Call::Lremovexattr => quick::one_path(CWD, a(0)),
+        Call::Lchown | Call::Lsetxattr | Call::Lremovexattr => quick::object(CWD, a(0)),
         Call::Mkdirat | Call::Mknodat => quick::one_path(fd(0), a(1)),
         Call::Rmdir => quick::goes(CWD, a(0)),
         Call::Unlinkat if a(2) as u32 == 0 => quick::one_path(fd(0), a(1)),
@@ -120,7 +120,10 @@ pub fn heavy(regs: &mut Regs) -> usize {
     }
     match row.family {
         Family::Open if row.call == Call::Openat2 => steady::heavy(regs, row, how::open_how),
-        Family::Open => steady::heavy(regs, row, change::open),
+        Family::Open => match steady::heavy(regs, row, change::open) {
+            NATIVE => quick::again(regs),
+            r => r,
+        },
         Family::OpenHandle => ahead::by_handle(regs),
         Family::Look => readers::look(regs),
         Family::Data => write::write(regs),
@@ -168,7 +171,9 @@ pub fn wait(regs: &mut Regs) {
 
 /// On the program's stack with its own mask, after `heavy`.
 pub fn finish(regs: &mut Regs) -> usize {
-    if steady::is_later(regs) {
+    if quick::is_proven(regs) {
+        quick::proven(regs)
+    } else if steady::is_later(regs) {
         steady::finish(regs)
     } else {
         sandbox::finish(regs)
@@ -177,7 +182,7 @@ pub fn finish(regs: &mut Regs) -> usize {
 
 /// In the net's handler: whether it is done, and the call is to be made behind it.
 pub fn finish_ahead(regs: &Regs) -> bool {
-    !steady::is_later(regs) && sandbox::ahead()
+    !quick::is_proven(regs) && !steady::is_later(regs) && sandbox::ahead()
 }
 
 /// The exit_group place: lets this process's transactions end and settles what its descriptors owe.

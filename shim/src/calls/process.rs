@@ -122,6 +122,7 @@ pub fn chdir(regs: &mut Regs) -> usize {
         };
         let r = root.and_then(|root| {
             if let Some(root) = &root {
+                crate::path::doors::remember_places();
                 crate::attach::ahead::before_chroot(root.as_bytes());
             }
             let r = raw(regs)?;
@@ -178,6 +179,7 @@ fn root_of_one(regs: &mut Regs) -> usize {
         if let (false, true, Some(n)) = (guest(), crate::process::place::plain(), dir)
             && sys::fd_path(n, &mut text).is_ok()
         {
+            crate::path::doors::remember_places();
             crate::attach::ahead::before_chroot(text.as_bytes());
         }
         crate::path::proofs::mix();

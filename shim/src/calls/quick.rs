@@ -8,9 +8,10 @@ use crate::calls::args::names_control;
 use crate::calls::quick_fd;
 use crate::path::proofs::{self, SYMLINKED, plain};
 use crate::path::seen::{away, seen};
+use crate::path::{doors, roots};
 use crate::process::actor::maybe_guest;
 use crate::process::fds::set_hint;
-use crate::regs::{HEAVY, NATIVE, Regs, answer, arg, fd_arg};
+use crate::regs::{FINISH, HEAVY, NATIVE, Regs, answer, arg, fd_arg};
 use crate::tables::OUT;
 use crate::user::text;
 use core::sync::atomic::Ordering;
@@ -49,26 +50,31 @@ pub fn open(regs: &mut Regs) -> usize {
     if !plain(t) || !away(dir, t) || sys::openat2_is_refused() {
         return HEAVY;
     }
+    // The text may lead over a mount point, or to a leg that was moved.
+    if !leads_out(dir, t) {
+        return HEAVY;
+    }
     // What makes a name costs so much that a proof is worth remembering.
     let makes = flags & c::O_CREAT as usize != 0;
     let parent = || proofs::begin(dir, t.get(..t.iter().rposition(|&b| b == b'/')?)?);
     let parent = if makes { parent() } else { None };
-    let how = sys::OpenHow {
+    let mut how = sys::OpenHow {
         flags: flags as u64,
         mode: if makes { (mode & 0o7777) as u64 } else { 0 },
         resolve: sys::NO_SYMLINKS,
     };
-    let how: *const sys::OpenHow = &how;
-    // SAFETY: the program's path, which the kernel checks, and our own struct of the size given.
-    let r = unsafe {
-        sys::syscall4(
-            c::SYS_openat2,
-            dir as isize as usize,
-            path,
-            how as usize,
-            size_of::<sys::OpenHow>(),
-        )
-    };
+    // A file of a leg may be mounted at the name.
+    if !doors::none() {
+        how.resolve |= sys::HERE;
+    }
+    let mut r = raw_open(dir, path, &how);
+    if sys::ret(r) == Err(Errno::EXDEV) && how.resolve & sys::HERE != 0 {
+        if mounted(dir, path) {
+            return HEAVY;
+        }
+        how.resolve = sys::NO_SYMLINKS;
+        r = raw_open(dir, path, &how);
+    }
     match sys::ret(r) {
         Ok(n) => {
             // What a loop device is told, `ioctls` wants to see.
@@ -82,6 +88,67 @@ pub fn open(regs: &mut Regs) -> usize {
         }
         Err(Errno::ELOOP | Errno::EAGAIN | Errno::ENOSYS | Errno::EPERM | Errno::EINVAL) => HEAVY,
         Err(e) => answer(regs, Err(e)),
+    }
+}
+
+/// The upper half of the number of an open that is to be made by [`proven`]; in [`super::steady`] a directory's
+/// number stands there, and this is none.
+const PROVEN: usize = 1 << 31;
+
+/// The kernel shall have an open after a look at it: it is made on the program's stack and mask, so that what is
+/// open is remembered as outside.
+pub fn again(regs: &mut Regs) -> usize {
+    regs.nr = regs.nr as u32 as usize | PROVEN << 32;
+    FINISH
+}
+
+/// Whether [`proven`] is for this call.
+pub fn is_proven(regs: &Regs) -> bool {
+    regs.nr >> 32 == PROVEN && matches!(regs.call(), Some(Call::Open | Call::Openat | Call::Creat))
+}
+
+/// See [`again`]. What cannot be proved quickly, the slow way has proved.
+pub fn proven(regs: &mut Regs) -> usize {
+    regs.nr = regs.nr as u32 as usize;
+    match open(regs) {
+        HEAVY => NATIVE,
+        r => r,
+    }
+}
+
+fn raw_open(dir: i32, path: usize, how: &sys::OpenHow) -> isize {
+    let how: *const sys::OpenHow = how;
+    // SAFETY: the program's path, which the kernel checks, and our own struct of the size given.
+    unsafe {
+        sys::syscall4(
+            c::SYS_openat2,
+            dir as isize as usize,
+            path,
+            how as usize,
+            size_of::<sys::OpenHow>(),
+        )
+    }
+}
+
+/// Whether something of a leg may be mounted at a name.
+#[inline(never)]
+fn mounted(dir: i32, path: usize) -> bool {
+    if doors::none() {
+        return false;
+    }
+    !doors::count_look()
+        || match sys::identity_at_address(dir, path) {
+            Ok(id) => id.top != Some(false) && !roots::is_foreign(id.dev),
+            Err(e) => !matches!(e, Errno::ENOENT | Errno::ENOTDIR | Errno::EFAULT),
+        }
+}
+
+/// A call that changes an object by its name, which is not followed if it is a symlink.
+pub fn object(dir: i32, path: usize) -> usize {
+    if outside(dir, path) && !mounted(dir, path) {
+        NATIVE
+    } else {
+        HEAVY
     }
 }
 
@@ -139,15 +206,17 @@ pub fn attribute(regs: &Regs, flags: usize) -> usize {
     let (dir, path) = (fd_arg(regs, 0), arg(regs, 1));
     match flags as u32 as i32 {
         0 => leads(dir, path),
-        c::AT_SYMLINK_NOFOLLOW => one_path(dir, path),
+        c::AT_SYMLINK_NOFOLLOW => object(dir, path),
         _ => HEAVY,
     }
 }
 
 #[inline(never)]
 fn no_link(dir: i32, path: usize) -> bool {
-    match sys::kind_at(dir, path) {
-        Ok(kind) => kind != c::S_IFLNK,
+    match sys::identity_at_address(dir, path) {
+        // A file of a leg may be mounted there.
+        Ok(id) if id.top != Some(false) && !roots::is_foreign(id.dev) => false,
+        Ok(id) => id.kind != c::S_IFLNK,
         Err(e) => matches!(e, Errno::ENOENT | Errno::ENOTDIR | Errno::EFAULT),
     }
 }
@@ -157,6 +226,11 @@ fn outside(dir: i32, path: usize) -> bool {
     if t.is_empty() || !plain(t) || !away(dir, t) {
         return t.is_empty();
     }
+    leads_out(dir, t)
+}
+
+/// Whether the directory that a plain text names is known to be outside, or is now found to be.
+fn leads_out(dir: i32, t: &[u8]) -> bool {
     match t.iter().rposition(|&b| b == b'/') {
         None => true,
         Some(0) => true,

@@ -52,7 +52,11 @@ pub fn is_out(n: i32) -> bool {
             return far;
         }
         c::S_IFBLK | c::S_IFLNK => false,
+        // On a file system that is mounted inside a leg it is refused.
+        c::S_IFREG if roots::is_foreign(id.dev) => named_away(n),
         _ if roots::is_foreign(id.dev) => true,
+        // It may be a leg's, mounted there.
+        _ if id.top != Some(false) => false,
         c::S_IFREG | c::S_IFIFO | c::S_IFCHR => named_outside(n, id.kind),
         // No directory can hold it.
         _ => true,
@@ -61,6 +65,14 @@ pub fn is_out(n: i32) -> bool {
         look.out();
     }
     out
+}
+
+/// Whether the kernel's text for a file is away from all roots.
+#[inline(never)]
+fn named_away(n: i32) -> bool {
+    let mut text = PathText::<240>::new();
+    sys::fd_path(n, &mut text).is_ok()
+        && (text.as_bytes().first() != Some(&b'/') || seen::away(c::AT_FDCWD, text.as_bytes()))
 }
 
 /// Whether the kernel's text for a file names a directory that is known to be outside.

@@ -223,7 +223,7 @@ fn again(
     TX.lock();
     // A fifo or a device may keep an open waiting, and then everybody.
     let waits = || {
-        let kind = sys::kind_at(c::AT_FDCWD, arg(regs, 0));
+        let kind = sys::identity_at_address(c::AT_FDCWD, arg(regs, 0)).map(|id| id.kind);
         opens && matches!(kind, Ok(c::S_IFIFO | c::S_IFCHR))
     };
     let v = if cwd::number() != cwd {

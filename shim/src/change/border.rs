@@ -7,6 +7,7 @@
 use crate::attach::handle::Session;
 use crate::events::refused::{self, Refused};
 use crate::path::loc::Path;
+use crate::path::mountinfo::{Line, below, read_lines};
 use crate::process::limits::spare;
 use core::sync::atomic::{AtomicU64, Ordering};
 use libc as c;
@@ -176,113 +177,7 @@ fn shows_itself(here: u64, there: u64) -> Sys<bool> {
     if base.root.is_empty() || top.root.is_empty() || base.device != top.device {
         return Ok(false);
     }
-    let below = |whole: &Path, part: &Path| -> Option<usize> {
-        let (w, p) = (whole.as_bytes(), part.as_bytes());
-        let p = if p == b"/" { b"" } else { p };
-        let rest = w.get(p.len()..)?;
-        (w.starts_with(p) && (rest.is_empty() || rest.first() == Some(&b'/'))).then_some(p.len())
-    };
-    let (Some(r), Some(p)) = (below(&top.root, &base.root), below(&top.point, &base.point)) else {
-        return Ok(false);
-    };
-    Ok(top.root.as_bytes().get(r..) == top.point.as_bytes().get(p..))
-}
-
-/// What is of interest in a line of mountinfo.
-struct Line {
-    device: u64,
-    root: Path,
-    point: Path,
-}
-
-impl Line {
-    const fn new() -> Line {
-        Line {
-            device: 0,
-            root: Path::new(),
-            point: Path::new(),
-        }
-    }
-    /// Field 2 is the device, 3 the root, 4 the place.
-    fn add(&mut self, field: usize, b: u8) {
-        match field {
-            2 => self.device = self.device.wrapping_mul(257).wrapping_add(u64::from(b)),
-            3 => {
-                let _ = self.root.append(&[b]);
-            }
-            4 => {
-                let _ = self.point.append(&[b]);
-            }
-            _ => {}
-        }
-    }
-}
-
-fn read_lines(wanted: [u64; 2], lines: &mut [Line; 2]) -> Sys<()> {
-    let name = Path::from_bytes(b"/proc/thread-self/mountinfo").unwrap_or_default();
-    let n = spare(|| sys::openat(c::AT_FDCWD, &name, c::O_RDONLY | c::O_CLOEXEC, 0))?;
-    let mut parser = Parser::default();
-    let mut buf = [0u8; 4096];
-    let r = loop {
-        match sys::read(n, &mut buf) {
-            Ok(0) => break Ok(()),
-            Ok(k) => {
-                for &b in buf.get(..k).unwrap_or(&[]) {
-                    parser.take(b, wanted, lines);
-                }
-            }
-            Err(e) => break Err(e),
-        }
-    };
-    let _ = sys::close(n);
-    r
-}
-
-#[derive(Default)]
-struct Parser {
-    field: usize,
-    id: u64,
-    line: Option<usize>,
-    /// Digits of an escape that are missing, and its value so far.
-    escape: (u8, u8),
-}
-
-impl Parser {
-    fn take(&mut self, b: u8, wanted: [u64; 2], lines: &mut [Line; 2]) {
-        match b {
-            b'\n' => *self = Parser::default(),
-            b' ' => {
-                self.field = self.field.saturating_add(1);
-                if self.field == 1 {
-                    self.line = wanted.iter().position(|w| *w == self.id);
-                }
-            }
-            _ if self.field == 0 => {
-                let digit = u64::from(b.wrapping_sub(b'0'));
-                self.id = self.id.wrapping_mul(10).wrapping_add(digit);
-            }
-            _ => {
-                if let Some(l) = self.line.and_then(|i| lines.get_mut(i))
-                    && let Some(b) = self.plain(b)
-                {
-                    l.add(self.field, b);
-                }
-            }
-        }
-    }
-    /// Takes `\ooo` back.
-    fn plain(&mut self, b: u8) -> Option<u8> {
-        match self.escape {
-            (0, _) if b == b'\\' => {
-                self.escape = (3, 0);
-                None
-            }
-            (0, _) => Some(b),
-            (left, v) => {
-                let v = v.wrapping_mul(8).wrapping_add(b.wrapping_sub(b'0'));
-                self.escape = (left.saturating_sub(1), v);
-                (left == 1).then_some(v)
-            }
-        }
-    }
+    let root = below(top.root.as_bytes(), base.root.as_bytes());
+    let point = below(top.point.as_bytes(), base.point.as_bytes());
+    Ok(root.is_some() && root == point)
 }

@@ -68,7 +68,7 @@ fn base_of(dir: i32, out: &mut Whole, remember: bool) -> Result<Base, Place> {
                 out: None,
             });
         }
-        Err(e) => match Outside::by_texts(out.as_bytes()) {
+        Err(e) => match Outside::by_texts(dir, out.as_bytes()) {
             Some(proof) => proof,
             None => return Err(Place::Fail(e)),
         },

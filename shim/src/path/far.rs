@@ -35,6 +35,9 @@ pub fn is_far(n: i32, id: &sys::Identity) -> bool {
     if roots::is_one(id.dev, id.ino) != Some(false) {
         return false;
     }
+    if id.top != Some(false) && !roots::is_foreign(id.dev) {
+        return false;
+    }
     let Some(Ok(up)) = sys::identity_through(n, b"..") else {
         return false;
     };

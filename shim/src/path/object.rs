@@ -1,6 +1,7 @@
 //! Where an open object is: its name as the kernel tells it, if that still leads to it.
 use crate::path::base::{base_text, own_base_text};
 use crate::path::guess::{Guess, of_text, place_text};
+use crate::path::leaf::held;
 use crate::path::loc::{Jump, Loc, Name, Path, Place, Whole};
 use crate::path::outside::{Outside, Where};
 use crate::path::reach::beyond;
@@ -121,11 +122,17 @@ fn file(n: i32, st: &sys::Stat, text: &mut Whole, loc: &mut Loc) -> Place {
     if !known {
         return without_text(st, Errno::EIO);
     }
+    if let Ok(id) = sys::identity_of(n)
+        && id.top == Some(true)
+        && let Some(place) = held(n, &id, loc)
+    {
+        return place;
+    }
     let why = match beside(st, text, loc) {
         Ok(place) => return place,
         Err(e) => e,
     };
-    if !system && let Some(proof) = Outside::by_texts(text.as_bytes()) {
+    if !system && let Some(proof) = Outside::by_texts(n, text.as_bytes()) {
         return Place::Out(proof);
     }
     Place::Fail(why)

@@ -5,6 +5,7 @@
 //! is no proof, and what could not be found out is an error.
 use crate::config::{CONFIG, Member, member};
 use crate::path::cwd;
+use crate::path::doors::{self, Shows};
 use crate::path::known::{self, Known, remember};
 use crate::path::listing::entry;
 use crate::path::root::{self, End};
@@ -13,7 +14,7 @@ use crate::process::limits::own_fd;
 use crate::process::{fds, place};
 use crate::tables;
 use libc as c;
-use mirror_core::path::{CONTROL, Name, PATH_MAX, Whole, split};
+use mirror_core::path::{CONTROL, Name, PATH_MAX, Path, Whole, split};
 use mirror_core::{Errno, RESERVED};
 use mirror_sys as sys;
 use mirror_sys::Identity;
@@ -73,9 +74,15 @@ impl Outside {
     }
     /// The kernel's text for an object is away from all roots, and each leg is what its own text leads to:
     /// for objects that have no ".." and for directories that may not be left by it.
-    pub fn by_texts(text: &[u8]) -> Option<Outside> {
+    pub fn by_texts(n: i32, text: &[u8]) -> Option<Outside> {
         let away = matches!(member(text), Member::Far | Member::Near);
-        (place::plain() && away && Roots::now().stand()).then_some(Outside(()))
+        if !place::plain() || !away || !Roots::now().stand() {
+            return None;
+        }
+        // Of a mount that shows a leg by another way texts say nothing.
+        let id = identity(n).ok()?;
+        let plain = id.mount == 0 || doors::shows(&id, &mut Path::new()) == Ok(Shows::Nothing);
+        plain.then_some(Outside(()))
     }
 }
 
@@ -140,6 +147,7 @@ fn by_dots(n: i32, id: &Identity, roots: &Roots, text: &[u8]) -> Option<Outside>
     let mut seen = [const { None::<(Identity, Known)> }; DOTS];
     let mut rest = text;
     let mut at = *id;
+    let mut texts = texts_say(&at, roots)?;
     for level in 0..DOTS {
         if at.kind != c::S_IFDIR || roots.unknown || roots.find(at.dev, at.ino).is_some() {
             return None;
@@ -162,16 +170,35 @@ fn by_dots(n: i32, id: &Identity, roots: &Roots, text: &[u8]) -> Option<Outside>
             if told.is_err() || now.as_bytes() != text {
                 return None;
             }
-            *seen.get_mut(level)? = Some((at, kind(rest)));
+            *seen.get_mut(level)? = Some((at, if texts { kind(rest) } else { Known::Near }));
             break;
         }
-        *seen.get_mut(level)? = Some((at, kind(rest)));
+        *seen.get_mut(level)? = Some((at, if texts { kind(rest) } else { Known::Near }));
+        if up.mount != at.mount {
+            texts = texts_say(&up, roots)?;
+        }
         (at, rest) = (up, above(rest));
     }
     for (id, kind) in seen.iter().flatten() {
         remember(id, *kind);
     }
     Some(Outside(()))
+}
+
+/// Whether texts say of a directory's mount what lies in a leg. `None`: it is a door, or that is not known.
+fn texts_say(id: &Identity, roots: &Roots) -> Option<bool> {
+    if roots.foreign(id.dev) {
+        return Some(true);
+    }
+    // Without its number the mount is asked only where the way up leaves it.
+    if id.mount == 0 {
+        return None;
+    }
+    match doors::shows(id, &mut Path::new()) {
+        Ok(Shows::Nothing) => Some(true),
+        Ok(Shows::Above) => Some(false),
+        Ok(Shows::Part(..)) | Err(_) => None,
+    }
 }
 
 /// Whether an open directory lies in no leg.
@@ -230,7 +257,8 @@ fn climb(
     let mut at = At { n, own: false };
     let mut seen: [Option<Identity>; 8] = [None; 8];
     let mut below: Option<Identity> = None;
-    let mut gone = false;
+    let (mut gone, mut near) = (false, false);
+    let mut part = Path::new();
     for level in 0..LEVELS {
         let id = match first.take() {
             Some(id) => id,
@@ -240,7 +268,7 @@ fn climb(
             return Err(Errno::ENOTDIR);
         }
         if let Some(kind) = known::known(&id) {
-            return Ok(outside(&seen, kind));
+            return Ok(outside(&seen, if near { Known::Near } else { kind }));
         }
         gone |= level == 0 && id.nlink == 0;
         if let Some((pair, leg)) = roots.find(id.dev, id.ino) {
@@ -250,10 +278,22 @@ fn climb(
                 // Nothing can be made or found in a directory that has no name.
                 Err(Errno::ENOENT) if gone => Ok(Where::Out(Outside(()))),
                 Err(Errno::ENOENT) => Err(Errno::EIO),
-                r => r.map(|()| Where::In),
+                r => r.map(|()| inside(n)),
             };
         }
+        if !roots.foreign(id.dev) && leaves_mount(at.n, &id) {
+            match doors::shows(&id, &mut part)? {
+                Shows::Nothing => {}
+                Shows::Above => near = true,
+                Shows::Part(pair, leg) => {
+                    let mut root = Whole::new();
+                    doors::lead(pair, leg, &part, &id, &mut root)?;
+                    return names(n, level, root.as_bytes(), out).map(|()| inside(n));
+                }
+            }
+        }
         if roots.unknown && has_control(at.n) {
+            roots.record_unknown();
             return Err(Errno::EIO);
         }
         if below.is_some_and(|b| b.same(&id) && b.mount == id.mount) {
@@ -266,6 +306,22 @@ fn climb(
         at.up(STEP)?;
     }
     Err(Errno::EIO)
+}
+
+/// What lies in a leg. By way of a read-only mount nothing can come of it: the kernel says so.
+fn inside(n: i32) -> Where {
+    match sys::on_read_only(n) {
+        Ok(true) => Where::Out(Outside(())),
+        _ => Where::In,
+    }
+}
+
+/// Whether a directory's ".." is on another mount, or it is its mount's root.
+fn leaves_mount(dir: i32, id: &Identity) -> bool {
+    id.top.unwrap_or_else(|| {
+        let up = own_fd(|| sys::openat2(dir, &dots(2), STEP, 0, sys::HERE));
+        up.map(sys::close) == Err(Errno::EXDEV)
+    })
 }
 
 /// A leg of which nothing else is known shows itself.
@@ -370,6 +426,7 @@ pub fn name_of(dir: i32, child: &Identity) -> Result<Name, Errno> {
 /// Mounts or roots have changed.
 pub fn forget() {
     known::forget();
+    doors::forget();
     crate::path::roots::forget();
 }
 

@@ -6,7 +6,9 @@
 //! kernel says it is decides. Texts come from the copy in our memory, never twice from the program's.
 use crate::config::{Member, member};
 use crate::path::base::{base_is_far, base_text, name_is_away, own_base_text, through_broken};
+use crate::path::doors;
 use crate::path::guess::{Guess, of_text, place_text};
+use crate::path::leaf::mounted;
 use crate::path::loc::{Last, Loc, Name, Path, Place, Whole};
 use crate::path::object::jump;
 use crate::path::outside::{self, Outside, Where};
@@ -135,13 +137,13 @@ fn unreachable(why: Errno) -> Place {
 /// The proof for a directory that was reached through no symlink and may not be left by its "..".
 #[cold]
 #[inline(never)]
-fn by_texts(dir: i32, parent: &[u8]) -> Option<Outside> {
+fn by_texts(dir: i32, n: i32, parent: &[u8]) -> Option<Outside> {
     let mut whole = Whole::new();
     if parent.first() != Some(&b'/') {
         base_text(dir, &mut whole).ok()?;
     }
     join(&mut whole, parent).ok()?;
-    Outside::by_texts(whole.as_bytes())
+    Outside::by_texts(n, whole.as_bytes())
 }
 
 /// The text looks like outside: make sure that no symlink on the way leads in, and that the directory in
@@ -149,32 +151,41 @@ fn by_texts(dir: i32, parent: &[u8]) -> Option<Outside> {
 #[inline(never)]
 fn prove_out(dir: i32, path: &Path, (last, text): (Last, Option<&[u8]>), loc: &mut Loc) -> Place {
     let flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
-    let (parent, name, _) = split(path.as_bytes());
+    let (parent, name, slash) = split(path.as_bytes());
     let mut p = Path::new();
     let _ = p.set(if parent.is_empty() { b"." } else { parent });
+    doors::seek();
     let begun = proofs::begin(dir, parent);
     let n = match own_fd(|| sys::openat2(dir, &p, flags, 0, sys::NO_SYMLINKS)) {
         Ok(n) => n,
         Err(Errno::ELOOP) => return locate_slow(dir, path, last, loc),
         Err(e) => return unreachable(e),
     };
-    let found = outside::of_directory(n, text, &mut Whole::new());
+    let mut found = outside::of_directory(n, text, &mut Whole::new());
+    if found.is_err()
+        && let Some(proof) = by_texts(dir, n, parent)
+    {
+        found = Ok(Where::Out(proof));
+    }
     let mut leaf = Name::new();
     let known = leaf.set(if name.is_empty() { b"." } else { name }).is_ok();
-    let link = last == Last::Follow && known;
-    let link = link.then(|| sys::glance(n, &leaf, c::AT_SYMLINK_NOFOLLOW));
+    let met = (last != Last::Entry && known).then(|| sys::identity(n, &leaf));
+    let behind = match (&met, &found) {
+        (Some(Ok(id)), Ok(Where::Out(_))) => mounted(n, &leaf, id, slash, loc),
+        _ => None,
+    };
     let _ = sys::close(n);
     let proof = match found {
         Ok(Where::Out(proof)) => proof,
         // Only what the tab calls it says that it is away.
         Ok(Where::In) => return locate_slow(dir, path, last, loc),
-        Err(e) => match by_texts(dir, parent) {
-            Some(proof) => proof,
-            None => return Place::Fail(e),
-        },
+        Err(e) => return Place::Fail(e),
     };
-    match link {
-        Some(Ok(st)) if st.kind() == c::S_IFLNK => return locate_slow(dir, path, last, loc),
+    if let Some(place) = behind {
+        return place;
+    }
+    match met.filter(|_| last == Last::Follow) {
+        Some(Ok(id)) if id.kind == c::S_IFLNK => return locate_slow(dir, path, last, loc),
         Some(Err(e)) => return unreachable(e),
         _ => {}
     }
@@ -192,9 +203,9 @@ fn unless_link(dir: i32, path: &Path, name: &[u8], proof: Outside, loc: &mut Loc
     if leaf.set(name).is_err() {
         return Place::Out(proof);
     }
-    match sys::glance(dir, &leaf, c::AT_SYMLINK_NOFOLLOW) {
-        Ok(st) if st.kind() == c::S_IFLNK => locate_slow(dir, path, Last::Follow, loc),
-        Ok(_) => Place::Out(proof),
+    match sys::identity(dir, &leaf) {
+        Ok(id) if id.kind == c::S_IFLNK => locate_slow(dir, path, Last::Follow, loc),
+        Ok(id) => mounted(dir, &leaf, &id, false, loc).unwrap_or(Place::Out(proof)),
         Err(e) => unreachable(e),
     }
 }
@@ -281,6 +292,13 @@ pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
             let len = split(loc.rel.as_bytes()).0.len();
             loc.anchor.set(at, len, true);
             return place;
+        }
+        if matches!(place, Place::Out(_))
+            && last != Last::Entry
+            && let Ok(id) = sys::identity(at, &leaf)
+            && let Some(behind) = mounted(at, &leaf, &id, slash, loc)
+        {
+            place = behind;
         }
         break;
     }

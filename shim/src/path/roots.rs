@@ -4,10 +4,13 @@
 //! to by now. What cannot be told is said to be unknown, never left out.
 use crate::attach::session;
 use crate::config::CONFIG;
+use crate::events::refused::{self, Refused};
 use crate::path::known::{LASTS, fresh};
 use crate::process::clock::cycles;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
-use mirror_core::MAX_PAIRS;
+use mirror_core::path::{CONTROL, Path};
+use mirror_core::refusal::Refusal;
+use mirror_core::{Errno, MAX_PAIRS};
 use mirror_sys as sys;
 
 /// How long what was found is taken for true, in cycles: some milliseconds.
@@ -57,7 +60,19 @@ fn ask(pair: usize, leg: usize) -> Option<Leg> {
     let before = crate::attach::past::remembered(pair, leg).unwrap_or((0, 0));
     let path = CONFIG.get().pairs().get(pair)?.legs.get(leg)?;
     let now = sys::stat_static(path).map_or((0, 0), id);
+    // Another directory has come to its place, and where the leg is now is not known.
+    if before.1 == 0 && now.1 != 0 && is_no_leg(path.to_bytes()) {
+        return None;
+    }
     (before.1 != 0 || now.1 != 0).then_some([before, now])
+}
+
+/// Whether a directory surely has no control folder.
+fn is_no_leg(text: &[u8]) -> bool {
+    let mut path = Path::new();
+    let whole = path.set(text).is_ok() && path.push(CONTROL).is_ok();
+    let there = sys::glance(libc::AT_FDCWD, &path, libc::AT_SYMLINK_NOFOLLOW);
+    whole && matches!(there, Err(Errno::ENOENT))
 }
 
 /// Whether a directory is the root of a leg, by what was found less than [`LASTS`] ago. For small stacks;
@@ -95,7 +110,7 @@ pub fn is_foreign(dev: u64) -> bool {
 
 /// Whether an object on this device is surely not in the leg with this root: a file system that shows several
 /// devices (a number without a driver: btrfs, overlay) is taken for one of theirs if they are on such a one too.
-fn differ(dev: u64, id: (u64, u64)) -> bool {
+pub fn differ(dev: u64, id: (u64, u64)) -> bool {
     let anonymous = |dev: u64| libc::major(dev) == 0;
     id.1 == 0 || (id.0 != dev && !(anonymous(dev) && anonymous(id.0)))
 }
@@ -183,6 +198,16 @@ impl Roots {
         let mut all = self.all();
         all.find(|(_, _, ids)| ino != 0 && ids.contains(&(dev, ino)))
             .map(|(pair, leg, _)| (pair, leg))
+    }
+
+    /// Puts on record that a leg was met of which nothing is known but its text.
+    #[cold]
+    pub fn record_unknown(&self) {
+        for (pair, _, ids) in self.all() {
+            if ids.iter().all(|(_, ino)| *ino == 0) {
+                refused::record(pair, &Refused::new(Refusal::Elsewhere));
+            }
+        }
     }
 
     /// Whether a device is surely none of the legs': all of them are known.

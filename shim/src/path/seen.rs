@@ -2,7 +2,7 @@
 use crate::config::CONFIG;
 use crate::path::known::{self, Known, known};
 use crate::path::proofs::{self, plain};
-use crate::path::{cwd, dirs, far, roots};
+use crate::path::{cwd, dirs, doors, far, roots};
 use crate::process::actor::maybe_guest;
 use libc as c;
 use mirror_core::path::Under;
@@ -58,7 +58,9 @@ pub fn seen(dir: i32, parent: &[u8], name: &[u8]) -> bool {
     let Some(Ok(id)) = sys::identity_through(dir, parent) else {
         return false;
     };
+    let foreign = id.kind == c::S_IFDIR && roots::is_foreign(id.dev) && no_root_is_called(name);
     match known(&id) {
+        None if foreign => {}
         Some(Known::Far) => {}
         Some(Known::Near) => return no_root_is_called(name),
         None => return above(dir, parent, &id),
@@ -88,6 +90,10 @@ fn step(dir: i32, parent: &[u8], begun: &proofs::Begun<'_>) -> bool {
     if id.kind != c::S_IFDIR || roots::is_one(id.dev, id.ino) != Some(false) {
         return false;
     }
+    // Where something is mounted, or where a leg is met by another way, texts do not say what is above.
+    if !roots::is_foreign(id.dev) && (id.top != Some(false) || !doors::texts_hold(id.mount)) {
+        return false;
+    }
     known::remember(&id, Known::Far);
     proofs::inherit(begun);
     true
@@ -109,7 +115,8 @@ pub fn above(dir: i32, parent: &[u8], id: &sys::Identity) -> bool {
     let Some(Ok(up)) = sys::identity_through(dir, room) else {
         return false;
     };
-    if is_root || id.kind != c::S_IFDIR || known(&up) != Some(Known::Far) {
+    let crosses = id.top != Some(false) && !roots::is_foreign(id.dev);
+    if is_root || crosses || id.kind != c::S_IFDIR || known(&up) != Some(Known::Far) {
         return false;
     }
     // It is remembered if the text still leads to it: then it is what lies there.

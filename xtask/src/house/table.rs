@@ -179,6 +179,10 @@ pub const STATICS: &[(&str, &str)] = &[
         "what is known of descriptors of directories",
     ),
     (
+        "shim/src/path/doors.rs",
+        "what mounts show, for a moment; where the legs lay",
+    ),
+    (
         "shim/src/path/known.rs",
         "directories that were looked at, for a moment",
     ),
