@@ -2,8 +2,8 @@
 //! What belongs to one of them is in its file in `cmd/`.
 use crate::cmd::sub::Sub;
 use crate::cmd::{
-    completions, config, detach, diff, doctor, explain, init_args, man, probe_lock, ps, resync,
-    run, status, try_pair, verify, wait,
+    completions, config, detach, diff, doctor, explain, init_args, json, man, probe_lock, ps,
+    resync, run, status, try_pair, verify, wait,
 };
 use crate::fail::{Fail, Kind, Res};
 use crate::{output, text};
@@ -94,12 +94,14 @@ fn act<S: Sub>(sub: &S) -> ExitCode {
 fn told(name: &str, done: Res<u8>) -> Res<u8> {
     let report = output::end_report();
     let exit = done?;
-    if let Some(mut fields) = report {
-        let schema = format!("mirror.{}/1", name.replace(' ', "-"));
-        fields.insert("schema".into(), schema.into());
-        fields.insert("exit".into(), exit.into());
-        fields.insert("time".into(), text::iso(text::now()).into());
-        output::say!("{}", serde_json::Value::Object(fields));
+    if let Some((fields, messages)) = report {
+        output::print(&json::Report {
+            schema: format!("mirror.{}/1", name.replace(' ', "-")),
+            exit,
+            time: text::iso(text::now()),
+            messages,
+            fields,
+        });
     }
     if output::lost() {
         return Err(Fail::failed(
@@ -142,17 +144,14 @@ fn json_asked() -> bool {
 
 /// A failure for those who read JSON.
 fn error(name: &str, kind: Kind, message: &str, exit: u8) {
-    output::say!(
-        "{}",
-        serde_json::json!({
-            "schema": "mirror.error/1",
-            "command": name,
-            "kind": kind.word(),
-            "code": text::code(message),
-            "message": message,
-            "exit": exit,
-        })
-    );
+    output::print(&json::Error {
+        schema: "mirror.error/1",
+        command: name,
+        kind: kind.word(),
+        code: text::code(message),
+        message,
+        exit,
+    });
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Printing that cannot fail the program: a full disk under stdout is noted and told at the end. With
 //! `--json`, what a command says becomes part of one report.
+use serde::Serialize;
 use serde_json::{Map, Value};
 use std::fmt::Arguments;
 use std::io::Write;
@@ -13,7 +14,7 @@ static HUSHED: AtomicBool = AtomicBool::new(false);
 static STILL: AtomicBool = AtomicBool::new(false);
 
 /// Fields, and the lines that would have been printed.
-type Report = (Map<String, Value>, Vec<Value>);
+pub type Report = (Map<String, Value>, Vec<String>);
 
 /// The report that is being made.
 static REPORT: Mutex<Option<Report>> = Mutex::new(None);
@@ -32,27 +33,38 @@ pub fn begin_report() {
     }
 }
 
-/// Adds a field to the report, if there is to be one.
-pub fn put(key: &str, value: impl Into<Value>) {
-    with_report(|(fields, _)| fields.insert(key.into(), value.into()));
-}
-
-/// Adds an object to a list of the report, if there is to be one.
-pub fn push(list: &str, value: Value) {
-    with_report(|(fields, _)| {
-        let all = fields.entry(list).or_insert_with(|| Value::Array(vec![]));
-        if let Value::Array(a) = all {
-            a.push(value);
+/// Adds the fields of a struct to the report, if there is to be one.
+pub fn put(fields: &impl Serialize) {
+    with_report(|(all, _)| {
+        if let Value::Object(new) = value(fields) {
+            all.extend(new);
         }
     });
 }
 
-/// Ends the report; what was put in, with the lines as `messages`.
-pub fn end_report() -> Option<Map<String, Value>> {
-    let mut r = REPORT.lock().ok()?;
-    let (mut fields, lines) = r.take()?;
-    fields.insert("messages".into(), lines.into());
-    Some(fields)
+/// Adds an object to a list of the report, if there is to be one.
+pub fn push(list: &str, entry: &impl Serialize) {
+    with_report(|(fields, _)| {
+        let all = fields.entry(list).or_insert_with(|| Value::Array(vec![]));
+        if let Value::Array(a) = all {
+            a.push(value(entry));
+        }
+    });
+}
+
+/// Ends the report: the fields that were put in, and the lines.
+pub fn end_report() -> Option<Report> {
+    REPORT.lock().ok()?.take()
+}
+
+/// What serde makes of a struct of ours, which is always something.
+fn value(of: &impl Serialize) -> Value {
+    serde_json::to_value(of).unwrap_or_default()
+}
+
+/// Prints a struct as one line of JSON.
+pub fn print(of: &impl Serialize) {
+    print_line(format_args!("{}", value(of)));
 }
 
 /// While it is set nothing goes to stdout: a command does another one's work.
@@ -68,7 +80,7 @@ pub fn keep_still() {
 /// One line to stdout; use [`say!`].
 pub fn print_line(text: Arguments<'_>) {
     if HUSHED.load(Ordering::Relaxed)
-        || with_report(|(_, lines)| lines.push(text.to_string().into())).is_some()
+        || with_report(|(_, lines)| lines.push(text.to_string())).is_some()
     {
         return;
     }
@@ -80,7 +92,7 @@ pub fn print_line(text: Arguments<'_>) {
 /// One line to stderr, and into the report if there is to be one; use [`note!`].
 /// There is nobody to tell when that fails.
 pub fn print_note(text: Arguments<'_>) {
-    with_report(|(_, lines)| lines.push(text.to_string().into()));
+    with_report(|(_, lines)| lines.push(text.to_string()));
     if !STILL.load(Ordering::Relaxed) {
         let _ = writeln!(std::io::stderr(), "{text}");
     }

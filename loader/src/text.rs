@@ -1,7 +1,7 @@
 //! Numbers, times and paths as people read them.
+use jiff::Timestamp;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A path's bytes as one line of text: control characters, backslashes and what is not UTF-8 escaped.
 pub fn show(bytes: &[u8]) -> String {
@@ -104,6 +104,22 @@ pub fn unescape(bytes: &[u8]) -> Vec<u8> {
     mirror_core::escape::unescaped(bytes).collect()
 }
 
+/// The word that was probably meant: one that begins so, else the one with the fewest typing errors.
+pub fn near<'a>(typed: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    const ERRORS: usize = 4;
+    words
+        .map(|w| {
+            (
+                !w.starts_with(typed),
+                strsim::damerau_levenshtein(typed, w),
+                w,
+            )
+        })
+        .min()
+        .filter(|(other, errors, w)| !other || *errors <= ERRORS.min(w.len() / 2))
+        .map(|(.., w)| w)
+}
+
 /// 1204551 → 1,204,551
 pub fn count(n: u64) -> String {
     let s = n.to_string();
@@ -166,56 +182,23 @@ pub fn user(uid: u32) -> String {
 
 /// Seconds since 1970.
 pub fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| d.as_secs())
+    u64::try_from(Timestamp::now().as_second()).unwrap_or(0)
 }
 
-fn civil(secs: u64) -> (u64, u64, u64, u64, u64, u64) {
-    // Days to a date of the Gregorian calendar, years beginning in March.
-    let (days, rem) = (secs / 86400, secs % 86400);
-    let z = days + 719_468;
-    let (era, doe) = (z / 146_097, z % 146_097);
-    let yoe = (doe - doe / 1460 + doe / 36524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let (d, m) = (
-        doy - (153 * mp + 2) / 5 + 1,
-        if mp < 10 { mp + 3 } else { mp - 9 },
-    );
-    (
-        yoe + era * 400 + u64::from(m <= 2),
-        m,
-        d,
-        rem / 3600,
-        rem / 60 % 60,
-        rem % 60,
-    )
-}
-
-/// ISO-8601 in UTC.
+/// ISO-8601 in UTC, to the second. A time beyond the year 9999 is shown as the last one before.
 pub fn iso(secs: u64) -> String {
-    let (y, m, d, h, min, s) = civil(secs);
-    format!("{y:04}-{m:02}-{d:02}T{h:02}:{min:02}:{s:02}Z")
+    let secs = i64::try_from(secs).unwrap_or(i64::MAX);
+    Timestamp::from_second(secs)
+        .unwrap_or(Timestamp::MAX)
+        .strftime("%Y-%m-%dT%H:%M:%SZ")
+        .to_string()
 }
 
 /// Seconds of what [`iso`] wrote.
 pub fn from_iso(s: &str) -> Option<u64> {
-    let b = s.trim();
-    let n = |r: std::ops::Range<usize>| b.get(r)?.parse::<u64>().ok();
-    let (y, m, d) = (n(0..4)?, n(5..7)?, n(8..10)?);
-    if b.len() != 20
-        || !b.ends_with('Z')
-        || y < 1970
-        || !(1..=12).contains(&m)
-        || !(1..=31).contains(&d)
-    {
-        return None;
-    }
-    let (yy, mm) = if m <= 2 { (y - 1, m + 9) } else { (y, m - 3) };
-    let (era, yoe) = (yy / 400, yy % 400);
-    let doe = yoe * 365 + yoe / 4 - yoe / 100 + (153 * mm + 2) / 5 + d - 1;
-    Some((era * 146_097 + doe - 719_468) * 86400 + n(11..13)? * 3600 + n(14..16)? * 60 + n(17..19)?)
+    let t: Timestamp = s.trim().parse().ok()?;
+    let secs = u64::try_from(t.as_second()).ok()?;
+    (iso(secs) == s.trim()).then_some(secs)
 }
 
 /// How long ago, in one unit: "3 d ago".
@@ -229,15 +212,8 @@ pub fn ago(then: u64) -> String {
     }
 }
 
-/// A path for JSON: a string, and base 64 beside it when it is not UTF-8.
-pub fn json_path(key: &str, p: &[u8], into: &mut serde_json::Map<String, serde_json::Value>) {
-    into.insert(key.into(), String::from_utf8_lossy(p).into());
-    if std::str::from_utf8(p).is_err() {
-        into.insert(format!("{key}_b64"), base64(p).into());
-    }
-}
-
-fn base64(b: &[u8]) -> String {
+/// For what is no text.
+pub fn base64(b: &[u8]) -> String {
     const T: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::new();
     for c in b.chunks(3) {
@@ -265,7 +241,15 @@ mod tests {
             assert_eq!(from_iso(&iso(t)), Some(t));
         }
         assert_eq!(iso(951_782_400), "2000-02-29T00:00:00Z");
-        assert_eq!(from_iso("yesterday"), None);
+        for bad in [
+            "yesterday",
+            "2026-11-27",
+            "2026-11-27T10:00:00+01:00",
+            "2026-11-27T10:00:00.5Z",
+        ] {
+            assert_eq!(from_iso(bad), None, "{bad}");
+        }
+        assert_eq!(iso(u64::MAX), "9999-12-30T22:00:00Z");
     }
 
     #[test]
@@ -297,6 +281,11 @@ mod tests {
         assert_eq!(word(b"-x"), "./-x");
         assert_eq!(word(b"/a\nb'%"), "\"$(printf '/a\\012b\\047%%')\"");
         assert_eq!(word(b"/\xff\n"), "\"$(printf '/\\377\\012/')\"");
+        let words = || ["on-failure", "on-full", "uid"].into_iter();
+        assert_eq!(near("on-fail", words()), Some("on-failure"));
+        assert_eq!(near("no-full", words()), Some("on-full"));
+        assert_eq!(near("gid", words()), Some("uid"));
+        assert_eq!(near("stripes", words()), None);
         assert_eq!((code("no (M-203)"), code("M-x")), (Some("M-203"), None));
         assert_eq!(unescape(&escape(b"a b\t\n\\c")), b"a b\t\n\\c");
         assert_eq!(

@@ -1,4 +1,5 @@
 //! `mirror config check`: whether the mirrortab files are right.
+use super::json;
 use super::sub::{CommandLine, Sub};
 use crate::fail::{Fail, Kind, Res};
 use crate::pair::{room, tab};
@@ -59,13 +60,16 @@ fn check(file: Option<&Path>) -> Res<u8> {
         return Ok(0);
     }
     for l in &all {
-        let mut m = serde_json::Map::new();
-        for (key, p) in ["virtual", "leg_a", "leg_b"].iter().zip(l.paths()) {
-            text::json_path(key, p.as_os_str().as_encoded_bytes(), &mut m);
-        }
-        m.insert("place".into(), l.place().into());
-        m.insert("options".into(), l.options().into());
-        output::push("pairs", m.into());
+        output::push(
+            "pairs",
+            &json::Line {
+                virt: l.virt.as_path().into(),
+                leg_a: l.legs[0].as_path().into(),
+                leg_b: l.legs[1].as_path().into(),
+                place: l.place(),
+                options: l.options(),
+            },
+        );
         output::say!(
             "{}  {}  a {}  b {}  {}",
             l.place(),

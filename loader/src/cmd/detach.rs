@@ -1,4 +1,5 @@
 //! `mirror detach`: the pair is no pair any more; both trees stay as they are.
+use super::json;
 use super::sub::{CommandLine, Sub};
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::launch::library;
@@ -91,7 +92,9 @@ pub fn run(a: &Detach) -> Res<u8> {
             ),
         }
     }
-    output::put("virtual", text::path(&l.virt));
+    output::put(&json::Detach {
+        r#virtual: text::path(&l.virt),
+    });
     output::say!(
         "detached  {}    {} and {} stay as they are",
         text::path(&l.virt),

@@ -1,8 +1,9 @@
 //! `mirror diff`: lists differences with what each side has. Changes nothing but the record of what was
 //! found.
+use super::json;
 use super::look;
 use super::sub::{CommandLine, Sub};
-use super::verify::{difference, words};
+use super::verify::{difference, trouble, words};
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::output;
 use crate::pair::control::Leg;
@@ -18,7 +19,6 @@ use crate::tree::object::{Fidelity, Meta};
 use crate::tree::probe;
 use clap::Args;
 use indicatif::ProgressBar;
-use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
 /// List the differences of a pair, or of two directories
@@ -55,13 +55,13 @@ pub fn run(a: &Diff) -> Res<u8> {
     let mut list = Vec::new();
     let mut found = 0u64;
     let mut show = |rel: &[u8], seen: &Seen| {
-        if seen.what.is_empty() {
+        if seen.what.equal() {
             return;
         }
         found += 1;
         let d = Difference {
             rel: rel.to_vec(),
-            what: seen.what.clone(),
+            what: seen.what,
             kind: kind_word(seen),
         };
         if a.json {
@@ -95,15 +95,14 @@ pub fn run(a: &Diff) -> Res<u8> {
     }
     let code = u8::from(found > 0 || !t.trouble.is_empty());
     if a.json {
-        let mut o = Map::new();
-        o.insert("schema".into(), "mirror.diff/1".into());
-        for (key, dir) in ["a", "b"].into_iter().zip(&dirs) {
-            text::json_path(key, dir.as_os_str().as_encoded_bytes(), &mut o);
-        }
-        o.insert("objects".into(), t.objects.into());
-        o.insert("differences".into(), list.into());
-        o.insert("trouble".into(), t.trouble.iter().map(trouble).collect());
-        output::say!("{}", Value::Object(o));
+        output::print(&json::Diff {
+            schema: "mirror.diff/1",
+            a: dirs[0].as_path().into(),
+            b: dirs[1].as_path().into(),
+            objects: t.objects,
+            differences: list,
+            trouble: trouble(&t.trouble),
+        });
         return Ok(code);
     }
     for (rel, why) in &t.trouble {
@@ -158,7 +157,7 @@ fn line(d: &Difference, seen: &Seen) -> String {
     let mut out = format!(
         "  {}{slash}  {}",
         text::below(&d.rel),
-        words(&d.what, 'a', 'b')
+        words(d.what, 'a', 'b')
     );
     for (letter, m) in [('a', &seen.source), ('b', &seen.copy)] {
         if let Some(m) = m {
@@ -168,23 +167,15 @@ fn line(d: &Difference, seen: &Seen) -> String {
     out
 }
 
-fn entry(d: &Difference, seen: &Seen) -> Value {
-    let mut o = difference(d, 'a', 'b');
-    for (letter, m) in [("a", &seen.source), ("b", &seen.copy)] {
-        if let (Some(m), Some(o)) = (m, o.as_object_mut()) {
-            let t = u64::try_from(m.st.st_mtime).unwrap_or(0);
-            o.insert(
-                letter.into(),
-                json!({ "size": m.size(), "mode": m.mode(), "mtime": text::iso(t) }),
-            );
-        }
+fn entry(d: &Difference, seen: &Seen) -> json::Difference {
+    let object = |m: &Meta| json::Object {
+        size: m.size(),
+        mode: m.mode(),
+        mtime: text::iso(u64::try_from(m.st.st_mtime).unwrap_or(0)),
+    };
+    json::Difference {
+        a: seen.source.as_ref().map(object),
+        b: seen.copy.as_ref().map(object),
+        ..difference(d, 'a', 'b')
     }
-    o
-}
-
-fn trouble((rel, why): &(Vec<u8>, String)) -> Value {
-    let mut m = Map::new();
-    text::json_path("path", rel, &mut m);
-    m.insert("why".into(), why.clone().into());
-    Value::Object(m)
 }

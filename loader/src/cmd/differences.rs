@@ -1,10 +1,10 @@
 //! Differences that programs met and what became of them: records beside those of refusals.
+use super::json::Met;
 use super::refusals;
 use crate::output;
 use crate::pair::tab::Line;
 use crate::text;
 use mirror_core::refusal::{Record, Refusal};
-use serde_json::{Value, json};
 
 /// Where the other version lies, below its leg.
 const KEPT: &str = ".mirror/kept/programs";
@@ -42,18 +42,16 @@ pub fn lines(all: &[Record]) -> Vec<String> {
 }
 
 /// The records for a program.
-pub fn json(all: &[Record]) -> Value {
-    let one = |r: &Record| {
-        json!({
-            "time": text::iso(r.time),
-            "object": text::show(r.object()),
-            "equal": r.why == Refusal::Mended,
-            "pid": r.pid,
-            "uid": r.uid,
-            "program": refusals::name(r),
-        })
+pub fn json(all: &[Record]) -> Vec<Met> {
+    let one = |r: &Record| Met {
+        time: text::iso(r.time),
+        object: text::show(r.object()),
+        equal: r.why == Refusal::Mended,
+        pid: r.pid,
+        uid: r.uid,
+        program: refusals::name(r),
     };
-    all.iter().map(one).collect::<Vec<_>>().into()
+    all.iter().map(one).collect()
 }
 
 /// `mirror run` says at its end what was met meanwhile.

@@ -1,4 +1,5 @@
 //! `mirror doctor`: whether this machine, and a command, are fit for the mirror.
+use super::json;
 use super::sub::{CommandLine, Sub};
 use crate::fail::{Fail, Res};
 use crate::launch::{calls, library, program};
@@ -42,7 +43,11 @@ impl Sheet {
         let detail = detail.to_string();
         output::push(
             "checks",
-            serde_json::json!({ "ok": ok, "what": what, "detail": detail }),
+            &json::Check {
+                ok,
+                what,
+                detail: &detail,
+            },
         );
         output::say!("{}  {what:10} {detail}", if ok { "ok  " } else { "FAIL" });
     }
@@ -150,7 +155,10 @@ fn own_calls(s: &mut Sheet, p: &program::Program) {
     for o in &own {
         output::push(
             "own_calls",
-            serde_json::json!({ "file": text::path(&o.file), "certain": o.certain }),
+            &json::OwnCall {
+                file: text::path(&o.file),
+                certain: o.certain,
+            },
         );
     }
     if own.is_empty() {

@@ -2,6 +2,7 @@
 use super::sub::{CommandLine, Sub};
 use crate::fail::{Fail, Kind, Res};
 use crate::output;
+use crate::text;
 use clap::Args;
 
 /// Objects are known to differ.
@@ -286,13 +287,17 @@ fn run(code: Option<&str>) -> Res<u8> {
             output::say!("{c}  {head}\n\n{text}");
             Ok(0)
         }
-        None => Err(Fail::new(
-            Kind::Usage,
-            format!(
-                "no such code: {}. mirror explain lists them",
-                crate::text::show(code.as_bytes())
-            ),
-        )),
+        None => {
+            let near = text::near(&code.to_uppercase(), TABLE.iter().map(|(c, ..)| *c));
+            Err(Fail::new(
+                Kind::Usage,
+                format!(
+                    "no such code: {}.{} mirror explain lists them",
+                    text::show(code.as_bytes()),
+                    near.map_or(String::new(), |n| format!(" Did you mean {n}?")),
+                ),
+            ))
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::judge::{Fill, judge};
 use super::places::{self, There};
 use super::scan::{Needs, Scan, scan};
 use super::sub::{CommandLine, Sub};
-use super::{ask, can_ask, explain, fit, sharing};
+use super::{ask, can_ask, explain, fit, json, sharing};
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::pair::control::{
     KEEP, begin_making, discard_unfinished, letter, made, make_control, random_id, read_record,
@@ -56,12 +56,11 @@ enum Ready {
 /// Runs it.
 pub fn run(a: &Init) -> Res<u8> {
     let (line, tab, roots) = place(a)?;
-    output::put("virtual", text::path(&line.virt));
-    output::put(
-        "legs",
-        line.legs.iter().map(|l| text::path(l)).collect::<Vec<_>>(),
-    );
-    output::put("dry_run", a.dry_run);
+    output::put(&json::Init {
+        r#virtual: text::path(&line.virt),
+        legs: line.legs.iter().map(|l| text::path(l)).collect(),
+        dry_run: a.dry_run,
+    });
     let known = tab::load()?;
     if let Some(old) = known
         .iter()

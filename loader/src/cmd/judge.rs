@@ -9,6 +9,7 @@ use crate::sync::session;
 use crate::sync::walk::{Collect, walk};
 use crate::text;
 use crate::tree::beneath::Root;
+use crate::tree::differs::{Differs, Presence};
 use crate::tree::object::Fidelity;
 
 /// The first copy.
@@ -105,17 +106,14 @@ fn room(seen: &Seen, need: &mut [u64; 2]) {
         m.as_ref().filter(|m| m.is_file()).map_or(0, |m| m.size())
     };
     let (s, d) = (file(&seen.source), file(&seen.copy));
-    match seen.what.as_slice() {
-        [] => {}
-        ["missing"] => need[1] += s,
-        ["extra"] => need[0] += d,
-        w if w
-            .iter()
-            .any(|w| !matches!(*w, "mode" | "owner" | "mtime" | "xattrs")) =>
-        {
+    match seen.what {
+        Presence::Neither => {}
+        Presence::OnlySource => need[1] += s,
+        Presence::OnlyCopy => need[0] += d,
+        Presence::Both(what) if !(what - Differs::ATTRIBUTES).is_empty() => {
             need[0] += s.max(d);
             need[1] += s.max(d);
         }
-        _ => {}
+        Presence::Both(_) => {}
     }
 }

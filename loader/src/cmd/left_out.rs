@@ -1,8 +1,8 @@
 //! What a comparison or a repair leaves out, and says so.
+use super::json;
 use crate::output;
 use crate::text;
 use crate::tree::beneath::Root;
-use serde_json::{Map, Value};
 
 /// The lines for a person. The roots of both legs have agreed.
 pub fn say(root: &Root, links_out: u64) {
@@ -27,17 +27,15 @@ pub fn say(root: &Root, links_out: u64) {
 }
 
 /// The places, with the reason, for a program.
-pub fn json(root: &Root) -> Vec<Value> {
+pub fn json(root: &Root) -> Vec<json::LeftOut> {
     let own = root.leaves_lost_found();
     let own = own.then(|| (b"lost+found".to_vec(), "file-system"));
     let mounts = root.left_mounts().into_iter().map(|m| (m, "mount"));
     own.into_iter()
         .chain(mounts)
-        .map(|(path, why)| {
-            let mut m = Map::new();
-            text::json_path("path", &path, &mut m);
-            m.insert("why".into(), why.into());
-            Value::Object(m)
+        .map(|(path, why)| json::LeftOut {
+            path: json::At::of(&path),
+            why: why.into(),
         })
         .collect()
 }

@@ -12,6 +12,7 @@ pub mod fit;
 pub mod handed;
 pub mod init;
 pub mod init_args;
+pub mod json;
 pub mod judge;
 pub mod left_out;
 pub mod look;

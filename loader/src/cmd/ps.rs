@@ -1,6 +1,6 @@
 //! `mirror ps`: who is attached to a pair, and who is in the middle of a change.
-use super::explain;
 use super::sub::{CommandLine, Sub};
+use super::{explain, json};
 use crate::fail::{Kind, Res};
 use crate::launch::library;
 use crate::output;
@@ -9,7 +9,6 @@ use crate::pair::tab::{self, Line};
 use crate::pair::who::{Attendance, Census, Library, User};
 use crate::text;
 use clap::Args;
-use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
 /// Say who is attached to a pair
@@ -42,7 +41,7 @@ pub fn run(a: &Ps) -> Res<u8> {
             Ok(p) => {
                 let who = census.of(&p);
                 if a.json {
-                    out.push(json(l, &who));
+                    out.push(json::Attending::Known(known(l, &who)));
                 } else {
                     if i > 0 {
                         output::say!("");
@@ -52,10 +51,10 @@ pub fn run(a: &Ps) -> Res<u8> {
             }
             Err(e) if e.kind == Kind::Permission && a.pair.is_none() => {
                 if a.json {
-                    let mut m = Map::new();
-                    text::json_path("virtual", l.virt.as_os_str().as_encoded_bytes(), &mut m);
-                    m.insert("unknown".into(), e.text.into());
-                    out.push(Value::Object(m));
+                    out.push(json::Attending::Unknown(json::Unknown {
+                        virt: l.virt.as_path().into(),
+                        unknown: e.text,
+                    }));
                 } else {
                     output::say!(
                         "{}    who is attached cannot be known here: {}",
@@ -68,10 +67,11 @@ pub fn run(a: &Ps) -> Res<u8> {
         }
     }
     if a.json {
-        output::say!(
-            "{}",
-            json!({ "schema": "mirror.ps/1", "time": text::iso(text::now()), "pairs": out })
-        );
+        output::print(&json::Ps {
+            schema: "mirror.ps/1",
+            time: text::iso(text::now()),
+            pairs: out,
+        });
     }
     Ok(0)
 }
@@ -142,35 +142,27 @@ fn table(l: &Line, who: &Attendance) {
     }
 }
 
-fn json(l: &Line, who: &Attendance) -> Value {
-    let mut m = Map::new();
-    text::json_path("virtual", l.virt.as_os_str().as_encoded_bytes(), &mut m);
-    m.insert("attached".into(), who.programs().count().into());
-    m.insert("changing".into(), who.changing().into());
-    m.insert("stale".into(), who.stale().into());
-    m.insert("unseen".into(), who.unseen.into());
-    let list: Vec<Value> = who
-        .users
-        .iter()
-        .map(|u| {
-            let mut o = Map::new();
-            o.insert("pid".into(), u.pid.into());
-            o.insert("uid".into(), u.uid.into());
-            o.insert("user".into(), name(u).into());
-            o.insert("command".into(), u.command.clone().into());
-            o.insert("started".into(), u.started.map(text::iso).into());
-            o.insert("changing".into(), u.changing.into());
-            o.insert("library".into(), u.library.word().into());
-            if let Library::Other(p) = &u.library {
-                text::json_path("library_path", p.as_os_str().as_encoded_bytes(), &mut o);
-            }
-            o.insert(
-                "kind".into(),
-                if u.tool { "command" } else { "program" }.into(),
-            );
-            Value::Object(o)
-        })
-        .collect();
-    m.insert("processes".into(), list.into());
-    Value::Object(m)
+fn known(l: &Line, who: &Attendance) -> json::Known {
+    let process = |u: &User| json::Process {
+        pid: u.pid,
+        uid: u.uid,
+        user: name(u),
+        command: u.command.clone(),
+        started: u.started.map(text::iso),
+        changing: u.changing,
+        library: u.library.word(),
+        library_path: match &u.library {
+            Library::Other(p) => Some(p.as_path().into()),
+            _ => None,
+        },
+        kind: if u.tool { "command" } else { "program" },
+    };
+    json::Known {
+        virt: l.virt.as_path().into(),
+        attached: who.programs().count(),
+        changing: who.changing(),
+        stale: who.stale(),
+        unseen: who.unseen,
+        processes: who.users.iter().map(process).collect(),
+    }
 }

@@ -1,11 +1,11 @@
 //! What programs were refused in a pair: the records of `core::refusal`, other users' among them for root.
 //! A ring is its user's to write: nothing in it is believed beyond its form, and texts are shown escaped.
+use super::json::Refused;
 use super::rings;
 use crate::output;
 use crate::pair::tab::Line;
 use crate::text;
 use mirror_core::refusal::{self, Record, Refusal};
-use serde_json::{Map, Value};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -119,19 +119,17 @@ pub fn lines(all: &[Record]) -> Vec<String> {
 }
 
 /// The records for a program.
-pub fn json(all: &[Record]) -> Value {
-    let one = |r: &Record| {
-        let mut m = Map::new();
-        m.insert("time".into(), text::iso(r.time).into());
-        m.insert("reason".into(), (r.why as u16).into());
-        m.insert("why".into(), words(r.why).into());
-        m.insert("errno".into(), r.errno.into());
-        m.insert("pid".into(), r.pid.into());
-        m.insert("uid".into(), r.uid.into());
-        m.insert("program".into(), name(r).into());
-        Value::Object(m)
+pub fn json(all: &[Record]) -> Vec<Refused> {
+    let one = |r: &Record| Refused {
+        time: text::iso(r.time),
+        reason: r.why as u16,
+        why: words(r.why),
+        errno: r.errno,
+        pid: r.pid,
+        uid: r.uid,
+        program: name(r),
     };
-    all.iter().map(one).collect::<Vec<_>>().into()
+    all.iter().map(one).collect()
 }
 
 /// `mirror run` says at its end what was refused meanwhile.

@@ -3,7 +3,7 @@
 use super::side::Side;
 use super::sub::{CommandLine, Sub};
 use super::verify::line;
-use super::{Found, ask, can_ask, fill, left_out, look, ready};
+use super::{Found, ask, can_ask, fill, json, left_out, look, ready};
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::output;
 use crate::pair::control::letter;
@@ -269,12 +269,14 @@ fn finish_copy(p: &mut Attached, a: &Resync, s: char, c: char) -> Res<u8> {
 fn left_out(p: &Attached, links_out: u64) {
     let root = &p.pair.legs[0].root;
     left_out::say(root, links_out);
-    let mut o = serde_json::Map::new();
-    let virt = p.pair.line.virt.as_os_str().as_encoded_bytes();
-    text::json_path("virtual", virt, &mut o);
-    o.insert("symlinks_out".into(), links_out.into());
-    o.insert("left_out".into(), left_out::json(root).into());
-    output::push("pairs", o.into());
+    output::push(
+        "pairs",
+        &json::Resynced {
+            virt: p.pair.line.virt.as_path().into(),
+            symlinks_out: links_out,
+            left_out: left_out::json(root),
+        },
+    );
 }
 
 /// Lists what differs; the number of differences, and of symlinks that lead out.

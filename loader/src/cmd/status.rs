@@ -1,6 +1,6 @@
 //! `mirror status`: state word first, then why, then what to type. Changes nothing.
 use super::sub::{CommandLine, Sub};
-use super::{differences, refusals, unmirrored};
+use super::{differences, json, refusals, unmirrored};
 use crate::fail::{Kind, Res};
 use crate::launch::library;
 use crate::output;
@@ -13,7 +13,6 @@ use crate::tree::probe;
 use clap::Args;
 use mirror_core::refusal::Record;
 use mirror_core::unmirrored::Record as Unmirrored;
-use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
 /// Say whether pairs are in sync, and what to type if not
@@ -264,78 +263,59 @@ fn found(view: &View) -> Vec<Record> {
     differences::of(&view.line, since(view))
 }
 
-// long: the report from top to bottom
-fn json(view: &View) -> Value {
+fn pair(view: &View) -> json::Pair<'_> {
     let l = &view.line;
-    let mut m = Map::new();
-    text::json_path("virtual", l.virt.as_os_str().as_encoded_bytes(), &mut m);
-    m.insert("state".into(), view.key.clone().into());
-    m.insert("exit".into(), view.exit.into());
-    m.insert("in_place".into(), l.in_place().into());
-    m.insert("options".into(), l.options().into());
-    m.insert("why".into(), view.why.clone().into());
-    m.insert(
-        "action".into(),
-        view.actions
-            .iter()
-            .map(|a| a.0.clone())
-            .collect::<Vec<_>>()
-            .into(),
-    );
-    if let Some(c) = view.code {
-        m.insert("code".into(), c.into());
-    }
-    m.insert("refused".into(), refusals::json(&refused(view)));
     let verified = view.pair.as_ref().and_then(Pair::verified);
     let counted = unmirrored::counted(l, verified.map_or(0, |v| v.time));
-    m.insert("unmirrored".into(), unmirrored::json(&counted));
-    m.insert("met".into(), differences::json(&found(view)));
-    if let Some(p) = &view.pair {
-        m.insert(
-            "id".into(),
-            String::from_utf8_lossy(&p.pair_id().hex())
-                .into_owned()
-                .into(),
-        );
-        m.insert("pending".into(), view.pending.into());
-        let legs: Vec<Value> = (0..2)
-            .map(|i| {
-                let leg = &p.legs[i];
-                let mut o = Map::new();
-                let s = probe::space(&leg.root);
-                o.insert("leg".into(), leg.letter().to_string().into());
-                text::json_path("path", leg.root.path.as_os_str().as_encoded_bytes(), &mut o);
-                o.insert("filesystem".into(), probe::kind(&leg.root.path).into());
-                o.insert(
-                    "state".into(),
-                    match leg_word(p, i) {
-                        "sink, incomplete" => "incomplete",
-                        w => w,
-                    }
-                    .into(),
-                );
-                o.insert("used".into(), s.used.into());
-                o.insert("free".into(), s.free.into());
-                Value::Object(o)
-            })
-            .collect();
-        m.insert("legs".into(), legs.into());
-        if let Some(who) = &view.who {
-            m.insert("attached".into(), who.programs().count().into());
-            m.insert("changing".into(), who.changing().into());
-            m.insert("stale_libraries".into(), who.stale().into());
-        }
-        let v = p.verified().map(|r| {
-            json!({
-                "time": text::iso(r.time),
-                "objects": r.objects,
-                "differences": r.differences,
-                "uncompared": r.uncompared,
-            })
-        });
-        m.insert("verified".into(), v.unwrap_or(Value::Null));
+    json::Pair {
+        virt: l.virt.as_path().into(),
+        state: &view.key,
+        exit: view.exit,
+        in_place: l.in_place(),
+        options: l.options(),
+        why: &view.why,
+        action: view.actions.iter().map(|a| a.0.as_str()).collect(),
+        code: view.code,
+        refused: refusals::json(&refused(view)),
+        unmirrored: unmirrored::json(&counted),
+        met: differences::json(&found(view)),
+        open: view.pair.as_ref().map(|p| open(view, p)),
     }
-    Value::Object(m)
+}
+
+fn open(view: &View, p: &Pair) -> json::OpenPair {
+    json::OpenPair {
+        id: String::from_utf8_lossy(&p.pair_id().hex()).into_owned(),
+        pending: view.pending,
+        legs: vec![leg(p, 0), leg(p, 1)],
+        who: view.who.as_ref().map(|who| json::Attended {
+            attached: who.programs().count(),
+            changing: who.changing(),
+            stale_libraries: who.stale(),
+        }),
+        verified: p.verified().map(|r| json::Verified {
+            time: text::iso(r.time),
+            objects: r.objects,
+            differences: r.differences,
+            uncompared: r.uncompared,
+        }),
+    }
+}
+
+fn leg(p: &Pair, i: usize) -> json::Leg {
+    let root = &p.legs[i].root;
+    let space = probe::space(root);
+    json::Leg {
+        leg: p.legs[i].letter(),
+        path: root.path.as_path().into(),
+        filesystem: probe::kind(&root.path),
+        state: match leg_word(p, i) {
+            "sink, incomplete" => "incomplete",
+            w => w,
+        },
+        used: space.used,
+        free: space.free,
+    }
 }
 
 /// Runs it.
@@ -355,15 +335,12 @@ pub fn run(a: &Status) -> Res<u8> {
         .map(|v| v.exit)
         .fold(0, |a, b| if a == 2 || b == 2 { 2 } else { a.max(b) });
     if a.json {
-        output::say!(
-            "{}",
-            json!({
-                "schema": "mirror.status/1",
-                "time": text::iso(text::now()),
-                "pairs": views.iter().map(json).collect::<Vec<_>>(),
-                "unreadable": tab::unreadable().iter().map(|f| text::path(f)).collect::<Vec<_>>(),
-            })
-        );
+        output::print(&json::Status {
+            schema: "mirror.status/1",
+            time: text::iso(text::now()),
+            pairs: views.iter().map(pair).collect(),
+            unreadable: tab::unreadable().iter().map(|f| text::path(f)).collect(),
+        });
         return Ok(code);
     }
     if a.pair.is_some() {

@@ -1,5 +1,6 @@
 //! Which programs mirrored ones started that could not be mirrored: the records of `core::unmirrored`, other
 //! users' among them for root. Texts are shown escaped.
+use super::json::Unmirrored;
 use super::rings;
 use crate::launch::program::Unmirrorable as Why;
 use crate::output;
@@ -8,7 +9,6 @@ use crate::pair::tab::Line;
 use crate::text;
 use mirror_core::tab::Unmirrorable;
 use mirror_core::unmirrored::{self, Kind, Marks, Record, touch};
-use serde_json::{Map, Value};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -121,32 +121,30 @@ pub fn sentence(records: &[Record]) -> Option<String> {
 }
 
 /// The records for a program.
-pub fn json(records: &[Record]) -> Value {
-    let one = |r: &Record| {
-        let mut m = Map::new();
-        m.insert("program".into(), text::show(r.name()).into());
-        m.insert("why".into(), words(r.kind).into());
-        m.insert("times".into(), r.count.into());
-        m.insert("first".into(), text::iso(r.times.0).into());
-        m.insert("last".into(), text::iso(r.times.1).into());
-        m.insert("pid".into(), r.pid.into());
-        m.insert("uid".into(), r.uid.into());
-        m.insert("refused".into(), r.refused.into());
-        let bits = [
-            (touch::CWD, "cwd"),
-            (touch::ARGUMENT, "argument"),
-            (touch::DESCRIPTOR, "descriptor"),
-            (touch::UNSURE, "unsure"),
-            (touch::UNMARKED, "unmarked"),
-        ];
-        let touched = bits.iter().filter(|(b, _)| r.touched & b != 0);
-        m.insert(
-            "touched".into(),
-            touched.map(|(_, w)| *w).collect::<Vec<_>>().into(),
-        );
-        Value::Object(m)
+pub fn json(records: &[Record]) -> Vec<Unmirrored> {
+    const TOUCHED: [(u8, &str); 5] = [
+        (touch::CWD, "cwd"),
+        (touch::ARGUMENT, "argument"),
+        (touch::DESCRIPTOR, "descriptor"),
+        (touch::UNSURE, "unsure"),
+        (touch::UNMARKED, "unmarked"),
+    ];
+    let one = |r: &Record| Unmirrored {
+        program: text::show(r.name()),
+        why: words(r.kind),
+        times: r.count,
+        first: text::iso(r.times.0),
+        last: text::iso(r.times.1),
+        pid: r.pid,
+        uid: r.uid,
+        refused: r.refused,
+        touched: TOUCHED
+            .iter()
+            .filter(|(bit, _)| r.touched & bit != 0)
+            .map(|(_, word)| *word)
+            .collect(),
     };
-    records.iter().map(one).collect::<Vec<_>>().into()
+    records.iter().map(one).collect()
 }
 
 /// What was counted before a command began.

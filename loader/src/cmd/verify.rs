@@ -2,7 +2,7 @@
 use super::Found;
 use super::look::Look;
 use super::sub::{CommandLine, Sub};
-use crate::cmd::{explain, left_out};
+use crate::cmd::{explain, json, left_out};
 use crate::fail::{Fail, Kind, Res};
 use crate::output;
 use crate::pair::domain::{self, Attached};
@@ -11,8 +11,8 @@ use crate::sync::session::{self, Difference, Ledger};
 use crate::sync::turn::{self, Open};
 use crate::sync::walk::Tally;
 use crate::text;
+use crate::tree::differs::Presence;
 use clap::Args;
-use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -38,11 +38,13 @@ impl Sub for Verify {
 }
 
 /// How a difference reads.
-pub fn words(what: &[&'static str], source: char, copy: char) -> String {
+pub fn words(what: Presence, source: char, copy: char) -> String {
     match what {
-        ["missing"] => format!("only in {source}"),
-        ["extra"] => format!("only in {copy}"),
-        w => format!("different  ({})", w.join(", ")),
+        Presence::OnlySource => format!("only in {source}"),
+        Presence::OnlyCopy => format!("only in {copy}"),
+        Presence::Both(d) => format!("different  ({})", d.words().join(", ")),
+        // It went away meanwhile.
+        Presence::Neither => "different  ()".into(),
     }
 }
 
@@ -52,7 +54,7 @@ pub fn line(d: &Difference, source: char, copy: char) -> String {
     format!(
         "  {}{slash}  {}",
         text::below(&d.rel),
-        words(&d.what, source, copy)
+        words(d.what, source, copy)
     )
 }
 
@@ -117,7 +119,7 @@ pub fn run(a: &Verify) -> Res<u8> {
             Found::Lost(k) => {
                 code = 2;
                 match a.json {
-                    true => pairs.push(lost(&k)),
+                    true => pairs.push(json::Verifying::Lost(lost(&k))),
                     false => output::say!("{}", k.sentence()),
                 }
                 continue;
@@ -141,13 +143,16 @@ pub fn run(a: &Verify) -> Res<u8> {
         let c = compare(&p)?;
         code = code.max(u8::from(c.state() != State::InSync));
         if a.json {
-            pairs.push(entry(&p, &c));
+            pairs.push(json::Verifying::Compared(entry(&p, &c)));
         } else {
             report(&p, &c, begun.elapsed().as_secs_f64());
         }
     }
     if a.json {
-        output::say!("{}", json!({ "schema": "mirror.verify/1", "pairs": pairs }));
+        output::print(&json::Verify {
+            schema: "mirror.verify/1",
+            pairs,
+        });
     }
     Ok(code)
 }
@@ -212,57 +217,53 @@ fn report(p: &Attached, r: &Compared, secs: f64) {
 }
 
 /// A pair that is lost, for JSON.
-fn lost(k: &Look) -> Value {
-    let mut o = Map::new();
-    let virt = k.line.virt.as_os_str().as_encoded_bytes();
-    text::json_path("virtual", virt, &mut o);
-    o.insert("state".into(), k.state.key().into());
-    o.insert("why".into(), k.why.clone().into());
-    let actions: Vec<&String> = k.actions.iter().map(|a| &a.0).collect();
-    o.insert("action".into(), json!(actions));
-    if let Some(c) = k.code {
-        o.insert("code".into(), c.into());
+fn lost(k: &Look) -> json::Lost {
+    json::Lost {
+        virt: k.line.virt.as_path().into(),
+        state: k.state.key(),
+        why: k.why.clone(),
+        action: k.actions.iter().map(|a| a.0.clone()).collect(),
+        code: k.code,
     }
-    Value::Object(o)
 }
 
-fn entry(p: &Attached, r: &Compared) -> Value {
+fn entry(p: &Attached, r: &Compared) -> json::Compared {
     let (s, c) = letters(p);
-    let mut o = Map::new();
-    let virt = p.pair.line.virt.as_os_str().as_encoded_bytes();
-    text::json_path("virtual", virt, &mut o);
-    o.insert("state".into(), r.state().key().into());
-    o.insert("objects".into(), r.tally.objects.into());
-    o.insert("time".into(), text::iso(text::now()).into());
-    let differences = r.found.iter().map(|d| difference(d, s, c));
-    o.insert("differences".into(), differences.collect::<Vec<_>>().into());
-    let trouble = r.tally.trouble.iter().map(|(rel, why)| {
-        let mut m = Map::new();
-        text::json_path("path", rel, &mut m);
-        m.insert("why".into(), why.clone().into());
-        Value::Object(m)
-    });
-    o.insert("trouble".into(), trouble.collect::<Vec<_>>().into());
-    o.insert("symlinks_out".into(), r.tally.links_out.into());
-    o.insert(
-        "left_out".into(),
-        left_out::json(&p.pair.legs[0].root).into(),
-    );
-    let unrecorded = r.unrecorded.iter().map(char::to_string);
-    o.insert("unrecorded".into(), unrecorded.collect::<Vec<_>>().into());
-    Value::Object(o)
+    json::Compared {
+        virt: p.pair.line.virt.as_path().into(),
+        state: r.state().key(),
+        objects: r.tally.objects,
+        time: text::iso(text::now()),
+        differences: r.found.iter().map(|d| difference(d, s, c)).collect(),
+        trouble: trouble(&r.tally.trouble),
+        symlinks_out: r.tally.links_out,
+        left_out: left_out::json(&p.pair.legs[0].root),
+        unrecorded: r.unrecorded.clone(),
+    }
+}
+
+/// What could not be compared, for JSON.
+pub fn trouble(all: &[(Vec<u8>, String)]) -> Vec<json::LeftOut> {
+    all.iter()
+        .map(|(rel, why)| json::LeftOut {
+            path: json::At::of(rel),
+            why: why.clone(),
+        })
+        .collect()
 }
 
 /// One difference for JSON.
-pub fn difference(d: &Difference, s: char, c: char) -> Value {
-    let mut m = Map::new();
-    text::json_path("path", &d.rel, &mut m);
-    m.insert("type".into(), d.kind.into());
-    let what = match d.what.as_slice() {
-        ["missing"] => json!([format!("only-in-{s}")]),
-        ["extra"] => json!([format!("only-in-{c}")]),
-        w => json!(w),
-    };
-    m.insert("what".into(), what);
-    Value::Object(m)
+pub fn difference(d: &Difference, s: char, c: char) -> json::Difference {
+    json::Difference {
+        path: json::At::of(&d.rel),
+        r#type: d.kind,
+        what: match d.what {
+            Presence::OnlySource => vec![format!("only-in-{s}")],
+            Presence::OnlyCopy => vec![format!("only-in-{c}")],
+            Presence::Both(what) => what.words(),
+            Presence::Neither => vec![],
+        },
+        a: None,
+        b: None,
+    }
 }

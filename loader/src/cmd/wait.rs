@@ -1,6 +1,6 @@
 //! `mirror wait`: returns when a pair is in sync, or when the time is over.
-use super::status;
 use super::sub::{CommandLine, Sub};
+use super::{json, status};
 use crate::fail::{Fail, Kind, Res};
 use crate::output;
 use crate::pair::tab;
@@ -54,7 +54,9 @@ pub fn run(a: &Wait) -> Res<u8> {
         // The mirrortab is read each time: the pair may be detached meanwhile.
         let all = tab::load()?;
         let view = status::look(tab::find(&all, &a.pair)?);
-        output::put("state", view.state.to_lowercase().replace(' ', "-"));
+        output::put(&json::Wait {
+            state: view.state.to_lowercase().replace(' ', "-"),
+        });
         if view.exit == 0 {
             status::brief(&view, 0, 0);
             return Ok(0);

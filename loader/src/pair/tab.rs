@@ -280,35 +280,15 @@ fn fault_text(fault: Fault, line: &[u8]) -> String {
             if OPTIONS.contains(&key.as_str()) && !(key == "defaults" && opt.contains(&b'=')) {
                 continue;
             }
-            let near = OPTIONS
-                .iter()
-                .map(|o| (!o.starts_with(key.as_str()), distance(&key, o), o))
-                .min()
-                .filter(|(other, d, _)| !*other || *d <= 4);
+            let near = text::near(&key, OPTIONS.iter().copied());
             let hint = near.map_or_else(
                 || "known: on-failure=degrade|fail, on-full=error|degrade, unmirrorable=warn|refuse|quiet".into(),
-                |(.., o)| format!("did you mean {o}?"),
+                |o| format!("did you mean {o}?"),
             );
             return format!("option '{}' unknown ({hint})", text::show(key.as_bytes()));
         }
     }
     fault.text().to_string()
-}
-
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut last = i;
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let next = (last + usize::from(ca != *cb))
-                .min(row[j] + 1)
-                .min(row[j + 1] + 1);
-            last = std::mem::replace(&mut row[j + 1], next);
-        }
-    }
-    row[b.len()]
 }
 
 /// Parses a mirrortab's text.
@@ -437,11 +417,14 @@ pub fn find<'a>(all: &'a [Line], word: &Path) -> Res<&'a Line> {
         return Err(none());
     }
     let known: Vec<String> = all.iter().map(|l| text::path(&l.virt)).collect();
+    let typed = text::path(&absolute);
+    let near = text::near(&typed, known.iter().map(String::as_str));
     Err(Fail::new(
         Kind::Usage,
         format!(
-            "no such pair: {}. Configured: {}",
+            "no such pair: {}.{} Configured: {}",
             text::path(word),
+            near.map_or(String::new(), |n| format!(" Did you mean {n}?")),
             known.join("  ")
         ),
     ))

@@ -5,6 +5,7 @@ use super::links::{Links, Verdict};
 use crate::pair::control::Leg;
 use crate::tree::beneath::{join, split};
 use crate::tree::content;
+use crate::tree::differs::{Differs, Presence};
 use crate::tree::flags;
 use crate::tree::object::{self, Fidelity, Meta, differences};
 use indicatif::ProgressBar;
@@ -44,8 +45,8 @@ pub struct Seen {
     pub source: Option<Meta>,
     /// On the copy.
     pub copy: Option<Meta>,
-    /// In what they differ; empty: in nothing.
-    pub what: Vec<&'static str>,
+    /// Which there are, and in what they differ.
+    pub what: Presence,
 }
 
 fn read(leg: &Leg, rel: &[u8]) -> io::Result<Option<Meta>> {
@@ -90,25 +91,25 @@ impl<'a> Work<'a> {
     pub fn compare(&self, rel: &[u8]) -> io::Result<Seen> {
         let (source, copy) = (read(self.source, rel)?, read(self.copy, rel)?);
         let what = match (&source, &copy) {
-            (None, None) => vec![],
-            (Some(_), None) => vec!["missing"],
-            (None, Some(_)) => vec!["extra"],
+            (None, None) => Presence::Neither,
+            (Some(_), None) => Presence::OnlySource,
+            (None, Some(_)) => Presence::OnlyCopy,
             (Some(s), Some(d)) => {
                 let mut what = differences(s, d, self.fidelity);
                 if self.fidelity.links && self.links.judge(rel, s, Some(d)) != Verdict::Fits {
-                    what.push("links");
+                    what |= Differs::LINKS;
                 }
                 if self.flags_differ(rel, s, d).is_some() {
-                    what.push("flags");
+                    what |= Differs::FLAGS;
                 }
                 if s.is_file() && d.is_file() && s.size() == d.size() {
                     if self.links.is_current(s, d) || self.same_content(rel)? {
                         // One group is read once.
                     } else {
-                        what.insert(0, "content");
+                        what |= Differs::CONTENT;
                     }
                 }
-                what
+                Presence::Both(what)
             }
         };
         Ok(Seen { source, copy, what })
@@ -118,8 +119,10 @@ impl<'a> Work<'a> {
     /// they are made equal when it is closed.
     pub fn compare_held(&self, rel: &[u8], held: &BothLocked) -> io::Result<Seen> {
         let mut seen = self.compare(rel)?;
-        if seen.what == ["mtime"] && file::open_for_writing(&self.source.root, rel, held) {
-            seen.what.clear();
+        if seen.what == Presence::Both(Differs::MTIME)
+            && file::open_for_writing(&self.source.root, rel, held)
+        {
+            seen.what = Presence::Both(Differs::empty());
         }
         Ok(seen)
     }
@@ -170,7 +173,7 @@ impl<'a> Work<'a> {
     /// Returns what was different.
     pub fn make_equal(&mut self, rel: &[u8], held: &BothLocked) -> io::Result<Seen> {
         let mut seen = self.compare_held(rel, held)?;
-        if seen.what.is_empty() {
+        if seen.what.equal() {
             self.settle(rel)?;
             return Ok(seen);
         }
@@ -188,13 +191,13 @@ impl<'a> Work<'a> {
             (Some(s), None) => self.create(rel, &s.clone(), held)?,
             (Some(s), Some(d)) => {
                 let (s, d) = (s.clone(), d.clone());
-                self.alter(rel, &s, &d, &seen.what, held)?;
+                self.alter(rel, &s, &d, seen.what, held)?;
             }
         }
         if seen.source.as_ref().is_some_and(Meta::is_dir) {
             // When it is full.
             let new = self.made.last().is_some_and(|m| m == rel);
-            if !new && (loose || seen.what.contains(&"flags")) {
+            if !new && (loose || seen.what.differs_in(Differs::FLAGS)) {
                 self.made.push(rel.to_vec());
             }
         } else {
@@ -322,7 +325,7 @@ impl<'a> Work<'a> {
             None => self.create(rel, s, held),
             Some(d) => {
                 let what = differences(s, &d, self.fidelity);
-                self.alter(rel, s, &d, &what, held)
+                self.alter(rel, s, &d, Presence::Both(what), held)
             }
         }
     }
@@ -354,10 +357,10 @@ impl<'a> Work<'a> {
         rel: &[u8],
         s: &Meta,
         d: &Meta,
-        what: &[&'static str],
+        what: Presence,
         held: &BothLocked,
     ) -> io::Result<()> {
-        if s.kind != d.kind || what.iter().any(|w| matches!(*w, "target" | "device")) {
+        if s.kind != d.kind || what.differs_in(Differs::TARGET | Differs::DEVICE) {
             return self.replace(rel, s, d, held);
         }
         // A second name of somebody else's file is not ours to write.
@@ -371,7 +374,7 @@ impl<'a> Work<'a> {
                 Verdict::Split => return self.replace(rel, s, d, held),
             }
         }
-        if s.is_file() && what.iter().any(|w| matches!(*w, "content" | "size")) {
+        if s.is_file() && what.differs_in(Differs::CONTENT | Differs::SIZE) {
             let src = file::open_read(&self.source.root, rel)?;
             let dst: File = file::open_write(&self.copy.root, rel, d)?;
             self.keeper.copy(&self.copy.root, rel, &dst, d)?;

@@ -10,6 +10,7 @@ use crate::pair::domain::Attached;
 use crate::text;
 use crate::tree::beneath::join;
 use crate::tree::content::STOP;
+use crate::tree::differs::Presence;
 use crate::tree::probe;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mirror_core::record::PENDING_LOG;
@@ -21,8 +22,8 @@ use std::sync::atomic::Ordering;
 pub struct Difference {
     /// Its path below the legs.
     pub rel: Vec<u8>,
-    /// `missing`, `extra`, or in what the objects differ.
-    pub what: Vec<&'static str>,
+    /// Who has it, and in what the objects differ.
+    pub what: Presence,
     /// Type of the object, as a word.
     pub kind: &'static str,
 }
@@ -49,7 +50,7 @@ struct Confirm<'a, F> {
 impl<F: FnMut(&[u8], &Seen)> Visit for Confirm<'_, F> {
     fn differs(&mut self, work: &mut Work<'_>, rel: &[u8], _: Seen) -> io::Result<Seen> {
         let seen = locked(self.pair, |held| work.compare_held(rel, held)).map_err(to_io)??;
-        if seen.what.is_empty() {
+        if seen.what.equal() {
             work.settle(rel)?;
         } else {
             (self.found)(rel, &seen);
@@ -68,7 +69,7 @@ struct Repair<'a, F> {
 impl<F: FnMut(u64, u64)> Visit for Repair<'_, F> {
     fn differs(&mut self, work: &mut Work<'_>, rel: &[u8], _: Seen) -> io::Result<Seen> {
         let seen = locked(self.pair, |held| work.make_equal(rel, held)).map_err(to_io)??;
-        if !seen.what.is_empty() {
+        if !seen.what.equal() {
             self.repaired += 1;
             (self.count)(self.repaired, work.keeper.kept);
         }
@@ -164,7 +165,7 @@ pub fn compare(p: &Attached, from: usize, bar: ProgressBar) -> Res<(Tally, Vec<D
     let tally = confirm(p, from, bar, |rel, seen| {
         found.push(Difference {
             rel: rel.to_vec(),
-            what: seen.what.clone(),
+            what: seen.what,
             kind: kind_word(seen),
         });
     })?;

@@ -2,6 +2,7 @@
 use super::equal::{Seen, Work};
 use crate::tree::beneath::join;
 use crate::tree::content::check_stop;
+use crate::tree::differs::Presence;
 use crate::tree::symlink;
 use std::io;
 
@@ -27,11 +28,11 @@ impl Tally {
     pub fn differences(&self) -> u64 {
         self.missing + self.extra + self.different
     }
-    fn add(&mut self, what: &[&str]) {
+    fn add(&mut self, what: Presence) {
         match what {
-            [] => {}
-            ["missing"] => self.missing += 1,
-            ["extra"] => self.extra += 1,
+            w if w.equal() => {}
+            Presence::OnlySource => self.missing += 1,
+            Presence::OnlyCopy => self.extra += 1,
             _ => self.different += 1,
         }
     }
@@ -110,7 +111,7 @@ pub fn walk(work: &mut Work<'_>, visit: &mut dyn Visit) -> io::Result<Tally> {
             tally.objects += 1;
             match one(work, visit, &rel) {
                 Ok(seen) => {
-                    tally.add(&seen.what);
+                    tally.add(seen.what);
                     tally.links_out += u64::from(leads_out(work, &rel, &seen));
                     let is_dir = |m: &Option<crate::tree::object::Meta>| {
                         m.as_ref().is_some_and(|m| m.is_dir())
@@ -140,7 +141,7 @@ fn leads_out(work: &Work<'_>, rel: &[u8], seen: &Seen) -> bool {
 fn one(work: &mut Work<'_>, visit: &mut dyn Visit, rel: &[u8]) -> io::Result<Seen> {
     let before = work.bar.position();
     let seen = work.compare(rel);
-    let differs = seen.as_ref().map_or(true, |s| !s.what.is_empty());
+    let differs = seen.as_ref().map_or(true, |s| !s.what.equal());
     if !differs {
         let seen = seen?;
         if let (Some(s), Some(d)) = (&seen.source, &seen.copy) {
@@ -159,7 +160,7 @@ fn one(work: &mut Work<'_>, visit: &mut dyn Visit, rel: &[u8]) -> io::Result<See
         Err(_) => Seen {
             source: None,
             copy: None,
-            what: vec![],
+            what: Presence::Neither,
         },
     };
     visit.differs(work, rel, seen)

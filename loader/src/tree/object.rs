@@ -1,6 +1,7 @@
 //! One object of a tree: what the copy consists of (type, size, mode, owner, nanosecond mtime of files,
 //! symlink text, device number, extended attributes with ACLs), and how two objects differ.
 use super::beneath::proc_path;
+use super::differs::Differs;
 use mirror_core::path::PathText;
 use mirror_sys::Object;
 use rustix::fs::{AtFlags, FileType, Stat};
@@ -200,34 +201,34 @@ impl Fidelity {
     }
 }
 
-/// In what two objects of the same type differ, content apart. An empty list: equal as far as seen.
-pub fn differences(s: &Meta, d: &Meta, f: Fidelity) -> Vec<&'static str> {
+/// In what two objects of the same type differ, content apart.
+pub fn differences(s: &Meta, d: &Meta, f: Fidelity) -> Differs {
     if s.kind != d.kind {
-        return vec!["type"];
+        return Differs::TYPE;
     }
-    let mut out = Vec::new();
+    let mut out = Differs::empty();
     if s.is_file() && s.size() != d.size() {
-        out.push("size");
+        out |= Differs::SIZE;
     }
     if s.target != d.target {
-        out.push("target");
+        out |= Differs::TARGET;
     }
     if matches!(s.kind, FileType::BlockDevice | FileType::CharacterDevice)
         && s.st.st_rdev != d.st.st_rdev
     {
-        out.push("device");
+        out |= Differs::DEVICE;
     }
     if f.modes && s.kind != FileType::Symlink && s.mode() != d.mode() {
-        out.push("mode");
+        out |= Differs::MODE;
     }
     if f.owner && f.modes && (s.st.st_uid, s.st.st_gid) != (d.st.st_uid, d.st.st_gid) {
-        out.push("owner");
+        out |= Differs::OWNER;
     }
     if s.is_file() && s.mtime().div_euclid(f.grain) != d.mtime().div_euclid(f.grain) {
-        out.push("mtime");
+        out |= Differs::MTIME;
     }
     if f.xattrs && s.xattrs != d.xattrs {
-        out.push("xattrs");
+        out |= Differs::XATTRS;
     }
     out
 }
