@@ -53,6 +53,7 @@ pub fn decide(i: &Intent, [one, two]: Names) -> Act {
         | IntentKind::Truncate
         | IntentKind::Allocate
         | IntentKind::Attributes => data(i, first, &one),
+        IntentKind::Deep => Act::Unknown,
         _ => Act::Equal {
             from: first,
             range: None,

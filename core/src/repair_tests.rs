@@ -23,6 +23,24 @@ impl Dice {
     }
 }
 
+/// What stands in the record of a deep object is a directory above it.
+#[test]
+fn nothing_is_done_by_the_record_of_a_deep_object() {
+    let dir = Some(Seen {
+        inode: 7,
+        size: 4096,
+    });
+    for names in [
+        [[dir; 2], [None; 2]],
+        [[dir, None], [None; 2]],
+        [[dir, None], [None, dir]],
+    ] {
+        let i = Intent::of(IntentKind::Deep, 0);
+        assert_eq!(decide(&i, names), Act::Unknown);
+        assert_eq!(IntentKind::from_u8(15), Some(IntentKind::Deep));
+    }
+}
+
 const NAMES: [&str; 3] = ["one", "two", "other"];
 
 impl Leg {

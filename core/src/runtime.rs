@@ -132,6 +132,9 @@ pub enum IntentKind {
     Exchange = 13,
     /// The second leg's object is made like the first leg's, since the two were found to differ.
     Mend = 14,
+    /// Any change of an object that no path can say: path 1 is a directory far above it (path 2: above its
+    /// second name). Nothing is done by such a record, it is recorded as pending.
+    Deep = 15,
 }
 
 impl IntentKind {
@@ -153,6 +156,7 @@ impl IntentKind {
             12 => Rename,
             13 => Exchange,
             14 => Mend,
+            15 => Deep,
             _ => return None,
         })
     }

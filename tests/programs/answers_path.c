@@ -1,6 +1,6 @@
 // Odd names for every call that takes one: prints what each call answers, one line a call. What a call
 // changed stays where it is: after a success the next call gets a fresh folder.
-//   answers_path one WAY | two WAY | border | descriptors | received | lost | long | deep | cwd
+//   answers_path one WAY | two WAY | border | descriptors | received | lost | long | cwd
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -359,31 +359,6 @@ static void lengths(int below)
     for (int i = 0; i < below; i++) { char n[101]; memset(n, 'c', 100); n[100] = 0; mkdir(n, 0755); if (chdir(n)) printf("no chdir\n"); }
     for (unsigned i = 0; i < sizeof lengths / sizeof *lengths; i++) with_length(lengths[i]);
 }
-// Every kind of change where no text of the kernel leads: done on both legs, or refused.
-static void from_the_bottom(void)
-{
-    int d = open(".", O_RDONLY | O_DIRECTORY), r = open("there", O_RDONLY);
-    char p[80];
-    opened(open("f", O_CREAT | O_WRONLY, 0600)); mkdir("m", 0755); symlink("x", "l"); mknod("q", S_IFIFO | 0600, 0); opened(openat(d, "g", O_CREAT | O_WRONLY, 0600)); mkdirat(d, "h", 0700);
-    chmod("there", 0600); fchmodat(d, "there", 0611, 0); truncate("there", 1); link("there", "t2"); rename("there", "t3"); renameat(d, "t3", d, "t4"); setxattr("there", "user.a", "1", 1, 0); utimensat(d, "there", set, 0); opened(open("there", O_WRONLY | O_TRUNC));
-    fchmod(r, 0600); fsetxattr(r, "user.b", "1", 1, 0); futimens(r, set); fchown(r, 1, 1); fchmod(d, 0711); fsetxattr(d, "user.b", "1", 1, 0); syscall(SYS_fchownat, r, "", 1, 1, AT_EMPTY_PATH);
-    snprintf(p, sizeof p, "/proc/self/fd/%d", r); chmod(p, 0640); truncate(p, 2); opened(open(p, O_WRONLY | O_TRUNC)); link("there", "../up"); rename("there", "../up"); opened(open("../above", O_CREAT | O_WRONLY, 0600));
-    int t = open(".", O_TMPFILE | O_RDWR, 0600); snprintf(p, sizeof p, "/proc/self/fd/%d", t); linkat(AT_FDCWD, p, AT_FDCWD, "tmp", AT_SYMLINK_FOLLOW); linkat(d, "there", AT_FDCWD, "../../linked", 0);
-    chdir(v); linkat(d, "there", AT_FDCWD, "linked", 0); renameat(d, "there", AT_FDCWD, "moved"); opened(open("mine/top", O_CREAT | O_WRONLY, 0600)); renameat(AT_FDCWD, "mine/top", d, "down"); unlinkat(d, "there", 0); fchmod(r, 0644);
-    printf("%d %d\n", d > 0, r > 0);
-}
-static void too_deep(void)
-{
-    char n[101];
-    memset(n, 'c', 100); n[100] = 0;
-    chdir(v); mkdir("mine", 0755); chdir("mine");
-    for (int i = 0; i < 60 && mkdir(n, 0755) == 0 && chdir(n) == 0; i++) ;
-    opened(open("there", O_CREAT | O_WRONLY, 0600));
-    from_the_bottom();
-    chdir("deepest");
-    for (int i = 0; i < 60; i++) if (chdir(n)) printf("cannot go down\n");
-    from_the_bottom();
-}
 static void no_cwd(void)
 {
     fresh(v);
@@ -409,7 +384,6 @@ int main(int argc, char **argv)
     else if (!strcmp(what, "lost")) lost(how);
     else if (!strcmp(what, "received")) received();
     else if (!strcmp(what, "lengths")) lengths(atoi(how));
-    else if (!strcmp(what, "deep")) too_deep();
     else if (!strcmp(what, "cwd")) no_cwd();
     else return 2;
     return 0;

@@ -76,45 +76,6 @@ each_kind! {
         table(pair, "cwd", 15);
     }
 
-    fn a_name_that_no_text_can_say_is_refused_and_nothing_changes(pair) {
-        need!("python3");
-        if !tables(pair) {
-            return;
-        }
-        // A place deeper than any text, made on both legs alike by somebody without the mirror.
-        let python = |script: &str| {
-            let dir = r#"import os, sys
-os.chdir(sys.argv[1])
-"#;
-            let script = format!("{dir}{script}");
-            let run = |leg: &str| {
-                let c = format!("/usr/bin/python3 -B - {leg} <<'EOF'\n{script}\nEOF");
-                pair.bypass(&c).ok().text()
-            };
-            (run("$A"), run("$B"))
-        };
-        python(r#"
-os.mkdir('deepest'); os.chdir('deepest')
-for i in range(60): os.mkdir('c' * 100); os.chdir('c' * 100)
-open('there', 'w').write('text'); os.utime('there', (7, 7))"#);
-        let list = r#"
-for i, (top, dirs, files, fd) in enumerate(os.fwalk('.')):
-    if dirs == ['.mirror'] or '.mirror' in dirs: dirs.remove('.mirror')
-    dirs.sort()
-    for f in sorted(files):
-        s = os.stat(f, dir_fd=fd, follow_symlinks=False)
-        print(len(top), f, oct(s.st_mode), s.st_uid, s.st_nlink, s.st_size, int(s.st_mtime), os.listxattr(os.open(f, os.O_RDONLY | os.O_NONBLOCK, dir_fd=fd)) if s.st_mode & 0o170000 == 0o100000 else '')
-    print(len(top), dirs, oct(os.fstat(fd).st_mode), os.listxattr(fd))"#;
-        let o = pair.run("$P/answers_path deep").ok();
-        assert_eq!(o.text().lines().last(), Some("1 1"), "{}", o.text());
-        let (a, b) = python(list);
-        assert_eq!(a, b);
-        assert!(a.contains(" there 0o100644 0 1 4 7 []") || !mirror_tests::is_root(), "{a}");
-        pair.assert_nothing_pending();
-        // Left to the harness, it would be too deep as well.
-        python("import shutil\nshutil.rmtree('deepest'); shutil.rmtree('mine')");
-    }
-
     fn names_of_any_length_below_other_names(pair) {
         if tables(pair) {
             pair.run("$P/answers_path lengths 1").ok();

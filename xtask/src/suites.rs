@@ -101,6 +101,7 @@ const ORDINARY: &[&str] = &[
     "states conditions_of_trees",
     "states conditions_of_control",
     "refusals causes",
+    "deep-programs link::",
 ];
 
 /// What runs a second time with the net armed by force, in every run; `--net` does so with whatever is

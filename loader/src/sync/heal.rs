@@ -130,6 +130,10 @@ fn repair(p: &Attached, i: &Intent, one: &[u8], two: &[u8], held: &BothLocked) -
     if paths.is_empty() || paths.iter().any(|p| !sane(p)) {
         return vec![b".".to_vec()];
     }
+    if i.kind == IntentKind::Deep {
+        // The object stands somewhere below: only a comparison finds it.
+        return paths.iter().map(|p| p.to_vec()).collect();
+    }
     let act = seen(p, one).and_then(|one| Ok(decide(i, [one, seen(p, two)?])));
     let act = act.unwrap_or(Act::Unknown);
     let s = match act {

@@ -69,10 +69,15 @@ fn side(root: i32, rel: &Path) -> Border {
 }
 
 /// Where `rel` leads, asked by who addresses leg `lead`. A refusal is recorded.
+pub fn of(s: &Session, lead: usize, rel: &Path) -> Border {
+    between(s, lead, s.root, rel)
+}
+
+/// The same of a path that starts from these directories of leg a and b.
 #[cold]
 #[inline(never)]
-pub fn of(s: &Session, lead: usize, rel: &Path) -> Border {
-    let on = |leg: usize| side(s.root.get(leg).copied().unwrap_or(-1), rel);
+pub fn between(s: &Session, lead: usize, from: [i32; 2], rel: &Path) -> Border {
+    let on = |leg: usize| side(from.get(leg).copied().unwrap_or(-1), rel);
     match (on(lead), on(lead ^ 1)) {
         (Border::Within, Border::Within) | (Border::Beyond, Border::Beyond) => Border::Within,
         (Border::Kernel, _) => Border::Kernel,

@@ -52,6 +52,9 @@ pub fn put(s: &Session, from: usize, f: Option<&Stat>, t: Option<&Stat>) {
 impl Cx<'_> {
     /// What the only name of this change is on both legs.
     fn only_name(&self) -> Option<[Option<Stat>; 2]> {
+        if self.is_held(0) && self.paths().1.is_empty() {
+            return Some([self.lead, self.lead ^ 1].map(|leg| self.look(0, leg).ok()));
+        }
         let (one, other) = self.paths();
         let path = Path::from_bytes(one).ok()?;
         if !other.is_empty() || path.is_empty() {

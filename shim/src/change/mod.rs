@@ -1,10 +1,12 @@
 //! One change of a pair: its target, its locks, its run.
 pub mod border;
+pub mod deep;
 pub mod held;
 pub mod judged;
 pub mod keys;
 pub mod pairing;
 pub mod patience;
 pub mod port;
+pub mod reach;
 pub mod target;
 pub mod times;

@@ -81,18 +81,21 @@ impl Cx<'_> {
         let look = |leg: usize| sys::glance(t.at(leg), &t.name, c::AT_SYMLINK_NOFOLLOW);
         busy(&look(self.lead), &look(self.lead ^ 1))
     }
-    /// Compares what `rel` is on both legs; `first` is known.
+    /// Compares what a name that needs not be entered is on both legs; `first` is known.
     #[cold]
     #[inline(never)]
-    pub fn compare_named(&self, rel: &Path, first: &Sys<Stat>) -> Result<(), Prepared> {
-        let root = self.s.root.get(self.lead ^ 1).copied().unwrap_or(-1);
-        self.compare(first, &sys::glance(root, rel, c::AT_SYMLINK_NOFOLLOW))
+    pub fn compare_named(&self, which: usize, first: &Sys<Stat>) -> Result<(), Prepared> {
+        self.compare(first, &self.look(which, self.lead ^ 1))
     }
     /// With everybody kept out, before anything is changed: makes the two objects of a name alike. What only
     /// the other leg has is `makes`' own affair, or is recorded.
     pub fn settle(&self, which: usize, makes: bool, held: &BothLocked) {
-        if self.exclusive && !self.name(which).rel.is_empty() {
-            self.settle_at(self.name(which).rel.as_bytes(), makes, held);
+        if !self.exclusive || !self.name(which).is_named() {
+            return;
+        }
+        match self.is_held(which) {
+            true => self.settle_held(which, makes),
+            false => self.settle_at(self.name(which).rel.as_bytes(), makes, held),
         }
     }
     #[cold]
@@ -162,7 +165,11 @@ fn busy(first: &Sys<Stat>, second: &Sys<Stat>) -> Result<(), Prepared> {
 /// Puts aside what only the other leg has under a name that is to be made.
 #[cold]
 #[inline(never)]
-fn put_aside(cx: &Cx<'_>, rel: &[u8], st: &Stat, held: &BothLocked) -> Sys<()> {
+fn put_aside(cx: &Cx<'_>, which: usize, st: &Stat, held: &BothLocked) -> Sys<()> {
+    if cx.is_held(which) {
+        return Err(Errno::ENAMETOOLONG);
+    }
+    let rel = cx.name(which).rel.as_bytes();
     let root = cx.s.root.get(cx.lead ^ 1).copied().unwrap_or(-1);
     let (above, own, _) = split(rel);
     let name = Name::from_bytes(own).map_err(|_| Errno::ENAMETOOLONG)?;
@@ -222,7 +229,7 @@ pub fn in_the_way<const N: usize>(
     held: &BothLocked,
     (first, second): (i32, i32),
     name: &PathText<N>,
-    rel: &[u8],
+    which: usize,
     why: Errno,
 ) -> Result<(), Prepared> {
     let keep = c::AT_SYMLINK_NOFOLLOW;
@@ -234,11 +241,11 @@ pub fn in_the_way<const N: usize>(
         Ok(st) if st.kind() == c::S_IFDIR => sys::unlinkat(second, name, c::AT_REMOVEDIR),
         Ok(st) if st.kind() == c::S_IFREG && st.size() == 0 => sys::unlinkat(second, name, 0),
         Ok(_) if cx.s.is_guarded() => Err(why),
-        Ok(st) => put_aside(cx, rel, &st, held).map(|()| 0),
+        Ok(st) => put_aside(cx, which, &st, held).map(|()| 0),
     };
     if gone.is_ok() {
         return Ok(());
     }
-    pending::pending_once(cx.s, rel);
+    pending::pending_once(cx.s, cx.name(which).said());
     Err(Prepared::Answer(Err(why)))
 }

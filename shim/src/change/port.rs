@@ -162,10 +162,12 @@ impl Journal for Port<'_, '_> {
     }
     fn publish(&mut self, held: &BothLocked) {
         let (a, b) = self.cx.paths();
-        self.cx
-            .s
-            .runtime()
-            .publish(held.lead(), &self.cx.intent, a, b);
+        let mut intent = self.cx.intent;
+        if self.cx.is_deep() {
+            // By what stands there nothing may be repaired.
+            intent.kind = IntentKind::Deep;
+        }
+        self.cx.s.runtime().publish(held.lead(), &intent, a, b);
     }
     fn leave(&mut self, _: &BothLocked, plan: LockPlan) {
         self.cx.s.runtime().leave(plan);
@@ -217,6 +219,9 @@ impl LegIo for Port<'_, '_> {
     #[cold]
     #[inline(never)]
     fn heal(&mut self, held: &BothLocked) -> Result<(), Errno> {
+        if self.cx.is_deep() {
+            return Err(Errno::EFBIG);
+        }
         self.change.heal(&mut self.cx, held)
     }
     fn position(&mut self) -> Result<u64, Errno> {

@@ -3,6 +3,7 @@
 //! Rules: as in `port`: signals are blocked, nothing waits; all but `plan` runs under the locks.
 use crate::attach::handle::Session;
 use crate::change::border::{self, Border};
+use crate::change::deep::Held;
 use crate::change::keys;
 use crate::path::below::{hold, open_below, open_by};
 use crate::path::loc::{Loc, Name, Path};
@@ -19,8 +20,8 @@ use mirror_sys::{Stat, Sys};
 
 /// One name of a change, entered on both legs.
 pub struct Target {
-    /// Relative path of the object.
-    pub rel: Path,
+    /// Path of the object, relative to [`Cx::spot`].
+    pub(super) rel: Path,
     /// Its last component as the kernel gets it.
     pub name: Name,
     /// Parent directories on leg a and b.
@@ -30,6 +31,8 @@ pub struct Target {
     anchor: (i32, usize),
     /// Device and inode number that the name must still have: a magic link led to the object.
     object: Option<(u64, u64)>,
+    /// No path can say where it is: what its name stands in, once that was found.
+    pub(super) held: Option<Held>,
 }
 
 impl Target {
@@ -42,7 +45,35 @@ impl Target {
             opened: [false; 2],
             anchor: (loc.anchor.fd, loc.anchor.len),
             object: loc.jump.map(|j| j.object),
+            held: loc.held.then(Held::nowhere),
         }
+    }
+    /// A name that is none: what it would name has no name that is known.
+    pub fn forget(&mut self) {
+        self.rel.truncate(0);
+        self.held = None;
+    }
+    /// Whether it is a name at all.
+    pub fn is_named(&self) -> bool {
+        !self.rel.is_empty()
+    }
+    /// What records say of it: its path, or nothing.
+    pub fn text(&self) -> &[u8] {
+        match self.held {
+            Some(_) => b"",
+            None => self.rel.as_bytes(),
+        }
+    }
+    /// The same; of what no path can say, a directory above it, or nothing as long as none is known.
+    pub(super) fn said(&self) -> &[u8] {
+        match &self.held {
+            Some(held) => held.said(),
+            None => self.rel.as_bytes(),
+        }
+    }
+    /// Descriptor of what the request started from, or −1.
+    pub(super) fn anchor(&self) -> i32 {
+        self.anchor.0
     }
     /// Closes what `enter` opened.
     pub fn leave(&mut self) {
@@ -52,6 +83,9 @@ impl Target {
             }
             *o = false;
             *d = -1;
+        }
+        if let Some(h) = &mut self.held {
+            *h = Held::nowhere();
         }
     }
     /// The directory on a leg.
@@ -68,6 +102,7 @@ static NAMELESS: Target = Target {
     opened: [false; 2],
     anchor: (-1, 0),
     object: None,
+    held: None,
 };
 
 /// What a change sees of its transaction.
@@ -129,16 +164,19 @@ impl Cx<'_> {
             _ => &NAMELESS,
         }
     }
-    /// The paths as the intent gives them.
+    /// The paths as records give them: of what no path can say, a directory above it.
     pub fn paths(&self) -> (&[u8], &[u8]) {
         let first = match &self.t[0] {
-            Some(t) => t.rel.as_bytes(),
+            Some(t) => t.said(),
             None => self.hint.as_bytes(),
         };
-        (first, self.name(1).rel.as_bytes())
+        (first, self.name(1).said())
     }
     /// The lock on the parent directory of a name.
     pub fn parent(&mut self, which: usize) -> Result<LockPlan, Prepared> {
+        if self.name(which).held.is_some() {
+            return self.held_parent(which);
+        }
         let mut dir = Path::new();
         let _ = dir.set(split(self.name(which).rel.as_bytes()).0);
         let plan = self.directory(&dir);
@@ -146,6 +184,9 @@ impl Cx<'_> {
     }
     /// The lock on the directory that a name is.
     pub fn itself(&mut self, which: usize) -> Sys<LockPlan> {
+        if self.name(which).held.is_some() {
+            return self.held_itself(which);
+        }
         let rel = self.name(which).rel.clone();
         self.directory(&rel)
     }
@@ -227,6 +268,9 @@ impl Cx<'_> {
     /// resolved again.
     pub fn anchored(&mut self, which: usize) -> Result<(), Prepared> {
         let t = self.name(which);
+        if t.held.is_some() {
+            return self.reach(which);
+        }
         let (fd, len) = t.anchor;
         if fd == -1 {
             return Ok(());
@@ -279,6 +323,8 @@ impl Cx<'_> {
         let (na, nb) = (dir(a), dir(b));
         let same = a.rel.as_bytes().get(..na) == b.rel.as_bytes().get(..nb)
             && a.anchor == b.anchor
+            && a.held.is_none()
+            && b.held.is_none()
             && a.dir != [-1; 2];
         if same {
             b.dir = a.dir;
@@ -302,7 +348,10 @@ impl Cx<'_> {
             };
             let mut parent = Path::new();
             let _ = parent.set(split(t.rel.as_bytes()).0);
-            let n = if parent.is_empty() {
+            let n = if t.held.is_some() {
+                // It belongs to the target.
+                self.spot(which, leg).0
+            } else if parent.is_empty() {
                 root
             } else {
                 let mut r = open_by(root, &parent, DIRECTORY, resolve);
@@ -345,7 +394,7 @@ impl Cx<'_> {
             };
             if let (Some(d), Some(o)) = (t.dir.get_mut(leg), t.opened.get_mut(leg)) {
                 *d = n;
-                *o = n != root;
+                *o = n != root && t.held.is_none();
             }
         }
         Ok(())
@@ -387,7 +436,7 @@ pub fn hold_here(cx: &Cx<'_>, dir: i32, name: &Name) -> Sys<sys::Object> {
     let flags = c::O_PATH | c::O_NOFOLLOW | c::O_CLOEXEC;
     match spare(|| sys::openat2(dir, name, flags, 0, sys::BENEATH_HERE)) {
         Ok(n) => sys::Object::take(n),
-        Err(Errno::EXDEV) => match border::of(cx.s, cx.lead, &cx.name(0).rel) {
+        Err(Errno::EXDEV) => match cx.border_at(0) {
             Border::Within => hold(dir, name),
             _ => Err(border::REFUSED),
         },

@@ -136,6 +136,9 @@ fn unreachable_cwd(out: &mut Whole) -> Option<bool> {
 #[cold]
 #[inline(never)]
 fn without_text(dir: i32, out: &mut Whole) -> Result<Base, Place> {
+    if crate::path::way::may_lead(dir) {
+        return Err(Place::Fail(Errno::ENAMETOOLONG));
+    }
     match outside::by_climbing(dir, out) {
         Ok(Where::In) => Ok(Base {
             system: true,

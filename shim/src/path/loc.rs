@@ -1,5 +1,6 @@
 //! What a path leads to, as a value: texts, places, and what they were reached from.
 use crate::path::outside::Outside;
+use crate::process::limits::park;
 use mirror_core::Errno;
 use mirror_sys as sys;
 
@@ -21,6 +22,8 @@ pub struct Loc {
     pub near: bool,
     /// It is outside, in a directory that has no text.
     pub deep: bool,
+    /// No path can say where in the leg it is: `rel` is its name in the anchor, which is the directory itself.
+    pub held: bool,
     /// What the request started from, if that is in the leg.
     pub anchor: Anchor,
     /// A magic link of /proc led here: the object is meant, whatever its name.
@@ -60,6 +63,12 @@ impl Anchor {
         self.drop_fd();
         *self = Anchor { fd, len, owned };
     }
+    /// What is held here is not in the way of the number that the program's open is to get.
+    pub fn park(&mut self) {
+        if self.owned {
+            self.fd = park(self.fd);
+        }
+    }
     /// None any more.
     pub fn drop_fd(&mut self) {
         if self.owned {
@@ -77,6 +86,19 @@ impl Drop for Anchor {
 }
 
 impl Loc {
+    /// What records say of it: its path below the leg's root, or nothing.
+    pub fn text(&self) -> &[u8] {
+        match self.held {
+            true => b"",
+            false => self.rel.as_bytes(),
+        }
+    }
+    /// The place that a record says.
+    pub fn set_text(&mut self, rel: &[u8]) {
+        let _ = self.rel.set(rel);
+        self.held = false;
+        self.anchor.drop_fd();
+    }
     /// Nowhere.
     pub fn new() -> Loc {
         Loc {
@@ -87,6 +109,7 @@ impl Loc {
             slash: false,
             near: false,
             deep: false,
+            held: false,
             anchor: Anchor::none(),
             jump: None,
         }

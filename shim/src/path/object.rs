@@ -1,12 +1,13 @@
 //! Where an open object is: its name as the kernel tells it, if that still leads to it.
 use crate::path::base::{base_text, own_base_text};
 use crate::path::guess::{Guess, of_text, place_text};
+use crate::path::held::place_below;
 use crate::path::leaf::held;
 use crate::path::loc::{Jump, Loc, Name, Path, Place, Whole};
 use crate::path::outside::{Outside, Where};
 use crate::path::reach::beyond;
 use crate::process::limits::own_fd;
-use crate::process::place;
+use crate::process::{fds, place};
 
 use libc as c;
 use mirror_core::path::{join, split};
@@ -15,11 +16,18 @@ use mirror_sys as sys;
 
 /// The place of the object that `n` is open on and that perhaps also the program's descriptor `own` is.
 pub fn jump(n: i32, own: i32, loc: &mut Loc) -> Place {
-    let place = sought(n, loc);
+    let mut place = sought(n, loc);
     let object = |n: i32| sys::fstat(n).map(|st| (st.dev(), st.ino()));
     if let Ok(o) = object(n) {
         // Whose table the link stood in, does not matter: it is the same object.
         let same = (0..RESERVED).contains(&own) && object(own) == Ok(o);
+        // Its partner is at hand, wherever it lies.
+        if same && place == Place::Fail(Errno::ENAMETOOLONG) && fds::hint(own) == fds::PAIRED {
+            place = match sys::fstat(n) {
+                Ok(st) if st.nlink() == 0 => Place::Nameless,
+                _ => Place::Linked,
+            };
+        }
         loc.jump = Some(Jump {
             object: o,
             fd: if same { own } else { -1 },
@@ -44,15 +52,21 @@ pub fn named(n: i32, loc: &mut Loc) -> Place {
         return Place::Out(proof);
     }
     let mut text = Whole::new();
+    loc.held = false;
     let place = if st.kind() == c::S_IFDIR {
-        match base_text(n, &mut text) {
+        let told = match base_text(n, &mut text) {
             Ok(base) => of_text(&text, &base, false, loc),
             Err(p) => p,
+        };
+        match told {
+            Place::Fail(Errno::ENAMETOOLONG) => place_below(n, &Name::new(), false, loc),
+            place => place,
         }
     } else {
         file(n, &st, &mut text, loc)
     };
-    if place != Place::In {
+    // What is held was found by its listing.
+    if place != Place::In || loc.held {
         return place;
     }
     let root = if place::plain() {
@@ -100,7 +114,7 @@ fn file(n: i32, st: &sys::Stat, text: &mut Whole, loc: &mut Loc) -> Place {
     let mut system = false;
     let known = match sys::fd_path(n, text) {
         Ok(()) => text.as_bytes().first() == Some(&b'/'),
-        Err(Errno::ENAMETOOLONG) => return deep_file(n, st, text, loc),
+        Err(Errno::ENAMETOOLONG) => return deep_file(n, st, loc),
         Err(_) => false,
     };
     if let Some(proof) = Outside::by_pipe(st, text.as_bytes()).filter(|_| !known) {
@@ -183,27 +197,58 @@ fn beside(st: &sys::Stat, text: &mut Whole, loc: &mut Loc) -> Result<Place, Errn
     })
 }
 
-/// The kernel's text for it is too long. Perhaps it lies in the cwd.
+/// The kernel's text for it is too long. Perhaps it lies in the cwd, in a directory that the program has open,
+/// or where the last change of this kind was made.
 #[cold]
 #[inline(never)]
-fn deep_file(n: i32, st: &sys::Stat, text: &mut Whole, loc: &mut Loc) -> Place {
+fn deep_file(n: i32, st: &sys::Stat, loc: &mut Loc) -> Place {
     let place = without_text(st, Errno::ENAMETOOLONG);
-    if matches!(place, Place::Out(_)) {
-        return place;
-    }
-    let dot = Name::from_bytes(b".").unwrap_or_default();
-    let flags = c::O_RDONLY | c::O_DIRECTORY | c::O_CLOEXEC;
-    let Ok(dir) = own_fd(|| sys::openat(c::AT_FDCWD, &dot, flags, 0)) else {
+    let (false, Ok(id)) = (matches!(place, Place::Out(_)), sys::identity_of(n)) else {
         return place;
     };
-    let name = sys::identity_of(n).and_then(|id| crate::path::outside::name_of(dir, &id));
-    let _ = sys::close(dir);
-    let Ok(name) = name else { return place };
-    match base_text(c::AT_FDCWD, text) {
-        Ok(base) if join(text, name.as_bytes()).is_ok() => of_text(text, &base, false, loc),
-        Ok(_) => place,
-        Err(p) => p,
+    if let Some(place) = lies_in(c::AT_FDCWD, &id, loc) {
+        return place;
     }
+    let mut absent = 0u32;
+    for dir in 0..RESERVED {
+        match sys::identity_of(dir) {
+            Ok(d) if d.kind == c::S_IFDIR => {
+                if let Some(place) = lies_in(dir, &id, loc) {
+                    return place;
+                }
+                absent = 0;
+            }
+            Ok(_) => absent = 0,
+            Err(_) => absent = absent.saturating_add(1),
+        }
+        if absent > GAP {
+            break;
+        }
+    }
+    let Ok(dir) = crate::path::way::last_directory() else {
+        return place;
+    };
+    let found = lies_in(dir, &id, loc);
+    let _ = sys::close(dir);
+    found.unwrap_or(place)
+}
+
+/// Numbers without a descriptor after which no further directory is looked for.
+const GAP: u32 = 256;
+
+/// The place of a file, if it has a name in this directory.
+fn lies_in(dir: i32, id: &sys::Identity, loc: &mut Loc) -> Option<Place> {
+    let dot = Name::from_bytes(b".").unwrap_or_default();
+    let flags = c::O_RDONLY | c::O_DIRECTORY | c::O_CLOEXEC;
+    let dir = own_fd(|| sys::openat(dir, &dot, flags, 0)).ok()?;
+    let name = crate::path::outside::name_of(dir, id);
+    let place = name.map(|name| place_below(dir, &name, false, loc));
+    if place == Ok(Place::In) && loc.held {
+        loc.anchor.set(dir, 0, true);
+    } else {
+        let _ = sys::close(dir);
+    }
+    place.ok()
 }
 
 /// An object that is no directory and has no text.

@@ -64,6 +64,10 @@ impl Outside {
         };
         out.then_some(Outside(()))
     }
+    /// What is reached by way of a read-only mount: nothing can come of it, the kernel says so.
+    pub fn by_read_only(n: i32) -> Option<Outside> {
+        (sys::on_read_only(n) == Ok(true)).then_some(Outside(()))
+    }
     /// A file that has no name and no partner: the program's alone.
     pub fn nobodys() -> Outside {
         Outside(())
@@ -212,7 +216,8 @@ pub fn by_climbing(n: i32, out: &mut Whole) -> Result<Where, Errno> {
     climb(n, None, &Roots::now(), out)
 }
 
-fn identity(n: i32) -> Result<Identity, Errno> {
+/// What a directory (or the cwd) is.
+pub fn identity(n: i32) -> Result<Identity, Errno> {
     if n == c::AT_FDCWD {
         sys::identity(n, &dots(1))
     } else {
@@ -225,8 +230,8 @@ fn dots(n: usize) -> Name {
     Name::from_bytes(b"..".get(..n).unwrap_or(b".")).unwrap_or_default()
 }
 
-/// A directory on the way up.
-struct At {
+/// A directory on a way.
+pub struct At {
     n: i32,
     own: bool,
 }
@@ -240,10 +245,26 @@ impl Drop for At {
 }
 
 impl At {
-    fn up(&mut self, flags: i32) -> Result<(), Errno> {
+    /// Somebody else's descriptor.
+    pub fn borrowed(n: i32) -> At {
+        At { n, own: false }
+    }
+    /// One that is closed with this.
+    pub fn owned(n: i32) -> At {
+        At { n, own: true }
+    }
+    /// Its descriptor.
+    pub fn number(&self) -> i32 {
+        self.n
+    }
+    /// Its descriptor, the caller's from here on; `None`: it is somebody else's.
+    pub fn into_number(mut self) -> Option<i32> {
+        core::mem::take(&mut self.own).then_some(self.n)
+    }
+    /// To the directory above.
+    pub fn up(&mut self, flags: i32) -> Result<(), Errno> {
         let dir = self.n;
-        let n = own_fd(|| sys::openat(dir, &dots(2), flags, 0))?;
-        *self = At { n, own: true };
+        *self = At::owned(own_fd(|| sys::openat(dir, &dots(2), flags, 0))?);
         Ok(())
     }
 }
@@ -254,7 +275,7 @@ fn climb(
     roots: &Roots,
     out: &mut Whole,
 ) -> Result<Where, Errno> {
-    let mut at = At { n, own: false };
+    let mut at = At::borrowed(n);
     let mut seen: [Option<Identity>; 8] = [None; 8];
     let mut below: Option<Identity> = None;
     let (mut gone, mut near) = (false, false);
@@ -372,7 +393,7 @@ fn outside(seen: &[Option<Identity>], top: Known) -> Where {
 fn names(n: i32, levels: usize, root: &[u8], out: &mut Whole) -> Result<(), Errno> {
     let mut text = [0u8; PATH_MAX];
     let mut from = text.len();
-    let mut at = At { n, own: false };
+    let mut at = At::borrowed(n);
     for _ in 0..levels {
         let child = identity(at.n)?;
         at.up(c::O_RDONLY | c::O_DIRECTORY | c::O_CLOEXEC)?;

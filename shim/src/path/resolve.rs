@@ -5,9 +5,10 @@
 //! itself. ELOOP means a symlink: then the parent is opened as the program would open it, and what the
 //! kernel says it is decides. Texts come from the copy in our memory, never twice from the program's.
 use crate::config::{Member, member};
-use crate::path::base::{base_is_far, base_text, name_is_away, own_base_text, through_broken};
+use crate::path::base::{base_is_far, base_text, name_is_away, through_broken};
 use crate::path::doors;
-use crate::path::guess::{Guess, of_text, place_text};
+use crate::path::guess::{Guess, place_text};
+use crate::path::held::{place_below, unreachable};
 use crate::path::leaf::mounted;
 use crate::path::loc::{Last, Loc, Name, Path, Place, Whole};
 use crate::path::object::jump;
@@ -51,7 +52,7 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
     }
     loc.anchor.drop_fd();
     loc.jump = None;
-    (loc.near, loc.deep) = (false, false);
+    (loc.near, loc.deep, loc.held) = (false, false, false);
     if place::mixed() {
         return locate_slow(dir, path, last, loc);
     }
@@ -63,6 +64,8 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
             Err(Place::Out(proof)) if text == b"." => return Place::Out(proof),
             // Out of a removed or deep directory ".." still leads, and names lead into legs.
             Err(Place::Out(_)) => return locate_slow(dir, path, last, loc),
+            // What no text can say is opened instead.
+            Err(Place::Fail(Errno::ENAMETOOLONG)) => return locate_slow(dir, path, last, loc),
             Err(_) if text.split(|&b| b == b'/').any(|c| c == b"..") => {
                 return locate_slow(dir, path, last, loc);
             }
@@ -107,7 +110,7 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
         // The symlink of a link pair is followed by the kernel: then the root is meant.
         Place::Root(true) if last == Last::Follow && !leads(loc.pair) => Place::Fail(Errno::EIO),
         Place::Root(true) if last == Last::Follow => Place::Root(false),
-        Place::Fail(e @ Errno::ENAMETOOLONG) => Place::Fail(unreached(dir, parent).unwrap_or(e)),
+        Place::Fail(Errno::ENAMETOOLONG) => locate_slow(dir, path, last, loc),
         p => p,
     }
 }
@@ -123,14 +126,6 @@ fn unreached(dir: i32, parent: &[u8]) -> Option<Errno> {
             None
         }
         Err(e) => Some(e),
-    }
-}
-
-/// What an error on the way to a place outside means.
-fn unreachable(why: Errno) -> Place {
-    match Outside::unreachable(why) {
-        Ok(proof) => Place::Out(proof),
-        Err(e) => Place::Fail(e),
     }
 }
 
@@ -226,6 +221,7 @@ fn directory_text(out: &mut Path, parent: &[u8]) {
 pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
     loc.anchor.drop_fd();
     loc.jump = None;
+    loc.held = false;
     let (parent, name, mut slash) = split(path.as_bytes());
     let mut leaf = Name::new();
     if leaf.set(name).is_err() {
@@ -304,41 +300,6 @@ pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
     }
     let _ = sys::close(at);
     place
-}
-
-/// The place of a name in a directory that was opened for it (the empty name: of the directory).
-#[inline(never)]
-fn place_below(dir: i32, leaf: &Name, slash: bool, loc: &mut Loc) -> Place {
-    let mut text = Whole::new();
-    let base = match own_base_text(dir, &mut text) {
-        Ok(base) => base,
-        Err(Place::Out(proof)) => return root_without_text(dir, leaf, loc, proof),
-        Err(p) => return p,
-    };
-    if join(&mut text, leaf.as_bytes()).is_err() {
-        return Place::Fail(Errno::ENAMETOOLONG);
-    }
-    of_text(&text, &base, slash, loc)
-}
-
-/// A name in a directory that is in no leg and has no text: perhaps of a leg's root.
-#[cold]
-fn root_without_text(dir: i32, leaf: &Name, loc: &mut Loc, proof: Outside) -> Place {
-    loc.deep = true;
-    if leaf.is_empty() {
-        return Place::Out(proof);
-    }
-    let found = match sys::identity(dir, leaf) {
-        Ok(id) => crate::path::roots::Roots::now().find(id.dev, id.ino),
-        Err(e) => return unreachable(e),
-    };
-    let Some((pair, leg)) = found else {
-        return Place::Out(proof);
-    };
-    (loc.pair, loc.leg) = (pair, leg);
-    let _ = loc.rel.set(b"");
-    let _ = loc.name.set(b".");
-    Place::Root(false)
 }
 
 /// A magic link below /proc jumps to an open object whatever its text says.

@@ -164,6 +164,15 @@ pub struct Mutex(AtomicU32);
 /// Serialises mirrored transactions, descriptor changes and chdir of this process.
 pub static TX: Mutex = Mutex(AtomicU32::new(0));
 
+/// Thread pointer of the thread that holds TX, or 0.
+static HOLDER: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether this thread holds TX.
+pub fn holds() -> bool {
+    let me = thread_pointer();
+    me != 0 && HOLDER.load(Ordering::Relaxed) == me
+}
+
 impl Mutex {
     /// Takes it.
     pub fn lock(&self) {
@@ -174,7 +183,13 @@ impl Mutex {
         let free = self
             .0
             .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed);
-        free.is_ok()
+        self.taken(free.is_ok())
+    }
+    fn taken(&self, taken: bool) -> bool {
+        if taken {
+            HOLDER.store(thread_pointer(), Ordering::Relaxed);
+        }
+        taken
     }
     /// Takes it, waiting about `ms` milliseconds at most (0: as long as it takes). Whether it was taken.
     pub fn lock_for(&self, ms: u32) -> bool {
@@ -194,10 +209,11 @@ impl Mutex {
                 left = left.saturating_sub(10);
             }
         }
-        true
+        self.taken(true)
     }
     /// Gives it back.
     pub fn unlock(&self) {
+        HOLDER.store(0, Ordering::Relaxed);
         if self.0.swap(0, Ordering::Release) == 2 {
             sys::futex_wake(&self.0);
         }

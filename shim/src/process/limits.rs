@@ -65,12 +65,30 @@ pub fn spare(open: impl Fn() -> Sys<i32>) -> Sys<i32> {
     }
 }
 
-/// A descriptor of our own, before TX is taken: the program's limit is not for it.
+/// A descriptor of our own, whether or not TX is held: the program's limit is not for it.
 pub fn own_fd(open: impl Fn() -> sys::Sys<i32>) -> sys::Sys<i32> {
     match open() {
+        Err(Errno::EMFILE) if crate::process::actor::holds() => with_limit(0, open),
         Err(Errno::EMFILE) => {
             crate::process::actor::locked(|| crate::process::limits::with_limit(0, open))
         }
         r => r,
+    }
+}
+
+/// Gives a descriptor of our own a higher number: the lowest free one is what the program's next open gets.
+pub fn park(n: i32) -> i32 {
+    let above = n.saturating_add(1) as usize;
+    let higher = || match sys::fcntl(n, c::F_DUPFD_CLOEXEC, above) {
+        // Beyond the limit.
+        Err(Errno::EINVAL) => Err(Errno::EMFILE),
+        m => m.map(|m| m as i32),
+    };
+    match own_fd(higher) {
+        Ok(m) => {
+            let _ = sys::close(n);
+            m
+        }
+        Err(_) => n,
     }
 }

@@ -14,7 +14,7 @@ use crate::regs::Regs;
 use mirror_sys::{ret, syscall0, syscall2, syscall3, syscall6};
 
 const SLOTS: u32 = 64;
-const SIZE: usize = 256 << 10;
+const SIZE: usize = 384 << 10;
 const GUARD: usize = 4 << 10;
 /// Serves when nothing can be mapped (RLIMIT_AS, overcommit).
 const LAST: u32 = SLOTS - 1;

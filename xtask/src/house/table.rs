@@ -193,6 +193,7 @@ pub const STATICS: &[(&str, &str)] = &[
         "the legs' roots, for a few milliseconds",
     ),
     ("shim/src/path/sticky.rs", "settings of the kernel"),
+    ("shim/src/path/way.rs", "the way that was found last"),
     ("shim/src/process/actor.rs", "whose memory this is"),
     ("shim/src/process/fds.rs", "what is known of descriptors"),
     ("shim/src/process/look.rs", "the next mark of a look"),

@@ -260,7 +260,7 @@ impl Change for Attr<'_> {
     // long: one look at both legs, in its order
     fn prepare(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Prepared {
         if !self.root
-            && !cx.name(0).rel.is_empty()
+            && cx.name(0).is_named()
             && !matches!(self.by_fd, Some((_, true)))
             && let Err(p) = cx.enter(0, held)
         {
@@ -272,7 +272,7 @@ impl Change for Attr<'_> {
         let st = match self.stat(cx, cx.lead, true) {
             Ok(st) => st,
             Err(e) if self.by_fd.is_none() && !self.root => {
-                return match cx.compare_named(&cx.name(0).rel, &Err(e)) {
+                return match cx.compare_named(0, &Err(e)) {
                     Ok(()) => Prepared::Answer(Err(e)),
                     Err(p) => p,
                 };
@@ -317,7 +317,7 @@ impl Change for Attr<'_> {
         cx.intent.old_size = st.size();
         self.before = Some(st);
         if let Some((_, false)) = self.by_fd {
-            match border::of(cx.s, cx.lead, &cx.name(0).rel) {
+            match cx.border_at(0) {
                 Border::Within => {}
                 Border::Kernel => return Prepared::Forward,
                 Border::Beyond => return Prepared::Answer(Err(border::REFUSED)),
@@ -406,7 +406,7 @@ pub fn attribute(regs: &mut Regs) -> usize {
                 loc.pair = usize::from(i.pair.load(Ordering::Relaxed));
                 loc.leg = usize::from(i.leg.load(Ordering::Relaxed));
                 let mut buf = [0u8; 232];
-                let _ = loc.rel.set(i.path(&mut buf));
+                loc.set_text(i.path(&mut buf));
                 by_fd = Some((n, true));
                 Place::In
             }

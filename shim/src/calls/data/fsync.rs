@@ -1,6 +1,8 @@
 //! The fsync family, and times owed to partners.
+use crate::attach::handle::Session;
 use crate::calls::data::write::{describe, place};
 use crate::calls::paired::recognise::{Fd, recognise};
+use crate::change::deep::open_other;
 use crate::change::port::{Patience, Ran, run};
 use crate::change::target::{Change, Cx};
 use crate::change::times;
@@ -153,6 +155,9 @@ fn sync_partner(regs: &Regs, loc: &Loc) -> Sys<()> {
     let s = crate::process::actor::locked(|| {
         crate::attach::session::session(loc.pair, actor::guest())
     })?;
+    if loc.held {
+        return sync_held(regs, &s, loc);
+    }
     let root = s.root.get(loc.leg ^ 1).copied().unwrap_or(-1);
     let mut rel = Path::new();
     let _ = rel.set(if loc.rel.is_empty() {
@@ -178,6 +183,20 @@ fn sync_partner(regs: &Regs, loc: &Loc) -> Sys<()> {
     let r = second(regs, m);
     let _ = sys::close(m);
     r.map(|_| ())
+}
+
+/// The same of an object that no path can say.
+#[cold]
+fn sync_held(regs: &Regs, s: &Session, loc: &Loc) -> Sys<()> {
+    match open_other(s, loc, c::O_RDONLY | c::O_NONBLOCK) {
+        Ok(m) => {
+            let r = second(regs, m);
+            let _ = sys::close(m);
+            r.map(|_| ())
+        }
+        Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(()),
+        Err(e) => Err(e),
+    }
 }
 
 /// Settles all descriptors; TX is held. Bounded: behind a stopped holder of the locks a time is left

@@ -153,7 +153,7 @@ impl Change for One<'_> {
         if !matches!(self.what, What::Rmdir | What::Unlink) {
             let t = cx.name(0);
             let dirs = (t.at(cx.lead), t.at(cx.lead ^ 1));
-            if let Err(p) = in_the_way(cx, held, dirs, &t.name, t.rel.as_bytes(), Errno::EEXIST) {
+            if let Err(p) = in_the_way(cx, held, dirs, &t.name, 0, Errno::EEXIST) {
                 return p;
             }
         }

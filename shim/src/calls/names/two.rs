@@ -75,10 +75,10 @@ impl Two {
             None => sys::linkat(a.at(leg), &a.name, b.at(leg), &b.name, 0),
             Some((_, false)) if step == Step::Second => {
                 // It has no partner: received, or opened for reading only.
-                let r = crate::repair::heal::equal(cx.s, cx.lead, b.rel.as_bytes(), held);
+                let r = crate::repair::heal::equal(cx.s, cx.lead, b.text(), held);
                 r.map(|()| 0).map_err(|e| match e {
-                    // Too large for a copy under the locks.
-                    Errno::EFBIG => Errno::EXDEV,
+                    // Too large for a copy under the locks, or no path leads there.
+                    Errno::EFBIG | Errno::EINVAL => Errno::EXDEV,
                     e => e,
                 })
             }
@@ -175,7 +175,7 @@ impl Change for Two {
                 false => Errno::EIO,
             };
             let dirs = (t.at(cx.lead), t.at(cx.lead ^ 1));
-            if let Err(p) = in_the_way(cx, held, dirs, &t.name, t.rel.as_bytes(), why) {
+            if let Err(p) = in_the_way(cx, held, dirs, &t.name, 1, why) {
                 return p;
             }
         }
@@ -223,11 +223,11 @@ impl Change for Two {
         if self.kind != IntentKind::Link && (is_dir(0) || is_dir(1)) {
             return Err(Errno::ENOTEMPTY);
         }
-        crate::repair::heal::equal(cx.s, from, cx.name(1).rel.as_bytes(), held)?;
+        crate::repair::heal::equal(cx.s, from, cx.name(1).text(), held)?;
         if self.nameless.is_some() {
             Ok(())
         } else {
-            crate::repair::heal::equal(cx.s, from, cx.name(0).rel.as_bytes(), held)
+            crate::repair::heal::equal(cx.s, from, cx.name(0).text(), held)
         }
     }
 }
@@ -331,7 +331,7 @@ pub fn two(regs: &mut Regs) -> usize {
         }
         let mut a = Target::new(&l1);
         if nameless.is_some() {
-            a.rel.truncate(0);
+            a.forget();
         }
         let mut b = Target::new(&l2);
         if !is_link && flags & 4 != 0 {

@@ -58,14 +58,14 @@ impl Open {
         self.flags & TMPFILE == TMPFILE
     }
     fn open_at(&self, cx: &Cx<'_>, leg: usize, flags: i32) -> Sys<i32> {
-        let root = cx.s.root.get(leg).copied().unwrap_or(-1);
+        let (root, path) = cx.spot(0, leg);
         let makes = flags & c::O_CREAT != 0 || self.tmpfile();
         let mode = if makes { self.mode & 0o7777 } else { 0 };
         let mut rel = Path::new();
-        let _ = rel.set(if cx.name(0).rel.is_empty() {
+        let _ = rel.set(if path.is_empty() {
             b"."
         } else {
-            cx.name(0).rel.as_bytes()
+            path.as_bytes()
         });
         let mut resolve = sys::BENEATH_HERE;
         loop {
@@ -74,7 +74,7 @@ impl Open {
             match if leg == cx.lead { open() } else { spare(open) } {
                 Err(Errno::EAGAIN) => {}
                 Err(Errno::EXDEV) if resolve != sys::BENEATH => {
-                    self.border(cx, &rel)?;
+                    self.border(cx)?;
                     resolve = sys::BENEATH;
                 }
                 r => return r,
@@ -93,7 +93,7 @@ impl Open {
         let rel: &[u8] = if self.tmpfile() {
             b""
         } else {
-            cx.name(0).rel.as_bytes()
+            cx.name(0).text()
         };
         note(n, cx.s.pair, cx.lead, [ino(0), ino(1)], rel);
         if self.made || self.flags & c::O_TRUNC != 0 {
@@ -109,8 +109,7 @@ impl Open {
         let leg = cx.leg(step);
         if step == Step::First && self.found.is_some() && self.flags & c::O_TRUNC != 0 {
             // What the undo goes by: the file's lock was taken after it was found.
-            let root = cx.s.root.get(leg).copied().unwrap_or(-1);
-            let st = sys::glance(root, &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW)?;
+            let st = cx.look(0, leg)?;
             if st.kind() != c::S_IFREG {
                 cx.slow = true;
                 return Err(Errno::ELOOP);
@@ -209,10 +208,9 @@ impl Change for Open {
     fn late(&mut self, cx: &mut Cx<'_>) -> LockPlan {
         match self.found {
             Some(st) if self.flags & c::O_TRUNC != 0 && cx.lead == 0 => cx.file(st.ino()),
-            Some(_) if self.flags & c::O_TRUNC != 0 => {
-                sys::fstatat(cx.s.root[0], &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW)
-                    .map_or(LockPlan::EMPTY, |st| cx.file(st.ino()))
-            }
+            Some(_) if self.flags & c::O_TRUNC != 0 => cx
+                .stat(0, 0)
+                .map_or(LockPlan::EMPTY, |st| cx.file(st.ino())),
             _ => LockPlan::EMPTY,
         }
     }
@@ -223,11 +221,11 @@ impl Change for Open {
         if let Err(p) = cx.anchored(0) {
             return p;
         }
+        cx.park(0);
         if self.tmpfile() {
             return Prepared::Ready;
         }
-        let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
-        let found = sys::glance(root, &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW);
+        let found = cx.look(0, cx.lead);
         if let Err(p) = self.compared(cx, held, &found) {
             return p;
         }
@@ -249,20 +247,20 @@ impl Change for Open {
                 }
                 c::S_IFDIR => Prepared::Answer(Err(Errno::EISDIR)),
                 // A fifo, a socket, a device: no business of ours. The kernel gets the call without O_CREAT.
-                _ if self.flags & c::O_CREAT != 0 && !may_create_over(cx, root, &st) => {
+                _ if self.flags & c::O_CREAT != 0 && !may_create_over(cx, &st) => {
                     Prepared::Answer(Err(Errno::EACCES))
                 }
                 _ => Prepared::Forward,
             },
             Err(Errno::ENOENT) if self.flags & c::O_CREAT != 0 => {
                 self.made = true;
-                let second = cx.s.root.get(cx.lead ^ 1).copied().unwrap_or(-1);
                 let why = match self.flags & c::O_EXCL {
                     0 => Errno::EIO,
                     _ => Errno::EEXIST,
                 };
-                let rel = &cx.name(0).rel;
-                match in_the_way(cx, held, (root, second), rel, rel.as_bytes(), why) {
+                let (first, rel) = cx.spot(0, cx.lead);
+                let second = cx.spot(0, cx.lead ^ 1).0;
+                match in_the_way(cx, held, (first, second), rel, 0, why) {
                     Ok(()) => Prepared::Ready,
                     Err(p) => p,
                 }
@@ -288,14 +286,14 @@ impl Change for Open {
             return Err(Errno::EIO);
         }
         if self.second && !self.tmpfile() {
-            let root = cx.s.root.get(cx.lead ^ 1).copied().unwrap_or(-1);
-            sys::unlinkat(root, &cx.name(0).rel, 0)?;
+            let (from, rel) = cx.spot(0, cx.lead ^ 1);
+            sys::unlinkat(from, rel, 0)?;
             self.second = false;
         }
         self.release();
         if self.made {
-            let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
-            sys::unlinkat(root, &cx.name(0).rel, 0)?;
+            let (from, rel) = cx.spot(0, cx.lead);
+            sys::unlinkat(from, rel, 0)?;
         }
         let n = self.fd.get(cx.lead).copied().unwrap_or(-1);
         sys::close(n)?;
@@ -307,7 +305,7 @@ impl Change for Open {
         if cx.enter(0, held).is_err() {
             return Err(Errno::EIO);
         }
-        crate::repair::heal::equal(cx.s, cx.lead, cx.name(0).rel.as_bytes(), held)?;
+        crate::repair::heal::equal(cx.s, cx.lead, cx.name(0).text(), held)?;
         // Now it is there; it was made or truncated with the copy.
         self.flags &= !(c::O_EXCL | c::O_CREAT);
         if !self.later {
@@ -439,6 +437,7 @@ fn opening(
             ready: core::cell::Cell::new(false),
             kernels: core::cell::Cell::new(false),
         };
+        loc.anchor.park();
         let mut t = Target::new(&loc);
         let action = Action::Call {
             undo: Undo::Possible,

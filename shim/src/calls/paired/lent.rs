@@ -23,13 +23,10 @@ pub fn record(n: i32) {
         (PAIRED, Some(i)) => {
             let mut buf = [0u8; 232];
             let rel = i.path(&mut buf);
-            let _ = loc.rel.set(rel);
-            (
-                usize::from(i.pair.load(Ordering::Relaxed)),
-                loc.rel.as_bytes(),
-            )
+            loc.set_text(rel);
+            (usize::from(i.pair.load(Ordering::Relaxed)), loc.text())
         }
-        _ => (loc.pair, loc.rel.as_bytes()),
+        _ => (loc.pair, loc.text()),
     };
     // Without a name it may be anything.
     let rel: &[u8] = if rel.is_empty() { b"." } else { rel };

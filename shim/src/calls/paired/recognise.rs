@@ -91,11 +91,7 @@ pub fn recognise_held(n: i32, loc: &mut Loc) -> Fd {
         if loc.leg == 1 {
             ino.swap(0, 1);
         }
-        let rel: &[u8] = if place == Place::In {
-            loc.rel.as_bytes()
-        } else {
-            b""
-        };
+        let rel: &[u8] = if place == Place::In { loc.text() } else { b"" };
         // The same file again, and what it owes: only the hint was lost.
         let owes = fds::info(n).is_some_and(|i| {
             let same = |leg: usize| {
@@ -117,7 +113,7 @@ pub fn recognise_held(n: i32, loc: &mut Loc) -> Fd {
         Place::In | Place::Root(_) => Fd::Bare,
         Place::Linked => Fd::Bare,
         Place::Fail(Errno::ENAMETOOLONG) => {
-            let _ = loc.rel.set(UNREACHABLE);
+            loc.set_text(UNREACHABLE);
             Fd::Bare
         }
         Place::Fail(e) => Fd::Lost(e),
@@ -184,7 +180,7 @@ pub fn behind(place: Place, loc: &mut Loc) -> Option<i32> {
         loc.leg = usize::from(i.leg.load(Ordering::Relaxed));
         let mut buf = [0u8; 232];
         if place != Place::In {
-            let _ = loc.rel.set(i.path(&mut buf));
+            loc.set_text(i.path(&mut buf));
         }
     }
     Some(j.fd)
@@ -220,10 +216,10 @@ impl Adopt {
             }
             return Ok(0);
         }
-        let root = cx.s.root.get(leg).copied().unwrap_or(-1);
+        let (from, rel) = cx.spot(0, leg);
         let own = sys::fcntl(self.n, c::F_GETFL, 0)? as i32;
         let m = crate::calls::paired::partner::open_writable(own, |flags| {
-            sys::openat2(root, &cx.name(0).rel, flags, 0, sys::BENEATH)
+            sys::openat2(from, rel, flags, 0, sys::BENEATH)
         })?;
         match self.fits(cx, m) {
             Ok(ino) => {
@@ -247,17 +243,18 @@ impl Change for Adopt {
         cx.parent(0)
     }
     fn prepare(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Prepared {
-        match border::of(cx.s, cx.lead, &cx.name(0).rel) {
+        if cx.is_held(0)
+            && let Err(p) = cx.anchored(0)
+        {
+            return p;
+        }
+        match cx.border_at(0) {
             Border::Within => {}
             Border::Kernel => return Prepared::Forward,
             Border::Beyond => return Prepared::Answer(Err(border::REFUSED)),
         }
         // Under the locks: the name must still be this very file.
-        let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
-        let same = match (
-            sys::fstat(self.n),
-            sys::fstatat(root, &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW),
-        ) {
+        let same = match (sys::fstat(self.n), cx.stat(0, cx.lead)) {
             (Ok(a), Ok(b)) => a.ino() == b.ino() && a.dev() == b.dev(),
             _ => false,
         };
@@ -276,7 +273,7 @@ impl Change for Adopt {
         Ok(())
     }
     fn heal(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Sys<()> {
-        crate::repair::heal::equal(cx.s, cx.lead, cx.name(0).rel.as_bytes(), held)?;
+        crate::repair::heal::equal(cx.s, cx.lead, cx.name(0).text(), held)?;
         self.on_leg(cx, Step::Second).map(|_| ())
     }
 }
@@ -312,7 +309,7 @@ pub fn adopt(n: i32, loc: &Loc) -> Ran {
         if sys::fcntl(n.saturating_add(K), c::F_GETFD, 0).is_err() {
             return Ran::Done(Err(Errno::EIO));
         }
-        note(n, loc.pair, loc.leg, change.ino, loc.rel.as_bytes());
+        note(n, loc.pair, loc.leg, change.ino, loc.text());
     }
     ran
 }

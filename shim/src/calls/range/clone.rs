@@ -103,6 +103,9 @@ fn twin(s: &Session, lead: usize, n: i32) -> Twin {
     if loc.leg == other {
         return fd(n);
     }
+    if loc.held {
+        return Twin::NONE;
+    }
     let root = |leg: usize| s.root.get(leg).copied().unwrap_or(-1);
     let by_name = sys::fstatat(root(lead), &loc.rel, c::AT_SYMLINK_NOFOLLOW);
     match (sys::fstat(n), by_name) {
@@ -146,6 +149,10 @@ impl Clone {
         }
         let mut loc = Loc::new();
         if crate::path::object::named(src, &mut loc) != Place::In || loc.pair != cx.s.pair {
+            return Ok(LockPlan::EMPTY);
+        }
+        if loc.held {
+            // No twin is looked for, so nothing of the source is relied on.
             return Ok(LockPlan::EMPTY);
         }
         let ino = if loc.leg == 0 {

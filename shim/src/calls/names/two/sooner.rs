@@ -19,12 +19,12 @@ impl Two {
         if self.kind != IntentKind::Link || cx.slow || !matches!(found, Prepared::Answer(_)) {
             return found;
         }
-        let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
-        let mut old = cx.name(0).rel.clone();
+        let (from, rel) = cx.spot(0, cx.lead);
+        let mut old = rel.clone();
         if cx.name(0).name.as_bytes().last() == Some(&b'/') {
             let _ = old.append(b"/");
         }
-        match sys::glance(root, &old, c::AT_SYMLINK_NOFOLLOW) {
+        match sys::glance(from, &old, c::AT_SYMLINK_NOFOLLOW) {
             Err(e) => Prepared::Answer(Err(e)),
             Ok(st) if self.follow && st.kind() == c::S_IFLNK => {
                 cx.slow = true;
@@ -39,8 +39,8 @@ impl Two {
     /// `found`, or that the old name's directory may not be searched.
     #[cold]
     fn searched(&self, cx: &Cx<'_>, found: Prepared) -> Prepared {
-        let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
-        let mut dir = cx.name(0).rel.clone();
+        let (root, rel) = cx.spot(0, cx.lead);
+        let mut dir = rel.clone();
         dir.pop();
         if dir.is_empty() || dir.append(b"/.").is_err() {
             return found;

@@ -6,7 +6,6 @@ use crate::calls::paired::partner::{install, open_writable};
 use crate::calls::range::copy::call;
 use crate::change::border::{self, Border};
 use crate::change::target::Cx;
-use crate::path::loc::Path;
 use crate::regs::{DONE, Regs, WAIT, answer, fail, raw};
 use libc as c;
 use mirror_core::{BothLocked, Errno, K, Prepared};
@@ -17,8 +16,8 @@ impl Open {
     /// Refuses a name that lies behind a mount point of one leg.
     #[cold]
     #[inline(never)]
-    pub(super) fn border(&self, cx: &Cx<'_>, rel: &Path) -> Sys<()> {
-        match border::of(cx.s, cx.lead, rel) {
+    pub(super) fn border(&self, cx: &Cx<'_>) -> Sys<()> {
+        match cx.border_at(0) {
             Border::Within => Ok(()),
             found => {
                 self.kernels.set(found == Border::Kernel);
@@ -81,7 +80,7 @@ impl Open {
         if opens || cx.exclusive || found.is_ok_and(|st| st.kind() == c::S_IFLNK) {
             return Ok(());
         }
-        cx.compare_named(&cx.name(0).rel, found)
+        cx.compare_named(0, found)
     }
     /// Before O_TRUNC empties the first leg's file: the second's is opened, and becomes the partner of
     /// the number that the program is about to get. What it may refuse is known then.
@@ -97,12 +96,12 @@ impl Open {
             Err(e) => e,
         };
         // The first leg's own refusal goes first.
-        let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
         let wants = match self.flags & c::O_ACCMODE {
             c::O_WRONLY => c::W_OK,
             _ => c::R_OK | c::W_OK,
         };
-        sys::faccessat(root, &cx.name(0).rel, wants)?;
+        let (from, rel) = cx.spot(0, cx.lead);
+        sys::faccessat(from, rel, wants)?;
         match refused {
             // Somebody touched one tree alone.
             Errno::ENOENT
@@ -139,8 +138,7 @@ impl Open {
     /// second leg too.
     #[cold]
     pub(super) fn made_in_vain(&self, cx: &Cx<'_>, _: &BothLocked) {
-        let root = cx.s.root.get(cx.lead).copied().unwrap_or(-1);
-        if sys::fstatat(root, &cx.name(0).rel, c::AT_SYMLINK_NOFOLLOW).is_err() {
+        if cx.stat(0, cx.lead).is_err() {
             return;
         }
         let flags = c::O_CREAT | c::O_EXCL | c::O_WRONLY | c::O_CLOEXEC;
@@ -148,7 +146,7 @@ impl Open {
             Ok(n) => {
                 let _ = sys::close(n);
             }
-            Err(_) => crate::repair::pending::pending(cx.s, cx.name(0).rel.as_bytes()),
+            Err(_) => crate::repair::pending::pending(cx.s, cx.paths().0),
         }
     }
 }

@@ -1,0 +1,127 @@
+//! Names that no path can say: the directory in which they stand is held on both legs.
+//!
+//! Rules: the request holds it on the first leg; on the second the same way leads to it. The way is found, and
+//! walked on both, under the locks: what stands between it and the root moves only with everybody else kept
+//! out. Records of such an object name a directory above it, and nothing is repaired by them.
+use crate::attach::handle::Session;
+use crate::change::border;
+use crate::events::refused::{self, Refused};
+use crate::path::below::open_below;
+use crate::path::loc::{Loc, Path};
+use crate::path::outside::identity;
+use crate::path::way::Way;
+use crate::process::limits::park;
+use mirror_core::Errno;
+use mirror_core::refusal::Refusal;
+use mirror_sys as sys;
+use mirror_sys::Sys;
+
+/// A directory on leg a and b (−1: not found), closed with this.
+pub struct Held {
+    dir: [i32; 2],
+    /// A directory far above it.
+    above: Option<Path>,
+}
+
+impl Held {
+    /// Not found yet.
+    pub const fn nowhere() -> Held {
+        Held {
+            dir: [-1; 2],
+            above: None,
+        }
+    }
+    /// Whether it was found on both.
+    pub fn is_found(&self) -> bool {
+        self.dir.iter().all(|&n| n >= 0)
+    }
+    /// The lowest number is the program's.
+    pub fn park(&mut self) {
+        if let Some(n) = self.dir.iter_mut().filter(|n| **n >= 0).min() {
+            *n = park(*n);
+        }
+    }
+    /// What records say: a directory above, or nothing as long as none is known.
+    pub fn said(&self) -> &[u8] {
+        self.above.as_ref().map_or(b"", Path::as_bytes)
+    }
+    /// On a leg.
+    pub fn at(&self, leg: usize) -> i32 {
+        self.dir.get(leg).copied().unwrap_or(-1)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        for n in self.dir {
+            if n >= 0 {
+                let _ = sys::close(n);
+            }
+        }
+    }
+}
+
+/// Why a directory was not found on both legs.
+pub enum Lost {
+    /// The first leg's answer.
+    First(Errno),
+    /// It is not where it was: the request is resolved again.
+    Moved,
+    /// The second leg's answer.
+    Second(Errno),
+}
+
+/// Finds the directory `n` of leg `lead` on both legs.
+#[inline(never)]
+pub fn find(s: &Session, lead: usize, n: i32, held: &mut Held) -> Result<(), Lost> {
+    let id = identity(n).map_err(Lost::First)?;
+    if id.nlink == 0 {
+        return Err(Lost::First(Errno::ENOENT));
+    }
+    let mut way = Way::new();
+    match way.find(n) {
+        Ok(leg) if leg == (s.pair, lead) => {}
+        Ok(_) | Err(Errno::ESTALE | Errno::ENOENT) => return Err(Lost::Moved),
+        Err(e) => return Err(Lost::First(e)),
+    }
+    *held = Held::nowhere();
+    held.above = Some(way.above());
+    for leg in [lead, lead ^ 1] {
+        let root = s.root.get(leg).copied().unwrap_or(-1);
+        match (way.walk(root, sys::BENEATH_HERE), held.dir.get_mut(leg)) {
+            (Ok(n), Some(slot)) => *slot = n,
+            (Err(Errno::EXDEV), _) => {
+                let why = Refused {
+                    why: Refusal::Mounted,
+                    errno: border::REFUSED,
+                };
+                refused::record(s.pair, &why);
+                return Err(Lost::First(border::REFUSED));
+            }
+            (Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP), _) if leg == lead => {
+                return Err(Lost::Moved);
+            }
+            (Err(e), _) if leg == lead => return Err(Lost::First(e)),
+            (Err(e), _) => return Err(Lost::Second(e)),
+            (Ok(n), None) => {
+                let _ = sys::close(n);
+            }
+        }
+    }
+    if !identity(held.at(lead)).is_ok_and(|there| there.same(&id)) {
+        return Err(Lost::Moved);
+    }
+    Ok(())
+}
+
+/// Opens the other leg's object of a place that no path can say; no lock is held.
+#[cold]
+#[inline(never)]
+pub fn open_other(s: &Session, loc: &Loc, flags: i32) -> Sys<i32> {
+    let mut held = Held::nowhere();
+    match find(s, loc.leg, loc.anchor.fd, &mut held) {
+        Ok(()) => open_below(held.at(loc.leg ^ 1), &loc.rel, flags),
+        Err(Lost::First(e) | Lost::Second(e)) => Err(e),
+        Err(Lost::Moved) => Err(Errno::ENOENT),
+    }
+}
