@@ -208,7 +208,7 @@ static void limits(void)
     close(last); T(put(open("file", O_CREAT | O_WRONLY, 0600), "f"));
     few.rlim_cur = 200; setrlimit(RLIMIT_NOFILE, &few);
     pid_t pid = vfork();
-    if (pid == 0) { int r = mkdir("vfork", 0700), k = open("vforked", O_CREAT | O_WRONLY, 0600); _exit(r == 0 && k >= 0 ? 0 : 1); }
+    if (pid == 0) { int r = mkdir("vfork", 0700), k = open("vforked", O_CREAT | O_WRONLY, 0600); close(k); _exit(r == 0 && k >= 0 && utimensat(AT_FDCWD, "vforked", set, 0) == 0 ? 0 : 1); }
     int status = 0; waitpid(pid, &status, 0); T(status);
     pid = fork();
     if (pid == 0) { int r = mkdir("fork", 0700), k = open("forked", O_CREAT | O_WRONLY, 0600); _exit(r == 0 && k >= 0 && write(k, "k", 1) == 1 ? 0 : 1); }
