@@ -155,6 +155,75 @@ fn killed_at_every_call() {
     });
 }
 
+/// The other leg's path addresses the same.
+#[test]
+fn calls_by_the_path_of_leg_b() {
+    need!("python3");
+    Pair::with(Kind::InPlace, |pair| {
+        let source = include_str!("../programs/deep.c");
+        if compile(&pair.programs(), "deep", source).is_none() {
+            return;
+        }
+        both(
+            pair,
+            "test -z \"$B\" || V=$B; export V; $P/deep calls; $P/deep climb",
+        )
+        .ok();
+        remove(pair);
+    });
+}
+
+/// Somebody has changed one tree alone there: a change finds it out, and it is on record.
+#[test]
+fn what_differs_is_recorded() {
+    need!("python3");
+    Pair::with(Kind::InPlace, |pair| {
+        let down = "import os\nos.chdir(os.environ['V'])\nos.makedirs('x', exist_ok=True); os.chdir('x')\nfor i in range(60):\n os.makedirs('d' * 100, exist_ok=True); os.chdir('d' * 100)\n";
+        let mirrored = |what: &str| {
+            let o = pair.run(&format!("/usr/bin/python3 -B -c \"{down}{what}\""));
+            (o.code, o.text())
+        };
+        let one = |leg: &str, what: &str| {
+            let o = pair.bypass(&format!(
+                "V={leg}; export V; /usr/bin/python3 -B -c \"{down}{what}\""
+            ));
+            o.ok();
+        };
+        let begin = "open('f', 'w').write('one'); open('g', 'w').write('one'); os.utime('f', (7, 7)); os.utime('g', (7, 7))";
+        for (leg, differs, change, code) in [
+            (
+                "$B",
+                "open('f', 'w').write('longer')",
+                "os.chmod('f', 0o600)",
+                0,
+            ),
+            (
+                "$A",
+                "open('f', 'w').write('longer')",
+                "os.truncate('f', 1)",
+                0,
+            ),
+            ("$B", "os.unlink('f')", "os.rename('f', 'h')", 0),
+            ("$B", "os.unlink('f'); os.mkdir('f')", "os.unlink('f')", 0),
+            ("$B", "os.mkdir('n'); open('n/in', 'w')", "os.mkdir('n')", 1),
+            ("$B", "open('n', 'w').write('x')", "os.symlink('f', 'n')", 1),
+            ("$A", "os.mkdir('only')", "os.chmod('only', 0o700)", 0),
+            ("$A", "os.mkdir('only')", "open('only/in', 'w')", 1),
+        ] {
+            mirrored(begin);
+            one(leg, differs);
+            let (answer, text) = mirrored(change);
+            assert_eq!(answer, code, "{differs}, {change}: {text}");
+            let list = std::fs::read(pair.a().join(".mirror/pending")).unwrap();
+            assert!(!list.is_empty(), "{differs}, {change}: nothing on record");
+            pair.resync().ok();
+            assert_equal(pair);
+            remove(pair);
+            pair.resync().ok();
+        }
+    });
+}
+
 #[test]
 fn programs_of_every_day() {
     need!("python3");
