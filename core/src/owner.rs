@@ -18,6 +18,7 @@ pub struct Owner {
 
 impl Owner {
     /// The record's bytes.
+    #[inline(never)]
     pub fn encode(&self) -> [u8; OWNER_SIZE] {
         let mut out = [0u8; OWNER_SIZE];
         let (magic, rest) = out.split_at_mut(8);

@@ -269,7 +269,7 @@ pub fn control_file_trusted(
 
 /// Path of a lock object below a leg's root: `whole`, then `d00` to `d63` for directories and `f00` to
 /// `f63` for files. `None` beyond.
-pub fn lock_name(object: usize) -> Option<PathText<32>> {
+pub fn lock_name(object: usize) -> Option<PathText<64>> {
     let mut t = PathText::from_bytes(LOCK_DIR).ok()?;
     let (letter, n) = match object {
         WHOLE => {

@@ -1,5 +1,6 @@
 //! The domain: one runtime file per pair and kernel, named by both legs' `.mirror/owner`, on which
-//! every attached process holds a shared lock. The preloaded library follows the same protocol.
+//! every attached process holds a shared lock. The order in which that
+//! is settled, and what is believed, stand in `mirror_pair::domain`, for the preloaded library too.
 use super::control::{Leg, Pair, random_id};
 use super::lock::Locks;
 use super::runtime::Runtime;
@@ -11,8 +12,9 @@ use mirror_core::owner::{OWNER_SIZE, Owner};
 use mirror_core::record::{Id, OWNER_RECORD, PENDING_LOG};
 use mirror_core::runtime::FACTS_SIZE;
 use mirror_core::runtime::SIZE;
-use mirror_core::trust::{runtime_guarded, runtime_removable, runtime_trusted};
+use mirror_core::trust::runtime_removable;
 use mirror_core::word::StateWord;
+use mirror_pair::domain;
 use parking_lot::Mutex;
 use rustix::fs::{FallocateFlags, FlockOperation, Gid, Mode, OFlags, Uid};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -44,20 +46,17 @@ pub fn boot_of(p: &Pair) -> Res<Id> {
     let in_memory = || {
         // Without any /proc much else would fail.
         std::fs::symlink_metadata("/proc/self").ok()?;
-        let o = read_owner(&p.legs[0])?;
+        let o = named(p)?;
         let fd = open(&p.legs[0], o.runtime).ok()?;
-        let kind = rustix::fs::fstatfs(&fd).ok()?.f_type;
         let this = read_facts(&fd) == Some(facts(p, o.runtime, o.boot));
-        (read_owner(&p.legs[1]) == Some(o) && this && kind == libc::TMPFS_MAGIC).then_some(o.boot)
+        (this && in_memory(&fd)).then_some(o.boot)
     };
     in_memory().map_or_else(boot_id, Ok)
 }
 
-/// The domain that both legs name, if it is of this boot.
-fn named(p: &Pair, boot: Id) -> Option<Id> {
-    let [a, b] = &p.legs;
-    let o = read_owner(a)?;
-    (o.boot == boot && read_owner(b)? == o).then_some(o.runtime)
+/// The domain that both legs name.
+fn named(p: &Pair) -> Option<Owner> {
+    domain::named(p.legs.each_ref().map(read_owner))
 }
 
 fn read_owner(leg: &Leg) -> Option<Owner> {
@@ -72,6 +71,11 @@ fn open(leg: &Leg, id: Id) -> io::Result<OwnedFd> {
         flags,
         Mode::empty(),
     )?)
+}
+
+/// Whether a file lies in a tmpfs.
+fn in_memory(fd: &OwnedFd) -> bool {
+    rustix::fs::fstatfs(fd).is_ok_and(|s| s.f_type == libc::TMPFS_MAGIC)
 }
 
 fn read_facts(fd: &OwnedFd) -> Option<Facts> {
@@ -98,28 +102,32 @@ pub fn vanished(p: &Pair, boot: Id) -> bool {
         let seen = std::fs::symlink_metadata(p.legs[0].runtime_file(id));
         seen.is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
     };
-    named(p, boot).is_some_and(gone)
+    named(p).is_some_and(|o| o.boot == boot && gone(o.runtime))
 }
 
 /// The live runtime file, if it is whole and only the pair's own can have made it. Never makes or
 /// changes anything.
 pub fn existing(p: &Pair, boot: Id) -> Option<Runtime> {
-    let id = named(p, boot)?;
-    let fd = open(&p.legs[0], id).ok()?;
-    let this = read_facts(&fd) == Some(facts(p, id, boot));
-    this.then(|| trusted(p, fd).ok())?
+    let o = named(p)?;
+    let fd = open(&p.legs[0], o.runtime).ok()?;
+    let expected = Some(facts(p, o.runtime, o.boot));
+    let live = domain::is_live(o, boot, in_memory(&fd), expected, read_facts(&fd));
+    live.then(|| trusted(p, fd).ok())?
 }
 
 /// Maps a runtime file that has the right size and that only the pair's own can have made.
 fn trusted(p: &Pair, fd: OwnedFd) -> io::Result<Runtime> {
     let st = rustix::fs::fstat(&fd)?;
-    let (group, owner) = (p.legs[0].record.group, (st.st_uid, st.st_gid));
-    let [_, me, _] = mirror_sys::user_ids();
-    let ours = runtime_trusted(group, st.st_mode, owner, p.legs[0].owner()?, me);
-    if !ours || usize::try_from(st.st_size) != Ok(SIZE) {
-        return Err(io::ErrorKind::PermissionDenied.into());
+    let file = domain::File {
+        mode: st.st_mode,
+        owner: (st.st_uid, st.st_gid),
+        size: u64::try_from(st.st_size).unwrap_or(0),
+    };
+    let (group, control) = (p.legs[0].record.group, p.legs[0].owner()?);
+    match file.guarded(group, control, mirror_sys::user_ids()) {
+        Some(guarded) => Runtime::map(fd, guarded),
+        None => Err(io::ErrorKind::PermissionDenied.into()),
     }
-    Runtime::map(fd, runtime_guarded(group, owner, mirror_sys::user_ids()))
 }
 
 /// A runtime file could not be made: what a sandbox or a container must allow.
@@ -279,88 +287,138 @@ fn join(pair: Pair, read: bool) -> Res<Attached> {
     };
     let [(a, x), (b, y)] = [open(0)?, open(1)?];
     let (owners, fixed) = ([a, b], x || y);
-    let about = |e: rustix::io::Errno| {
+    let mut joining = Joining {
+        pair: &pair,
+        owners: &owners,
+        boot,
+        fixed,
+        private: false,
+    };
+    match domain::join(&mut joining)? {
+        Some(runtime) => finish(pair, runtime, owners),
+        None => Err(Fail::new(
+            Kind::Leg,
+            format!(
+                "{} is in use from another host or container, which does not share {} with this one. Stop the programs there, or share that folder",
+                text::path(&pair.line.virt),
+                text::path(&place(&pair.legs[0]).0)
+            ),
+        )),
+    }
+}
+
+/// What the protocol (`mirror_pair::domain`) asks.
+struct Joining<'a> {
+    pair: &'a Pair,
+    owners: &'a [OwnedFd; 2],
+    boot: Id,
+    /// A record cannot be written.
+    fixed: bool,
+    /// The runtime file is this process's alone.
+    private: bool,
+}
+
+impl Joining<'_> {
+    fn about(&self, e: rustix::io::Errno) -> Fail {
         Fail::io(
-            format!("{}: the owner record's lock", text::path(&pair.line.virt)),
+            format!(
+                "{}: the owner record's lock",
+                text::path(&self.pair.line.virt)
+            ),
             e,
         )
-    };
-    for _ in 0..200 {
-        // Without waiting: whoever owns the pair could hold them for ever.
-        let mut shared = true;
-        for fd in &owners {
-            match lock(fd, FlockOperation::NonBlockingLockShared) {
-                Err(rustix::io::Errno::WOULDBLOCK) => shared = false,
-                r => r.map_err(about)?,
-            }
-        }
-        if let Some(runtime) = existing(&pair, boot).filter(|_| shared) {
-            return finish(pair, runtime, owners);
-        }
-        let busy = !shared
-            || owners
-                .iter()
-                .any(|fd| lock(fd, FlockOperation::NonBlockingLockExclusive).is_err());
-        if !busy {
-            // Somebody may have founded it between the two locks.
-            let runtime = match existing(&pair, boot) {
-                Some(rt) => rt,
-                None if fixed => {
-                    return private(&pair, boot).and_then(|rt| finish(pair, rt, owners));
-                }
-                None => begin(&pair, &owners, boot)?,
-            };
-            for fd in &owners {
-                lock(fd, FlockOperation::LockShared).map_err(about)?;
-            }
-            return finish(pair, runtime, owners);
-        }
-        for fd in &owners {
-            lock(fd, FlockOperation::Unlock).map_err(about)?;
-        }
-        // Two that began together must not go on in step.
-        std::thread::sleep(Duration::from_micros(
-            1000 + u64::from(std::process::id() % 16) * 100,
-        ));
     }
-    Err(Fail::new(
-        Kind::Leg,
-        format!(
-            "{} is in use from another host or container, which does not share {} with this one. Stop the programs there, or share that folder",
-            text::path(&pair.line.virt),
-            text::path(&place(&pair.legs[0]).0)
-        ),
-    ))
 }
 
-/// A new domain; both owner records are locked exclusively. They name the file before it is there:
-/// whoever dies on the way leaves none that nobody would know of.
-fn begin(pair: &Pair, owners: &[OwnedFd; 2], boot: Id) -> Res<Runtime> {
-    folder(&place(&pair.legs[0]).0)?;
-    let _lifted = SizeLimit::lift();
-    let before = [0, 1].map(|i| read_owner(&pair.legs[i]));
-    pair.legs.iter().for_each(|leg| remove(pair, leg));
-    let vanished = before.iter().flatten().any(|o| o.boot == boot);
-    found(pair, owners, boot, vanished).inspect_err(|_| {
-        // No domain has begun: the records must not say that one has vanished.
-        for (fd, o) in owners.iter().zip(before) {
-            let bytes = o.map_or([0; OWNER_SIZE], |o| o.encode());
-            let _ = rustix::io::pwrite(fd, &bytes, 0);
+impl domain::Founding for Joining<'_> {
+    type Runtime = Runtime;
+    type Error = Fail;
+    fn folder(&mut self) -> Res<()> {
+        folder(&place(&self.pair.legs[0]).0)
+    }
+    fn records(&self) -> [Option<Owner>; 2] {
+        self.pair.legs.each_ref().map(read_owner)
+    }
+    fn remove(&mut self, _: &[Option<Owner>; 2]) {
+        self.pair.legs.iter().for_each(|leg| remove(self.pair, leg));
+    }
+    fn random(&mut self) -> Res<Id> {
+        random_id()
+    }
+    fn write(&mut self, leg: usize, record: &[u8; OWNER_SIZE]) -> Res<()> {
+        let (fd, root) = (&self.owners[leg & 1], &self.pair.legs[leg & 1].root);
+        let name = || format!("{}/{}", text::path(&root.path), text::show(OWNER_RECORD));
+        if rustix::io::pwrite(fd, record, 0).about(name())? != record.len() {
+            return Err(Fail::failed(format!("{}: cannot be written", name())));
         }
-    })
+        rustix::fs::fdatasync(fd).about(name())
+    }
+    fn make(&mut self, id: Id, vanished: bool) -> Res<Option<Runtime>> {
+        match make_runtime(self.pair, id, self.boot, vanished) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+            r => r
+                .map(Some)
+                .map_err(|e| no_runtime(&self.pair.legs[0].runtime_file(id), e)),
+        }
+    }
 }
 
-fn found(pair: &Pair, owners: &[OwnedFd; 2], boot: Id, vanished: bool) -> Res<Runtime> {
-    let mut tries = 4;
-    let runtime = loop {
-        let id = random_id()?;
-        name(pair, owners, Owner { runtime: id, boot })?;
-        match make_runtime(pair, id, boot, vanished) {
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && tries > 0 => tries -= 1,
-            r => break r.map_err(|e| no_runtime(&pair.legs[0].runtime_file(id), e))?,
+impl domain::Ground for Joining<'_> {
+    type Runtime = Runtime;
+    type Error = Fail;
+    /// Without waiting: whoever owns the pair could hold them for ever.
+    fn lock(&mut self, exclusive: bool) -> Res<bool> {
+        let how = match exclusive {
+            true => FlockOperation::NonBlockingLockExclusive,
+            false => FlockOperation::NonBlockingLockShared,
+        };
+        for fd in self.owners {
+            match lock(fd, how) {
+                Err(rustix::io::Errno::WOULDBLOCK) => return Ok(false),
+                r => r.map_err(|e| self.about(e))?,
+            }
         }
-    };
-    Ok(runtime)
+        Ok(true)
+    }
+    fn unlock(&mut self) -> Res<()> {
+        for fd in self.owners {
+            lock(fd, FlockOperation::Unlock).map_err(|e| self.about(e))?;
+        }
+        Ok(())
+    }
+    fn live(&mut self) -> Option<Runtime> {
+        existing(self.pair, self.boot)
+    }
+    fn found(&mut self) -> Res<Runtime> {
+        if self.fixed {
+            self.private = true;
+            return private(self.pair, self.boot);
+        }
+        let _lifted = SizeLimit::lift();
+        let boot = self.boot;
+        domain::found(self, boot)?.ok_or_else(|| {
+            let (folder, _) = place(&self.pair.legs[0]);
+            Fail::failed(format!(
+                "{}: others have every name for a runtime file",
+                text::path(&folder)
+            ))
+        })
+    }
+    fn share(&mut self) -> Res<()> {
+        // A domain of one's own keeps all others out.
+        if self.private {
+            return Ok(());
+        }
+        for fd in self.owners {
+            lock(fd, FlockOperation::LockShared).map_err(|e| self.about(e))?;
+        }
+        Ok(())
+    }
+    fn pause(&mut self) {
+        // Two that began together must not go on in step.
+        let own = u64::from(std::process::id() % 16) * 100;
+        std::thread::sleep(Duration::from_micros(1000 + own));
+    }
 }
 
 /// A runtime file that nobody else has.
@@ -381,26 +439,6 @@ fn place(leg: &Leg) -> (PathBuf, &[u8]) {
         PathBuf::from(OsStr::from_bytes(folder)),
         start.strip_prefix(b"/").unwrap_or(start),
     )
-}
-
-/// Writes the domain's record on both legs.
-fn name(pair: &Pair, owners: &[OwnedFd; 2], owner: Owner) -> Res<()> {
-    let record = owner.encode();
-    for (fd, leg) in owners.iter().zip(&pair.legs) {
-        let name = || {
-            format!(
-                "{}/{}",
-                text::path(&leg.root.path),
-                text::show(OWNER_RECORD)
-            )
-        };
-        let n = rustix::io::pwrite(fd, &record, 0).about(name())?;
-        if n != record.len() {
-            return Err(Fail::failed(format!("{}: cannot be written", name())));
-        }
-        rustix::fs::fdatasync(fd).about(name())?;
-    }
-    Ok(())
 }
 
 fn finish(pair: Pair, runtime: Runtime, owners: [OwnedFd; 2]) -> Res<Attached> {

@@ -6,6 +6,7 @@ use crate::text;
 use crate::tree::beneath::Root;
 use mirror_core::record::lock_name;
 use mirror_core::{BothLocked, Errno, LegLock, LockMiss, OBJECTS, Posts, StateWord, View, WHOLE};
+use mirror_pair::posts;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -48,21 +49,9 @@ impl Locks {
         }
     }
 
-    /// Whether a post is a dead one's: occupied, while nobody holds its locks.
-    pub fn dead(&mut self, rt: View<'_>, object: usize) -> bool {
-        let inside =
-            |rt: View<'_>| rt.state(object) != 0 || (object == WHOLE && rt.word().exclusive());
-        if !inside(rt) || self.try_lock(0, object).is_err() {
-            return false;
-        }
-        let dead = inside(rt);
-        self.unlock(0, object);
-        dead
-    }
-
     /// Whether any post is a dead one's.
     pub fn any_dead(&mut self, rt: View<'_>) -> bool {
-        (WHOLE..OBJECTS).any(|o| self.dead(rt, o))
+        (WHOLE..OBJECTS).any(|o| posts::crashed(self, rt, o))
     }
 }
 

@@ -9,14 +9,14 @@ use crate::tree::object::Meta;
 use crate::tree::probe;
 use indicatif::ProgressBar;
 use mirror_core::path::PATH_MAX;
-use mirror_core::record::PENDING_LOG;
 use mirror_core::repair::{Act, Seen, decide};
 use mirror_core::runtime::{Intent, IntentKind};
 use mirror_core::word::StateWord;
 use mirror_core::{BothLocked, LockMiss, alone};
+use mirror_pair::pending;
 use rustix::fs::RenameFlags;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
 /// Runs `act` with the whole pair locked, everybody else kept out, and nothing half done: what dead
@@ -98,17 +98,13 @@ fn heal(p: &Attached, object: usize, held: &BothLocked) -> bool {
 
 /// Records paths as known to differ, on both legs.
 pub fn append_pending(p: &Attached, paths: &[Vec<u8>], held: &BothLocked) -> bool {
-    let mut lines = Vec::new();
+    let roots = p.pair.legs.each_ref().map(|l| l.root.fd().as_raw_fd());
+    let mut all = true;
     for path in paths {
-        lines.extend_from_slice(&text::escape(path));
-        lines.push(b'\n');
+        let set = || p.set_bits(StateWord::PENDING, held);
+        all &= pending::mark(roots, path, mirror_sys::write, set);
     }
-    p.set_bits(StateWord::PENDING, held);
-    let mut any = false;
-    for l in &p.pair.legs {
-        any |= l.root.append(PENDING_LOG, &lines).is_ok();
-    }
-    any
+    all
 }
 
 /// A path of an intent, if it is a plain relative path outside the control folder.

@@ -237,3 +237,19 @@ fn a_path_out_of_the_legs_is_not_believed() {
     assert_eq!(c.p.pair.pending(), [b".".to_vec()]);
     assert!(c.at("outside").exists() && c.at("a/.mirror/leg").exists());
 }
+
+#[test]
+fn what_is_recorded_is_what_the_library_looks_for() {
+    let c = Case::new("line");
+    let names = [b"a b\n\\".to_vec(), b"\xff/x".to_vec()];
+    assert!(locked(&c.p, |held| append_pending(&c.p, &names, held)).unwrap());
+    assert!(c.p.runtime.word().pending());
+    assert_eq!(c.p.pair.pending(), names);
+    for name in &names {
+        let mut buf = [0; 64];
+        let len = pending::line(name, &mut buf);
+        for leg in &c.p.pair.legs {
+            assert!(pending::has(leg.root.fd().as_raw_fd(), &buf[..len]));
+        }
+    }
+}

@@ -1,8 +1,7 @@
-//! The domain of a pair: which runtime file is shared, and by whom. The same protocol stands in the
-//! command (docs/FORMATS).
+//! The domain of a pair: which runtime file is shared, and by whom. The order in which
+//! that is settled, and what is believed, stand in `mirror_pair::domain`.
 //!
 //! Rules: as in `attach`; a runtime file is only believed if it is whole, ours, and named by both legs.
-use crate::attach::control::text;
 use crate::attach::handle::Session;
 use crate::events::refused::{Refused, unless_told};
 use libc as c;
@@ -14,6 +13,8 @@ use mirror_core::runtime;
 use mirror_core::runtime::FACTS_SIZE;
 use mirror_core::trust::{self, Control};
 use mirror_core::{Errno, StateWord};
+use mirror_pair::control::text;
+use mirror_pair::domain;
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -77,35 +78,88 @@ pub struct Joined {
     pub guarded: Option<i32>,
 }
 
-/// The protocol of the domain (who shares the runtime file), see docs/FORMATS: hold both records
-/// shared; if they name the live runtime file, that is the domain. Else take both exclusively, which
-/// only succeeds when nobody is attached, and found a new one.
+/// The session joins the pair's domain, or founds it (`mirror_pair::domain`).
 #[cold]
 #[inline(never)]
 pub fn join_domain(d: &Domain<'_>) -> Result<Joined, Refused> {
     let boot = boot(d).map_err(unless_told(Refusal::Proc))?;
-    for _ in 0..200 {
-        if d.flock(c::LOCK_SH)? {
-            if let Some(found) = d.live(boot) {
-                return Ok(found);
-            }
-            if d.flock(c::LOCK_EX)? {
-                // Somebody may have founded it between the two locks.
-                let found = match d.live(boot) {
-                    Some(f) => Ok(f),
-                    // The program's limit of file sizes is not for the runtime file.
-                    None => crate::process::limits::own_file(|| d.found(boot)),
-                };
-                let _ = d.flock(c::LOCK_SH);
-                return found.map_err(unless_told(Refusal::Runtime));
-            }
+    let joined = domain::join(&mut Joining { d, boot })?;
+    joined.ok_or_else(|| Refused::new(d.taken(boot)))
+}
+
+/// What the protocol asks.
+struct Joining<'a> {
+    d: &'a Domain<'a>,
+    boot: Id,
+}
+
+impl Joining<'_> {
+    fn found(&mut self) -> Sys<Joined> {
+        let boot = self.boot;
+        domain::found(self, boot)?.ok_or(Errno::EEXIST)
+    }
+}
+
+impl domain::Founding for Joining<'_> {
+    type Runtime = Joined;
+    type Error = Errno;
+    fn folder(&mut self) -> Sys<()> {
+        self.d.folder()
+    }
+    fn records(&self) -> [Option<Owner>; 2] {
+        self.d.owner.map(read_owner)
+    }
+    fn remove(&mut self, before: &[Option<Owner>; 2]) {
+        for o in before.iter().flatten() {
+            self.d.remove(o);
         }
-        for n in d.owner {
+    }
+    fn random(&mut self) -> Sys<Id> {
+        let mut id = [0u8; 16];
+        sys::random(&mut id)?;
+        Ok(Id(id))
+    }
+    fn write(&mut self, leg: usize, record: &[u8; OWNER_SIZE]) -> Sys<()> {
+        let n = self.d.owner.get(leg).copied().unwrap_or(-1);
+        sys::pwrite(n, record, 0)?;
+        sys::fdatasync(n).map(drop)
+    }
+    fn make(&mut self, id: Id, vanished: bool) -> Sys<Option<Joined>> {
+        match self.d.make(id, self.boot, vanished) {
+            Err(Errno::EEXIST) => Ok(None),
+            r => r.map(Some),
+        }
+    }
+}
+
+impl domain::Ground for Joining<'_> {
+    type Runtime = Joined;
+    type Error = Refused;
+    fn lock(&mut self, exclusive: bool) -> Result<bool, Refused> {
+        let how = if exclusive { c::LOCK_EX } else { c::LOCK_SH };
+        Ok(self.d.flock(how)?)
+    }
+    fn unlock(&mut self) -> Result<(), Refused> {
+        for n in self.d.owner {
             let _ = sys::flock(n, c::LOCK_UN);
         }
+        Ok(())
+    }
+    fn live(&mut self) -> Option<Joined> {
+        self.d.live(self.boot)
+    }
+    fn found(&mut self) -> Result<Joined, Refused> {
+        // The program's limit of file sizes is not for the runtime file.
+        let found = crate::process::limits::own_file(|| self.found());
+        found.map_err(unless_told(Refusal::Runtime))
+    }
+    fn share(&mut self) -> Result<(), Refused> {
+        let _ = self.d.flock(c::LOCK_SH);
+        Ok(())
+    }
+    fn pause(&mut self) {
         sys::sleep_us(1000);
     }
-    Err(Refused::new(d.taken(boot)))
 }
 
 impl Domain<'_> {
@@ -150,8 +204,7 @@ impl Domain<'_> {
     }
 
     fn boot_in_memory(&self) -> Option<Id> {
-        let [a, b] = self.owner.map(read_owner);
-        let o = a.filter(|_| a == b)?;
+        let o = domain::named(self.owner.map(read_owner))?;
         let n = self.open(o.runtime).ok()?;
         let this = in_memory(n) && self.facts(o.runtime, o.boot).ok() == read_facts(n);
         let _ = sys::close(n);
@@ -160,14 +213,10 @@ impl Domain<'_> {
 
     /// The runtime file that both legs name, if it is there, whole, and the pair's own.
     fn live(&self, boot: Id) -> Option<Joined> {
-        let [a, b] = self.owner.map(read_owner);
-        let o = a?;
-        if b? != o {
-            return None;
-        }
+        let o = domain::named(self.owner.map(read_owner))?;
         let n = self.open(o.runtime).ok()?;
-        let of_now = o.boot == boot || in_memory(n);
-        let this = of_now && self.facts(o.runtime, o.boot).ok() == read_facts(n);
+        let expected = self.facts(o.runtime, o.boot).ok();
+        let this = domain::is_live(o, boot, in_memory(n), expected, read_facts(n));
         let joined = if this { self.map(n) } else { Err(Errno::EIO) };
         if joined.as_ref().map_or(true, |j| j.guarded.is_none()) {
             let _ = sys::close(n);
@@ -190,13 +239,13 @@ impl Domain<'_> {
     /// Maps a runtime file that has the right size and that only the pair's own can have made.
     fn map(&self, n: i32) -> Sys<Joined> {
         let st = sys::fstat(n)?;
-        let (group, owner, ids) = (self.record.group, (st.uid(), st.gid()), sys::user_ids());
-        let [_, me, _] = ids;
-        let trusted = trust::runtime_trusted(group, st.mode(), owner, self.control()?, me);
-        if !trusted || st.size() != runtime::SIZE as u64 {
-            return Err(Errno::EIO);
-        }
-        let guarded = trust::runtime_guarded(group, owner, ids);
+        let file = domain::File {
+            mode: st.mode(),
+            owner: (st.uid(), st.gid()),
+            size: st.size(),
+        };
+        let guarded = file.guarded(self.record.group, self.control()?, sys::user_ids());
+        let guarded = guarded.ok_or(Errno::EIO)?;
         Ok(Joined {
             at: sys::map_shared(n, runtime::SIZE)?,
             guarded: guarded.then_some(n),
@@ -231,45 +280,6 @@ impl Domain<'_> {
         if ours {
             let _ = sys::unlinkat(c::AT_FDCWD, &self.record.runtime_file(o.runtime), 0);
         }
-    }
-
-    /// A new domain. Both records are locked exclusively. They name the file before it is there: whoever
-    /// dies on the way leaves none that nobody would know of.
-    ///
-    /// A record of this boot whose file is not there: somebody removed it (systemd does when a service with
-    /// RemoveIPC= ends), and what a killed program had announced went with it. The word says so.
-    fn found(&self, boot: Id) -> Sys<Joined> {
-        self.folder()?;
-        let before = self.owner.map(read_owner);
-        for o in before.iter().flatten() {
-            self.remove(o);
-        }
-        let vanished = before.iter().flatten().any(|o| o.boot == boot);
-        let mut taken = Errno::EEXIST;
-        for _ in 0..4 {
-            let mut id = [0u8; 16];
-            sys::random(&mut id)?;
-            let (runtime, boot) = (Id(id), boot);
-            let bytes = Owner { runtime, boot }.encode();
-            for n in self.owner {
-                sys::pwrite(n, &bytes, 0)?;
-                sys::fdatasync(n)?;
-            }
-            match self.make(runtime, boot, vanished) {
-                Err(Errno::EEXIST) => {}
-                Err(e) => {
-                    taken = e;
-                    break;
-                }
-                r => return r,
-            }
-        }
-        // No domain has begun: the records must not say that one has vanished.
-        for (n, o) in self.owner.iter().zip(before) {
-            let bytes = o.map_or([0; OWNER_SIZE], |o| o.encode());
-            let _ = sys::pwrite(*n, &bytes, 0);
-        }
-        Err(taken)
     }
 
     /// The folder of runtime files: nobody else can remove or replace what is in it.
@@ -371,47 +381,4 @@ pub fn trust(root: i32, group: bool, pin: Option<u32>) -> Result<(), Refused> {
     };
     let [_, me, _] = sys::user_ids();
     trust::control_trusted(&c, group, pin, me).map_err(|_| Refused::new(Refusal::Distrust))
-}
-
-/// Opens a leg's list of pending objects, to append to it. `init` has made it; who must make it again
-/// gives it the rights of its folder, whatever this process's umask is.
-pub fn pending_log(root: i32) -> Sys<i32> {
-    common_file(root, record::PENDING_LOG, c::O_WRONLY | c::O_APPEND)
-}
-
-/// Opens a file of the control folder that all users of the pair need, or makes it.
-pub fn common_file(root: i32, name: &[u8], flags: i32) -> Sys<i32> {
-    let name = text(name);
-    match crate::attach::control::open(root, &name, flags, 0) {
-        Err(Errno::ENOENT) => {}
-        r => return r,
-    }
-    let n = crate::attach::control::open(root, &name, flags | c::O_CREAT, 0o600)?;
-    let (dir, st) = (
-        sys::fstatat(root, &text(CONTROL), c::AT_SYMLINK_NOFOLLOW),
-        sys::fstat(n),
-    );
-    if let (Ok(dir), Ok(st)) = (dir, st) {
-        if st.uid() != dir.uid() {
-            // root's, in a user's pair. Others may not, and need not.
-            let _ = sys::fchown(n, dir.uid(), dir.gid());
-        }
-        let _ = sys::fchmod(n, dir.mode() & 0o660);
-    }
-    Ok(n)
-}
-
-/// Whether this line is among the last of the list of pending objects, whose writer may not read it.
-pub fn is_pending(root: i32, line: &[u8]) -> bool {
-    let Ok(n) = crate::attach::control::open(root, &text(record::PENDING_LOG), c::O_RDONLY, 0)
-    else {
-        return false;
-    };
-    let mut buf = [0u8; 8192];
-    let size = sys::fglance(n).map_or(0, |st| st.size());
-    let last = size.saturating_sub(buf.len() as u64);
-    let read = sys::pread(n, &mut buf, last);
-    let _ = sys::close(n);
-    let list = buf.get(..read.unwrap_or(0)).unwrap_or(&[]);
-    list.split_inclusive(|&b| b == b'\n').any(|l| l == line)
 }

@@ -3,7 +3,6 @@
 //!
 //! Rules: called with all signals blocked, and by the owner of the memory with [`TX`] held. What is
 //! stored belongs to the owner; a guest works on a copy with locks of its own and stores nothing.
-use crate::attach::control::text;
 use crate::attach::handle::Session;
 use crate::config::CONFIG;
 use crate::events::refused::{self, Refused, unless_told};
@@ -23,6 +22,7 @@ use mirror_core::path::PathText;
 use mirror_core::record::{self, LegRecord};
 use mirror_core::refusal::Refusal;
 use mirror_core::runtime::{self, RuntimeFile};
+use mirror_pair::control::text;
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -361,7 +361,7 @@ pub fn open_lock(s: &Session, leg: usize, object: usize) -> Sys<i32> {
 pub fn guest_lock(s: &Session, leg: usize, object: usize) -> Sys<i32> {
     let root = s.root.get(leg).copied().ok_or(Errno::EIO)?;
     let name = record::lock_name(object).ok_or(Errno::EIO)?;
-    let open = || crate::attach::control::open(root, &name, c::O_RDWR, 0);
+    let open = || mirror_pair::control::open(root, &name, c::O_RDWR, 0);
     crate::process::limits::spare(open).map_err(|e| {
         refused::record(
             s.pair,
@@ -443,7 +443,7 @@ fn attach(pair: usize, guest: bool) -> Result<Session, Refused> {
     let mut owner = [-1i32; 2];
     for (leg, to) in [(0usize, 5), (1, 6)] {
         let root = s.root.get(leg).copied().unwrap_or(-1);
-        let n = crate::attach::control::open(root, &owner_name, c::O_RDWR, 0)
+        let n = mirror_pair::control::open(root, &owner_name, c::O_RDWR, 0)
             .map_err(unless_told(Refusal::Record))?;
         if let Some(o) = owner.get_mut(leg) {
             *o = settle_fd(n, slot, numbers::own(slot, to), guest)?;
@@ -465,7 +465,7 @@ fn attach(pair: usize, guest: bool) -> Result<Session, Refused> {
 }
 
 fn read_record(root: i32) -> Result<LegRecord, Refused> {
-    let n = crate::attach::control::open(root, &text(record::LEG_RECORD), c::O_RDONLY, 0)
+    let n = mirror_pair::control::open(root, &text(record::LEG_RECORD), c::O_RDONLY, 0)
         .map_err(unless_told(Refusal::Record))?;
     let mut buf = [0u8; record::RECORD_MAX];
     let len = sys::pread(n, &mut buf, 0);

@@ -17,6 +17,7 @@ use mirror_core::{
     Action, Applied, BothLocked, Drive, Errno, Journal, LegIo, LegLock, LockMiss, LockPlan, Next,
     OBJECTS, Posts, Prepared, StateWord, Step, Untouched, WHOLE,
 };
+use mirror_pair::posts;
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -409,14 +410,8 @@ fn plan(p: &mut Port<'_, '_>) -> Result<LockPlan, Prepared> {
 #[inline(never)]
 fn mend_the_dead(p: &mut Port<'_, '_>) {
     for object in WHOLE..OBJECTS {
-        let occupied =
-            |p: &Port<'_, '_>| p.state(object) != 0 || (object == WHOLE && p.word().exclusive());
-        if !occupied(p) || p.try_lock(0, object).is_err() {
-            continue;
-        }
-        let dead = occupied(p);
-        p.unlock(0, object);
-        if dead {
+        let s = p.cx.s;
+        if posts::crashed(p, s.runtime(), object) {
             mend_all(p);
             return;
         }

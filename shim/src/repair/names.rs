@@ -3,7 +3,6 @@
 //!
 //! Rules: what is found out is found with everybody else kept out, and remembered, here and in the pair's
 //! table (`mirror_core::names`). What cannot be found out within bounds is a difference.
-use crate::attach::control::text;
 use crate::attach::handle::Session;
 use crate::path::below::open_below;
 use crate::path::listing;
@@ -15,6 +14,7 @@ use mirror_core::names::{FILE, Known, SIZE};
 use mirror_core::path::CONTROL;
 use mirror_core::record::TMP_DIR;
 use mirror_core::{Errno, MAX_PAIRS};
+use mirror_pair::control::text;
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
 
@@ -65,7 +65,7 @@ pub fn known(s: &Session, from: usize, f: &Stat, t: &Stat) -> bool {
     if !maybe_guest() && held.all(|(a, b)| a.load(Ordering::Relaxed) == b) {
         return true;
     }
-    let Ok(n) = crate::attach::control::open(s.root[0], &text(FILE), c::O_RDONLY, 0) else {
+    let Ok(n) = mirror_pair::control::open(s.root[0], &text(FILE), c::O_RDONLY, 0) else {
         return false;
     };
     let mut entry = [0u8; SIZE];
@@ -84,7 +84,7 @@ pub fn known(s: &Session, from: usize, f: &Stat, t: &Stat) -> bool {
 pub fn remember(s: &Session, from: usize, f: &Stat, t: &Stat) {
     let k = known_as(from, f, t);
     keep(s.pair, &k);
-    if let Ok(n) = crate::attach::domain::common_file(s.root[0], FILE, c::O_WRONLY) {
+    if let Ok(n) = mirror_pair::control::common(s.root[0], FILE, c::O_WRONLY) {
         let _ = crate::process::limits::own_file(|| sys::pwrite(n, &k.encode(), k.place()));
         let _ = sys::close(n);
     }

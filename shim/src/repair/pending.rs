@@ -1,17 +1,18 @@
-//! What is left to `mirror resync`.
+//! What is left to `mirror resync` (`mirror_pair::pending`).
 use crate::attach::handle::Session;
+use crate::process::limits;
 use mirror_core::StateWord;
-use mirror_core::path::PATH_MAX;
+use mirror_pair::pending;
 use mirror_sys as sys;
 
 /// [`pending`], unless that was said a short while ago: what cannot be repaired is met at each touch.
 #[cold]
 #[inline(never)]
 pub fn pending_once(s: &Session, rel: &[u8]) {
-    let mut line = [0u8; 4 * PATH_MAX];
-    let len = escape(rel, &mut line);
+    let mut line = [0u8; pending::LINE_MAX];
+    let len = pending::line(rel, &mut line);
     let line = line.get(..len).unwrap_or(&[]);
-    if !s.runtime().word().pending() || !crate::attach::domain::is_pending(s.root[0], line) {
+    if !s.runtime().word().pending() || !pending::has(s.root[0], line) {
         pending(s, rel);
     }
 }
@@ -19,24 +20,8 @@ pub fn pending_once(s: &Session, rel: &[u8]) {
 /// Records on both legs that the object at `rel` differs, and says so in the state word.
 #[inline(never)]
 pub fn pending(s: &Session, rel: &[u8]) {
-    for &root in &s.root {
-        if let Ok(n) = crate::attach::domain::pending_log(root) {
-            let mut line = [0u8; 4 * PATH_MAX];
-            let len = escape(rel, &mut line);
-            let line = line.get(..len).unwrap_or(&[]);
-            let _ = crate::process::limits::own_file(|| sys::write(n, line));
-            let _ = sys::fdatasync(n);
-            let _ = sys::close(n);
-        }
-    }
-    s.runtime().set_bits(StateWord::PENDING);
-}
-
-/// The line of the log for `rel`; its length in `out`.
-pub fn escape(rel: &[u8], out: &mut [u8]) -> usize {
-    let bytes = mirror_core::escape::escaped(rel).chain([b'\n']);
-    out.iter_mut().zip(bytes).fold(0, |n, (o, b)| {
-        *o = b;
-        n.wrapping_add(1)
-    })
+    // The program's limit of file sizes is not for the list.
+    let write = |n, line: &[u8]| limits::own_file(|| sys::write(n, line));
+    let set = || s.runtime().set_bits(StateWord::PENDING);
+    let _ = pending::mark(s.root, rel, write, set);
 }

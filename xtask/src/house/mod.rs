@@ -14,8 +14,8 @@ use table::{ROOMS, STATICS};
 /// Lines of a function that needs no reason.
 const LONG: usize = 70;
 /// Crates in which a static needs a place of its own: they are loaded into other people's programs.
-const INSIDE: [&str; 3] = ["core", "sys", "shim"];
-const CRATES: [&str; 5] = ["core", "sys", "sim", "loader", "shim"];
+const INSIDE: [&str; 4] = ["core", "sys", "pair", "shim"];
+const CRATES: [&str; 6] = ["core", "sys", "pair", "sim", "loader", "shim"];
 
 /// `cargo xtask rooms [--files] [CRATE]…`: the rooms, their arrows and the circles, in text.
 pub fn show(args: &[String]) -> Result<bool> {

@@ -1,8 +1,7 @@
 //! Opening a file of a leg's control folder. The folder is its owner's, and this may be root's program: what
 //! stands there is looked at before it is used.
 //!
-//! Rules: every file of `.mirror` is opened here; it never blocks, follows nothing, and is a regular file of
-//! the pair's own.
+//! Rules: it never blocks, follows nothing, and what is opened is a regular file of the pair's own.
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::path::PathText;
@@ -10,8 +9,11 @@ use mirror_core::record::{CONTROL, control_file_trusted};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
+/// A path in the control folder.
+pub type Name = PathText<64>;
+
 /// Opens `name` below a leg's root. EIO: something else is in its place.
-pub fn open<const N: usize>(root: i32, name: &PathText<N>, flags: i32, mode: u32) -> Sys<i32> {
+pub fn open(root: i32, name: &Name, flags: i32, mode: u32) -> Sys<i32> {
     let flags = flags | c::O_NONBLOCK | c::O_NOFOLLOW | c::O_NOCTTY | c::O_CLOEXEC;
     let n = match sys::openat2(root, name, flags, mode, sys::BENEATH) {
         Err(Errno::ELOOP | Errno::ENXIO | Errno::EISDIR | Errno::ENODEV) => return Err(Errno::EIO),
@@ -40,7 +42,30 @@ fn trusted(root: i32, n: i32) -> Sys<bool> {
     ))
 }
 
+/// Opens a file of the control folder that all users of the pair need, or makes it: with the rights of its
+/// folder, whatever this process's umask is.
+pub fn common(root: i32, name: &[u8], flags: i32) -> Sys<i32> {
+    let name = text(name);
+    match open(root, &name, flags, 0) {
+        Err(Errno::ENOENT) => {}
+        r => return r,
+    }
+    let n = open(root, &name, flags | c::O_CREAT, 0o600)?;
+    let (dir, st) = (
+        sys::fstatat(root, &text(CONTROL), c::AT_SYMLINK_NOFOLLOW),
+        sys::fstat(n),
+    );
+    if let (Ok(dir), Ok(st)) = (dir, st) {
+        if st.uid() != dir.uid() {
+            // root's, in a user's pair. Others may not, and need not.
+            let _ = sys::fchown(n, dir.uid(), dir.gid());
+        }
+        let _ = sys::fchmod(n, dir.mode() & 0o660);
+    }
+    Ok(n)
+}
+
 /// A short constant path.
-pub fn text(s: &[u8]) -> PathText<64> {
-    PathText::from_bytes(s).unwrap_or_default()
+pub fn text(s: &[u8]) -> Name {
+    Name::from_bytes(s).unwrap_or_default()
 }

@@ -1,0 +1,155 @@
+//! The domain of a pair: which runtime file is shared, and by whom. Both legs' `.mirror/owner` name it, and
+//! every attached process holds a shared lock on both (docs/FORMATS.md).
+//!
+//! Rules: a runtime file is joined only while both records are held; a new one is founded only while both
+//! are held alone, which is when nobody is attached, and after one look more.
+
+use mirror_core::facts::Facts;
+use mirror_core::owner::{OWNER_SIZE, Owner};
+use mirror_core::record::Id;
+use mirror_core::runtime::SIZE;
+use mirror_core::trust::{runtime_guarded, runtime_trusted};
+
+/// The domain that both legs' records name: they must agree.
+pub fn named([a, b]: [Option<Owner>; 2]) -> Option<Owner> {
+    a.filter(|_| a == b)
+}
+
+/// Whether the runtime file that the records name is the one of this boot and of this pair. `found`: what
+/// its first bytes say; `expected`: what they must say. A file in memory is of this boot, whatever /proc
+/// says of that: a container may show a boot id of its own, and a service in it with a /proc of its own the
+/// kernel's.
+pub fn is_live(
+    named: Owner,
+    boot: Id,
+    in_memory: bool,
+    expected: Option<Facts>,
+    found: Option<Facts>,
+) -> bool {
+    (named.boot == boot || in_memory) && found.is_some() && found == expected
+}
+
+/// What fstat says of a runtime file.
+#[derive(Clone, Copy, Debug)]
+pub struct File {
+    /// Type and rights.
+    pub mode: u32,
+    /// User and group.
+    pub owner: (u32, u32),
+    /// Bytes.
+    pub size: u64,
+}
+
+impl File {
+    /// `None`: it must not be mapped: it has another size, or somebody else than the pair's own can have
+    /// made it. Otherwise whether the mapping must not be looked at. `control`: user and group of the
+    /// control folder; `ids`: the process's real, effective and saved user.
+    pub fn guarded(&self, group: bool, control: (u32, u32), ids: [u32; 3]) -> Option<bool> {
+        let [_, me, _] = ids;
+        let trusted = runtime_trusted(group, self.mode, self.owner, control, me);
+        (trusted && self.size == SIZE as u64).then(|| runtime_guarded(group, self.owner, ids))
+    }
+}
+
+/// What joining needs. The library and the command each have one.
+pub trait Ground {
+    /// A runtime file that was joined.
+    type Runtime;
+    /// What goes wrong.
+    type Error;
+    /// Takes both records, shared or exclusively, without waiting; `false`: somebody is in the way, and one
+    /// of them may be held. A shared lock that is held becomes an exclusive one, and the other way round.
+    fn lock(&mut self, exclusive: bool) -> Result<bool, Self::Error>;
+    /// Gives both back.
+    fn unlock(&mut self) -> Result<(), Self::Error>;
+    /// The runtime file that both legs name, if it is there, whole, and the pair's own.
+    fn live(&mut self) -> Option<Self::Runtime>;
+    /// Founds a new domain. Both records are held exclusively.
+    fn found(&mut self) -> Result<Self::Runtime, Self::Error>;
+    /// Founded, or not: both records shared again, as everybody attached holds them.
+    fn share(&mut self) -> Result<(), Self::Error>;
+    /// Waits about a millisecond.
+    fn pause(&mut self);
+}
+
+/// Tries before a pair counts as taken by somebody whose runtime file cannot be seen from here.
+pub const TRIES: u32 = 200;
+
+/// Joins the domain, or founds it. `None`: others hold the records, and their runtime file is not there.
+pub fn join<G: Ground>(g: &mut G) -> Result<Option<G::Runtime>, G::Error> {
+    for _ in 0..TRIES {
+        if g.lock(false)? {
+            if let Some(found) = g.live() {
+                return Ok(Some(found));
+            }
+            if g.lock(true)? {
+                // Somebody may have founded it between the two locks.
+                let runtime = match g.live() {
+                    Some(found) => Ok(found),
+                    None => g.found(),
+                };
+                g.share()?;
+                return runtime.map(Some);
+            }
+        }
+        g.unlock()?;
+        g.pause();
+    }
+    Ok(None)
+}
+
+/// What founding needs. Both records are held exclusively.
+pub trait Founding {
+    /// A runtime file that was made.
+    type Runtime;
+    /// What goes wrong.
+    type Error;
+    /// Looks whether the folder of runtime files can be used; makes it if it is the system's own.
+    fn folder(&mut self) -> Result<(), Self::Error>;
+    /// What both records say now.
+    fn records(&self) -> [Option<Owner>; 2];
+    /// Removes the runtime files of earlier domains, as far as they are this pair's own.
+    fn remove(&mut self, before: &[Option<Owner>; 2]);
+    /// A random id.
+    fn random(&mut self) -> Result<Id, Self::Error>;
+    /// Writes a leg's record, and waits until the disk has it.
+    fn write(&mut self, leg: usize, record: &[u8; OWNER_SIZE]) -> Result<(), Self::Error>;
+    /// Makes the runtime file. `vanished`: see [`found`]. `None`: somebody has that name.
+    fn make(&mut self, id: Id, vanished: bool) -> Result<Option<Self::Runtime>, Self::Error>;
+}
+
+/// Names tried.
+const NAMES: u32 = 4;
+
+/// Founds a domain. The records name the file before it is there: whoever dies on the way leaves none that
+/// nobody would know of. If no domain begins, they say again what they said before: not that one has
+/// vanished. `None`: others had every name.
+///
+/// A record of this boot whose file is not there: somebody removed it (systemd does when a service with
+/// RemoveIPC= ends), and what a killed program had announced went with it. The word of the new file says so.
+pub fn found<F: Founding>(f: &mut F, boot: Id) -> Result<Option<F::Runtime>, F::Error> {
+    f.folder()?;
+    let before = f.records();
+    f.remove(&before);
+    let vanished = before.iter().flatten().any(|o| o.boot == boot);
+    let made = begin(f, boot, vanished);
+    if !matches!(made, Ok(Some(_))) {
+        for (leg, o) in before.iter().enumerate() {
+            let _ = f.write(leg, &o.map_or([0; OWNER_SIZE], |o| o.encode()));
+        }
+    }
+    made
+}
+
+fn begin<F: Founding>(f: &mut F, boot: Id, vanished: bool) -> Result<Option<F::Runtime>, F::Error> {
+    for _ in 0..NAMES {
+        let runtime = f.random()?;
+        let record = Owner { runtime, boot }.encode();
+        f.write(0, &record)?;
+        f.write(1, &record)?;
+        if let Some(made) = f.make(runtime, vanished)? {
+            return Ok(Some(made));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,11 @@
+//! mirror-pair: the protocols of a pair, each of them once, for the preloaded library and for the command.
+//!
+//! Rules: what is asked, and in which order, stands here; who asks brings the descriptors, and says what an
+//! answer means for its user. No allocation, no unsafe, system calls through mirror-sys alone.
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod control;
+pub mod domain;
+pub mod pending;
+pub mod posts;

@@ -1,0 +1,271 @@
+//! The order in which a domain is joined, against a ground that says what is allowed when.
+use mirror_core::facts::Facts;
+use mirror_core::owner::{OWNER_SIZE, Owner};
+use mirror_core::record::Id;
+use mirror_core::runtime::SIZE;
+use mirror_pair::domain::{File, Founding, Ground, TRIES, found, is_live, join, named};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Held {
+    No,
+    Shared,
+    Alone,
+}
+
+/// What others do: whether the locks can be had, and whether the file is there, at each question in turn.
+struct Script {
+    shared: Vec<bool>,
+    alone: Vec<bool>,
+    live: Vec<bool>,
+    held: Held,
+    founded: bool,
+    pauses: u32,
+}
+
+impl Ground for Script {
+    type Runtime = &'static str;
+    type Error = &'static str;
+    fn lock(&mut self, exclusive: bool) -> Result<bool, Self::Error> {
+        let answers = if exclusive {
+            &mut self.alone
+        } else {
+            &mut self.shared
+        };
+        let got = answers.pop().ok_or("more questions than were expected")?;
+        self.held = match (got, exclusive) {
+            (true, true) => Held::Alone,
+            (true, false) => Held::Shared,
+            _ => Held::No,
+        };
+        Ok(got)
+    }
+    fn unlock(&mut self) -> Result<(), Self::Error> {
+        self.held = Held::No;
+        Ok(())
+    }
+    fn live(&mut self) -> Option<Self::Runtime> {
+        assert_ne!(self.held, Held::No, "looked at without a lock");
+        self.live.pop().unwrap_or(false).then_some("joined")
+    }
+    fn found(&mut self) -> Result<Self::Runtime, Self::Error> {
+        assert_eq!(self.held, Held::Alone, "founded beside others");
+        assert!(!self.founded, "founded twice");
+        self.founded = true;
+        Ok("founded")
+    }
+    fn share(&mut self) -> Result<(), Self::Error> {
+        self.held = Held::Shared;
+        Ok(())
+    }
+    fn pause(&mut self) {
+        assert_eq!(self.held, Held::No, "waited with a lock held");
+        self.pauses += 1;
+    }
+}
+
+fn script(shared: &[bool], alone: &[bool], live: &[bool]) -> Script {
+    let turned = |l: &[bool]| l.iter().rev().copied().collect();
+    Script {
+        shared: turned(shared),
+        alone: turned(alone),
+        live: turned(live),
+        held: Held::No,
+        founded: false,
+        pauses: 0,
+    }
+}
+
+#[test]
+fn every_course_ends_with_both_records_shared() {
+    let (y, n) = (true, false);
+    for (shared, alone, live, comes_to, pauses) in [
+        (&[y][..], &[][..], &[y][..], "joined", 0),
+        (&[y], &[y], &[n, n], "founded", 0),
+        // Founded by somebody else between the two locks.
+        (&[y], &[y], &[n, y], "joined", 0),
+        // Somebody is just founding it.
+        (&[n, n, y], &[], &[y], "joined", 2),
+        // Another one wants to found it as well.
+        (&[y, y], &[n, y], &[n, n, n], "founded", 1),
+        (&[y, y], &[n], &[n, y], "joined", 1),
+    ] {
+        let mut s = script(shared, alone, live);
+        assert_eq!(
+            join(&mut s),
+            Ok(Some(comes_to)),
+            "{shared:?} {alone:?} {live:?}"
+        );
+        assert_eq!((s.held, s.pauses), (Held::Shared, pauses));
+    }
+}
+
+#[test]
+fn a_pair_that_others_hold_elsewhere_is_given_up() {
+    let n = TRIES as usize;
+    let mut s = script(&vec![true; n], &vec![false; n], &[]);
+    assert_eq!(join(&mut s), Ok(None));
+    assert_eq!((s.held, s.pauses, s.founded), (Held::No, TRIES, false));
+}
+
+#[test]
+fn only_the_file_of_this_boot_and_pair_is_live() {
+    let id = |n| Id([n; 16]);
+    let o = Owner {
+        runtime: id(1),
+        boot: id(2),
+    };
+    let facts = Facts {
+        id: id(1),
+        boot: id(2),
+        pair: id(3),
+        stripes: 64,
+        legs: [(1, 2), (3, 4)],
+    };
+    let other = Facts {
+        pair: id(9),
+        ..facts
+    };
+    assert_eq!(named([Some(o), Some(o)]), Some(o));
+    let elsewhere = Owner { boot: id(9), ..o };
+    for two in [
+        [Some(o), None],
+        [None, Some(o)],
+        [None, None],
+        [Some(o), Some(elsewhere)],
+    ] {
+        assert_eq!(named(two), None, "{two:?}");
+    }
+    let want = Some(facts);
+    assert!(is_live(o, id(2), false, want, want) && is_live(o, id(2), true, want, want));
+    // A container with a boot id of its own.
+    assert!(is_live(o, id(8), true, want, want) && !is_live(o, id(8), false, want, want));
+    assert!(!is_live(o, id(2), true, want, Some(other)) && !is_live(o, id(2), true, want, None));
+    assert!(!is_live(o, id(2), true, None, None) && !is_live(o, id(2), true, None, want));
+}
+
+#[test]
+fn a_file_is_mapped_only_whole_and_from_the_pairs_own() {
+    let file = |mode: u32, uid, size| File {
+        mode: 0o100000 | mode,
+        owner: (uid, 5),
+        size,
+    };
+    let ask = |f: File, me| f.guarded(false, (7, 5), [me; 3]);
+    let whole = SIZE as u64;
+    assert_eq!(ask(file(0o600, 7, whole), 7), Some(false));
+    assert_eq!(
+        ask(file(0o600, 7, whole), 0),
+        Some(true),
+        "root trusts root alone"
+    );
+    for (f, me) in [
+        (file(0o600, 7, whole - 1), 7),
+        (file(0o600, 7, whole + 1), 7),
+        (file(0o660, 7, whole), 7),
+        (file(0o600, 8, whole), 7),
+    ] {
+        assert_eq!(ask(f, me), None, "{f:?}");
+    }
+}
+
+/// A folder and two records. What is written stands; one thing can go wrong.
+struct Site {
+    records: [Option<Owner>; 2],
+    /// Names that others have.
+    taken: u8,
+    fails: &'static str,
+    ids: u8,
+    vanished: bool,
+    removed: bool,
+}
+
+impl Founding for Site {
+    type Runtime = Id;
+    type Error = &'static str;
+    fn folder(&mut self) -> Result<(), Self::Error> {
+        self.fail("folder")
+    }
+    fn records(&self) -> [Option<Owner>; 2] {
+        self.records
+    }
+    fn remove(&mut self, before: &[Option<Owner>; 2]) {
+        assert_eq!(*before, self.records);
+        self.removed = true;
+    }
+    fn random(&mut self) -> Result<Id, Self::Error> {
+        self.ids += 1;
+        self.fail("random")?;
+        Ok(Id([self.ids; 16]))
+    }
+    fn write(&mut self, leg: usize, record: &[u8; OWNER_SIZE]) -> Result<(), Self::Error> {
+        let fails = if leg == 0 { "first" } else { "second" };
+        if self.fails == fails {
+            self.fails = "";
+            return Err(fails);
+        }
+        self.records[leg] = Owner::parse(record);
+        Ok(())
+    }
+    fn make(&mut self, id: Id, vanished: bool) -> Result<Option<Id>, Self::Error> {
+        assert!(self.removed, "the old file first");
+        assert!(
+            self.records
+                .iter()
+                .all(|o| o.is_some_and(|o| o.runtime == id)),
+            "named first"
+        );
+        self.fail("make")?;
+        self.vanished = vanished;
+        Ok((self.ids > self.taken).then_some(id))
+    }
+}
+
+impl Site {
+    fn fail(&self, at: &'static str) -> Result<(), &'static str> {
+        if self.fails == at { Err(at) } else { Ok(()) }
+    }
+}
+
+#[test]
+fn what_does_not_begin_leaves_the_records_as_they_were() {
+    let boot = Id([7; 16]);
+    let old = |boot| {
+        Some(Owner {
+            runtime: Id([9; 16]),
+            boot,
+        })
+    };
+    let site = |records, taken, fails| Site {
+        records,
+        taken,
+        fails,
+        ids: 0,
+        vanished: false,
+        removed: false,
+    };
+    for (records, vanished) in [
+        ([None, None], false),
+        ([old(Id([6; 16])); 2], false),
+        ([old(boot); 2], true),
+        ([None, old(boot)], true),
+    ] {
+        let mut s = site(records, 3, "");
+        assert_eq!(found(&mut s, boot), Ok(Some(Id([4; 16]))));
+        assert_eq!(
+            s.records,
+            [Some(Owner {
+                runtime: Id([4; 16]),
+                boot
+            }); 2]
+        );
+        assert_eq!(s.vanished, vanished, "{records:?}");
+        let mut s = site(records, 9, "");
+        assert_eq!(found(&mut s, boot), Ok(None));
+        assert_eq!((s.records, s.ids), (records, 4));
+        for fails in ["folder", "random", "first", "second", "make"] {
+            let mut s = site(records, 0, fails);
+            assert_eq!(found(&mut s, boot), Err(fails));
+            assert_eq!(s.records, records, "{fails}");
+        }
+    }
+}
