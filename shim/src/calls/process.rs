@@ -31,9 +31,7 @@ pub fn clone_filter(regs: &mut Regs) -> usize {
             None => return NATIVE,
         },
     };
-    if flags & (c::CLONE_FILES | c::CLONE_THREAD) as usize == c::CLONE_FILES as usize {
-        session::SHARED_FILES.store(true, Ordering::Relaxed);
-    }
+    shares_a_part(flags);
     if flags & c::CLONE_VM as usize != 0 {
         if flags & c::CLONE_THREAD as usize != 0 {
             THREADED.store(true, Ordering::Relaxed);
@@ -48,12 +46,32 @@ pub fn clone_filter(regs: &mut Regs) -> usize {
         }
         return net::clone(regs, flags);
     }
-    // clone3 without shared memory, or on another stack: a guest until it execs (see `guest`).
-    if stack != 0 || regs.is(Call::Clone3) {
+    // clone3 without shared memory, on another stack, or with our descriptors, the locks' among them: a guest
+    // until it execs (see `guest`).
+    if stack != 0 || regs.is(Call::Clone3) || flags & c::CLONE_FILES as usize != 0 {
         actor::copied();
         net::clone(regs, flags)
     } else {
         HEAVY
+    }
+}
+
+/// A process that runs beside this one, and shares only one of memory and descriptors (or the cwd): what is
+/// remembered of these is true for neither.
+fn shares_a_part(flags: usize) {
+    let has = |f: i32| flags & f as usize != 0;
+    if has(c::CLONE_THREAD) {
+        return;
+    }
+    if has(c::CLONE_FILES) {
+        session::SHARED_FILES.store(true, Ordering::Relaxed);
+    }
+    let (memory, beside) = (has(c::CLONE_VM), !has(c::CLONE_VFORK));
+    if has(c::CLONE_FILES) != memory && (beside || !memory) {
+        fds::split_files();
+    }
+    if has(c::CLONE_FS) && !memory {
+        cwd::split();
     }
 }
 
