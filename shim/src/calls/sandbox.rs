@@ -234,6 +234,14 @@ pub fn install(regs: &mut Regs) -> usize {
         return NATIVE;
     }
     let own = net::leaves_some() && !ARMS.load(Ordering::Relaxed);
+    // Programs try what the kernel knows: a call that it refuses installs nothing. (With a listener the child
+    // would wait for itself.)
+    let listens = !strict && flags & c::SECCOMP_FILTER_FLAG_NEW_LISTENER as usize != 0;
+    let grave = FATE.load(Ordering::Relaxed) == ENDS || own;
+    if grave && !listens && net::filters::refuses(|| raw(regs).is_ok()) {
+        rules::drop_staged();
+        return NATIVE;
+    }
     if FATE.load(Ordering::Relaxed) == ENDS || own {
         lent::record_writable(false);
     }

@@ -17,7 +17,10 @@ pub fn permit() -> bool {
     if unfiltered() {
         return true;
     }
-    let ended = a_child_ends();
+    let ended = a_child_ends(|| {
+        // SAFETY: no pointer; the child ends.
+        unsafe { sys::syscall5(c::SYS_prctl, DISPATCH, PR_SYS_DISPATCH_ON, 0, usize::MAX, 0) == 0 }
+    });
     // It was killed for it: nor may this process call that again.
     if ended & 0x7f != 0 {
         let mut calls = [const { AtomicU64::new(0) }; 8];
@@ -56,9 +59,15 @@ fn mode(n: i32) -> Option<u8> {
     }
 }
 
-/// A child is dispatched for a moment, with all text allowed. It has a copy of the memory, and sends no
-/// signal when it ends. Its status; -1: there was none.
-fn a_child_ends() -> i32 {
+/// Whether the kernel refuses to install a filter, by `install`, which makes the call: a child tries it.
+pub fn refuses(install: impl FnOnce() -> bool) -> bool {
+    // Whatever the filter does with the end of the child, it was installed.
+    a_child_ends(install) == 1 << 8
+}
+
+/// A child does something for a moment: it ends with 0 if that succeeds, with 1 if not. It has a copy of the
+/// memory, and sends no signal when it ends. Its status; -1: there was none.
+fn a_child_ends(act: impl FnOnce() -> bool) -> i32 {
     let (all, mut before) = (!0u64, 0u64);
     let mask = |new: *const u64, old: *mut u64| {
         let how = c::SIG_SETMASK as usize;
@@ -80,8 +89,10 @@ fn a_child_ends() -> i32 {
                 none.as_ptr().addr(),
                 0,
             );
-            let r = sys::syscall5(c::SYS_prctl, DISPATCH, PR_SYS_DISPATCH_ON, 0, usize::MAX, 0);
-            sys::syscall1(c::SYS_exit_group, usize::from(r != 0));
+            let done = act();
+            sys::syscall1(c::SYS_exit_group, usize::from(!done));
+            // A filter has made that an error.
+            core::arch::asm!("ud2", options(noreturn));
         }
     }
     let mut status = -1i32;

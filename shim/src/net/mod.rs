@@ -8,7 +8,7 @@
 //! every child arms itself.
 pub mod arming;
 mod clones;
-mod filters;
+pub mod filters;
 mod late;
 mod needed;
 pub mod signals;
