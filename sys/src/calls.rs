@@ -441,7 +441,7 @@ pub fn getcwd<const M: usize>(out: &mut PathText<M>) -> Sys<()> {
 
 /// flock(2).
 pub fn flock(n: i32, op: i32) -> Sys<usize> {
-    call!(syscall2, c::SYS_flock, fd(n), op as usize)
+    call!(frequent2, c::SYS_flock, fd(n), op as usize)
 }
 
 /// Takes (without waiting) or gives back this process's lock on one byte of a file (fcntl(2)): unlike

@@ -26,7 +26,7 @@ pub use names::*;
 pub use object::*;
 pub use process::*;
 pub use raw::{
-    GATE, ret, syscall0, syscall1, syscall2, syscall3, syscall4, syscall5, syscall6, syscall6_at,
-    thread_pointer,
+    GATE, GATED, frequent2, frequent4, frequent6, lead_through, ret, syscall0, syscall1, syscall2,
+    syscall3, syscall4, syscall5, syscall6, syscall6_at, thread_pointer,
 };
 pub use walk::*;

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The library is compiled apart, with flags that the command does not need (shim/BUILD.md): no
-/// calls of memcpy's like made out of loops, unwind tables (static CFI), no vector registers.
-pub const SHIM_FLAGS: &str = "-C llvm-args=-disable-loop-idiom-all -C force-unwind-tables=yes -C no-vectorize-loops -C no-vectorize-slp -C relocation-model=pic";
+/// calls of memcpy's like made out of loops, unwind tables (static CFI), no vector registers, and little
+/// inlined: it is mapped into every program.
+pub const SHIM_FLAGS: &str = "-C opt-level=2 -C llvm-args=-inline-threshold=40 -C llvm-args=-disable-loop-idiom-all -C force-unwind-tables=yes -C no-vectorize-loops -C no-vectorize-slp -C relocation-model=pic";
 
 /// cargo, as this tool was started by it.
 pub fn cargo() -> Command {

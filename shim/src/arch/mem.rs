@@ -20,49 +20,124 @@ global_asm!(
 
     .pushsection .text.mirror_mem,"ax",@progbits
 MEM_FN memcpy
+mirror_forward:
     mov %rdi, %rax
-    mov %rdx, %rcx
+    cmp $8, %rdx
+    jb 3f
+    cmp $128, %rdx
+    ja 2f
+    # Words, and the last eight bytes, which may overlap the word before.
+    mov -8(%rsi,%rdx), %r8
+    lea -8(%rdi,%rdx), %r9
+1:  mov (%rsi), %rcx
+    mov %rcx, (%rdi)
+    add $8, %rsi
+    add $8, %rdi
+    sub $8, %rdx
+    cmp $8, %rdx
+    jae 1b
+    mov %r8, (%r9)
+    ret
+2:  mov %rdx, %rcx
     rep movsb
     ret
+3:  cmp $4, %edx
+    jb 4f
+    mov (%rsi), %ecx
+    mov -4(%rsi,%rdx), %r8d
+    mov %ecx, (%rdi)
+    mov %r8d, -4(%rdi,%rdx)
+    ret
+4:  test %edx, %edx
+    jz 5f
+    movzbl (%rsi), %ecx
+    cmp $1, %edx
+    je 6f
+    movzwl -2(%rsi,%rdx), %r8d
+    mov %r8w, -2(%rdi,%rdx)
+6:  mov %cl, (%rdi)
+5:  ret
 MEM_END memcpy
 
 MEM_FN memmove
+    mov %rdi, %rcx
+    sub %rsi, %rcx
+    cmp %rdx, %rcx
+    jae mirror_forward
+    cmp $8, %rdx
+    jb mirror_forward
+    # Backwards; the first eight bytes last.
     mov %rdi, %rax
-    mov %rdx, %rcx
-    mov %rdi, %r8
-    sub %rsi, %r8
-    cmp %rdx, %r8
-    jb 1f
-    rep movsb
-    ret
-1:  lea -1(%rdi,%rdx), %rdi
-    lea -1(%rsi,%rdx), %rsi
-    std
-    rep movsb
-    cld
+    mov (%rsi), %r8
+1:  mov -8(%rsi,%rdx), %rcx
+    mov %rcx, -8(%rdi,%rdx)
+    sub $8, %rdx
+    cmp $8, %rdx
+    jae 1b
+    mov %r8, (%rdi)
     ret
 MEM_END memmove
 
 MEM_FN memset
     mov %rdi, %r8
-    mov %esi, %eax
-    mov %rdx, %rcx
+    movzbl %sil, %eax
+    movabs $0x0101010101010101, %rcx
+    imul %rcx, %rax
+    cmp $8, %rdx
+    jb 3f
+    cmp $128, %rdx
+    ja 2f
+    mov %rax, -8(%rdi,%rdx)
+1:  mov %rax, (%rdi)
+    add $8, %rdi
+    sub $8, %rdx
+    cmp $8, %rdx
+    jae 1b
+    mov %r8, %rax
+    ret
+2:  mov %rdx, %rcx
     rep stosb
     mov %r8, %rax
+    ret
+3:  test %edx, %edx
+    jz 5f
+4:  mov %al, -1(%rdi,%rdx)
+    dec %edx
+    jnz 4b
+5:  mov %r8, %rax
     ret
 MEM_END memset
 
 MEM_FN memcmp
-    xor %ecx, %ecx
-1:  cmp %rdx, %rcx
-    je 2f
-    movzbl (%rdi,%rcx), %eax
-    movzbl (%rsi,%rcx), %r8d
-    inc %rcx
-    sub %r8d, %eax
-    je 1b
+    cmp $8, %rdx
+    jb 2f
+1:  mov (%rdi), %rax
+    mov (%rsi), %rcx
+    cmp %rcx, %rax
+    jne 4f
+    add $8, %rdi
+    add $8, %rsi
+    sub $8, %rdx
+    cmp $8, %rdx
+    jae 1b
+2:  test %edx, %edx
+    jz 3f
+    movzbl (%rdi), %eax
+    movzbl (%rsi), %ecx
+    inc %rdi
+    inc %rsi
+    dec %edx
+    sub %ecx, %eax
+    jz 2b
     ret
-2:  xor %eax, %eax
+3:  xor %eax, %eax
+    ret
+    # The first byte that differs decides: it is the highest of the swapped words'.
+4:  bswap %rax
+    bswap %rcx
+    cmp %rcx, %rax
+    sbb %eax, %eax
+    or $1, %eax
     ret
 MEM_END memcmp
 

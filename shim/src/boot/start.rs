@@ -12,7 +12,7 @@ use libc as c;
 use mirror_core::Errno;
 use mirror_core::numbers::SENTINEL;
 use mirror_core::path::{PATH_MAX, PathText};
-use mirror_core::tab::{self, Entry, Fault};
+use mirror_core::tab::{self, Entry, Fault, Options};
 use mirror_sys as sys;
 
 /// Largest mirrortab that is read.
@@ -23,11 +23,18 @@ struct Work {
     path: PathText<PATH_MAX>,
 }
 
+// All zeros, both: they need no room in the file.
 static WORK: BootCell<Work> = BootCell::new(Work {
-    entry: Entry::empty(),
+    entry: Entry {
+        // Each line begins with the defaults.
+        options: Options {
+            root_wait: 0,
+            ..Options::DEFAULT
+        },
+        ..Entry::empty()
+    },
     path: PathText::new(),
 });
-/// Apart, since all zeros need no room in the file.
 static TAB: BootCell<[u8; TAB_MAX]> = BootCell::new([0; TAB_MAX]);
 
 /// Decides what this process is to the mirror.

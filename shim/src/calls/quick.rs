@@ -120,7 +120,7 @@ fn raw_open(dir: i32, path: usize, how: &sys::OpenHow) -> isize {
     let how: *const sys::OpenHow = how;
     // SAFETY: the program's path, which the kernel checks, and our own struct of the size given.
     unsafe {
-        sys::syscall4(
+        sys::frequent4(
             c::SYS_openat2,
             dir as isize as usize,
             path,

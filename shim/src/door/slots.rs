@@ -71,6 +71,16 @@ global_asm!(
     and $-16, %rsp
     .endm
 
+    # As in mirror_sys.
+    .macro CALL
+    cmpb $0, {gated}(%rip)
+    jne 771f
+    syscall
+    jmp 772f
+771: call *{gate}(%rip)
+772:
+    .endm
+
     # rt_sigprocmask(SIG_SETMASK, set, old, 8) without libc: 32 and 33 too.
     .macro BLOCK at
     mov $14, %eax
@@ -78,7 +88,7 @@ global_asm!(
     lea mirror_all_signals(%rip), %rsi
     lea (64 - \at)(%rbx), %rdx
     mov $8, %r10d
-    call *{gate}(%rip)
+    CALL
     .endm
     .macro UNBLOCK at
     mov $14, %eax
@@ -86,7 +96,7 @@ global_asm!(
     lea (64 - \at)(%rbx), %rsi
     xor %edx, %edx
     mov $8, %r10d
-    call *{gate}(%rip)
+    CALL
     .endm
 
     # Blocks signals, finds a scratch stack (all taken: lets the others run), calls \fn on it, gives
@@ -353,6 +363,7 @@ mirror_common_exit:
     wait = sym crate::door::wait,
     finish = sym crate::door::finish,
     gate = sym mirror_sys::GATE,
+    gated = sym mirror_sys::GATED,
     clone_gate = sym crate::arch::gates::CLONE_GATE,
     scratch_enter = sym crate::process::scratch::enter,
     scratch_leave = sym crate::process::scratch::leave,

@@ -44,7 +44,7 @@ pub fn arm() -> bool {
     if leaf == 0 || !filters::permit() {
         return false;
     }
-    sys::GATE.store(core::ptr::without_provenance_mut(leaf), Ordering::Relaxed);
+    sys::lead_through(core::ptr::without_provenance_mut(leaf));
     if !signals::take(trampoline) {
         return false;
     }

@@ -137,7 +137,7 @@ impl Data for Write<'_> {
         let r = if matches!(self.regs.call(), Some(Call::Write | Call::Pwrite64)) {
             let (from, piece) = (buf.wrapping_add(done as usize), upto.saturating_sub(done));
             // SAFETY: the first leg's write has just read these bytes of the program.
-            sys::ret(unsafe { sys::syscall4(c::SYS_pwrite64, m, from, piece as usize, to) })
+            sys::ret(unsafe { sys::frequent4(c::SYS_pwrite64, m, from, piece as usize, to) })
                 .map(|v| v as u64)
         } else {
             let flags = if self.regs.is(Call::Pwritev2) {
@@ -161,12 +161,12 @@ impl Write<'_> {
             (_, None) => return raw(self.regs),
             (Some(Call::Write | Call::Pwrite64), Some(o)) => {
                 // SAFETY: the program's buffer, checked by the kernel.
-                unsafe { sys::syscall4(c::SYS_pwrite64, fd, buf, len, o as usize) }
+                unsafe { sys::frequent4(c::SYS_pwrite64, fd, buf, len, o as usize) }
             }
             (nr, Some(o)) => {
                 let flags = if nr == Some(Call::Pwritev2) { flags } else { 0 };
                 // SAFETY: the program's vector, checked by the kernel.
-                unsafe { sys::syscall6(c::SYS_pwritev2, fd, buf, len, o as usize, 0, flags) }
+                unsafe { sys::frequent6(c::SYS_pwritev2, fd, buf, len, o as usize, 0, flags) }
             }
         };
         sys::ret(r).map(|v| v as u64)
@@ -199,7 +199,7 @@ fn vector(
     let n = trim(addr, count, done, upto, &mut iov)?;
     let p = iov.as_ptr() as usize;
     // SAFETY: our own vector, over buffers that the first write has just read.
-    sys::ret(unsafe { sys::syscall6(c::SYS_pwritev2, m, p, n, to, 0, durable) }).map(|v| v as u64)
+    sys::ret(unsafe { sys::frequent6(c::SYS_pwritev2, m, p, n, to, 0, durable) }).map(|v| v as u64)
 }
 
 /// The part `done..upto` of the program's vector.
