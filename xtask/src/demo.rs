@@ -232,7 +232,7 @@ impl Demo {
             )?;
             let files = ["disk1", "disk2"].map(|d| self.path(d).join(&name));
             torn += usize::from(fs::read(&files[0]).ok() != fs::read(&files[1]).ok());
-            // The next program that changes something heals what the killed one left.
+            // The next program that changes something recovers what the killed one left.
             let (code, text) = self.mirror(&["run", "--", "sh", "-c", "echo next > data/next"])?;
             self.must(code == 0, &text);
             lost += usize::from(files.iter().any(|f| !holds(f, last)));
@@ -251,7 +251,7 @@ impl Demo {
         let healed = if differences.is_empty() { WRITERS } else { 0 };
         self.say(
             "kill -9 in mid-write",
-            &format!("{WRITERS} writers killed ({torn} left a torn record); {healed} healed; {lost} of {acknowledged} acknowledged records lost"),
+            &format!("{WRITERS} writers killed ({torn} left a torn record); {healed} recovered; {lost} of {acknowledged} acknowledged records lost"),
         );
         if times_alone {
             Self::more(&format!(

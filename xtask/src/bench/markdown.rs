@@ -1,13 +1,33 @@
-//! The tables as Markdown, for the marked sections of README.md and docs/PERFORMANCE.md.
+//! The tables as Markdown, for the marked sections of README.md, docs/bench/FIGURES.md and docs/PERFORMANCE.md.
 use super::results::{Part, Profile, Results, Scaling};
 use super::scaling::BAR;
 use super::stats::Five;
 use super::text::{self, PROFILED, heading, short, spread};
 use std::fmt::Write as _;
 
-/// The README's section: the plot, which shows the peers too, and our own medians.
+/// The rows that the README shows.
+const README: &[&str] = &["w2", "w3", "stat", "w7d", "w8", "w9"];
+
+/// The README's section: the medians of some rows.
 pub fn readme(r: &Results) -> String {
-    let mut t = String::from("![Ratios to one plain directory](docs/bench.svg)\n");
+    let mut t = String::new();
+    if let Some(main) = part_of(r, "main") {
+        let rows = main
+            .rows
+            .iter()
+            .filter(|row| README.contains(&row.key.as_str()));
+        let rows = rows.map(|row| {
+            let median = |k: &str| row.ratios.get(k).map_or_else(|| "–".into(), marked);
+            vec![row.title.clone(), median("hand"), median("mirror")]
+        });
+        table(&mut t, &["Work", "by hand", "mirror"], rows);
+    }
+    t
+}
+
+/// The section of docs/bench/FIGURES.md: the plot, which shows the peers too, and our own medians.
+pub fn summary(r: &Results) -> String {
+    let mut t = String::from("![Ratios to one plain directory](ratios.svg)\n");
     if let Some(main) = part_of(r, "main") {
         let rows = main.rows.iter().map(|row| {
             let median = |k: &str| row.ratios.get(k).map_or_else(|| "–".into(), marked);

@@ -205,9 +205,14 @@ fn read(file: &Path) -> Result<Results> {
 fn show(results: &Results, options: &Options) -> Result<bool> {
     print!("{}", text::report(results));
     if options.write {
-        let plot = crate::root().join("docs/bench.svg");
+        let plot = crate::root().join("docs/bench/ratios.svg");
         fs::write(&plot, svg::plot(results)).map_err(|e| format!("{}: {e}", plot.display()))?;
         sections::rewrite("README.md", "bench", &markdown::readme(results))?;
+        sections::rewrite(
+            "docs/bench/FIGURES.md",
+            "bench",
+            &markdown::summary(results),
+        )?;
         sections::rewrite(
             "docs/PERFORMANCE.md",
             "figures",
