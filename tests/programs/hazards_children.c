@@ -230,6 +230,67 @@ static void deep(void) {
     printf("small %ld\n", (long)r);
 }
 
+// ---- copies that are made on a stack of their own and go on as if by fork, as sandboxes of browsers do
+
+static void mine(int s, siginfo_t *i, void *c) { (void)i; (void)c; hits += s; }
+static int goes_back(void *env) { longjmp(*(jmp_buf *)env, 1); }
+static __attribute__((noinline)) long copy_by(int flags, jmp_buf *env) {
+    char stack[16384];
+    return clone(goes_back, stack + sizeof stack - 64, flags | SIGCHLD, env);
+}
+static long fork_with(int flags) {
+    jmp_buf env;
+    if (setjmp(env)) return 0;
+    return copy_by(flags, &env);
+}
+static void *in_copy(void *p) { return (void *)make(p, "thread"); }
+static int lives_on(const char *name, int deeper) {
+    struct sigaction a = {.sa_sigaction = mine, .sa_flags = SA_SIGINFO}, now;
+    int bad = 0, st;
+    bad |= sigaction(SIGSYS, &a, NULL) != 0;
+    bad |= (sigaction(SIGSYS, NULL, &now) || now.sa_sigaction != mine || !(now.sa_flags & SA_SIGINFO)) << 1;
+    hits = 0;
+    raise(SIGSYS);
+    bad |= (hits != SIGSYS) << 2;
+    bad |= (make(name, "copy") != 4) << 3;
+    posix_spawnattr_t at;
+    sigset_t all;
+    pid_t p;
+    char *v[] = {"true", NULL};
+    sigfillset(&all);
+    posix_spawnattr_init(&at);
+    posix_spawnattr_setflags(&at, POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setsigdefault(&at, &all);
+    bad |= (posix_spawn(&p, "/bin/true", NULL, &at, v, environ) || waitpid(p, &st, 0) != p || st) << 4;
+    bad |= (sigaction(SIGSYS, NULL, &now) || now.sa_sigaction != mine) << 5;
+    pthread_t t;
+    void *r;
+    bad |= (pthread_create(&t, NULL, in_copy, (void *)name) || pthread_join(t, &r) || (long)r != 6) << 6;
+    if (deeper) {
+        long q = deeper == 2 ? fork_with(0) : fork();
+        if (!q) _exit(lives_on(name, deeper - 1));
+        bad |= (waitpid(q, &st, 0) != q || st) << 7;
+    }
+    return bad;
+}
+static void copies(void) {
+    static const int flags[] = {0, CLONE_NEWPID, CLONE_NEWUSER | CLONE_NEWPID, CLONE_FILES, CLONE_FS};
+    char name[] = "copy0";
+    int first = open(P("copied"), O_CREAT | O_WRONLY | O_APPEND, 0644);
+    for (int round = 0; round < 2; round++)
+        for (unsigned i = 0; i < sizeof flags / sizeof *flags; i++, name[4]++) {
+            long p = fork_with(flags[i]);
+            if (!p) {
+                int bad = flags[i] == CLONE_FILES ? (make(name, "x") != 1) : lives_on(name, 2);
+                write(first, "c", 1);
+                _exit(bad);
+            }
+            if (p < 0) puts("none");
+            else end_of(name, p);
+            printf("parent %ld %zd\n", make("parent", "x"), write(first, "p", 1));
+        }
+}
+
 // ---- how programs end
 
 static long forbid(unsigned nr, unsigned action) {
@@ -392,7 +453,7 @@ int main(int n, char **v) {
     dir = v[2];
     static const struct { const char *name; void (*run)(void); } all[] = {
         {"registers", registers}, {"interrupted", interrupted}, {"storms", storms}, {"leaps", leaps}, {"coroutines", coroutines}, {"fibers", fibers},
-        {"cancel", cancel}, {"spawns", spawns}, {"clone3", by_clone3}, {"userfault", userfault}, {"deep", deep}, {"crashes", crashes}, {"rseq", rseq_sections}, {"broker", broker},
+        {"cancel", cancel}, {"spawns", spawns}, {"clone3", by_clone3}, {"copies", copies}, {"userfault", userfault}, {"deep", deep}, {"crashes", crashes}, {"rseq", rseq_sections}, {"broker", broker},
     };
     for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
         if (!strcmp(all[i].name, v[1])) {

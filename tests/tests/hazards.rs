@@ -62,6 +62,10 @@ in_place! {
         same(pair, "clone3");
     }
 
+    fn copies_that_go_on_without_exec(pair) {
+        same(pair, "copies");
+    }
+
     fn memory_that_a_thread_provides(pair) {
         same(pair, "userfault");
     }

@@ -12,7 +12,7 @@ use crate::process::limits::{own_fd, spare};
 use crate::process::place;
 use crate::regs::{DONE, HEAVY, NATIVE, Regs, answer, arg, fail, raw};
 use crate::user::UserPtr;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicBool, Ordering};
 use libc as c;
 use mirror_core::calls::Call;
 use mirror_core::{Errno, RESERVED};
@@ -47,9 +47,10 @@ pub fn clone_filter(regs: &mut Regs) -> usize {
         return net::clone(regs, flags);
     }
     // clone3 without shared memory, on another stack, or with our descriptors, the locks' among them: a guest
-    // until it execs (see `guest`).
+    // until its first call (see `own_copy`), or until it execs.
     if stack != 0 || regs.is(Call::Clone3) || flags & c::CLONE_FILES as usize != 0 {
         actor::copied();
+        SHARES.store(flags & c::CLONE_FILES as usize != 0, Ordering::Relaxed);
         net::clone(regs, flags)
     } else {
         HEAVY
@@ -108,6 +109,29 @@ pub fn fork(regs: &mut Regs) -> usize {
     }
     TX.unlock();
     answer(regs, r)
+}
+
+/// The last copy was made with the descriptors shared.
+static SHARES: AtomicBool = AtomicBool::new(false);
+
+/// Whether a copy may become its process's own: descriptors are not shared with the process that it is a copy of,
+/// and no change was half done there.
+pub fn may_own() -> bool {
+    // Of several threads, another one's clone may have been the last before this.
+    let unsure = session::SHARED_FILES.load(Ordering::Relaxed) && THREADED.load(Ordering::Relaxed);
+    !unsure && !SHARES.load(Ordering::Relaxed) && TX.is_free()
+}
+
+/// The same as in the child of a fork that was made here.
+pub fn own_copy(regs: &Regs) {
+    if !TX.try_lock() {
+        return;
+    }
+    net::copied();
+    actor::own_after_fork();
+    crate::process::scratch::after_fork_in_child(regs);
+    session::after_fork_in_child();
+    TX.unlock();
 }
 
 /// chdir, fchdir, chroot: here, so that no other thread keeps a hint made before.

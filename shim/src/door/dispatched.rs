@@ -5,8 +5,9 @@
 //! after the return from here: then masks, stacks, restarts, cancellation and longjmp are the kernel's
 //! and libc's affair as ever.
 use crate::arch::gates::{self, CLONE_GATE};
+use crate::door::entry::filter;
 use crate::door::scratch::on_scratch;
-use crate::door::{filter, finish, finish_ahead, wait};
+use crate::door::{finish, finish_ahead, wait};
 use crate::net::arming::leaf;
 use crate::net::signals::{self, Info};
 use crate::net::stacks;

@@ -8,18 +8,22 @@
 //! - static CFI is exact at every instruction, so that cancellation, C++ unwinding, backtraces and
 //!   debuggers pass through;
 //! - while a scratch stack is in use all 64 signals are blocked.
-use crate::calls::dispatch;
+use crate::calls::{dispatch, process};
 use crate::regs::{HEAVY, NATIVE, Regs};
 
 pub mod dispatched;
+mod entry;
 mod scratch;
 pub mod slots;
 
 /// The number of exit_group.
 const EXIT_GROUP: usize = 231;
 
-/// First Rust code behind the pre-filter.
-pub extern "C" fn filter(regs: &mut Regs) -> usize {
+/// In the place of a call's number: what `entry` wants of a copy.
+const COPY: usize = usize::MAX;
+
+/// What is decided without a scratch stack.
+fn filter(regs: &mut Regs) -> usize {
     if regs.nr == EXIT_GROUP {
         HEAVY
     } else {
@@ -31,6 +35,10 @@ pub extern "C" fn filter(regs: &mut Regs) -> usize {
 extern "C" fn heavy(regs: &mut Regs) -> usize {
     if regs.nr == EXIT_GROUP {
         dispatch::before_exit(regs);
+        return NATIVE;
+    }
+    if regs.nr == COPY {
+        process::own_copy(regs);
         return NATIVE;
     }
     dispatch::heavy(regs)

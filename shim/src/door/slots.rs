@@ -358,7 +358,7 @@ mirror_common_exit:
     hints = sym crate::tables::HINTS,
     active = sym crate::tables::ACTIVE,
     pages = sym crate::tables::PAGES,
-    filter = sym crate::door::filter,
+    filter = sym crate::door::entry::filter,
     heavy = sym crate::door::heavy,
     wait = sym crate::door::wait,
     finish = sym crate::door::finish,

@@ -116,10 +116,15 @@ pub fn rearm_thread() {
     arm_thread();
 }
 
-/// In the child of a fork.
-pub fn child() {
+/// In a copy that was made without our fork; it has been armed as it went on.
+pub fn copied() {
     clones::forget();
     stacks::forget();
+}
+
+/// In the child of a fork.
+pub fn child() {
+    copied();
     if CHILDREN.load(Ordering::Relaxed) {
         arm_thread();
     }

@@ -4,7 +4,7 @@
 //! parent's; a SIGSYS that is no dispatched call does what the program has said.
 use crate::arch::gates::{self, TRAMPOLINE};
 use crate::config::BootCell;
-use crate::process::actor::guest;
+use crate::process::actor::{guest, is_private_copy};
 use crate::regs::{NATIVE, Regs, answer, arg, raw};
 use crate::user::{self, UserPtr};
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -183,11 +183,16 @@ pub fn action(regs: &mut Regs) -> usize {
     answer(regs, r)
 }
 
+/// Whether what is stored is this process's: a guest that runs on a copy has one of its own, until it lends it.
+fn mine() -> bool {
+    !guest() || is_private_copy()
+}
+
 fn own_action(new: usize, old: usize) -> Sys<u64> {
     let before = load();
     if new != 0 {
         let a = UserPtr::<Action>::new(new).read()?;
-        if !guest() {
+        if mine() {
             store(a);
         }
     }
@@ -321,7 +326,7 @@ pub fn foreign(sig: i32, info: &Info, uc: &mut c::ucontext_t) {
         }
         _ => {}
     }
-    if flags & c::SA_RESETHAND as u32 as u64 != 0 && !guest() {
+    if flags & c::SA_RESETHAND as u32 as u64 != 0 && mine() {
         store([0; 4]);
     }
     let set = mask & !BIT;

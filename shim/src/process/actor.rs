@@ -106,10 +106,23 @@ fn lent_by(me: usize) -> Option<&'static AtomicUsize> {
 
 /// A copy of this memory is about to be made without our fork.
 pub fn copied() {
+    if mark().is_none() && !guest() {
+        own();
+    }
     if guest() || mark().is_none() {
         // Its memory, a copy of this, says whom to ask.
         SHARED.store(true, Ordering::Relaxed);
     }
+}
+
+/// Whether this memory is a copy that was made without our fork, and nobody has called it his.
+pub fn is_copy() -> bool {
+    mark().is_some_and(|m| m.load(Ordering::Relaxed) == 0)
+}
+
+/// The same, not lent by this thread.
+pub fn is_private_copy() -> bool {
+    is_copy() && lent_by(thread_pointer()).is_none()
 }
 
 /// Whether somebody else may run on this memory in the place of this thread.
@@ -177,6 +190,10 @@ impl Mutex {
     /// Takes it.
     pub fn lock(&self) {
         self.lock_for(0);
+    }
+    /// Whether nobody has it.
+    pub fn is_free(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
     }
     /// Takes it if it is free.
     pub fn try_lock(&self) -> bool {

@@ -127,6 +127,10 @@ pub const STATICS: &[(&str, &str)] = &[
         "whether a shared mapping was let through",
     ),
     (
+        "shim/src/calls/process.rs",
+        "how the last copy of this process was made",
+    ),
+    (
         "shim/src/calls/rules.rs",
         "the process's own filters, which hold until it ends",
     ),
