@@ -189,3 +189,7 @@ impl Port<'_> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "recover_tests.rs"]
+mod tests;

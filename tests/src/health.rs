@@ -16,6 +16,10 @@ const EXCLUSIVE: u64 = 1 << 5;
 /// Where `.mirror/owner` names the runtime file.
 const OWNER_ID: std::ops::Range<usize> = 8..24;
 const POSTS: (usize, usize, usize) = (4096, 64, 129);
+const RECORDS: (usize, usize) = (12352, 8320);
+/// Where the two paths stand in a record.
+const PATHS: [usize; 2] = [128, 4224];
+const ANNOUNCED: u32 = 1 << 8;
 
 /// What a runtime file says of changes that have not been ended, and of objects that differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +28,25 @@ pub struct Evidence {
     pub inside: bool,
     /// Objects are known to differ.
     pub pending: bool,
+}
+
+/// A change that somebody has announced who is dead.
+#[derive(Clone, Debug)]
+pub struct Announced {
+    /// The lock object whose record it is in.
+    pub object: usize,
+    /// The kind of intent, by its number.
+    pub kind: u8,
+    /// The leg that was changed first.
+    pub first: u8,
+    /// Inodes on leg a and b; 0: not said.
+    pub inode: [u64; 2],
+    /// Start of the range.
+    pub offset: u64,
+    /// Length of the range.
+    pub length: u64,
+    /// The paths; the second may be empty.
+    pub paths: [String; 2],
 }
 
 /// One word of a runtime file's bytes. `Err`: that is not such a file, or its layout is another: then
@@ -95,6 +118,33 @@ impl Pair {
         let read = fs::File::open(&file).and_then(|f| f.take(posts).read_to_end(&mut bytes));
         read.unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         evidence(&bytes).unwrap_or_else(|e| panic!("{}: {e}", file.display()))
+    }
+
+    /// Writes changes into the runtime file as their programs leave them when they are killed.
+    pub fn announce(&self, changes: &[Announced]) {
+        use std::os::unix::fs::FileExt;
+        let files = self.runtime_files();
+        let [file] = &files[..] else {
+            panic!("not one runtime file but {}: {files:?}", files.len());
+        };
+        let f = fs::File::options().read(true).write(true).open(file);
+        let f = f.unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        let mut head = [0; WORD + 8];
+        f.read_exact_at(&mut head, 0).expect("the head");
+        word(&head, WORD).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        let put = |bytes: &[u8], at: usize| f.write_all_at(bytes, at as u64).expect("writing");
+        for c in changes {
+            let record = RECORDS.0 + RECORDS.1 * c.object;
+            let len = |n: usize| c.paths[n].len() as u64;
+            let head = u64::from(c.kind) | u64::from(c.first) << 8 | len(0) << 32 | len(1) << 48;
+            let words = [head, c.inode[0], c.inode[1], c.offset, c.length, 0, 0, 0];
+            put(&words.map(u64::to_le_bytes).concat(), record);
+            for (path, at) in c.paths.iter().zip(PATHS) {
+                put(path.as_bytes(), record + at);
+            }
+            let state = (c.object as u32 + 1) | ANNOUNCED | 1 << 9;
+            put(&state.to_le_bytes(), POSTS.0 + POSTS.1 * c.object);
+        }
     }
 
     /// `mirror status V`.

@@ -20,7 +20,7 @@ mod talker;
 
 pub use compare::{Differences, Level, Tree};
 pub use environment::{PATH, base_dir, dist, have, is_root, race_seed, soak, tool};
-pub use health::Evidence;
+pub use health::{Announced, Evidence};
 pub use loops::{FsType, LoopFs};
 pub use objects::make;
 pub use output::Output;

@@ -48,7 +48,11 @@ pub fn sweep(what: &[String]) -> Result<bool> {
         std::env::set_var("MIRROR_SWEEP", what.join(" "));
         std::env::set_var("MFS_SHOW", "1");
     };
-    test(&["sweep part_".to_owned()])
+    let mut suites = vec!["sweep part_".to_owned()];
+    if what.first().is_none_or(|w| w == "all") {
+        suites.push("recovery ".to_owned());
+    }
+    test(&suites)
 }
 
 /// Runs it all; `Ok(false)` when a test failed.

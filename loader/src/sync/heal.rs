@@ -14,7 +14,7 @@ use mirror_core::runtime::{Intent, IntentKind};
 use mirror_core::word::StateWord;
 use mirror_core::{BothLocked, LockMiss, alone};
 use mirror_pair::pending;
-use rustix::fs::RenameFlags;
+use rustix::fs::{AtFlags, RenameFlags};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
@@ -149,8 +149,8 @@ fn repair(p: &Attached, i: &Intent, one: &[u8], two: &[u8], held: &BothLocked) -
         true,
         ProgressBar::hidden(),
     );
-    if let Act::Rename(leg) | Act::Exchange(leg) = act {
-        // The same rename keeps hard links and whole trees; what it does not settle, the copy does.
+    if let Act::Rename(leg) | Act::Exchange(leg) | Act::Link(leg) | Act::Unlink(leg) = act {
+        // The same call keeps hard links and whole trees; what it does not settle, the copy does.
         let _ = replay(&p.pair.legs[leg & 1], act, (one, two), held);
     }
     let mut failed = Vec::new();
@@ -165,7 +165,7 @@ fn repair(p: &Attached, i: &Intent, one: &[u8], two: &[u8], held: &BothLocked) -
     // Only when all names are in place are the groups complete.
     for path in &paths {
         if !failed.iter().any(|f: &Vec<u8>| f == path)
-            && !matches!(group_known(&w, i, path), Ok(true))
+            && !matches!(group_known(&w, i, act, path), Ok(true))
         {
             failed.push(path.to_vec());
         }
@@ -195,27 +195,31 @@ fn seen(p: &Attached, rel: &[u8]) -> io::Result<[Option<Seen>; 2]> {
     Ok(both)
 }
 
-/// Ends a rename or an exchange that one leg has, on the other.
+/// Ends a change of names that one leg has, on the other.
 fn replay(late: &Leg, act: Act, (one, two): (&[u8], &[u8]), _: &BothLocked) -> io::Result<()> {
     let (from_dir, from_name) = late.root.parent(one)?;
     let (to_dir, to_name) = late.root.parent(two)?;
-    let flags = match act {
-        Act::Exchange(_) => RenameFlags::EXCHANGE,
-        _ => RenameFlags::empty(),
-    };
-    Ok(rustix::fs::renameat_with(
-        &from_dir, &from_name, &to_dir, &to_name, flags,
-    )?)
+    let (from, to) = ((&from_dir, &from_name), (&to_dir, &to_name));
+    let rename = |flags| rustix::fs::renameat_with(from.0, from.1, to.0, to.1, flags);
+    match act {
+        Act::Rename(_) => rename(RenameFlags::empty())?,
+        Act::Exchange(_) => rename(RenameFlags::EXCHANGE)?,
+        Act::Link(_) => rustix::fs::linkat(from.0, from.1, to.0, to.1, AtFlags::empty())?,
+        Act::Unlink(_) => rustix::fs::unlinkat(to.0, to.1, AtFlags::empty())?,
+        Act::Nothing | Act::Equal { .. } | Act::Unknown => {}
+    }
+    Ok(())
 }
 
 /// Whether the copy's object has as many names as the source's: a hard link whose other name the
 /// intent does not tell is left to a resync.
-fn group_known(w: &Work<'_>, i: &Intent, rel: &[u8]) -> io::Result<bool> {
-    if !matches!(
+fn group_known(w: &Work<'_>, i: &Intent, act: Act, rel: &[u8]) -> io::Result<bool> {
+    let names = matches!(
         i.kind,
         IntentKind::Link | IntentKind::Rename | IntentKind::Unlink
-    ) || !w.fidelity.links
-    {
+    );
+    // What the change cannot have left may be anything.
+    if !(names || act == Act::Unknown) || !w.fidelity.links {
         return Ok(true);
     }
     match (at(w.source, rel)?, at(w.copy, rel)?) {
