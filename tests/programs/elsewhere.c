@@ -1,6 +1,7 @@
 // Changes by paths that lead into a tree in an unusual way. elsewhere STAGE DIR [FIRST]: "prepare" makes the objects
 // in DIR, "go" makes a call of each family there and prints a line for each; "wait" makes FIRST, says so, and goes
-// on when a line has come.
+// on when a line has come; "warm" works beside DIR until the library remembers that it is outside, and changes what
+// is mounted there (DIR/f a file, DIR/x a directory) in the ways of which FIRST says one.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -114,11 +115,44 @@ static void prepare(void) {
   }
 }
 
+// What is outside, and remembered as that, lies beside what is not.
+static void warm(const char *way) {
+  char out[4200], file[4200], mounted[4200];
+  sprintf(file, "%s/f", dir), sprintf(mounted, "%s/x", dir);
+  struct timespec times[2] = {{1000, 5}, {2000, 7}};
+  for (int i = 0; i < 200; i++) {
+    sprintf(out, "%s/out%d", dir, i % 4);
+    int n = open(out, O_CREAT | O_WRONLY, 0644);
+    if (n < 0 || lchown(out, 0, 0)) perror(out), exit(2);
+    close(n);
+  }
+  int n = open(dir, O_RDONLY | O_DIRECTORY);
+  base = "warm";
+#define IS(w) (!strcmp(way, w))
+  if (IS("overwrite")) put(AT_FDCWD, way, file, O_WRONLY);
+  if (IS("empty")) put(AT_FDCWD, way, file, O_WRONLY | O_TRUNC | O_CREAT);
+  if (IS("relative")) put(n, way, "f", O_WRONLY | O_APPEND);
+  if (IS("cwd")) chdir(dir), close(open("out0", O_WRONLY)), put(AT_FDCWD, way, "f", O_WRONLY | O_APPEND);
+  if (IS("truncate")) say(way, truncate(file, 2));
+  if (IS("chmod")) say(way, chmod(file, 0600));
+  if (IS("lchown")) say(way, lchown(file, 1, 1));
+  if (IS("lutimens")) say(way, utimensat(n, "f", times, AT_SYMLINK_NOFOLLOW));
+  if (IS("lsetxattr")) say(way, lsetxattr(file, "user.b", "v", 1, 0));
+  if (IS("unlink")) say(way, unlink(file));
+  if (IS("chmod-directory")) say(way, chmod(mounted, 0700));
+  if (IS("lchown-directory")) say(way, lchown(mounted, 1, 1));
+  if (IS("utimens-directory")) say(way, utimensat(n, "x", times, 0));
+  if (IS("rmdir-directory")) say(way, rmdir(mounted));
+  if (IS("create-below")) put(n, way, "x/new", O_CREAT | O_WRONLY);
+  if (IS("mkdir-below")) say(way, mkdirat(n, "x/newd", 0755));
+}
+
 int main(int c, char **v) {
   dir = v[2];
   umask(022);
   setvbuf(stdout, 0, _IOLBF, 0);
   if (!strcmp(v[1], "prepare")) return prepare(), 0;
+  if (!strcmp(v[1], "warm")) return warm(v[3]), 0;
   if (!strcmp(v[1], "wait")) {
     make(v[3]);
     puts("ready");

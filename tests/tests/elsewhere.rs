@@ -183,3 +183,42 @@ fn bind_of_a_file() {
         pair.assert_legs(Level::Strict);
     }
 }
+
+/// A process that has worked beside them, and remembers that as outside.
+#[test]
+fn what_is_remembered_is_no_door() {
+    need!(root);
+    need!("unshare", "mount");
+    let Some(pair) = pair(Kind::InPlace) else {
+        return;
+    };
+    for (way, answer) in [
+        ("overwrite", "ok"),
+        ("empty", "ok"),
+        ("relative", "ok"),
+        ("cwd", "ok"),
+        ("truncate", "ok"),
+        ("chmod", "ok"),
+        ("lchown", "ok"),
+        ("lutimens", "ok"),
+        ("lsetxattr", "ok"),
+        ("unlink", "EBUSY"),
+        ("chmod-directory", "ok"),
+        ("lchown-directory", "ok"),
+        ("utimens-directory", "ok"),
+        ("rmdir-directory", "EBUSY"),
+        ("create-below", "ok"),
+        ("mkdir-below", "ok"),
+    ] {
+        let script = format!(
+            "touch $S/f; mount --bind $A/sub/t/cwd/file $S/f && mount --bind $A/sub/t/dirfd $S/x || exit 77
+             $D/mirror-run $P/elsewhere warm $S {way}"
+        );
+        let Some(o) = pair.in_namespace(&script) else {
+            return;
+        };
+        println!("{o:?}");
+        assert_eq!(o.ok().text(), format!("warm {way} {answer}"));
+        pair.assert_legs(Level::Strict);
+    }
+}

@@ -7,7 +7,7 @@
 use crate::calls::args::names_control;
 use crate::calls::quick_fd;
 use crate::path::proofs::{self, SYMLINKED, plain};
-use crate::path::seen::{away, seen};
+use crate::path::seen::{self, away, seen};
 use crate::path::{doors, roots};
 use crate::process::actor::maybe_guest;
 use crate::process::fds::set_hint;
@@ -21,6 +21,7 @@ use mirror_core::calls::Call;
 use mirror_sys as sys;
 
 /// Opens for change outside the pairs: the open itself proves the text, at no extra call.
+// long: one question after the other, on the program's stack
 pub fn open(regs: &mut Regs) -> usize {
     let (dir, path, flags, mode) = match regs.call() {
         Some(Call::Openat) => (fd_arg(regs, 0), arg(regs, 1), arg(regs, 2), arg(regs, 3)),
@@ -51,13 +52,16 @@ pub fn open(regs: &mut Regs) -> usize {
         return HEAVY;
     }
     // The text may lead over a mount point, or to a leg that was moved.
-    if !leads_out(dir, t) {
+    let parent = t.iter().rposition(|&b| b == b'/');
+    let parent = parent.and_then(|i| Some((t.get(..i)?, t.get(i.wrapping_add(1)..)?)));
+    let known = |(parent, name): (&[u8], &[u8])| {
+        parent.is_empty() || proofs::proved(dir, parent) || seen::opens(dir, parent, name)
+    };
+    if !parent.is_none_or(known) {
         return HEAVY;
     }
-    // What makes a name costs so much that a proof is worth remembering.
     let makes = flags & c::O_CREAT as usize != 0;
-    let parent = || proofs::begin(dir, t.get(..t.iter().rposition(|&b| b == b'/')?)?);
-    let parent = if makes { parent() } else { None };
+    let parent = parent.and_then(|(parent, _)| proofs::begin(dir, parent));
     let mut how = sys::OpenHow {
         flags: flags as u64,
         mode: if makes { (mode & 0o7777) as u64 } else { 0 },
@@ -226,11 +230,6 @@ fn outside(dir: i32, path: usize) -> bool {
     if t.is_empty() || !plain(t) || !away(dir, t) {
         return t.is_empty();
     }
-    leads_out(dir, t)
-}
-
-/// Whether the directory that a plain text names is known to be outside, or is now found to be.
-fn leads_out(dir: i32, t: &[u8]) -> bool {
     match t.iter().rposition(|&b| b == b'/') {
         None => true,
         Some(0) => true,

@@ -41,6 +41,9 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
     } else {
         last
     };
+    loc.anchor.drop_fd();
+    loc.jump = None;
+    (loc.near, loc.deep, loc.held) = (false, false, false);
     if !absolute
         && parent.is_empty()
         && last != Last::Follow
@@ -48,11 +51,8 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
         && (base_is_far(dir) || name_is_away(dir, name))
         && let Some(proof) = Outside::by_hint(dir)
     {
-        return Place::Out(proof);
+        return unless_behind(dir, name, last, proof, loc);
     }
-    loc.anchor.drop_fd();
-    loc.jump = None;
-    (loc.near, loc.deep, loc.held) = (false, false, false);
     if place::mixed() {
         return locate_slow(dir, path, last, loc);
     }
@@ -91,7 +91,7 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
             if let Some(proof) = beside.filter(|_| parent.is_empty() && name != b"..") {
                 return match last {
                     Last::Follow => unless_link(dir, path, name, proof, loc),
-                    _ => Place::Out(proof),
+                    _ => unless_behind(dir, name, last, proof, loc),
                 };
             }
             let text = full.as_bytes();
@@ -189,6 +189,19 @@ fn prove_out(dir: i32, path: &Path, (last, text): (Last, Option<&[u8]>), loc: &m
         proofs::remember(&begun);
     }
     Place::Out(proof)
+}
+
+/// A name in a directory that is outside: what lies behind it, if the object is meant and not the name.
+fn unless_behind(dir: i32, name: &[u8], last: Last, proof: Outside, loc: &mut Loc) -> Place {
+    let mut leaf = Name::new();
+    if last == Last::Entry || leaf.set(name).is_err() {
+        return Place::Out(proof);
+    }
+    let behind = match sys::identity(dir, &leaf) {
+        Ok(id) => mounted(dir, &leaf, &id, false, loc),
+        Err(_) => None,
+    };
+    behind.unwrap_or(Place::Out(proof))
 }
 
 /// A name in a directory that is outside: if it is a symlink, that decides.

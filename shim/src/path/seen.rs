@@ -44,26 +44,35 @@ pub fn named_outside(t: &[u8]) -> bool {
 
 /// A look at the parent: it leads to a directory that is known to be outside, and the name in it is none of a
 /// root's or of a directory's above one. Or it leads into a directory of which that is known for all below it.
-#[inline(never)]
 pub fn seen(dir: i32, parent: &[u8], name: &[u8]) -> bool {
+    look(dir, parent, name, false)
+}
+
+/// The same for an open, which proves itself that no symlink is on its text: the directory may be any on a device
+/// that is none of the legs'.
+pub fn opens(dir: i32, parent: &[u8], name: &[u8]) -> bool {
+    look(dir, parent, name, true)
+}
+
+#[inline(never)]
+fn look(dir: i32, parent: &[u8], name: &[u8], opens: bool) -> bool {
     if maybe_guest() {
         return false;
     }
     let begun = proofs::begin(dir, parent);
-    if let Some(begun) = &begun
-        && step(dir, parent, begun)
-    {
+    let step = || begun.as_ref().is_some_and(|b| step(dir, parent, b));
+    if !opens && step() {
         return true;
     }
     let Some(Ok(id)) = sys::identity_through(dir, parent) else {
         return false;
     };
-    let foreign = id.kind == c::S_IFDIR && roots::is_foreign(id.dev) && no_root_is_called(name);
+    let foreign = || id.kind == c::S_IFDIR && roots::is_foreign(id.dev);
     match known(&id) {
-        None if foreign => {}
         Some(Known::Far) => {}
+        None if opens && foreign() => return no_root_is_called(name),
         Some(Known::Near) => return no_root_is_called(name),
-        None => return above(dir, parent, &id),
+        None => return (opens && step()) || above(dir, parent, &id),
     }
     if let Some(begun) = begun {
         proofs::renew(&begun, id.ino);
