@@ -88,7 +88,7 @@ static void in_root(void)
     SAY("the root itself", call(SYS_openat2, d, P("/."), P(&make), sizeof make, 0));
 }
 
-/* The same, out of the directory: what is natively in it, the library may refuse. */
+/* The same, out of the directory: that stays in it. */
 static void out_of_root(void)
 {
     struct { unsigned long long flags, mode, resolve; } make = {O_CREAT | O_RDWR, 0604, 0x10};

@@ -20,6 +20,7 @@ pub mod reach;
 pub mod resolve;
 pub mod root;
 pub mod roots;
+pub mod ruled;
 pub mod seen;
 pub mod sticky;
 pub mod way;

@@ -220,7 +220,7 @@ fn unless_link(dir: i32, path: &Path, name: &[u8], proof: Outside, loc: &mut Loc
 
 /// The parent's text, so that it ends with no symlink: for the program's call none there is the last
 /// component, which fs.protected_symlinks is about.
-fn directory_text(out: &mut Path, parent: &[u8]) {
+pub fn directory_text(out: &mut Path, parent: &[u8]) {
     let _ = out.set(if parent.is_empty() { b"." } else { parent });
     if !parent.is_empty() {
         let _ = out.push(b".");

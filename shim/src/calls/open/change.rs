@@ -11,7 +11,7 @@ use crate::change::pairing::in_the_way;
 use crate::change::port::{Patience, Ran, run};
 use crate::change::target::{Change, Cx, Target};
 use crate::path::loc::{Last, Loc, Path, Place};
-use crate::path::resolve::{locate, locate_slow};
+use crate::path::ruled;
 use crate::process::fds::set_dirty;
 use crate::process::limits::spare;
 use crate::regs::{NATIVE, Regs, arg, fail};
@@ -372,7 +372,10 @@ fn opening(
         Last::Follow
     };
     let mut loc = Loc::new();
-    let mut place = locate(dir, &text, last, &mut loc);
+    let seek = |slow, loc: &mut Loc| {
+        ruled::seek(strict.as_ref(), (dir, &text), (last, tmpfile), slow, loc)
+    };
+    let mut place = seek(false, &mut loc);
     for _ in 0..TRIES {
         match place {
             Place::In => {}
@@ -417,7 +420,7 @@ fn opening(
             match crate::calls::open::reopen::reopen(regs, n, flags, &loc) {
                 Some(v) => return v,
                 None => {
-                    place = locate_slow(dir, &text, last, &mut loc);
+                    place = seek(true, &mut loc);
                     continue;
                 }
             }
@@ -452,7 +455,7 @@ fn opening(
             Patience::Wait,
         );
         match ran {
-            Ran::Slow => place = locate_slow(dir, &text, last, &mut loc),
+            Ran::Slow => place = seek(true, &mut loc),
             Ran::Done(Err(_)) if change.kernels.get() => return NATIVE,
             Ran::Native => return without_effects(regs),
             Ran::Done(Err(REFUSED)) if change.refused => return fail(regs, Errno::EPERM),

@@ -46,8 +46,13 @@ pub fn without_effects(regs: &mut Regs) -> usize {
 
 /// Asks the kernel with the program's own rules, without changing anything.
 pub fn probe_strict(regs: &mut Regs, h: &sys::OpenHow) -> Result<(), usize> {
+    let exclusive = (c::O_CREAT | c::O_EXCL) as u64;
+    let keep = match h.flags & exclusive == exclusive {
+        true => c::O_NOFOLLOW as u64,
+        false => h.flags & c::O_NOFOLLOW as u64,
+    };
     let mine = sys::OpenHow {
-        flags: (c::O_PATH | c::O_CLOEXEC) as u64 | h.flags & c::O_NOFOLLOW as u64,
+        flags: (c::O_PATH | c::O_CLOEXEC) as u64 | keep,
         mode: 0,
         resolve: h.resolve,
     };

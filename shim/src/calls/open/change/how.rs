@@ -8,9 +8,6 @@ use libc as c;
 use mirror_core::Errno;
 use mirror_sys as sys;
 
-/// RESOLVE_IN_ROOT of openat2(2).
-const RESOLVE_IN_ROOT: u64 = 0x10;
-
 /// openat2 by the program: with `resolve` bits it keeps its own rules; only changes to a pair are ours.
 pub fn open_how(regs: &mut Regs) -> usize {
     let (how, size) = (arg(regs, 2), arg(regs, 3));
@@ -47,34 +44,6 @@ pub fn open_how(regs: &mut Regs) -> usize {
     if sys::openat2_refusal().is_some() {
         return NATIVE;
     }
-    let Some(path) = in_root(dir, path, h.resolve) else {
-        return fail(regs, Errno::EXDEV);
-    };
     let strict = (h.resolve != 0).then_some(h);
     opening(regs, dir, path, flags, h.mode as u32, strict)
-}
-
-/// RESOLVE_IN_ROOT makes the directory the root of the path: a leading slash means nothing more, and `..` stays
-/// in it. The path as it is without that; `None`: it would leave the directory, and may reach a pair.
-fn in_root(dir: i32, path: usize, resolve: u64) -> Option<usize> {
-    let mut text = Path::new();
-    if resolve & RESOLVE_IN_ROOT == 0 || args::copy_path(path, &mut text).is_none() {
-        return Some(path);
-    }
-    let t = text.as_bytes();
-    let slashes = t.iter().take_while(|&&b| b == b'/').count();
-    let mut depth = 0i32;
-    let leaves = t.split(|&b| b == b'/').any(|c| {
-        depth = match c {
-            b"" | b"." => depth,
-            b".." => depth.saturating_sub(1),
-            _ => depth.saturating_add(1),
-        };
-        depth < 0
-    });
-    let leaves = leaves || (slashes > 0 && slashes == t.len());
-    if leaves && crate::path::seen::away(dir, b"x") {
-        return Some(path);
-    }
-    (!leaves).then(|| path.wrapping_add(slashes))
 }
