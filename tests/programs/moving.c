@@ -84,6 +84,43 @@ static void *move_by_chdir(void *p)
     return p;
 }
 
+/* What a program with a thread opens gets the lowest free number, whatever the library holds meanwhile. */
+static void *idle(void *p)
+{
+    while (!ended) usleep(1000);
+    return p;
+}
+
+static void lowest(const char *what, int n)
+{
+    int free = dup(0);
+    if (n < 0 || free < 0) odd(what);
+    /* n has been opened: the next free number lies above it. */
+    if (free < n) { fprintf(stderr, "%s: %d, where %d was free\n", what, n, free); exit(5); }
+    close(free);
+    close(n);
+}
+
+static int numbers(const char *outside)
+{
+    pthread_t t;
+    pthread_create(&t, NULL, idle, NULL);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 2; i++) {
+            int d = i ? v : out;
+            lowest("openat, creating", openat(d, round ? "a" : "b", O_CREAT | O_WRONLY | O_EXCL, 0644));
+            lowest("openat, writing", openat(d, round ? "a" : "b", O_WRONLY));
+            lowest("openat, reading", openat(d, ".", O_RDONLY | O_DIRECTORY));
+            if (fchdir(d)) odd("fchdir");
+            lowest("open by the cwd", open(round ? "c" : "d", O_CREAT | O_WRONLY | O_EXCL, 0644));
+            lowest("openat by the cwd", openat(AT_FDCWD, round ? "e" : "f", O_CREAT | O_RDWR, 0644));
+        }
+    }
+    ended = 1;
+    pthread_join(t, NULL);
+    return chdir(outside);
+}
+
 static int names(const char *d)
 {
     char cmd[4200], line[32];
@@ -102,6 +139,7 @@ int main(int argc, char **argv)
     v = open(getenv("V"), O_RDONLY | O_DIRECTORY);
     out = open(argv[2], O_RDONLY | O_DIRECTORY);
     if (v < 0 || out < 0 || fchdir(out)) odd("open");
+    if (!strcmp(argv[1], "numbers")) return numbers(argv[2]);
     dir = dup2(out, 100);
     by_text = move == move_by_chdir;
     for (long i = 0; i < THREADS; i++) pthread_create(&t[i], NULL, work, (void *)i);

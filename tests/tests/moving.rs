@@ -30,3 +30,8 @@ fn a_number_is_closed_and_another_directorys() {
 fn the_cwd_is_another_directory() {
     moving("chdir");
 }
+
+#[test]
+fn an_open_gets_the_lowest_free_number() {
+    moving("numbers");
+}

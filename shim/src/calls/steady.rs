@@ -21,6 +21,9 @@ use mirror_sys::Sys;
 /// How often a call is looked at anew because the cwd was another one by then.
 const TRIES: usize = 40;
 
+/// Held directories have numbers from here on, if the program's limit lets them.
+const ABOVE: usize = 256;
+
 /// What the relative names of a call start from.
 #[derive(Clone, Copy, Default)]
 struct Bases {
@@ -114,8 +117,14 @@ fn let_go(n: i32) {
     let _ = sys::close(n);
 }
 
+/// Not the lowest free number, which is what the open gets that this is for.
 fn duplicate(n: i32) -> Sys<i32> {
-    sys::fcntl(n, c::F_DUPFD_CLOEXEC, 0).map(|n| n as i32)
+    match sys::fcntl(n, c::F_DUPFD_CLOEXEC, ABOVE) {
+        // The program's limit is below it.
+        Err(Errno::EINVAL) => sys::fcntl(n, c::F_DUPFD_CLOEXEC, 0),
+        r => r,
+    }
+    .map(|n| n as i32)
 }
 
 /// On the program's stack: `decide` says what becomes of the call, and a NATIVE one is made here.
@@ -248,6 +257,7 @@ fn open_by_cwd(regs: &mut Regs, cwd: u64) -> Option<usize> {
     let flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
     TX.lock();
     let n = crate::process::limits::spare(|| sys::openat(c::AT_FDCWD, &dot, flags, 0));
+    let n = n.map(crate::process::limits::park);
     let same = cwd::number() == cwd;
     TX.unlock();
     let n = match n {
