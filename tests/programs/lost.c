@@ -196,6 +196,14 @@ static void root(const char *to) {
   if (chroot(to)) perror("chroot"), exit(2);
 }
 
+// A child that shares root and cwd, though no memory.
+static void childs_root(const char *to) {
+  int st;
+  pid_t p = syscall(SYS_clone, CLONE_FS | SIGCHLD, 0, 0, 0, 0);
+  if (!p) _exit(chroot(to) != 0);
+  if (waitpid(p, &st, 0) != p || st) perror("a child's chroot"), exit(2);
+}
+
 static void lose(void) {
   static pthread_t first;
   pthread_t t;
@@ -214,6 +222,8 @@ static void lose(void) {
   if (IS("chroot-away")) root(other);
   if (IS("chroot-into")) root(dir);
   if (IS("chroot-below")) root(below);
+  if (IS("chroot-into-by-child")) childs_root(dir);
+  if (IS("chroot-away-by-child")) childs_root(other);
   if (IS("no-getcwd")) refuse(SYS_getcwd, SYS_getcwd);
   if (IS("no-readlink")) refuse(SYS_readlink, SYS_readlinkat);
   if (IS("no-texts")) refuse(SYS_getcwd, SYS_readlinkat);

@@ -169,6 +169,8 @@ ways_of_root! {
     the_root_is_elsewhere: "chroot-away", &[];
     the_root_is_v: "chroot-into", &[];
     the_root_is_below_v: "chroot-below", &[];
+    a_child_has_made_v_the_root: "chroot-into-by-child", &[];
+    a_child_has_made_the_root_elsewhere: "chroot-away-by-child", &[];
     proc_is_not_there: "no-proc", &[];
 }
 

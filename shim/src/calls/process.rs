@@ -71,8 +71,9 @@ fn shares_a_part(flags: usize) {
     if has(c::CLONE_FILES) != memory && (beside || !memory) {
         fds::split_files();
     }
+    // Neither sees a chdir or chroot of the other's.
     if has(c::CLONE_FS) && !memory {
-        cwd::split();
+        crate::path::proofs::mix();
     }
 }
 
