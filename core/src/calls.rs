@@ -107,6 +107,8 @@ pub enum Family {
     Mounts,
     /// Makes a process or a thread.
     Fork,
+    /// Sends messages: descriptors may be among them.
+    Message,
     /// Starts another program.
     Exec,
     /// Ends the process; it has an entry of its own.
@@ -305,6 +307,9 @@ table! {
     Seccomp,         "seccomp",           317, 277, may,  Sandbox,    No,    [Int, Int, In];
     // memory that others provide: it is touched before a lock is held
     Userfaultfd,     "userfaultfd",       323, 282, may,  Pager,      No,    [Int];
+    // messages: who gets a descriptor may write without the library
+    Sendmsg,         "sendmsg",           46, 211, may,  Message,    No,    [Fd, In, Int];
+    Sendmmsg,        "sendmmsg",          307, 269, may,  Message,    No,    [Fd, In, Int, Int];
     // rings write past every call: refused
     IoSetup,         "io_setup",          206,   0, may,  Ring,       No,    [Int, Out];
     IoUringSetup,    "io_uring_setup",    425, 425, may,  Ring,       No,    [Int, InOut];

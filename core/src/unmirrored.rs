@@ -56,11 +56,13 @@ pub enum Kind {
     Filter = 9,
     /// A debugger changes what it does.
     Traced = 10,
+    /// It has sent a descriptor to a process that cannot be shown to be mirrored: it is the sender that is named.
+    Sender = 11,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 10] = [
+    pub const ALL: [Kind; 11] = [
         Kind::Static,
         Kind::NoLibc,
         Kind::Go,
@@ -71,6 +73,7 @@ impl Kind {
         Kind::OwnCalls,
         Kind::Filter,
         Kind::Traced,
+        Kind::Sender,
     ];
     fn from_number(n: u8) -> Option<Kind> {
         Kind::ALL.into_iter().find(|k| *k as u8 == n)

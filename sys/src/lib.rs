@@ -14,6 +14,7 @@ mod names;
 mod object;
 mod process;
 mod raw;
+mod sockets;
 mod walk;
 
 pub use calls::*;
@@ -29,4 +30,5 @@ pub use raw::{
     GATE, GATED, frequent2, frequent4, frequent6, lead_through, ret, syscall0, syscall1, syscall2,
     syscall3, syscall4, syscall5, syscall6, syscall6_at, thread_pointer,
 };
+pub use sockets::*;
 pub use walk::*;

@@ -65,7 +65,7 @@ pub const UNHANDLED: &[(Why, &[(&str, u32)])] = &[
     (Why::Descriptors, &[
         ("socket", 41), ("socketpair", 53), ("connect", 42), ("accept", 43), ("accept4", 288),
         ("listen", 50), ("shutdown", 48), ("getsockname", 51), ("getpeername", 52), ("getsockopt", 55),
-        ("setsockopt", 54), ("sendto", 44), ("sendmsg", 46), ("sendmmsg", 307), ("recvfrom", 45),
+        ("setsockopt", 54), ("sendto", 44), ("recvfrom", 45),
         ("epoll_create", 213), ("epoll_create1", 291), ("epoll_ctl", 233), ("epoll_ctl_old", 214),
         ("epoll_wait", 232), ("epoll_wait_old", 215), ("select", 23), ("poll", 7), ("eventfd", 284),
         ("eventfd2", 290), ("signalfd", 282), ("signalfd4", 289), ("timerfd_create", 283),

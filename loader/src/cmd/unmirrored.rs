@@ -31,6 +31,7 @@ fn words(kind: Kind) -> &'static str {
         Kind::OwnCalls => "system calls of its own",
         Kind::Filter => "its own filter",
         Kind::Traced => "changed by a debugger",
+        Kind::Sender => "to a process that is not known to be mirrored",
     }
 }
 
@@ -80,9 +81,9 @@ pub fn unmarked(records: &[Record]) -> bool {
 
 /// `2 programs ran unmirrored: hugo (static, 3 times), sudo (set-id, 1 time)`; nothing if there are none.
 pub fn sentence(records: &[Record]) -> Option<String> {
-    let one = |refused: bool, what: &str| {
+    let one = |fits: fn(&Record) -> bool, what: &str| {
         let mut programs: Vec<(&[u8], Kind, u64)> = vec![];
-        for r in records.iter().rev().filter(|r| r.refused == refused) {
+        for r in records.iter().rev().filter(|r| fits(r)) {
             match programs
                 .iter_mut()
                 .find(|p| (p.0, p.1) == (r.name(), r.kind))
@@ -113,8 +114,12 @@ pub fn sentence(records: &[Record]) -> Option<String> {
         Some(format!("{count} {what}: {}", named.join(", ")))
     };
     let parts = [
-        one(false, "ran unmirrored"),
-        one(true, "not started (unmirrorable=refuse)"),
+        one(|r| !r.refused && r.kind != Kind::Sender, "ran unmirrored"),
+        one(
+            |r| !r.refused && r.kind == Kind::Sender,
+            "sent an open file or directory",
+        ),
+        one(|r| r.refused, "not started (unmirrorable=refuse)"),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join("; "))

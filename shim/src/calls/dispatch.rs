@@ -13,7 +13,7 @@ use crate::calls::open::change::{self, ahead, how};
 use crate::calls::paired::partner;
 use crate::calls::range::{copy, pipe};
 use crate::calls::{
-    descriptors, ioctls, process, quick, quick_fd, readers, rules, sandbox, steady,
+    descriptors, ioctls, messages, process, quick, quick_fd, readers, rules, sandbox, steady,
 };
 use crate::net::{signals, stacks};
 use crate::process::actor::guest;
@@ -51,6 +51,7 @@ pub fn filter(regs: &mut Regs) -> usize {
             NATIVE
         }
         (Family::Ring, _) => fail(regs, Errno::ENOSYS),
+        (Family::Message, _) => messages::filter(regs),
         (Family::Fork, _) => process::clone_filter(regs),
         (Family::Ioctl, _) => ioctls::filter(regs),
         // What it opens is recognised at its first change; only emptying cannot wait.
@@ -148,6 +149,7 @@ pub fn heavy(regs: &mut Regs) -> usize {
         Family::Fork if matches!(row.call, Call::Fork | Call::Clone) => process::fork(regs),
         Family::Limit => process::limit(regs),
         Family::Exec => call::exec(regs),
+        Family::Message => messages::send(regs),
         Family::Sandbox => sandbox::install(regs),
         // Answered by `filter`, or by an entry of its own.
         Family::Fork

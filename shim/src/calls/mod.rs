@@ -6,6 +6,7 @@ pub mod descriptors;
 pub mod dispatch;
 pub mod exec;
 pub mod ioctls;
+pub mod messages;
 pub mod names;
 pub mod open;
 pub mod paired;

@@ -42,6 +42,16 @@ pub fn count_self(kind: Kind) {
     enter(kind, name, Touched::of_self(), false);
 }
 
+/// This process has sent a descriptor of a pair (or, if that could not be told, of any) to one that cannot be
+/// shown to be mirrored.
+#[cold]
+#[inline(never)]
+pub fn count_sender(pair: Option<usize>) {
+    let name = sys::comm();
+    let name = name.split(|b| *b == 0).next().unwrap_or(&[]);
+    enter(Kind::Sender, name, Touched::of_descriptor(pair), false);
+}
+
 fn open() -> impl Iterator<Item = (usize, &'static config::PairConf)> {
     let all = CONFIG.get().pairs().iter().enumerate();
     all.filter(|(_, p)| !p.closed)

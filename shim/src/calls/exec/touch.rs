@@ -33,6 +33,16 @@ impl Touched {
         t
     }
 
+    /// A descriptor of this pair, or of any.
+    pub fn of_descriptor(pair: Option<usize>) -> Touched {
+        let mut t = Touched([0; MAX_PAIRS]);
+        match pair {
+            Some(pair) => t.mark(pair, touch::DESCRIPTOR),
+            None => t.unsure(),
+        }
+        t
+    }
+
     fn here(&mut self) {
         let mut here = Path::new();
         let _ = here.set(b".");
