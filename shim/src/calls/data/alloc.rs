@@ -71,6 +71,9 @@ fn carry(
 ) -> Result<(), Refused> {
     let size = sys::fstat(m).map_err(Refused::Whole)?.size();
     let end = off.saturating_add(len);
+    if mode & INSERT != 0 && !holds(m, size.saturating_add(len)).map_err(Refused::Whole)? {
+        return Err(Refused::Whole(Errno::EFBIG));
+    }
     let work = || match mode & !c::FALLOC_FL_KEEP_SIZE {
         COLLAPSE => {
             copy(m, m, end, off, size.saturating_sub(end), held)?;
@@ -96,6 +99,14 @@ fn carry(
     }
 }
 
+/// Whether its file system has files of that size: no offset beyond is one.
+fn holds(m: i32, size: u64) -> Sys<bool> {
+    let at = sys::lseek(m, 0, c::SEEK_CUR)?;
+    let there = sys::lseek(m, size as i64, c::SEEK_SET);
+    sys::lseek(m, at as i64, c::SEEK_SET)?;
+    Ok(there.is_ok())
+}
+
 /// The second leg's file is as long as the first one's.
 pub fn level(n: i32, m: i32, _: &BothLocked) -> Sys<()> {
     let size = sys::fstat(n)?.size();
@@ -117,5 +128,23 @@ pub fn back(
     if len > SMALL {
         return Err(Errno::EFBIG);
     }
+    copy(m, n, off, off, len, source.held())
+}
+
+/// Moves the first leg's bytes back to where they stood; what was cut out comes from the second.
+pub fn shift_back(
+    (n, m): (i32, i32),
+    mode: i32,
+    off: u64,
+    len: u64,
+    source: &Untouched<'_>,
+) -> Sys<()> {
+    if mode & INSERT != 0 {
+        return sys::fallocate(n, COLLAPSE, off, len).map(|_| ());
+    }
+    if len > SMALL {
+        return Err(Errno::EFBIG);
+    }
+    sys::fallocate(n, INSERT, off, len)?;
     copy(m, n, off, off, len, source.held())
 }

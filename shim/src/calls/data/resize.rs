@@ -81,7 +81,7 @@ impl Change for Resize<'_> {
         r.map(|()| Applied(0))
     }
     fn undo(&mut self, cx: &mut Cx<'_>, _: &BothLocked, source: Option<&Untouched<'_>>) -> Sys<()> {
-        // Growth can be taken back; what a shrinking or a punched hole destroyed cannot.
+        // Growth can be taken back; what a shrinking destroyed cannot. Of holes the second leg may have the bytes.
         let grew = match self.regs.call() {
             Some(Call::Ftruncate) => self.regs.args[1] as u64 >= cx.intent.old_size,
             _ => self.regs.args[1] & !1 == 0,
@@ -92,6 +92,9 @@ impl Change for Resize<'_> {
             _ if grew => {}
             Some((mode, off, len)) if alloc::clears(mode) => {
                 alloc::back((self.n, m), off, len, old, source.ok_or(Errno::EIO)?)?;
+            }
+            Some((mode, off, len)) if alloc::shifts(mode) => {
+                alloc::shift_back((self.n, m), mode, off, len, source.ok_or(Errno::EIO)?)?;
             }
             _ => return Err(Errno::EIO),
         }
