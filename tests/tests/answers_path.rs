@@ -75,11 +75,4 @@ each_kind! {
     fn a_removed_cwd(pair) {
         table(pair, "cwd", 15);
     }
-
-    fn names_of_any_length_below_other_names(pair) {
-        if tables(pair) {
-            pair.run("$P/answers_path lengths 1").ok();
-            pair.assert_equal();
-        }
-    }
 }

@@ -90,11 +90,12 @@ fn remove(pair: &Pair) {
 
 fn program(pair: &Pair, what: &str, lines: usize) {
     need!("python3");
-    let source = include_str!("../programs/deep.c");
-    if compile(&pair.programs(), "deep", source).is_none() {
+    let deep = compile(&pair.programs(), "deep", include_str!("../programs/deep.c"));
+    let source = include_str!("../programs/answers_path.c");
+    if deep.is_none() || compile(&pair.programs(), "answers_path", source).is_none() {
         return;
     }
-    let o = both(pair, &format!("$P/deep {what}")).ok();
+    let o = both(pair, &format!("$P/{what}")).ok();
     let n = o.text().lines().count();
     assert!(n >= lines, "{n} lines\n{}", o.text());
     remove(pair);
@@ -237,14 +238,18 @@ fn programs_of_every_day() {
 
 each_kind! {
     fn calls_of_every_family(pair) {
-        program(pair, "calls", 500);
+        program(pair, "deep calls", 500);
     }
 
     fn no_descriptor_left_and_shared_memory(pair) {
-        program(pair, "limits", 8);
+        program(pair, "deep limits", 8);
     }
 
     fn down_up_and_moved(pair) {
-        program(pair, "climb", 20);
+        program(pair, "deep climb", 20);
+    }
+
+    fn names_of_any_length_below_other_names(pair) {
+        program(pair, "answers_path lengths 1", 200);
     }
 }
