@@ -447,13 +447,80 @@ static void broker(void) {
     printf("there %d\n", stat(P("by0libc"), &st));
 }
 
+// A handler that has not asked for the signal stack, of a thread that has one: it may take what it likes.
+static char *signals_at;
+enum { SIGNALS = 16384 };
+static int on_signals(void) { char c; return &c >= signals_at && &c < signals_at + SIGNALS; }
+static void nested(int s) { (void)s; hits += 100 + on_signals(); own(SYS_getppid); }
+static void takes_much(int s, siginfo_t *i, void *c) {
+    volatile char much[200000];
+    ucontext_t *u = c;
+    unsigned csr = 0;
+    long double a = 0;
+    for (unsigned at = 0; at < sizeof much; at += 512) much[at] = 1;
+    __asm__ volatile("stmxcsr %0" : "=m"(csr));
+    __asm__ volatile("fninit; fld1; fld1; fld1; fld1; fld1; fld1; fld1; fldpi; fstpt %0; fninit" : "=m"(a));
+    __asm__ volatile("pcmpeqd %%xmm7, %%xmm7; pcmpeqd %%xmm15, %%xmm15" ::: "xmm7", "xmm15");
+    hits += on_signals() * 7;
+    raise(SIGUSR2);
+    sigset_t now;
+    pthread_sigmask(SIG_BLOCK, NULL, &now);
+    printf("signal %d %d, mxcsr %x, pi %d, usr1 %d usr2 %d, aligned %d\n", s, i->si_code, csr, a > 3.14L, sigismember(&now, SIGUSR1),
+           sigismember(&now, SIGUSR2), !((uintptr_t)__builtin_frame_address(0) & 15));
+    own(SYS_getppid);
+    if (i->si_code == 1) u->uc_mcontext.gregs[REG_RAX] = 4711 + much[512];
+}
+static void *elsewhere_in(void *p) {
+    stack_t st = {.ss_sp = signals_at = mmap(NULL, SIGNALS, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), .ss_size = SIGNALS}, now;
+    st.ss_flags = p ? (int)(1u << 31) : 0;
+    sigaltstack(&st, NULL);
+    unsigned csr, rounds = 0x7f80;
+    char buffer[512];
+    for (int i = 0; i < 3; i++) {
+        long r;
+        double kept = 0;
+        hits = 0;
+        __asm__ volatile("ldmxcsr %0" ::"m"(rounds));
+        __asm__ volatile("mov $0x4011000000000000, %%rax; movq %%rax, %%xmm7; movq %%rax, %%xmm15; mov $99, %%eax; syscall; movq %%xmm7, %1; addsd %%xmm15, %1"
+                         : "=&a"(r), "=&x"(kept) : "D"(buffer) : "rcx", "r11", "memory", "xmm7", "xmm15");
+        __asm__ volatile("stmxcsr %0" : "=m"(csr));
+        printf("own %ld %g %x %d\n", r, kept, csr & 0xffc0, hits);
+        printf("libc's %ld %d\n", syscall(SYS_sysinfo, buffer), hits);
+        printf("sent %d %d\n", raise(SIGSYS), hits);
+        printf("more %ld\n", make("much", "x"));
+    }
+    printf("still %d\n", sigaltstack(NULL, &now) == 0 && now.ss_sp == signals_at && now.ss_size == SIGNALS && now.ss_flags == st.ss_flags);
+    return NULL;
+}
+static void elsewhere(void) {
+    struct sigaction a = {.sa_sigaction = takes_much, .sa_flags = SA_SIGINFO | SA_NODEFER}, b = {.sa_handler = nested, .sa_flags = SA_ONSTACK};
+    sigaddset(&a.sa_mask, SIGUSR1);
+    sigaction(SIGSYS, &a, NULL);
+    sigaction(SIGUSR2, &b, NULL);
+    printf("filter %ld\n", forbid(SYS_sysinfo, SECCOMP_RET_TRAP));
+    for (long i = 0; i < 2; i++) {
+        pthread_t t;
+        pthread_create(&t, NULL, elsewhere_in, (void *)i);
+        pthread_join(t, NULL);
+    }
+    for (int i = 0; i < 3; i++) {
+        pid_t p = fork();
+        if (!p) {
+            if (i < 2) signal(SIGSYS, i ? SIG_IGN : SIG_DFL);
+            own(SYS_sysinfo, NULL);
+            _exit(9);
+        }
+        end_of("stopped", p);
+    }
+}
+
 int main(int n, char **v) {
     if (n < 3) return 2;
     setvbuf(stdout, NULL, _IOLBF, 0);
     dir = v[2];
     static const struct { const char *name; void (*run)(void); } all[] = {
         {"registers", registers}, {"interrupted", interrupted}, {"storms", storms}, {"leaps", leaps}, {"coroutines", coroutines}, {"fibers", fibers},
-        {"cancel", cancel}, {"spawns", spawns}, {"clone3", by_clone3}, {"copies", copies}, {"userfault", userfault}, {"deep", deep}, {"crashes", crashes}, {"rseq", rseq_sections}, {"broker", broker},
+        {"cancel", cancel}, {"spawns", spawns}, {"clone3", by_clone3}, {"copies", copies}, {"userfault", userfault}, {"deep", deep}, {"crashes", crashes}, {"rseq", rseq_sections}, {"broker", broker}, {"elsewhere", elsewhere},
     };
     for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
         if (!strcmp(all[i].name, v[1])) {

@@ -82,6 +82,10 @@ in_place! {
         same(pair, "rseq");
     }
 
+    fn a_handler_that_has_not_asked_for_the_signal_stack(pair) {
+        same(pair, "elsewhere");
+    }
+
     fn a_sandbox_that_asks_its_own_handler(pair) {
         same(pair, "broker");
     }

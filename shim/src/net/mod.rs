@@ -9,6 +9,7 @@
 pub mod arming;
 mod clones;
 pub mod filters;
+mod frames;
 mod late;
 mod needed;
 pub mod signals;

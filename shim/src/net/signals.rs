@@ -4,6 +4,7 @@
 //! parent's; a SIGSYS that is no dispatched call does what the program has said.
 use crate::arch::gates::{self, TRAMPOLINE};
 use crate::config::BootCell;
+use crate::net::frames;
 use crate::process::actor::{guest, is_private_copy};
 use crate::regs::{NATIVE, Regs, answer, arg, raw};
 use crate::user::{self, UserPtr};
@@ -24,6 +25,9 @@ pub struct Info {
     pub nr: i32,
     pub arch: u32,
 }
+
+/// si_code of a call that a filter has stopped (SYS_SECCOMP).
+const BY_FILTER: i32 = 1;
 
 /// A handler of SIGSYS.
 pub type Handler = extern "C" fn(i32, &Info, &mut c::ucontext_t);
@@ -317,10 +321,11 @@ fn keep(set: u64) -> Option<&'static Kept> {
 
 /// A SIGSYS that somebody sent, or that the program's filter made of a call.
 pub fn foreign(sig: i32, info: &Info, uc: &mut c::ucontext_t) {
-    let [handler, flags, _, mask] = load();
+    let [handler, flags, restorer, mask] = load();
     match handler as usize {
-        c::SIG_IGN => return,
-        c::SIG_DFL => {
+        c::SIG_IGN if info.code != BY_FILTER => return,
+        // A call that a filter has stopped does not go on.
+        c::SIG_IGN | c::SIG_DFL => {
             end();
             return;
         }
@@ -328,6 +333,22 @@ pub fn foreign(sig: i32, info: &Info, uc: &mut c::ucontext_t) {
     }
     if flags & c::SA_RESETHAND as u32 as u64 != 0 && mine() {
         store([0; 4]);
+    }
+    // SAFETY: the context is the kernel's, whose mask has at least eight bytes.
+    unsafe { *(&raw mut uc.uc_sigmask).cast::<u64>() &= !BIT };
+    if flags & c::SA_ONSTACK as u64 == 0 && frames::is_elsewhere(uc) {
+        let mut action = [handler, flags, restorer, mask];
+        make_ours(&mut action);
+        let [_, _, restorer, mask] = action.map(|v| v as usize);
+        let (handler, mask) = (handler as usize, mask as u64);
+        let entry = frames::Entry {
+            handler,
+            restorer,
+            mask,
+        };
+        // SAFETY: this is the last thing that the handler of SIGSYS does.
+        unsafe { frames::lead_into(&entry, uc) };
+        return;
     }
     let set = mask & !BIT;
     let set: *const u64 = &set;
