@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 mod attached;
 #[path = "command/fidelity.rs"]
 mod fidelity;
+#[path = "command/groups.rs"]
+mod groups;
 #[path = "command/repair.rs"]
 mod repair;
 #[path = "command/resyncs.rs"]

@@ -374,6 +374,11 @@ impl<'a> Work<'a> {
                 Verdict::Split => return self.replace(rel, s, d, held),
             }
         }
+        // It has other names than the source's, which are perhaps other files there: they keep what they have.
+        let shared = s.is_file() && d.linked() && d.st.st_nlink != s.st.st_nlink;
+        if self.fidelity.links && shared && !file::open_for_writing(&self.copy.root, rel, held) {
+            return self.replace(rel, s, d, held);
+        }
         if s.is_file() && what.differs_in(Differs::CONTENT | Differs::SIZE) {
             let src = file::open_read(&self.source.root, rel)?;
             let dst: File = file::open_write(&self.copy.root, rel, d)?;

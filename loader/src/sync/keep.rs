@@ -1,11 +1,14 @@
 //! What a repair overwrites or deletes on the losing leg is kept in `.mirror/kept/<time>/`, up to a bound.
-use crate::tree::beneath::{Root, join, split};
+use super::file::open_read;
+use crate::tree::beneath::{Root, join, split, temp_name};
 use crate::tree::content;
 use crate::tree::object::Meta;
 use mirror_core::BothLocked;
 use rustix::fs::{FileType, Mode, OFlags, Timespec, Timestamps};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 
 /// Most bytes that one run keeps.
 pub const BOUND: u64 = 1 << 30;
@@ -118,15 +121,50 @@ impl Keeper {
         let moved = self.place(root, rel).and_then(|to| {
             let (from_dir, from) = root.parent(rel)?;
             let (to_dir, name) = root.parent(&to)?;
-            Ok(rustix::fs::renameat(&from_dir, &from, &to_dir, &name)?)
+            rustix::fs::renameat(&from_dir, &from, &to_dir, &name)?;
+            Ok(to)
         });
         match moved {
-            Ok(()) => {
+            Ok(to) => {
                 self.count(size);
+                self.separate(root, &to)?;
                 Ok(true)
             }
             Err(e) => self.missed(e, false),
         }
+    }
+
+    /// A version is nothing that lives on in the tree: a file at or below `kept` with names elsewhere becomes a
+    /// file of its own. (One that cannot be copied keeps what it has in common.)
+    fn separate(&mut self, root: &Root, kept: &[u8]) -> io::Result<()> {
+        let mut found: HashMap<(u64, u64), Vec<(u64, Vec<u8>)>> = HashMap::new();
+        let mut todo = vec![kept.to_vec()];
+        while let Some(p) = todo.pop() {
+            let (dir, name) = root.parent(&p)?;
+            match Meta::read(dir.as_fd(), &name)? {
+                Some(m) if m.is_dir() => {
+                    todo.extend(
+                        root.names(&p)
+                            .unwrap_or_default()
+                            .iter()
+                            .map(|n| join(&p, n)),
+                    );
+                }
+                Some(m) if m.is_file() && m.linked() => {
+                    found.entry(m.id()).or_default().push((m.st.st_nlink, p));
+                }
+                _ => {}
+            }
+        }
+        for names in found.into_values() {
+            let here = names.len() as u64;
+            for (links, name) in names {
+                if links > here {
+                    let _ = separate_one(root, &name);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Copies a file away before it is rewritten in place.
@@ -138,33 +176,9 @@ impl Keeper {
             self.skipped += 1;
             return Ok(());
         }
-        let done = self.place(root, rel).and_then(|to| {
-            let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
-            let f = File::from(root.open_at(&to, flags, Mode::RUSR | Mode::WUSR)?);
-            if let Err(e) = content::copy(file, &f, &|_| {}) {
-                let _ = root.remove(&to);
-                return Err(e);
-            }
-            // The version's owner and mode are a courtesy to whoever looks for it.
-            let _ = rustix::fs::fchown(
-                &f,
-                Some(rustix::fs::Uid::from_raw(meta.st.st_uid)),
-                Some(rustix::fs::Gid::from_raw(meta.st.st_gid)),
-            );
-            let _ = rustix::fs::fchmod(&f, Mode::from_raw_mode(meta.mode() & 0o777));
-            let t = Timespec {
-                tv_sec: meta.st.st_mtime,
-                tv_nsec: meta.st.st_mtime_nsec as _,
-            };
-            rustix::fs::futimens(
-                &f,
-                &Timestamps {
-                    last_access: t,
-                    last_modification: t,
-                },
-            )?;
-            Ok(())
-        });
+        let done = self
+            .place(root, rel)
+            .and_then(|to| write_version(root, &to, file, meta));
         match done {
             Ok(()) => {
                 self.count(meta.size());
@@ -173,6 +187,47 @@ impl Keeper {
             Err(e) => self.missed(e, ()),
         }
     }
+}
+
+/// Copies a file to `to`, with its mode, owner and time.
+fn write_version(root: &Root, to: &[u8], file: &File, meta: &Meta) -> io::Result<()> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+    let f = File::from(root.open_at(to, flags, Mode::RUSR | Mode::WUSR)?);
+    if let Err(e) = content::copy(file, &f, &|_| {}) {
+        let _ = root.remove(to);
+        return Err(e);
+    }
+    // The version's owner and mode are a courtesy to whoever looks for it.
+    let _ = rustix::fs::fchown(
+        &f,
+        Some(rustix::fs::Uid::from_raw(meta.st.st_uid)),
+        Some(rustix::fs::Gid::from_raw(meta.st.st_gid)),
+    );
+    let _ = rustix::fs::fchmod(&f, Mode::from_raw_mode(meta.mode() & 0o777));
+    let t = Timespec {
+        tv_sec: meta.st.st_mtime,
+        tv_nsec: meta.st.st_mtime_nsec as _,
+    };
+    rustix::fs::futimens(
+        &f,
+        &Timestamps {
+            last_access: t,
+            last_modification: t,
+        },
+    )?;
+    Ok(())
+}
+
+/// Puts a copy of a file in its place.
+fn separate_one(root: &Root, rel: &[u8]) -> io::Result<()> {
+    let (dir, name) = root.parent(rel)?;
+    let Some(meta) = Meta::read(dir.as_fd(), &name)? else {
+        return Ok(());
+    };
+    let temp = join(split(rel).0, temp_name().as_bytes());
+    write_version(root, &temp, &open_read(root, rel)?, &meta)?;
+    let (_, new) = root.parent(&temp)?;
+    Ok(rustix::fs::renameat(&dir, &new, &dir, &name)?)
 }
 
 /// Bytes below `rel`, until `limit` is passed.
