@@ -273,6 +273,16 @@ fn warn(p: &Plan) {
             }
         );
     }
+    // Of the leg that is filled, names go away.
+    let outer = [s, &p.scans[1 - src]].map(|s| s.names_out);
+    let there = if p.fill.is_some() {
+        outer[0]
+    } else {
+        outer[0] + outer[1]
+    };
+    if let Some(words) = crate::tree::outer::words(there) {
+        output::say!("{words}");
+    }
     for m in p.roots[0].left_mounts() {
         output::say!(
             "! {} is another file system inside one leg: it is left out, and changes in it are refused.",

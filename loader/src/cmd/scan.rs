@@ -18,6 +18,8 @@ pub struct Scan {
     pub entries: u64,
     /// Symlinks whose text leads out of the tree.
     pub links_out: u64,
+    /// Files with names outside it.
+    pub names_out: u64,
     /// Directories of other file systems.
     pub mounts: Vec<Vec<u8>>,
     /// A leg of another pair below.
@@ -97,6 +99,7 @@ impl Needs {
 pub fn scan(root: &Root, other: &Root) -> Res<Scan> {
     root.agree(other);
     let mut s = Scan::default();
+    let mut outer = crate::tree::outer::Names::default();
     let mut todo = vec![(Vec::new(), root.dev)];
     while let Some((dir, dev)) = todo.pop() {
         crate::tree::content::check_stop().about("stopped")?;
@@ -138,7 +141,10 @@ pub fn scan(root: &Root, other: &Root) -> Res<Scan> {
                     todo.push((rel, st.st_dev));
                     continue;
                 }
-                FileType::RegularFile => s.bytes += u64::try_from(st.st_size).unwrap_or(0),
+                FileType::RegularFile => {
+                    s.bytes += u64::try_from(st.st_size).unwrap_or(0);
+                    outer.meet((st.st_dev, st.st_ino), st.st_nlink);
+                }
                 FileType::Symlink => {
                     let target = rustix::fs::readlinkat(&fd, n.as_slice(), Vec::new())
                         .map(|t| t.into_bytes())
@@ -154,6 +160,7 @@ pub fn scan(root: &Root, other: &Root) -> Res<Scan> {
             s.files += 1;
         }
     }
+    s.names_out = outer.outside();
     Ok(s)
 }
 

@@ -12,6 +12,7 @@ use crate::sync::turn::{self, Open};
 use crate::sync::walk::Tally;
 use crate::text;
 use crate::tree::differs::Presence;
+use crate::tree::outer;
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -172,6 +173,9 @@ fn report(p: &Attached, r: &Compared, secs: f64) {
         text::plural(r.tally.objects, "object")
     );
     left_out::say(&p.pair.legs[0].root, r.tally.links_out);
+    if let Some(words) = outer::words(r.tally.names_out) {
+        output::say!("{words}");
+    }
     let differences = text::plural(r.found.len() as u64, "difference");
     let trouble = r.tally.trouble.len() as u64;
     match r.state() {

@@ -382,7 +382,7 @@ impl<'a> Work<'a> {
         if s.is_file() && what.differs_in(Differs::CONTENT | Differs::SIZE) {
             let src = file::open_read(&self.source.root, rel)?;
             let dst: File = file::open_write(&self.copy.root, rel, d)?;
-            self.keeper.copy(&self.copy.root, rel, &dst, d)?;
+            self.keeper.copy(&self.copy.root, rel, &dst, d, held)?;
             content::rewrite(&src, &dst, &|n| self.bar.inc(n))?;
         }
         let (dir, name) = self.copy.root.parent(rel)?;

@@ -10,6 +10,9 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 
+/// How many names a file has, and one of them.
+type Name = (u64, Vec<u8>);
+
 /// Most bytes that one run keeps.
 pub const BOUND: u64 = 1 << 30;
 
@@ -106,7 +109,7 @@ impl Keeper {
     }
 
     /// Moves the object at `rel` away. `false`: it is still there, and must be removed.
-    pub fn take(&mut self, root: &Root, rel: &[u8], _: &BothLocked) -> io::Result<bool> {
+    pub fn take(&mut self, root: &Root, rel: &[u8], held: &BothLocked) -> io::Result<bool> {
         if !self.on {
             return Ok(false);
         }
@@ -127,7 +130,7 @@ impl Keeper {
         match moved {
             Ok(to) => {
                 self.count(size);
-                self.separate(root, &to)?;
+                self.separate(root, &to, held)?;
                 Ok(true)
             }
             Err(e) => self.missed(e, false),
@@ -136,8 +139,8 @@ impl Keeper {
 
     /// A version is nothing that lives on in the tree: a file at or below `kept` with names elsewhere becomes a
     /// file of its own. (One that cannot be copied keeps what it has in common.)
-    fn separate(&mut self, root: &Root, kept: &[u8]) -> io::Result<()> {
-        let mut found: HashMap<(u64, u64), Vec<(u64, Vec<u8>)>> = HashMap::new();
+    fn separate(&mut self, root: &Root, kept: &[u8], held: &BothLocked) -> io::Result<()> {
+        let mut found: HashMap<(u64, u64), Vec<Name>> = HashMap::new();
         let mut todo = vec![kept.to_vec()];
         while let Some(p) = todo.pop() {
             let (dir, name) = root.parent(&p)?;
@@ -160,7 +163,7 @@ impl Keeper {
             let here = names.len() as u64;
             for (links, name) in names {
                 if links > here {
-                    let _ = separate_one(root, &name);
+                    let _ = separate_one(root, &name, held);
                 }
             }
         }
@@ -168,7 +171,14 @@ impl Keeper {
     }
 
     /// Copies a file away before it is rewritten in place.
-    pub fn copy(&mut self, root: &Root, rel: &[u8], file: &File, meta: &Meta) -> io::Result<()> {
+    pub fn copy(
+        &mut self,
+        root: &Root,
+        rel: &[u8],
+        file: &File,
+        meta: &Meta,
+        held: &BothLocked,
+    ) -> io::Result<()> {
         if !self.on {
             return Ok(());
         }
@@ -178,7 +188,7 @@ impl Keeper {
         }
         let done = self
             .place(root, rel)
-            .and_then(|to| write_version(root, &to, file, meta));
+            .and_then(|to| write_version(root, &to, file, meta, held));
         match done {
             Ok(()) => {
                 self.count(meta.size());
@@ -190,7 +200,13 @@ impl Keeper {
 }
 
 /// Copies a file to `to`, with its mode, owner and time.
-fn write_version(root: &Root, to: &[u8], file: &File, meta: &Meta) -> io::Result<()> {
+fn write_version(
+    root: &Root,
+    to: &[u8],
+    file: &File,
+    meta: &Meta,
+    _: &BothLocked,
+) -> io::Result<()> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
     let f = File::from(root.open_at(to, flags, Mode::RUSR | Mode::WUSR)?);
     if let Err(e) = content::copy(file, &f, &|_| {}) {
@@ -219,13 +235,13 @@ fn write_version(root: &Root, to: &[u8], file: &File, meta: &Meta) -> io::Result
 }
 
 /// Puts a copy of a file in its place.
-fn separate_one(root: &Root, rel: &[u8]) -> io::Result<()> {
+fn separate_one(root: &Root, rel: &[u8], held: &BothLocked) -> io::Result<()> {
     let (dir, name) = root.parent(rel)?;
     let Some(meta) = Meta::read(dir.as_fd(), &name)? else {
         return Ok(());
     };
     let temp = join(split(rel).0, temp_name().as_bytes());
-    write_version(root, &temp, &open_read(root, rel)?, &meta)?;
+    write_version(root, &temp, &open_read(root, rel)?, &meta, held)?;
     let (_, new) = root.parent(&temp)?;
     Ok(rustix::fs::renameat(&dir, &new, &dir, &name)?)
 }

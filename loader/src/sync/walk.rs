@@ -3,7 +3,7 @@ use super::equal::{Seen, Work};
 use crate::tree::beneath::join;
 use crate::tree::content::check_stop;
 use crate::tree::differs::Presence;
-use crate::tree::symlink;
+use crate::tree::{outer, symlink};
 use std::io;
 
 /// What a walk found.
@@ -19,6 +19,8 @@ pub struct Tally {
     pub different: u64,
     /// Symlinks whose text leads out of the leg: what is there is not mirrored.
     pub links_out: u64,
+    /// Files of either leg with names outside it.
+    pub names_out: u64,
     /// Paths that could not be looked at or repaired, and why.
     pub trouble: Vec<(Vec<u8>, String)>,
 }
@@ -94,6 +96,7 @@ fn names(work: &Work<'_>, rel: &[u8]) -> io::Result<Vec<Vec<u8>>> {
 /// concerns the leg as a whole.
 pub fn walk(work: &mut Work<'_>, visit: &mut dyn Visit) -> io::Result<Tally> {
     let mut tally = Tally::default();
+    let mut outer = outer::Names::default();
     let mut todo: Vec<Vec<u8>> = vec![Vec::new()];
     while let Some(dir) = todo.pop() {
         let list = match names(work, &dir) {
@@ -113,6 +116,9 @@ pub fn walk(work: &mut Work<'_>, visit: &mut dyn Visit) -> io::Result<Tally> {
                 Ok(seen) => {
                     tally.add(seen.what);
                     tally.links_out += u64::from(leads_out(work, &rel, &seen));
+                    for m in seen.source.iter().chain(&seen.copy).filter(|m| m.is_file()) {
+                        outer.meet(m.id(), m.st.st_nlink);
+                    }
                     let is_dir = |m: &Option<crate::tree::object::Meta>| {
                         m.as_ref().is_some_and(|m| m.is_dir())
                     };
@@ -127,6 +133,7 @@ pub fn walk(work: &mut Work<'_>, visit: &mut dyn Visit) -> io::Result<Tally> {
         // The first names first, so that progress and reports follow the alphabet.
         todo.extend(below.into_iter().rev());
     }
+    tally.names_out = outer.outside();
     Ok(tally)
 }
 

@@ -6,5 +6,6 @@ pub mod flags;
 pub mod locks;
 pub mod mounts;
 pub mod object;
+pub mod outer;
 pub mod probe;
 pub mod symlink;

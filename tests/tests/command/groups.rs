@@ -151,3 +151,22 @@ fn groups_that_differ_are_made_and_kept() {
         }
     }
 }
+
+#[test]
+fn names_outside_a_leg_are_counted() {
+    let words = "further hard links outside the leg";
+    let e = Env::new("names-outside");
+    for name in ["one", "two", "own"] {
+        e.write(&format!("a/{name}"), name);
+    }
+    fs::hard_link(e.p("a/own"), e.p("a/own2")).unwrap();
+    fs::hard_link(e.p("a/one"), e.p("outer")).unwrap();
+    e.expect(&["init", "a", "b", "--yes"], 0, &["1 file has", words]);
+    e.expect(&["verify"], 0, &["1 file has", "0 differences"]);
+    fs::hard_link(e.p("b/two"), e.p("outer2")).unwrap();
+    e.expect(&["verify"], 0, &["2 files have", "0 differences"]);
+    fs::remove_file(e.p("outer")).unwrap();
+    fs::remove_file(e.p("outer2")).unwrap();
+    let o = e.expect(&["verify"], 0, &["0 differences"]);
+    assert!(!o.out.contains(words), "{}", o.out);
+}

@@ -133,11 +133,6 @@ const NOT_A_LEG: &[(&str, &str, &str)] = &[
         "put",
         "the number of a call that goes through the engine",
     ),
-    (
-        "loader/src/sync/keep.rs",
-        "copy",
-        "a version in the control folder",
-    ),
     ("loader/src/sync/turn.rs", "write", "the turn's own file"),
     (
         "shim/src/repair/pending.rs",
