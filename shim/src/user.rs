@@ -4,8 +4,8 @@
 //! that a pointer which the kernel would refuse is an EFAULT here and never a signal; nothing is assumed
 //! of a pointer (its alignment, its range, that two reads give the same); nothing is read twice.
 //!
-//! The kernel is asked with rt_sigprocmask, which every sandbox allows. Between its answer and the read
-//! lies a moment in which another thread may take the page away (LIMITS.md).
+//! The kernel is asked with rt_sigprocmask, or by futex where a sandbox refuses that. Between its answer and the
+//! read lies a moment in which another thread may take the page away (LIMITS.md).
 use crate::tables::{NO_PAGE, PAGES};
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -74,7 +74,7 @@ impl UserPtr<u64> {
         if !unsafe { sys::writable(self.addr) } {
             return Err(Errno::EFAULT);
         }
-        // SAFETY: the kernel has just written these eight bytes.
+        // SAFETY: the kernel has just written to these eight bytes.
         unsafe { (self.addr as *mut u64).write_unaligned(value) };
         Ok(())
     }

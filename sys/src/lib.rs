@@ -12,6 +12,7 @@ mod mounts;
 mod moves;
 mod names;
 mod object;
+mod probe;
 mod process;
 mod raw;
 mod sockets;
@@ -25,6 +26,7 @@ pub use mounts::*;
 pub use moves::*;
 pub use names::*;
 pub use object::*;
+pub use probe::*;
 pub use process::*;
 pub use raw::{
     GATE, GATED, frequent2, frequent4, frequent6, lead_through, ret, syscall0, syscall1, syscall2,

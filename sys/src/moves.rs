@@ -2,7 +2,6 @@
 use crate::calls::{Sys, call, fd};
 use crate::raw::syscall3;
 use libc as c;
-use mirror_core::Errno;
 
 /// pipe2(2): (to read from, to write to).
 pub fn pipe(flags: i32) -> Sys<(i32, i32)> {
@@ -104,17 +103,6 @@ pub fn pending_signals() -> u64 {
     let p: *mut u64 = &mut set;
     let _ = call!(syscall2, c::SYS_rt_sigpending, p as usize, 8);
     set
-}
-
-/// Whether eight bytes at `addr` may be written. If so they hold this thread's signal mask afterwards:
-/// the kernel has written there.
-///
-/// # Safety
-/// The eight bytes are the caller's to overwrite.
-pub unsafe fn writable(addr: usize) -> bool {
-    // SAFETY: the kernel checks the address; the caller gives the bytes away.
-    let r = unsafe { crate::syscall4(c::SYS_rt_sigprocmask, c::SIG_BLOCK as usize, 0, addr, 8) };
-    crate::ret(r) != Err(Errno::EFAULT)
 }
 
 /// pread64(2) into memory that is not initialised yet.

@@ -21,15 +21,6 @@ pub fn set_signal_mask(new: u64) -> u64 {
     old
 }
 
-/// Whether the aligned word at (or around) `addr`, and so its page, may be read. rt_sigprocmask copies
-/// the set before it looks at an invalid `how`, so EINVAL means readable and EFAULT means not; nothing
-/// changes.
-pub fn readable(addr: usize) -> bool {
-    // At 0 the kernel sees no set at all; that page, too, may be mapped.
-    let word = (addr & !7).max(1);
-    call!(syscall4, c::SYS_rt_sigprocmask, 0x7fff, word, 0, 8) == Err(Errno::EINVAL)
-}
-
 /// The soft and hard RLIMIT_NOFILE, and optionally new ones.
 pub fn nofile(new: Option<(u64, u64)>) -> Sys<(u64, u64)> {
     limit(c::RLIMIT_NOFILE as usize, new)

@@ -87,7 +87,7 @@ pub fn session(pair: usize, guest: bool) -> Sys<Session> {
         // SAFETY: written before `ready` was released, never changed since.
         let s = unsafe { (*slot.session.get()).clone() };
         // The owner may have attached after this guest got its descriptors.
-        if !guest || s.root.iter().all(|n| sys::fcntl(*n, c::F_GETFD, 0).is_ok()) {
+        if !guest || s.root.iter().all(|n| sys::is_open(*n)) {
             return Ok(s);
         }
     }
@@ -156,7 +156,7 @@ pub fn is_new(pair: usize) -> bool {
 /// Whether the descriptors of a pair to which the owner is attached are in the caller's table: a thread that
 /// has one of its own may have got it before.
 pub fn here(pair: usize) -> bool {
-    let root = |leg| root_of(pair, leg).is_none_or(|n| sys::fcntl(n, c::F_GETFD, 0).is_ok());
+    let root = |leg| root_of(pair, leg).is_none_or(sys::is_open);
     root(0) && root(1)
 }
 
@@ -234,7 +234,7 @@ pub fn reopen() {
         for object in 0..OBJECTS {
             for leg in 0..2 {
                 let n = numbers::lock(s.slot, leg, object);
-                if in_use(object, s.stripes) && sys::fcntl(n, c::F_GETFD, 0).is_err() {
+                if in_use(object, s.stripes) && !sys::is_open(n) {
                     let _ = open_lock(&s, leg, object);
                 }
             }

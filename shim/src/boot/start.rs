@@ -75,10 +75,7 @@ pub fn start(b: &BootInfo) -> Start {
         );
     }
     OWN_PID.store(sys::getpid(), Ordering::Relaxed);
-    ANY_PARTNER.store(
-        sys::fcntl(SENTINEL, c::F_GETFD, 0).is_ok(),
-        Ordering::Relaxed,
-    );
+    ANY_PARTNER.store(sys::is_open(SENTINEL), Ordering::Relaxed);
     crate::tables::watch();
     Start::On
 }

@@ -133,8 +133,8 @@ pub fn dup(regs: &mut Regs) -> usize {
             return wait;
         }
         let partner = old.saturating_add(K);
-        let has = hint(old) != OUT && sys::fcntl(partner, c::F_GETFD, 0).is_ok();
-        if replaces && (new == old || sys::fcntl(old, c::F_GETFD, 0).is_err()) {
+        let has = hint(old) != OUT && sys::is_open(partner);
+        if replaces && (new == old || !sys::is_open(old)) {
             let r = raw(regs);
             return answer(regs, r);
         }

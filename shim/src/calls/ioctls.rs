@@ -107,7 +107,9 @@ fn allocate(regs: &mut Regs, n: i32, mode: i32) -> usize {
     }
     let (start, len) = match space(n, arg(regs, 2)) {
         Ok(range) => range,
-        Err(_) => return NATIVE,
+        // As the kernel will say.
+        Err(Errno::EFAULT | Errno::EINVAL | Errno::EBADF | Errno::ESPIPE) => return NATIVE,
+        Err(e) => return fail(regs, e),
     };
     let mode = mode | c::FALLOC_FL_KEEP_SIZE;
     let mut call = copy_of(regs);

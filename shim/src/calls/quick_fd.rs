@@ -36,7 +36,7 @@ pub fn is_out(n: i32) -> bool {
     let Some(look) = look::begin(n) else {
         return false;
     };
-    let partner = || sys::fcntl(n.saturating_add(K), c::F_GETFD, 0).is_ok();
+    let partner = || sys::is_open(n.saturating_add(K));
     if ANY_PARTNER.load(Ordering::Relaxed) && partner() {
         return false;
     }

@@ -43,7 +43,7 @@ pub fn mmap_filter(regs: &mut Regs) -> usize {
 
 /// Whether a shared mapping of the descriptor can be made writable.
 fn may_write(n: i32) -> bool {
-    sys::fcntl(n, c::F_GETFL, 0).is_ok_and(|f| f as i32 & c::O_ACCMODE == c::O_RDWR)
+    sys::opened_for(n, |mode| mode == c::O_RDWR)
 }
 
 /// A shared mapping of a file that this process may write was let through for reading.

@@ -42,7 +42,7 @@ const N: u64 = 4100;
 const P: u64 = 0x7f00_0000_0000;
 
 /// What every change of a file that is open needs, and its close.
-const CORE: [(i64, [u64; 6]); 17] = [
+const CORE: [(i64, [u64; 6]); 21] = [
     (
         c::SYS_rt_sigprocmask,
         [c::SIG_SETMASK as u64, P, P, 8, 0, 0],
@@ -52,10 +52,14 @@ const CORE: [(i64, [u64; 6]); 17] = [
     (c::SYS_nanosleep, [P, 0, 0, 0, 0, 0]),
     (c::SYS_futex, [P, 128, 0, 0, 0, 0]),
     (c::SYS_futex, [P, 129, 1, 0, 0, 0]),
+    (c::SYS_futex, [P, 0, 0, P, 0, 0]),
+    (c::SYS_futex, [P, 1, 1, 0, 0, 0]),
+    (c::SYS_futex, [P, 133, 0, 0, P, 0]),
     (c::SYS_flock, [N, 6, 0, 0, 0, 0]),
     (c::SYS_flock, [N, 8, 0, 0, 0, 0]),
     (c::SYS_fcntl, [N, c::F_GETFL as u64, 0, 0, 0, 0]),
     (c::SYS_fcntl, [N, c::F_GETFD as u64, 0, 0, 0, 0]),
+    (c::SYS_fcntl, [N, c::F_DUPFD_CLOEXEC as u64, N, 0, 0, 0]),
     (c::SYS_lseek, [N, 0, 1, 0, 0, 0]),
     (c::SYS_fstat, [N, P, 0, 0, 0, 0]),
     (c::SYS_statx, [N, P, 0x1000, 0x7ff, P, 0]),
@@ -181,6 +185,19 @@ fn look(at: usize) {
             fate = ENDS;
             stage(nr);
         }
+    }
+    // Without a mask a handler of the program's would run in the midst of a change.
+    let masks = |how: u64, set, old| code.ask(c::SYS_rt_sigprocmask, [how, set, old, 8, 0, 0]);
+    if masks(c::SIG_SETMASK as u64, P, P) == Answer::Error {
+        fate = ENDS;
+    }
+    // How memory is asked for.
+    let asked = [
+        masks(sys::NO_HOW as u64, P, 0),
+        masks(c::SIG_BLOCK as u64, 0, P),
+    ];
+    if asked.contains(&Answer::Ends) {
+        sys::ask_by_futex();
     }
     let needed = [c::SYS_rt_sigprocmask, c::SYS_getpid, c::SYS_sched_yield];
     EXECS.store(!needed.iter().any(|nr| staged(*nr)), Ordering::Relaxed);

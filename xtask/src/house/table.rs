@@ -216,6 +216,7 @@ pub const STATICS: &[(&str, &str)] = &[
     ),
     ("sys/src/calls.rs", "the descriptor of /proc that is kept"),
     ("sys/src/gate.rs", "calls that are not to be made"),
+    ("sys/src/probe.rs", "which call memory is asked for by"),
     ("sys/src/raw.rs", "the gate of all calls"),
     ("sys/src/walk.rs", "whether openat2 is refused"),
 ];

@@ -260,10 +260,13 @@ fn try_pair(regs: &mut Regs, n: i32) -> Result<Option<usize>, ()> {
         Fd::Lost(e) => Some(fail(regs, e)),
         Fd::Bare => {
             // The kernel refuses what was opened for reading only.
-            let Ok(fl) = sys::fcntl(n, c::F_GETFL, 0) else {
-                return Ok(Some(NATIVE));
+            let look = sys::fcntl(n, c::F_GETFL, 0).and_then(|fl| Ok((fl, sys::fstat(n)?)));
+            let (fl, st) = match look {
+                Ok(v) => v,
+                Err(Errno::EBADF) => return Ok(Some(NATIVE)),
+                Err(e) => return Ok(Some(fail(regs, e))),
             };
-            let regular = sys::fstat(n).is_ok_and(|s| s.kind() == c::S_IFREG);
+            let regular = st.kind() == c::S_IFREG;
             if !regular || fl as i32 & c::O_ACCMODE == c::O_RDONLY || fl as i32 & c::O_PATH != 0 {
                 return Ok(Some(NATIVE));
             }

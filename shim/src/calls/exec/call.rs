@@ -97,8 +97,8 @@ fn seal(on: bool) {
     }
     let _ = sys::fcntl(SENTINEL, c::F_SETFD, 0);
     for n in 0..RESERVED {
-        if let Ok(f) = sys::fcntl(n, c::F_GETFD, 0) {
-            let _ = sys::fcntl(n.saturating_add(K), c::F_SETFD, f);
+        if let Ok(f) = sys::fd_flags(n) {
+            let _ = sys::fcntl(n.saturating_add(K), c::F_SETFD, f as usize);
         }
     }
 }

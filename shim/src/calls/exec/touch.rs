@@ -150,8 +150,8 @@ impl Touched {
     /// Those without one of these flags. A descriptor that is open for reading can change attributes.
     fn descriptors(&mut self, but: i32) {
         for n in 0..RESERVED {
-            match sys::fcntl(n, c::F_GETFD, 0) {
-                Ok(f) if f as i32 & but == 0 => {}
+            match sys::fd_flags(n) {
+                Ok(f) if f & but == 0 => {}
                 _ => continue,
             }
             let mut loc = Loc::new();

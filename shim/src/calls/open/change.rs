@@ -470,7 +470,7 @@ fn opened(regs: &mut Regs, n: i32, change: &Open, loc: &Loc) -> usize {
     if change.ready.get() {
         return crate::regs::answer(regs, Ok(n as u64));
     }
-    let paired = || sys::fcntl(n.saturating_add(K), c::F_GETFD, 0).is_ok();
+    let paired = || sys::is_open(n.saturating_add(K));
     if change.fd.get(loc.leg ^ 1).copied().unwrap_or(-1) < 0 && !change.tmpfile() {
         // The second leg's file came by repair, after its open had failed.
         for _ in 0..100 {

@@ -192,7 +192,7 @@ pub fn reopen(regs: &mut Regs, n: i32, flags: i32, loc: &Loc) -> Option<usize> {
         Ran::Slow => return None,
         Ran::Done(Ok(n)) => {
             let n = n as i32;
-            if sys::fcntl(n.saturating_add(K), c::F_GETFD, 0).is_ok() {
+            if sys::is_open(n.saturating_add(K)) {
                 answer(regs, Ok(n as u64))
             } else {
                 // Never hand out a descriptor whose changes would reach one leg only.

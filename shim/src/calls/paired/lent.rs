@@ -47,7 +47,7 @@ pub fn is_loop(n: i32) -> bool {
 
 /// Whether `n` may write.
 pub fn writes(n: i32) -> bool {
-    sys::fcntl(n, c::F_GETFL, 0).is_ok_and(|f| f as i32 & c::O_ACCMODE != c::O_RDONLY)
+    sys::opened_for(n, |mode| mode != c::O_RDONLY)
 }
 
 /// Whether `n` is a ring of io_uring. None is made by a program with the library: it was inherited, or came
@@ -72,9 +72,8 @@ pub fn record_writable(exec: bool) {
         return;
     }
     for n in 0..RESERVED {
-        let flags = match sys::fcntl(n.saturating_add(K), c::F_GETFD, 0) {
-            Ok(f) => f as i32,
-            Err(_) => continue,
+        let Ok(flags) = sys::fd_flags(n.saturating_add(K)) else {
+            continue;
         };
         if exec && flags & c::FD_CLOEXEC != 0 {
             continue;

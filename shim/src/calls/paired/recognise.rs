@@ -143,7 +143,7 @@ pub fn all() {
         let mut loc = Loc::new();
         let mut absent = 0u32;
         for n in 0..RESERVED {
-            if known(n).is_some() || sys::fcntl(n, c::F_GETFD, 0).is_ok() {
+            if known(n).is_some() || sys::is_open(n) {
                 absent = 0;
                 let _ = recognise_held(n, &mut loc);
             } else {
@@ -282,7 +282,7 @@ impl Change for Adopt {
 /// the library) a new one, by name and inode, under the locks.
 #[inline(never)]
 pub fn adopt(n: i32, loc: &Loc) -> Ran {
-    let cloexec = if sys::fcntl(n, c::F_GETFD, 0).unwrap_or(0) & 1 != 0 {
+    let cloexec = if sys::fd_flags(n).unwrap_or(0) & c::FD_CLOEXEC != 0 {
         c::O_CLOEXEC
     } else {
         0
@@ -306,7 +306,7 @@ pub fn adopt(n: i32, loc: &Loc) -> Ran {
         Patience::Wait,
     );
     if let Ran::Done(Ok(_)) = ran {
-        if sys::fcntl(n.saturating_add(K), c::F_GETFD, 0).is_err() {
+        if !sys::is_open(n.saturating_add(K)) {
             return Ran::Done(Err(Errno::EIO));
         }
         note(n, loc.pair, loc.leg, change.ino, loc.text());
