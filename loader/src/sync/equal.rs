@@ -1,5 +1,6 @@
 //! Make one object of the copy equal to the source's. Repair, resync and the first copy all do this.
 use super::file;
+use super::held::{self, Lifted};
 use super::keep::Keeper;
 use super::links::{Links, Verdict};
 use crate::pair::control::Leg;
@@ -140,18 +141,6 @@ impl<'a> Work<'a> {
         ((a ^ b) & mask != 0).then_some(a)
     }
 
-    /// What must not be changed can be changed until [`Self::put_flags`]. Whether it was so.
-    fn loosen(&self, rel: &[u8], d: &Meta) -> io::Result<bool> {
-        let held = self.fidelity.flags & flags::HELD;
-        if held == 0 || !(d.is_file() || d.is_dir()) {
-            return Ok(false);
-        }
-        match flags::read(&self.copy.root, rel) {
-            Some(f) if f & held != 0 => flags::put(&self.copy.root, rel, 0, held).map(|()| true),
-            _ => Ok(false),
-        }
-    }
-
     /// The copy's object gets the source's flags: the last thing that it gets.
     fn put_flags(&self, rel: &[u8]) -> io::Result<()> {
         let (Some(s), Some(d)) = (read(self.source, rel)?, read(self.copy, rel)?) else {
@@ -181,18 +170,19 @@ impl<'a> Work<'a> {
             Some(s) => self.withhold(rel, s)?,
             None => None,
         };
-        let loose = match &seen.copy {
-            Some(d) => self.loosen(rel, d)?,
-            None => false,
-        };
-        match (&seen.source, &seen.copy) {
-            (None, None) => {}
-            (None, Some(_)) => self.discard(rel, held)?,
-            (Some(s), None) => self.create(rel, &s.clone(), held)?,
-            (Some(s), Some(d)) => {
-                let (s, d) = (s.clone(), d.clone());
-                self.alter(rel, &s, &d, seen.what, held)?;
-            }
+        let parent = split(rel).0;
+        let tried = [parent, rel].map(|rel| Lifted::at(&self.copy.root, rel));
+        if let Err(e) = self.change(rel, &seen, held) {
+            let [a, b] = &tried;
+            return Err(held::explain(e, self.copy, [(rel, b), (parent, a)]));
+        }
+        let [_parent, own] = tried;
+        let own = own.ok().flatten();
+        let loose = own.is_some();
+        // Otherwise it has its own again, as its other names must.
+        let one_name = |d: &Meta| d.is_dir() || d.st.st_nlink == 1;
+        if self.fidelity.flags & flags::HELD != 0 && seen.copy.as_ref().is_some_and(one_name) {
+            own.into_iter().for_each(Lifted::stay);
         }
         if seen.source.as_ref().is_some_and(Meta::is_dir) {
             // When it is full.
@@ -211,6 +201,16 @@ impl<'a> Work<'a> {
             seen.source = Some(s);
         }
         Ok(seen)
+    }
+
+    /// The act that makes what was seen equal.
+    fn change(&mut self, rel: &[u8], seen: &Seen, held: &BothLocked) -> io::Result<()> {
+        match (&seen.source, &seen.copy) {
+            (None, None) => Ok(()),
+            (None, Some(_)) => self.discard(rel, held),
+            (Some(s), None) => self.create(rel, s, held),
+            (Some(s), Some(d)) => self.alter(rel, s, d, seen.what, held),
+        }
     }
 
     /// Takes out of `s` what root must not bring from a leg where it has no power to one where it has: who
@@ -312,6 +312,8 @@ impl<'a> Work<'a> {
     fn join(&mut self, rel: &[u8], first: &[u8], s: &Meta, held: &BothLocked) -> io::Result<()> {
         let same_source = read(self.source, first)?.is_some_and(|m| m.id() == s.id());
         let target = read(self.copy, first)?;
+        // What is held gets no further name, and cannot be moved to it.
+        let _first = Lifted::at(&self.copy.root, first);
         if let Some(t) = target
             && same_source
             && self.links.is_current(s, &t)

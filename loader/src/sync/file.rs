@@ -1,4 +1,5 @@
 //! The single acts of a repair on one leg: make an object, put attributes on it, remove it.
+use super::held::Lifted;
 use crate::tree::beneath::{Root, join, split, temp_name};
 use crate::tree::content;
 use crate::tree::object::{self, Fidelity, Meta};
@@ -232,8 +233,10 @@ pub fn remove(root: &Root, rel: &[u8], held: &BothLocked) -> io::Result<()> {
     loop {
         content::check_stop()?;
         let full = match remove_one(root, &at, false, held) {
-            Err(e) if matches!(e.raw_os_error(), Some(libc::EISDIR | libc::EPERM)) => {
-                Some(root.names(&at)?)
+            Err(e) if e.raw_os_error() == Some(libc::EISDIR) => Some(root.names(&at)?),
+            // Of a directory, or of what nobody may remove.
+            Err(e) if e.raw_os_error() == Some(libc::EPERM) => {
+                Some(root.names(&at).map_err(|_| e)?)
             }
             r => r.map(|()| None)?,
         };
@@ -267,9 +270,20 @@ fn remove_one(root: &Root, rel: &[u8], directory: bool, held: &BothLocked) -> io
         true => AtFlags::REMOVEDIR,
         false => AtFlags::empty(),
     };
-    match in_parent(root, rel, held, |dir, name| {
-        rustix::fs::unlinkat(dir, name, flags)
-    }) {
+    let remove = || {
+        in_parent(root, rel, held, |dir, name| {
+            rustix::fs::unlinkat(dir, name, flags)
+        })
+    };
+    let mut done = remove();
+    if matches!(&done, Err(e) if e.raw_os_error() == Some(libc::EPERM)) {
+        let parent = Lifted::at(root, split(rel).0);
+        let own = Lifted::at(root, rel);
+        if matches!(&parent, Ok(Some(_))) || matches!(&own, Ok(Some(_))) {
+            done = remove();
+        }
+    }
+    match done {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         r => r,
     }

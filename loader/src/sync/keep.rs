@@ -1,5 +1,5 @@
 //! What a repair overwrites or deletes on the losing leg is kept in `.mirror/kept/<time>/`, up to a bound.
-use super::file::open_read;
+use super::file::{in_parent, open_read};
 use crate::tree::beneath::{Root, join, split, temp_name};
 use crate::tree::content;
 use crate::tree::object::Meta;
@@ -122,9 +122,10 @@ impl Keeper {
             }
         };
         let moved = self.place(root, rel).and_then(|to| {
-            let (from_dir, from) = root.parent(rel)?;
             let (to_dir, name) = root.parent(&to)?;
-            rustix::fs::renameat(&from_dir, &from, &to_dir, &name)?;
+            in_parent(root, rel, held, |dir, from| {
+                rustix::fs::renameat(dir, from, &to_dir, &name)
+            })?;
             Ok(to)
         });
         match moved {

@@ -2,6 +2,7 @@
 pub mod equal;
 pub mod file;
 pub mod heal;
+pub mod held;
 pub mod keep;
 pub mod links;
 pub mod own;

@@ -15,7 +15,7 @@ const EASY: u32 =
 const CAPABILITY: u32 = 9;
 
 /// Opens a file or directory to ask for its flags; whatever else stands there is not opened.
-fn open(root: &Root, rel: &[u8]) -> io::Result<OwnedFd> {
+pub fn open(root: &Root, rel: &[u8]) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     root.open_at(rel, flags, Mode::empty())
 }
