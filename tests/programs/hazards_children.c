@@ -514,13 +514,56 @@ static void elsewhere(void) {
     }
 }
 
+// A filter for all threads, while others begin: none of them makes a call that the program does not.
+static volatile sig_atomic_t strange;
+static void counts(int s, siginfo_t *i, void *c) { (void)s; (void)i; (void)c; strange++; }
+static void *short_life(void *p) { return p; }
+static void *begins(void *p) {
+    while (!*(volatile int *)p) {
+        pthread_t t;
+        if (!pthread_create(&t, NULL, short_life, NULL)) pthread_join(t, NULL);
+    }
+    return NULL;
+}
+static void everybody(void) {
+    struct sock_filter f[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_prctl, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 59, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog prog = {sizeof f / sizeof *f, f};
+    struct sigaction a = {.sa_sigaction = counts, .sa_flags = SA_SIGINFO | SA_NODEFER};
+    sigaction(SIGSYS, &a, NULL);
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    int bad = 0, st;
+    for (int round = 0; round < 60; round++) {
+        pid_t p = fork();
+        if (!p) {
+            volatile int over = 0;
+            pthread_t t[3];
+            for (int i = 0; i < 3; i++) pthread_create(&t[i], NULL, begins, (void *)&over);
+            usleep(300);
+            long r = own(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &prog);
+            usleep(300);
+            over = 1;
+            for (int i = 0; i < 3; i++) pthread_join(t[i], NULL);
+            _exit(r ? 2 : strange != 0);
+        }
+        if (waitpid(p, &st, 0) != p || st) bad++;
+    }
+    printf("strange %d\n", bad);
+}
+
 int main(int n, char **v) {
     if (n < 3) return 2;
     setvbuf(stdout, NULL, _IOLBF, 0);
     dir = v[2];
     static const struct { const char *name; void (*run)(void); } all[] = {
         {"registers", registers}, {"interrupted", interrupted}, {"storms", storms}, {"leaps", leaps}, {"coroutines", coroutines}, {"fibers", fibers},
-        {"cancel", cancel}, {"spawns", spawns}, {"clone3", by_clone3}, {"copies", copies}, {"userfault", userfault}, {"deep", deep}, {"crashes", crashes}, {"rseq", rseq_sections}, {"broker", broker}, {"elsewhere", elsewhere},
+        {"cancel", cancel}, {"spawns", spawns}, {"clone3", by_clone3}, {"copies", copies}, {"userfault", userfault}, {"deep", deep}, {"crashes", crashes}, {"rseq", rseq_sections}, {"broker", broker}, {"elsewhere", elsewhere}, {"everybody", everybody},
     };
     for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
         if (!strcmp(all[i].name, v[1])) {

@@ -86,6 +86,10 @@ in_place! {
         same(pair, "elsewhere");
     }
 
+    fn a_filter_for_all_threads_while_others_begin(pair) {
+        same(pair, "everybody");
+    }
+
     fn a_sandbox_that_asks_its_own_handler(pair) {
         same(pair, "broker");
     }

@@ -4,7 +4,7 @@
 //! status flags too; a clone uses no stack between its `syscall` and the place where parent and child go
 //! on, since they may share one, or the child may have one that nobody else has written to.
 use core::arch::{asm, global_asm};
-use core::sync::atomic::{AtomicU32, AtomicUsize};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
 
 /// Address of the gate for clones in libc's text.
 pub static CLONE_GATE: AtomicUsize = AtomicUsize::new(0);
@@ -14,6 +14,10 @@ pub static LEAF: AtomicUsize = AtomicUsize::new(0);
 pub static TRAMPOLINE: AtomicUsize = AtomicUsize::new(0);
 /// Start and length of the text whose `syscall` instructions are not dispatched.
 pub static RANGE: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+/// New threads and children of this memory's process are armed.
+pub static CHILDREN: AtomicBool = AtomicBool::new(false);
+/// Threads that arm themselves just now: they look at [`CHILDREN`] after they have been counted.
+pub static BUSY: AtomicU32 = AtomicU32::new(0);
 /// Clones under way. A vfork is until its child has executed something or ended.
 pub static RESUME: [Resume; 1024] = [const { Resume::new() }; 1024];
 
@@ -108,6 +112,9 @@ mirror_after_clone:
     mov %rdx, 40(%r9)
     mov %r10, 48(%r9)
     mov %r8, 56(%r9)
+    lock incl {busy}(%rip)
+    cmpb $0, {children}(%rip)
+    je 5f
     mov $157, %eax
     mov $59, %edi
     mov $1, %esi
@@ -115,6 +122,7 @@ mirror_after_clone:
     mov {range}+8(%rip), %r10
     xor %r8d, %r8d
     syscall
+5:  lock decl {busy}(%rip)
     mov 24(%r9), %rdi
     mov 32(%r9), %rsi
     mov 40(%r9), %rdx
@@ -186,6 +194,8 @@ mirror_returned:
     leaf = sym LEAF,
     trampoline = sym TRAMPOLINE,
     range = sym RANGE,
+    busy = sym BUSY,
+    children = sym CHILDREN,
     options(att_syntax)
 );
 

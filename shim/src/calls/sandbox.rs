@@ -298,12 +298,20 @@ pub fn finish(regs: &mut Regs) -> usize {
         net::disarm_thread();
     }
     let (strict, flags, _) = parts(regs);
+    let were = !ARMS.load(Ordering::Relaxed) && arming::stop_children();
     let r = raw(regs);
     let listens = !strict && flags & c::SECCOMP_FILTER_FLAG_NEW_LISTENER as usize != 0;
     match r {
         Ok(v) if v == 0 || listens => installed(),
-        _ if lost => net::rearm_thread(),
-        _ => {}
+        _ => {
+            arming::CHILDREN.store(
+                were || arming::CHILDREN.load(Ordering::Relaxed),
+                Ordering::Relaxed,
+            );
+            if lost {
+                net::rearm_thread();
+            }
+        }
     }
     answer(regs, r)
 }

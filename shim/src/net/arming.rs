@@ -1,16 +1,39 @@
 //! Arming a thread: its calls are dispatched from then on.
+pub use crate::arch::gates::{BUSY, CHILDREN};
 use crate::arch::gates::{CLONE_GATE, DISPATCH, LEAF, PR_SYS_DISPATCH_ON, RANGE, TRAMPOLINE};
 use crate::net::{filters, signals};
-use core::sync::atomic::AtomicBool;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicBool, Ordering};
 use libc as c;
 use mirror_sys as sys;
 
 /// This memory's process is armed.
 pub static ON: AtomicBool = AtomicBool::new(false);
 
-/// Its new threads and children are armed too.
-pub static CHILDREN: AtomicBool = AtomicBool::new(false);
+/// How often a thread is waited for; one may have been killed.
+const LOOKS: u32 = 4096;
+
+/// No thread arms itself from here on: none will do so below the filter that comes next, which may be for all
+/// threads. What was.
+pub fn stop_children() -> bool {
+    let were = CHILDREN.swap(false, Ordering::SeqCst);
+    for _ in 0..LOOKS {
+        if BUSY.load(Ordering::SeqCst) == 0 {
+            break;
+        }
+        // SAFETY: takes and touches nothing.
+        unsafe { sys::syscall0(c::SYS_sched_yield) };
+    }
+    were
+}
+
+/// Arms the calling thread if threads are to be.
+pub fn arm_late() {
+    BUSY.fetch_add(1, Ordering::SeqCst);
+    if CHILDREN.load(Ordering::SeqCst) {
+        arm_thread();
+    }
+    BUSY.fetch_sub(1, Ordering::SeqCst);
+}
 
 /// It makes calls of its own, as far as is known.
 pub static NEEDED: AtomicBool = AtomicBool::new(false);

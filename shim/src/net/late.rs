@@ -3,7 +3,7 @@
 //! Rules of this file: nobody says when that happens, so ld.so's list is looked at when a call of libc's
 //! comes to the library; the thread that finds something arms itself, every other one does when it comes
 //! here next. No thread is interrupted for it.
-use crate::net::arming::{CHILDREN, NEEDED, OWED, arm, arm_thread};
+use crate::net::arming::{CHILDREN, NEEDED, OWED, arm, arm_late};
 use crate::net::{needed, signals, stacks};
 use crate::process::actor::guest;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
@@ -82,7 +82,7 @@ fn thread() {
         return;
     }
     signals::unblock();
-    arm_thread();
+    arm_late();
     stacks::adopt();
     place.store(me, Ordering::Relaxed);
 }

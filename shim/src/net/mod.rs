@@ -19,7 +19,7 @@ pub use clones::clone;
 pub use late::{look, stop};
 
 use crate::arch::gates::{self, DISPATCH, PR_SYS_DISPATCH_ON};
-use crate::net::arming::{CHILDREN, NEEDED, OWED, arm, arm_thread, leaf, on, places};
+use crate::net::arming::{BUSY, CHILDREN, NEEDED, OWED, arm, arm_thread, leaf, on, places};
 use crate::program::elf;
 use crate::program::env::{self, Var};
 use crate::program::info::BootInfo;
@@ -119,6 +119,7 @@ pub fn rearm_thread() {
 
 /// In a copy that was made without our fork; it has been armed as it went on.
 pub fn copied() {
+    BUSY.store(0, Ordering::Relaxed);
     clones::forget();
     stacks::forget();
 }
