@@ -142,9 +142,12 @@ int main(int argc, char **argv)
     if (!strcmp(argv[1], "numbers")) return numbers(argv[2]);
     dir = dup2(out, 100);
     by_text = move == move_by_chdir;
-    for (long i = 0; i < THREADS; i++) pthread_create(&t[i], NULL, work, (void *)i);
     pthread_create(&mover, NULL, move, argv[2]);
-    for (int i = 0; i < THREADS; i++) pthread_join(t[i], NULL);
+    /* The mover may have been without a processor: until both directories have been met. */
+    for (long batch = 0; batch < 40 && (names(getenv("V")) < 20 || names(argv[2]) < 20); batch++) {
+        for (long i = 0; i < THREADS; i++) pthread_create(&t[i], NULL, work, (void *)(batch * THREADS + i));
+        for (int i = 0; i < THREADS; i++) pthread_join(t[i], NULL);
+    }
     ended = 1;
     pthread_join(mover, NULL);
     if (names(getenv("V")) < 20 || names(argv[2]) < 20) { fprintf(stderr, "not both have got names\n"); return 4; }
