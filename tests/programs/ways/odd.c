@@ -32,7 +32,7 @@ static int w_fork_by_number(void) { long p = syscall(SYS_fork); TRY(p); if (!p) 
 static int w_unshare_user(void) { TRY(unshare(CLONE_NEWUSER)); return change("f", "user namespace"); }
 static int w_unshare_mounts(void) { TRY(unshare(CLONE_NEWNS)); return change("f", "mount namespace"); }
 static int w_chroot(void) { TRY(chroot(".")); return change("/f", "chroot"); }
-static int w_chroot_away(void) { int d = open("d", O_RDONLY); mkdtemp(strcpy(stack, "/tmp/waysXXXXXX")); TRY(chroot(stack)); int f = openat(d, "new", O_CREAT | O_WRONLY, 0600); if (f >= 0) write(f, "away", 4); int e = errno; rmdir("/"); fchdir(d); errno = e; TRY(f); return 0; }
+static int w_chroot_away(void) { int d = open("d", O_RDONLY); mkdtemp(strcpy(stack, "/tmp/waysXXXXXX")); int t = open("/tmp", O_PATH); TRY(chroot(stack)); int f = openat(d, "new", O_CREAT | O_WRONLY, 0600); if (f >= 0) write(f, "away", 4); int e = errno; unlinkat(t, strrchr(stack, '/') + 1, AT_REMOVEDIR); fchdir(d); errno = e; TRY(f); return 0; }
 static int w_fchdir(void) { TRY(fchdir(open("d", O_RDONLY))); return change("new", "fchdir"); }
 
 /* ---- threads */

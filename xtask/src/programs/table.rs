@@ -203,6 +203,9 @@ fn parse(text: &str) -> Table {
             .split(" | ")
             .map(|c| c.trim().replace('\0', "|"))
             .collect();
+        let Ok(cells) = <[String; 9]>::try_from(cells) else {
+            continue;
+        };
         let [
             title,
             version,
@@ -213,27 +216,10 @@ fn parse(text: &str) -> Table {
             legs,
             alone,
             ways,
-        ] = &cells[..]
-        else {
-            continue;
-        };
+        ] = cells;
         if title == "Program" || title == "---" {
             continue;
         }
-        let [
-            title,
-            version,
-            does,
-            user,
-            native,
-            mirrored,
-            legs,
-            alone,
-            ways,
-        ] = [
-            title, version, does, user, native, mirrored, legs, alone, ways,
-        ]
-        .map(Clone::clone);
         rows.push(Row {
             group: group.to_owned(),
             title,
