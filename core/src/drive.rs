@@ -2,7 +2,7 @@
 //! answer. The library and the simulator run it; what differs is how they wait.
 use crate::{Errno, LockMiss, LockPlan, Prepared, Verdict, WHOLE};
 
-/// A plan that did not stand this often is made with everybody else kept out.
+/// A plan that did not stand this often is made exclusively.
 const REPLANS: u8 = 3;
 
 /// What comes next.
@@ -10,9 +10,9 @@ const REPLANS: u8 = 3;
 pub enum Next {
     /// Plan and run again; the intent of the last run is void.
     Again,
-    /// End what a crashed process, or this change itself, has left: [`crate::mend`], then
-    /// [`Drive::mended`]. For the `nth` time, beginning with 0: before each but the first, wait a little.
-    Mend(u32),
+    /// End what a crashed process, or this change itself, has left: [`crate::recover`], then
+    /// [`Drive::recovered`]. For the `nth` time, beginning with 0: before each but the first, wait a little.
+    Recover(u32),
     /// This object is held elsewhere: wait holding nothing, then begin anew.
     Wait(usize),
     /// The answer for the program.
@@ -24,14 +24,14 @@ pub enum Next {
 /// One request on its way.
 #[derive(Clone, Debug, Hash)]
 pub struct Drive {
-    /// Everybody else is to be kept out.
+    /// The change is to be exclusive.
     exclusive: bool,
     replans: u8,
     /// Rounds that are left before it waits outside, if they are counted.
     rounds: Option<u32>,
     /// The answer of a change that the second leg lacks, and that is still announced.
     left: Option<u64>,
-    mends: u32,
+    recoveries: u32,
     /// How often the own change is tried to be ended before that is left to others.
     patience: u32,
 }
@@ -46,12 +46,12 @@ impl Drive {
             replans: 0,
             rounds,
             left: None,
-            mends: 0,
+            recoveries: 0,
             patience,
         }
     }
 
-    /// Whether everybody else is to be kept out.
+    /// Whether the change is to be exclusive.
     pub fn exclusive(&self) -> bool {
         self.exclusive
     }
@@ -85,7 +85,7 @@ impl Drive {
     }
 
     /// After a run. `unequal`: on the way the legs were seen to differ, so an error is no answer before
-    /// everybody else was kept out.
+    /// The pair was taken exclusively.
     pub fn ran(&mut self, verdict: Verdict, unequal: bool) -> Next {
         match verdict {
             Verdict::Done(Err(_)) if unequal && !self.exclusive => {
@@ -104,23 +104,25 @@ impl Drive {
                 self.exclusive = true;
                 Next::Again
             }
-            Verdict::Mend => Next::Mend(0),
+            Verdict::Recover => Next::Recover(0),
             Verdict::Left(answer) => {
                 self.left = Some(answer);
-                Next::Mend(0)
+                Next::Recover(0)
             }
         }
     }
 
-    /// After [`crate::mend`].
-    pub fn mended(&mut self, r: Result<(), LockMiss>) -> Next {
+    /// After [`crate::recover`].
+    pub fn recovered(&mut self, r: Result<(), LockMiss>) -> Next {
         match (r, self.left) {
             (Ok(()), None) => Next::Again,
             (Err(LockMiss::Busy(object)), None) => Next::Wait(object),
             (Err(LockMiss::Failed(e)), None) => Next::Answer(Err(e)),
-            (Err(LockMiss::Busy(_)), Some(_)) if self.mends.saturating_add(1) < self.patience => {
-                self.mends = self.mends.saturating_add(1);
-                Next::Mend(self.mends)
+            (Err(LockMiss::Busy(_)), Some(_))
+                if self.recoveries.saturating_add(1) < self.patience =>
+            {
+                self.recoveries = self.recoveries.saturating_add(1);
+                Next::Recover(self.recoveries)
             }
             // It is announced: whoever comes upon it ends it.
             (_, Some(answer)) => Next::Answer(Ok(answer)),
@@ -135,7 +137,7 @@ mod tests {
     const PLAN: Result<LockPlan, Prepared> = Ok(LockPlan::EMPTY);
 
     #[test]
-    fn plans_that_do_not_stand_end_with_everybody_kept_out() {
+    fn plans_that_do_not_stand_end_exclusively() {
         let mut d = Drive::new(None, 2);
         for _ in 0..REPLANS {
             assert_eq!(d.ran(Verdict::Replan, false), Next::Again);
@@ -173,16 +175,16 @@ mod tests {
     fn an_announced_change_is_ended_or_left_with_its_answer() {
         let busy = || Err(LockMiss::Busy(7));
         let mut d = Drive::new(None, 3);
-        assert_eq!(d.ran(Verdict::Left(5), false), Next::Mend(0));
-        assert_eq!(d.mended(busy()), Next::Mend(1));
-        assert_eq!(d.mended(busy()), Next::Mend(2));
-        assert_eq!(d.mended(busy()), Next::Answer(Ok(5)));
+        assert_eq!(d.ran(Verdict::Left(5), false), Next::Recover(0));
+        assert_eq!(d.recovered(busy()), Next::Recover(1));
+        assert_eq!(d.recovered(busy()), Next::Recover(2));
+        assert_eq!(d.recovered(busy()), Next::Answer(Ok(5)));
         let mut d = Drive::new(None, 3);
-        assert_eq!(d.ran(Verdict::Mend, false), Next::Mend(0));
-        assert_eq!(d.mended(busy()), Next::Wait(7));
-        assert_eq!(d.mended(Ok(())), Next::Again);
+        assert_eq!(d.ran(Verdict::Recover, false), Next::Recover(0));
+        assert_eq!(d.recovered(busy()), Next::Wait(7));
+        assert_eq!(d.recovered(Ok(())), Next::Again);
         let failed = Err(LockMiss::Failed(Errno::EIO));
-        assert_eq!(d.mended(failed), Next::Answer(Err(Errno::EIO)));
+        assert_eq!(d.recovered(failed), Next::Answer(Err(Errno::EIO)));
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub use lock::{
     lock_both, lock_more, unlock_both,
 };
 pub use numbers::{K, MAX_PAIRS, RESERVED};
-pub use quiesce::{Posts, alone, mend};
+pub use quiesce::{Posts, alone, recover};
 pub use refused::{Applied, Refused, Untouched};
 pub use txn::{Action, Journal, LegIo, Prepared, Step, Undo, Verdict, Where, transact};
 pub use view::View;

@@ -41,7 +41,7 @@ impl LockPlan {
         dirs: 0,
         files: 0,
     };
-    /// Everybody else is kept out: the whole pair's object, and a quiesce.
+    /// The caller is exclusive: the whole pair's object, and a quiesce.
     pub const EXCLUSIVE: LockPlan = LockPlan {
         whole: true,
         dirs: 0,

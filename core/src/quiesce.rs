@@ -1,9 +1,9 @@
-//! Keeping everybody else out, and ending what the dead left.
+//! Exclusive access, and ending what crashed processes left.
 //!
 //! There is no list of processes. A transaction occupies the posts of its lock objects, then looks at
 //! the EXCLUSIVE bit; whoever wants to be alone sets the bit, then looks at the posts. One of the two
-//! sees the other. A post that stays occupied while its locks can be taken is a dead one's: the kernel
-//! frees the locks of the dead, whatever their pids, namespaces and zombies look like.
+//! sees the other. A post that stays occupied while its locks can be taken is a crashed process's: the kernel
+//! frees the locks of the crashed, whatever their pids, namespaces and zombies look like.
 use crate::errno::Errno;
 use crate::lock::{
     BothLocked, LegLock, LockMiss, LockPlan, OBJECTS, WHOLE, lock_both, lock_one, unlock_both,
@@ -12,7 +12,7 @@ use crate::lock::{
 use crate::runtime::{ANNOUNCED, lead};
 use crate::word::StateWord;
 
-/// The state word and the posts: what keeping everybody out needs.
+/// The state word and the posts: what exclusive access needs.
 pub trait Posts {
     /// Loads the state word.
     fn word(&self) -> StateWord;
@@ -21,20 +21,20 @@ pub trait Posts {
         Ok(())
     }
     /// The state of an object's post: not 0 while somebody is inside. Seen with the object's locks
-    /// held, it is a dead one's.
+    /// held, it is a crashed process's.
     fn state(&self, object: usize) -> u32;
-    /// Frees the post of a dead one, whose change has been ended.
+    /// Frees the post of a crashed process, whose change has been ended.
     fn forget(&mut self, object: usize, held: &BothLocked);
     /// Sets or clears the EXCLUSIVE bit. Clearing it also counts the generation: what others know of
     /// paths may have ended.
-    fn keep_out(&mut self, held: &BothLocked, on: bool);
+    fn set_exclusive(&mut self, held: &BothLocked, on: bool);
     /// Waits a little, for the `nth` time, for somebody to leave an object. `false`: it was enough.
     fn pause(&mut self, object: usize, nth: u32) -> bool;
-    /// Ends the change of the intent in this object's record. Everybody else is kept out.
-    fn heal_orphan(&mut self, object: usize, held: &BothLocked);
+    /// Ends the change of the intent in this object's record. The caller is exclusive.
+    fn recover(&mut self, object: usize, held: &BothLocked);
 }
 
-/// Waits until nobody is inside, then ends what dead ones left. The whole pair is locked and the bit set.
+/// Waits until nobody is inside, then ends what crashed processes left. The whole pair is locked and the bit set.
 pub(crate) fn quiesce<P: LegLock + Posts + ?Sized>(
     p: &mut P,
     held: &BothLocked,
@@ -63,7 +63,7 @@ fn visit<P: LegLock + Posts + ?Sized>(
             match lock_one(p, object) {
                 Ok(()) => {
                     if end {
-                        bury(p, object, held);
+                        recover_object(p, object, held);
                     }
                     dead |= p.state(object) != 0;
                     unlock_one(p, object);
@@ -84,37 +84,37 @@ fn visit<P: LegLock + Posts + ?Sized>(
     Ok(dead)
 }
 
-/// Ends the change of a dead one, if there is one. The object's locks are held.
-fn bury<P: Posts + ?Sized>(p: &mut P, object: usize, held: &BothLocked) {
+/// Ends the change of a crashed process, if there is one. The object's locks are held.
+fn recover_object<P: Posts + ?Sized>(p: &mut P, object: usize, held: &BothLocked) {
     let state = p.state(object);
     if state == 0 {
         return;
     }
     if state & ANNOUNCED != 0 && lead(state) == object {
-        p.heal_orphan(object, held);
+        p.recover(object, held);
     }
     p.forget(object, held);
 }
 
-/// Ends all that dead ones left. Never waits long: [`LockMiss::Busy`] names who is in the way.
-pub fn mend<P: LegLock + Posts + ?Sized>(p: &mut P) -> Result<(), LockMiss> {
+/// Ends all that crashed processes left. Never waits long: [`LockMiss::Busy`] names who is in the way.
+pub fn recover<P: LegLock + Posts + ?Sized>(p: &mut P) -> Result<(), LockMiss> {
     alone(p, |_, _| ())
 }
 
-/// Runs `act` with everybody else kept out and nothing half done.
+/// Runs `act` exclusively, with nothing half done.
 pub fn alone<P: LegLock + Posts + ?Sized, T>(
     p: &mut P,
     act: impl FnOnce(&mut P, &BothLocked) -> T,
 ) -> Result<T, LockMiss> {
     let held = lock_both(p, LockPlan::EXCLUSIVE)?;
-    p.keep_out(&held, true);
+    p.set_exclusive(&held, true);
     let r = quiesce(p, &held).map(|()| {
-        bury(p, WHOLE, &held);
+        recover_object(p, WHOLE, &held);
         act(p, &held)
     });
-    // While a dead one's exclusive change is not ended, nobody may come in.
+    // While a crashed process's exclusive change is not ended, nobody may come in.
     if p.state(WHOLE) == 0 {
-        p.keep_out(&held, false);
+        p.set_exclusive(&held, false);
     }
     unlock_both(p, held);
     r

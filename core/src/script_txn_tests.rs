@@ -113,7 +113,7 @@ impl Posts for Script {
         self.note(&format!("forget({object})"));
         self.posts[object] = 0;
     }
-    fn keep_out(&mut self, _: &BothLocked, on: bool) {
+    fn set_exclusive(&mut self, _: &BothLocked, on: bool) {
         self.note(if on { "out" } else { "in" });
         self.word = self.word & !StateWord::EXCLUSIVE | if on { StateWord::EXCLUSIVE } else { 0 };
     }
@@ -130,8 +130,8 @@ impl Posts for Script {
             _ => false,
         }
     }
-    fn heal_orphan(&mut self, object: usize, _: &BothLocked) {
-        self.note(&format!("orphan({object})"));
+    fn recover(&mut self, object: usize, _: &BothLocked) {
+        self.note(&format!("recover({object})"));
     }
 }
 

@@ -66,7 +66,7 @@ pub enum Prepared {
     /// The plan was made from what is not true any more: plan again.
     Replan,
     /// The legs do not look alike on the way: another change is half done, or somebody touched one tree.
-    /// Only with everybody else kept out can that be told.
+    /// That can be told only with exclusive access.
     Exclusive,
 }
 
@@ -104,7 +104,7 @@ pub trait LegIo {
     fn undo(&mut self, held: &BothLocked, source: Option<&Untouched<'_>>) -> Result<(), Errno>;
     /// Whether the second leg, which has answered `why`, already is as the call would leave it.
     fn holds(&mut self, why: Errno, held: &BothLocked) -> bool;
-    /// Makes the object equal, from the first leg to the second. Everybody else is kept out.
+    /// Makes the object equal, from the first leg to the second. The caller is exclusive.
     fn heal(&mut self, held: &BothLocked) -> Result<(), Errno>;
 
     /// The descriptor's position on the first leg.
@@ -147,10 +147,10 @@ pub enum Verdict {
     Replan,
     /// Ask again with [`LockPlan::EXCLUSIVE`].
     Exclusive,
-    /// A dead one's change is in the way: [`crate::mend`], then ask again.
-    Mend,
+    /// A crashed process's change is in the way: [`crate::recover`], then ask again.
+    Recover,
     /// The answer for the program. The second leg lacks the change: it stays announced, and
-    /// [`crate::mend`] ends it.
+    /// [`crate::recover`] ends it.
     Left(u64),
 }
 
@@ -166,7 +166,7 @@ pub fn transact<P: LegLock + Journal + LegIo + ?Sized>(
     };
     if plan.objects().any(|o| p.state(o) != 0) {
         unlock_both(p, held);
-        return Verdict::Mend;
+        return Verdict::Recover;
     }
     if plan.is_exclusive() {
         return exclusive(p, held, action);
@@ -179,7 +179,7 @@ pub fn transact<P: LegLock + Journal + LegIo + ?Sized>(
     if word.exclusive() {
         p.leave(&held, plan);
         unlock_both(p, held);
-        return kept_out(p);
+        return meets_exclusive(p);
     }
     let (held, verdict) = inside(p, held, action);
     if !matches!(verdict, Verdict::Left(_)) {
@@ -204,13 +204,13 @@ fn missed(miss: LockMiss) -> Verdict {
 }
 
 /// Somebody keeps us out, or has died doing so.
-fn kept_out<P: LegLock + Journal + ?Sized>(p: &mut P) -> Verdict {
+fn meets_exclusive<P: LegLock + Journal + ?Sized>(p: &mut P) -> Verdict {
     match p.try_lock(0, WHOLE) {
         Ok(()) => {
             let dead = p.word().exclusive();
             p.unlock(0, WHOLE);
             if dead {
-                Verdict::Mend
+                Verdict::Recover
             } else {
                 Verdict::NeedLock(WHOLE)
             }
@@ -219,15 +219,15 @@ fn kept_out<P: LegLock + Journal + ?Sized>(p: &mut P) -> Verdict {
     }
 }
 
-/// A change with everybody else kept out: the rename of a directory, or what needs a still picture.
+/// An exclusive change: the rename of a directory, or what needs a still picture.
 fn exclusive<P: LegLock + Journal + LegIo + ?Sized>(
     p: &mut P,
     held: BothLocked,
     action: Action,
 ) -> Verdict {
-    p.keep_out(&held, true);
+    p.set_exclusive(&held, true);
     if let Err(miss) = quiesce(p, &held) {
-        p.keep_out(&held, false);
+        p.set_exclusive(&held, false);
         unlock_both(p, held);
         return missed(miss);
     }
@@ -235,7 +235,7 @@ fn exclusive<P: LegLock + Journal + LegIo + ?Sized>(
     let (held, verdict) = inside(p, held, action);
     // In this order: a death in between leaves the bit, which is mended, never an intent without it.
     p.leave(&held, held.plan());
-    p.keep_out(&held, false);
+    p.set_exclusive(&held, false);
     unlock_both(p, held);
     verdict
 }
@@ -298,8 +298,8 @@ fn late<P: LegLock + Journal + ?Sized>(
         p.enter(&held, more);
         return Ok(held);
     }
-    // A dead one's post is not ours to free: give these back before the rest is left.
-    Err((unlock_late(p, held, more), Verdict::Mend))
+    // A crashed process's post is not ours to free: give these back before the rest is left.
+    Err((unlock_late(p, held, more), Verdict::Recover))
 }
 
 fn call<P: Journal + LegIo + ?Sized>(p: &mut P, undo: Undo, held: &BothLocked) -> Verdict {
@@ -331,7 +331,7 @@ fn undone<P: Journal + LegIo + ?Sized>(p: &mut P, why: Refused, held: &BothLocke
     p.undo(held, source.as_ref()).is_ok()
 }
 
-/// Retried once with everybody else kept out; then the first leg answers, and the second is made like
+/// Retried once with exclusive access; then the first leg answers, and the second is made like
 /// it.
 fn semantic<P: Journal + LegIo + ?Sized>(
     p: &mut P,

@@ -4,7 +4,7 @@ extern crate std;
 use crate::runtime::ANNOUNCED;
 use crate::script_txn_tests::{DIR, FILE, Script, dir, file};
 use crate::{
-    Action, Errno, LockMiss, LockPlan, Prepared, StateWord, Undo, Verdict, WHOLE, Where, mend,
+    Action, Errno, LockMiss, LockPlan, Prepared, StateWord, Undo, Verdict, WHOLE, Where, recover,
     transact,
 };
 use std::string::String;
@@ -70,13 +70,13 @@ fn what_is_found_late_is_locked_before_anything_is_announced() {
         s.log.join(" "),
         "+1a +1b enter prepare +65a -65a leave -1b -1a"
     );
-    // A dead one's: its post stays for whoever mends.
+    // A crashed process's: its post stays for whoever recovers it.
     let mut s = Script {
         late: file(),
         ..Script::new()
     };
     s.posts[FILE] = (FILE as u32 + 1) | ANNOUNCED;
-    assert_eq!(transact(&mut s, dir(), CALL), Verdict::Mend);
+    assert_eq!(transact(&mut s, dir(), CALL), Verdict::Recover);
     assert_eq!((s.posts[DIR], s.posts[FILE] & ANNOUNCED), (0, ANNOUNCED));
 }
 
@@ -86,16 +86,16 @@ fn a_dead_holder_is_in_the_way_until_it_is_mended() {
     s.posts[DIR] = (DIR as u32 + 1) | ANNOUNCED;
     s.posts[FILE] = DIR as u32 + 1;
     s.posts[FILE + 1] = FILE as u32 + 2;
-    assert_eq!(transact(&mut s, dir(), CALL), Verdict::Mend);
+    assert_eq!(transact(&mut s, dir(), CALL), Verdict::Recover);
     assert_eq!(s.log.join(" "), "+1a +1b -1b -1a");
     s.log.clear();
-    assert_eq!(mend(&mut s), Ok(()));
+    assert_eq!(recover(&mut s), Ok(()));
     // One was in mid-change with two objects; the other one had come in and touched nothing.
     // The living are looked for on all objects before the first repair.
     assert_eq!(
         s.log.join(" "),
         "+0a +0b out +1a +1b -1b -1a +65a +65b -65b -65a +66a +66b -66b -66a \
-         +1a +1b orphan(1) forget(1) -1b -1a +65a +65b forget(65) -65b -65a \
+         +1a +1b recover(1) forget(1) -1b -1a +65a +65b forget(65) -65b -65a \
          +66a +66b forget(66) -66b -66a in -0b -0a"
     );
     s.log.clear();
@@ -129,12 +129,12 @@ fn exclusive_changes_wait_for_those_inside() {
         Verdict::NeedLock(FILE)
     );
     assert_eq!(s.log.join(" "), "+0a +0b out pause in -0b -0a");
-    assert_eq!(mend(&mut s), Err(LockMiss::Busy(FILE)));
+    assert_eq!(recover(&mut s), Err(LockMiss::Busy(FILE)));
     assert!(!StateWord(s.word).exclusive());
 }
 
 #[test]
-fn who_is_kept_out_touches_nothing() {
+fn who_meets_an_exclusive_holder_touches_nothing() {
     let mut s = Script {
         word: StateWord::FRESH.0 | StateWord::EXCLUSIVE,
         busy: Some((WHOLE, 0)),
@@ -144,20 +144,20 @@ fn who_is_kept_out_touches_nothing() {
     assert_eq!(s.log.join(" "), "+1a +1b enter leave -1b -1a");
     // The one who kept us out is dead.
     s.busy = None;
-    assert_eq!(transact(&mut s, dir(), CALL), Verdict::Mend);
+    assert_eq!(transact(&mut s, dir(), CALL), Verdict::Recover);
     s.posts[WHOLE] = 1 | ANNOUNCED;
     s.log.clear();
-    assert_eq!(mend(&mut s), Ok(()));
+    assert_eq!(recover(&mut s), Ok(()));
     assert_eq!(
         s.log.join(" "),
-        "+0a +0b out orphan(0) forget(0) in -0b -0a"
+        "+0a +0b out recover(0) forget(0) in -0b -0a"
     );
     // Its change cannot be ended yet: nobody comes in.
     s.posts[WHOLE] = 1 | ANNOUNCED;
     s.word |= StateWord::EXCLUSIVE;
     s.posts[FILE] = FILE as u32 + 1;
     s.busy = Some((FILE, 1));
-    assert_eq!(mend(&mut s), Err(LockMiss::Busy(FILE)));
+    assert_eq!(recover(&mut s), Err(LockMiss::Busy(FILE)));
     assert!(StateWord(s.word).exclusive());
 }
 
@@ -262,7 +262,7 @@ fn a_semantic_error_of_the_second_leg_is_tried_again_alone() {
         (v, &*log),
         (Verdict::Done(Ok(7)), "prepare publish first second leave")
     );
-    // What cannot be undone stays announced, for the mending.
+    // What cannot be undone stays announced, for recovery.
     let mut s = Script::new();
     differ(&mut s);
     let (v, log) = s.run(Action::Call { undo: Undo::Never });
@@ -271,8 +271,8 @@ fn a_semantic_error_of_the_second_leg_is_tried_again_alone() {
         (Verdict::Left(7), "prepare publish first second")
     );
     assert_ne!(s.posts[DIR] & ANNOUNCED, 0);
-    assert_eq!(mend(&mut s), Ok(()));
-    assert!(s.log.contains(&"orphan(1)".into()) && s.posts[DIR] == 0);
+    assert_eq!(recover(&mut s), Ok(()));
+    assert!(s.log.contains(&"recover(1)".into()) && s.posts[DIR] == 0);
     // Alone it still differs: somebody touched one tree.
     let alone = |repair| {
         let mut s = Script {

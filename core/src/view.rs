@@ -182,7 +182,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Frees the post of a dead one, whose change has been ended.
+    /// Frees the post of a crashed process, whose change has been ended.
     pub fn forget(&self, object: usize) {
         match self {
             View::Own(f) => {

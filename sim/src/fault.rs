@@ -80,8 +80,8 @@ pub enum Sabotage {
     SecondLock,
     /// A busy lock is said to be taken.
     Exclusion,
-    /// Posts of dead processes are not seen.
-    Orphans,
+    /// Posts of crashed processes are not seen.
+    Crashed,
     /// Undo does nothing and says it did.
     Undo,
     /// Unwrite does nothing and says it did.

@@ -1,6 +1,6 @@
 //! A simulator of a mirrored pair: two model trees, several processes, one deterministic schedule.
 //!
-//! The processes run `mirror_core::transact` and `mend`, the engine of the preloaded library, over
+//! The processes run `mirror_core::transact` and `recover`, the engine of the preloaded library, over
 //! model ports. Every port call is a yield point: there the schedule may change the running process,
 //! stop it, kill it, or crash a leg. What comes out is judged by [`oracle`]. A failing [`Case`] is a
 //! value: it can be run again and made smaller.

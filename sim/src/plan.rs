@@ -170,7 +170,7 @@ impl Port<'_> {
         Prepared::Ready
     }
 
-    /// The same with everybody else kept out: the second leg's directories are healed.
+    /// The same with exclusive access: the second leg's missing directories are made.
     fn prove_alone(&self, n: usize, path: &str) -> Prepared {
         let first = self.look(|_, p| p.first);
         match self.resolve(first, path) {

@@ -187,7 +187,7 @@ impl Posts for Port<'_> {
         // Nobody has ever asked for it: to read it now or a moment later is the same.
         let yields = |w: &World| w.used.contains(&object);
         self.call(0u32, yields, |w, p| match w.sabotage {
-            Some(Sabotage::Orphans) => 0,
+            Some(Sabotage::Crashed) => 0,
             Some(Sabotage::Quiesce) if w.holds(p.pid, WHOLE) => 0,
             _ => w.posts.get(&object).copied().unwrap_or(0),
         })
@@ -200,7 +200,7 @@ impl Posts for Port<'_> {
             }
         });
     }
-    fn keep_out(&mut self, _: &BothLocked, on: bool) {
+    fn set_exclusive(&mut self, _: &BothLocked, on: bool) {
         self.step((), |w, _| {
             w.exclusive = on;
             w.generation += u64::from(!on);
@@ -209,13 +209,13 @@ impl Posts for Port<'_> {
     fn pause(&mut self, _: usize, nth: u32) -> bool {
         self.step(false, |_, _| nth < 2)
     }
-    fn heal_orphan(&mut self, object: usize, _: &BothLocked) {
+    fn recover(&mut self, object: usize, _: &BothLocked) {
         self.step((), |w, _| w.healed += 1);
         let n = self.heals.get();
         let Some(r) = self.intent(object).filter(|_| !self.out()) else {
             return;
         };
-        if let Err(e) = self.recover(n, &r) {
+        if let Err(e) = self.carry_out(n, &r) {
             self.step((), |w, _| w.record_pending(r, e));
         }
     }

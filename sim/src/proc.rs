@@ -86,8 +86,8 @@ pub(crate) enum Phase {
     Start,
     Plan,
     Run(LockPlan),
-    /// Ending what the dead left, or what this change left.
-    Mend,
+    /// Ending what crashed processes left, or what this change left.
+    Recover,
     /// Syncing the legs: how many are done, and the changes that are promised.
     Sync(usize, [u64; 2]),
     /// An open without locks (a sabotage): the inode on the first leg.
@@ -176,7 +176,7 @@ impl Proc {
             Phase::Start => (0, 0, 0).hash(h),
             Phase::Plan => (1, 0, 0).hash(h),
             Phase::Run(p) => (2, p.objects().collect::<Vec<_>>()).hash(h),
-            Phase::Mend => (3, 0, 0).hash(h),
+            Phase::Recover => (3, 0, 0).hash(h),
             Phase::Sync(n, p) => (4, n, p).hash(h),
             Phase::Opened(i) => (5, i, 0).hash(h),
             Phase::Exit => (6, 0, 0).hash(h),

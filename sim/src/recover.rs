@@ -171,7 +171,7 @@ impl World {
 
 impl Port<'_> {
     /// Ends the change of a record that was read as the `n`-th of this run.
-    pub(crate) fn recover(&self, n: usize, r: &Record) -> Result<(), Errno> {
+    pub(crate) fn carry_out(&self, n: usize, r: &Record) -> Result<(), Errno> {
         self.step((), |w, p| {
             let act = decide(&r.intent, w.seen(r));
             p.acts.truncate(n);

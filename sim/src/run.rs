@@ -62,7 +62,7 @@ pub struct Report {
     pub transactions: usize,
     /// Changes of the dead that were ended.
     pub healed: u32,
-    /// Changes that their own process left to be mended.
+    /// Changes that their own process left to be recovered.
     pub left: u32,
     /// Injected errors met.
     pub injected: u32,
@@ -270,7 +270,7 @@ impl Model {
         if case.faults.crash.is_some() {
             w.come_back();
         } else if !w.exited {
-            w.sabotage = w.sabotage.filter(|&s| s != Sabotage::Orphans);
+            w.sabotage = w.sabotage.filter(|&s| s != Sabotage::Crashed);
             if let Err(miss) = settle(w, self.procs.len()) {
                 return Err(format!("the last one got {miss:?}: {:?}", w.holders));
             }

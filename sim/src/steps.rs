@@ -4,7 +4,7 @@ use crate::op::Op;
 use crate::port::Port;
 use crate::proc::{Call, Life, MENDS, Phase, Proc};
 use crate::world::{Desc, Pid, World};
-use mirror_core::{Drive, Errno, LockMiss, LockPlan, Next, Prepared, Verdict, mend, transact};
+use mirror_core::{Drive, Errno, LockMiss, LockPlan, Next, Prepared, Verdict, transact};
 
 impl Proc {
     /// One step: one call of a port, and what follows from it.
@@ -22,7 +22,7 @@ impl Proc {
             Phase::Start => self.start(w),
             Phase::Plan => self.plan(w),
             Phase::Run(plan) => self.run(w, plan),
-            Phase::Mend => self.mend(w),
+            Phase::Recover => self.recover(w),
             Phase::Sync(n, promise) => self.sync(w, n, promise),
             Phase::Opened(ino) => {
                 self.memo.fuel = 0;
@@ -188,11 +188,11 @@ impl Proc {
                 self.again(w, Some(object));
             }
             Next::Again => self.again(w, None),
-            Next::Mend(_) => {
+            Next::Recover(_) => {
                 if self.drive.left().is_none() {
                     self.void(w);
                 }
-                self.begin(Phase::Mend);
+                self.begin(Phase::Recover);
             }
         }
     }
@@ -212,14 +212,14 @@ impl Proc {
         self.begin(Phase::Plan);
     }
 
-    fn mend(&mut self, w: &mut World) {
-        let r = mend(&mut Port::new(w, self));
+    fn recover(&mut self, w: &mut World) {
+        let r = mirror_core::recover(&mut Port::new(w, self));
         if self.memo.out {
             return;
         }
         let failed = matches!(r, Err(LockMiss::Failed(_)));
         self.call.faulted |= failed && self.drive.left().is_none();
-        let next = self.drive.mended(r);
+        let next = self.drive.recovered(r);
         self.follow(w, next);
     }
 
@@ -250,9 +250,9 @@ impl Proc {
     }
 }
 
-/// Ends what the dead left, in one go: who comes after all others.
+/// Ends what crashed processes left, in one go: who comes after all others.
 pub fn settle(w: &mut World, pid: Pid) -> Result<(), LockMiss> {
     let mut p = Proc::new(pid, w.source, &[]);
     p.memo.fuel = u32::MAX;
-    mend(&mut Port::new(w, &mut p))
+    mirror_core::recover(&mut Port::new(w, &mut p))
 }

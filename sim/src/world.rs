@@ -138,7 +138,7 @@ pub struct World {
     pub healed: u32,
     /// Processes that were killed.
     pub deaths: u32,
-    /// Changes that their own process left to be mended.
+    /// Changes that their own process left to be recovered.
     pub left: u32,
     /// Injected errors that were met.
     pub injected: u32,

@@ -50,7 +50,7 @@ fn locks_do_not_exclude() {
 
 #[test]
 fn dead_processes_are_not_healed() {
-    seen(Sabotage::Orphans, "legs", 5, |s| {
+    seen(Sabotage::Crashed, "legs", 5, |s| {
         Case::random(s, 2, 8).with_kills(2)
     });
 }

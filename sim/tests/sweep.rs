@@ -125,7 +125,7 @@ fn killed_at_every_yield_point() {
     }
 }
 
-/// The healer of a dead process's change dies too, at each of its own points.
+/// The healer of a crashed process's change dies too, at each of its own points.
 #[test]
 fn the_healer_is_killed_too() {
     for case in cases().step_by(2) {

@@ -1,4 +1,4 @@
-//! A difference that is on record and cannot be repaired in a program keeps everybody out once, not at each
+//! A difference that is on record and cannot be repaired in a program takes the pair exclusively once, not at each
 //! touch; every change is made all the same, and the pair goes on saying that it differs.
 use mirror_tests::{Kind, Pair, compile};
 use std::fs;
@@ -74,7 +74,9 @@ fn what_is_on_record_keeps_nobody_out_again() {
             let times = generation(&pair) - before;
             // Met, and perhaps once more by a call of another kind.
             if times > 2 {
-                bad.push(format!("{name}: everybody was kept out {times} times"));
+                bad.push(format!(
+                    "{name}: the pair was taken exclusively {times} times"
+                ));
             }
         }
         let s = pair.status();

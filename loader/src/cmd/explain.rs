@@ -10,7 +10,7 @@ pub const PENDING: &str = "M-101";
 /// An unmirrored program ran.
 pub const UNMIRRORED: &str = "M-102";
 /// A writer died.
-pub const ORPHAN: &str = "M-103";
+pub const RECOVER: &str = "M-103";
 /// The first copy is not finished.
 pub const INCOMPLETE: &str = "M-105";
 /// verify found differences.
@@ -76,7 +76,7 @@ const TABLE: [(&str, &str, &str); 25] = [
          The option unmirrorable=refuse in the mirrortab keeps programs from starting such ones.",
     ),
     (
-        ORPHAN,
+        RECOVER,
         "A program was killed in the middle of a change.",
         "The change was announced before it began, so it is known which object may differ.\n\
          The next change of any mirrored program repairs it, and so does mirror resync V.",

@@ -246,11 +246,11 @@ fn judge(pair: &Pair, paths: &[Vec<u8>], v: &str, found: &mut Vec<Finding>) {
     if log(0) || log(1) || word.is_some_and(|w| w.pending()) {
         found.push(pending(paths, &open, v));
     }
-    if runtime.as_ref().is_some_and(|rt| orphan(rt, pair)) {
+    if runtime.as_ref().is_some_and(|rt| to_recover(rt, pair)) {
         found.push(
             Finding::new(
                 State::Pending,
-                explain::ORPHAN,
+                explain::RECOVER,
                 "a program was killed in the middle of a change; the next change repairs it",
             )
             .act(resync(&open, v), "repairs it now"),
@@ -412,8 +412,8 @@ fn stopped(u: &Unfinished, v: &str) -> Finding {
         )
 }
 
-/// Whether an announced change is that of a dead process: its locks are free.
-fn orphan(rt: &Runtime, pair: &Pair) -> bool {
+/// Whether an announced change is that of a crashed process: its locks are free.
+fn to_recover(rt: &Runtime, pair: &Pair) -> bool {
     Locks::open([&pair.legs[0].root, &pair.legs[1].root])
         .is_ok_and(|mut locks| locks.any_dead(rt.view()))
 }

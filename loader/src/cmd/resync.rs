@@ -190,7 +190,7 @@ fn one(p: &mut Attached, a: &Resync) -> Res<u8> {
     if p.pair.incomplete().is_some() {
         return finish_copy(p, a, s, c);
     }
-    if heal::heal_orphan(p) {
+    if heal::recover(p) {
         output::say!(
             "{}    repaired what a killed program left",
             text::path(&virt)

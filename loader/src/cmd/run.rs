@@ -218,7 +218,7 @@ fn ready(pair: Pair, a: &Run) -> Res<Attached> {
         return Err(unfit(&k));
     }
     let p = domain::attach(pair)?;
-    heal::heal_orphan(&p);
+    heal::recover(&p);
     if a.require.is_some() {
         let k = look::look(l);
         if k.state != State::InSync {
@@ -234,7 +234,7 @@ fn ready(pair: Pair, a: &Run) -> Res<Attached> {
 
 /// When the command has ended: repairs what it left, says what is not in order.
 fn after(p: &Attached) {
-    heal::heal_orphan(p);
+    heal::recover(p);
     let w = p.runtime.word();
     let (v, word) = (
         text::path(&p.pair.line.virt),

@@ -49,7 +49,7 @@ impl Locks {
         }
     }
 
-    /// Whether any post is a dead one's.
+    /// Whether any post is a crashed process's.
     pub fn any_dead(&mut self, rt: View<'_>) -> bool {
         (WHOLE..OBJECTS).any(|o| posts::crashed(self, rt, o))
     }
@@ -76,7 +76,7 @@ impl LegLock for Locks {
     }
 }
 
-/// The locks, the posts, and what ends a dead one's change.
+/// The locks, the posts, and what ends a crashed process's change.
 pub struct Alone<'a, H> {
     /// The lock objects.
     pub locks: &'a mut Locks,
@@ -111,7 +111,7 @@ impl<H: FnMut(usize, &BothLocked) -> bool> Posts for Alone<'_, H> {
     fn forget(&mut self, object: usize, _: &BothLocked) {
         self.runtime.view().forget(object);
     }
-    fn keep_out(&mut self, _: &BothLocked, on: bool) {
+    fn set_exclusive(&mut self, _: &BothLocked, on: bool) {
         if on {
             self.runtime.view().set_bits(StateWord::EXCLUSIVE);
         } else {
@@ -123,7 +123,7 @@ impl<H: FnMut(usize, &BothLocked) -> bool> Posts for Alone<'_, H> {
         std::thread::sleep(Duration::from_micros(200));
         nth < 250
     }
-    fn heal_orphan(&mut self, object: usize, held: &BothLocked) {
+    fn recover(&mut self, object: usize, held: &BothLocked) {
         (self.heal)(object, held);
     }
 }

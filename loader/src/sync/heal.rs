@@ -19,7 +19,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
-/// Runs `act` with the whole pair locked, everybody else kept out, and nothing half done: what dead
+/// Runs `act` with the whole pair locked exclusively, and nothing half done: what dead
 /// processes left is ended first. Waits for living ones to end their change.
 pub fn locked<T>(p: &Attached, act: impl FnOnce(&BothLocked) -> T) -> Res<T> {
     let mut locks = p.locks.lock();
@@ -55,9 +55,9 @@ pub fn locked<T>(p: &Attached, act: impl FnOnce(&BothLocked) -> T) -> Res<T> {
     }
 }
 
-/// Ends what dead processes left, if there is anything and nobody is in the way. Returns whether there
+/// Ends what crashed processes left, if there is anything and nobody is in the way. Returns whether there
 /// was.
-pub fn heal_orphan(p: &Attached) -> bool {
+pub fn recover(p: &Attached) -> bool {
     let mut locks = p.locks.lock();
     locks.any_dead(p.runtime.view()) && alone(&mut port(p, &mut locks), |_, _| ()).is_ok()
 }

@@ -13,7 +13,7 @@ use crate::calls::open::change::{self, ahead, how};
 use crate::calls::paired::partner;
 use crate::calls::range::{copy, pipe};
 use crate::calls::{
-    descriptors, ioctls, messages, process, quick, quick_fd, readers, rules, sandbox, steady,
+    descriptors, fast, fast_fd, ioctls, messages, process, readers, rules, sandbox, steady,
 };
 use crate::net::{signals, stacks};
 use crate::process::actor::guest;
@@ -35,7 +35,7 @@ pub fn filter(regs: &mut Regs) -> usize {
     let fd = |i: usize| fd_arg(regs, i);
     match (row.family, row.call) {
         (Family::Open, Call::Openat2) => HEAVY,
-        (Family::Open, _) => steady::filter(regs, row, quick::open),
+        (Family::Open, _) => steady::filter(regs, row, fast::open),
         (Family::Look, _) if args::names_control(reader_path(regs).1) => HEAVY,
         (Family::Look, _) => NATIVE,
         (Family::Close, _) => descriptors::close_filter(regs),
@@ -66,7 +66,7 @@ pub fn filter(regs: &mut Regs) -> usize {
         (Family::Entry | Family::TwoNames | Family::Attribute, call) => {
             steady::filter(regs, row, |regs| by_name(regs, call, row))
         }
-        _ if row.pre == PreFilter::Fd && quick_fd::is_out(fd(0)) => NATIVE,
+        _ if row.pre == PreFilter::Fd && fast_fd::is_out(fd(0)) => NATIVE,
         _ => HEAVY,
     }
 }
@@ -77,30 +77,30 @@ fn by_name(regs: &mut Regs, call: Call, row: &Row) -> usize {
     let a = |i: usize| arg(regs, i);
     let fd = |i: usize| fd_arg(regs, i);
     match call {
-        Call::Unlink | Call::Mkdir | Call::Mknod => quick::one_path(CWD, a(0)),
-        Call::Lchown | Call::Lsetxattr | Call::Lremovexattr => quick::object(CWD, a(0)),
-        Call::Mkdirat | Call::Mknodat => quick::one_path(fd(0), a(1)),
-        Call::Rmdir => quick::goes(CWD, a(0)),
-        Call::Unlinkat if a(2) as u32 == 0 => quick::one_path(fd(0), a(1)),
-        Call::Unlinkat => quick::goes(fd(0), a(1)),
-        Call::Symlink => quick::symlink(CWD, a(1)),
-        Call::Symlinkat => quick::symlink(fd(1), a(2)),
-        Call::Rename | Call::Link => quick::two_paths((CWD, a(0)), (CWD, a(1))),
+        Call::Unlink | Call::Mkdir | Call::Mknod => fast::one_path(CWD, a(0)),
+        Call::Lchown | Call::Lsetxattr | Call::Lremovexattr => fast::object(CWD, a(0)),
+        Call::Mkdirat | Call::Mknodat => fast::one_path(fd(0), a(1)),
+        Call::Rmdir => fast::goes(CWD, a(0)),
+        Call::Unlinkat if a(2) as u32 == 0 => fast::one_path(fd(0), a(1)),
+        Call::Unlinkat => fast::goes(fd(0), a(1)),
+        Call::Symlink => fast::symlink(CWD, a(1)),
+        Call::Symlinkat => fast::symlink(fd(1), a(2)),
+        Call::Rename | Call::Link => fast::two_paths((CWD, a(0)), (CWD, a(1))),
         Call::Linkat if a(4) as u32 != 0 => HEAVY,
         Call::Renameat | Call::Renameat2 | Call::Linkat => {
-            quick::two_paths((fd(0), a(1)), (fd(2), a(3)))
+            fast::two_paths((fd(0), a(1)), (fd(2), a(3)))
         }
         Call::Chmod | Call::Chown | Call::Truncate | Call::Utime | Call::Utimes => {
-            quick::leads(CWD, a(0))
+            fast::leads(CWD, a(0))
         }
-        Call::Setxattr | Call::Removexattr => quick::leads(CWD, a(0)),
-        Call::Fchmodat => quick::leads(fd(0), a(1)),
-        Call::Futimesat if a(1) != 0 => quick::leads(fd(0), a(1)),
-        Call::Utimensat if a(1) != 0 => quick::attribute(regs, a(3)),
-        Call::Fchownat => quick::attribute(regs, a(4)),
-        Call::Fchmodat2 => quick::attribute(regs, a(3)),
-        Call::Utimensat if quick_fd::is_out(fd(0)) => NATIVE,
-        _ if row.pre == PreFilter::Fd && quick_fd::is_out(fd(0)) => NATIVE,
+        Call::Setxattr | Call::Removexattr => fast::leads(CWD, a(0)),
+        Call::Fchmodat => fast::leads(fd(0), a(1)),
+        Call::Futimesat if a(1) != 0 => fast::leads(fd(0), a(1)),
+        Call::Utimensat if a(1) != 0 => fast::attribute(regs, a(3)),
+        Call::Fchownat => fast::attribute(regs, a(4)),
+        Call::Fchmodat2 => fast::attribute(regs, a(3)),
+        Call::Utimensat if fast_fd::is_out(fd(0)) => NATIVE,
+        _ if row.pre == PreFilter::Fd && fast_fd::is_out(fd(0)) => NATIVE,
         _ => HEAVY,
     }
 }
@@ -122,7 +122,7 @@ pub fn heavy(regs: &mut Regs) -> usize {
     match row.family {
         Family::Open if row.call == Call::Openat2 => steady::heavy(regs, row, how::open_how),
         Family::Open => match steady::heavy(regs, row, change::open) {
-            NATIVE => quick::again(regs),
+            NATIVE => fast::again(regs),
             r => r,
         },
         Family::OpenHandle => ahead::by_handle(regs),
@@ -173,8 +173,8 @@ pub fn wait(regs: &mut Regs) {
 
 /// On the program's stack with its own mask, after `heavy`.
 pub fn finish(regs: &mut Regs) -> usize {
-    if quick::is_proven(regs) {
-        quick::proven(regs)
+    if fast::is_proven(regs) {
+        fast::proven(regs)
     } else if steady::is_later(regs) {
         steady::finish(regs)
     } else {
@@ -184,7 +184,7 @@ pub fn finish(regs: &mut Regs) -> usize {
 
 /// In the net's handler: whether it is done, and the call is to be made behind it.
 pub fn finish_ahead(regs: &Regs) -> bool {
-    !quick::is_proven(regs) && !steady::is_later(regs) && sandbox::ahead()
+    !fast::is_proven(regs) && !steady::is_later(regs) && sandbox::ahead()
 }
 
 /// The exit_group place: lets this process's transactions end and settles what its descriptors owe.

@@ -1,7 +1,7 @@
 //! Objects that are on record as pending: their difference is known, and keeps nobody out again.
 //!
 //! Rules: counts only while the pair says that something is pending; a memory that is lost, or that has
-//! forgotten, costs one more look with everybody kept out.
+//! forgotten, costs one more look with exclusive access.
 use crate::attach::handle::Session;
 use crate::change::target::Cx;
 use crate::path::loc::Path;
@@ -72,7 +72,7 @@ impl Cx<'_> {
             put(self.s, self.lead, f.as_ref(), t.as_ref());
         }
     }
-    /// Whether the object is on record, so that a look with everybody kept out would find nothing new.
+    /// Whether the object is on record, so that a look with exclusive access would find nothing new.
     pub fn is_judged(&self) -> bool {
         if self.exclusive || !self.s.runtime().word().pending() {
             return false;

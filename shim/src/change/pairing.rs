@@ -1,5 +1,5 @@
 //! What is paired is compared: before two objects are changed together, what the kernel says of them anyway
-//! must fit. If it does not, the change is asked for again with everybody else kept out, and then the other
+//! must fit. If it does not, the change is asked for again exclusively, and then the other
 //! leg's object is made like the first leg's, or is recorded as pending, before anything is changed.
 //!
 //! Rules: without everybody kept out a difference is only suspected, since another's change may be half done.
@@ -24,7 +24,7 @@ use mirror_sys::{Stat, Sys};
 
 impl Cx<'_> {
     /// Whether two objects may be changed together. Kept out of everything else, they have been settled.
-    /// What only a resync mends, and is on record, does not keep everybody out again.
+    /// What only a resync mends, and is on record, does not take the pair exclusively again.
     pub fn fit(&self, first: &Stat, second: &Stat) -> bool {
         self.exclusive
             || same::alike(self.s, self.lead, first, second)
@@ -87,7 +87,7 @@ impl Cx<'_> {
     pub fn compare_named(&self, which: usize, first: &Sys<Stat>) -> Result<(), Prepared> {
         self.compare(first, &self.look(which, self.lead ^ 1))
     }
-    /// With everybody kept out, before anything is changed: makes the two objects of a name alike. What only
+    /// With exclusive access, before anything is changed: makes the two objects of a name alike. What only
     /// the other leg has is `makes`' own affair, or is recorded.
     pub fn settle(&self, which: usize, makes: bool, held: &BothLocked) {
         if !self.exclusive || !self.name(which).is_named() {
@@ -219,7 +219,7 @@ pub fn ended(n: i32, at: u64) {
     }
 }
 
-/// Asked where the request would make `name`, with everybody else kept out: something that only the
+/// Asked where the request would make `name`, with exclusive access: something that only the
 /// second leg has stands in the way. A file is put aside, what holds nothing goes; else that is recorded, and
 /// the request is refused with `why`.
 #[cold]

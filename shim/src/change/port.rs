@@ -22,7 +22,7 @@ use mirror_sys as sys;
 use mirror_sys::Sys;
 
 /// Most lock descriptions of a guest's transaction: two directories, a file, the whole, and one of a
-/// dead one, on two legs.
+/// crashed process, on two legs.
 const GUEST_LOCKS: usize = 12;
 
 struct Port<'a, 'b> {
@@ -129,7 +129,7 @@ impl Posts for Port<'_, '_> {
     fn forget(&mut self, object: usize, _: &BothLocked) {
         self.cx.s.runtime().forget(object);
     }
-    fn keep_out(&mut self, _: &BothLocked, on: bool) {
+    fn set_exclusive(&mut self, _: &BothLocked, on: bool) {
         let rt = self.cx.s.runtime();
         if on {
             rt.set_bits(StateWord::EXCLUSIVE);
@@ -152,8 +152,8 @@ impl Posts for Port<'_, '_> {
     }
     #[cold]
     #[inline(never)]
-    fn heal_orphan(&mut self, object: usize, held: &BothLocked) {
-        heal::orphan(self.cx.s, object, held);
+    fn recover(&mut self, object: usize, held: &BothLocked) {
+        heal::recover(self.cx.s, object, held);
     }
 }
 
@@ -375,11 +375,11 @@ fn drive(p: &mut Port<'_, '_>, kind: IntentKind, action: Action) -> Ran {
                 d.ran(v, core::mem::take(&mut p.cx.unequal))
             }
         };
-        while let Next::Mend(nth) = next {
+        while let Next::Recover(nth) = next {
             if nth > 0 {
                 sys::sleep_us(500);
             }
-            next = d.mended(mirror_core::mend(p));
+            next = d.recovered(mirror_core::recover(p));
         }
         match next {
             Next::Answer(r) => {
@@ -391,7 +391,7 @@ fn drive(p: &mut Port<'_, '_>, kind: IntentKind, action: Action) -> Ran {
             }
             Next::Native => return Ran::Native,
             Next::Wait(object) => return busy(p, object),
-            Next::Again | Next::Mend(_) => {}
+            Next::Again | Next::Recover(_) => {}
         }
         p.cx.intent = Intent::of(kind, p.cx.lead as u8);
         p.cx.position = None;
@@ -405,7 +405,7 @@ fn plan(p: &mut Port<'_, '_>) -> Result<LockPlan, Prepared> {
     p.change.plan(&mut p.cx)
 }
 
-/// At attach: ends what dead ones left, also where nobody may ever come by again.
+/// At attach: ends what crashed processes left, also where nobody may ever come by again.
 #[cold]
 #[inline(never)]
 fn mend_the_dead(p: &mut Port<'_, '_>) {
@@ -429,7 +429,7 @@ fn mend_all(p: &mut Port<'_, '_>) {
         MENDS
     };
     for _ in 0..tries {
-        if !matches!(mirror_core::mend(p), Err(LockMiss::Busy(_))) {
+        if !matches!(mirror_core::recover(p), Err(LockMiss::Busy(_))) {
             return;
         }
         sys::sleep_us(500);

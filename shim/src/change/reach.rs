@@ -123,7 +123,7 @@ impl Cx<'_> {
         self.slow &= ino.is_ok();
         Ok(self.dir(ino.map_err(|_| Errno::ENOENT)?))
     }
-    /// With everybody kept out: a name's objects, if they differ, are left to a resync.
+    /// With exclusive access: a name's objects, if they differ, are left to a resync.
     #[cold]
     #[inline(never)]
     pub(super) fn settle_held(&self, which: usize, makes: bool) {

@@ -123,9 +123,9 @@ pub struct Cx<'a> {
     pub position: Option<u64>,
     /// The end of the first leg's file, if `prepare` has asked for it; a write moves it.
     pub end: Option<u64>,
-    /// Everybody else is kept out.
+    /// The caller is exclusive.
     pub exclusive: bool,
-    /// Two objects did not look alike, and nothing has been changed: ask again with everybody kept out.
+    /// Two objects did not look alike, and nothing has been changed: ask again exclusively.
     pub unequal: bool,
     /// The generation at which the plan's directories were found.
     pub generation: u64,
@@ -209,7 +209,7 @@ impl Cx<'_> {
         let t = self.name(which);
         match sys::glance(t.at(0), &t.name, c::AT_SYMLINK_NOFOLLOW) {
             Ok(st) => self.file(st.ino()),
-            // Leg a lacks it: healing comes, with everybody kept out.
+            // Leg a lacks it: it is made there, with exclusive access.
             Err(_) => LockPlan::EMPTY,
         }
     }

@@ -1,7 +1,7 @@
-//! "Make this object equal, from one leg to the other": repair of what a dead holder left, and of an
+//! "Make this object equal, from one leg to the other": repair of what a crashed process left, and of an
 //! object that somebody changed on one tree alone.
 //!
-//! Rules: the whole pair is locked and everybody else kept out. Paths come from shared memory or from other processes and are not
+//! Rules: the whole pair is locked exclusively. Paths come from shared memory or from other processes and are not
 //! trusted: every step goes through BENEATH and NO_SYMLINKS. Data files are opened, and so closed,
 //! only in a quiet fork with a descriptor table of its own: closing one in the program would drop the
 //! program's fcntl locks. What cannot be repaired here is recorded as pending, never guessed.
@@ -76,10 +76,10 @@ fn equal_at(
     }
 }
 
-/// Ends what a dead holder left: what was done on the first leg is done on the second.
+/// Ends what a crashed process left: what was done on the first leg is done on the second.
 /// (Nobody was told of it, so either direction is right; this one never takes a byte back.)
 #[inline(never)]
-pub fn orphan(s: &Session, object: usize, held: &BothLocked) {
+pub fn recover(s: &Session, object: usize, held: &BothLocked) {
     let (mut b1, mut b2) = ([0u8; PATH_MAX], [0u8; PATH_MAX]);
     let rt = s.runtime();
     let Some((i, p1, p2)) = rt.intent(object, &mut b1, &mut b2) else {
@@ -156,7 +156,7 @@ fn carry_out(
     }
 }
 
-/// Ends what a dead one has announced.
+/// Ends what a crashed process has announced.
 fn finish(s: &Session, from: usize, rel: &[u8], held: &BothLocked) -> Sys<()> {
     if same::same(s, from, rel, held)? == Found::Extra {
         // Nothing was begun.

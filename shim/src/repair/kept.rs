@@ -1,7 +1,7 @@
 //! Versions that a program's repair has put aside: `.mirror/kept/programs` of the leg that had them, the last
 //! [`SLOTS`].
 //!
-//! Rules: the whole pair is locked and everybody else kept out; what cannot be kept is not replaced.
+//! Rules: the whole pair is locked exclusively; what cannot be kept is not replaced.
 use crate::path::below::open_below;
 use crate::path::loc::{Name, Path};
 use libc as c;

@@ -1,7 +1,7 @@
 //! Two files with different numbers of names: a name outside its leg is no difference, one that only one leg
 //! has inside is.
 //!
-//! Rules: what is found out is found with everybody else kept out, and remembered, here and in the pair's
+//! Rules: what is found out is found exclusively, and remembered, here and in the pair's
 //! table (`mirror_core::names`). What cannot be found out within bounds is a difference.
 use crate::attach::handle::Session;
 use crate::path::below::open_below;

@@ -238,7 +238,7 @@ impl Change for Attr<'_> {
         if let Some((n, true)) = self.by_fd {
             return cx.file_of(n).map_err(|e| Prepared::Answer(Err(e)));
         }
-        // A directory is locked itself: its name moves only with everybody else kept out, and rmdir
+        // A directory is locked itself: its name moves only under exclusive access, and rmdir
         // locks it too.
         if self.directory {
             if let Ok(plan) = cx.itself(0) {

@@ -34,7 +34,7 @@ struct Two {
 
 impl Two {
     /// Whether a directory is moved on the first leg, `old` being what the old name is there: that is done
-    /// only with everybody else kept out, so that no path resolution straddles its way from one leg to the
+    /// only exclusively, so that no path resolution straddles its way from one leg to the
     /// other.
     fn moves_directory(&self, cx: &Cx<'_>, old: &Sys<Stat>) -> bool {
         let is_dir = |st: &Stat| st.kind() == c::S_IFDIR;

@@ -62,7 +62,7 @@ impl Open {
         }
         Err(Errno::EEXIST)
     }
-    /// With everybody kept out the two are settled before anything is opened. What is answered without a file
+    /// With exclusive access the two are settled before anything is opened. What is answered without a file
     /// being opened is compared here, or never.
     pub(super) fn compared(
         &self,

@@ -5,7 +5,7 @@
 //! open itself with NO_SYMLINKS, a parent that was proved a moment ago, or one look at the parent, which is
 //! known to be outside whatever leads to it.
 use crate::calls::args::names_control;
-use crate::calls::quick_fd;
+use crate::calls::fast_fd;
 use crate::path::proofs::{self, SYMLINKED, plain};
 use crate::path::seen::{self, away, seen};
 use crate::path::{doors, roots};
@@ -195,8 +195,8 @@ pub fn two_paths(a: (i32, usize), b: (i32, usize)) -> usize {
 
 /// A call that changes what a name leads to: it must be no symlink.
 pub fn leads(dir: i32, path: usize) -> usize {
-    if let Some(n) = text(path).and_then(quick_fd::number) {
-        return if quick_fd::is_out(n) { NATIVE } else { HEAVY };
+    if let Some(n) = text(path).and_then(fast_fd::number) {
+        return if fast_fd::is_out(n) { NATIVE } else { HEAVY };
     }
     if outside(dir, path) && no_link(dir, path) {
         NATIVE

@@ -1,6 +1,6 @@
 //! The program's stack: is a descriptor, of which nothing is known, surely outside?
 //!
-//! Rules: as in `quick`. A file is outside if the directory that the kernel names is; a directory, if the one
+//! Rules: as in `fast`. A file is outside if the directory that the kernel names is; a directory, if the one
 //! above it is far.
 use crate::path::far::is_far;
 use crate::path::{dirs, roots, seen};
