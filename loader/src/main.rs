@@ -1,4 +1,5 @@
 //! `mirror`: the command of the Mirror File System.
+mod audit;
 mod cli;
 mod cmd;
 mod fail;

@@ -12,10 +12,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("mirror-core", &[]),
     ("mirror-sys", &["mirror-core"]),
     ("mirror-pair", &["mirror-core", "mirror-sys"]),
+    ("mirror-audit", &[]),
     ("mirror-shim", &["mirror-core", "mirror-pair", "mirror-sys"]),
     (
         "mirror-loader",
-        &["mirror-core", "mirror-pair", "mirror-sys"],
+        &["mirror-audit", "mirror-core", "mirror-pair", "mirror-sys"],
     ),
     ("mirror-sim", &["mirror-core"]),
     ("mirror-fuzz", &["mirror-core"]),

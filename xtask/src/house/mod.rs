@@ -15,7 +15,7 @@ use table::{ROOMS, STATICS};
 const LONG: usize = 70;
 /// Crates in which a static needs a place of its own: they are loaded into other people's programs.
 const INSIDE: [&str; 4] = ["core", "sys", "pair", "shim"];
-const CRATES: [&str; 6] = ["core", "sys", "pair", "sim", "loader", "shim"];
+const CRATES: [&str; 7] = ["core", "sys", "pair", "audit", "sim", "loader", "shim"];
 
 /// `cargo xtask rooms [--files] [CRATE]…`: the rooms, their arrows and the circles, in text.
 pub fn show(args: &[String]) -> Result<bool> {

@@ -1,0 +1,2 @@
+//! Watching both legs for changes that are not mirrored ones.
+pub mod source;
