@@ -161,16 +161,17 @@ pub fn bytes(addr: usize, out: &mut [u8]) -> Sys<()> {
     Ok(())
 }
 
-/// Copies a path, once. EFAULT or ENAMETOOLONG: the kernel will say the same.
+/// Copies a path, once. EFAULT or ENAMETOOLONG: the kernel will say the same. By the pages that are
+/// remembered: what decided that the call is looked at here has read the same text by them.
 pub fn path(addr: usize, out: &mut Path) -> Sys<()> {
     let mut n = 0usize;
     let buf = out.buffer();
     while n < PATH_MAX {
         let at = addr.checked_add(n).ok_or(Errno::EFAULT)?;
-        if n == 0 || at.is_multiple_of(PAGE) {
-            present(at, 1)?;
+        if (n == 0 || at.is_multiple_of(PAGE)) && !remembered(at) {
+            return Err(Errno::EFAULT);
         }
-        // SAFETY: the byte's page has just been found readable.
+        // SAFETY: as in `text`.
         let b = unsafe { (at as *const u8).read_volatile() };
         if b == 0 {
             out.set_len(n);

@@ -74,6 +74,13 @@ pub fn runtime_of(pair: usize) -> Option<&'static RuntimeFile> {
     }
 }
 
+/// How many stripes the lock tables of a pair have to which this memory's owner is attached.
+pub fn stripes_of(pair: usize) -> Option<usize> {
+    let slot = SLOTS.get(pair)?;
+    // SAFETY: as in `runtime_of`.
+    (slot.ready.load(Ordering::Acquire)).then(|| unsafe { (*slot.session.get()).stripes })
+}
+
 /// The session of a pair, attaching first if need be.
 pub fn session(pair: usize, guest: bool) -> Sys<Session> {
     let slot = SLOTS.get(pair).ok_or(Errno::EIO)?;

@@ -12,11 +12,14 @@ use crate::process::actor;
 use core::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::Errno;
+use mirror_core::image::{FNV_START, fnv1a};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
+/// Places where a text may stand.
+const WAYS: usize = 4;
 /// A power of two.
-const KEYS: usize = 64;
+const SETS: usize = 16;
 const LEN: usize = 232;
 
 struct Key {
@@ -28,24 +31,41 @@ struct Key {
     text: [AtomicU8; LEN],
 }
 
-static CACHE: [Key; KEYS] = [const {
-    Key {
-        pair: AtomicUsize::new(0),
-        generation: AtomicU64::new(0),
-        ino: AtomicU64::new(0),
-        len: AtomicUsize::new(0),
-        text: [const { AtomicU8::new(0) }; LEN],
-    }
-}; KEYS];
+static CACHE: [[Key; WAYS]; SETS] = [const {
+    [const {
+        Key {
+            pair: AtomicUsize::new(0),
+            generation: AtomicU64::new(0),
+            ino: AtomicU64::new(0),
+            len: AtomicUsize::new(0),
+            text: [const { AtomicU8::new(0) }; LEN],
+        }
+    }; WAYS]
+}; SETS];
 
-/// The one place where a text may stand (FNV-1a).
-fn slot(rel: &[u8]) -> &'static Key {
-    let hash = rel.iter().fold(0xcbf2_9ce4_8422_2325u64, |h, &b| {
-        (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
-    });
+/// The places where a text may stand, and which of them gives way if all are taken. FNV-1a's upper bits
+/// hardly see the last letters: they are spread once more.
+fn places(rel: &[u8]) -> (&'static [Key; WAYS], usize) {
+    let hash = fnv1a(FNV_START, rel).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let [first, rest @ ..] = &CACHE;
-    let i = (hash >> 32) as usize % KEYS;
-    i.checked_sub(1).and_then(|i| rest.get(i)).unwrap_or(first)
+    let i = (hash >> 60) as usize % SETS;
+    let set = i.checked_sub(1).and_then(|i| rest.get(i)).unwrap_or(first);
+    (set, (hash >> 50) as usize % WAYS)
+}
+
+impl Key {
+    /// Whether it says something of this pair that is not out of date.
+    fn holds(&self, s: &Session, generation: u64) -> bool {
+        let r = Ordering::Relaxed;
+        self.pair.load(r) == s.pair.wrapping_add(1) && self.generation.load(r) == generation
+    }
+    fn is_of(&self, rel: &[u8]) -> bool {
+        let r = Ordering::Relaxed;
+        let text = self.text.get(..rel.len());
+        self.len.load(r) == rel.len()
+            // The end first: neighbours begin alike.
+            && text.is_some_and(|t| t.iter().zip(rel).rev().all(|(a, b)| a.load(r) == *b))
+    }
 }
 
 /// Inode of the directory `rel` of leg a, as of `generation`.
@@ -65,13 +85,11 @@ pub fn directory(s: &Session, rel: &[u8], generation: u64) -> Sys<u64> {
 }
 
 fn known(s: &Session, rel: &[u8], generation: u64) -> Option<u64> {
-    let r = Ordering::Relaxed;
-    let k = slot(rel);
-    let same = k.len.load(r) == rel.len()
-        && k.generation.load(r) == generation
-        && k.pair.load(r) == s.pair.wrapping_add(1)
-        && k.text.iter().zip(rel).all(|(a, b)| a.load(r) == *b);
-    same.then(|| k.ino.load(r))
+    let (set, _) = places(rel);
+    let k = set
+        .iter()
+        .find(|k| k.holds(s, generation) && k.is_of(rel))?;
+    Some(k.ino.load(Ordering::Relaxed))
 }
 
 #[inline(never)]
@@ -89,7 +107,11 @@ fn remember(s: &Session, rel: &[u8], generation: u64, ino: u64) {
     if rel.len() > LEN {
         return;
     }
-    let k = slot(rel);
+    let (set, last) = places(rel);
+    let free = set.iter().find(|k| !k.holds(s, generation));
+    let Some(k) = free.or(set.get(last)) else {
+        return;
+    };
     k.pair.store(0, r);
     for (d, b) in k.text.iter().zip(rel) {
         d.store(*b, r);

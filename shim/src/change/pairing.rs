@@ -75,6 +75,31 @@ impl Cx<'_> {
         }
         r
     }
+    /// What an entered name is on both legs is compared, or, with everybody kept out, settled: see
+    /// [`Cx::settle`]. `first` is known.
+    pub fn pair_entered(
+        &self,
+        which: usize,
+        makes: bool,
+        first: &Sys<Stat>,
+        held: &BothLocked,
+    ) -> Result<(), Prepared> {
+        let t = self.name(which);
+        // With '/' behind it a name is another object's to the kernel than to records.
+        let plain = t.name.as_bytes().last() != Some(&b'/');
+        if self.exclusive
+            && plain
+            && let Ok(f) = first
+        {
+            let second = sys::glance(t.at(self.lead ^ 1), &t.name, c::AT_SYMLINK_NOFOLLOW);
+            // The directories have been entered, so this is all that settling would look at.
+            if second.is_ok_and(|t| same::alike(self.s, self.lead, f, &t)) {
+                return busy(first, &second);
+            }
+        }
+        self.settle(which, makes, held);
+        self.compare_entered(which, first)
+    }
     /// Whether an entered name can be removed on both legs.
     pub fn removable(&self, which: usize) -> Result<(), Prepared> {
         let t = self.name(which);
@@ -236,7 +261,19 @@ pub fn in_the_way<const N: usize>(
     if !cx.exclusive || !matches!(sys::glance(first, name, keep), Err(Errno::ENOENT)) {
         return Ok(());
     }
-    let gone = match sys::glance(second, name, keep) {
+    nothing_beside(cx, held, second, name, which, why)
+}
+
+/// The same where the first leg is known to have nothing under the name.
+pub fn nothing_beside<const N: usize>(
+    cx: &Cx<'_>,
+    held: &BothLocked,
+    second: i32,
+    name: &PathText<N>,
+    which: usize,
+    why: Errno,
+) -> Result<(), Prepared> {
+    let gone = match sys::glance(second, name, c::AT_SYMLINK_NOFOLLOW) {
         Err(_) => return Ok(()),
         Ok(st) if st.kind() == c::S_IFDIR => sys::unlinkat(second, name, c::AT_REMOVEDIR),
         Ok(st) if st.kind() == c::S_IFREG && st.size() == 0 => sys::unlinkat(second, name, 0),

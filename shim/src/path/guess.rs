@@ -42,8 +42,11 @@ fn place_absolute(text: &[u8], slash: bool, loc: &mut Loc) -> Guess {
             let _ = loc.name.set(b".");
             Place::Root(virt)
         }
-        Member::In(pair, _, _, true) if !leads(pair) => Place::Fail(Errno::EIO),
-        Member::In(pair, leg, rel, _) => {
+        Member::In(pair, _, _, true) if loc.led != Some(pair) && !leads(pair) => {
+            Place::Fail(Errno::EIO)
+        }
+        Member::In(pair, leg, rel, by_link) => {
+            loc.led = by_link.then_some(pair);
             if is_control(rel) {
                 return Guess::Is(Place::Control);
             }

@@ -28,6 +28,8 @@ pub struct Loc {
     pub anchor: Anchor,
     /// A magic link of /proc led here: the object is meant, whatever its name.
     pub jump: Option<Jump>,
+    /// The pair of which V was seen to be the link to leg a, for another name of this very call.
+    pub led: Option<usize>,
 }
 
 /// What a magic link of /proc led to.
@@ -112,6 +114,7 @@ impl Loc {
             held: false,
             anchor: Anchor::none(),
             jump: None,
+            led: None,
         }
     }
 }

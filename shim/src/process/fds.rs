@@ -41,6 +41,9 @@ pub struct FdInfo {
     pub leg: AtomicU8,
     /// The partner's mtime lags behind.
     pub dirty: AtomicU8,
+    /// The partner was seen to be open without O_APPEND. Nobody can set it there: the program has no such
+    /// number, nor has a child of it; no message carries it away.
+    pub places: AtomicU8,
     len: AtomicU8,
     /// Inode on leg a and b.
     pub ino: [AtomicU64; 2],
@@ -58,6 +61,7 @@ const NO_INFO: FdInfo = FdInfo {
     pair: AtomicU8::new(0),
     leg: AtomicU8::new(0),
     dirty: AtomicU8::new(0),
+    places: AtomicU8::new(0),
     len: AtomicU8::new(0),
     ino: [const { AtomicU64::new(0) }; 2],
     end: AtomicU64::new(0),
@@ -108,6 +112,7 @@ impl FdInfo {
         self.pair.store(o.pair.load(r), r);
         self.leg.store(o.leg.load(r), r);
         self.dirty.store(o.dirty.load(r), r);
+        self.places.store(o.places.load(r), r);
         self.end.store(o.end.load(r), r);
         for (d, s) in self.ino.iter().zip(&o.ino) {
             d.store(s.load(r), r);

@@ -124,6 +124,10 @@ pub const STATICS: &[(&str, &str)] = &[
         "memory that a child of vfork leaves to its parent",
     ),
     (
+        "shim/src/calls/names/two.rs",
+        "whether a directory was renamed last",
+    ),
+    (
         "shim/src/calls/readers.rs",
         "whether a shared mapping was let through",
     ),

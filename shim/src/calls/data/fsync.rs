@@ -1,5 +1,9 @@
 //! The fsync family, and times owed to partners.
+//!
+//! Rules: a time is set when a descriptor goes away, never at a sync: that would give each sync a change of
+//! the second leg's inode to write that nobody has asked for.
 use crate::attach::handle::Session;
+use crate::attach::session;
 use crate::calls::data::write::{describe, place};
 use crate::calls::paired::recognise::{Fd, recognise};
 use crate::change::deep::open_other;
@@ -23,7 +27,7 @@ use mirror_sys as sys;
 use mirror_sys::{OMIT, Sys};
 
 /// One round under the locks: whoever's half-done change of the file ends, or is healed, before; and
-/// the partner's time is made equal.
+/// at the end of a descriptor the partner's time is made equal.
 struct Settle {
     n: i32,
     time: bool,
@@ -64,11 +68,23 @@ pub fn settle(n: i32, patience: Patience) -> Option<usize> {
         return None;
     }
     // A child that shares this memory forgets hints of what it closes in a table of its own.
-    if fds::hint(n) != fds::PAIRED && !known_again(n) {
+    if fds::hint(n) != fds::PAIRED && !known_again(n) || times_are_equal(n) {
         dirty.store(0, Ordering::Relaxed);
         return None;
     }
     round(n, true, patience)
+}
+
+/// Whether there is nothing to settle: two writes right after each other mostly get the same tick of the
+/// kernel's clock. Without the locks: who is in the middle of a change of the file now, or begins one,
+/// owes a time for it himself, and a look that met the halves of two changes finds two times. (At a sync
+/// this would not do. A time that was looked at is a finer one at the next write, and then the two differ;
+/// a descriptor that goes away has no next write.)
+fn times_are_equal(n: i32) -> bool {
+    match (sys::fstat(n), sys::fstat(n.saturating_add(K))) {
+        (Ok(f), Ok(t)) => f.mtime() == t.mtime(),
+        _ => false,
+    }
 }
 
 /// Looks again, with TX held, at a number that owes its partner a time.
@@ -124,10 +140,10 @@ pub fn sync(regs: &mut Regs) -> usize {
                 let r = raw(regs).and_then(|v| second(regs, m).map(|_| v));
                 return answer(regs, r);
             }
-            // fdatasync has no use for times.
-            let owes = fds::info(n).is_some_and(|i| i.dirty.load(Ordering::Relaxed) != 0);
-            let time = owes && !regs.is(Call::Fdatasync);
-            if let (false, Some(wait)) = (actor::guest(), round(n, time, Patience::Wait)) {
+            if !actor::guest()
+                && !is_quiet(n)
+                && let Some(wait) = round(n, false, Patience::Wait)
+            {
                 return wait;
             }
             let first = raw(regs);
@@ -141,6 +157,25 @@ pub fn sync(regs: &mut Regs) -> usize {
     }
 }
 
+/// Whether nobody is in the middle of a change of the file behind `n`, and nobody has died in one: then
+/// there is nothing to wait for and nothing to end, and a round under the locks would find what is seen
+/// here. Every change of a file's data occupies the post of the file's lock object from before its first
+/// leg until after its second, or the bit says that somebody keeps everybody out; a dead one's post stays
+/// occupied until its change has been ended. What begins after this look is not what this sync is about.
+/// Memory that others may cut short is not asked.
+fn is_quiet(n: i32) -> bool {
+    let Some(i) = fds::info(n).filter(|_| fds::hint(n) == fds::PAIRED) else {
+        return false;
+    };
+    let pair = usize::from(i.pair.load(Ordering::Relaxed));
+    let Some((rt, stripes)) = session::runtime_of(pair).zip(session::stripes_of(pair)) else {
+        return false;
+    };
+    let file = LockPlan::EMPTY.file(i.ino[0].load(Ordering::Relaxed), stripes);
+    // A guest's number, or one of a table of a thread's own, may be another file's.
+    !actor::maybe_guest() && rt.state(file.lead()) == 0 && !rt.word().exclusive()
+}
+
 /// The program's call, with all its arguments, on a descriptor of the second leg.
 fn second(regs: &Regs, m: i32) -> Sys<usize> {
     let [_, a, b, f, ..] = regs.args;
@@ -152,9 +187,7 @@ fn second(regs: &Regs, m: i32) -> Sys<usize> {
 /// not the program's, so opening and closing it drops none.
 #[inline(never)]
 fn sync_partner(regs: &Regs, loc: &Loc) -> Sys<()> {
-    let s = crate::process::actor::locked(|| {
-        crate::attach::session::session(loc.pair, actor::guest())
-    })?;
+    let s = crate::process::actor::locked(|| session::session(loc.pair, actor::guest()))?;
     if loc.held {
         return sync_held(regs, &s, loc);
     }

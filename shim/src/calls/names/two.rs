@@ -1,14 +1,14 @@
 //! Two names: rename, link (op classes *entry* and *rename*).
 use crate::calls::args::{TRIES, copy_path, locate_arg, verdict};
 use crate::calls::paired::recognise::behind;
-use crate::change::pairing::in_the_way;
+use crate::change::pairing::{in_the_way, nothing_beside};
 use crate::change::port::{Patience, Ran, run};
 use crate::change::target::{Change, Cx, Target};
 use crate::path::loc::{Last, Loc, Name, Path, Place};
 use crate::path::proofs::{self, SYMLINKED};
 use crate::path::resolve::locate_slow;
 use crate::regs::{NATIVE, Regs, arg, fail};
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicBool, Ordering};
 use libc as c;
 use mirror_core::calls::Call;
 use mirror_core::path::split;
@@ -20,6 +20,10 @@ use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
 
 mod sooner;
+
+/// The last rename was a directory's: the next one is looked at before it is planned. A hint whose wrong
+/// value costs a look, or a run in vain.
+static MOVES: AtomicBool = AtomicBool::new(false);
 
 struct Two {
     kind: IntentKind,
@@ -51,6 +55,15 @@ impl Two {
 }
 
 impl Two {
+    /// The same as a guess, before anything is locked.
+    fn begins_exclusive(&self, cx: &Cx<'_>) -> bool {
+        let (from, rel) = cx.spot(0, cx.lead);
+        let dir = self.kind != IntentKind::Link
+            && sys::glance(from, rel, c::AT_SYMLINK_NOFOLLOW)
+                .is_ok_and(|st| st.kind() == c::S_IFDIR);
+        MOVES.store(dir, Ordering::Relaxed);
+        dir
+    }
     fn on_leg(&mut self, cx: &Cx<'_>, held: &BothLocked, step: Step) -> Sys<u64> {
         let leg = cx.leg(step);
         let (a, b) = (cx.name(0), cx.name(1));
@@ -102,6 +115,9 @@ impl Change for Two {
         if self.nameless.is_some() {
             return cx.parent(1);
         }
+        if MOVES.load(Ordering::Relaxed) && self.begins_exclusive(cx) {
+            return Err(Prepared::Exclusive);
+        }
         let old = cx.parent(0)?;
         match cx.parent(1) {
             Ok(new) => Ok(old.union(new)),
@@ -130,8 +146,7 @@ impl Change for Two {
                 cx.slow = true;
                 return Prepared::Answer(Err(Errno::ELOOP));
             }
-            cx.settle(0, false, held);
-            if let Err(p) = cx.compare_entered(0, &st) {
+            if let Err(p) = cx.pair_entered(0, false, &st, held) {
                 return p;
             }
         }
@@ -140,13 +155,13 @@ impl Change for Two {
             return Prepared::Exclusive;
         }
         if !cx.exclusive && self.moves_directory(cx, &old) {
+            MOVES.store(true, Ordering::Relaxed);
             return Prepared::Exclusive;
         }
         if self.kind == IntentKind::Exchange {
-            cx.settle(1, false, held);
             let new = cx.name(1);
             let st = sys::glance(new.at(cx.lead), &new.name, c::AT_SYMLINK_NOFOLLOW);
-            if let Err(p) = cx.compare_entered(1, &st) {
+            if let Err(p) = cx.pair_entered(1, false, &st, held) {
                 return p;
             }
             for leg in 0..2 {
@@ -160,22 +175,24 @@ impl Change for Two {
         }
         if self.kind != IntentKind::Exchange {
             let t = cx.name(1);
-            if self.kind == IntentKind::Rename {
-                let old = sys::glance(t.at(cx.lead), &t.name, c::AT_SYMLINK_NOFOLLOW);
-                self.replaces = !matches!(old, Err(Errno::ENOENT));
-                if self.replaces {
-                    cx.settle(1, true, held);
-                    if let Err(p) = cx.compare_entered(1, &old) {
-                        return p;
-                    }
-                }
-            }
             let why = match self.kind == IntentKind::Link || self.flags & 1 != 0 {
                 true => Errno::EEXIST,
                 false => Errno::EIO,
             };
-            let dirs = (t.at(cx.lead), t.at(cx.lead ^ 1));
-            if let Err(p) = in_the_way(cx, held, dirs, &t.name, 1, why) {
+            let (first, second) = (t.at(cx.lead), t.at(cx.lead ^ 1));
+            let mut fits = Ok(());
+            if self.kind == IntentKind::Rename {
+                let old = sys::glance(first, &t.name, c::AT_SYMLINK_NOFOLLOW);
+                self.replaces = !matches!(old, Err(Errno::ENOENT));
+                if self.replaces {
+                    fits = cx.pair_entered(1, true, &old, held);
+                } else if cx.exclusive {
+                    fits = nothing_beside(cx, held, second, &t.name, 1, why);
+                }
+            } else {
+                fits = in_the_way(cx, held, (first, second), &t.name, 1, why);
+            }
+            if let Err(p) = fits {
                 return p;
             }
         }
@@ -283,6 +300,7 @@ pub fn two(regs: &mut Regs) -> usize {
         }
     };
     let mut old = from(&mut l1, false);
+    l2.led = l1.led;
     let Some(mut new) = locate_arg(d2, p2, Last::Entry, &mut t2, &mut l2) else {
         return NATIVE;
     };

@@ -158,12 +158,9 @@ impl Open {
         if let Some(f) = self.fd.get_mut(leg) {
             *f = n;
         }
-        if let Some(s) = self.stat.get_mut(leg) {
-            *s = if step == Step::First && self.found.is_some() {
-                self.found
-            } else {
-                sys::fglance(n).ok()
-            };
+        // The second leg's was looked at when it was opened.
+        if let (Step::First, Some(s)) = (step, self.stat.get_mut(leg)) {
+            *s = self.found.or_else(|| sys::fglance(n).ok());
         }
         if step == Step::First {
             self.emptied = self.found.is_some() && self.flags & c::O_TRUNC != 0 && !self.later;

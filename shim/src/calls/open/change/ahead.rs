@@ -39,13 +39,23 @@ impl Open {
         self.second = self.made;
         let opened = self.stat.get(cx.lead).copied().flatten();
         let fits = match opened.or(self.found) {
-            Some(first) => sys::fglance(n).and_then(|st| self.fits(cx, n, &first, &st)),
-            None => Ok(()),
+            Some(first) => {
+                sys::fglance(n).and_then(|st| self.fits(cx, n, &first, &st).map(|()| st))
+            }
+            None => sys::fglance(n),
         };
-        if fits.is_err() {
-            let _ = sys::close(n);
+        match fits {
+            Ok(st) => {
+                if let Some(s) = self.stat.get_mut(cx.lead ^ 1) {
+                    *s = Some(st);
+                }
+                Ok(n)
+            }
+            Err(e) => {
+                let _ = sys::close(n);
+                Err(e)
+            }
         }
-        fits.map(|()| n)
     }
     /// Whether the second leg's file `n` is the one to pair. The file's own lock is not held: what others
     /// have written meanwhile is no difference.
