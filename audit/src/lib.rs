@@ -7,12 +7,17 @@
 
 extern crate alloc;
 
+mod change;
 mod event;
+mod ledger;
 mod op;
+pub mod raw;
 mod tier;
 mod why;
 
+pub use change::Change;
 pub use event::{Event, Judged, Range, Who};
+pub use ledger::{Ledger, PATIENCE};
 pub use op::{Class, Op};
 pub use tier::Tier;
 pub use why::Why;

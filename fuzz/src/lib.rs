@@ -3,9 +3,11 @@
 //! They panic where a promise is broken. Two run them: cargo-fuzz (`fuzz_targets/`), for as long as one
 //! likes, and `cargo test` (`tests/bounded.rs`), some thousand inputs each. Arithmetic that overflows
 //! panics in both.
+mod audit;
 mod records;
 mod texts;
 
+pub use audit::audit_record;
 pub use records::{domain_record, filter, image_header, intent, leg_record, names_file, verdicts};
 pub use texts::{maps_line, paths, pending_line, tab};
 
@@ -25,6 +27,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("names_file", names_file),
     ("filter", filter),
     ("verdicts", verdicts),
+    ("audit_record", audit_record),
 ];
 
 /// Numbers and texts made of a target's bytes; zeros and nothing when they have run out.

@@ -2,6 +2,7 @@
 mod bench;
 mod build;
 mod demo;
+mod ebpf;
 mod house;
 mod install;
 mod interrupt;
@@ -24,6 +25,7 @@ usage: cargo xtask COMMAND
                                (FILTER: part of `suite test_name`; --install: apt-get what is missing; --net: all
                                their programs have the net under system call instructions)
   tidy                         format, lints, crate arrows, the built library, house rules
+  ebpf                         compiles the audit's programs for the kernel into ebpf/audit.bpf.o (clang-14)
   rooms [--files] [CRATE]…     the rooms of each crate, their arrows, and what goes in a circle (--files: of
                                each file, and the names that are taken)
   coverage                     writes docs/COVERAGE.md: what becomes of each way to change a file
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Some("build") if rest.is_empty() => build::build().map(|_| true),
         Some("test") => test::test(rest),
         Some("tidy") if rest.is_empty() => tidy::tidy(),
+        Some("ebpf") if rest.is_empty() => ebpf::ebpf(),
         Some("rooms") => house::show(rest),
         Some("coverage") if rest.is_empty() => test::coverage(),
         Some("sweep") => test::sweep(rest),

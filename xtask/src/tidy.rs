@@ -19,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["mirror-audit", "mirror-core", "mirror-pair", "mirror-sys"],
     ),
     ("mirror-sim", &["mirror-core"]),
-    ("mirror-fuzz", &["mirror-core"]),
+    ("mirror-fuzz", &["mirror-audit", "mirror-core"]),
     ("mirror-tests", &[]),
     ("xtask", &["mirror-tests"]),
 ];
@@ -103,6 +103,7 @@ pub const CHECKS: &[Check] = &[
     ("no_std without alloc", no_std),
     ("house rules", house_rules),
     ("the table of programs", crate::programs::documented),
+    ("the audit's object", crate::ebpf::check),
     ("the built library", library),
 ];
 

@@ -1,2 +1,3 @@
 //! Watching both legs for changes that are not mirrored ones.
+pub mod bpf;
 pub mod source;

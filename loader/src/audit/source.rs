@@ -15,6 +15,8 @@ pub trait Source {
     /// Takes what has happened, in its order, without waiting. Every change whose call had returned before
     /// is among what has been read when nothing more comes.
     fn read(&mut self, events: &mut Vec<Event>) -> io::Result<()>;
+    /// At the end: what still waits for its match.
+    fn rest(&mut self, _events: &mut Vec<Event>) {}
     /// How often events have been lost since it was made: whole changes are missing then.
     fn lost(&self) -> u64;
 }

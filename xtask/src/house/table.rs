@@ -59,7 +59,7 @@ pub const ROOMS: &[(&str, Rooms)] = &[
             ("verdict", &["image"]),
             ("pair", &["fail", "text", "tree"]),
             ("signal", &["tree"]),
-            ("audit", &[]),
+            ("audit", &["tree"]),
             ("sync", &["fail", "pair", "text", "tree"]),
             ("launch", &["fail", "signal", "sync", "text", "tree"]),
             (

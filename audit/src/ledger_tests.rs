@@ -1,0 +1,259 @@
+use crate::raw::{Kind, Raw, bits};
+use crate::{Event, Judged, Ledger, Op, PATIENCE, Range, Tier};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// After the beginning, in which nothing is certain.
+const NOW: u64 = 5_000_000_000;
+const DIR: u32 = 0o040_755;
+const FILE: u32 = 0o100_644;
+const BOTH: u8 = bits::HELD_BOTH;
+
+fn raw(kind: Kind, nr: i32, leg: u8, rel: &str) -> Raw {
+    Raw {
+        kind,
+        flags: 0,
+        time: NOW,
+        tgid: 7,
+        tid: 7,
+        uid: 0,
+        parent: 1,
+        comm: b"sh".to_vec(),
+        nr,
+        mode: FILE,
+        result: 0,
+        args: [0; 6],
+        offset: 0,
+        inode: 1,
+        device: 1,
+        generation: 1,
+        links: 1,
+        leg,
+        held: BOTH,
+        rel: rel.into(),
+        names: [Vec::new(), Vec::new()],
+    }
+}
+
+fn write(leg: u8, at: u64, len: i64) -> Raw {
+    Raw {
+        offset: at,
+        result: len,
+        ..raw(Kind::Call, 18, leg, "f")
+    }
+}
+
+fn touch(nr: i32, leg: u8, rel: &str, mode: u32, inode: u64) -> Raw {
+    Raw {
+        mode,
+        inode,
+        ..raw(Kind::Touch, nr, leg, rel)
+    }
+}
+
+fn end(nr: i32, first: &str, second: &str) -> Raw {
+    Raw {
+        names: [first.into(), second.into()],
+        ..raw(Kind::Call, nr, 0, "")
+    }
+}
+
+/// What comes of records, the last of what waits included.
+fn of(records: &[Raw]) -> Vec<Event> {
+    let mut ledger = Ledger::new(Tier::T2, 0, 0);
+    let mut out = Vec::new();
+    for r in records {
+        ledger.take(r.clone(), &mut out);
+    }
+    ledger.expire(u64::MAX, &mut out);
+    out
+}
+
+fn shown(events: &[Event]) -> Vec<String> {
+    let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
+    events
+        .iter()
+        .map(|e| {
+            let to = e.to.as_deref().map(text).unwrap_or_default();
+            let leg = ["a", "b"][usize::from(e.leg)];
+            alloc::format!("{:?} {leg} {} {} {to}", e.judged, e.op.word(), text(&e.rel))
+        })
+        .collect()
+}
+
+#[test]
+fn the_same_on_the_other_leg_is_a_match() {
+    let events = of(&[write(0, 10, 5), write(1, 10, 5)]);
+    assert_eq!(shown(&events), ["Mirrored a write f "]);
+    assert_eq!(events[0].range, Some(Range { at: 10, len: 5 }));
+}
+
+#[test]
+fn nothing_else_is() {
+    let other = |change: fn(&mut Raw)| {
+        let mut r = write(1, 10, 5);
+        change(&mut r);
+        r
+    };
+    let others = [
+        other(|r| r.leg = 0),
+        other(|r| r.tid = 8),
+        other(|r| r.offset = 11),
+        other(|r| r.rel = b"g".to_vec()),
+        other(|r| r.nr = 91),
+    ];
+    for o in others {
+        let events = of(&[write(0, 10, 5), o.clone()]);
+        assert!(events.iter().all(|e| e.judged == Judged::Open), "{o:?}");
+        assert_eq!(events.len(), 2, "{o:?}");
+    }
+}
+
+#[test]
+fn a_range_may_be_met_in_pieces_and_what_is_left_is_told() {
+    let all = of(&[write(0, 0, 10), write(1, 0, 4), write(1, 4, 6)]);
+    assert_eq!(shown(&all), ["Mirrored a write f "]);
+    let part = of(&[write(0, 0, 10), write(1, 0, 4)]);
+    assert_eq!(shown(&part), ["Open a write f "]);
+}
+
+#[test]
+fn without_both_locks_no_match_counts() {
+    for held in [0, 1, 2, 4 | 1, BOTH | bits::HELD_BY_PARENT] {
+        let with = |leg| Raw {
+            held,
+            ..write(leg, 0, 1)
+        };
+        let events = of(&[with(0), with(1)]);
+        let judged: Vec<Judged> = events.iter().map(|e| e.judged).collect();
+        assert_eq!(judged, [Judged::Unmirrored; 2], "held {held}");
+    }
+}
+
+#[test]
+fn in_the_beginning_locks_may_be_held_unseen() {
+    let early = Raw {
+        held: 0,
+        time: 10,
+        ..write(0, 0, 1)
+    };
+    assert_eq!(of(&[early])[0].judged, Judged::Open);
+}
+
+#[test]
+fn a_repairing_child_is_accounted_for() {
+    let child = Raw {
+        held: bits::HELD_WHOLE | bits::HELD_BY_PARENT,
+        ..write(1, 0, 1)
+    };
+    assert_eq!(of(&[child])[0].judged, Judged::Mirrored);
+}
+
+#[test]
+fn names_are_those_of_the_directories_that_were_touched() {
+    let stranger = |mut r: Raw| {
+        r.held = 0;
+        r
+    };
+    let cases: [(&[Raw], Raw, &str); 6] = [
+        (
+            &[touch(83, 0, "d", DIR, 1)],
+            end(83, "x/../n/", ""),
+            "Unmirrored a mkdir d/n ",
+        ),
+        (
+            &[touch(84, 1, "d/n", DIR, 2), touch(84, 1, "d", DIR, 1)],
+            end(84, "n", ""),
+            "Unmirrored b rmdir d/n ",
+        ),
+        (
+            &[touch(87, 0, "d", DIR, 1), touch(87, 0, "d/n", FILE, 2)],
+            end(87, "/v/d/n", ""),
+            "Unmirrored a unlink d/n ",
+        ),
+        (
+            &[
+                touch(82, 0, "d/n", FILE, 3),
+                touch(82, 0, "d", DIR, 1),
+                touch(82, 0, "e", DIR, 2),
+            ],
+            end(82, "n", "../e/m"),
+            "Unmirrored a rename d/n e/m",
+        ),
+        (
+            &[touch(82, 0, "d/n", DIR, 3), touch(82, 0, "d", DIR, 1)],
+            end(82, "n", "m"),
+            "Unmirrored a rename d/n d/m",
+        ),
+        (
+            &[touch(82, 0, "", DIR, 1)],
+            end(82, "/elsewhere/n", "m"),
+            "Unmirrored a rename m ",
+        ),
+    ];
+    for (touched, call, wanted) in cases {
+        let mut all = touched.to_vec();
+        all.push(stranger(call));
+        assert_eq!(shown(&of(&all)), [wanted]);
+    }
+}
+
+#[test]
+fn a_move_out_has_no_new_name() {
+    let touched = [touch(82, 0, "d/n", FILE, 3), touch(82, 0, "d", DIR, 1)];
+    let out = Raw {
+        flags: bits::OUTSIDE,
+        held: 0,
+        ..end(82, "n", "/tmp/m")
+    };
+    let all = [&touched[..], &[out]].concat();
+    assert_eq!(shown(&of(&all)), ["Unmirrored a rename d/n "]);
+}
+
+#[test]
+fn a_path_that_was_overwritten_leads_nowhere_else() {
+    for name in ["..", "x/..", "", "."] {
+        let call = Raw {
+            held: 0,
+            ..end(87, name, "")
+        };
+        let events = of(&[touch(87, 0, "d", DIR, 1), call]);
+        assert_eq!(shown(&events), ["Unmirrored a change d "], "{name:?}");
+    }
+}
+
+#[test]
+fn a_failed_call_changes_no_names() {
+    let failed = Raw {
+        result: -2,
+        ..end(87, "n", "")
+    };
+    assert!(of(&[touch(87, 0, "d", DIR, 1), failed]).is_empty());
+}
+
+#[test]
+fn stores_and_the_kernel_need_no_end_of_a_call() {
+    use crate::raw::nr;
+    for (nr, op) in [
+        (nr::FAULT, Op::Map),
+        (nr::KERNEL, Op::Write),
+        (nr::RING, Op::Write),
+        (426, Op::Write),
+        (nr::COMPAT, Op::Change),
+    ] {
+        let events = of(&[touch(nr, 1, "f", FILE, 1)]);
+        let said: Vec<_> = events.iter().map(|e| (e.judged, e.op)).collect();
+        assert_eq!(said, [(Judged::Unmirrored, op)]);
+    }
+}
+
+#[test]
+fn what_waits_is_looked_at_when_its_time_has_come() {
+    let mut ledger = Ledger::new(Tier::T2, 0, 0);
+    let mut out = Vec::new();
+    ledger.take(write(0, 0, 1), &mut out);
+    ledger.expire(NOW + PATIENCE - 1, &mut out);
+    assert!(out.is_empty());
+    ledger.expire(NOW + PATIENCE, &mut out);
+    assert_eq!(shown(&out), ["Open a write f "]);
+}

@@ -1,0 +1,654 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* Tells each change below two directories: what system calls change, by their results, and what happens
+ * without one. Nothing is decided here but whether an inode lies in a leg. */
+#include "kernel.h"
+#include "helpers.h"
+#include "layout.h"
+#include "calls.h"
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+/* Keeps the compiler from knowing a value: the kernel does not see what it concludes. */
+#define HIDE(value) __asm__ volatile("" : "+r"(value))
+
+#define TEXT 4096
+#define NAME 256
+#define DEPTH 64
+#define ALIASES 4
+#define TOUCHED 8
+
+#define PF_IO_WORKER 0x10
+#define PF_KTHREAD 0x200000
+#define TS_COMPAT 2
+#define S_IFMT 0170000
+#define S_IFDIR 0040000
+#define O_TRUNC 01000
+#define O_APPEND 02000
+#define FMODE_CREATED 0x100000
+
+struct record {
+	struct event e;
+	/* A path, its last name first; or two paths as the program gave them. */
+	char text[2 * TEXT + NAME];
+};
+
+struct touched {
+	u64 inode[TOUCHED];
+	u64 time;
+	s32 nr;
+	u16 count;
+	u16 outside; /* a directory that is in no leg, which tells what a rename has led out or in */
+};
+
+struct {
+	UINT(type, MAP_ARRAY);
+	TYPE(key, u32);
+	TYPE(value, struct setting);
+	UINT(max_entries, 1);
+} SETTING SEC(".maps");
+
+struct {
+	UINT(type, MAP_RINGBUF);
+	UINT(max_entries, 8 << 20);
+} RING SEC(".maps");
+
+struct {
+	UINT(type, MAP_PERCPU_ARRAY);
+	TYPE(key, u32);
+	TYPE(value, struct record);
+	UINT(max_entries, 1);
+} SCRATCH SEC(".maps");
+
+struct {
+	UINT(type, MAP_PERCPU_ARRAY);
+	TYPE(key, u32);
+	TYPE(value, struct counts);
+	UINT(max_entries, 1);
+} COUNTS SEC(".maps");
+
+/* By thread: the inodes that its present call has touched. */
+struct {
+	UINT(type, MAP_LRU_HASH);
+	TYPE(key, u32);
+	TYPE(value, struct touched);
+	UINT(max_entries, 8192);
+} TOUCHES SEC(".maps");
+
+/* By process: how many lock objects it holds of each leg, then whether the whole's. */
+struct held {
+	u16 objects[2];
+	u16 whole[2];
+};
+struct {
+	UINT(type, MAP_LRU_HASH);
+	TYPE(key, u32);
+	TYPE(value, struct held);
+	UINT(max_entries, 8192);
+} HELD SEC(".maps");
+
+static const u32 ZERO = 0;
+
+INLINE struct setting *setting(void)
+{
+	return map_lookup(&SETTING, &ZERO);
+}
+
+/* The place in the setting that a dentry is, or one above it; -1: none; -2: too deep to know. */
+INLINE int place_above(struct setting *s, struct dentry *d)
+{
+	for (int i = 0; i < DEPTH; i++) {
+		u64 at = (u64)d;
+		struct dentry *up = 0;
+		if (at == s->place[0])
+			return 0;
+		if (at == s->place[1])
+			return 1;
+		if (at == s->place[2] || at == s->place[3])
+			return 2;
+		if (READ(up, d->d_parent) || up == d)
+			return -1;
+		d = up;
+	}
+	return -2;
+}
+
+INLINE int of_leg(struct setting *s, struct inode *inode)
+{
+	struct super_block *sb = 0;
+	READ(sb, inode->i_sb);
+	return sb && ((u64)sb == s->super[0] || (u64)sb == s->super[1]);
+}
+
+/* The names from a dentry up to its leg's root, each with a NUL. */
+INLINE void tell_path(struct record *r, struct setting *s, struct dentry *d)
+{
+	u32 at = 0;
+	u64 root = r->e.leg ? s->place[1] : s->place[0];
+	r->e.flags |= FLAG_CUT;
+	for (int i = 0; i < DEPTH; i++) {
+		const unsigned char *name = 0;
+		struct dentry *up = 0;
+		if ((u64)d == root) {
+			r->e.flags &= ~FLAG_CUT;
+			break;
+		}
+		if (READ(name, d->d_name.name) || READ(up, d->d_parent) || at >= TEXT)
+			break;
+		long n = read_kernel_text(&r->text[at & (TEXT - 1)], NAME, name);
+		if (n <= 0)
+			break;
+		at += (u32)n & (2 * NAME - 1);
+		d = up;
+	}
+	r->e.path = at;
+}
+
+INLINE u8 held_by(u32 tgid)
+{
+	struct held *h = map_lookup(&HELD, &tgid);
+	if (!h)
+		return 0;
+	return (h->objects[0] ? HELD_A : 0) | (h->objects[1] ? HELD_B : 0) |
+	       (h->whole[0] ? HELD_WHOLE_A : 0) | (h->whole[1] ? HELD_WHOLE_B : 0);
+}
+
+/* Who, and when. */
+INLINE void tell_who(struct record *r, struct task_struct *task, u32 kind, s32 nr)
+{
+	u64 id = pid_tgid();
+	struct task_struct *leader = 0, *parent = 0;
+	__builtin_memset(&r->e, 0, sizeof(r->e));
+	r->e.kind = kind;
+	r->e.nr = nr;
+	r->e.time = ktime_ns();
+	r->e.tgid = id >> 32;
+	r->e.tid = (u32)id;
+	r->e.uid = (u32)uid_gid();
+	current_comm(r->e.comm, sizeof(r->e.comm));
+	READ(leader, task->group_leader);
+	if (leader) {
+		READ(parent, leader->real_parent);
+		if (parent)
+			READ(r->e.parent, parent->tgid);
+	}
+	r->e.held = held_by(r->e.tgid);
+	if (!r->e.held) {
+		u8 above = held_by(r->e.parent);
+		if (above)
+			r->e.held = above | HELD_BY_PARENT;
+	}
+}
+
+INLINE void tell_object(struct record *r, struct inode *inode)
+{
+	struct super_block *sb = 0;
+	unsigned long ino = 0;
+	u16 mode = 0;
+	READ(ino, inode->i_ino);
+	READ(mode, inode->i_mode);
+	READ(r->e.links, inode->i_nlink);
+	READ(r->e.generation, inode->i_generation);
+	READ(sb, inode->i_sb);
+	if (sb)
+		READ(r->e.device, sb->s_dev);
+	r->e.inode = ino;
+	r->e.mode = mode;
+}
+
+INLINE void tell(struct record *r, u32 text)
+{
+	struct counts *c = map_lookup(&COUNTS, &ZERO);
+	if (text > 2 * TEXT)
+		text = 2 * TEXT;
+	long lost = ring_output(&RING, r, sizeof(struct event) + text, RING_NO_WAKEUP);
+	if (c) {
+		c->told += 1;
+		if (lost)
+			c->lost += 1;
+	}
+}
+
+INLINE struct inode *inode_of(struct file *f)
+{
+	struct inode *inode = 0;
+	READ(inode, f->f_inode);
+	return inode;
+}
+
+INLINE struct file *file_of(struct task_struct *task, u64 fd)
+{
+	struct files_struct *files = 0;
+	struct fdtable *table = 0;
+	struct file **slots = 0, *file = 0;
+	u32 most = 0;
+	READ(files, task->files);
+	if (!files)
+		return 0;
+	READ(table, files->fdt);
+	if (!table)
+		return 0;
+	READ(most, table->max_fds);
+	if ((u32)fd >= most)
+		return 0;
+	READ(slots, table->fd);
+	read_kernel(&file, sizeof(file), &slots[(u32)fd]);
+	return file;
+}
+
+/* One of the inode's names that lies in a leg. */
+INLINE struct dentry *name_of(struct setting *s, struct inode *inode, int *place)
+{
+	struct hlist_node *node = 0;
+	READ(node, inode->i_dentry.first);
+	*place = -1;
+	for (int i = 0; i < ALIASES && node; i++) {
+		struct dentry *d = (void *)node - __builtin_preserve_field_info(((struct dentry *)0)->d_u.d_alias, 0);
+		*place = place_above(s, d);
+		if (*place == 0 || *place == 1)
+			return d;
+		struct hlist_node *next = 0;
+		READ(next, node->next);
+		node = next;
+	}
+	return 0;
+}
+
+/* Who makes the change that is going on: a call's number, or one of NR_. */
+INLINE s32 doing(struct task_struct *task)
+{
+	u32 flags = 0, status = 0;
+	unsigned long nr = 0;
+	READ(flags, task->flags);
+	if (flags & PF_KTHREAD)
+		return NR_KERNEL;
+	if (flags & PF_IO_WORKER)
+		return NR_RING;
+	struct pt_regs *regs = (struct pt_regs *)task_regs(task);
+	READ(nr, regs->orig_ax);
+	READ(status, task->thread_info.status);
+	if ((s32)nr >= 0 && (status & TS_COMPAT))
+		return NR_COMPAT;
+	return (s32)nr < 0 ? NR_FAULT : (s32)nr;
+}
+
+INLINE u8 call_of(s32 nr)
+{
+	u32 n = nr;
+	if (n >= CALLS)
+		return CALL_NONE;
+	HIDE(n);
+	return CALL[n & (CALLS - 1)];
+}
+
+/* Whether this inode was touched in the thread's present call before; remembers it. */
+INLINE int again(u32 tid, s32 nr, u64 inode, u64 now, u16 outside)
+{
+	struct touched *t = map_lookup(&TOUCHES, &tid);
+	if (!t) {
+		struct touched first = {.inode = {inode}, .time = now, .nr = nr, .count = !outside, .outside = outside};
+		map_update(&TOUCHES, &tid, &first, 0);
+		return 0;
+	}
+	/* The end of a call of names forgets them. What has no end is told every 2 ms. */
+	if (t->nr != nr || (call_of(nr) != CALL_NAME && now - t->time > 2000000)) {
+		t->count = 0;
+		t->outside = 0;
+		t->nr = nr;
+		t->time = now;
+	}
+	if (outside) {
+		t->outside = 1;
+		return 1;
+	}
+	for (u32 i = 0; i < TOUCHED; i++)
+		if (i < t->count && t->inode[i] == inode)
+			return 1;
+	if (t->count < TOUCHED) {
+		t->inode[t->count & 7] = inode;
+		t->count += 1;
+	}
+	return 0;
+}
+
+INLINE int moves(s32 nr)
+{
+	return nr == 82 || nr == 264 || nr == 316;
+}
+
+INLINE int touch(struct inode *inode, int page)
+{
+	struct setting *s = setting();
+	if (!s || s->on < 2 || !inode || !of_leg(s, inode))
+		return 0;
+	u64 id = pid_tgid();
+	if ((u32)(id >> 32) == s->own)
+		return 0;
+	struct task_struct *task = current_task();
+	s32 nr = doing(task);
+	u8 call = call_of(nr);
+	/* Descriptors are looked at when the call ends; a page that a call dirties is its data; the kernel's
+	 * threads dirty pages and inodes also when they only write back. */
+	if (call != CALL_NONE && call != CALL_NAME)
+		return 0;
+	if (page && nr != NR_FAULT && nr != NR_RING)
+		return 0;
+	int place;
+	struct dentry *d = name_of(s, inode, &place);
+	if (!d) {
+		u16 mode = 0;
+		READ(mode, inode->i_mode);
+		if (place == -1 && (mode & S_IFMT) == S_IFDIR && moves(nr))
+			again((u32)id, nr, 0, ktime_ns(), 1);
+		return 0;
+	}
+	if (again((u32)id, nr, (u64)inode, ktime_ns(), 0))
+		return 0;
+	struct record *r = map_lookup(&SCRATCH, &ZERO);
+	if (!r)
+		return 0;
+	tell_who(r, task, KIND_TOUCH, nr);
+	tell_object(r, inode);
+	r->e.leg = place;
+	struct pt_regs *regs = (struct pt_regs *)task_regs(task);
+	if (nr >= 0) {
+		READ(r->e.args[0], regs->di);
+		READ(r->e.args[1], regs->si);
+		READ(r->e.args[2], regs->dx);
+	}
+	tell_path(r, s, d);
+	tell(r, r->e.path);
+	return 0;
+}
+
+SEC("tp_btf/inode_set_ctime_to_ts")
+int stamp_set(u64 *ctx)
+{
+	return touch((struct inode *)ctx[0], 0);
+}
+
+SEC("tp_btf/ctime_ns_xchg")
+int stamp_new(u64 *ctx)
+{
+	return touch((struct inode *)ctx[0], 0);
+}
+
+SEC("tp_btf/ctime_xchg_skip")
+int stamp_same(u64 *ctx)
+{
+	return touch((struct inode *)ctx[0], 0);
+}
+
+SEC("tp_btf/writeback_dirty_folio")
+int page_dirty(u64 *ctx)
+{
+	struct address_space *mapping = (struct address_space *)ctx[1];
+	struct inode *inode = 0;
+	if (mapping)
+		READ(inode, mapping->host);
+	return touch(inode, 1);
+}
+
+/* Kernels before 6.13 have no tracepoints for change times. */
+INLINE int dirtied(struct inode *inode)
+{
+	struct setting *s = setting();
+	if (!s || s->stamps)
+		return 0;
+	s32 nr = doing(current_task());
+	return nr == NR_KERNEL ? 0 : touch(inode, 0);
+}
+
+SEC("tp_btf/writeback_mark_inode_dirty")
+int inode_dirty(u64 *ctx)
+{
+	return dirtied((struct inode *)ctx[0]);
+}
+
+SEC("tp_btf/ext4_mark_inode_dirty")
+int ext4_dirty(u64 *ctx)
+{
+	return dirtied((struct inode *)ctx[0]);
+}
+
+/* The command unlocks descriptors of the places: they become known by their dentries. */
+INLINE void learn(struct setting *s, struct file *f)
+{
+	u32 place = s->learn - 1;
+	struct dentry *d = 0;
+	struct inode *inode = inode_of(f);
+	struct super_block *sb = 0;
+	if (place >= PLACES)
+		return;
+	READ(d, f->f_path.dentry);
+	s->place[place] = (u64)d;
+	READ(sb, inode->i_sb);
+	if (place == 0)
+		s->super[0] = (u64)sb;
+	if (place == 1)
+		s->super[1] = (u64)sb;
+	s->learn = 0;
+}
+
+#define LOCK_SH 1
+#define LOCK_EX 2
+#define LOCK_UN 8
+
+INLINE void count_lock(struct setting *s, struct file *f, u32 tgid, u64 how)
+{
+	struct dentry *d = 0, *up = 0;
+	const unsigned char *name = 0;
+	char first = 0;
+	READ(d, f->f_path.dentry);
+	if (!d)
+		return;
+	READ(up, d->d_parent);
+	u32 leg = (u64)up == s->place[PLACE_LOCKS] ? 0 : (u64)up == s->place[PLACE_LOCKS + 1] ? 1 : 2;
+	if (leg > 1)
+		return;
+	READ(name, d->d_name.name);
+	READ(first, name[0]);
+	struct held none = {}, *h = map_lookup(&HELD, &tgid);
+	if (!h) {
+		if (how & LOCK_UN)
+			return;
+		map_update(&HELD, &tgid, &none, 0);
+		h = map_lookup(&HELD, &tgid);
+		if (!h)
+			return;
+	}
+	u16 *n = first == 'w' ? &h->whole[leg] : &h->objects[leg];
+	if (how & LOCK_UN)
+		*n -= *n ? 1 : 0;
+	else if (how & LOCK_EX)
+		*n += 1;
+	if (!h->objects[0] && !h->objects[1] && !h->whole[0] && !h->whole[1])
+		map_delete(&HELD, &tgid);
+}
+
+/* A path that the program gave, behind the first one. */
+INLINE u32 tell_name(struct record *r, u64 at, u32 which)
+{
+	if (which == 0 || which > 6)
+		return 0;
+	const void *from = (const void *)r->e.args[(which - 1) & 7];
+	long n = read_user_text(&r->text[at & (TEXT - 1)], TEXT, from);
+	return n > 0 ? (u32)n : 0;
+}
+
+INLINE int end_of_names(struct setting *s, struct task_struct *task, struct pt_regs *regs, s32 nr, s64 result)
+{
+	u32 tid = (u32)pid_tgid();
+	struct touched *t = map_lookup(&TOUCHES, &tid);
+	if (!t || t->nr != nr)
+		return 0;
+	u32 told = t->count, outside = t->outside;
+	map_delete(&TOUCHES, &tid);
+	if (!told)
+		return 0;
+	struct record *r = map_lookup(&SCRATCH, &ZERO);
+	if (!r)
+		return 0;
+	tell_who(r, task, KIND_CALL, nr);
+	r->e.flags = outside ? FLAG_OUTSIDE : 0;
+	r->e.result = result;
+	READ(r->e.args[0], regs->di);
+	READ(r->e.args[1], regs->si);
+	READ(r->e.args[2], regs->dx);
+	READ(r->e.args[3], regs->r10);
+	READ(r->e.args[4], regs->r8);
+	READ(r->e.args[5], regs->r9);
+	u8 names = NAMES[(u32)nr & (CALLS - 1)];
+	if (nr == 49) {
+		/* The text of an address of a socket begins behind its family. */
+		r->e.args[1] += 2;
+	}
+	r->e.first = tell_name(r, 0, names & 15);
+	r->e.second = tell_name(r, r->e.first, names >> 4);
+	tell(r, (u32)r->e.first + r->e.second);
+	return 0;
+}
+
+/* Whether an ioctl is one of those that change. */
+INLINE int changes(u32 command)
+{
+	return command == FICLONE || command == FICLONERANGE || command == FIDEDUPERANGE ||
+	       command == FS_IOC_SETFLAGS || command == FS_IOC_FSSETXATTR;
+}
+
+/* Where the bytes that a call has written begin. */
+INLINE u64 begins(struct record *r, struct file *f, struct inode *inode)
+{
+	s64 at = 0;
+	u32 flags = 0;
+	u64 place = 0;
+	READ(flags, f->f_flags);
+	switch (r->e.nr) {
+	case 275:
+		place = r->e.args[3];
+		break;
+	case 326:
+		place = r->e.args[3];
+		break;
+	case 18:
+	case 296:
+		if (!(flags & O_APPEND))
+			return r->e.args[3];
+		break;
+	case 328:
+		if (!(flags & O_APPEND) && r->e.args[3] != (u64)-1)
+			return r->e.args[3];
+		break;
+	}
+	if (place)
+		read_user(&at, sizeof(at), (const void *)place);
+	else if (flags & O_APPEND)
+		READ(at, inode->i_size);
+	else
+		READ(at, f->f_pos);
+	return at - r->e.result;
+}
+
+INLINE int opened(struct record *r, struct file *f)
+{
+	u32 mode = 0;
+	u64 flags = 0;
+	READ(mode, f->f_mode);
+	switch (r->e.nr) {
+	case 2:
+		flags = r->e.args[1];
+		break;
+	case 85:
+		flags = O_TRUNC;
+		break;
+	case 257:
+	case 304:
+		flags = r->e.args[2];
+		break;
+	case 437:
+		read_user(&flags, sizeof(flags), (const void *)r->e.args[2]);
+		break;
+	}
+	if (mode & FMODE_CREATED)
+		r->e.flags |= FLAG_CREATED;
+	else if (flags & O_TRUNC)
+		r->e.flags |= FLAG_TRUNC;
+	return r->e.flags & (FLAG_CREATED | FLAG_TRUNC);
+}
+
+SEC("tp_btf/sys_exit")
+int call_end(u64 *ctx)
+{
+	struct pt_regs *regs = (struct pt_regs *)ctx[0];
+	s64 result = (s64)ctx[1];
+	unsigned long nr = 0;
+	struct setting *s = setting();
+	if (!s || !s->on)
+		return 0;
+	READ(nr, regs->orig_ax);
+	u8 call = call_of((s32)nr);
+	if (call == CALL_NONE)
+		return 0;
+	struct task_struct *task = current_task();
+	u32 status = 0;
+	READ(status, task->thread_info.status);
+	if (status & TS_COMPAT)
+		return 0;
+	u32 tgid = pid_tgid() >> 32;
+	if (call == CALL_NAME)
+		return tgid == s->own || s->on < 2 ? 0 : end_of_names(s, task, regs, (s32)nr, result);
+	if (result < 0)
+		return 0;
+	u64 fd = 0, second = 0;
+	READ(second, regs->si);
+	if (call == CALL_OPENED)
+		fd = result;
+	else if (call == CALL_FD2)
+		READ(fd, regs->dx);
+	else
+		READ(fd, regs->di);
+	if (call == CALL_IOCTL && !changes((u32)second))
+		return 0;
+	struct file *f = file_of(task, fd);
+	if (!f)
+		return 0;
+	if (call == CALL_LOCK) {
+		if (tgid == s->own)
+			learn(s, f);
+		else
+			count_lock(s, f, tgid, second);
+		return 0;
+	}
+	struct inode *inode = inode_of(f);
+	if (!inode || tgid == s->own || s->on < 2 || !of_leg(s, inode))
+		return 0;
+	struct dentry *d = 0;
+	u32 links = 0;
+	READ(d, f->f_path.dentry);
+	int place = place_above(s, d);
+	if (place == -1) {
+		READ(links, inode->i_nlink);
+		if (links > 1)
+			d = name_of(s, inode, &place);
+	}
+	if (!d || (place != 0 && place != 1))
+		return 0;
+	struct record *r = map_lookup(&SCRATCH, &ZERO);
+	if (!r)
+		return 0;
+	tell_who(r, task, KIND_CALL, (s32)nr);
+	r->e.leg = place;
+	r->e.result = result;
+	READ(r->e.args[0], regs->di);
+	READ(r->e.args[1], regs->si);
+	READ(r->e.args[2], regs->dx);
+	READ(r->e.args[3], regs->r10);
+	READ(r->e.args[4], regs->r8);
+	READ(r->e.args[5], regs->r9);
+	if (call == CALL_OPENED && !opened(r, f))
+		return 0;
+	tell_object(r, inode);
+	r->e.offset = begins(r, f, inode);
+	tell_path(r, s, d);
+	tell(r, r->e.path);
+	return 0;
+}

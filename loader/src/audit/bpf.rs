@@ -1,0 +1,265 @@
+//! The tiers in the kernel: programs of the object in `ebpf/` at tracepoints, and their records. The programs
+//! go when this process ends; nothing is pinned.
+#![allow(dead_code, reason = "the command chooses its source")]
+use super::source::Source;
+use crate::tree::beneath::Root;
+use aya::maps::{Array, HashMap, MapData, PerCpuArray, RingBuf};
+use aya::programs::{BtfTracePoint, ProgramError};
+use aya::{Btf, Ebpf, EbpfLoader};
+use mirror_audit::raw::{Raw, Setting};
+use mirror_audit::{Event, Ledger, Tier};
+use mirror_core::record::CONTROL;
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::time::{
+    ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
+    timerfd_create, timerfd_settime,
+};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+
+/// What is told by change times, on kernels that have such tracepoints: program, tracepoint.
+const STAMPS: &[(&str, &str)] = &[
+    ("stamp_set", "inode_set_ctime_to_ts"),
+    ("stamp_new", "ctime_ns_xchg"),
+    ("stamp_same", "ctime_xchg_skip"),
+];
+/// Instead of them, on others.
+const DIRTIED: &[(&str, &str)] = &[
+    ("inode_dirty", "writeback_mark_inode_dirty"),
+    ("ext4_dirty", "ext4_mark_inode_dirty"),
+];
+const PAGES: (&str, &str) = ("page_dirty", "writeback_dirty_folio");
+const CALLS: (&str, &str) = ("call_end", "sys_exit");
+
+/// How often the ring is looked at: the kernel wakes nobody for a record.
+const PERIOD: i64 = 20_000_000;
+
+/// The places that the kernel learns, in their order: the roots, `.mirror`, `.mirror/locks`.
+const PLACES: [&[u8]; 3] = [b"", CONTROL, b".mirror/locks"];
+
+/// The programs, attached.
+struct Bpf {
+    _programs: Ebpf,
+    ring: RingBuf<MapData>,
+    counts: PerCpuArray<MapData, [u64; 2]>,
+    ledger: Ledger,
+    timer: OwnedFd,
+    stamps: bool,
+    /// The kernel knows the places by their dentries, which stay while they are open.
+    _places: Vec<OwnedFd>,
+}
+
+/// Attaches the programs; an error says why that is not possible, and what to do.
+pub fn open(legs: [&Root; 2], tier: Option<Tier>) -> Result<Box<dyn Source>, String> {
+    match tier {
+        None | Some(Tier::T2) => {}
+        Some(Tier::T1) => return Err("t1 is not built in: use t2".into()),
+        Some(_) => return Err("not a tier of eBPF".into()),
+    }
+    if cfg!(not(target_arch = "x86_64")) {
+        return Err("no eBPF object for this architecture".into());
+    }
+    let btf = Btf::from_sys_fs()
+        .map_err(|_| "the kernel has no BTF (/sys/kernel/btf/vmlinux): CONFIG_DEBUG_INFO_BTF")?;
+    let mut bpf = EbpfLoader::new()
+        .btf(Some(&btf))
+        .load(aya::include_bytes_aligned!("../../../ebpf/audit.bpf.o"))
+        .map_err(|e| refusal(&e))?;
+    let mut setting: Array<_, [u64; 10]> = taken(&mut bpf, "SETTING")?;
+    let mut told = Setting {
+        own: std::process::id(),
+        on: 1,
+        ..Setting::default()
+    };
+    setting.set(0, told.words(), 0).map_err(text)?;
+    attach(&mut bpf, &btf, CALLS)?;
+    let places = learn(legs, &mut setting, &mut told)?;
+    let stamps = STAMPS.iter().all(|p| attach(&mut bpf, &btf, *p).is_ok());
+    if !stamps {
+        for p in DIRTIED {
+            // ext4 may be a module that is not loaded.
+            let _ = attach(&mut bpf, &btf, *p);
+        }
+    }
+    attach(&mut bpf, &btf, PAGES)?;
+    told.stamps = u32::from(stamps);
+    told.on = 2;
+    let mut held: HashMap<_, u32, u64> = taken(&mut bpf, "HELD")?;
+    for pid in holders(legs) {
+        held.insert(pid, 1 << 32 | 1 << 48, 0).map_err(text)?;
+    }
+    setting.set(0, told.words(), 0).map_err(text)?;
+    Ok(Box::new(Bpf {
+        ring: RingBuf::try_from(bpf.take_map("RING").ok_or("no RING")?).map_err(text)?,
+        counts: taken(&mut bpf, "COUNTS")?,
+        ledger: Ledger::new(
+            Tier::T2,
+            now(ClockId::Monotonic),
+            now(ClockId::Realtime).wrapping_sub(now(ClockId::Monotonic)),
+        ),
+        timer: timer().map_err(text)?,
+        stamps,
+        _places: places,
+        _programs: bpf,
+    }))
+}
+
+/// Makes the places known to the kernel: their dentries are those of the descriptors that are unlocked here.
+fn learn(
+    legs: [&Root; 2],
+    setting: &mut Array<MapData, [u64; 10]>,
+    told: &mut Setting,
+) -> Result<Vec<OwnedFd>, String> {
+    let mut places = Vec::new();
+    for (i, name) in PLACES.iter().enumerate() {
+        for (leg, root) in legs.iter().enumerate() {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let fd = match root.open_at(name, flags, Mode::empty()) {
+                // No pair yet.
+                Err(e) if i > 0 && e.kind() == io::ErrorKind::NotFound => continue,
+                r => r.map_err(text)?,
+            };
+            told.learn = (2 * i + leg + 1) as u32;
+            setting.set(0, told.words(), 0).map_err(text)?;
+            flock(&fd, FlockOperation::Unlock).map_err(text)?;
+            *told = Setting::of(setting.get(&0, 0).map_err(text)?);
+            if told.learn != 0 {
+                return Err("the kernel's tracepoint of system calls tells nothing".into());
+            }
+            places.push(fd);
+        }
+    }
+    Ok(places)
+}
+
+impl Source for Bpf {
+    fn tier(&self) -> Tier {
+        Tier::T2
+    }
+
+    fn blind(&self) -> Vec<String> {
+        let mut all = vec![
+            "stores through a mapping after the first one to a page, until it is written back",
+            "the range of what io_uring, aio and the kernel write, and writes of theirs within one tick of the clock to a page that is dirty already",
+            "a write through a name outside of the legs, if the kernel has forgotten the name inside",
+            "data of files that have no name yet (O_TMPFILE)",
+            "the names that 32-bit programs change, only their directories",
+            "what lies below a mount point inside a leg",
+        ];
+        if !self.stamps {
+            all.push("names and attributes on other file systems than ext4: this kernel has no tracepoints of change times");
+        }
+        all.into_iter().map(String::from).collect()
+    }
+
+    fn ready(&self) -> BorrowedFd<'_> {
+        self.timer.as_fd()
+    }
+
+    fn read(&mut self, events: &mut Vec<Event>) -> io::Result<()> {
+        let mut ticks = [0; 8];
+        // It has run out, or not yet: the ring is looked at either way.
+        let _ = rustix::io::read(&self.timer, &mut ticks);
+        let started = now(ClockId::Monotonic);
+        while let Some(record) = self.ring.next() {
+            if let Some(raw) = Raw::parse(&record) {
+                self.ledger.take(raw, events);
+            }
+        }
+        self.ledger.expire(started, events);
+        Ok(())
+    }
+
+    fn rest(&mut self, events: &mut Vec<Event>) {
+        self.ledger.expire(u64::MAX, events);
+    }
+
+    fn lost(&self) -> u64 {
+        let all = self.counts.get(&0, 0);
+        all.map_or(u64::MAX, |c| c.iter().map(|[_, lost]| lost).sum())
+    }
+}
+
+/// Loads a program and attaches it to its tracepoint.
+fn attach(bpf: &mut Ebpf, btf: &Btf, (name, point): (&str, &str)) -> Result<(), String> {
+    let program = bpf.program_mut(name).ok_or("a program is missing")?;
+    let program: &mut BtfTracePoint = program.try_into().map_err(text::<ProgramError>)?;
+    program.load(point, btf).map_err(|e| refusal(&e))?;
+    program.attach().map_err(|e| refusal(&e))?;
+    Ok(())
+}
+
+fn taken<T: TryFrom<aya::maps::Map, Error = aya::maps::MapError>>(
+    bpf: &mut Ebpf,
+    name: &str,
+) -> Result<T, String> {
+    let map = bpf.take_map(name).ok_or("a map is missing")?;
+    T::try_from(map).map_err(text)
+}
+
+/// Processes that hold the whole pair's lock already, on either leg.
+fn holders(legs: [&Root; 2]) -> Vec<u32> {
+    let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+    let objects: Vec<u64> = legs
+        .iter()
+        .filter_map(|l| std::fs::metadata(l.path.join(".mirror/locks/whole")).ok())
+        .map(|m| m.ino())
+        .collect();
+    // "1: FLOCK  ADVISORY  WRITE 811 fe:00:1234 0 EOF"
+    locks
+        .lines()
+        .filter_map(|l| {
+            let w: Vec<&str> = l.split_whitespace().collect();
+            let inode = w.get(5)?.rsplit(':').next()?.parse().ok()?;
+            (w.get(1) == Some(&"FLOCK") && objects.contains(&inode))
+                .then(|| w.get(4)?.parse().ok())?
+        })
+        .collect()
+}
+
+fn timer() -> rustix::io::Result<OwnedFd> {
+    let fd = timerfd_create(
+        TimerfdClockId::Monotonic,
+        TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK,
+    )?;
+    let every = Timespec {
+        tv_sec: 0,
+        tv_nsec: PERIOD,
+    };
+    timerfd_settime(
+        &fd,
+        TimerfdTimerFlags::empty(),
+        &Itimerspec {
+            it_interval: every,
+            it_value: every,
+        },
+    )?;
+    Ok(fd)
+}
+
+fn now(clock: ClockId) -> u64 {
+    let t = clock_gettime(clock);
+    (t.tv_sec as u64)
+        .wrapping_mul(1_000_000_000)
+        .wrapping_add(t.tv_nsec as u64)
+}
+
+fn text<E: std::fmt::Display>(e: E) -> String {
+    e.to_string()
+}
+
+/// Why the kernel refused.
+fn refusal(e: &dyn std::error::Error) -> String {
+    let mut causes = vec![e.to_string()];
+    let mut at = e.source();
+    while let Some(c) = at {
+        causes.push(c.to_string());
+        at = c.source();
+    }
+    if causes.iter().any(|c| c.contains("os error 1)")) {
+        return "needs CAP_BPF and CAP_PERFMON: run as root".into();
+    }
+    let all = causes.join(": ");
+    all.lines().next().unwrap_or_default().to_owned()
+}
