@@ -16,6 +16,7 @@ pub mod image;
 pub mod ioctls;
 mod lock;
 pub mod maps;
+pub mod marks;
 pub mod names;
 pub mod numbers;
 pub mod owner;

@@ -38,6 +38,12 @@ pub enum Act {
         /// Offset and length: only these bytes, and what lies behind the shorter file's end, can differ.
         range: Option<(u64, u64)>,
     },
+    /// Flags and the like of the first name's object change on the other leg as they have changed on leg
+    /// `from`: [`crate::marks::Value::announced`].
+    Marks {
+        /// The leg that is right.
+        from: usize,
+    },
     /// That is no state of this change: record it, or compare everything.
     Unknown,
 }
@@ -52,7 +58,8 @@ pub fn decide(i: &Intent, [one, two]: Names) -> Act {
         IntentKind::Write
         | IntentKind::Truncate
         | IntentKind::Allocate
-        | IntentKind::Attributes => data(i, first, &one),
+        | IntentKind::Attributes
+        | IntentKind::Marks => data(i, first, &one),
         IntentKind::Deep => Act::Unknown,
         _ => Act::Equal {
             from: first,
@@ -147,6 +154,7 @@ fn data(i: &Intent, first: usize, one: &OneName) -> Act {
         _ => return Act::Unknown,
     }
     let range = match i.kind {
+        IntentKind::Marks => return Act::Marks { from: first },
         // What the first leg has and the second lacks.
         IntentKind::Write if i.offset == AT_END => on(one, first ^ 1).map(|s| (s.size, u64::MAX)),
         IntentKind::Write => Some((i.offset, i.length)),

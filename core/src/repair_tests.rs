@@ -114,7 +114,7 @@ fn carry_out(legs: &mut [Leg; 2], act: Act) {
                 (s, t) => panic!("{s:?} {t:?}"),
             }
         }
-        Act::Unknown => panic!("a state of the change itself is known"),
+        Act::Marks { .. } | Act::Unknown => panic!("a state of the change itself is known"),
     }
 }
 
@@ -202,6 +202,19 @@ fn ten_thousand_torn_changes_end_before_or_after() {
         );
     }
     assert!(acted > 3000, "{acted}");
+}
+
+#[test]
+fn flags_follow_the_object_that_has_them() {
+    let seen = |inode| Some(Seen { inode, size: 1 });
+    let i = Intent {
+        inode: [0, 6],
+        ..Intent::of(IntentKind::Marks, 1)
+    };
+    assert_eq!(IntentKind::from_u8(16), Some(IntentKind::Marks));
+    let act = |names| decide(&i, [names, [None; 2]]);
+    assert_eq!(act([seen(5), seen(6)]), Act::Marks { from: 1 });
+    assert_eq!(act([seen(5), seen(7)]), Act::Unknown);
 }
 
 #[test]

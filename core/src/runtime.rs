@@ -110,7 +110,7 @@ pub enum IntentKind {
     Truncate = 2,
     /// fallocate: any range effect.
     Allocate = 3,
-    /// Mode, owner, times, xattrs or flags of an object.
+    /// Mode, owner, times or xattrs of an object.
     Attributes = 4,
     /// A new regular file, or O_TRUNC of an existing one.
     Open = 5,
@@ -135,6 +135,8 @@ pub enum IntentKind {
     /// Any change of an object that no path can say: path 1 is a directory far above it (path 2: above its
     /// second name). Nothing is done by such a record, it is recorded as pending.
     Deep = 15,
+    /// Flags and the like of an object; what was before: [`crate::marks::Value::announce`].
+    Marks = 16,
 }
 
 impl IntentKind {
@@ -157,6 +159,7 @@ impl IntentKind {
             13 => Exchange,
             14 => Mend,
             15 => Deep,
+            16 => Marks,
             _ => return None,
         })
     }

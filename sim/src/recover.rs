@@ -185,7 +185,8 @@ impl Port<'_> {
                 self.step(Ok(()), |w, p| w.again(p, r, act, leg))
             }
             Act::Equal { from, range } => self.read_then(from, |w, p| w.equal(p, r, from, range)),
-            Act::Unknown => Err(Errno::ESTALE),
+            // No call of the model's changes any.
+            Act::Marks { .. } | Act::Unknown => Err(Errno::ESTALE),
         }
     }
 }

@@ -8,6 +8,7 @@
 mod calls;
 mod gate;
 mod ident;
+mod marks;
 mod mounts;
 mod moves;
 mod names;
@@ -21,6 +22,7 @@ mod walk;
 pub use calls::*;
 pub use gate::{direct, forbid};
 pub use ident::*;
+pub use marks::*;
 pub use mirror_core::Errno;
 pub use mounts::*;
 pub use moves::*;

@@ -120,6 +120,17 @@ pub unsafe fn pread_raw(n: i32, buf: *mut u8, len: usize, at: u64) -> Sys<usize>
     )
 }
 
+/// The same of what is there now: EAGAIN where read(2) would wait (preadv2(2) with RWF_NOWAIT).
+///
+/// # Safety
+/// `buf` must point to `len` bytes that may be written.
+pub unsafe fn read_now(n: i32, buf: *mut u8, len: usize) -> Sys<usize> {
+    const NOWAIT: usize = 8;
+    let piece = [buf as usize, len];
+    let (at, here) = (piece.as_ptr() as usize, -1isize as usize);
+    call!(syscall6, c::SYS_preadv2, fd(n), at, 1, here, here, NOWAIT)
+}
+
 /// read(2) into memory that is not initialised yet.
 ///
 /// # Safety

@@ -5,7 +5,7 @@
  * an operation needs is prepared before the first mark, and the process has changed the pair by then
  * (flag n: it has not). Flags: r needs root, t sets times, s may answer with less than was asked for,
  * d any answer is like 0, p only where it is pinned, u refused by the
- * library alone. */
+ * library alone, c shares blocks, where the file system can. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -105,6 +105,36 @@ static long nodump(int fd)
     return ioctl(fd, FS_IOC_SETFLAGS, &flags);
 }
 
+/* chattr +d by the other ioctl. */
+static struct fsxattr extended;
+static long nodump_extended(int fd)
+{
+    extended.fsx_xflags |= FS_XFLAG_NODUMP;
+    return ioctl(fd, FS_IOC_FSSETXATTR, &extended);
+}
+
+static long cloned(int from, int fd, long at, long length, long to)
+{
+    struct file_clone_range r = { from, at, length, to };
+    return ioctl(fd, FICLONERANGE, &r);
+}
+
+static long linked(int fd)
+{
+    return linkat(fd, "", AT_FDCWD, "d/new", AT_EMPTY_PATH);
+}
+
+static long spawned(void)
+{
+    pid_t pid = vfork();
+    if (pid == 0) {
+        execl("/bin/true", "true", (char *)0);
+        _exit(1);
+    }
+    int status;
+    return pid < 0 || waitpid(pid, &status, 0) != pid || status ? -1 : 0;
+}
+
 static long bound(void)
 {
     struct sockaddr_un to = { AF_UNIX, "new" };
@@ -148,6 +178,10 @@ static int opens(void)
     OP("open_write", "d", , open("f", O_RDWR));
     OP("open_append", "d", , open("f", O_WRONLY | O_APPEND));
     OP("open_read", "d", , open("f", O_RDONLY));
+    OP("open_trunc_new", "d", , open("new", O_CREAT | O_TRUNC | O_RDWR, 0666));
+    OP("open_sync", "d", , open("f", O_WRONLY | O_SYNC | O_CREAT, 0600));
+    OP("open_dir", "d", , open("d", O_DIRECTORY));
+    OP("creat", "d", , creat("d/new", 0444));
     OP("tmpfile", "d", , open(".", O_TMPFILE | O_RDWR, 0600));
     OP("tmpfile_link", "", fd = nameless(), named(fd));
     return 1;
@@ -176,7 +210,17 @@ static int writes(void)
     OP("copy_file_range", "s", from = opened("big", O_RDONLY); fd = opened("f", O_RDWR), copy_file_range(from, &at, fd, &to, 50000, 0));
     OP("sendfile", "s", from = opened("big", O_RDONLY); fd = opened("f", O_RDWR), sendfile(fd, from, 0, 50000));
     OP("splice", "s", from = piped(3000); fd = opened("f", O_RDWR), splice(from, 0, fd, 0, 3000, 0));
-    OP("clone", "", from = opened("big", O_RDONLY); fd = opened("f", O_RDWR), ioctl(fd, FICLONE, from));
+    OP("splice_at", "s", from = piped(3000); fd = opened("big", O_RDWR), splice(from, 0, fd, &to, 3000, 0));
+    OP("write_end", "s", fd = opened("f", O_WRONLY); lseek(fd, 0, SEEK_END), write(fd, big, 4000));
+    OP("write_sync", "s", fd = opened("f", O_WRONLY | O_DSYNC), write(fd, big, 100));
+    OP("write_shared", "s", fd = dup(opened("f", O_WRONLY)), write(fd, big, 100));
+    OP("pwrite_append", "s", fd = opened("f", O_WRONLY | O_APPEND), pwrite(fd, big, 50, 20));
+    OP("sendfile_at", "s", from = opened("big", O_RDONLY); fd = opened("f2", O_WRONLY), sendfile(fd, from, &to, 700));
+    OP("copy_within", "s", fd = opened("big", O_RDWR); at = 50000, copy_file_range(fd, &at, fd, &to, 20000, 0));
+    OP("copy_long", "sc", from = opened("big", O_RDONLY); fd = opened("f2", O_RDWR); to = 0, copy_file_range(from, &at, fd, &to, 100000, 0));
+    OP("clone", "c", from = opened("big", O_RDONLY); fd = opened("f", O_RDWR), ioctl(fd, FICLONE, from));
+    OP("clone_range", "c", from = opened("big", O_RDONLY); fd = opened("f2", O_RDWR), cloned(from, fd, 4096, 65536, 8192));
+    OP("clone_within", "c", fd = opened("big", O_RDWR), cloned(fd, fd, 4096, 8192, 32768));
     return 1;
 }
 
@@ -189,11 +233,17 @@ static int sizes(void)
     OP("truncate_up", "", , truncate("f", 9999));
     OP("truncate_down", "", , truncate("f", 3));
     OP("truncate_same", "", , truncate("f", 300));
+    OP("ftruncate_same", "", fd = opened("f", O_RDWR), ftruncate(fd, 300));
+    OP("truncate_zero", "", , truncate("f", 0));
+    OP("truncate_linked", "", , truncate("h1", 2));
     OP("truncate_cap", "r", , truncate("cap", 99));
     OP("allocate", "", fd = opened("f", O_RDWR), fallocate(fd, 0, 0, 20000));
     OP("allocate_keep", "", fd = opened("f", O_RDWR), fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 20000));
     OP("punch", "", fd = opened("big", O_RDWR), fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 4096, 8192));
     OP("zero_range", "", fd = opened("big", O_RDWR), fallocate(fd, FALLOC_FL_ZERO_RANGE, 4096, 120000));
+    OP("zero_keep", "", fd = opened("f", O_RDWR), fallocate(fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, 100, 9000));
+    OP("punch_over_end", "", fd = opened("f", O_RDWR), fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 100, 9000));
+    OP("unshare", "c", fd = opened("big", O_RDWR), fallocate(fd, FALLOC_FL_UNSHARE_RANGE, 0, 50000));
     OP("collapse", "", fd = opened("big", O_RDWR), fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 4096, 8192));
     OP("insert", "", fd = opened("big", O_RDWR), fallocate(fd, FALLOC_FL_INSERT_RANGE, 4096, 8192));
     return 1;
@@ -211,11 +261,21 @@ static int names(void)
     OP("bind", "", , bound());
     OP("symlink", "", , symlink("target", "new"));
     OP("link", "", , link("f", "d/new"));
+    OP("symlinkat", "", fd = opened("d", O_DIRECTORY), symlinkat("../f", fd, "new"));
+    OP("link_symlink", "", , link("sl", "new"));
+    OP("link_by_number", "r", fd = opened("f", O_RDONLY), linked(fd));
+    OP("mkfifo_at", "", fd = opened("d", O_DIRECTORY), mknodat(fd, "new", S_IFIFO | 0640, 0));
+    OP("unlinkat", "", fd = opened("d", O_DIRECTORY), unlinkat(fd, "in", 0));
     OP("unlink", "", , unlink("f"));
     OP("unlink_linked", "", , unlink("h2"));
     OP("unlink_symlink", "", , unlink("sl"));
     OP("unlink_open", "", fd = dirty("f"), unlink("f"));
     OP("rmdir", "", , rmdir("ed"));
+    OP("rmdir_at", "", , unlinkat(AT_FDCWD, "ed/", AT_REMOVEDIR));
+    OP("rename_over_dirty", "", fd = dirty("f2"), rename("f", "f2"));
+    OP("rename_dirty", "", fd = dirty("f"), rename("f", "d/new"));
+    OP("rename_out", "", , rename("d/in", "in"));
+    OP("exchange_symlink", "", , renameat2(AT_FDCWD, "sl", AT_FDCWD, "d/in", RENAME_EXCHANGE));
     OP("rename", "", , rename("f", "new"));
     OP("rename_elsewhere", "", , rename("f", "d/new"));
     OP("rename_over", "", , rename("f", "f2"));
@@ -241,6 +301,16 @@ static int attributes(void)
     OP("chmod_suid", "", , chmod("f", 04711));
     OP("chmod_dir", "", , chmod("d", 02750));
     OP("fchmod", "", fd = opened("f", O_RDONLY), fchmod(fd, 0600));
+    OP("fchmod_dir", "", fd = opened("d", O_DIRECTORY), fchmod(fd, 0711));
+    OP("fchmodat", "", fd = opened("d", O_DIRECTORY), fchmodat(fd, "in", 0604, 0));
+    OP("fchmodat2", "", , syscall(452, AT_FDCWD, "f", 0640, AT_SYMLINK_NOFOLLOW));
+    OP("fchmod_dirty", "", fd = dirty("f"), fchmod(fd, 0400));
+    OP("chown_same", "r", , chown("f", -1, 0));
+    OP("fchownat", "r", fd = opened("d", O_DIRECTORY), fchownat(fd, "in", 3, -1, AT_SYMLINK_NOFOLLOW));
+    OP("utimensat_dir", "t", , utimensat(AT_FDCWD, "d", times, 0));
+    OP("utimensat_omit", "t", , utimensat(AT_FDCWD, "f", (struct timespec[2]) { { 0, UTIME_OMIT }, times[1] }, 0));
+    OP("utimes", "t", , utimes("f", (struct timeval[2]) { { 1100000000, 2 }, { 1200000000, 4 } }));
+    OP("futimens_dirty", "t", fd = dirty("f"), futimens(fd, times));
     OP("chown", "r", , chown("s", 1, 1));
     OP("chown_cap", "r", , chown("cap", 1, 1));
     OP("fchown", "r", fd = opened("s", O_RDWR), fchown(fd, 1, 1));
@@ -257,6 +327,9 @@ static int attributes(void)
     OP("setxattr_acl", "", , setxattr("f", "system.posix_acl_access", acl, sizeof acl, 0));
     OP("setxattr_acl_dir", "", , setxattr("d", "system.posix_acl_default", acl, sizeof acl, 0));
     OP("fsetxattr", "", fd = opened("x", O_RDWR), fsetxattr(fd, "user.k", "v1", 2, XATTR_REPLACE));
+    OP("setxattr_dir", "", , setxattr("d", "user.k", "v1", 2, XATTR_CREATE));
+    OP("lsetxattr_link", "r", , lsetxattr("sl", "trusted.k", "v1", 2, 0));
+    OP("removexattr_dir_acl", "", setxattr("d", "system.posix_acl_default", acl, sizeof acl, 0), removexattr("d", "system.posix_acl_default"));
     OP("setxattrat", "", , syscall(463, AT_FDCWD, "x", 0, "user.k", &x, sizeof x));
     OP("removexattr", "", , removexattr("x", "user.k"));
     OP("fremovexattr", "", fd = opened("x", O_RDWR), fremovexattr(fd, "user.k"));
@@ -264,6 +337,8 @@ static int attributes(void)
     OP("removexattr_acl", "", , removexattr("acl", "system.posix_acl_access"));
     OP("chmod_acl", "", , chmod("acl", 0600));
     OP("setflags", "", fd = opened("f", O_RDONLY), nodump(fd));
+    OP("setflags_dir", "", fd = opened("d", O_DIRECTORY), nodump(fd));
+    OP("setxflags", "", fd = opened("f", O_RDONLY); if (ioctl(fd, FS_IOC_FSGETXATTR, &extended)) _exit(89), nodump_extended(fd));
     return 1;
 }
 
@@ -278,12 +353,14 @@ static int descriptors(void)
     OP("close_dirty", "", fd = dirty("f"), close(fd));
     OP("close_clean", "", fd = opened("f", O_RDWR), close(fd));
     OP("dup2_over_dirty", "d", fd = dirty("f"); other = opened("f2", O_RDWR), dup2(other, fd));
+    OP("dup3_over_dirty", "d", fd = dirty("f"); other = opened("f2", O_RDWR), dup3(other, fd, O_CLOEXEC));
     OP("close_range", "", fd = dirty("f"), close_range(fd, fd, 0));
     OP("dup", "d", fd = dirty("f"), dup(fd));
     OP("fcntl_dup", "d", fd = opened("f", O_RDWR), fcntl(fd, F_DUPFD_CLOEXEC, 50));
     OP("fcntl_append", "", fd = opened("f", O_RDWR), fcntl(fd, F_SETFL, O_APPEND));
     OP("exec_dirty", "", fd = dirty("f"), execl("/bin/true", "true", (char *)0));
     OP("exit_dirty", "", fd = dirty("f"), (_exit(0), 0));
+    OP("spawn_dirty", "", fd = dirty("f"), spawned());
     OP("fork_dirty", "", fd = dirty("f"), forked());
     OP("chdir", "", , chdir("d"));
     OP("fchdir", "", fd = opened("d", O_DIRECTORY), fchdir(fd));

@@ -9,14 +9,14 @@
 mod ground;
 #[path = "sweep/judge.rs"]
 mod judge;
-#[path = "sweep/known.rs"]
-mod known;
+#[path = "sweep/pins.rs"]
+mod pins;
 #[path = "sweep/trace.rs"]
 mod trace;
 
 use judge::{Op, Recovery, States, Verdict};
-use known::{KNOWN, PINS};
-use mirror_tests::{Kind, Pair, Tree, compile, dist, is_root};
+use mirror_tests::{Fs, FsType, Kind, Pair, Tree, compile, dist, is_root};
+use pins::PINS;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
@@ -38,7 +38,7 @@ const ERRNOS: [(&str, i32); 9] = [
 /// What a leg may go on refusing.
 const LASTING: [(&str, i32); 2] = [("EIO+", libc::EIO), ("EPERM+", libc::EPERM)];
 
-/// How a strike is named in tables and in `KNOWN`.
+/// How a strike is named in tables and in `PINS`.
 fn strike_name(s: Strike) -> &'static str {
     let lasting = |e| LASTING.iter().find(|x| x.1 == e).map_or("?", |x| x.0);
     match s {
@@ -83,7 +83,6 @@ struct Sweep {
     extent: Extent,
     counts: BTreeMap<String, BTreeMap<String, usize>>,
     faults: Vec<String>,
-    known: Vec<bool>,
     /// The operation addresses leg B.
     by_b: bool,
 }
@@ -242,9 +241,6 @@ impl Sweep {
         let column = match v.what {
             Ok(r) => format!("{r:?}"),
             Err(w) => {
-                let known = KNOWN
-                    .iter()
-                    .position(|k| k.is(&op.name, &name, strike_name(strike), w));
                 let line = format!(
                     "{w:?}: {} at call {n}, {name} {nth}: {}{}: {}\n    cargo xtask sweep {} {n} {}{}",
                     op.name,
@@ -255,20 +251,9 @@ impl Sweep {
                     strike_name(strike),
                     if self.by_b { " b" } else { "" }
                 );
-                match known {
-                    Some(k) => {
-                        self.known[k] = true;
-                        if !matches!(self.extent, Extent::Sample) {
-                            println!("known ({}): {line}", KNOWN[k].reason);
-                        }
-                        "known".into()
-                    }
-                    None => {
-                        println!("{line}");
-                        self.faults.push(line);
-                        format!("{w:?}!")
-                    }
-                }
+                println!("{line}");
+                self.faults.push(line);
+                format!("{w:?}!")
             }
         };
         let row = self.counts.entry(op.name.clone()).or_default();
@@ -291,6 +276,17 @@ fn turn(name: &str) -> usize {
 /// Strikes the operations of one part.
 fn sweep(part: usize, parts: usize) {
     let pair = Pair::striped(Kind::InPlace, Some(1));
+    sweep_on(pair, part, |i, _| i % parts == part);
+}
+
+/// Strikes what shares blocks where blocks can be shared.
+fn sweep_clones(fs: FsType, part: usize) {
+    if let Some(pair) = Pair::new(Kind::InPlace, Fs::Loop(fs, fs)) {
+        sweep_on(pair, part, |_, op| op.shares_blocks());
+    }
+}
+
+fn sweep_on(pair: Pair, part: usize, is_in: impl Fn(usize, &Op) -> bool) {
     let source = include_str!("../programs/swept.c");
     let Some(program) = compile(&pair.programs(), "swept", source) else {
         return;
@@ -306,12 +302,11 @@ fn sweep(part: usize, parts: usize) {
         extent: extent(),
         counts: BTreeMap::new(),
         faults: Vec::new(),
-        known: vec![false; KNOWN.len()],
         by_b: false,
     };
     let ops = list.lines().map(Op::parse).enumerate();
     let mut ran = 0;
-    for (_, op) in ops.filter(|(i, _)| i % parts == part) {
+    for (_, op) in ops.filter(|(i, op)| is_in(*i, op)) {
         if let Extent::Part(names, ..) = &s.extent
             && !names.is_empty()
             && !names.contains(&op.name)
@@ -359,6 +354,14 @@ fn sweep(part: usize, parts: usize) {
     );
 }
 
+#[test]
+fn part_clones_on_xfs() {
+    sweep_clones(FsType::Xfs, 0);
+}
+#[test]
+fn part_clones_on_btrfs() {
+    sweep_clones(FsType::Btrfs, 1);
+}
 #[test]
 fn part_1_of_4() {
     sweep(0, 4);

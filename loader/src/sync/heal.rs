@@ -5,15 +5,18 @@ use crate::pair::control::Leg;
 use crate::pair::domain::Attached;
 use crate::pair::lock::{Alone, Locks};
 use crate::text;
+use crate::tree::flags;
 use crate::tree::object::Meta;
 use crate::tree::probe;
 use indicatif::ProgressBar;
+use mirror_core::marks::Value;
 use mirror_core::path::PATH_MAX;
 use mirror_core::repair::{Act, Seen, decide};
 use mirror_core::runtime::{Intent, IntentKind};
 use mirror_core::word::StateWord;
 use mirror_core::{BothLocked, LockMiss, alone};
 use mirror_pair::pending;
+use mirror_sys::{Object, end_marks, open_marked};
 use rustix::fs::{AtFlags, RenameFlags};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -138,7 +141,7 @@ fn repair(p: &Attached, i: &Intent, one: &[u8], two: &[u8], held: &BothLocked) -
         // While the first copy is unfinished, one leg is right whatever was done on the other.
         _ if p.pair.incomplete().is_some() => p.source(),
         Act::Rename(leg) | Act::Exchange(leg) | Act::Link(leg) | Act::Unlink(leg) => 1 - (leg & 1),
-        Act::Equal { from, .. } => from & 1,
+        Act::Equal { from, .. } | Act::Marks { from } => from & 1,
         Act::Nothing | Act::Unknown => p.source(),
     };
     let fidelity = probe::fidelity([&p.pair.legs[0].root, &p.pair.legs[1].root]);
@@ -154,6 +157,9 @@ fn repair(p: &Attached, i: &Intent, one: &[u8], two: &[u8], held: &BothLocked) -
         let _ = replay(&p.pair.legs[leg & 1], act, (one, two), held);
     }
     let mut failed = Vec::new();
+    if matches!(act, Act::Marks { .. }) && marks(&w, i, one, held).is_err() {
+        failed.push(one.to_vec());
+    }
     for path in &paths {
         // A directory that was made may lack all that is in it.
         let unseen =
@@ -206,9 +212,27 @@ fn replay(late: &Leg, act: Act, (one, two): (&[u8], &[u8]), _: &BothLocked) -> i
         Act::Exchange(_) => rename(RenameFlags::EXCHANGE)?,
         Act::Link(_) => rustix::fs::linkat(from.0, from.1, to.0, to.1, AtFlags::empty())?,
         Act::Unlink(_) => rustix::fs::unlinkat(to.0, to.1, AtFlags::empty())?,
-        Act::Nothing | Act::Equal { .. } | Act::Unknown => {}
+        Act::Nothing | Act::Equal { .. } | Act::Marks { .. } | Act::Unknown => {}
     }
     Ok(())
+}
+
+/// Changes the copy's flags and the like as the source's have been changed since the intent was written.
+fn marks(w: &Work<'_>, i: &Intent, rel: &[u8], _: &BothLocked) -> io::Result<()> {
+    let before = Value::announced(i).ok_or(io::ErrorKind::InvalidData)?;
+    let (first, second) = (
+        flags::open(&w.source.root, rel)?,
+        flags::open(&w.copy.root, rel)?,
+    );
+    let end = || {
+        let first = Object::of(first.as_raw_fd())?;
+        let second = Object::of(second.as_raw_fd())?;
+        end_marks(before, &first, &second, open_marked)
+    };
+    match end() {
+        Ok(_) => Ok(()),
+        Err(e) => Err(io::Error::from_raw_os_error(e.0)),
+    }
 }
 
 /// Whether the copy's object has as many names as the source's: a hard link whose other name the

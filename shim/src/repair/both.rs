@@ -16,6 +16,14 @@ use mirror_sys::Sys;
 /// Larger differences than this are left to `mirror resync`: an innocent program pays for repair.
 pub const REPAIR_MAX: u64 = 16 << 20;
 
+/// That something is missing is believed when it was said twice: a difference is made of it.
+pub fn surely<T>(look: impl Fn() -> Sys<T>) -> Sys<T> {
+    match look() {
+        Err(Errno::ENOENT) => look(),
+        r => r,
+    }
+}
+
 /// One object seen from both legs.
 pub struct Both {
     pub(super) dir: [i32; 2],
@@ -41,7 +49,7 @@ impl Both {
             let p = Path::from_bytes(parent).map_err(|_| Errno::ENAMETOOLONG)?;
             b.dir = [-1; 2];
             for (d, &root) in b.dir.iter_mut().zip(&s.root) {
-                match open_below(root, &p, c::O_PATH | c::O_DIRECTORY) {
+                match surely(|| open_below(root, &p, c::O_PATH | c::O_DIRECTORY)) {
                     Ok(n) => *d = n,
                     Err(e) => {
                         b.close();
@@ -51,7 +59,7 @@ impl Both {
             }
         }
         for (st, &d) in b.st.iter_mut().zip(&b.dir) {
-            match sys::fstatat(d, &b.name, c::AT_SYMLINK_NOFOLLOW) {
+            match surely(|| sys::fstatat(d, &b.name, c::AT_SYMLINK_NOFOLLOW)) {
                 Ok(v) => *st = Some(v),
                 Err(Errno::ENOENT) => {}
                 Err(e) => {

@@ -6,11 +6,13 @@
 //! only in a quiet fork with a descriptor table of its own: closing one in the program would drop the
 //! program's fcntl locks. What cannot be repaired here is recorded as pending, never guessed.
 use crate::attach::handle::Session;
+use crate::path::below::hold;
 use crate::repair::both::{Both, attributes, make, not_led};
 use crate::repair::copying::copy;
 use crate::repair::pending::pending;
 use crate::repair::same::{self, Found};
 use libc as c;
+use mirror_core::marks::Value;
 use mirror_core::path::PATH_MAX;
 use mirror_core::repair::{Act, decide};
 use mirror_core::runtime::{Intent, IntentKind};
@@ -152,8 +154,35 @@ fn carry_out(
         }
         (Act::Unlink(leg), _, Some(b)) => sys::unlinkat(b.at(leg), &b.name, 0).map(|_| ()),
         (Act::Equal { from, range }, Some(b), _) => equal_at(s, b, from, range, held),
+        (Act::Marks { from }, Some(b), _) => marks(b, from, i, held),
         _ => Err(Errno::ESTALE),
     }
+}
+
+/// Flags and the like, in a quiet fork: files are opened for it.
+#[cold]
+#[inline(never)]
+fn marks(b: &Both, from: usize, i: &Intent, held: &BothLocked) -> Sys<()> {
+    // SAFETY: the child works on its own copy of this memory, makes raw system calls and exits; it never
+    // returns into the program.
+    let pid = unsafe { sys::quiet_fork() }?;
+    if pid == 0 {
+        let _ = crate::process::limits::lift();
+        sys::exit_group(i32::from(marks_child(b, from, i, held).is_err()));
+    }
+    if sys::wait_quiet(pid) == 0 {
+        Ok(())
+    } else {
+        Err(Errno::EIO)
+    }
+}
+
+fn marks_child(b: &Both, from: usize, i: &Intent, _: &BothLocked) -> Sys<()> {
+    let before = Value::announced(i).ok_or(Errno::EINVAL)?;
+    let first = hold(b.at(from), &b.name)?;
+    let second = hold(b.at(from ^ 1), &b.name)?;
+    sys::stands_for(first.stat(), second.stat())?;
+    sys::end_marks(before, &first, &second, sys::open_marked).map(|_| ())
 }
 
 /// Ends what a crashed process has announced.

@@ -32,8 +32,20 @@ impl Op {
     pub fn is_refused(&self) -> bool {
         self.has('u')
     }
+    /// It shares blocks, where the file system can.
+    pub fn shares_blocks(&self) -> bool {
+        self.has('c')
+    }
     pub fn may_be_short(&self) -> bool {
         self.has('s')
+    }
+    /// What gets a flag.
+    fn flagged(&self) -> Option<&'static str> {
+        match self.name.as_str() {
+            "setflags" | "setxflags" => Some("f"),
+            "setflags_dir" => Some("d"),
+            _ => None,
+        }
     }
     /// Times count where the operation sets them.
     fn level(&self) -> Level {
@@ -172,12 +184,13 @@ pub fn judge(
     let answer = op.answer(traced.end);
     let mut unlike_before = a.differences(&states.before, op.level());
     let mut unlike_after = a.differences(&states.after, op.level());
-    if op.name == "setflags" {
+    if let Some(name) = op.flagged() {
         // A tree has no flags.
-        let marked = [pair.a(), pair.b()].map(|leg| ground::is_nodump(&leg.join(folder).join("f")));
+        let marked =
+            [pair.a(), pair.b()].map(|leg| ground::is_nodump(&leg.join(folder).join(name)));
         let say = |of: &mut Differences, wrong: bool| {
             if wrong {
-                of.0.push(format!("f: flags {marked:?}"));
+                of.0.push(format!("{name}: flags {marked:?}"));
             }
         };
         say(&mut between, marked[0] != marked[1]);

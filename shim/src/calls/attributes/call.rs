@@ -1,11 +1,11 @@
 //! What one of the attribute calls names and asks for, whatever its shape.
 use crate::calls::args::{self, copy_path};
-use crate::calls::attributes::marks::By;
 use crate::path::loc::{Last, Name, Path};
 use crate::regs::{Regs, arg};
 use libc as c;
 use mirror_core::calls::Call;
 use mirror_core::ioctls::{Verdict, verdict};
+use mirror_core::marks::By;
 use mirror_sys as sys;
 
 /// How the call names its object.

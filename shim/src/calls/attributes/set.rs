@@ -7,10 +7,8 @@
 //! there, and the second leg's must be of the first one's type.
 use crate::calls::args::{TRIES, copy_path, verdict};
 use crate::calls::attributes::call::{Kind, Request, is_cwd, parse};
-use crate::calls::attributes::marks::{By, SYS_FILE_SETATTR, Value};
 use crate::calls::paired::partner::owes_time;
 use crate::calls::paired::recognise::{Fd, behind, recognise};
-use crate::change::border::{self, Border};
 use crate::change::port::{Patience, Ran, run};
 use crate::change::target::{Change, Cx, Target, hold_here};
 use crate::change::times;
@@ -22,6 +20,7 @@ use crate::regs::{NATIVE, Regs, arg, fail, fd_arg, raw};
 use crate::repair::pending;
 use core::sync::atomic::Ordering;
 use libc as c;
+use mirror_core::marks::Value;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{
     Action, Applied, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Undo, Untouched,
@@ -30,6 +29,7 @@ use mirror_sys as sys;
 use mirror_sys::{OMIT, Object, Stat, Sys};
 
 mod ahead;
+mod bare;
 mod on;
 mod undo;
 
@@ -316,34 +316,15 @@ impl Change for Attr<'_> {
         }
         cx.intent.old_size = st.size();
         self.before = Some(st);
-        if let Some((_, false)) = self.by_fd {
-            match cx.border_at(0) {
-                Border::Within => {}
-                Border::Kernel => return Prepared::Forward,
-                Border::Beyond => return Prepared::Answer(Err(border::REFUSED)),
-            }
-            // A descriptor without a partner: by name, and only if the name still is this object.
-            let same = self.root
-                || sys::fstatat(
-                    self.dir(cx, cx.lead),
-                    &self.name(cx),
-                    c::AT_SYMLINK_NOFOLLOW,
-                )
-                .is_ok_and(|s| s.ino() == st.ino() && s.dev() == st.dev());
-            if !same {
-                if !self.again {
-                    // Renamed meanwhile: it may be found under its new name.
-                    cx.slow = true;
-                    return Prepared::Answer(Err(Errno::ESTALE));
-                }
-                // Its name is gone. Another may live, and was not found: nothing is changed.
-                if st.nlink() > 0 && st.kind() != c::S_IFDIR {
-                    return Prepared::Answer(Err(Errno::EIO));
-                }
-                return Prepared::Forward;
-            }
+        if matches!(self.by_fd, Some((_, false)))
+            && let Err(p) = self.still_named(cx, &st)
+        {
+            return p;
         }
-        Prepared::Ready
+        match self.announce_marks(cx) {
+            Ok(()) => Prepared::Ready,
+            Err(e) => Prepared::Answer(Err(e)),
+        }
     }
     fn apply(
         &mut self,
@@ -385,10 +366,10 @@ pub fn attribute(regs: &mut Regs) -> usize {
         old_mask: regs.old_mask,
         scratch: 0,
     };
-    let kind = if matches!(call.kind, Kind::Truncate(_)) {
-        IntentKind::Truncate
-    } else {
-        IntentKind::Attributes
+    let kind = match call.kind {
+        Kind::Truncate(_) => IntentKind::Truncate,
+        Kind::Marks(_) => IntentKind::Marks,
+        _ => IntentKind::Attributes,
     };
     let mut loc = Loc::new();
     let mut by_fd;

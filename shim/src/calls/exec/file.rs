@@ -58,7 +58,7 @@ pub fn inspect(dir: i32, path: &Path, flags: i32, file: &mut Path) -> Target {
             Err(_) => return Target::Unknown,
         };
         let mut head = [0u8; HEAD];
-        let len = sys::pread(n, &mut head, 0).unwrap_or(0);
+        let len = read(n, &mut head, 0);
         let privileged = privileged(n);
         let mut verdict = elf(n, head.get(..len).unwrap_or(&[]));
         // What is named by a descriptor is called what the kernel calls it.
@@ -132,13 +132,21 @@ fn word(h: &[u8], at: usize, n: usize) -> usize {
     })
 }
 
+/// A failure that does not last is not the file's.
+fn read(n: i32, to: &mut [u8], at: u64) -> usize {
+    match sys::pread(n, to, at) {
+        Err(_) => sys::pread(n, to, at).unwrap_or(0),
+        r => r.unwrap_or(0),
+    }
+}
+
 /// Bytes of a file, whose first ones have been read already.
 fn read_at((n, head): (i32, &[u8]), to: &mut [u8], at: u64) -> usize {
     let known = usize::try_from(at)
         .ok()
         .and_then(|at| head.get(at..)?.get(..to.len()));
     let Some(known) = known else {
-        return sys::pread(n, to, at).unwrap_or(0);
+        return read(n, to, at);
     };
     for (to, from) in to.iter_mut().zip(known) {
         *to = *from;

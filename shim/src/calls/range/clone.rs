@@ -167,6 +167,17 @@ impl Clone {
 }
 
 impl Clone {
+    /// Which bytes will change, and the size before.
+    fn extent(&self, cx: &mut Cx<'_>) -> Sys<()> {
+        let size = |n| sys::fstat(n).map(|s| s.size());
+        cx.intent.old_size = size(self.n)?;
+        cx.intent.offset = self.range.dst_offset;
+        cx.intent.length = match self.range.length {
+            0 => size(self.src())?.saturating_sub(self.range.src_offset),
+            l => l,
+        };
+        Ok(())
+    }
     fn on_leg(&mut self, cx: &Cx<'_>, held: &BothLocked, step: Step) -> Sys<u64> {
         if step == Step::First {
             let r = sys::clone_range(self.n, &self.range).map(|v| v as u64);
@@ -206,13 +217,9 @@ impl Change for Clone {
         if let Some(p) = describe(self.n, cx) {
             return p;
         }
-        let size = |n| sys::fstat(n).map_or(0, |s| s.size());
-        cx.intent.old_size = size(self.n);
-        cx.intent.offset = self.range.dst_offset;
-        cx.intent.length = match self.range.length {
-            0 => size(self.src()).saturating_sub(self.range.src_offset),
-            l => l,
-        };
+        if let Err(e) = self.extent(cx) {
+            return Prepared::Answer(Err(e));
+        }
         // A file system that cannot clone says so by itself. One that perhaps can is not asked to do
         // what might take long on the other leg.
         if !clones(self.n) {

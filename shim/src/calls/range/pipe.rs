@@ -144,7 +144,11 @@ fn pieces(regs: &mut Regs, own: &Pipe, from: i32, to: i32, output: Offset) -> us
         let ran = put(to, seen.at(), k, at);
         match next(regs, ran, done) {
             Next::Moved(n) => {
-                let taken = take(own, (from, to), n as usize, (at, old), &mut seen);
+                let taken = match take(own, (from, to), n as usize, (at, old), &mut seen) {
+                    Ok(taken) => taken,
+                    Err(_) if done > 0 => break,
+                    Err(e) => return fail(regs, e),
+                };
                 done = done.saturating_add(taken);
                 // Nothing: another reader was faster, and the pipe is looked at anew.
                 // A short write goes on, and meets what made it short.
@@ -189,33 +193,56 @@ fn read_all(own: &Pipe, to: &mut Buffer<PIECE>, len: usize) -> Sys<usize> {
     Ok(have)
 }
 
+/// Moves up to `len` bytes out of the pipe and into `taken`, of `Buffer` length; what is unread is gone.
+/// EAGAIN: it is empty.
+fn out_of(own: &Pipe, from: i32, len: usize, taken: &mut Buffer<PIECE>) -> Sys<(usize, bool)> {
+    match sys::splice(from, own.write, len, NONBLOCK) {
+        Ok(k) => Ok((k, read_all(own, taken, k) == Ok(k))),
+        Err(Errno::EAGAIN) => Err(Errno::EAGAIN),
+        // A filter may know a move between pipes that the program is not to make.
+        Err(e) => {
+            // SAFETY: the buffer has PIECE bytes, and `len` is not more.
+            let r = unsafe { sys::read_now(from, taken.at(), len.min(PIECE)) };
+            match r {
+                Err(Errno::EAGAIN) => Err(Errno::EAGAIN),
+                Err(_) => Err(e),
+                Ok(k) => Ok((k, true)),
+            }
+        }
+    }
+}
+
 /// Takes what has been written (`n` bytes of `seen`, into a file of size `old`) out of the pipe. Where
-/// another reader was faster, the legs get what this call really took.
+/// another reader was faster, the legs get what this call really took. An error: the pipe gives nothing.
 fn take(
     own: &Pipe,
     (from, to): (i32, i32),
     n: usize,
     (at, old): (Option<u64>, u64),
     seen: &mut Buffer<PIECE>,
-) -> u64 {
+) -> Sys<u64> {
     let mut taken = Buffer::<PIECE>::new();
     let mut have = 0usize;
     let mut same = true;
+    let mut stuck = None;
     while have < n {
-        let Ok(k) = sys::splice(from, own.write, n.wrapping_sub(have), NONBLOCK) else {
-            break;
-        };
-        if k == 0 {
-            break;
+        match out_of(own, from, n.wrapping_sub(have), &mut taken) {
+            Ok((0, _)) | Err(Errno::EAGAIN) => break,
+            Err(e) => {
+                stuck = Some(e);
+                break;
+            }
+            Ok((k, read)) => {
+                // Unread it is what was seen: it is gone from the pipe.
+                if read {
+                    same &= agree(seen.at().wrapping_add(have), taken.at(), k);
+                }
+                have = have.saturating_add(k);
+            }
         }
-        // Unread it is what was seen: it is gone from the pipe.
-        if read_all(own, &mut taken, k) == Ok(k) {
-            same &= agree(seen.at().wrapping_add(have), taken.at(), k);
-        }
-        have = have.saturating_add(k);
     }
     if same && have == n {
-        return n as u64;
+        return Ok(n as u64);
     }
     let start = match at {
         Some(a) => a,
@@ -235,7 +262,10 @@ fn take(
     if at.is_none() {
         let _ = sys::lseek(to, end as i64, c::SEEK_SET);
     }
-    have as u64
+    match stuck {
+        Some(e) if have == 0 => Err(e),
+        _ => Ok(have as u64),
+    }
 }
 
 /// Whether `len` bytes are the same; if not, makes the first the second. Both are initialised.

@@ -1,8 +1,10 @@
 //! What is asked, and remembered, before an attribute call touches the first leg.
+use crate::calls::attributes::marks;
 use crate::calls::attributes::set::{Attr, Kind};
 use crate::change::target::Cx;
 use crate::process::limits::spare;
 use libc as c;
+use mirror_core::marks::{By, Value};
 use mirror_core::path::PathText;
 use mirror_core::{BothLocked, Errno, K};
 use mirror_sys as sys;
@@ -22,7 +24,30 @@ fn fits(cx: &mut Cx<'_>, first: &Stat, second: &Stat) -> Sys<()> {
     Ok(())
 }
 
+/// Flags and the like. What has none refuses the call itself.
+fn marked(by: By, o: &Object) -> Sys<Option<Value>> {
+    match marks::get(by, o) {
+        Err(Errno::ENOTTY | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL) => Ok(None),
+        r => r.map(Some),
+    }
+}
+
 impl Attr<'_> {
+    /// Flags and the like as they are now: the intent says from where they change. Another's change of them
+    /// meanwhile is on both legs.
+    pub(super) fn announce_marks(&self, cx: &mut Cx<'_>) -> Sys<()> {
+        let Kind::Marks(by) = self.call.kind else {
+            return Ok(());
+        };
+        let first = match self.by_fd {
+            Some((n, _)) => Object::of(n)?,
+            None => self.object(cx, cx.lead)?,
+        };
+        if let Some(v) = marked(by, &first)? {
+            v.announce(by, &mut cx.intent);
+        }
+        Ok(())
+    }
     /// Before the first leg's object is touched.
     pub(super) fn look_ahead(
         &mut self,
@@ -37,11 +62,7 @@ impl Attr<'_> {
             self.caps = r.ok().map(|n| (buf, n));
         }
         if let Kind::Marks(by) = self.call.kind {
-            self.marks = match by.get(first) {
-                // What has none refuses the call itself.
-                Err(Errno::ENOTTY | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL) => None,
-                r => Some(r?),
-            };
+            self.marks = marked(by, first)?;
             // What makes it immutable also keeps its time.
             if let Some((n, true)) = self.by_fd {
                 let _ = crate::change::times::copy(n, n.saturating_add(K), OMIT, held);

@@ -1,8 +1,10 @@
 //! One attribute call on one leg's object.
-use crate::calls::attributes::set::{Attr, By, Kind, SYS_FILE_SETATTR};
+use crate::calls::attributes::marks;
+use crate::calls::attributes::set::{Attr, Kind};
 use crate::change::target::Cx;
 use libc as c;
 use mirror_core::calls::Call;
+use mirror_core::marks::By;
 use mirror_core::{BothLocked, Errno, K};
 use mirror_sys as sys;
 use mirror_sys::{Object, Sys};
@@ -70,7 +72,7 @@ impl Attr<'_> {
         let (p, cwd) = (o.text(), c::AT_FDCWD as isize as usize);
         // SAFETY: our own path; the program's struct, checked by the kernel.
         sys::here(sys::ret(unsafe {
-            sys::syscall5(SYS_FILE_SETATTR, cwd, p.as_ptr() as usize, a2, a3, 0)
+            sys::syscall5(sys::SYS_FILE_SETATTR, cwd, p.as_ptr() as usize, a2, a3, 0)
         }))
     }
 
@@ -113,8 +115,8 @@ impl Attr<'_> {
             None => self.object(cx, cx.lead)?,
         };
         let before = self.marks.ok_or(Errno::EOPNOTSUPP)?;
-        let after = by.get(&first).map_err(|_| Errno::EOPNOTSUPP)?;
-        by.follow(second, &before, &after, held)
+        let after = marks::get(by, &first).map_err(|_| Errno::EOPNOTSUPP)?;
+        marks::follow(by, second, &before, &after, held)
     }
 
     /// The change on n + K.

@@ -1,4 +1,5 @@
 //! An attribute call that the second leg refused is taken back on the first.
+use crate::calls::attributes::marks;
 use crate::calls::attributes::set::{Attr, Kind};
 use crate::change::target::Cx;
 use libc as c;
@@ -50,7 +51,7 @@ impl Attr<'_> {
                 }
                 return self.shrink(&o, &st, held);
             }
-            Kind::Marks(by) => by.set(&o, self.marks.ok_or(Errno::EIO)?, held),
+            Kind::Marks(by) => marks::set(by, &o, self.marks.ok_or(Errno::EIO)?, held),
             Kind::Truncate(_) | Kind::Unknown => Err(Errno::EIO),
         }
         .map(|_| ())

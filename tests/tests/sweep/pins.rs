@@ -1,5 +1,4 @@
-//! What was once wrong and must not be again, and what is still wrong, each with its reason.
-use crate::judge::Wrong;
+//! What was once wrong and must not be again.
 
 /// Struck in every run: operation, each of its calls of that name, what happens.
 pub const PINS: &[(&str, &str, &str)] = &[
@@ -37,52 +36,22 @@ pub const PINS: &[(&str, &str, &str)] = &[
     // Replaced, and then undone as if nothing had been.
     ("rename_over_linked", "statx", "ENOENT"),
     ("mknod_file", "utimensat", "EINTR"),
-];
-
-/// A fault that is known: names with `|` between, `*` for any.
-pub struct Known {
-    op: &'static str,
-    call: &'static str,
-    strike: &'static str,
-    what: Wrong,
-    pub reason: &'static str,
-}
-
-impl Known {
-    pub fn is(&self, op: &str, call: &str, strike: &str, what: Wrong) -> bool {
-        let one =
-            |pattern: &str, name: &str| pattern == "*" || pattern.split('|').any(|p| p == name);
-        one(self.op, op) && one(self.call, call) && one(self.strike, strike) && self.what == what
-    }
-}
-
-pub const KNOWN: &[Known] = &[
-    Known {
-        op: "setflags",
-        call: "*",
-        strike: "KILL|AFTER",
-        what: Wrong::Silent,
-        reason: "no repair carries flags: each file system has its own among them (docs/LIMITS.md)",
-    },
-    Known {
-        op: "splice",
-        call: "splice",
-        strike: "EIO+|EPERM+",
-        what: Wrong::Died,
-        reason: "a move between two pipes is tried again until it succeeds; the kernel does not refuse one",
-    },
-    Known {
-        op: "exec_dirty",
-        call: "pread64|pread|openat|openat2|fstat|statx|newfstatat|access",
-        strike: "*",
-        what: Wrong::False,
-        reason: "a program whose file cannot be read is taken for one that the library does not cover",
-    },
-    Known {
-        op: "rename_dir|rename_dir_deeper|rename_dir_over|exchange_dirs|exchange_mixed",
-        call: "openat2|newfstatat",
-        strike: "ENOENT",
-        what: Wrong::False,
-        reason: "the kernel says of an object that it is not there, and it is",
-    },
+    // The second leg lacked the flags, and nothing said so.
+    ("setflags", "ioctl", "KILL"),
+    ("setflags", "flock", "KILL"),
+    ("setxflags", "ioctl", "KILL"),
+    ("setxflags", "flock", "KILL"),
+    // Tried again for ever.
+    ("splice", "splice", "EIO+"),
+    ("splice", "splice", "EPERM+"),
+    // A program was taken for one that the library does not cover, since one look at it failed.
+    ("exec_dirty", "pread64", "EIO"),
+    // Where blocks are shared: nothing was copied, since the source's size was not known.
+    ("clone", "fstat", "EIO+"),
+    // Taken for a directory without a name, and changed on the addressed leg alone.
+    ("fchmod_dir", "newfstatat", "EIO+"),
+    ("setflags_dir", "newfstatat", "EPERM+"),
+    // Recorded as different, since one look did not find it.
+    ("rename_dir", "openat2", "ENOENT"),
+    ("rename_dir", "statx", "ENOENT"),
 ];
