@@ -93,21 +93,24 @@ INLINE struct setting *setting(void)
 	return map_lookup(&SETTING, &ZERO);
 }
 
-/* The place in the setting that a dentry is, or one above it; -1: none; -2: too deep to know. */
-INLINE int place_above(struct setting *s, struct dentry *d)
+/* The leg that a dentry lies in; -1: none; -2: too deep to know; 2: the control folder. A function of its
+ * own, and of numbers: the kernel goes through it once, not once for each way that leads here. */
+__attribute__((noinline)) int place_above(u64 dentry)
 {
+	struct setting *s = setting();
+	if (!s)
+		return -1;
 	for (int i = 0; i < DEPTH; i++) {
-		u64 at = (u64)d;
-		struct dentry *up = 0;
-		if (at == s->place[0])
+		u64 up = 0;
+		if (dentry == s->place[0])
 			return 0;
-		if (at == s->place[1])
+		if (dentry == s->place[1])
 			return 1;
-		if (at == s->place[2] || at == s->place[3])
+		if (dentry == s->place[2] || dentry == s->place[3])
 			return 2;
-		if (READ(up, d->d_parent) || up == d)
+		if (READ(up, ((struct dentry *)dentry)->d_parent) || up == dentry)
 			return -1;
-		d = up;
+		dentry = up;
 	}
 	return -2;
 }
@@ -119,28 +122,42 @@ INLINE int of_leg(struct setting *s, struct inode *inode)
 	return sb && ((u64)sb == s->super[0] || (u64)sb == s->super[1]);
 }
 
-/* The names from a dentry up to its leg's root, each with a NUL. */
-INLINE void tell_path(struct record *r, struct setting *s, struct dentry *d)
+/* Writes the names from a dentry up to its leg's root, each with a NUL. */
+__attribute__((noinline)) int tell_path(u64 dentry)
 {
+	struct record *r = map_lookup(&SCRATCH, &ZERO);
+	struct setting *s = setting();
 	u32 at = 0;
+	if (!r || !s)
+		return 0;
 	u64 root = r->e.leg ? s->place[1] : s->place[0];
 	r->e.flags |= FLAG_CUT;
 	for (int i = 0; i < DEPTH; i++) {
+		struct dentry *d = (struct dentry *)dentry;
 		const unsigned char *name = 0;
-		struct dentry *up = 0;
-		if ((u64)d == root) {
+		if (dentry == root) {
 			r->e.flags &= ~FLAG_CUT;
 			break;
 		}
-		if (READ(name, d->d_name.name) || READ(up, d->d_parent) || at >= TEXT)
+		if (READ(name, d->d_name.name) || READ(dentry, d->d_parent) || at >= TEXT)
 			break;
 		long n = read_kernel_text(&r->text[at & (TEXT - 1)], NAME, name);
 		if (n <= 0)
 			break;
 		at += (u32)n & (2 * NAME - 1);
-		d = up;
 	}
 	r->e.path = at;
+	return 0;
+}
+
+INLINE void tell_args(struct record *r, struct pt_regs *regs)
+{
+	r->e.args[0] = regs->di;
+	r->e.args[1] = regs->si;
+	r->e.args[2] = regs->dx;
+	r->e.args[3] = regs->r10;
+	r->e.args[4] = regs->r8;
+	r->e.args[5] = regs->r9;
 }
 
 INLINE u8 held_by(u32 tgid)
@@ -156,7 +173,6 @@ INLINE u8 held_by(u32 tgid)
 INLINE void tell_who(struct record *r, struct task_struct *task, u32 kind, s32 nr)
 {
 	u64 id = pid_tgid();
-	struct task_struct *leader = 0, *parent = 0;
 	__builtin_memset(&r->e, 0, sizeof(r->e));
 	r->e.kind = kind;
 	r->e.nr = nr;
@@ -165,12 +181,7 @@ INLINE void tell_who(struct record *r, struct task_struct *task, u32 kind, s32 n
 	r->e.tid = (u32)id;
 	r->e.uid = (u32)uid_gid();
 	current_comm(r->e.comm, sizeof(r->e.comm));
-	READ(leader, task->group_leader);
-	if (leader) {
-		READ(parent, leader->real_parent);
-		if (parent)
-			READ(r->e.parent, parent->tgid);
-	}
+	r->e.parent = task->group_leader->real_parent->tgid;
 	r->e.held = held_by(r->e.tgid);
 	if (!r->e.held) {
 		u8 above = held_by(r->e.parent);
@@ -179,19 +190,12 @@ INLINE void tell_who(struct record *r, struct task_struct *task, u32 kind, s32 n
 	}
 }
 
-INLINE void tell_object(struct record *r, struct inode *inode)
+/* Of an object that is found by a descriptor, whose path tells what it is. */
+INLINE void tell_links(struct record *r, struct inode *inode)
 {
-	struct super_block *sb = 0;
-	unsigned long ino = 0;
 	u16 mode = 0;
-	READ(ino, inode->i_ino);
 	READ(mode, inode->i_mode);
 	READ(r->e.links, inode->i_nlink);
-	READ(r->e.generation, inode->i_generation);
-	READ(sb, inode->i_sb);
-	if (sb)
-		READ(r->e.device, sb->s_dev);
-	r->e.inode = ino;
 	r->e.mode = mode;
 }
 
@@ -217,20 +221,14 @@ INLINE struct inode *inode_of(struct file *f)
 
 INLINE struct file *file_of(struct task_struct *task, u64 fd)
 {
-	struct files_struct *files = 0;
-	struct fdtable *table = 0;
-	struct file **slots = 0, *file = 0;
-	u32 most = 0;
-	READ(files, task->files);
+	struct files_struct *files = task->files;
+	struct file *file = 0;
 	if (!files)
 		return 0;
-	READ(table, files->fdt);
-	if (!table)
+	struct fdtable *table = files->fdt;
+	if (!table || (u32)fd >= table->max_fds)
 		return 0;
-	READ(most, table->max_fds);
-	if ((u32)fd >= most)
-		return 0;
-	READ(slots, table->fd);
+	struct file **slots = table->fd;
 	read_kernel(&file, sizeof(file), &slots[(u32)fd]);
 	return file;
 }
@@ -243,7 +241,7 @@ INLINE struct dentry *name_of(struct setting *s, struct inode *inode, int *place
 	*place = -1;
 	for (int i = 0; i < ALIASES && node; i++) {
 		struct dentry *d = (void *)node - __builtin_preserve_field_info(((struct dentry *)0)->d_u.d_alias, 0);
-		*place = place_above(s, d);
+		*place = place_above((u64)d);
 		if (*place == 0 || *place == 1)
 			return d;
 		struct hlist_node *next = 0;
@@ -254,21 +252,17 @@ INLINE struct dentry *name_of(struct setting *s, struct inode *inode, int *place
 }
 
 /* Who makes the change that is going on: a call's number, or one of NR_. */
-INLINE s32 doing(struct task_struct *task)
+INLINE s32 doing(struct task_struct *task, struct pt_regs *regs)
 {
-	u32 flags = 0, status = 0;
-	unsigned long nr = 0;
-	READ(flags, task->flags);
+	u32 flags = task->flags;
 	if (flags & PF_KTHREAD)
 		return NR_KERNEL;
 	if (flags & PF_IO_WORKER)
 		return NR_RING;
-	struct pt_regs *regs = (struct pt_regs *)task_regs(task);
-	READ(nr, regs->orig_ax);
-	READ(status, task->thread_info.status);
-	if ((s32)nr >= 0 && (status & TS_COMPAT))
+	s32 nr = regs->orig_ax;
+	if (nr >= 0 && (task->thread_info.status & TS_COMPAT))
 		return NR_COMPAT;
-	return (s32)nr < 0 ? NR_FAULT : (s32)nr;
+	return nr < 0 ? NR_FAULT : nr;
 }
 
 INLINE u8 call_of(s32 nr)
@@ -318,13 +312,17 @@ INLINE int moves(s32 nr)
 INLINE int touch(struct inode *inode, int page)
 {
 	struct setting *s = setting();
-	if (!s || s->on < 2 || !inode || !of_leg(s, inode))
+	if (!s || s->on < 2 || !inode)
+		return 0;
+	u64 super = (u64)inode->i_sb;
+	if (super != s->super[0] && super != s->super[1])
 		return 0;
 	u64 id = pid_tgid();
 	if ((u32)(id >> 32) == s->own)
 		return 0;
 	struct task_struct *task = current_task();
-	s32 nr = doing(task);
+	struct pt_regs *regs = task_regs(task);
+	s32 nr = doing(task, regs);
 	u8 call = call_of(nr);
 	/* Descriptors are looked at when the call ends; a page that a call dirties is its data; the kernel's
 	 * threads dirty pages and inodes also when they only write back. */
@@ -335,9 +333,7 @@ INLINE int touch(struct inode *inode, int page)
 	int place;
 	struct dentry *d = name_of(s, inode, &place);
 	if (!d) {
-		u16 mode = 0;
-		READ(mode, inode->i_mode);
-		if (place == -1 && (mode & S_IFMT) == S_IFDIR && moves(nr))
+		if (place == -1 && (inode->i_mode & S_IFMT) == S_IFDIR && moves(nr))
 			again((u32)id, nr, 0, ktime_ns(), 1);
 		return 0;
 	}
@@ -347,15 +343,13 @@ INLINE int touch(struct inode *inode, int page)
 	if (!r)
 		return 0;
 	tell_who(r, task, KIND_TOUCH, nr);
-	tell_object(r, inode);
+	r->e.inode = inode->i_ino;
+	r->e.mode = inode->i_mode;
+	r->e.links = inode->i_nlink;
 	r->e.leg = place;
-	struct pt_regs *regs = (struct pt_regs *)task_regs(task);
-	if (nr >= 0) {
-		READ(r->e.args[0], regs->di);
-		READ(r->e.args[1], regs->si);
-		READ(r->e.args[2], regs->dx);
-	}
-	tell_path(r, s, d);
+	if (nr >= 0)
+		tell_args(r, regs);
+	tell_path((u64)d);
 	tell(r, r->e.path);
 	return 0;
 }
@@ -382,10 +376,7 @@ SEC("tp_btf/writeback_dirty_folio")
 int page_dirty(u64 *ctx)
 {
 	struct address_space *mapping = (struct address_space *)ctx[1];
-	struct inode *inode = 0;
-	if (mapping)
-		READ(inode, mapping->host);
-	return touch(inode, 1);
+	return mapping ? touch(mapping->host, 1) : 0;
 }
 
 /* Kernels before 6.13 have no tracepoints for change times. */
@@ -394,8 +385,7 @@ INLINE int dirtied(struct inode *inode)
 	struct setting *s = setting();
 	if (!s || s->stamps)
 		return 0;
-	s32 nr = doing(current_task());
-	return nr == NR_KERNEL ? 0 : touch(inode, 0);
+	return current_task()->flags & PF_KTHREAD ? 0 : touch(inode, 0);
 }
 
 SEC("tp_btf/writeback_mark_inode_dirty")
@@ -461,8 +451,6 @@ INLINE void count_lock(struct setting *s, struct file *f, u32 tgid, u64 how)
 		*n -= *n ? 1 : 0;
 	else if (how & LOCK_EX)
 		*n += 1;
-	if (!h->objects[0] && !h->objects[1] && !h->whole[0] && !h->whole[1])
-		map_delete(&HELD, &tgid);
 }
 
 /* A path that the program gave, behind the first one. */
@@ -491,12 +479,7 @@ INLINE int end_of_names(struct setting *s, struct task_struct *task, struct pt_r
 	tell_who(r, task, KIND_CALL, nr);
 	r->e.flags = outside ? FLAG_OUTSIDE : 0;
 	r->e.result = result;
-	READ(r->e.args[0], regs->di);
-	READ(r->e.args[1], regs->si);
-	READ(r->e.args[2], regs->dx);
-	READ(r->e.args[3], regs->r10);
-	READ(r->e.args[4], regs->r8);
-	READ(r->e.args[5], regs->r9);
+	tell_args(r, regs);
 	u8 names = NAMES[(u32)nr & (CALLS - 1)];
 	if (nr == 49) {
 		/* The text of an address of a socket begins behind its family. */
@@ -580,32 +563,23 @@ int call_end(u64 *ctx)
 {
 	struct pt_regs *regs = (struct pt_regs *)ctx[0];
 	s64 result = (s64)ctx[1];
-	unsigned long nr = 0;
 	struct setting *s = setting();
 	if (!s || !s->on)
 		return 0;
-	READ(nr, regs->orig_ax);
+	u64 nr = regs->orig_ax;
 	u8 call = call_of((s32)nr);
 	if (call == CALL_NONE)
 		return 0;
 	struct task_struct *task = current_task();
-	u32 status = 0;
-	READ(status, task->thread_info.status);
-	if (status & TS_COMPAT)
+	if (task->thread_info.status & TS_COMPAT)
 		return 0;
 	u32 tgid = pid_tgid() >> 32;
 	if (call == CALL_NAME)
 		return tgid == s->own || s->on < 2 ? 0 : end_of_names(s, task, regs, (s32)nr, result);
 	if (result < 0)
 		return 0;
-	u64 fd = 0, second = 0;
-	READ(second, regs->si);
-	if (call == CALL_OPENED)
-		fd = result;
-	else if (call == CALL_FD2)
-		READ(fd, regs->dx);
-	else
-		READ(fd, regs->di);
+	u64 second = regs->si;
+	u64 fd = call == CALL_OPENED ? (u64)result : call == CALL_FD2 ? regs->dx : regs->di;
 	if (call == CALL_IOCTL && !changes((u32)second))
 		return 0;
 	struct file *f = file_of(task, fd);
@@ -624,7 +598,7 @@ int call_end(u64 *ctx)
 	struct dentry *d = 0;
 	u32 links = 0;
 	READ(d, f->f_path.dentry);
-	int place = place_above(s, d);
+	int place = place_above((u64)d);
 	if (place == -1) {
 		READ(links, inode->i_nlink);
 		if (links > 1)
@@ -638,17 +612,12 @@ int call_end(u64 *ctx)
 	tell_who(r, task, KIND_CALL, (s32)nr);
 	r->e.leg = place;
 	r->e.result = result;
-	READ(r->e.args[0], regs->di);
-	READ(r->e.args[1], regs->si);
-	READ(r->e.args[2], regs->dx);
-	READ(r->e.args[3], regs->r10);
-	READ(r->e.args[4], regs->r8);
-	READ(r->e.args[5], regs->r9);
+	tell_args(r, regs);
 	if (call == CALL_OPENED && !opened(r, f))
 		return 0;
-	tell_object(r, inode);
+	tell_links(r, inode);
 	r->e.offset = begins(r, f, inode);
-	tell_path(r, s, d);
+	tell_path((u64)d);
 	tell(r, r->e.path);
 	return 0;
 }

@@ -29,7 +29,7 @@ static long (*read_kernel_text)(void *to, u32 size, const void *from) = (void *)
 static long (*ring_output)(void *ring, void *data, u64 size, u64 flags) = (void *)130;
 static u64 (*ring_query)(void *ring, u64 what) = (void *)134;
 static struct task_struct *(*current_task)(void) = (void *)158;
-static long (*task_regs)(struct task_struct *task) = (void *)175;
+static struct pt_regs *(*task_regs)(struct task_struct *task) = (void *)175;
 
 #define RING_NO_WAKEUP 1
 #define RING_FORCE_WAKEUP 2
