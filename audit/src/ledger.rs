@@ -8,8 +8,6 @@ use alloc::vec::Vec;
 
 /// How long a change waits for its match; then both legs are looked at.
 pub const PATIENCE: u64 = 100_000_000;
-/// So long after the start, locks may be held of which nothing is known.
-const BEGINNING: u64 = 1_000_000_000;
 /// Touches of a call whose end never came: its thread died in it.
 const TOUCHES_MAX: usize = 64;
 /// Open changes of a thread that are kept.
@@ -22,8 +20,6 @@ pub struct Ledger {
     tier: Tier,
     /// CLOCK_REALTIME minus CLOCK_MONOTONIC.
     clock: u64,
-    /// When the beginning is over, by CLOCK_MONOTONIC.
-    begun: u64,
 }
 
 #[derive(Debug, Default)]
@@ -40,13 +36,12 @@ struct Open {
 }
 
 impl Ledger {
-    /// An empty one. `now`: CLOCK_MONOTONIC; `clock`: CLOCK_REALTIME minus that.
-    pub fn new(tier: Tier, now: u64, clock: u64) -> Ledger {
+    /// An empty one. `clock`: CLOCK_REALTIME minus CLOCK_MONOTONIC.
+    pub fn new(tier: Tier, clock: u64) -> Ledger {
         Ledger {
             threads: BTreeMap::new(),
             tier,
             clock,
-            begun: now.saturating_add(BEGINNING),
         }
     }
 
@@ -96,12 +91,7 @@ impl Ledger {
             return out.push(self.event(raw, &change, Judged::Mirrored));
         }
         if !(own && (objects || whole)) {
-            let judged = if raw.time < self.begun {
-                Judged::Open
-            } else {
-                Judged::Unmirrored
-            };
-            return out.push(self.event(raw, &change, judged));
+            return out.push(self.event(raw, &change, Judged::Unmirrored));
         }
         let event = self.event(raw, &change, Judged::Open);
         let Some(thread) = self.threads.get_mut(&raw.tid) else {

@@ -3,7 +3,6 @@ use crate::{Event, Judged, Ledger, Op, PATIENCE, Range, Tier};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// After the beginning, in which nothing is certain.
 const NOW: u64 = 5_000_000_000;
 const DIR: u32 = 0o040_755;
 const FILE: u32 = 0o100_644;
@@ -60,7 +59,7 @@ fn end(nr: i32, first: &str, second: &str) -> Raw {
 
 /// What comes of records, the last of what waits included.
 fn of(records: &[Raw]) -> Vec<Event> {
-    let mut ledger = Ledger::new(Tier::T2, 0, 0);
+    let mut ledger = Ledger::new(Tier::T2, 0);
     let mut out = Vec::new();
     for r in records {
         ledger.take(r.clone(), &mut out);
@@ -128,16 +127,6 @@ fn without_both_locks_no_match_counts() {
         let judged: Vec<Judged> = events.iter().map(|e| e.judged).collect();
         assert_eq!(judged, [Judged::Unmirrored; 2], "held {held}");
     }
-}
-
-#[test]
-fn in_the_beginning_locks_may_be_held_unseen() {
-    let early = Raw {
-        held: 0,
-        time: 10,
-        ..write(0, 0, 1)
-    };
-    assert_eq!(of(&[early])[0].judged, Judged::Open);
 }
 
 #[test]
@@ -249,7 +238,7 @@ fn stores_and_the_kernel_need_no_end_of_a_call() {
 
 #[test]
 fn what_waits_is_looked_at_when_its_time_has_come() {
-    let mut ledger = Ledger::new(Tier::T2, 0, 0);
+    let mut ledger = Ledger::new(Tier::T2, 0);
     let mut out = Vec::new();
     ledger.take(write(0, 0, 1), &mut out);
     ledger.expire(NOW + PATIENCE - 1, &mut out);

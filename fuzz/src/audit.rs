@@ -8,7 +8,7 @@ use mirror_audit::{Ledger, Tier};
 pub fn audit_record(data: &[u8]) {
     let _ = Raw::parse(data);
     let mut source = Source(data);
-    let mut ledger = Ledger::new(Tier::T2, 0, 0);
+    let mut ledger = Ledger::new(Tier::T2, 0);
     let (mut out, mut taken) = (Vec::new(), 0);
     while !source.0.is_empty() {
         let mut record = source.bytes::<152>().to_vec();

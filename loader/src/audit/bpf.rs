@@ -14,9 +14,10 @@ use rustix::time::{
     ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
     timerfd_create, timerfd_settime,
 };
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::DirEntryExt;
 
 /// What is told by change times, on kernels that have such tracepoints: program, tracepoint.
 const STAMPS: &[(&str, &str)] = &[
@@ -85,9 +86,14 @@ pub fn open(legs: [&Root; 2], tier: Option<Tier>) -> Result<Box<dyn Source>, Str
     attach(&mut bpf, &btf, PAGES)?;
     told.stamps = u32::from(stamps);
     told.on = 2;
-    let mut held: HashMap<_, u32, u64> = taken(&mut bpf, "HELD")?;
-    for pid in holders(legs) {
-        held.insert(pid, 1 << 32 | 1 << 48, 0).map_err(text)?;
+    let mut held: HashMap<_, u32, [u16; 4]> = taken(&mut bpf, "HELD")?;
+    for (pid, mut objects) in holders(legs) {
+        // What has been counted since the first program was attached may be more.
+        let counted = held.get(&pid, 0).unwrap_or_default();
+        for (n, c) in objects.iter_mut().zip(counted) {
+            *n = c.max(*n);
+        }
+        held.insert(pid, objects, 0).map_err(text)?;
     }
     setting.set(0, told.words(), 0).map_err(text)?;
     Ok(Box::new(Bpf {
@@ -95,7 +101,6 @@ pub fn open(legs: [&Root; 2], tier: Option<Tier>) -> Result<Box<dyn Source>, Str
         counts: taken(&mut bpf, "COUNTS")?,
         ledger: Ledger::new(
             Tier::T2,
-            now(ClockId::Monotonic),
             now(ClockId::Realtime).wrapping_sub(now(ClockId::Monotonic)),
         ),
         timer: timer().map_err(text)?,
@@ -198,24 +203,31 @@ fn taken<T: TryFrom<aya::maps::Map, Error = aya::maps::MapError>>(
     T::try_from(map).map_err(text)
 }
 
-/// Processes that hold the whole pair's lock already, on either leg.
-fn holders(legs: [&Root; 2]) -> Vec<u32> {
+/// The lock objects that processes hold by now, as the programs count them: of leg a and b, the whole's of both.
+fn holders(legs: [&Root; 2]) -> BTreeMap<u32, [u16; 4]> {
+    // By inode: which of the four.
+    let mut objects = BTreeMap::new();
+    for (leg, root) in legs.iter().enumerate() {
+        let all = std::fs::read_dir(root.path.join(".mirror/locks"));
+        for object in all.into_iter().flatten().flatten() {
+            let whole = object.file_name() == "whole";
+            objects.insert(object.ino(), leg + 2 * usize::from(whole));
+        }
+    }
+    let mut held: BTreeMap<u32, [u16; 4]> = BTreeMap::new();
     let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
-    let objects: Vec<u64> = legs
-        .iter()
-        .filter_map(|l| std::fs::metadata(l.path.join(".mirror/locks/whole")).ok())
-        .map(|m| m.ino())
-        .collect();
-    // "1: FLOCK  ADVISORY  WRITE 811 fe:00:1234 0 EOF"
-    locks
-        .lines()
-        .filter_map(|l| {
-            let w: Vec<&str> = l.split_whitespace().collect();
-            let inode = w.get(5)?.rsplit(':').next()?.parse().ok()?;
-            (w.get(1) == Some(&"FLOCK") && objects.contains(&inode))
-                .then(|| w.get(4)?.parse().ok())?
-        })
-        .collect()
+    // "1: FLOCK  ADVISORY  WRITE 811 fe:00:1234 0 EOF"; who waits has an arrow.
+    for line in locks.lines() {
+        let w: Vec<&str> = line.split_whitespace().collect();
+        let ["FLOCK", _, "WRITE", pid, place] = w.get(1..6).unwrap_or_default() else {
+            continue;
+        };
+        let inode = place.rsplit(':').next().and_then(|i| i.parse().ok());
+        if let (Ok(pid), Some(i)) = (pid.parse(), inode.and_then(|i: u64| objects.get(&i))) {
+            held.entry(pid).or_default()[*i] += 1;
+        }
+    }
+    held
 }
 
 fn timer() -> rustix::io::Result<OwnedFd> {
