@@ -153,7 +153,7 @@ impl Source for Bpf {
             "what lies below a mount point inside a leg",
         ];
         if !self.stamps {
-            all.push("names and attributes on other file systems than ext4: this kernel has no tracepoints of change times");
+            all.push("extended attributes set by a path, and names and attributes on other file systems than ext4: this kernel has no tracepoints of change times");
         }
         all.into_iter().map(String::from).collect()
     }
