@@ -2,8 +2,8 @@
 //! What belongs to one of them is in its file in `cmd/`.
 use crate::cmd::sub::Sub;
 use crate::cmd::{
-    completions, config, detach, diff, doctor, explain, init_args, json, man, probe_lock, ps,
-    resync, run, status, try_pair, verify, wait,
+    audit, completions, config, detach, diff, doctor, explain, init_args, json, man, probe_lock,
+    ps, resync, run, status, try_pair, verify, wait,
 };
 use crate::fail::{Fail, Kind, Res};
 use crate::{output, text};
@@ -50,6 +50,8 @@ subcommands! {
     Verify(verify::Verify),
     Resync(resync::Resync),
     Diff(diff::Diff),
+    #[command(alias = "monitor")]
+    Audit(audit::Audit),
     Ps(ps::Ps),
     Wait(wait::Wait),
     Try(try_pair::Try),

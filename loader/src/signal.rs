@@ -1,5 +1,7 @@
 //! Signals of the command itself.
 use crate::tree::content::STOP;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether SIGXFSZ was ignored when the program started.
@@ -45,6 +47,68 @@ pub fn pipe_was_ignored() -> bool {
 pub fn default_pipe() {
     // SAFETY: sets a default disposition; no handler runs.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+}
+
+/// Signals that ask a watching command to end: they wait in a descriptor until it looks.
+pub struct Gentle {
+    fd: OwnedFd,
+    before: libc::sigset_t,
+}
+
+impl Gentle {
+    /// From here on SIGINT, SIGTERM and SIGHUP are taken by [`Gentle::taken`]. One that is ignored stays so.
+    pub fn begin() -> io::Result<Gentle> {
+        // SAFETY: the sets are initialised; signalfd returns a new descriptor or -1.
+        unsafe {
+            let mut set: libc::sigset_t = std::mem::zeroed();
+            let mut before: libc::sigset_t = std::mem::zeroed();
+            libc::sigemptyset(&mut set);
+            for s in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+                let mut old: libc::sigaction = std::mem::zeroed();
+                let known = libc::sigaction(s, std::ptr::null(), &mut old) == 0;
+                if !(known && old.sa_sigaction == libc::SIG_IGN) {
+                    libc::sigaddset(&mut set, s);
+                }
+            }
+            libc::sigprocmask(libc::SIG_BLOCK, &set, &mut before);
+            let fd = libc::signalfd(-1, &set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
+            if fd < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            Ok(Gentle {
+                fd: OwnedFd::from_raw_fd(fd),
+                before,
+            })
+        }
+    }
+
+    /// The mask that a child is to have.
+    pub fn before(&self) -> libc::sigset_t {
+        self.before
+    }
+
+    /// Readable when there is a signal.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// The signal that has come, if one has.
+    pub fn taken(&self) -> Option<i32> {
+        let mut b = [0u8; size_of::<libc::signalfd_siginfo>()];
+        match rustix::io::read(&self.fd, &mut b) {
+            Ok(n) if n == b.len() => {
+                let s = b.get(..4)?.try_into().ok()?;
+                i32::try_from(u32::from_ne_bytes(s)).ok()
+            }
+            _ => None,
+        }
+    }
+
+    /// From here on they do what they do to any program.
+    pub fn end(&self) {
+        // SAFETY: the mask that this process had.
+        unsafe { libc::sigprocmask(libc::SIG_SETMASK, &self.before, std::ptr::null_mut()) };
+    }
 }
 
 extern "C" fn on_stop(_: libc::c_int) {

@@ -89,6 +89,10 @@ const LIMITS: &[(&str, u64)] = &[
 /// What an ordinary user runs again (root passes through permission checks, and has other places).
 const ORDINARY: &[&str] = &[
     "harness ",
+    "audit each_change_of_one_leg_is_found_t4",
+    "audit heals::one_leg_follows_the_other_t4",
+    "audit ends::exit_codes",
+    "audit what_this_user",
     "uses link::",
     "copies link::",
     "programs in_place::",

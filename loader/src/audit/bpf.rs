@@ -1,6 +1,5 @@
 //! The tiers in the kernel: programs of the object in `ebpf/` at tracepoints, and their records. The programs
 //! go when this process ends; nothing is pinned.
-#![allow(dead_code, reason = "the command chooses its source")]
 use super::source::Source;
 use crate::tree::beneath::Root;
 use aya::maps::{Array, HashMap, MapData, PerCpuArray, RingBuf};

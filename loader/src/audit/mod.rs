@@ -1,3 +1,13 @@
 //! Watching both legs for changes that are not mirrored ones.
 pub mod bpf;
+pub mod fanotify;
+pub mod finding;
+pub mod heal;
+pub mod inotify;
+pub mod open;
+pub mod people;
+mod records;
 pub mod source;
+mod suspects;
+pub mod watch;
+mod watches;

@@ -1,8 +1,8 @@
 //! Where the audit's knowledge of changes comes from.
-#![allow(dead_code, reason = "the sources come with the command")]
 use mirror_audit::{Event, Tier};
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A source of events of one pair: both legs, from when it was made until it is dropped.
 pub trait Source {
@@ -19,4 +19,14 @@ pub trait Source {
     fn rest(&mut self, _events: &mut Vec<Event>) {}
     /// How often events have been lost since it was made: whole changes are missing then.
     fn lost(&self) -> u64;
+    /// What is watched, as it is shown.
+    fn scope(&self) -> String {
+        "both legs".into()
+    }
+}
+
+/// Nanoseconds since 1970.
+pub fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX))
 }

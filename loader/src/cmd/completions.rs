@@ -7,7 +7,7 @@ use clap::Args;
 use clap_complete::Shell;
 
 /// Subcommands whose word is a pair.
-const WITH_PAIR: &str = "status verify resync diff ps wait detach remove";
+const WITH_PAIR: &str = "status verify resync diff audit monitor ps wait detach remove";
 
 const BASH: &str = r#"
 _mirror_with_pairs() {

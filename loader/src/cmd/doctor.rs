@@ -1,6 +1,7 @@
 //! `mirror doctor`: whether this machine, and a command, are fit for the mirror.
 use super::json;
 use super::sub::{CommandLine, Sub};
+use crate::audit::open;
 use crate::fail::{Fail, Res};
 use crate::launch::{calls, library, program};
 use crate::pair::{room, tab};
@@ -123,6 +124,7 @@ pub fn run(a: &Doctor) -> Res<u8> {
             }
         }
     }
+    audit(&mut s);
     match tab::load() {
         Ok(all) if all.is_empty() => s.line(true, "mirrortab", tab::none().text),
         Ok(all) => {
@@ -147,6 +149,27 @@ pub fn run(a: &Doctor) -> Res<u8> {
         Err(f) => s.line(false, "mirrortab", f.text),
     }
     Ok(u8::from(s.bad))
+}
+
+/// What an audit can watch with here.
+fn audit(s: &mut Sheet) {
+    let Ok(place) = crate::tree::beneath::Root::open(&std::env::temp_dir()) else {
+        return;
+    };
+    let mut can = vec![];
+    let mut cannot = vec![];
+    for (tier, tried) in open::tiers(&place) {
+        match tried {
+            Ok(_) => can.push(tier.title().to_owned()),
+            Err(f) => cannot.push(format!("{} not: {}", tier.title(), f.text)),
+        }
+    }
+    can.extend(cannot);
+    s.line(
+        true,
+        "audit",
+        format!("{} (mirror audit --explain)", can.join("; ")),
+    );
 }
 
 /// The files of a command that make system calls past libc, and what follows from that.

@@ -37,6 +37,12 @@ pub const FULL: &str = "M-125";
 pub const EXPOSED: &str = "M-126";
 /// The runtime file was removed.
 pub const RUNTIME: &str = "M-127";
+/// The audit saw a change that was not mirrored.
+pub const AUDIT: &str = "M-128";
+/// The audit has lost events.
+pub const AUDIT_LOST: &str = "M-129";
+/// The audit holds removals.
+pub const AUDIT_HELD: &str = "M-130";
 /// A leg cannot be used.
 pub const LEG: &str = "M-201";
 /// Two directories cannot be legs of one pair.
@@ -58,7 +64,7 @@ pub const SWAPPED: &str = "M-214";
 pub const DISTRUST: &str = "M-215";
 
 /// Code, one line, the text. In the order of the codes; a code is never used again for something else.
-const TABLE: [(&str, &str, &str); 25] = [
+const TABLE: [(&str, &str, &str); 28] = [
     (
         PENDING,
         "Objects are known to differ between the legs.",
@@ -184,6 +190,30 @@ const TABLE: [(&str, &str, &str); 25] = [
          last logout: RemoveIPC=no in the unit, or in logind.conf. So does a container with a /dev/shm of its own,\n\
          for which the file is not there: let it have the host's.\n\
          Remedy: mirror verify V shows whether anything differs; mirror resync V repairs it.",
+    ),
+    (
+        AUDIT,
+        "The audit saw a change that did not go through the mirror.",
+        "Somebody wrote into one tree: a program started without the mirror, a static or set-id one, a shell on\n\
+         leg b. Each line of mirror audit says when, where and on which leg; with fanotify also who, and why it\n\
+         was not mirrored. Both objects were compared while no mirrored program could change them: they differ.\n\
+         Remedy: mirror verify V, mirror diff V, mirror resync V (b like a), or let the audit do it: --heal.",
+    ),
+    (
+        AUDIT_LOST,
+        "The audit has lost events.",
+        "More changes happened than the kernel's queue holds, or a directory could not be watched. Which paths\n\
+         they were about is not known, so a change that was not mirrored may have been missed.\n\
+         Remedy: mirror verify V compares everything. A longer queue: sysctl fs.inotify.max_queued_events,\n\
+         fs.fanotify.max_queued_events.",
+    ),
+    (
+        AUDIT_HELD,
+        "The audit holds removals for a decision.",
+        "With --heal, more objects went away on one leg within ten seconds than --brake allows (100). That may be\n\
+         a mistake, so it was not carried: the other leg still has all of it, and the paths are pending.\n\
+         Remedy: mirror diff V shows them. To make b like a: mirror resync V; to make a like b: mirror resync V\n\
+         --from b.",
     ),
     (
         LEG,

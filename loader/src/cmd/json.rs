@@ -188,7 +188,20 @@ pub struct OpenPair {
     pub legs: Vec<Leg>,
     #[serde(flatten)]
     pub who: Option<Attended>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audit: Option<Audit>,
     pub verified: Option<Verified>,
+}
+
+/// The audit that runs, or the last one.
+#[derive(Serialize)]
+pub struct Audit {
+    pub on: bool,
+    pub tier: String,
+    pub since: String,
+    pub findings: u64,
+    pub healed: u64,
+    pub lost: u64,
 }
 
 #[derive(Serialize)]

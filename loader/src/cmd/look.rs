@@ -3,6 +3,7 @@
 use super::finding::Finding;
 use super::{explain, lost, sharing, unmirrored};
 use crate::fail::Kind;
+use crate::pair::audited;
 use crate::pair::control::{Faults, Pair};
 use crate::pair::domain;
 use crate::pair::lock::Locks;
@@ -270,6 +271,7 @@ fn judge(pair: &Pair, paths: &[Vec<u8>], v: &str, found: &mut Vec<Finding>) {
                 State::Unverified,
                 explain::UNMIRRORED,
                 unmirrored::sentence(&here)
+                    .or_else(|| audited(pair))
                     .unwrap_or_else(|| "a program ran unmirrored with files of the pair".into()),
             )
             .act(
@@ -278,6 +280,13 @@ fn judge(pair: &Pair, paths: &[Vec<u8>], v: &str, found: &mut Vec<Finding>) {
             ),
         );
     }
+}
+
+/// What an audit has found since the last comparison.
+fn audited(pair: &Pair) -> Option<String> {
+    audited::of(&pair.legs[0].root)?
+        .0
+        .left(pair.verified().map_or(0, |v| v.time))
 }
 
 /// The resync to type: never in another direction than one that has begun.

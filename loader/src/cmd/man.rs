@@ -25,7 +25,7 @@ struct More {
     examples: &'static [(&'static str, &'static str)],
 }
 
-const MORE: [More; 16] = [
+const MORE: [More; 17] = [
     More {
         name: "mirror",
         exit: "That of the subcommand; see their pages. 64: no such subcommand.",
@@ -113,6 +113,28 @@ const MORE: [More; 16] = [
         examples: &[
             ("mirror diff /srv/data", "the legs of a pair"),
             ("mirror diff /srv/data /mnt/old", "two directories"),
+        ],
+    },
+    More {
+        name: "mirror-audit",
+        exit: "0 nothing was found, 3 changes that were not mirrored, 4 none, but events were lost, 1 a leg went away or trouble. With a command: that of the command if it is not 0.",
+        examples: &[
+            (
+                "sudo mirror audit /srv/data",
+                "tells every change that did not go through the mirror, until ^C",
+            ),
+            (
+                "mirror audit /srv/data --heal",
+                "makes leg b like leg a again after each; more than 100 removals at once are held",
+            ),
+            (
+                "mirror audit -- make install",
+                "runs a command mirrored and says what of it was not",
+            ),
+            (
+                "mirror audit --explain",
+                "what can be seen here, and what not",
+            ),
         ],
     },
     More {

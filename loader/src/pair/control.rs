@@ -436,6 +436,7 @@ pub fn remove_control(root: &Root) -> Res<bool> {
         PENDING_LOG,
         mirror_core::names::FILE,
         VERIFIED,
+        super::audited::FILE,
         KEEP,
         INIT,
         repairing::FILE,

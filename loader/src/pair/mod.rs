@@ -1,4 +1,5 @@
 //! Pairs: where they are configured, their control folders, the domain they run in, their locks.
+pub mod audited;
 pub mod control;
 pub mod domain;
 pub mod lock;

@@ -59,13 +59,13 @@ pub const ROOMS: &[(&str, Rooms)] = &[
             ("verdict", &["image"]),
             ("pair", &["fail", "text", "tree"]),
             ("signal", &["tree"]),
-            ("audit", &["tree"]),
             ("sync", &["fail", "pair", "text", "tree"]),
             ("launch", &["fail", "signal", "sync", "text", "tree"]),
+            ("audit", &["fail", "launch", "pair", "sync", "text", "tree"]),
             (
                 "cmd",
                 &[
-                    "fail", "launch", "output", "pair", "signal", "sync", "text", "tree",
+                    "audit", "fail", "launch", "output", "pair", "signal", "sync", "text", "tree",
                 ],
             ),
             ("cli", &["cmd", "fail", "output", "text"]),

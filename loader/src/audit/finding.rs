@@ -1,0 +1,73 @@
+//! What an audit tells.
+use super::people::Person;
+use crate::tree::differs::Presence;
+use mirror_audit::{Op, Range, Why};
+use std::rc::Rc;
+
+/// What was done about a finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// Nothing: nobody asked for it.
+    Found,
+    /// Nothing: both legs are equal by now.
+    Equal,
+    /// A change of leg a was carried to leg b.
+    Healed,
+    /// A change of leg b was undone from leg a; what b had is kept aside.
+    Undone,
+    /// Too many names went away at once.
+    Held,
+    /// Both legs were changed, apart from each other.
+    Conflict,
+    /// It could not be carried.
+    Failed(String),
+}
+
+impl Done {
+    /// Its word in JSON.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Done::Found => "found",
+            Done::Equal => "equal",
+            Done::Healed => "healed",
+            Done::Undone => "undone",
+            Done::Held => "held",
+            Done::Conflict => "conflict",
+            Done::Failed(_) => "failed",
+        }
+    }
+
+    /// Whether both legs are equal again.
+    pub fn mended(&self) -> bool {
+        matches!(self, Done::Healed | Done::Undone | Done::Equal)
+    }
+}
+
+/// A change that is not a mirrored one.
+#[derive(Clone)]
+pub struct Finding {
+    /// Nanoseconds since 1970.
+    pub time: u64,
+    /// The leg that was changed, if one was.
+    pub leg: Option<usize>,
+    /// What was done.
+    pub op: Op,
+    /// How many times.
+    pub count: u64,
+    /// Which bytes.
+    pub range: Option<Range>,
+    /// Where, below the legs.
+    pub rel: Vec<u8>,
+    /// The other name of a rename.
+    pub to: Option<Vec<u8>>,
+    /// The object, as a word.
+    pub kind: &'static str,
+    /// In what the legs differ.
+    pub what: Presence,
+    /// Who did it.
+    pub by: Option<Rc<Person>>,
+    /// Why it went round the mirror.
+    pub why: Why,
+    /// What was done about it.
+    pub done: Done,
+}

@@ -1,0 +1,47 @@
+//! Choosing a source.
+use super::bpf;
+use super::fanotify::Fanotify;
+use super::inotify::Inotify;
+use super::source::Source;
+use crate::fail::{Fail, Kind, Res};
+use crate::tree::beneath::Root;
+use mirror_audit::Tier;
+
+/// A source, and what kept one from the better ones.
+pub struct Opened {
+    /// The source.
+    pub source: Box<dyn Source>,
+    /// The tiers above it, and why they are not used.
+    pub refused: Vec<(Tier, String)>,
+}
+
+/// Opens one tier.
+fn one(tier: Tier, legs: [&Root; 2]) -> Res<Box<dyn Source>> {
+    Ok(match tier {
+        Tier::T1 | Tier::T2 => bpf::open(legs, Some(tier)).map_err(Fail::failed)?,
+        Tier::T3 => Box::new(Fanotify::open(legs)?),
+        Tier::T4 => Box::new(Inotify::open(legs)?),
+    })
+}
+
+/// The best source that this machine and this user's rights allow, or the one that was asked for.
+pub fn open(legs: [&Root; 2], wanted: Option<Tier>) -> Res<Opened> {
+    let mut refused = vec![];
+    for tier in Tier::ALL {
+        if wanted.is_some_and(|w| w != tier) {
+            continue;
+        }
+        match one(tier, legs) {
+            Ok(source) => return Ok(Opened { source, refused }),
+            Err(e) => refused.push((tier, e.text)),
+        }
+    }
+    let last = refused.pop().map_or(String::new(), |(_, why)| why);
+    Err(Fail::new(Kind::Failed, last))
+}
+
+/// Which tiers can be used on a tree, and why the others cannot.
+pub fn tiers(root: &Root) -> Vec<(Tier, Res<Box<dyn Source>>)> {
+    let legs = [root, root];
+    Tier::ALL.into_iter().map(|t| (t, one(t, legs))).collect()
+}

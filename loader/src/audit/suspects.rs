@@ -1,0 +1,294 @@
+//! Paths at which something happened and that have not been judged yet.
+use super::people::Person;
+use mirror_audit::{Event, Judged, Op, Range};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// A path is looked at when nothing has happened there for so long…
+const QUIET: Duration = Duration::from_millis(100);
+/// …or, if something goes on happening, after so long.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Names that go away are judged together, when no more have gone for so long.
+const BURST: Duration = Duration::from_millis(300);
+/// But no later than this.
+const LATEST: Duration = Duration::from_secs(3);
+/// Changes of one leg that are told apart at one path.
+const TOUCHES: usize = 16;
+
+/// Some changes of one kind by one thread on one leg.
+#[derive(Clone)]
+pub struct Touch {
+    /// What.
+    pub op: Op,
+    /// The thread, 0 if not known.
+    pub tid: u32,
+    /// Who that is.
+    pub by: Option<Rc<Person>>,
+    /// The bytes, if there was one change and they are known.
+    pub range: Option<Range>,
+    /// How many.
+    pub count: u64,
+}
+
+/// A path, and what happened there.
+#[derive(Clone)]
+pub struct Suspect {
+    /// Below the legs.
+    pub rel: Vec<u8>,
+    /// When the first change was seen (nanoseconds since 1970).
+    pub time: u64,
+    /// The other name of a rename.
+    pub to: Option<Vec<u8>>,
+    /// What happened on leg a and on leg b.
+    pub touched: [Vec<Touch>; 2],
+    /// The source itself knows that a change had no match.
+    pub certain: bool,
+    first: Instant,
+    last: Instant,
+    not_before: Instant,
+}
+
+impl Suspect {
+    fn new(rel: &[u8], time: u64, now: Instant) -> Suspect {
+        Suspect {
+            rel: rel.to_vec(),
+            time,
+            to: None,
+            touched: [vec![], vec![]],
+            certain: false,
+            first: now,
+            last: now,
+            not_before: now,
+        }
+    }
+
+    fn add(&mut self, leg: usize, op: Op, range: Option<Range>, by: Option<(u32, Rc<Person>)>) {
+        let tid = by.as_ref().map_or(0, |b| b.0);
+        let all = &mut self.touched[leg & 1];
+        if let Some(t) = all.iter_mut().find(|t| (t.op, t.tid) == (op, tid)) {
+            t.count += 1;
+            t.range = None;
+        } else if all.len() < TOUCHES {
+            all.push(Touch {
+                op,
+                tid,
+                by: by.map(|b| b.1),
+                range,
+                count: 1,
+            });
+        }
+    }
+
+    /// What is known of the same path besides.
+    fn merge(&mut self, other: Suspect) {
+        self.time = self.time.min(other.time);
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+        self.not_before = self.not_before.max(other.not_before);
+        self.to = self.to.take().or(other.to);
+        self.certain |= other.certain;
+        for (mine, theirs) in self.touched.iter_mut().zip(other.touched) {
+            for t in theirs {
+                let same = |m: &&mut Touch| (m.op, m.tid) == (t.op, t.tid);
+                if let Some(m) = mine.iter_mut().find(same) {
+                    m.count += t.count;
+                } else if mine.len() < TOUCHES {
+                    mine.push(t);
+                }
+            }
+        }
+    }
+
+    /// Whether a name went away there.
+    pub fn removed(&self) -> bool {
+        let mut all = self.touched.iter().flatten();
+        all.any(|t| t.op.removes() || t.op == Op::Rename)
+    }
+
+    /// The leg that was changed alone. None: both were, or nobody knows.
+    pub fn leg(&self) -> Option<usize> {
+        match (self.touched[0].is_empty(), self.touched[1].is_empty()) {
+            (false, true) => return Some(0),
+            (true, false) => return Some(1),
+            (true, true) => return None,
+            _ => {}
+        }
+        // A mirrored thread changes both: who changed one leg alone is the one.
+        let alone = |leg: usize| {
+            let other = &self.touched[1 - leg];
+            let mut mine = self.touched[leg].iter();
+            mine.any(|t| t.tid != 0 && !other.iter().any(|o| o.tid == t.tid))
+        };
+        match (alone(0), alone(1)) {
+            (true, false) => Some(0),
+            (false, true) => Some(1),
+            _ => None,
+        }
+    }
+
+    /// The change that says most, and who made it.
+    pub fn told(&self, leg: Option<usize>) -> Option<&Touch> {
+        let both = [0, 1];
+        let legs: &[usize] = match leg {
+            Some(0) => &both[..1],
+            Some(_) => &both[1..],
+            None => &both[..],
+        };
+        let on = |l: usize| {
+            let other = &self.touched[1 - l];
+            let alone = move |t: &&Touch| t.tid == 0 || !other.iter().any(|o| o.tid == t.tid);
+            let list = &self.touched[l];
+            list.iter()
+                .filter(alone)
+                .find(|t| t.op != Op::Close)
+                .or_else(|| list.iter().find(|t| t.op != Op::Close))
+                .or(list.first())
+        };
+        legs.iter().find_map(|l| on(*l))
+    }
+}
+
+/// All of them.
+#[derive(Default)]
+pub struct Suspects {
+    all: BTreeMap<Vec<u8>, Suspect>,
+    last_removal: Option<Instant>,
+    /// Files whose comparison takes long are compared less often.
+    slow: BTreeMap<Vec<u8>, Instant>,
+}
+
+impl Suspects {
+    /// Notes an event.
+    pub fn add(&mut self, e: Event, by: Option<(u32, Rc<Person>)>) {
+        let now = Instant::now();
+        if e.op.removes() {
+            self.last_removal = Some(now);
+        }
+        let leg = usize::from(e.leg & 1);
+        let other = e.to.clone();
+        for (rel, to) in [(Some(e.rel), e.to), (other, None)] {
+            let Some(rel) = rel else { continue };
+            let s = self
+                .all
+                .entry(rel)
+                .or_insert_with_key(|rel| Suspect::new(rel, e.time, now));
+            s.last = now;
+            s.certain |= e.judged == Judged::Unmirrored;
+            s.to = to.or(s.to.take());
+            s.add(leg, e.op, e.range, by.clone());
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    fn due(&self, s: &Suspect) -> Instant {
+        let usual = (s.last + QUIET).min(s.first + PATIENCE);
+        let burst = match self.last_removal {
+            Some(t) if s.removed() => (t + BURST).min(s.first + LATEST),
+            _ => usual,
+        };
+        let slow = self.slow.get(&s.rel).copied().unwrap_or(usual);
+        usual.max(burst).max(s.not_before).max(slow)
+    }
+
+    /// When the next is due.
+    pub fn next(&self) -> Option<Instant> {
+        self.all.values().map(|s| self.due(s)).min()
+    }
+
+    /// Those that are due (`all`: every one), the first change first, directories before what is in them.
+    pub fn take(&mut self, all: bool) -> Vec<Suspect> {
+        let now = Instant::now();
+        let due: Vec<Vec<u8>> = self
+            .all
+            .values()
+            .filter(|s| all || self.due(s) <= now)
+            .map(|s| s.rel.clone())
+            .collect();
+        self.slow.retain(|_, t| *t > now);
+        let mut some: Vec<Suspect> = due.iter().filter_map(|rel| self.all.remove(rel)).collect();
+        some.sort_by(|a, b| (a.time, &a.rel).cmp(&(b.time, &b.rel)));
+        some
+    }
+
+    /// What happened at a path in the meantime.
+    pub fn more_of(&mut self, s: &mut Suspect) {
+        if let Some(new) = self.all.remove(&s.rel) {
+            s.merge(new);
+        }
+    }
+
+    /// It cannot be judged now: again later.
+    pub fn again(&mut self, mut s: Suspect, later: Duration) {
+        s.not_before = Instant::now() + later;
+        match self.all.get_mut(&s.rel) {
+            Some(there) => there.merge(s),
+            None => _ = self.all.insert(s.rel.clone(), s),
+        }
+    }
+
+    /// A look at a path took so long.
+    pub fn took(&mut self, rel: &[u8], long: Duration) {
+        if long > Duration::from_millis(20) {
+            self.slow.insert(rel.to_vec(), Instant::now() + long * 4);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mirror_audit::Tier;
+
+    fn event(leg: u8, rel: &str, op: Op) -> Event {
+        Event {
+            time: 1,
+            leg,
+            rel: rel.into(),
+            to: None,
+            op,
+            range: None,
+            object: None,
+            result: None,
+            who: None,
+            tier: Tier::T4,
+            judged: Judged::Open,
+        }
+    }
+
+    #[test]
+    fn the_leg_that_was_changed_alone() {
+        let leg = |events: &[(u8, u32)]| {
+            let mut all = Suspects::default();
+            for (leg, tid) in events {
+                let by = (*tid != 0).then(|| (*tid, Rc::default()));
+                all.add(event(*leg, "f", Op::Write), by);
+            }
+            all.take(true).first().and_then(Suspect::leg)
+        };
+        assert_eq!(leg(&[(0, 0)]), Some(0));
+        assert_eq!(leg(&[(1, 7), (1, 8)]), Some(1));
+        assert_eq!(leg(&[(0, 0), (1, 0)]), None);
+        // 7 is mirrored, 8 is not.
+        assert_eq!(leg(&[(0, 7), (1, 7), (1, 8)]), Some(1));
+        assert_eq!(leg(&[(0, 7), (1, 8)]), None);
+    }
+
+    #[test]
+    fn a_rename_is_both_its_names() {
+        let mut all = Suspects::default();
+        let mut e = event(0, "old", Op::Rename);
+        e.to = Some(b"new".to_vec());
+        all.add(e, None);
+        all.add(event(0, "new", Op::Close), None);
+        let found = all.take(true);
+        let names: Vec<&[u8]> = found.iter().map(|s| s.rel.as_slice()).collect();
+        assert_eq!(names, [b"new", b"old"]);
+        assert_eq!(found[0].told(Some(0)).unwrap().op, Op::Rename);
+        assert!(all.is_empty());
+    }
+}

@@ -1,0 +1,356 @@
+//! One pair under audit: events come in, paths at which something happened are looked at on both legs, and
+//! what differs then is a finding.
+//!
+//! A source that sees both legs but not which changes belong together (T3, T4) is no judge of what is
+//! mirrored. So both objects are compared: first without a lock, and what differs, again while the pair's
+//! locks keep every mirrored program out. Equal: nothing happened that matters. Different: a finding.
+use super::finding::{Done, Finding};
+use super::heal::{self, Brake};
+use super::open::{self, Opened};
+use super::people::{People, Person};
+use super::source::Source;
+use super::suspects::{Suspect, Suspects};
+use crate::fail::{Fail, Kind, Res};
+use crate::pair::audited::{Audited, Sign};
+use crate::pair::control::Pair;
+use crate::pair::domain::{self, Attached};
+use crate::sync::heal::locked;
+use crate::sync::one::{self, One};
+use crate::sync::turn;
+use crate::text;
+use crate::tree::differs::Presence;
+use crate::tree::object::Fidelity;
+use mirror_audit::{Event, Judged, Op, Tier, Why};
+use mirror_core::word::StateWord;
+use std::collections::HashMap;
+use std::io;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// Paths that are judged under one hold of the locks.
+const HOLD: usize = 32;
+/// How often what has happened in the meantime is taken at the end.
+const ROUNDS: usize = 20;
+/// What differs while a repair runs is looked at again after so long.
+const LATER: Duration = Duration::from_millis(500);
+
+/// What is asked for.
+#[derive(Clone, Copy)]
+pub struct Ask {
+    /// The source.
+    pub tier: Option<Tier>,
+    /// Carry findings.
+    pub heal: bool,
+    /// Names that may go away at once.
+    pub brake: u64,
+}
+
+/// What was counted.
+#[derive(Clone, Copy, Default)]
+pub struct Counts {
+    /// Paths that were changed and are equal on both legs.
+    pub mirrored: u64,
+    /// Changes that were not mirrored.
+    pub unmirrored: u64,
+    /// Of these, healed or undone.
+    pub healed: u64,
+    /// Of these, held or left alone.
+    pub held: u64,
+    /// Paths that could not be judged.
+    pub open: u64,
+    /// How often events were lost.
+    pub lost: u64,
+}
+
+/// A pair under audit.
+pub struct Watch {
+    /// The pair.
+    pub pair: Attached,
+    /// Where events come from.
+    pub source: Box<dyn Source>,
+    /// Better sources, and why they are not used.
+    pub refused: Vec<(Tier, String)>,
+    /// What was counted.
+    pub counts: Counts,
+    /// The root of this leg has gone away: nothing more can be judged.
+    pub gone: Option<usize>,
+    ask: Ask,
+    fidelity: Fidelity,
+    suspects: Suspects,
+    people: People,
+    /// Losses that have been told.
+    lost: u64,
+    sign: Option<Sign>,
+    since: u64,
+    last: u64,
+    brake: Brake,
+    /// What leg b has had since it was last healed.
+    ours: HashMap<Vec<u8>, (u64, i64, i64)>,
+}
+
+impl Watch {
+    /// Begins.
+    pub fn open(pair: Pair, ask: Ask) -> Res<Watch> {
+        let Opened { source, refused } =
+            open::open([&pair.legs[0].root, &pair.legs[1].root], ask.tier)?;
+        let pair = domain::attach(pair)?;
+        let watch = Watch {
+            fidelity: one::fidelity(&pair),
+            sign: Sign::put(&pair.pair.legs[0].root).ok(),
+            pair,
+            source,
+            refused,
+            counts: Counts::default(),
+            gone: None,
+            ask,
+            suspects: Suspects::default(),
+            people: People::default(),
+            lost: 0,
+            since: text::now(),
+            last: 0,
+            brake: Brake::new(ask.brake),
+            ours: HashMap::new(),
+        };
+        watch.say();
+        Ok(watch)
+    }
+
+    /// When something is to be judged.
+    pub fn next(&self) -> Option<Instant> {
+        self.suspects.next()
+    }
+
+    /// Takes what the source has. Whether there was anything.
+    pub fn read(&mut self) -> io::Result<bool> {
+        let mut events = vec![];
+        self.source.read(&mut events)?;
+        self.people.forget();
+        let any = !events.is_empty();
+        for e in events {
+            let gone = note(e, &mut self.suspects, &mut self.people, &mut self.counts);
+            self.gone = gone.or(self.gone);
+        }
+        let more = self.source.lost() - self.lost;
+        if more > 0 {
+            self.lost += more;
+            self.counts.lost += more;
+            self.last = text::now();
+            // Nobody knows what was missed: only a comparison finds it.
+            let _ = locked(&self.pair, |held| {
+                self.pair.set_bits(StateWord::UNMIRRORED, held);
+            });
+            self.say();
+        }
+        Ok(any || more > 0)
+    }
+
+    /// Judges what is due; `all`: everything. What was found.
+    pub fn judge(&mut self, all: bool) -> Res<Vec<Finding>> {
+        let mut found = vec![];
+        let due = self.suspects.take(all);
+        let doubts = self.doubts(due);
+        if !doubts.is_empty() {
+            let repair = turn::running(&self.pair.pair).is_some();
+            if repair || self.pair.pair.incomplete().is_some() {
+                // What it has not come to yet differs, and no program is to blame.
+                for s in doubts {
+                    match all {
+                        true => self.counts.open += 1,
+                        false => self.suspects.again(s, LATER),
+                    }
+                }
+            } else {
+                self.settle(doubts, &mut found)?;
+            }
+        }
+        if !found.is_empty() {
+            self.last = text::now();
+            self.counts.unmirrored += found.len() as u64;
+            let mended = found.iter().filter(|f| f.done.mended()).count();
+            self.counts.healed += mended as u64;
+            let held = |f: &&Finding| !f.done.mended() && f.done != Done::Found;
+            self.counts.held += found.iter().filter(held).count() as u64;
+            self.say();
+        }
+        Ok(found)
+    }
+
+    /// Looks without locks: what is equal has been mirrored, or does not matter any more.
+    fn doubts(&mut self, due: Vec<Suspect>) -> Vec<Suspect> {
+        if due.is_empty() {
+            return vec![];
+        }
+        let one = One::new(&self.pair, self.fidelity);
+        let mut doubts = vec![];
+        for s in due {
+            let begun = Instant::now();
+            let seen = one.look(&s.rel);
+            self.suspects.took(&s.rel, begun.elapsed());
+            match seen {
+                Ok(seen) if seen.what.equal() && !s.certain => self.counts.mirrored += 1,
+                _ => doubts.push(s),
+            }
+        }
+        doubts
+    }
+
+    /// Looks with the locks held, and repairs if that is asked for.
+    fn settle(&mut self, mut doubts: Vec<Suspect>, found: &mut Vec<Finding>) -> Res<()> {
+        let known = self.pair.pair.pending();
+        let brake = self.ask.heal && {
+            let one = One::new(&self.pair, self.fidelity);
+            self.brake.pulled(&one, &doubts)
+        };
+        while !doubts.is_empty() {
+            let some: Vec<Suspect> = doubts.drain(..doubts.len().min(HOLD)).collect();
+            let Watch {
+                pair,
+                source,
+                suspects,
+                people,
+                counts,
+                gone,
+                ask,
+                fidelity,
+                ours,
+                ..
+            } = self;
+            let pair = &*pair;
+            locked(pair, |held| {
+                // No mirrored change is under way: all of its events, on both legs, are in the queue.
+                let mut events = vec![];
+                let _ = source.read(&mut events);
+                people.forget();
+                for e in events {
+                    *gone = note(e, suspects, people, counts).or(*gone);
+                }
+                let mut one = One::new(pair, *fidelity);
+                let mut marked = false;
+                for mut s in some {
+                    suspects.more_of(&mut s);
+                    match one.sure(&s.rel, held) {
+                        Ok(seen) if seen.what.equal() && !s.certain => counts.mirrored += 1,
+                        // Recorded already, by whoever met it.
+                        Ok(_) if known.contains(&s.rel) && !s.certain => counts.mirrored += 1,
+                        Err(_) => counts.open += 1,
+                        Ok(seen) => {
+                            let mut f = finding(&s, &seen.what, One::kind(&seen));
+                            if seen.what.equal() {
+                                f.done = Done::Equal;
+                            } else if ask.heal {
+                                heal::heal(pair, &mut one, &mut f, brake, ours, held);
+                            }
+                            if !f.done.mended() && !marked {
+                                pair.set_bits(StateWord::UNMIRRORED, held);
+                                marked = true;
+                            }
+                            found.push(f);
+                        }
+                    }
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Whether both legs are still where they were.
+    pub fn look_at_roots(&mut self) {
+        let gone = self.pair.pair.legs.iter().position(|l| !l.unchanged());
+        self.gone = self.gone.or(gone);
+    }
+
+    /// A leg has gone away: the end of the audit.
+    pub fn vanished(&self, leg: usize) -> Fail {
+        let p = &self.pair.pair;
+        Fail::new(
+            Kind::Leg,
+            format!(
+                "leg {} ({}) is not the directory that it was: removed, moved, unmounted or detached. Nothing was carried. mirror status {}",
+                p.legs[leg & 1].letter(),
+                text::path(&p.legs[leg & 1].root.path),
+                text::shell(&p.line.virt)
+            ),
+        )
+    }
+
+    /// Says in the pair how it stands.
+    fn say(&self) {
+        if let Some(sign) = &self.sign {
+            sign.say(&Audited {
+                pid: std::process::id(),
+                tier: self.source.tier().word().into(),
+                since: self.since,
+                last: self.last,
+                findings: self.counts.unmirrored,
+                healed: self.counts.healed,
+                lost: self.counts.lost,
+            });
+        }
+    }
+
+    /// Takes and judges all that has happened before this call.
+    pub fn end(&mut self) -> Res<Vec<Finding>> {
+        let mut found = vec![];
+        // Somebody may go on changing things for ever.
+        for _ in 0..ROUNDS {
+            let more = self.read().unwrap_or(false);
+            let mut waiting = vec![];
+            self.source.rest(&mut waiting);
+            for e in waiting {
+                note(e, &mut self.suspects, &mut self.people, &mut self.counts);
+            }
+            found.extend(self.judge(true)?);
+            if !more && self.suspects.is_empty() {
+                break;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Takes an event in. The leg whose root has gone away by it.
+fn note(
+    e: Event,
+    suspects: &mut Suspects,
+    people: &mut People,
+    counts: &mut Counts,
+) -> Option<usize> {
+    let own = std::process::id();
+    if e.who.as_ref().is_some_and(|w| w.pid == own || w.tid == own) {
+        return None;
+    }
+    if e.op == Op::Root {
+        return Some(usize::from(e.leg & 1));
+    }
+    if e.judged == Judged::Mirrored {
+        counts.mirrored += 1;
+        return None;
+    }
+    let by = e.who.as_ref().map(|w| {
+        let thread = if w.tid != 0 { w.tid } else { w.pid };
+        (thread, people.of(w))
+    });
+    suspects.add(e, by);
+    None
+}
+
+/// A finding, before anything is done about it.
+fn finding(s: &Suspect, what: &Presence, kind: &'static str) -> Finding {
+    let leg = s.leg();
+    let told = s.told(leg);
+    let by: Option<Rc<Person>> = told.and_then(|t| t.by.clone());
+    Finding {
+        time: s.time,
+        leg,
+        op: told.map_or(Op::Change, |t| t.op),
+        count: told.map_or(1, |t| t.count),
+        range: told.and_then(|t| t.range),
+        rel: s.rel.clone(),
+        to: s.to.clone(),
+        kind,
+        what: *what,
+        why: by.as_ref().map_or(Why::Unknown, |b| b.why),
+        by,
+        done: Done::Found,
+    }
+}

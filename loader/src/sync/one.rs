@@ -1,0 +1,123 @@
+//! One path of an attached pair at a time, for those who know which one may differ.
+use super::equal::{Seen, Work};
+use super::keep::Keeper;
+use super::session;
+use crate::pair::domain::Attached;
+use crate::tree::beneath::{join, split};
+use crate::tree::differs::Presence;
+use crate::tree::object::{Fidelity, Meta};
+use crate::tree::probe;
+use indicatif::ProgressBar;
+use mirror_core::BothLocked;
+use std::io;
+use std::os::fd::AsFd;
+
+/// What both legs' file systems can carry: found by trying, so it is asked once.
+pub fn fidelity(p: &Attached) -> Fidelity {
+    probe::fidelity([&p.pair.legs[0].root, &p.pair.legs[1].root])
+}
+
+/// Leg a is the source, leg b the copy.
+pub struct One<'a> {
+    work: Work<'a>,
+}
+
+/// What was done with a path.
+pub struct Carried {
+    /// Both legs are equal there now.
+    pub whole: bool,
+    /// What leg b has now.
+    pub now: Option<Meta>,
+}
+
+impl<'a> One<'a> {
+    /// For some paths of a pair.
+    pub fn new(p: &'a Attached, fidelity: Fidelity) -> One<'a> {
+        let [a, b] = &p.pair.legs;
+        let bar = ProgressBar::hidden();
+        One {
+            work: Work::new(a, b, fidelity, false, bar),
+        }
+    }
+
+    /// Looks without any lock: what is equal was equal at some moment.
+    pub fn look(&self, rel: &[u8]) -> io::Result<Seen> {
+        self.work.compare(rel)
+    }
+
+    /// Looks with the locks held: what differs, differs.
+    pub fn sure(&self, rel: &[u8], held: &BothLocked) -> io::Result<Seen> {
+        self.work.compare_held(rel, held)
+    }
+
+    /// What kind of object it is.
+    pub fn kind(seen: &Seen) -> &'static str {
+        session::kind_word(seen)
+    }
+
+    /// How many objects there are at and below a path of leg 0 or 1; no more than `limit` are counted.
+    pub fn objects(&self, leg: usize, rel: &[u8], limit: u64) -> u64 {
+        let root = match leg {
+            0 => &self.work.source.root,
+            _ => &self.work.copy.root,
+        };
+        let mut n = 0;
+        let mut todo = vec![rel.to_vec()];
+        while let Some(p) = todo.pop() {
+            n += 1;
+            if n >= limit {
+                break;
+            }
+            // Of what is no directory there are none.
+            let names = root.names(&p).unwrap_or_default();
+            todo.extend(names.iter().map(|name| join(&p, name)));
+        }
+        n
+    }
+
+    /// Makes leg b like leg a there, with what is below a new directory. `keep`: what b loses is kept
+    /// aside, or nothing is done.
+    pub fn carry(&mut self, rel: &[u8], keep: bool, held: &BothLocked) -> io::Result<Carried> {
+        self.work.keeper = match keep {
+            true => Keeper::all(),
+            false => Keeper::new(false),
+        };
+        self.meet_names(rel)?;
+        self.work.make_tree_equal(rel, held)?;
+        let seen = self.sure(rel, held)?;
+        // A name of a file whose other names are not known here: only a walk sees which are one.
+        let links = match (&seen.source, &seen.copy) {
+            (Some(s), Some(d)) if !s.is_dir() => s.st.st_nlink == d.st.st_nlink,
+            _ => true,
+        };
+        Ok(Carried {
+            whole: seen.what.equal() && (links || !self.work.fidelity.links),
+            now: seen.copy,
+        })
+    }
+
+    /// A new name of a file is a link on the other leg too, if the file's first name lies beside it.
+    fn meet_names(&mut self, rel: &[u8]) -> io::Result<()> {
+        let seen = self.look(rel)?;
+        let Some(s) = seen.source.filter(|s| s.is_file() && s.linked()) else {
+            return Ok(());
+        };
+        if seen.what != Presence::OnlySource {
+            return Ok(());
+        }
+        let dir = split(rel).0;
+        for name in self.work.source.root.names(dir)? {
+            let other = join(dir, &name);
+            let fd = self.work.source.root.parent(&other)?.0;
+            let st = rustix::fs::statat(
+                fd.as_fd(),
+                name.as_slice(),
+                rustix::fs::AtFlags::SYMLINK_NOFOLLOW,
+            );
+            if other != rel && st.is_ok_and(|st| (st.st_dev, st.st_ino) == s.id()) {
+                self.work.settle(&other)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,124 @@
+//! `--heal`: leg b becomes like leg a again, unless too much would go.
+use super::*;
+
+fn heals(pair: &Pair, tier: &str) {
+    before(pair);
+    let audit = Audit::of(pair, &["--tier", tier, "--heal"]);
+    act(pair);
+    let told = audit.end();
+    let wrong: Vec<&Value> = told
+        .findings()
+        .filter(|f| f["done"] != if f["leg"] == "a" { "healed" } else { "undone" })
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert_eq!(told.count("unmirrored"), told.count("healed"));
+    pair.assert_equal();
+    // Leg a has what was done there, and nothing of what was done on leg b.
+    for (name, there) in [("a/create", true), ("a/unlink", false), ("b/create", false)] {
+        assert_eq!(exists(pair.a().join(name)), there, "{name}");
+    }
+    assert!(exists(pair.a().join("b/unlink")));
+    assert_eq!(fs::read(pair.a().join("a/write")).unwrap(), b"two\n");
+    assert_eq!(fs::read(pair.a().join("b/write")).unwrap(), b"one\n");
+    // What b lost is kept aside.
+    let kept = pair.bypass(&format!(
+        "cat {}/.mirror/kept/*/b/write",
+        pair.b().display()
+    ));
+    assert!(kept.text().contains("two"), "{kept:?}");
+    assert!(in_sync(pair));
+}
+
+#[test]
+fn one_leg_follows_the_other_t4() {
+    Pair::with(Kind::Link, |pair| heals(pair, "t4"));
+}
+
+#[test]
+fn one_leg_follows_the_other_t3() {
+    need!(root);
+    Pair::with(Kind::InPlace, |pair| heals(pair, "t3"));
+}
+
+/// 130 files, of which no more than 100 may go.
+fn braked(pair: &Pair, leg: &str) {
+    pair.run("mkdir $V/d; cd $V/d; for i in $(seq 130); do echo $i > $i; done; echo one > ../f")
+        .ok();
+    let audit = Audit::of(pair, &["--tier", "t4", "--heal"]);
+    pair.in_legs(&format!("rm -rf ${leg}/d; echo two > $A/f"));
+    let told = audit.end();
+    assert_eq!(told.code, 3);
+    assert!(told.count("held") > 0);
+    let (gone, there) = match leg {
+        "A" => (pair.a(), pair.b()),
+        _ => (pair.b(), pair.a()),
+    };
+    assert!(!exists(gone.join("d")), "restored");
+    for i in 1..=130 {
+        assert!(exists(there.join(format!("d/{i}"))), "{i} was carried");
+    }
+    // What is no removal is carried all the same.
+    assert_eq!(fs::read(pair.b().join("f")).unwrap(), b"two\n");
+    assert!(!in_sync(pair));
+    // It can be restored.
+    let from = if leg == "A" { "b" } else { "a" };
+    let v = pair.v().to_str().unwrap().to_owned();
+    pair.mirror("resync", &[&v, "--yes", "--from", from]).ok();
+    assert!(exists(gone.join("d/130")));
+    pair.assert_equal();
+}
+
+#[test]
+fn a_mass_removal_on_leg_a_is_held() {
+    Pair::with(Kind::InPlace, |pair| braked(pair, "A"));
+}
+
+#[test]
+fn a_mass_removal_on_leg_b_is_held() {
+    Pair::with(Kind::Link, |pair| braked(pair, "B"));
+}
+
+#[test]
+fn a_directory_moved_out_counts_with_all_in_it() {
+    Pair::with(Kind::InPlace, |pair| {
+        pair.run("mkdir $V/d; cd $V/d; for i in $(seq 20); do echo $i > $i; done")
+            .ok();
+        let audit = Audit::of(pair, &["--tier", "t4", "--heal", "--brake", "10"]);
+        pair.in_legs("mv $A/d $S/");
+        let told = audit.end();
+        assert_eq!((told.code, told.count("healed")), (3, 0));
+        assert!(exists(pair.b().join("d/20")));
+    });
+}
+
+#[test]
+fn what_both_legs_changed_is_left_alone() {
+    Pair::with(Kind::InPlace, |pair| {
+        pair.run("echo one > $V/f").ok();
+        let audit = Audit::of(pair, &["--tier", "t4", "--heal"]);
+        pair.in_legs("echo aaa > $A/f; echo bbbb > $B/f");
+        let told = audit.end();
+        let f = told.findings().next().expect("a finding");
+        assert_eq!((&f["done"], &f["leg"]), (&"conflict".into(), &Value::Null));
+        assert_eq!(fs::read(pair.a().join("f")).unwrap(), b"aaa\n");
+        assert_eq!(fs::read(pair.b().join("f")).unwrap(), b"bbbb\n");
+        let status = pair.mirror("status", &[pair.v().to_str().unwrap()]);
+        assert!(status.text().contains("REPAIR PENDING"), "{status:?}");
+    });
+}
+
+#[test]
+fn a_leg_that_goes_away_is_no_mass_removal() {
+    Pair::with(Kind::InPlace, |pair| {
+        pair.run("echo one > $V/f").ok();
+        let mut audit = Audit::of(pair, &["--tier", "t4", "--heal"]);
+        let away = pair.a().with_extension("away");
+        fs::rename(pair.a(), &away).unwrap();
+        // It ends by itself.
+        let told = audit.told();
+        fs::rename(&away, pair.a()).unwrap();
+        assert_eq!(told.code, 1, "{}", told.err);
+        assert!(told.err.contains("leg a"), "{}", told.err);
+        assert_eq!(fs::read(pair.b().join("f")).unwrap(), b"one\n");
+    });
+}
