@@ -149,7 +149,22 @@ impl Object {
     }
     /// An extended attribute's value; its length.
     pub fn xattr<const M: usize>(&self, name: &PathText<M>, out: &mut [u8]) -> Sys<usize> {
-        let (p, n, to) = (self.text(), name.as_ptr() as usize, out.as_mut_ptr());
+        let (n, to) = (name.as_ptr() as usize, out.as_mut_ptr());
+        if !self.owned {
+            // A descriptor of a program mostly is an open file. Whatever refuses this answers by the text.
+            let r = call!(
+                syscall4,
+                c::SYS_fgetxattr,
+                fd(self.fd),
+                n,
+                to as usize,
+                out.len()
+            );
+            if matches!(r, Ok(_) | Err(Errno::ENODATA)) {
+                return r;
+            }
+        }
+        let p = self.text();
         here(call!(
             syscall4,
             c::SYS_getxattr,

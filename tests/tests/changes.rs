@@ -11,21 +11,21 @@ fn now_and_then(milliseconds: u32) -> u32 {
 
 /// Calls of each change by a relative name, or of a descriptor.
 const KINDS: [(&str, u32); 17] = [
-    // Four of the locks, two masks, the flags, and the two writes.
-    ("pwrite", 9),
-    // Position, before and after.
-    ("write", 11),
-    // The position, the end; the flags.
-    ("append", 11),
+    // Four of the locks, two masks, and the two writes.
+    ("pwrite", 8),
+    // The position, before.
+    ("write", 9),
+    // The position, the end.
+    ("append", 10),
     // A pwrite, then two masks and the two syncs.
-    ("fsync", 13),
+    ("fsync", 12),
     ("ftruncate", 9),
     ("fchmod", 9),
     ("chmod", 26),
     ("open", 22),
     ("create", 25),
-    ("small", 36),
-    ("spread", 36),
+    ("small", 34),
+    ("spread", 34),
     ("mkdir", 15),
     ("symlink", 15),
     ("link", 18),

@@ -35,7 +35,11 @@ pub fn filter(regs: &Regs) -> usize {
         found = true;
         false
     });
-    if found { HEAVY } else { NATIVE }
+    if !found {
+        return NATIVE;
+    }
+    crate::process::fds::lent();
+    HEAVY
 }
 
 /// Calls `f` with the address of each descriptor that is to be sent, until it says no.

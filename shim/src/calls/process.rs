@@ -32,6 +32,11 @@ pub fn clone_filter(regs: &mut Regs) -> usize {
         },
     };
     shares_a_part(flags);
+    // All but threads: what has a table of descriptors of its own, and what runs with this one's as another
+    // process.
+    if flags & c::CLONE_THREAD as usize == 0 || flags & c::CLONE_FILES as usize == 0 {
+        fds::lent();
+    }
     if flags & c::CLONE_VM as usize != 0 {
         if flags & c::CLONE_THREAD as usize != 0 {
             THREADED.store(true, Ordering::Relaxed);

@@ -273,6 +273,10 @@ impl LegIo for Port<'_, '_> {
             return Ok(());
         }
         unwrite::from_second(n, m, from, to, source)?;
+        if self.cx.position.is_some() {
+            // Of a write that has moved it.
+            sys::lseek(n, from as i64, c::SEEK_SET)?;
+        }
         self.give_back(n, m, source);
         Ok(())
     }

@@ -45,6 +45,9 @@ pub struct FdInfo {
     /// number, nor has a child of it; no message carries it away.
     pub places: AtomicU8,
     len: AtomicU8,
+    /// How the description writes, and as of which count of [`lent`] it is this process's alone; 0: it may not
+    /// be, or is not known to be.
+    alone: AtomicU64,
     /// Inode on leg a and b.
     pub ino: [AtomicU64; 2],
     /// Where the last append ended, on both legs; the complement, so that nothing known is zero, and the
@@ -62,11 +65,23 @@ const NO_INFO: FdInfo = FdInfo {
     leg: AtomicU8::new(0),
     dirty: AtomicU8::new(0),
     places: AtomicU8::new(0),
+    alone: AtomicU64::new(0),
     len: AtomicU8::new(0),
     ino: [const { AtomicU64::new(0) }; 2],
     end: AtomicU64::new(0),
     path: [const { AtomicU8::new(0) }; 232],
 };
+
+/// Counted, beginning with 1, before an open description may become another process's too, or before how it
+/// writes is changed.
+static LENT: AtomicU64 = AtomicU64::new(1);
+
+/// What is known of descriptions to be this process's alone ends here: a process is about to be made (it has
+/// them as well, whatever memory it has), a descriptor is about to be sent, or F_SETFL is about to be called.
+/// Nothing else gives a description away; a pidfd_getfd of others is not seen (LIMITS.md).
+pub fn lent() {
+    LENT.fetch_add(1, Ordering::SeqCst);
+}
 
 static FDS: [FdInfo; RESERVED as usize] = [const { NO_INFO }; RESERVED as usize];
 
@@ -84,6 +99,25 @@ impl FdInfo {
     /// Remembers it.
     pub fn set_end(&self, at: u64) {
         self.end.store(!at, Ordering::Relaxed);
+    }
+
+    /// Remembers that this process has just opened it, and whether it appends.
+    pub fn set_alone(&self, appends: bool) {
+        let stamp = LENT.load(Ordering::SeqCst).wrapping_mul(2);
+        self.alone
+            .store(stamp | u64::from(appends), Ordering::Relaxed);
+    }
+
+    /// Forgets it.
+    pub fn set_shared(&self) {
+        self.alone.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether it appends, if nobody but this process can have changed that. Asked under the file's lock, as it
+    /// is changed under it: who is given the description after this look waits for the lock.
+    pub fn appends(&self) -> Option<bool> {
+        let known = self.alone.load(Ordering::Relaxed);
+        (known >> 1 == LENT.load(Ordering::SeqCst)).then_some(known & 1 == 1)
     }
 
     /// Remembers the path that repair would look under; too long a one is forgotten.
@@ -113,6 +147,7 @@ impl FdInfo {
         self.leg.store(o.leg.load(r), r);
         self.dirty.store(o.dirty.load(r), r);
         self.places.store(o.places.load(r), r);
+        self.alone.store(o.alone.load(r), r);
         self.end.store(o.end.load(r), r);
         for (d, s) in self.ino.iter().zip(&o.ino) {
             d.store(s.load(r), r);

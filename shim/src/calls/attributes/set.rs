@@ -118,7 +118,7 @@ impl Attr<'_> {
             self.second_object(cx, leg)?
         };
         let r = match self.call.kind {
-            Kind::Times if step == Step::Second => return self.times(cx, held, leg, &o),
+            Kind::Times if step == Step::Second => return self.times(cx, held, leg, o.fd()),
             Kind::Times => self.first_times(&o, held),
             Kind::Marks(by) if step == Step::Second => {
                 self.part = true;
@@ -131,21 +131,21 @@ impl Attr<'_> {
         }?;
         if step == Step::Second && matches!(self.call.kind, Kind::Truncate(_)) {
             self.part = true;
-            self.times_after(cx, held, leg, &o)?;
+            self.times_after(cx, held, leg, o.fd())?;
         }
         Ok(r as u64)
     }
 
     /// The same after a change of size: what has been cut off on both legs cannot be taken back, so that is no
     /// refusal any more. A partner's time is made equal later.
-    fn times_after(&self, cx: &Cx<'_>, held: &BothLocked, leg: usize, second: &Object) -> Sys<()> {
+    fn times_after(&self, cx: &Cx<'_>, held: &BothLocked, leg: usize, second: i32) -> Sys<()> {
         let cut = match self.call.kind {
             Kind::Truncate(size) => self.before.is_none_or(|st| size < st.size()),
             _ => false,
         };
         let equal = || -> Sys<bool> {
             let first = self.object(cx, leg ^ 1)?.stat().mtime();
-            Ok(first == sys::fstat(second.fd())?.mtime())
+            Ok(first == sys::fstat(second)?.mtime())
         };
         match (self.times(cx, held, leg, second), self.by_fd) {
             (Ok(_), _) => {}
@@ -158,7 +158,7 @@ impl Attr<'_> {
     }
 
     /// Copies the first leg's times to the second leg's object.
-    fn times(&self, cx: &Cx<'_>, held: &BothLocked, leg: usize, second: &Object) -> Sys<u64> {
+    fn times(&self, cx: &Cx<'_>, held: &BothLocked, leg: usize, second: i32) -> Sys<u64> {
         let first = match self.by_fd {
             Some((n, _)) => Object::of(n)?,
             None => self.object(cx, leg ^ 1)?,
@@ -171,7 +171,7 @@ impl Attr<'_> {
         };
         if self.call.kind == Kind::Times {
             let mtime = first.stat().mtime();
-            match sys::set_times(second.fd(), atime, mtime) {
+            match sys::set_times(second, atime, mtime) {
                 // Who may set them on the first leg wants these times, and not "now" on both.
                 Err(Errno::EPERM) if sys::set_times(first.fd(), OMIT, mtime).is_ok() => {
                     return Err(Errno::EPERM);
@@ -180,7 +180,7 @@ impl Attr<'_> {
                 r => return r.map(|_| 0),
             }
         }
-        times::copy(first.fd(), second.fd(), atime, held).map(|()| 0)
+        times::copy(first.fd(), second, atime, held).map(|()| 0)
     }
 }
 

@@ -31,6 +31,7 @@ impl Change for Flags<'_> {
 #[inline(never)]
 pub fn set_flags(regs: &mut Regs) -> usize {
     let n = fd_arg(regs, 0);
+    crate::process::fds::lent();
     let mut loc = Loc::new();
     if !matches!(recognise(n, &mut loc), Fd::Paired) {
         return NATIVE;

@@ -35,13 +35,23 @@ struct Write<'a> {
     offset: Option<u64>,
     /// It goes to the end.
     at_end: bool,
+    /// The program's own call on the first leg: nobody else can move the position meanwhile.
+    moves: bool,
 }
 
 impl Write<'_> {
     /// Where the write goes. O_APPEND is asked for under the lock, and set under it (`set_flags`): a
-    /// process that shares the description may be about to set it.
-    fn place(&self) -> Sys<Where> {
-        let mut append = sys::fcntl(self.n, c::F_GETFL, 0)? as i32 & c::O_APPEND != 0;
+    /// process that shares the description may be about to set it. If none does, what was remembered holds;
+    /// and without a second thread the position is this call's alone (signals are blocked).
+    fn place(&mut self) -> Sys<Where> {
+        let known = fds::info(self.n)
+            .filter(|_| fds::hint(self.n) == fds::PAIRED && !actor::maybe_guest())
+            .and_then(fds::FdInfo::appends);
+        self.moves = known == Some(false) && !actor::THREADED.load(Ordering::Relaxed);
+        let mut append = match known {
+            Some(appends) => appends,
+            None => sys::fcntl(self.n, c::F_GETFL, 0)? as i32 & c::O_APPEND != 0,
+        };
         if self.regs.is(Call::Pwritev2) {
             append |= arg(self.regs, 5) & RWF_APPEND != 0;
             append &= arg(self.regs, 5) & RWF_NOAPPEND == 0;
@@ -81,7 +91,7 @@ impl Change for Write<'_> {
             return p;
         }
         cx.intent.length = self.len;
-        let at = match self.place() {
+        let mut at = match self.place() {
             Ok(at) => at,
             Err(e) => return Prepared::Answer(Err(e)),
         };
@@ -91,6 +101,10 @@ impl Change for Write<'_> {
                 Ok(p) => {
                     cx.position = Some(p);
                     cx.intent.offset = p;
+                    if self.moves {
+                        // The kernel moves the position; `unwrite` takes that back.
+                        at = Where::At(p);
+                    }
                 }
                 Err(e) => return Prepared::Answer(Err(e)),
             },
@@ -101,6 +115,7 @@ impl Change for Write<'_> {
             }
         }
         self.at_end = matches!(at, Where::End { .. });
+        self.moves &= cx.position.is_some();
         Prepared::Write(at)
     }
     fn apply(&mut self, _: &mut Cx<'_>, _: &BothLocked, _: Step) -> Result<Applied, Refused> {
@@ -159,6 +174,7 @@ impl Write<'_> {
         let r = match (self.regs.call(), at) {
             // O_APPEND: the kernel knows the end.
             (_, None) => return raw(self.regs),
+            _ if self.moves => return raw(self.regs),
             (Some(Call::Write | Call::Pwrite64), Some(o)) => {
                 // SAFETY: the program's buffer, checked by the kernel.
                 unsafe { sys::frequent4(c::SYS_pwrite64, fd, buf, len, o as usize) }
@@ -347,6 +363,7 @@ pub fn write_paired(regs: &Regs, n: i32) -> Option<Ran> {
         len,
         offset,
         at_end: false,
+        moves: false,
     };
     let ran = run(
         pair,

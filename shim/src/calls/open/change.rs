@@ -12,7 +12,8 @@ use crate::change::port::{Patience, Ran, run};
 use crate::change::target::{Change, Cx, Target};
 use crate::path::loc::{Last, Loc, Path, Place};
 use crate::path::ruled;
-use crate::process::fds::set_dirty;
+use crate::process::actor::maybe_guest;
+use crate::process::fds::{PAIRED, hint, info, set_dirty};
 use crate::process::limits::spare;
 use crate::regs::{NATIVE, Regs, arg, fail};
 use libc as c;
@@ -96,6 +97,9 @@ impl Open {
             cx.name(0).text()
         };
         note(n, cx.s.pair, cx.lead, [ino(0), ino(1)], rel);
+        if let Some(i) = info(n).filter(|_| hint(n) == PAIRED && !maybe_guest()) {
+            i.set_alone(self.flags & c::O_APPEND != 0);
+        }
         if self.made || self.flags & c::O_TRUNC != 0 {
             set_dirty(n);
         }

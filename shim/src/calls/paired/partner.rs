@@ -71,6 +71,7 @@ pub fn note(n: i32, pair: usize, leg: usize, ino: [u64; 2], rel: &[u8]) {
     i.leg.store(leg as u8, Ordering::Relaxed);
     i.dirty.store(0, Ordering::Relaxed);
     i.places.store(0, Ordering::Relaxed);
+    i.set_shared();
     i.set_end(u64::MAX);
     for (d, s) in i.ino.iter().zip(ino) {
         d.store(s, Ordering::Relaxed);

@@ -131,13 +131,12 @@ impl Attr<'_> {
         match self.call.kind {
             Kind::Mode(mode) => sys::fchmod(m, mode),
             Kind::Owner(u, g) => sys::fchown(m, u, g),
-            Kind::Times => return self.times(cx, held, leg, &Object::of(m)?),
+            Kind::Times => return self.times(cx, held, leg, m),
             Kind::SetXattr | Kind::RemoveXattr => self.xattr_by_fd(m as usize, held),
             Kind::Truncate(size) => {
                 sys::ftruncate(m, size)?;
                 self.part = true;
-                let second = Object::of(m)?;
-                return self.times_after(cx, held, leg, &second).map(|()| 0);
+                return self.times_after(cx, held, leg, m).map(|()| 0);
             }
             Kind::Marks(by) => {
                 self.part = true;
