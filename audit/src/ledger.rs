@@ -3,13 +3,17 @@
 use crate::change::{Change, of_descriptor, of_names, of_touch};
 use crate::raw::{Kind, Raw, bits};
 use crate::{Class, Event, Judged, Op, Range, Tier, Who};
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 /// How long a change waits for its match; then both legs are looked at.
 pub const PATIENCE: u64 = 100_000_000;
 /// Touches of a call whose end never came: its thread died in it.
 const TOUCHES_MAX: usize = 64;
+/// A thread that has told nothing for so long has ended, or is taken for one that has.
+const FORGET: u64 = 60_000_000_000;
+/// Files of a thread whose times are still to follow.
+const FOLLOWING_MAX: usize = 64;
 /// Open changes of a thread that are kept.
 const OPEN_MAX: usize = 1024;
 
@@ -26,6 +30,11 @@ pub struct Ledger {
 struct Thread {
     touched: Vec<Raw>,
     open: Vec<Open>,
+    /// What it has changed on both legs, and which one came second: the library sets that one's times to the
+    /// first one's afterwards, on this leg alone.
+    following: VecDeque<(Vec<u8>, u8)>,
+    /// When it last told anything.
+    last: u64,
 }
 
 #[derive(Debug)]
@@ -48,6 +57,7 @@ impl Ledger {
     /// Takes a record; what is decided by it goes to `out`.
     pub fn take(&mut self, raw: Raw, out: &mut Vec<Event>) {
         let thread = self.threads.entry(raw.tid).or_default();
+        thread.last = raw.time;
         match raw.kind {
             Kind::Touch if waits_for_end(raw.nr) => {
                 if thread.touched.len() < TOUCHES_MAX {
@@ -108,8 +118,17 @@ impl Ledger {
                 });
             }
             if !rest.ours {
+                if left.op.class() == Class::Data || left.op == Op::Create {
+                    thread.follows(&left);
+                }
                 return;
             }
+        }
+        if left.op == Op::Times && thread.followed(&left) {
+            return out.push(Event {
+                judged: Judged::Mirrored,
+                ..event
+            });
         }
         if thread.open.len() >= OPEN_MAX {
             out.push(thread.open.remove(0).event);
@@ -132,9 +151,11 @@ impl Ledger {
                 .partition(|o: &Open| now.saturating_sub(o.since) >= PATIENCE);
             t.open = open;
             out.extend(Vec::into_iter(late).map(|o| o.event));
-            let stale = |r: &Raw| now.saturating_sub(r.time) >= 600 * PATIENCE;
-            t.touched.retain(|r| !stale(r));
-            !t.open.is_empty() || !t.touched.is_empty()
+            t.touched.retain(|r| now.saturating_sub(r.time) < FORGET);
+            if now.saturating_sub(t.last) >= FORGET {
+                t.following.clear();
+            }
+            !(t.open.is_empty() && t.touched.is_empty() && t.following.is_empty())
         });
     }
 
@@ -158,6 +179,22 @@ impl Ledger {
             tier: self.tier,
             judged,
         }
+    }
+}
+
+impl Thread {
+    fn follows(&mut self, change: &Change) {
+        let same = |f: &(Vec<u8>, u8)| f.0 == change.rel && f.1 == change.leg;
+        if !self.following.iter().any(same) {
+            self.following.truncate(FOLLOWING_MAX - 1);
+            self.following.push_front((change.rel.clone(), change.leg));
+        }
+    }
+
+    fn followed(&mut self, change: &Change) -> bool {
+        let same = |f: &(Vec<u8>, u8)| f.0 == change.rel && f.1 == change.leg;
+        let at = self.following.iter().position(same);
+        at.is_some_and(|i| self.following.remove(i).is_some())
     }
 }
 

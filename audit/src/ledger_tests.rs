@@ -129,6 +129,31 @@ fn without_both_locks_no_match_counts() {
     }
 }
 
+/// The library sets the second leg's times to the first one's when it has written to both.
+#[test]
+fn times_follow_what_was_changed_on_both_legs() {
+    let times = |leg| [touch(280, leg, "f", FILE, 1), end(280, "f", "")];
+    let both = [write(0, 0, 1), write(1, 0, 1)];
+    let judged = |records: &[&[Raw]]| -> Vec<Judged> {
+        of(&records.concat()).iter().map(|e| e.judged).collect()
+    };
+    use Judged::{Mirrored, Open};
+    assert_eq!(judged(&[&both, &times(1)]), [Mirrored, Mirrored]);
+    assert_eq!(
+        judged(&[&both, &times(0)]),
+        [Mirrored, Open],
+        "the first leg"
+    );
+    assert_eq!(
+        judged(&[&both, &times(1), &times(1)]),
+        [Mirrored, Mirrored, Open],
+        "once"
+    );
+    assert_eq!(judged(&[&times(1)]), [Open], "after nothing");
+    let own = judged(&[&both, &times(0), &times(1)]);
+    assert_eq!(own, [Mirrored, Mirrored], "a mirrored call");
+}
+
 #[test]
 fn a_repairing_child_is_accounted_for() {
     let child = Raw {
