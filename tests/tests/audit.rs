@@ -12,6 +12,8 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 mod ends;
 #[path = "audit/heals.rs"]
 mod heals;
+#[path = "audit/strangers.rs"]
+mod strangers;
 
 /// An audit that has begun: what happens from here on is seen.
 struct Audit {

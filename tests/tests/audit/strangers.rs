@@ -1,0 +1,195 @@
+//! Tier T2, eBPF at tracepoints: every way to change a tree is seen, whoever goes it, and named; what is mirrored
+//! is no finding.
+use super::{Audit, Told};
+use mirror_tests::{Kind, Pair, compile, compile_with, need, skip};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Path in the changed directory, operation, and the new name or the range.
+#[rustfmt::skip]
+const ROWS: &[(&str, &str, &str)] = &[
+    ("write", "write", "10+7"), ("pwrite", "write", "11+5"), ("writev", "write", "0+100"),
+    ("pwritev2", "write", "12+100"), ("append", "write", "4096+3"), ("sendfile", "write", "0+50"),
+    ("splice", "write", "0+60"), ("copy_file_range", "write", "0+70"), ("fallocate", "fallocate", "0+4096"),
+    ("ftruncate", "truncate", ""), ("truncate", "truncate", ""), ("o_trunc", "truncate", ""),
+    ("ficlone", "clone", ""), ("o_direct", "write", "0+4096"), ("mapped", "mapped write", ""),
+    ("aio", "write", ""), ("ring", "write", ""), ("sqpoll", "write", ""),
+    ("fchmod", "chmod", ""), ("chmod", "chmod", ""), ("fchown", "chown", ""), ("chown", "chown", ""),
+    ("futimens", "utimens", ""), ("utimens", "utimens", ""), ("setxattr", "setxattr", ""),
+    ("removexattr", "setxattr", ""), ("setflags", "chattr", ""),
+    ("create", "create", ""), ("mkdir", "mkdir", ""), ("mknod", "mknod", ""), ("symlink", "symlink", ""),
+    ("bind", "mknod", ""), ("d/link", "link", ""), ("tmpfile", "link", ""), ("unlink", "unlink", ""),
+    ("rmdir", "rmdir", ""), ("rename", "rename", "d/renamed"), ("x1", "exchange", "x2"),
+    ("below", "rename", "over"), ("leaves", "rename", ""), ("comes", "rename", ""),
+    ("deep/f", "create", ""), ("d32", "change", ""),
+];
+
+/// An audit by T2, or why there is none.
+fn t2(pair: &Pair) -> Option<Audit> {
+    let o = pair.mirror(
+        "audit",
+        &[pair.v().to_str().unwrap(), "--tier", "t2", "--explain"],
+    );
+    let text = o.text() + &String::from_utf8_lossy(&o.err);
+    if text.contains("needs CAP_BPF") || text.contains("no BTF") || text.contains("no eBPF") {
+        skip(format!("no T2 here: {text}"));
+        return None;
+    }
+    Some(Audit::of(pair, &["--tier", "t2"]))
+}
+
+fn text<'a>(f: &'a Value, key: &str) -> &'a str {
+    f[key].as_str().unwrap_or_default()
+}
+
+fn strangers(pair: &Pair, args: &[&Path]) -> (u32, String) {
+    let child = Command::new(pair.programs().join("strangers"))
+        .args(args)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = child.id();
+    let out = child.wait_with_output().unwrap();
+    assert!(out.status.success(), "{out:?}");
+    (pid, String::from_utf8(out.stdout).unwrap())
+}
+
+fn each_row(leg: usize) {
+    need!(root);
+    let pair = Pair::new(Kind::InPlace, mirror_tests::Fs::Plain).unwrap();
+    let source = include_str!("../../programs/strangers.c");
+    if compile_with(&pair.programs(), "strangers", source, "c", &["-static"]).is_none() {
+        return skip("needs a static C library");
+    }
+    let at = |leg: usize| [pair.a(), pair.b()][leg].join("t");
+    let elsewhere = pair.scratch().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    for leg in [0, 1] {
+        fs::create_dir(at(leg)).unwrap();
+        strangers(&pair, &[Path::new("make"), &at(leg)]);
+    }
+    let Some(audit) = t2(&pair) else { return };
+    let (pid, lacks) = strangers(&pair, &[Path::new("change"), &at(leg), &elsewhere]);
+    let told = audit.end();
+    println!("not here: {lacks}");
+    assert_eq!(told.count("lost"), 0);
+    let deep = format!("{}f", "deep/".repeat(40));
+    for (name, operation, more) in ROWS {
+        if lacks.lines().any(|l| l.starts_with(&format!("{name}:"))) {
+            continue;
+        }
+        let name = if *name == "deep/f" { &deep } else { *name };
+        let path = format!("t/{name}");
+        let Some(f) = told.findings().find(|f| text(f, "path") == path) else {
+            panic!("{path}: not seen; {:?}", told.places());
+        };
+        assert_eq!(text(f, "operation"), *operation, "{f}");
+        assert_eq!(text(f, "leg"), ["a", "b"][leg], "{f}");
+        assert_eq!(f["pid"], pid, "{f}");
+        match more.split_once('+') {
+            Some((offset, length)) => {
+                assert_eq!(f["offset"].to_string(), *offset, "{f}");
+                assert_eq!(f["length"].to_string(), *length, "{f}");
+            }
+            None if more.is_empty() => {}
+            None => assert_eq!(text(f, "to"), format!("t/{more}"), "{f}"),
+        }
+    }
+    let other = ["b ", "a "][leg];
+    assert!(
+        !told.places().iter().any(|p| p.starts_with(other)),
+        "{:?}",
+        told.places()
+    );
+    assert_eq!(told.code, 3);
+}
+
+#[test]
+fn every_way_on_leg_a() {
+    each_row(0);
+}
+
+#[test]
+fn every_way_on_leg_b() {
+    each_row(1);
+}
+
+/// Programs at work, mirrored: nothing to tell.
+const WORK: &str = "
+    mkdir d; for i in 1 2 3 4 5; do echo $i >> log; cp log d/c$i; mv d/c$i d/m$i; done
+    ln d/m1 l; ln -s log s; chmod 600 l; chmod 700 d; touch -d 2001-01-01 d; truncate -s 3 log
+    tar cf t.tar d; mkdir x; tar xf t.tar -C x; cp -a x y; rm -r x d l s
+    (for i in 1 2 3 4 5 6 7 8 9; do echo a >> shared; done) & (for i in 1 2 3 4 5 6 7 8 9; do echo b >> shared; done)
+    wait; mv y z; rm -r z; sh -c 'echo hi > h; exec cat h' > /dev/null
+    if command -v git > /dev/null; then
+        git init -q g; cp log g; git -C g add .
+        git -C g -c user.name=n -c user.email=e commit -qm m; git -C g gc -q
+    fi
+    if command -v sqlite3 > /dev/null; then
+        sqlite3 db 'create table t(a); insert into t values(1); insert into t select a+1 from t; vacuum'
+    fi";
+
+fn quiet(told: &Told) {
+    let found: Vec<&Value> = told.findings().collect();
+    assert!(found.is_empty(), "{found:?}");
+    assert_eq!((told.code, told.count("lost")), (0, 0), "{}", told.err);
+}
+
+#[test]
+fn mirrored_programs_are_no_findings() {
+    need!(root);
+    let pair = Pair::new(Kind::InPlace, mirror_tests::Fs::Plain).unwrap();
+    let Some(audit) = t2(&pair) else { return };
+    pair.run(&format!("cd $V; {WORK}")).ok();
+    let told = audit.end();
+    quiet(&told);
+    assert!(told.count("mirrored") > 20);
+    pair.assert_equal();
+}
+
+#[test]
+fn a_resync_is_no_finding() {
+    need!(root);
+    let pair = Pair::new(Kind::InPlace, mirror_tests::Fs::Plain).unwrap();
+    pair.bypass("mkdir $A/d; echo one > $A/d/f; echo other > $B/g")
+        .ok();
+    let Some(audit) = t2(&pair) else { return };
+    pair.mirror(
+        "resync",
+        &[pair.v().to_str().unwrap(), "--from", "a", "--yes"],
+    )
+    .ok();
+    quiet(&audit.end());
+    pair.assert_equal();
+}
+
+/// Who takes the locks of both legs and changes one of them all the same is found.
+#[test]
+fn locks_alone_are_no_proof() {
+    need!(root);
+    const SOURCE: &str = r#"
+        #include <fcntl.h>
+        #include <sys/file.h>
+        #include <unistd.h>
+        int main(int argc, char **argv) {
+            for (int i = 1; i < 3; i++)
+                if (flock(open(argv[i], O_RDONLY), LOCK_EX)) return 1;
+            int fd = open(argv[3], O_WRONLY | O_CREAT, 0644);
+            return write(fd, "x", 1) != 1;
+        }"#;
+    let pair = Pair::new(Kind::InPlace, mirror_tests::Fs::Plain).unwrap();
+    if compile(&pair.programs(), "locker", SOURCE).is_none() {
+        return;
+    }
+    let Some(audit) = t2(&pair) else { return };
+    let lock = |leg: &Path| leg.join(".mirror/locks/f00");
+    let status = Command::new(pair.programs().join("locker"))
+        .args([lock(pair.a()), lock(pair.b()), pair.b().join("alone")])
+        .status();
+    assert!(status.unwrap().success());
+    let told = audit.end();
+    assert_eq!(told.places(), ["b alone"]);
+    assert_eq!(told.code, 3);
+}
