@@ -105,6 +105,10 @@ pub enum Family {
     Unshare,
     /// Changes which mounts are seen.
     Mounts,
+    /// Changes what another process does.
+    Trace,
+    /// Gives files to the kernel, which writes them by itself.
+    Lend,
     /// Makes a process or a thread.
     Fork,
     /// Sends messages: descriptors may be among them.
@@ -275,6 +279,8 @@ table! {
     Mmap,            "mmap",              9, 222, must, Map,        No,    [Int, Int, Int, Int, Fd, Int];
     Mprotect,        "mprotect",          10, 226, may,  Protect,    No,    [Int, Int, Int];
     PkeyMprotect,    "pkey_mprotect",     329, 288, may,  Protect,    No,    [Int, Int, Int, Int];
+    Madvise,         "madvise",           28, 233, may,  Protect,    No,    [Int, Int, Int];
+    ProcessMadvise,  "process_madvise",   440, 440, may,  Protect,    No,    [Fd, In, Int, Int, Int];
     // pages that go away: what was found readable is forgotten
     Munmap,          "munmap",            11, 215, may,  Pages,      No,    [Int, Int];
     Mremap,          "mremap",            25, 216, may,  Pages,      No,    [Int, Int, Int, Int, Int];
@@ -290,6 +296,12 @@ table! {
     Umount2,         "umount2",           166,  39, may,  Mounts,     No,    [Path, Int];
     PivotRoot,       "pivot_root",        155,  41, may,  Mounts,     No,    [Path, Path];
     MoveMount,       "move_mount",        429, 429, may,  Mounts,     No,    [Dir, Path, Dir, Path, Int];
+    // the kernel writes these files by itself
+    Fsconfig,        "fsconfig",          431, 431, may,  Lend,       No,    [Fd, Int, In, In, Int];
+    Quotactl,        "quotactl",          179,  60, may,  Lend,       No,    [Int, In, Int, InOut];
+    Swapon,          "swapon",            167, 224, may,  Lend,       No,    [Path, Int];
+    Acct,            "acct",              163,  89, may,  Lend,       No,    [Path];
+    Ptrace,          "ptrace",            101, 117, may,  Trace,      No,    [Int, Int, Int, Int];
     // processes
     Fork,            "fork",              57,   -, must, Fork,       No,    [];
     Vfork,           "vfork",             58,   -, must, Fork,       No,    [];

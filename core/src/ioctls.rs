@@ -245,7 +245,6 @@ pub const IOCTLS: &[Ioctl] = &[
     plain("BTRFS_IOC_INO_PATHS", WR, BTRFS, 35),
     plain("BTRFS_IOC_LOGICAL_INO", WR, BTRFS, 36),
     refused("BTRFS_IOC_SET_RECEIVED_SUBVOL", WR, BTRFS, 37),
-    plain("BTRFS_IOC_SEND", W, BTRFS, 38),
     plain("BTRFS_IOC_QUOTA_CTL", WR, BTRFS, 40),
     plain("BTRFS_IOC_QGROUP_ASSIGN", W, BTRFS, 41),
     plain("BTRFS_IOC_QGROUP_CREATE", W, BTRFS, 42),
@@ -291,6 +290,15 @@ pub const IOCTLS: &[Ioctl] = &[
         NONE,
         b'L',
         10,
+        Verdict::Lends(Lent::First),
+    ),
+    // a stream that the kernel writes into a descriptor; files behind a FUSE server
+    row("BTRFS_IOC_SEND", W, BTRFS, 38, Verdict::Lends(Lent::First)),
+    row(
+        "FUSE_DEV_IOC_BACKING_OPEN",
+        W,
+        229,
+        1,
         Verdict::Lends(Lent::First),
     ),
     row("FAT_IOCTL_SET_ATTRIBUTES", W, b'r', 0x11, Verdict::Recorded),

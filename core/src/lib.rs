@@ -19,6 +19,7 @@ pub mod maps;
 pub mod marks;
 pub mod names;
 pub mod numbers;
+pub mod outside;
 pub mod owner;
 pub mod path;
 pub mod program;

@@ -54,15 +54,17 @@ pub enum Kind {
     OwnCalls = 8,
     /// It has put itself under a seccomp filter that forbids what mirroring needs.
     Filter = 9,
-    /// A debugger changes what it does.
+    /// It has changed what another process does (ptrace): it is the debugger that is named.
     Traced = 10,
     /// It has sent a descriptor to a process that cannot be shown to be mirrored: it is the sender that is named.
     Sender = 11,
+    /// It has changed a file of a leg by a name outside the leg.
+    Beside = 12,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 11] = [
+    pub const ALL: [Kind; 12] = [
         Kind::Static,
         Kind::NoLibc,
         Kind::Go,
@@ -74,6 +76,7 @@ impl Kind {
         Kind::Filter,
         Kind::Traced,
         Kind::Sender,
+        Kind::Beside,
     ];
     fn from_number(n: u8) -> Option<Kind> {
         Kind::ALL.into_iter().find(|k| *k as u8 == n)

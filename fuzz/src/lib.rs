@@ -8,7 +8,9 @@ mod records;
 mod texts;
 
 pub use audit::audit_record;
-pub use records::{domain_record, filter, image_header, intent, leg_record, names_file, verdicts};
+pub use records::{
+    domain_record, filter, image_header, intent, leg_record, names_file, outside_file, verdicts,
+};
 pub use texts::{maps_line, paths, pending_line, tab};
 
 /// A reader's promises, put to the test with some bytes.
@@ -25,6 +27,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("maps_line", maps_line),
     ("pending_line", pending_line),
     ("names_file", names_file),
+    ("outside_file", outside_file),
     ("filter", filter),
     ("verdicts", verdicts),
     ("audit_record", audit_record),

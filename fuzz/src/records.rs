@@ -3,6 +3,7 @@ use crate::Source;
 use mirror_core::bpf;
 use mirror_core::image::{HEADER_LEN, Header, MAX_BUILD_ID, MAX_PAGES};
 use mirror_core::names;
+use mirror_core::outside;
 use mirror_core::owner::Owner;
 use mirror_core::path::PATH_MAX;
 use mirror_core::record::{Id, LegRecord, crc32, runtime_place};
@@ -213,6 +214,25 @@ pub fn names_file(data: &[u8]) {
             && k.place() < names::SLOTS * names::SIZE as u64
     );
     assert_eq!(k.is(s.0), s.0 == entry);
+}
+
+/// `.mirror/outside`.
+pub fn outside_file(data: &[u8]) {
+    let mut s = Source(data);
+    let wanted = s.number();
+    let at = |place: u64| {
+        let place = usize::try_from(place).ok()?;
+        let number = data.get(place..place.checked_add(8)?)?;
+        Some(u64::from_le_bytes(number.try_into().ok()?))
+    };
+    // It ends, whatever it is.
+    let _ = outside::files(data, data.len() as u64);
+    let _ = outside::has(s.number(), wanted, at);
+    let files = data.len() as u64 / 8;
+    let whole = outside::HEAD as u64 + 8 * files;
+    assert_eq!(outside::files(&outside::head(files), whole), Some(files));
+    let damaged = damaged(&outside::head(files), &mut s);
+    assert_ne!(outside::files(&damaged, whole), Some(files));
 }
 
 /// A program of seccomp(2).

@@ -1,8 +1,8 @@
 /* What work outside V costs, and what must be noticed at once.
- *     costs count CASE N       in the current directory: prints how many system calls N rounds
- *                              make, and how many milliseconds they take
+ *     costs count CASE N       in the current directory: prints how many system calls a round makes: of N,
+ *                              nine tenths make as many or more
  *     costs turn WHAT V        prints `ok`, or what went wrong, after what was known of a place has changed
- * `count` forks: the parent traces the child, and counts from its first getppid() to its second. */
+ * `count` forks: the parent traces the child, and counts from each getppid() to the next. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -87,16 +87,19 @@ static void *work(void *unused)
 {
     (void)unused;
     for (int i = 1; i <= 3; i++) round_(call, way, i);
-    getppid();
-    for (int i = 4; i < 4 + rounds; i++) round_(call, way, i);
+    for (int i = 4; i < 4 + rounds; i++) {
+        getppid();
+        round_(call, way, i);
+    }
     getppid();
     return 0;
 }
 
+static int less(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
+
 static int count(const char *how)
 {
-    int st, n = 0, counting = 0;
-    struct timespec from, to;
+    int st, counting = 0, *calls = calloc(rounds + 2, sizeof *calls);
     pid_t first = fork(), pid;
     if (first == 0) {
         pthread_t t;
@@ -111,7 +114,6 @@ static int count(const char *how)
     waitpid(first, &st, 0);
     ptrace(PTRACE_SETOPTIONS, first, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_EXITKILL);
     ptrace(PTRACE_SYSCALL, first, 0, 0);
-    clock_gettime(CLOCK_MONOTONIC, &from);
     while ((pid = waitpid(-1, &st, __WALL)) > 0) {
         if (!WIFSTOPPED(st)) {
             if (pid == first) break;
@@ -124,14 +126,14 @@ static int count(const char *how)
             sig = 0;
             if (info.op == PTRACE_SYSCALL_INFO_ENTRY) {
                 if (info.entry.nr == SYS_getppid) counting++;
-                else if (counting == 1) n++;
+                else if (counting >= 1 && counting <= rounds) calls[counting - 1]++;
             }
         } else if (sig == SIGTRAP || sig == SIGSTOP) sig = 0;
         ptrace(PTRACE_SYSCALL, pid, 0, sig);
     }
-    if (!WIFEXITED(st) || WEXITSTATUS(st) || counting != 2) { printf("status %x, %d\n", st, counting); return 1; }
-    clock_gettime(CLOCK_MONOTONIC, &to);
-    printf("%d %ld\n", n, (to.tv_sec - from.tv_sec) * 1000 + (to.tv_nsec - from.tv_nsec) / 1000000);
+    if (!WIFEXITED(st) || WEXITSTATUS(st) || counting != rounds + 1) { printf("status %x, %d\n", st, counting); return 1; }
+    qsort(calls, rounds, sizeof *calls, less);
+    printf("%d\n", calls[rounds / 10]);
     return 0;
 }
 

@@ -54,7 +54,7 @@ pub const UNHANDLED: &[(Why, &[(&str, u32)])] = &[
         ("sync", 162),
     ]),
     (Why::Memory, &[
-        ("msync", 26), ("mincore", 27), ("madvise", 28), ("process_madvise", 440), ("mlock", 149),
+        ("msync", 26), ("mincore", 27), ("mlock", 149),
         ("mlock2", 325), ("munlock", 150), ("mlockall", 151), ("munlockall", 152), ("mbind", 237),
         ("set_mempolicy", 238), ("get_mempolicy", 239), ("set_mempolicy_home_node", 450),
         ("migrate_pages", 256), ("move_pages", 279), ("remap_file_pages", 216), ("memfd_create", 319),
@@ -114,8 +114,8 @@ pub const UNHANDLED: &[(Why, &[(&str, u32)])] = &[
         ("uname", 63), ("sysinfo", 99), ("syslog", 103), ("sethostname", 170), ("setdomainname", 171),
         ("reboot", 169), ("vhangup", 153), ("getrandom", 318), ("init_module", 175), ("finit_module", 313),
         ("delete_module", 176), ("kexec_load", 246), ("kexec_file_load", 320), ("add_key", 248),
-        ("request_key", 249), ("keyctl", 250), ("quotactl", 179), ("quotactl_fd", 443), ("open_tree", 428),
-        ("open_tree_attr", 467), ("fsopen", 430), ("fsconfig", 431), ("fsmount", 432), ("fspick", 433),
+        ("request_key", 249), ("keyctl", 250), ("quotactl_fd", 443), ("open_tree", 428),
+        ("open_tree_attr", 467), ("fsopen", 430), ("fsmount", 432), ("fspick", 433),
         ("mount_setattr", 442),
     ]),
     (Why::Gone, &[
@@ -128,7 +128,7 @@ pub const UNHANDLED: &[(Why, &[(&str, u32)])] = &[
         ("io_cancel", 210),
     ]),
     (Why::Unseen, &[
-        ("io_uring_enter", 426), ("io_uring_register", 427), ("ptrace", 101), ("process_vm_writev", 311),
-        ("acct", 163), ("swapon", 167), ("swapoff", 168),
+        ("io_uring_enter", 426), ("io_uring_register", 427), ("process_vm_writev", 311),
+        ("swapoff", 168),
     ]),
 ];

@@ -474,8 +474,9 @@ fn publish(p: &Plan) -> Res<()> {
             .replace(b".mirror/leg", record.encode().as_bytes())
             .about(text::path(&p.roots[i].path))?;
     }
-    for r in &p.roots {
+    for (r, s) in p.roots.iter().zip(&p.scans) {
         made(r)?;
+        crate::tree::outer::list(r, &s.outside);
     }
     if !p.line.in_place() {
         places::make_link(&p.line.virt, &p.line.legs[0])?;

@@ -20,6 +20,8 @@ pub struct Scan {
     pub links_out: u64,
     /// Files with names outside it.
     pub names_out: u64,
+    /// Their inode numbers.
+    pub outside: Vec<u64>,
     /// Directories of other file systems.
     pub mounts: Vec<Vec<u8>>,
     /// A leg of another pair below.
@@ -160,7 +162,8 @@ pub fn scan(root: &Root, other: &Root) -> Res<Scan> {
             s.files += 1;
         }
     }
-    s.names_out = outer.outside();
+    s.outside = outer.outside();
+    s.names_out = s.outside.len() as u64;
     Ok(s)
 }
 

@@ -30,7 +30,8 @@ fn words(kind: Kind) -> &'static str {
         Kind::Unreadable => "not readable",
         Kind::OwnCalls => "system calls of its own",
         Kind::Filter => "its own filter",
-        Kind::Traced => "changed by a debugger",
+        Kind::Traced => "by ptrace",
+        Kind::Beside => "by a name outside the leg",
         Kind::Sender => "to a process that is not known to be mirrored",
     }
 }
@@ -114,7 +115,9 @@ pub fn sentence(records: &[Record]) -> Option<String> {
         Some(format!("{count} {what}: {}", named.join(", ")))
     };
     let parts = [
-        one(|r| !r.refused && r.kind != Kind::Sender, "ran unmirrored"),
+        one(|r| !r.refused && ran(r), "ran unmirrored"),
+        one(|r| r.kind == Kind::Beside, "changed a file of a leg"),
+        one(|r| r.kind == Kind::Traced, "changed another process"),
         one(
             |r| !r.refused && r.kind == Kind::Sender,
             "sent an open file or directory",
@@ -123,6 +126,11 @@ pub fn sentence(records: &[Record]) -> Option<String> {
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// Whether the program itself was not mirrored.
+fn ran(r: &Record) -> bool {
+    !matches!(r.kind, Kind::Sender | Kind::Beside | Kind::Traced)
 }
 
 /// The records for a program.

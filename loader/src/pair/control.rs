@@ -435,6 +435,7 @@ pub fn remove_control(root: &Root) -> Res<bool> {
         OWNER_RECORD,
         PENDING_LOG,
         mirror_core::names::FILE,
+        mirror_core::outside::FILE,
         VERIFIED,
         super::audited::FILE,
         KEEP,

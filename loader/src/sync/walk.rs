@@ -96,7 +96,7 @@ fn names(work: &Work<'_>, rel: &[u8]) -> io::Result<Vec<Vec<u8>>> {
 /// concerns the leg as a whole.
 pub fn walk(work: &mut Work<'_>, visit: &mut dyn Visit) -> io::Result<Tally> {
     let mut tally = Tally::default();
-    let mut outer = outer::Names::default();
+    let mut outer = [(); 2].map(|()| outer::Names::default());
     let mut todo: Vec<Vec<u8>> = vec![Vec::new()];
     while let Some(dir) = todo.pop() {
         let list = match names(work, &dir) {
@@ -116,8 +116,10 @@ pub fn walk(work: &mut Work<'_>, visit: &mut dyn Visit) -> io::Result<Tally> {
                 Ok(seen) => {
                     tally.add(seen.what);
                     tally.links_out += u64::from(leads_out(work, &rel, &seen));
-                    for m in seen.source.iter().chain(&seen.copy).filter(|m| m.is_file()) {
-                        outer.meet(m.id(), m.st.st_nlink);
+                    for (m, outer) in [&seen.source, &seen.copy].into_iter().zip(&mut outer) {
+                        if let Some(m) = m.as_ref().filter(|m| m.is_file()) {
+                            outer.meet(m.id(), m.st.st_nlink);
+                        }
                     }
                     let is_dir = |m: &Option<crate::tree::object::Meta>| {
                         m.as_ref().is_some_and(|m| m.is_dir())
@@ -133,7 +135,11 @@ pub fn walk(work: &mut Work<'_>, visit: &mut dyn Visit) -> io::Result<Tally> {
         // The first names first, so that progress and reports follow the alphabet.
         todo.extend(below.into_iter().rev());
     }
-    tally.names_out = outer.outside();
+    for (leg, outer) in [work.source, work.copy].into_iter().zip(outer) {
+        let inodes = outer.outside();
+        tally.names_out += inodes.len() as u64;
+        outer::list(&leg.root, &inodes);
+    }
     Ok(tally)
 }
 

@@ -14,9 +14,10 @@ use crate::arch::gates;
 use crate::boot::end::{Start, fail};
 use crate::boot::start;
 use crate::calls::exec::count;
+use crate::calls::lends;
 use crate::door::{dispatched, slots};
 use crate::program::elf::{self, Libc, LinkMap, Linker};
-use crate::program::env::folders;
+use crate::program::env::{self, folders};
 use crate::program::files::{self, Fd, Name};
 use crate::program::info::BootInfo;
 
@@ -134,7 +135,23 @@ extern "C" fn boot(linker: usize) {
     if !crate::net::boot(&info, dispatched::handler) {
         own_calls(&info);
     }
+    linkers_files(&info);
     start::prove(&info);
+}
+
+/// What ld.so writes by variables of its own, before and beside libc: it makes its calls itself.
+fn linkers_files(info: &BootInfo) {
+    let value = |name: &[u8]| env::value_of(info, name);
+    if let Some(file) = value(b"LD_DEBUG_OUTPUT=")
+        && value(b"LD_DEBUG=").is_some()
+    {
+        lends::linkers_file(file);
+    }
+    if let Some(directory) = value(b"LD_PROFILE_OUTPUT=")
+        && value(b"LD_PROFILE=").is_some()
+    {
+        lends::linkers_directory(directory);
+    }
 }
 
 /// The program makes calls that nobody sees: that is written down, or a pair's policy ends it.

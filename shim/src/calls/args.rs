@@ -1,4 +1,5 @@
 //! The arguments of a call that are paths, and what a run is to the stub.
+use crate::calls::read_only;
 use crate::change::port::Ran;
 use crate::path::loc::{Last, Loc, Path, Place};
 use crate::path::resolve::locate;
@@ -21,6 +22,10 @@ pub const TRIES: usize = 40;
 /// What a run means for the stub; `Slow` is the caller's to handle before.
 pub fn verdict(regs: &mut Regs, ran: Ran) -> usize {
     match ran {
+        Ran::Done(Err(e)) if read_only::refuses(e) => {
+            let why = read_only::instead(regs, e);
+            fail(regs, why)
+        }
         Ran::Done(r) => answer(regs, r),
         Ran::Native | Ran::Alone => NATIVE,
         Ran::Wait => WAIT,

@@ -13,7 +13,8 @@ use crate::calls::open::change::{self, ahead, how};
 use crate::calls::paired::partner;
 use crate::calls::range::{copy, pipe};
 use crate::calls::{
-    descriptors, fast, fast_fd, ioctls, messages, process, readers, rules, sandbox, steady,
+    descriptors, fast, fast_fd, ioctls, lends, messages, process, readers, rules, sandbox, steady,
+    trace,
 };
 use crate::net::{signals, stacks};
 use crate::process::actor::guest;
@@ -52,6 +53,7 @@ pub fn filter(regs: &mut Regs) -> usize {
         }
         (Family::Ring, _) => fail(regs, Errno::ENOSYS),
         (Family::Message, _) => messages::filter(regs),
+        (Family::Trace, _) => trace::filter(regs),
         (Family::Fork, _) => process::clone_filter(regs),
         (Family::Ioctl, _) => ioctls::filter(regs),
         // What it opens is recognised at its first change; only emptying cannot wait.
@@ -144,7 +146,12 @@ pub fn heavy(regs: &mut Regs) -> usize {
         Family::Protect => readers::mprotect(regs),
         Family::Stand => process::chdir(regs),
         Family::Unshare => process::unshare(regs),
-        Family::Mounts => process::other_mounts(),
+        Family::Mounts => match lends::lend(regs) {
+            NATIVE => process::other_mounts(),
+            r => r,
+        },
+        Family::Lend => lends::lend(regs),
+        Family::Trace => trace::trace(regs),
         Family::User => process::new_user(regs),
         Family::Fork if matches!(row.call, Call::Fork | Call::Clone) => process::fork(regs),
         Family::Limit => process::limit(regs),

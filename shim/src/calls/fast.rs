@@ -6,6 +6,7 @@
 //! known to be outside whatever leads to it.
 use crate::calls::args::names_control;
 use crate::calls::fast_fd;
+use crate::path::beside;
 use crate::path::proofs::{self, SYMLINKED, plain};
 use crate::path::seen::{self, away, seen};
 use crate::path::{doors, roots};
@@ -58,6 +59,9 @@ pub fn open(regs: &mut Regs) -> usize {
         parent.is_empty() || proofs::proved(dir, parent) || seen::opens(dir, parent, name)
     };
     if !parent.is_none_or(known) {
+        return HEAVY;
+    }
+    if beside::may_be_at(dir, path) {
         return HEAVY;
     }
     let makes = flags & c::O_CREAT as usize != 0;
@@ -149,7 +153,7 @@ fn mounted(dir: i32, path: usize) -> bool {
 
 /// A call that changes an object by its name, which is not followed if it is a symlink.
 pub fn object(dir: i32, path: usize) -> usize {
-    if outside(dir, path) && !mounted(dir, path) {
+    if outside(dir, path) && !mounted(dir, path) && !beside::may_be_at(dir, path) {
         NATIVE
     } else {
         HEAVY
@@ -220,6 +224,7 @@ fn no_link(dir: i32, path: usize) -> bool {
     match sys::identity_at_address(dir, path) {
         // A file of a leg may be mounted there.
         Ok(id) if id.top != Some(false) && !roots::is_foreign(id.dev) => false,
+        Ok(id) if beside::may_be(&id) => false,
         Ok(id) => id.kind != c::S_IFLNK,
         Err(e) => matches!(e, Errno::ENOENT | Errno::ENOTDIR | Errno::EFAULT),
     }

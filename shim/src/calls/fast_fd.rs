@@ -2,6 +2,7 @@
 //!
 //! Rules: as in `fast`. A file is outside if the directory that the kernel names is; a directory, if the one
 //! above it is far.
+use crate::path::beside;
 use crate::path::far::is_far;
 use crate::path::{dirs, roots, seen};
 use crate::process::actor::maybe_guest;
@@ -43,6 +44,9 @@ pub fn is_out(n: i32) -> bool {
     let Ok(id) = sys::identity_of(n) else {
         return false;
     };
+    if beside::may_be(&id) {
+        return false;
+    }
     let out = match id.kind {
         c::S_IFDIR => {
             let far = is_far(n, &id);

@@ -59,7 +59,7 @@ pub fn ioctl(regs: &mut Regs) -> usize {
     }
 }
 
-/// A file is given to a loop device.
+/// A file is given to a loop device, or to another part of the kernel that writes it.
 fn lend(regs: &mut Regs, n: i32, lent: Lent) -> usize {
     let given = match lent {
         Lent::Argument => arg(regs, 2) as i32,
@@ -68,7 +68,15 @@ fn lend(regs: &mut Regs, n: i32, lent: Lent) -> usize {
             Err(_) => return NATIVE,
         },
     };
-    if !lent::is_loop(n) || !of_a_pair(given) || !lent::writes(given) {
+    let command = command(regs);
+    // A number that only loop devices know may be another device's.
+    let loops = command >> 8 & 0xff == u32::from(b'L');
+    if (loops && !lent::is_loop(n)) || !of_a_pair(given) || !lent::writes(given) {
+        return NATIVE;
+    }
+    if !loops {
+        // It may take long.
+        lent::record(given);
         return NATIVE;
     }
     let r = raw(regs);

@@ -138,6 +138,13 @@ fn refuse(regs: &mut Regs) -> usize {
 
 /// A mapping that only read may be about to store.
 pub fn mprotect_filter(regs: &mut Regs) -> usize {
+    if matches!(regs.call(), Some(Call::Madvise | Call::ProcessMadvise)) {
+        return if advises(regs, c::MADV_REMOVE) && MAPPED.load(Ordering::Relaxed) {
+            HEAVY
+        } else {
+            NATIVE
+        };
+    }
     let prot = arg(regs, 2);
     if prot & c::PROT_WRITE as usize != 0 && MAPPED.load(Ordering::Relaxed) {
         HEAVY
@@ -148,9 +155,20 @@ pub fn mprotect_filter(regs: &mut Regs) -> usize {
     }
 }
 
-/// mprotect of a range with a shared mapping of a file of a pair: what mmap refuses is refused here.
+/// Whether this is an advice. MADV_REMOVE punches a hole into the file that is mapped.
+fn advises(regs: &Regs, advice: i32) -> bool {
+    let at = if regs.is(Call::Madvise) { 2 } else { 3 };
+    arg(regs, at) as i32 == advice
+}
+
+/// mprotect (and MADV_REMOVE) of a range with a shared mapping of a file of a pair: what mmap refuses is
+/// refused here.
 #[inline(never)]
 pub fn mprotect(regs: &mut Regs) -> usize {
+    if regs.is(Call::ProcessMadvise) {
+        // As kernels before 6.13 say.
+        return fail(regs, Errno::EINVAL);
+    }
     let (start, end) = (arg(regs, 0), arg(regs, 0).saturating_add(arg(regs, 1)));
     let name: PathText<32> = PathText::from_bytes(b"/proc/thread-self/maps").unwrap_or_default();
     let Ok(n) = sys::openat(c::AT_FDCWD, &name, c::O_RDONLY | c::O_CLOEXEC, 0) else {

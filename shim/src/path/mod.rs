@@ -1,6 +1,7 @@
 //! Where a path leads.
 pub mod base;
 pub mod below;
+pub mod beside;
 pub mod cwd;
 pub mod dirs;
 pub mod doors;
@@ -10,6 +11,7 @@ pub mod guess;
 pub mod held;
 pub mod known;
 pub mod leaf;
+pub mod listed;
 pub mod listing;
 pub mod loc;
 pub mod mountinfo;

@@ -17,7 +17,7 @@ use mirror_sys as sys;
 pub const FRESH: u64 = 1 << 24;
 
 /// Of each leg: what is known of it from before, and what its text leads to now. No inode: nothing.
-type Leg = [(u64, u64); 2];
+pub type Leg = [(u64, u64); 2];
 type Ids = [[Leg; 2]; MAX_PAIRS];
 
 /// The roots of all legs.
@@ -127,6 +127,7 @@ impl Roots {
         if r.recall() {
             return r;
         }
+        crate::path::listed::ask();
         for (pair, ids) in r.ids.iter_mut().enumerate().take(r.pairs) {
             for (leg, slot) in ids.iter_mut().enumerate() {
                 match ask(pair, leg) {
@@ -185,7 +186,8 @@ impl Roots {
         CACHE.version.store(v.wrapping_add(2), Ordering::Release);
     }
 
-    fn all(&self) -> impl Iterator<Item = (usize, usize, Leg)> + '_ {
+    /// Of each leg, what is known of its root.
+    pub fn each(&self) -> impl Iterator<Item = (usize, usize, Leg)> + '_ {
         let pairs = self.ids.iter().enumerate().take(self.pairs);
         pairs.flat_map(|(pair, ids)| {
             let legs = ids.iter().enumerate();
@@ -195,7 +197,7 @@ impl Roots {
 
     /// The leg whose root this is.
     pub fn find(&self, dev: u64, ino: u64) -> Option<(usize, usize)> {
-        let mut all = self.all();
+        let mut all = self.each();
         all.find(|(_, _, ids)| ino != 0 && ids.contains(&(dev, ino)))
             .map(|(pair, leg, _)| (pair, leg))
     }
@@ -203,7 +205,7 @@ impl Roots {
     /// Puts on record that a leg was met of which nothing is known but its text.
     #[cold]
     pub fn record_unknown(&self) {
-        for (pair, _, ids) in self.all() {
+        for (pair, _, ids) in self.each() {
             if ids.iter().all(|(_, ino)| *ino == 0) {
                 refused::record(pair, &Refused::new(Refusal::Elsewhere));
             }
@@ -213,14 +215,14 @@ impl Roots {
     /// Whether a device is surely none of the legs': all of them are known.
     pub fn foreign(&self, dev: u64) -> bool {
         let other = |id: &(u64, u64)| differ(dev, *id);
-        !self.unknown && self.all().all(|(_, _, ids)| ids.iter().all(other))
+        !self.unknown && self.each().all(|(_, _, ids)| ids.iter().all(other))
     }
 
     /// Whether each leg is what its text leads to: then no other text leads below it.
     pub fn stand(&self) -> bool {
         let pairs = CONFIG.get().pairs();
         !self.unknown
-            && self.all().all(|(pair, leg, ids)| {
+            && self.each().all(|(pair, leg, ids)| {
                 let path = pairs.get(pair).and_then(|p| p.legs.get(leg));
                 path.and_then(|p| sys::stat_static(p).ok())
                     .is_some_and(|st| ids.contains(&(st.dev(), st.ino())))

@@ -213,6 +213,12 @@ pub fn entry(b: &BootInfo, name: &[u8]) -> Option<&'static [u8]> {
         .find(|e| e.starts_with(name))
 }
 
+/// The value of an entry that starts with `name`.
+pub fn value_of(b: &BootInfo, name: &[u8]) -> Option<&'static [u8]> {
+    let mut all = entries(b);
+    all.find_map(|(_, e)| e.to_bytes().strip_prefix(name))
+}
+
 /// Takes an entry that starts with `name` out of the environment; its value.
 pub fn take(b: &BootInfo, name: &[u8]) -> Option<&'static [u8]> {
     let (i, e) = entries(b).find(|(_, e)| e.to_bytes().starts_with(name))?;

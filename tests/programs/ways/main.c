@@ -25,6 +25,9 @@
 #define IOCTL "ioctl"
 #define RINGS "rings"
 #define PROGRAMS "children that are other programs"
+#define MOUNTS "mounts and copies of them"
+#define KERNEL "what the kernel writes"
+#define BESIDE "another name of the file, outside the tree"
 static const struct way ways[] = {
     W(OPEN, open_creat) W(OPEN, open_excl) W(OPEN, open_trunc) W(OPEN, open_rdonly_trunc) W(OPEN, open_through_link) W(OPEN, open_dangling) W(OPEN, creat) W(OPEN, openat) W(OPEN, openat_path)
     W(OPEN, open_tmpfile) W(OPEN, open_tmpfile_empty_path) W(OPEN, reopen_self) W(OPEN, reopen_thread_self) W(OPEN, reopen_pid) W(OPEN, reopen_dev_fd) W(OPEN, reopen_by_cwd) W(OPEN, reopen_by_root)
@@ -71,6 +74,16 @@ static const struct way ways[] = {
     W(PROGRAMS, program_env) W(PROGRAMS, program_unset) W(PROGRAMS, program_other_preload) W(PROGRAMS, program_linker) W(PROGRAMS, program_sh) R(PROGRAMS, program_python, "/usr/bin/python3") R(PROGRAMS, program_perl, "/usr/bin/perl")
     W(PROGRAMS, program_fexecve) R(PROGRAMS, program_static, "@ways-static") R(PROGRAMS, program_static_held, "@ways-static") R(PROGRAMS, program_no_libc, "@ways-nolibc") R(PROGRAMS, program_go, "@ways-go")
     R(PROGRAMS, program_rustix, "@ways-rustix") R(PROGRAMS, program_32, "@ways-32") R(PROGRAMS, program_setid, "@ways-setid")
+    R(MOUNTS, open_tree, "root") R(MOUNTS, open_tree_file, "root") R(MOUNTS, open_tree_clone, "root") R(MOUNTS, open_tree_clone_name, "root") R(MOUNTS, open_tree_clone_file, "root") R(MOUNTS, open_tree_clone_cwd, "root")
+    R(MOUNTS, open_tree_outer_copy, "root") R(MOUNTS, bind_mount, "root") R(MOUNTS, bind_mount_name, "root") R(MOUNTS, bind_mount_file, "root") R(MOUNTS, bind_mount_outside, "root") R(MOUNTS, move_mount, "root")
+    R(MOUNTS, mount_readonly_off, "root") R(MOUNTS, mount_namespace_of_another, "root") R(KERNEL, overlay, "root") R(KERNEL, overlay_fsconfig, "root") R(KERNEL, loop_configure, "root") W(KERNEL, core)
+    W(MEMORY, madvise_remove) W(MEMORY, madvise_remove_late) W(MEMORY, madvise_by_number) W(MEMORY, process_madvise) R(MEMORY, map_files, "root") R(MEMORY, map_files_private, "root") R(MEMORY, map_files_truncate, "root")
+    R(MEMORY, map_files_chmod, "root") W(MEMORY, own_memory) W(MEMORY, vm_writev)
+    W(DESCRIPTORS, recvmmsg) W(DESCRIPTORS, rights_peeked) R(DESCRIPTORS, fanotify, "root") R(DESCRIPTORS, handle_directory, "root") R(DESCRIPTORS, handle_path, "root") W(DESCRIPTORS, reopen_path)
+    O(DESCRIPTORS, outsiders_fd, holder, outsiders_fd) O(DESCRIPTORS, outsiders_fd_truncate, holder, outsiders_fd_truncate) O(DESCRIPTORS, outsiders_cwd, holder, outsiders_cwd) O(DESCRIPTORS, outsiders_root, holder, outsiders_root) O(DESCRIPTORS, given_away, receiver, given_away)
+    W(NAMES, bind_by_proc) W(DATA, memfd_sendfile)
+    W(BESIDE, beside_write) W(BESIDE, beside_empty) W(BESIDE, beside_relative) W(BESIDE, beside_truncate) W(BESIDE, beside_chmod) 
+    W(BESIDE, beside_fsetxattr) O(BESIDE, beside_held, beside, given_write)
     W(PROGRAMS, ptrace)
 };
 #define COUNT (sizeof ways / sizeof *ways)
@@ -109,6 +122,7 @@ static int prepare(const char *name)
     if (strstr(name, "clone") || strstr(name, "loop")) filled("big", 16384, 0600);
     if (strstr(name, "nftw")) { mkdir("d/sub", 0755); filled("d/sub/in", 10, 0644); }
     if (strstr(name, "dangling")) symlink("target", "dangling");
+    if (!strncmp(name, "beside", 6) && (!getcwd(directory, sizeof directory) || link("f", beside()))) return 1;
     return chdir("..");
 }
 

@@ -22,7 +22,7 @@ const OTHERS: &[&str] = &[
 ];
 
 /// With the net too.
-const NAMED: &[(&str, &str)] = &[("ptrace", "the tracer's call, at libc's own instruction")];
+const NAMED: &[(&str, &str)] = &[("core", "the kernel writes it when the program has ended")];
 
 /// Why a silent way is no surprise in this mode.
 pub fn silent(way: &Way, mode: &str) -> Option<&'static str> {

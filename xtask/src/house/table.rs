@@ -128,6 +128,14 @@ pub const STATICS: &[(&str, &str)] = &[
         "whether a directory was renamed last",
     ),
     (
+        "shim/src/calls/exec/count.rs",
+        "whether the process is known as a debugger",
+    ),
+    (
+        "shim/src/calls/paired/outer.rs",
+        "pairs whose files were changed by names outside",
+    ),
+    (
         "shim/src/calls/readers.rs",
         "whether a shared mapping was let through",
     ),
@@ -200,6 +208,10 @@ pub const STATICS: &[(&str, &str)] = &[
     (
         "shim/src/path/roots.rs",
         "the legs' roots, for a few milliseconds",
+    ),
+    (
+        "shim/src/path/listed.rs",
+        "whether files have names outside their leg, for a moment",
     ),
     ("shim/src/path/sticky.rs", "settings of the kernel"),
     ("shim/src/path/way.rs", "the way that was found last"),

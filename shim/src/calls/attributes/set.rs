@@ -7,12 +7,14 @@
 //! there, and the second leg's must be of the first one's type.
 use crate::calls::args::{TRIES, copy_path, verdict};
 use crate::calls::attributes::call::{Kind, Request, is_cwd, parse};
+use crate::calls::paired::outer;
 use crate::calls::paired::partner::owes_time;
 use crate::calls::paired::recognise::{Fd, behind, recognise};
 use crate::change::port::{Patience, Ran, run};
 use crate::change::target::{Change, Cx, Target, hold_here};
 use crate::change::times;
 use crate::path::below::hold;
+use crate::path::beside;
 use crate::path::loc::{Last, Loc, Name, Path, Place};
 use crate::path::resolve::{locate, locate_slow};
 use crate::process::fds;
@@ -417,7 +419,12 @@ pub fn attribute(regs: &mut Regs) -> usize {
             Place::Linked | Place::Nameless if matches!(by_fd, Some((_, true))) => false,
             // It lives somewhere in the leg, and where is not known: nothing is changed.
             Place::Linked => return fail(regs, Errno::EIO),
-            Place::Out(_) | Place::Nameless => return NATIVE,
+            Place::Out(_) | Place::Nameless => {
+                if call.path != 0 {
+                    outer::changed(beside::at(call.dir, &text, last == Last::Follow));
+                }
+                return NATIVE;
+            }
             Place::Control => return fail(regs, Errno::ENOENT),
             Place::Fail(e) => return fail(regs, e),
             // The symlink V itself is nobody's component.

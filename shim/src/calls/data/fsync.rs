@@ -151,7 +151,11 @@ pub fn sync(regs: &mut Regs) -> usize {
             answer(regs, first.and_then(|v| second.map(|_| v)))
         }
         Fd::Bare => {
-            let r = raw(regs).and_then(|v| sync_partner(regs, &loc).map(|()| v));
+            let r = raw(regs).and_then(|v| match sync_partner(regs, &loc) {
+                // Nothing waits to be written there.
+                Err(Errno::EROFS) => Ok(v),
+                r => r.map(|()| v),
+            });
             answer(regs, r)
         }
     }

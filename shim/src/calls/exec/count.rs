@@ -2,17 +2,15 @@
 //!
 //! Rules: a policy is its pair's own. A program that has to do with some pairs is refused for their sake alone;
 //! one that has to do with none, as far as can be told, may find its way into any of them.
-use crate::attach::session;
 use crate::calls::exec::file::base;
 use crate::calls::exec::touch::Touched;
+use crate::calls::paired::outer::mark;
 use crate::config::{self, CONFIG};
 use crate::events::unmirrored as record;
-use crate::process::actor::{guest, locked};
-use mirror_core::StateWord;
+use core::sync::atomic::{AtomicBool, Ordering};
 use mirror_core::tab::Unmirrorable;
 use mirror_core::unmirrored::{Kind, Marks, Record, touch};
 use mirror_sys as sys;
-use mirror_sys::Sys;
 
 /// Counts the start of a program; whether the policies let it start. A pair that it has to do with is to be
 /// compared.
@@ -52,6 +50,21 @@ pub fn count_sender(pair: Option<usize>) {
     enter(Kind::Sender, name, Touched::of_descriptor(pair), false);
 }
 
+/// Whether [`count_traced`] has counted.
+static TRACED: AtomicBool = AtomicBool::new(false);
+
+/// This process makes another one call the kernel past that one's library.
+#[cold]
+#[inline(never)]
+pub fn count_traced() {
+    if TRACED.swap(true, Ordering::Relaxed) && open().all(|(i, _)| mark(i).is_ok()) {
+        return;
+    }
+    let name = sys::comm();
+    let name = name.split(|b| *b == 0).next().unwrap_or(&[]);
+    enter(Kind::Traced, name, Touched::of_descriptor(None), false);
+}
+
 fn open() -> impl Iterator<Item = (usize, &'static config::PairConf)> {
     let all = CONFIG.get().pairs().iter().enumerate();
     all.filter(|(_, p)| !p.closed)
@@ -86,16 +99,4 @@ fn enter(kind: Kind, name: &[u8], mut touched: Touched, refused: bool) {
         let away = Record::new((kind, 0, refused), who, time, name, (b"", 0), marks);
         record::count(core::iter::once(away));
     }
-}
-
-/// The pair is to be compared: what is started may change one leg alone.
-fn mark(pair: usize) -> Sys<()> {
-    locked(|| {
-        let s = session::session(pair, guest())?;
-        s.runtime().set_bits(StateWord::UNMIRRORED);
-        if guest() {
-            session::release_guest(&s);
-        }
-        Ok(())
-    })
 }

@@ -1,5 +1,6 @@
 //! One name: mkdir, mknod, symlink, bind, unlink, rmdir (op class *entry*).
 use crate::calls::args::{TRIES, copy_path, locate_arg, verdict};
+use crate::calls::sockets::socket_path;
 use crate::change::pairing::in_the_way;
 use crate::change::port::{Patience, Ran, run};
 use crate::change::target::{Change, Cx, Target};
@@ -9,7 +10,6 @@ use crate::path::proofs::{self, SYMLINKED};
 use crate::path::resolve::locate_slow;
 use crate::process::actor::THREADED;
 use crate::regs::{NATIVE, Regs, arg, fail, raw};
-use crate::user;
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::calls::Call;
@@ -323,19 +323,4 @@ fn not_inside(regs: &mut Regs, place: Place, removal: bool) -> Option<usize> {
         Place::Root(_) => Some(NATIVE),
         Place::Control => Some(fail(regs, Errno::ENOENT)),
     }
-}
-
-/// The path of an AF_UNIX address that names a file.
-fn socket_path(addr: usize, len: usize, out: &mut Path) -> bool {
-    let mut buf = [0u8; 112];
-    let Some(address) = buf.get_mut(..len) else {
-        return false;
-    };
-    if !(4..=110).contains(&len) || user::bytes(addr, address).is_err() {
-        return false;
-    }
-    let family = u16::from_le_bytes([buf[0], buf[1]]);
-    let name = buf.get(2..len).unwrap_or(&[]);
-    let name = name.split(|&b| b == 0).next().unwrap_or(&[]);
-    i32::from(family) == c::AF_UNIX && !name.is_empty() && out.set(name).is_ok()
 }

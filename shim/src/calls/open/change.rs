@@ -5,11 +5,14 @@
 use crate::calls::args::{TRIES, copy_path, verdict};
 use crate::calls::open::flags::{OPEN_FLAGS, TMPFILE, probe_strict, without_effects};
 use crate::calls::open::sticky::may_create_over;
+use crate::calls::paired::outer;
 use crate::calls::paired::partner::{install, note};
 use crate::calls::paired::recognise::behind;
+use crate::calls::read_only;
 use crate::change::pairing::in_the_way;
 use crate::change::port::{Patience, Ran, run};
 use crate::change::target::{Change, Cx, Target};
+use crate::path::beside;
 use crate::path::loc::{Last, Loc, Path, Place};
 use crate::path::ruled;
 use crate::process::actor::maybe_guest;
@@ -389,7 +392,10 @@ fn opening(
             Place::Out(_) if loc.deep => {
                 return crate::calls::open::deep::open(regs, dir, &text, flags);
             }
-            Place::Out(_) => return NATIVE,
+            Place::Out(_) => {
+                outer::changed(beside::at(dir, &text, last == Last::Follow));
+                return NATIVE;
+            }
             Place::Linked | Place::Nameless => {}
             Place::Root(_) => return NATIVE,
         }
@@ -460,6 +466,12 @@ fn opening(
             Ran::Done(Err(_)) if change.kernels.get() => return NATIVE,
             Ran::Native => return without_effects(regs),
             Ran::Done(Err(REFUSED)) if change.refused => return fail(regs, Errno::EPERM),
+            Ran::Done(Err(e)) if !tmpfile && read_only::refuses(e) => {
+                return match read_only::of_open(dir, &text, flags, e) {
+                    Some(why) => fail(regs, why),
+                    None => without_effects(regs),
+                };
+            }
             Ran::Done(Ok(n)) => return opened(regs, n as i32, &change, &loc),
             r => return verdict(regs, r),
         }

@@ -28,6 +28,12 @@ pub fn record(n: i32) {
         }
         _ => (loc.pair, loc.text()),
     };
+    record_at(pair, rel);
+}
+
+/// The object at a place in a pair is written by others from now on.
+#[inline(never)]
+pub fn record_at(pair: usize, rel: &[u8]) {
     // Without a name it may be anything.
     let rel: &[u8] = if rel.is_empty() { b"." } else { rel };
     if let Ok(s) = session::session(pair, guest()) {

@@ -1,4 +1,5 @@
 //! What a descriptor is to the pairs, and its partner.
 pub mod lent;
+pub mod outer;
 pub mod partner;
 pub mod recognise;

@@ -2,10 +2,12 @@
 //!
 //! Rules: with TX held, so that no dup2 or close is half done; a lost partner is made again by name and
 //! inode, under the locks of the pair.
+use crate::calls::paired::outer;
 use crate::calls::paired::partner::{install, note};
 use crate::change::border::{self, Border};
 use crate::change::port::{Patience, Ran, run};
 use crate::change::target::{Change, Cx, Target};
+use crate::path::beside;
 use crate::path::loc::{Loc, Place};
 use crate::path::outside::Outside;
 use crate::process::actor::{guest, locked};
@@ -38,7 +40,13 @@ pub fn recognise(n: i32, loc: &mut Loc) -> Fd {
     match known(n) {
         Some(fd) => fd,
         // With TX held: no dup2 or close is half done on this number.
-        None => locked(|| recognise_held(n, loc)),
+        None => {
+            let fd = locked(|| recognise_held(n, loc));
+            if matches!(fd, Fd::Out(_)) && beside::any() {
+                outer::changed(sys::fstat(n).ok().and_then(|st| beside::whose(&st)));
+            }
+            fd
+        }
     }
 }
 
@@ -119,7 +127,9 @@ pub fn recognise_held(n: i32, loc: &mut Loc) -> Fd {
         Place::Fail(e) => Fd::Lost(e),
         Place::Out(proof) => {
             // Of a directory also what is below it must be outside.
+            // What has a name in a leg as well is looked at each time.
             if st.kind() != c::S_IFDIR
+                && beside::whose(&st).is_none()
                 && let Some(look) = look
             {
                 look.out();

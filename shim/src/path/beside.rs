@@ -1,0 +1,96 @@
+//! Files of a leg that have names outside it, too: what is changed by those names reaches that leg alone.
+//!
+//! Rules: nothing is asked while no leg has a list of such files (`mirror_core::outside`); then a file that has
+//! more than one name, on a leg's device, is looked up in it.
+use crate::attach::session;
+use crate::config::CONFIG;
+pub use crate::path::listed::any;
+use crate::path::roots::{self, Roots, differ};
+use crate::process::limits::own_fd;
+use libc as c;
+use mirror_core::outside::{FILE, HEAD, files, has};
+use mirror_core::path::{Path, PathText};
+use mirror_pair::control;
+use mirror_sys as sys;
+use mirror_sys::{Identity, Stat, Sys};
+
+/// Whether an object may be one, by what is known of it anyway.
+pub fn may_be(id: &Identity) -> bool {
+    any() && id.nlink > 1 && id.kind == c::S_IFREG && !roots::is_foreign(id.dev)
+}
+
+/// The same of what a path of the program's names. Nothing is asked while there is no list.
+pub fn may_be_at(dir: i32, path: usize) -> bool {
+    any() && sys::identity_at_address(dir, path).is_ok_and(|id| may_be(&id))
+}
+
+/// The pair of which an object that was met outside is a file.
+#[inline(never)]
+pub fn whose(st: &Stat) -> Option<usize> {
+    if !any() || st.nlink() < 2 || st.kind() != c::S_IFREG {
+        return None;
+    }
+    let roots = Roots::now();
+    let mut on = roots.of_device(st.dev());
+    on.find(|(pair, leg)| lists(*pair, *leg, st.ino()))
+        .map(|(pair, _)| pair)
+}
+
+/// Whether a leg's list has an inode. What is damaged has any.
+fn lists(pair: usize, leg: usize, inode: u64) -> bool {
+    match session::root_of(pair, leg) {
+        Some(root) => look_up(root, inode) == Ok(true),
+        None => {
+            let Some(conf) = CONFIG.get().pairs().get(pair) else {
+                return false;
+            };
+            let mut path = Path::new();
+            let text = conf.legs.get(leg).map_or(&b""[..], |t| t.to_bytes());
+            if text.is_empty() || path.set(text).is_err() {
+                return false;
+            }
+            let flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
+            let Ok(root) = own_fd(|| sys::openat(c::AT_FDCWD, &path, flags, 0)) else {
+                return false;
+            };
+            let found = look_up(root, inode);
+            let _ = sys::close(root);
+            found == Ok(true)
+        }
+    }
+}
+
+fn look_up(root: i32, inode: u64) -> Sys<bool> {
+    let n = own_fd(|| control::open(root, &control::text(FILE), c::O_RDONLY, 0))?;
+    let mut head = [0u8; HEAD];
+    let read = sys::fstat(n).and_then(|st| sys::pread(n, &mut head, 0).map(|_| st.size()));
+    let found = read.map(|size| {
+        let at = |place: u64| {
+            let mut number = [0u8; 8];
+            let read = sys::pread(n, &mut number, place);
+            (read == Ok(number.len())).then(|| u64::from_le_bytes(number))
+        };
+        files(&head, size).and_then(|files| has(files, inode, at)) != Some(false)
+    });
+    let _ = sys::close(n);
+    found
+}
+
+/// The one that a path of a program's leads to, if it was met outside.
+pub fn at<const N: usize>(dir: i32, path: &PathText<N>, follow: bool) -> Option<usize> {
+    if !any() {
+        return None;
+    }
+    let flags = if follow { 0 } else { c::AT_SYMLINK_NOFOLLOW };
+    let st = sys::fstatat(dir, path, flags).ok()?;
+    whose(&st)
+}
+
+// An object on a device of a leg's, by the roots.
+impl Roots {
+    fn of_device(&self, dev: u64) -> impl Iterator<Item = (usize, usize)> + '_ {
+        self.each()
+            .filter(move |(_, _, ids)| ids.iter().any(|id| !differ(dev, *id)))
+            .map(|(pair, leg, _)| (pair, leg))
+    }
+}

@@ -1,0 +1,104 @@
+//! A file of a leg that is changed by a name outside the leg: known from the walk of `init`, `verify` or `resync`
+//! on, and then recorded, whatever call makes the change.
+use mirror_tests::{Fs, Kind, Output, Pair, need};
+
+/// Changes of the file of which `$O` is the outer name; each by a program of its own.
+const CHANGES: &[&str] = &[
+    "echo more >> $O",
+    ": > $O",
+    "cd $S && echo more >> other",
+    "cd $S/.. && echo more >> $(basename $S)/other",
+    "ln -s $O $S/link && echo more > $S/link",
+    "truncate -s 3 $O",
+    "chmod 600 $O",
+    "chown 5 $O",
+    "touch -d @5 $O",
+    "python3 -c 'import os; os.setxattr(os.environ[\"O\"], \"user.a\", b\"1\")'",
+    "python3 -c 'import os; n = os.open(os.environ[\"O\"], os.O_RDONLY); os.fchmod(n, 0o604)'",
+    "python3 -c 'import os; n = os.open(os.environ[\"O\"], os.O_RDWR); os.pwrite(n, b\"x\", 0)'",
+    "python3 -c 'import os; n = os.open(os.environ[\"O\"], os.O_RDWR | os.O_CREAT); os.ftruncate(n, 1)'",
+    "python3 -c 'import mmap, os; m = mmap.mmap(os.open(os.environ[\"O\"], os.O_RDWR), 1); m[0] = 1'",
+    "python3 -c 'import os; open(\"/proc/self/fd/%d\" % os.open(os.environ[\"O\"], os.O_RDONLY), \"w\")'",
+];
+
+/// A pair whose file f has the name `$S/other` too.
+fn linked(kind: Kind) -> Pair {
+    let pair = Pair::bare(kind, Fs::Plain).expect("plain folders can always be made");
+    pair.bypass("echo content > $A/f; echo content > $B/f; touch -d @1000000000 $A/f $B/f; ln $A/f $S/other; echo o > $S/one; ln $S/one $S/two")
+        .ok();
+    pair.init(&[]).ok();
+    pair
+}
+
+fn said(o: &Output) -> String {
+    String::from_utf8_lossy(&o.err).into_owned()
+}
+
+fn word(pair: &Pair) -> String {
+    let text = pair.mirror("status", &[pair.v().to_str().unwrap()]).text();
+    println!("{text}");
+    let state = ["IN SYNC", "UNVERIFIED", "REPAIR PENDING", "DIFFERENT"];
+    let found = state.iter().find(|s| text.contains(**s));
+    (*found.unwrap_or(&"")).into()
+}
+
+fn each_change_is_recorded(kind: Kind) {
+    need!(root);
+    need!("python3");
+    let pair = linked(kind);
+    let mut script = String::from("export O=$S/other\n");
+    for change in CHANGES {
+        script += &format!("({change})\n");
+    }
+    let o = pair.run(&script);
+    assert!(said(&o.ok()).contains("by a name outside the leg"));
+    let json = pair.mirror("status", &[pair.v().to_str().unwrap(), "--json"]);
+    let text = json.text().replace(' ', "");
+    println!("{text}");
+    let parts: Vec<&str> = text.split("\"why\":\"byanameoutsidetheleg\"").collect();
+    let times = |part: &&str| {
+        let digits = part.rsplit("\"times\":").next().expect("a number");
+        let digits: String = digits.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse::<usize>().expect("a number")
+    };
+    let counted: usize = parts.iter().take(parts.len() - 1).map(times).sum();
+    assert_eq!(counted, CHANGES.len());
+    assert_eq!(word(&pair), "UNVERIFIED");
+    assert_eq!(pair.verify().code, 1);
+    pair.resync().ok();
+    assert_eq!(word(&pair), "IN SYNC");
+}
+
+#[test]
+fn each_change_is_recorded_in_place() {
+    each_change_is_recorded(Kind::InPlace);
+}
+
+/// What only looks, or has two names outside alone, is no reason.
+#[test]
+fn nothing_else_is_recorded() {
+    let pair = linked(Kind::InPlace);
+    let o = pair.run(
+        "cat $S/other > /dev/null; ls -l $S; echo x >> $S/one; chmod 600 $S/two; echo n > $S/new; rm $S/two; mv $S/other $S/moved",
+    );
+    assert_eq!(said(&o.ok()), "");
+    assert_eq!(word(&pair), "IN SYNC");
+}
+
+/// A name that was made since is known from the next comparison on, and forgotten by the one after its end.
+#[test]
+fn a_later_name_is_known_after_a_verify() {
+    let pair = Pair::striped(Kind::Link, None);
+    pair.run("echo content > $V/f; echo content > $V/g").ok();
+    let change = "echo more >> $S/other";
+    pair.bypass("ln $A/f $S/other").ok();
+    pair.verify().ok();
+    pair.run(change).ok();
+    assert_eq!(word(&pair), "UNVERIFIED");
+    pair.resync().ok();
+    pair.run(change).ok();
+    assert_eq!(word(&pair), "UNVERIFIED");
+    pair.bypass("rm $S/other").ok();
+    pair.resync().ok();
+    assert!(!pair.a().join(".mirror/outside").exists());
+}

@@ -1,0 +1,70 @@
+//! Files of a pair that the kernel, or ld.so, is told to write by itself: each is recorded.
+use mirror_tests::{Kind, Pair, need};
+
+fn pending(pair: &Pair) -> String {
+    std::fs::read_to_string(pair.a().join(".mirror/pending")).expect("a list")
+}
+
+/// Calls with arguments that the kernel refuses: what is recorded is recorded before.
+#[test]
+fn what_the_kernel_is_told_to_write_is_recorded() {
+    need!("python3");
+    let pair = Pair::striped(Kind::InPlace, None);
+    pair.run("cd $V; mkdir acct swap quota up work low sub; touch outside; rmdir outside 2>/dev/null || rm outside")
+        .ok();
+    let script = r#"cd $V && python3 - <<'PY'
+import ctypes, os
+c = ctypes.CDLL(None)
+v = os.environ["V"].encode()
+c.acct(b"acct")
+c.swapon(v + b"/swap", 0)
+c.quotactl(0x80000200, b"/dev/null", 0, b"quota")
+opts = b"lowerdir=low,upperdir=up,workdir=" + v + b"/work"
+c.mount(b"none", b"/nowhere", b"overlay", 0, opts)
+c.syscall(431, -1, 1, b"upperdir", b"sub", 0)
+c.syscall(431, -1, 1, b"lowerdir", b"low", 0)
+c.acct(b"/nowhere")
+PY"#;
+    pair.run(script);
+    let list = pending(&pair);
+    let mut names: Vec<&str> = list.lines().collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names, ["acct", "quota", "sub", "swap", "up", "work"]);
+    pair.resync().ok();
+    pair.assert_equal();
+}
+
+/// ld.so makes its calls itself.
+#[test]
+fn what_the_linker_writes_is_recorded() {
+    let pair = Pair::striped(Kind::Link, None);
+    pair.run("mkdir $V/logs").ok();
+    pair.run("cd $V; LD_DEBUG=files LD_DEBUG_OUTPUT=logs/l /bin/true; LD_DEBUG=files LD_DEBUG_OUTPUT=$S/l /bin/true")
+        .ok();
+    let status = pair.mirror("status", &[pair.v().to_str().unwrap()]);
+    assert_eq!(status.code, 1, "{status:?}");
+    assert_eq!(pending(&pair).trim(), "logs");
+    pair.resync().ok();
+    pair.assert_equal();
+}
+
+/// The kernel writes a core file into the current directory when nobody is there any more to see it.
+#[test]
+fn a_core_file_is_found_by_verify() {
+    let pattern = std::fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap_or_default();
+    if pattern.starts_with(['/', '|']) {
+        return mirror_tests::skip("core files go elsewhere here");
+    }
+    let pair = Pair::striped(Kind::InPlace, None);
+    pair.run("cd $V; ulimit -c 1000; sh -c 'kill -ABRT $$'; true")
+        .ok();
+    let names = |leg: &std::path::Path| std::fs::read_dir(leg).unwrap().count();
+    if names(pair.a()) == 1 {
+        return mirror_tests::skip("no core file was written");
+    }
+    assert_eq!((names(pair.a()), names(pair.b())), (2, 1));
+    assert_eq!(pair.verify().code, 1);
+    pair.resync().ok();
+    pair.assert_equal();
+}
