@@ -81,7 +81,7 @@ const LIMITS: &[(&str, u64)] = &[
     ("pointers ", 120),
     ("refused ", 180),
     ("jails ", 180),
-    ("ways ", 180),
+    ("ways ", 300),
     ("unit sim", 180),
     ("sweep ", 180),
 ];

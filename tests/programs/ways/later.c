@@ -129,8 +129,4 @@ static const char *beside(void)
 }
 static int o_beside(void) { return left(open(beside(), O_RDWR)); }
 static int w_beside_write(void) { return opened(open(beside(), O_WRONLY), "other name"); }
-static int w_beside_empty(void) { return opened(open(beside(), O_WRONLY | O_TRUNC), "other name"); }
-static int w_beside_relative(void) { const char *b = beside(); TRY(chdir("../..")); return opened(open(strrchr(b, '/') + 1, O_WRONLY), "other name"); }
 static int w_beside_truncate(void) { TRY(truncate(beside(), 10)); return 0; }
-static int w_beside_chmod(void) { TRY(chmod(beside(), 0604)); return 0; }
-static int w_beside_fsetxattr(void) { int f = open(beside(), O_RDONLY); TRY(f); TRY(fsetxattr(f, "user.other", "v", 1, 0)); return 0; }

@@ -82,8 +82,8 @@ static const struct way ways[] = {
     W(DESCRIPTORS, recvmmsg) W(DESCRIPTORS, rights_peeked) R(DESCRIPTORS, fanotify, "root") R(DESCRIPTORS, handle_directory, "root") R(DESCRIPTORS, handle_path, "root") W(DESCRIPTORS, reopen_path)
     O(DESCRIPTORS, outsiders_fd, holder, outsiders_fd) O(DESCRIPTORS, outsiders_fd_truncate, holder, outsiders_fd_truncate) O(DESCRIPTORS, outsiders_cwd, holder, outsiders_cwd) O(DESCRIPTORS, outsiders_root, holder, outsiders_root) O(DESCRIPTORS, given_away, receiver, given_away)
     W(NAMES, bind_by_proc) W(DATA, memfd_sendfile)
-    W(BESIDE, beside_write) W(BESIDE, beside_empty) W(BESIDE, beside_relative) W(BESIDE, beside_truncate) W(BESIDE, beside_chmod) 
-    W(BESIDE, beside_fsetxattr) O(BESIDE, beside_held, beside, given_write)
+    W(BESIDE, beside_write) W(BESIDE, beside_truncate) 
+    O(BESIDE, beside_held, beside, given_write)
     W(PROGRAMS, ptrace)
 };
 #define COUNT (sizeof ways / sizeof *ways)
