@@ -40,6 +40,15 @@ fn one_leg_follows_the_other_t3() {
     Pair::with(Kind::InPlace, |pair| heals(pair, "t3"));
 }
 
+#[test]
+fn one_leg_follows_the_other_t2() {
+    Pair::with(Kind::Link, |pair| {
+        if tracepoints(pair) {
+            heals(pair, "t2");
+        }
+    });
+}
+
 /// 130 files, of which no more than 100 may go.
 fn braked(pair: &Pair, leg: &str) {
     pair.run("mkdir $V/d; cd $V/d; for i in $(seq 130); do echo $i > $i; done; echo one > ../f")
