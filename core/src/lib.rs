@@ -41,6 +41,7 @@ pub mod unmirrored;
 pub mod verdicts;
 pub mod view;
 pub mod word;
+pub mod xattrs;
 
 pub use drive::{Drive, Next};
 pub use errno::{Errno, ErrorClass};

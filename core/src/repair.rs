@@ -7,7 +7,7 @@
 use crate::runtime::{AT_END, Intent, IntentKind};
 
 /// What a name is on one leg.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Seen {
     /// Its inode.
     pub inode: u64,
@@ -54,7 +54,7 @@ pub fn decide(i: &Intent, [one, two]: Names) -> Act {
     match i.kind {
         IntentKind::Rename => rename(first, &one, &two),
         IntentKind::Exchange => exchange(i, first, &one, &two),
-        IntentKind::Link => link(first, &one, &two),
+        IntentKind::Link => link(i, first, &one, &two),
         IntentKind::Write
         | IntentKind::Truncate
         | IntentKind::Allocate
@@ -127,7 +127,7 @@ fn exchange(i: &Intent, first: usize, one: &OneName, two: &OneName) -> Act {
     }
 }
 
-fn link(first: usize, one: &OneName, two: &OneName) -> Act {
+fn link(i: &Intent, first: usize, one: &OneName, two: &OneName) -> Act {
     let second = first ^ 1;
     match (on(two, first), on(two, second)) {
         (Some(new), None) => {
@@ -138,8 +138,15 @@ fn link(first: usize, one: &OneName, two: &OneName) -> Act {
                 Act::Unknown
             }
         }
-        // The name was free before: this change has made it.
-        (None, Some(_)) => Act::Unlink(second),
+        // The name was free before, and this change has made it; another file there is somebody's.
+        (None, Some(new)) => {
+            let known = i.inode.get(second).is_some_and(|&ino| ino == new.inode);
+            if known || on(one, second).is_some_and(|s| s.inode == new.inode) {
+                Act::Unlink(second)
+            } else {
+                Act::Unknown
+            }
+        }
         _ => Act::Nothing,
     }
 }

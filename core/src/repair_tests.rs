@@ -242,6 +242,9 @@ fn what_fits_no_state_is_unknown() {
         decide(&with(IntentKind::Exchange, [0; 2]), names),
         Act::Unknown
     );
+    // Only the second leg has the new name, and it is another file.
+    let names = [[seen(1), seen(2)], [None, seen(9)]];
+    assert_eq!(decide(&with(IntentKind::Link, [0; 2]), names), Act::Unknown);
     // A file without a name was to get one.
     let names = [[None; 2], [seen(1), None]];
     assert_eq!(decide(&with(IntentKind::Link, [0; 2]), names), Act::Unknown);

@@ -4,15 +4,69 @@
 //! Rules: a runtime file is joined only while both records are held; a new one is founded only while both
 //! are held alone, which is when nobody is attached, and after one look more.
 
+use libc as c;
+use mirror_core::Errno;
 use mirror_core::facts::Facts;
 use mirror_core::owner::{OWNER_SIZE, Owner};
 use mirror_core::record::Id;
 use mirror_core::runtime::SIZE;
 use mirror_core::trust::{runtime_guarded, runtime_trusted};
+use mirror_sys as sys;
+use mirror_sys::Sys;
 
 /// The domain that both legs' records name: they must agree.
 pub fn named([a, b]: [Option<Owner>; 2]) -> Option<Owner> {
     a.filter(|_| a == b)
+}
+
+/// What an open record says.
+pub fn read(n: i32) -> Option<Owner> {
+    let mut b = [0u8; OWNER_SIZE];
+    let len = sys::pread(n, &mut b, 0).ok()?;
+    Owner::parse(b.get(..len)?)
+}
+
+/// Locks both records, shared or alone, without waiting; `false`: somebody is in the way, and the first may
+/// be held.
+pub fn lock(records: [i32; 2], exclusive: bool) -> Sys<bool> {
+    let how = if exclusive { c::LOCK_EX } else { c::LOCK_SH };
+    for n in records {
+        match retried(|| sys::flock(n, how | c::LOCK_NB)) {
+            Ok(_) => {}
+            Err(Errno::EAGAIN) => return Ok(false),
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(true)
+}
+
+/// Both records shared again, after a look at a domain that was founded or not. Where that is not one step (a
+/// network file system), somebody may hold one alone for a moment: they find the domain, and share it. Who went
+/// on without the lock would be attached while others believe that nobody is.
+pub fn share(records: [i32; 2], mut pause: impl FnMut()) -> Sys<()> {
+    for _ in 0..TRIES {
+        if lock(records, false)? {
+            return Ok(());
+        }
+        pause();
+    }
+    Err(Errno::EAGAIN)
+}
+
+/// Gives both back.
+pub fn unlock(records: [i32; 2]) {
+    for n in records {
+        let _ = retried(|| sys::flock(n, c::LOCK_UN));
+    }
+}
+
+fn retried(call: impl Fn() -> Sys<usize>) -> Sys<usize> {
+    loop {
+        match call() {
+            Err(Errno::EINTR) => {}
+            r => return r,
+        }
+    }
 }
 
 /// Whether the runtime file that the records name is the one of this boot and of this pair. `found`: what
@@ -152,4 +206,37 @@ fn begin<F: Founding>(f: &mut F, boot: Id, vanished: bool) -> Result<Option<F::R
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::fs::File;
+    use std::os::fd::AsRawFd;
+
+    /// Who has founded a domain holds both records from then on, or is not attached.
+    #[test]
+    fn a_founder_waits_for_its_shared_lock() {
+        let dir = std::env::temp_dir();
+        let path = dir.join(std::format!("mirror-share-{}", std::process::id()));
+        File::create(&path).unwrap();
+        let open = || File::open(&path).unwrap();
+        let (mine, other) = (open(), open());
+        let records = [mine.as_raw_fd(); 2];
+        assert!(lock([other.as_raw_fd(); 2], true).unwrap());
+        let mut waited = 0;
+        let r = share(records, || {
+            waited += 1;
+            if waited == 3 {
+                unlock([other.as_raw_fd(); 2]);
+            }
+        });
+        assert_eq!((r, waited), (Ok(()), 3));
+        assert!(!lock([other.as_raw_fd(); 2], true).unwrap());
+        unlock(records);
+        assert!(lock([other.as_raw_fd(); 2], true).unwrap());
+        assert_eq!(share(records, || {}), Err(Errno::EAGAIN));
+        std::fs::remove_file(&path).unwrap();
+    }
 }

@@ -5,7 +5,13 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod attributes;
+pub mod both;
+pub mod carry_out;
 pub mod control;
 pub mod domain;
+pub mod locks;
+pub mod memory;
 pub mod pending;
 pub mod posts;
+pub mod runtime;

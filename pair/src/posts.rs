@@ -1,5 +1,5 @@
-//! Whether a post is a crashed process's.
-use mirror_core::{LegLock, View, WHOLE};
+//! The posts: whether one is a crashed process's, and how everybody is kept out.
+use mirror_core::{LegLock, StateWord, View, WHOLE};
 
 /// Whether somebody is inside with an object, or keeps everybody else out.
 fn inside(rt: View<'_>, object: usize) -> bool {
@@ -16,4 +16,14 @@ pub fn crashed<L: LegLock + ?Sized>(locks: &mut L, rt: View<'_>, object: usize) 
     let crashed = inside(rt, object);
     locks.unlock(0, object);
     crashed
+}
+
+/// Everybody else is kept out from now on, or let in again: then what was planned before does not stand.
+pub fn set_exclusive(rt: View<'_>, on: bool) {
+    if on {
+        rt.set_bits(StateWord::EXCLUSIVE);
+    } else {
+        rt.count_generation();
+        rt.clear_bits(StateWord::EXCLUSIVE);
+    }
 }

@@ -209,13 +209,13 @@ impl Posts for Port<'_> {
     fn pause(&mut self, _: usize, nth: u32) -> bool {
         self.step(false, |_, _| nth < 2)
     }
-    fn recover(&mut self, object: usize, _: &BothLocked) {
+    fn recover(&mut self, object: usize, held: &BothLocked) {
         self.step((), |w, _| w.healed += 1);
         let n = self.heals.get();
         let Some(r) = self.intent(object).filter(|_| !self.out()) else {
             return;
         };
-        if let Err(e) = self.carry_out(n, &r) {
+        if let Err(e) = self.carry_out(n, &r, held) {
             self.step((), |w, _| w.record_pending(r, e));
         }
     }

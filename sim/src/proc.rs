@@ -5,7 +5,7 @@ use crate::memo::Memo;
 use crate::op::Op;
 use crate::tree::{Ino, Tree};
 use crate::world::{Pid, Record, World};
-use mirror_core::repair::Act;
+use mirror_core::repair::Names;
 use mirror_core::{Drive, Errno, LockPlan};
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
@@ -126,8 +126,8 @@ pub struct Proc {
     pub memo: Memo,
     /// Intents that it heals.
     pub healing: Vec<Option<Record>>,
-    /// What was decided of them.
-    pub acts: Vec<Act>,
+    /// What it saw of them: which, and the how manieth look.
+    pub seen: BTreeMap<(usize, usize), Names>,
     /// What it has read of a leg, to write it to the other one.
     pub image: Option<Tree>,
     /// What it remembers of paths: the directory on leg a, and the generation then.
@@ -161,7 +161,7 @@ impl Proc {
         (self.life, self.stopped, call, self.memo.key()).hash(h);
         (
             &self.healing,
-            &self.acts,
+            &self.seen,
             &self.image,
             self.entered,
             self.missed,
@@ -194,7 +194,7 @@ impl Proc {
             call: Call::new(Rc::new(Op::Nop), None),
             memo: Memo::default(),
             healing: Vec::new(),
-            acts: Vec::new(),
+            seen: BTreeMap::new(),
             image: None,
             cache: BTreeMap::new(),
             entered: false,
@@ -236,7 +236,7 @@ impl Proc {
     pub(crate) fn begin(&mut self, phase: Phase) {
         self.memo.clear();
         self.healing.clear();
-        self.acts.clear();
+        self.seen.clear();
         self.phase = phase;
     }
 }

@@ -1,5 +1,5 @@
-//! Ending a change that was announced and not ended: the model looks at both legs, asks
-//! [`mirror_core::repair::decide`], and carries out its act, as the library and the command do.
+//! Ending a change that was announced and not ended, as the library and the command do it:
+//! [`mirror_pair::carry_out`] on the model.
 //!
 //! One thing is simpler here: a descriptor's file is found by its inode. The others know a name for it,
 //! and record the object where that name is another file's by now.
@@ -10,9 +10,10 @@ use crate::port::Port;
 use crate::proc::Proc;
 use crate::tree::{Body, Ino};
 use crate::world::{Record, World};
-use mirror_core::repair::{Act, Names, Seen, decide};
+use mirror_core::repair::{Act, Names, Seen};
 use mirror_core::runtime::{AT_END, Intent, IntentKind};
-use mirror_core::{Action, Errno, Where};
+use mirror_core::{Action, BothLocked, Errno, Where};
+use mirror_pair::carry_out::{Ground, end};
 
 const ALONE: &[Need] = &[Need::Alone];
 
@@ -171,23 +172,69 @@ impl World {
 
 impl Port<'_> {
     /// Ends the change of a record that was read as the `n`-th of this run.
-    pub(crate) fn carry_out(&self, n: usize, r: &Record) -> Result<(), Errno> {
-        self.step((), |w, p| {
-            let act = decide(&r.intent, w.seen(r));
-            p.acts.truncate(n);
-            p.acts.resize(n, Act::Nothing);
-            p.acts.push(act);
-        });
-        let act = self.look(|_, p| p.acts.get(n).copied().unwrap_or(Act::Nothing));
-        match act {
-            Act::Nothing => Ok(()),
-            Act::Rename(leg) | Act::Exchange(leg) | Act::Link(leg) | Act::Unlink(leg) => {
-                self.step(Ok(()), |w, p| w.again(p, r, act, leg))
-            }
-            Act::Equal { from, range } => self.read_then(from, |w, p| w.equal(p, r, from, range)),
-            // No call of the model's changes any.
-            Act::Marks { .. } | Act::Unknown => Err(Errno::ESTALE),
+    pub(crate) fn carry_out(&self, n: usize, r: &Record, held: &BothLocked) -> Result<(), Errno> {
+        let mut e = Ending {
+            port: self,
+            r,
+            n,
+            looks: 0,
+        };
+        match end(&mut e, &r.intent, held) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Errno::ESTALE),
+            Err(e) => Err(e),
         }
+    }
+}
+
+/// A change that is being ended.
+struct Ending<'a, 'b> {
+    port: &'a Port<'b>,
+    r: &'a Record,
+    n: usize,
+    looks: usize,
+}
+
+impl Ground for Ending<'_, '_> {
+    type Error = Errno;
+    fn look(&mut self) -> Result<Names, Errno> {
+        let at = (self.n, self.looks);
+        self.looks += 1;
+        let look = |w: &mut World, p: &mut Proc| {
+            let seen = w.seen(self.r);
+            p.seen.insert(at, seen);
+        };
+        match at.1 {
+            0 => self.port.step((), look),
+            // Everybody else is kept out since the call.
+            _ => self.port.note((), look),
+        }
+        Ok(self
+            .port
+            .look(|_, p| p.seen.get(&at).copied().unwrap_or_default()))
+    }
+    fn names(&mut self, act: Act, _: &BothLocked) -> Result<(), Errno> {
+        let (Act::Rename(leg) | Act::Exchange(leg) | Act::Link(leg) | Act::Unlink(leg)) = act
+        else {
+            return Err(Errno::EINVAL);
+        };
+        self.port.step(Ok(()), |w, p| w.again(p, self.r, act, leg))
+    }
+    fn equal(
+        &mut self,
+        from: usize,
+        range: Option<(u64, u64)>,
+        _: &BothLocked,
+    ) -> Result<(), Errno> {
+        self.port
+            .read_then(from, |w, p| w.equal(p, self.r, from, range))
+    }
+    /// No call of the model's changes any.
+    fn marks(&mut self, _: usize, _: &Intent, _: &BothLocked) -> Result<(), Errno> {
+        Err(Errno::ESTALE)
+    }
+    fn copied(&mut self, _: usize, _: &BothLocked) -> Result<bool, Errno> {
+        Ok(false)
     }
 }
 

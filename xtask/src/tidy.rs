@@ -18,7 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "mirror-loader",
         &["mirror-audit", "mirror-core", "mirror-pair", "mirror-sys"],
     ),
-    ("mirror-sim", &["mirror-core"]),
+    ("mirror-sim", &["mirror-core", "mirror-pair"]),
     ("mirror-fuzz", &["mirror-audit", "mirror-core"]),
     ("mirror-tests", &[]),
     ("xtask", &["mirror-tests"]),

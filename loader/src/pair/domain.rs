@@ -3,26 +3,22 @@
 //! is settled, and what is believed, stand in `mirror_pair::domain`, for the preloaded library too.
 use super::control::{Leg, Pair, random_id};
 use super::lock::Locks;
-use super::runtime::Runtime;
+use super::runtime::{Runtime, SizeLimit};
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::text;
 use crate::tree::beneath::Root;
+use crate::tree::object::std;
+use mirror_core::Errno;
 use mirror_core::facts::Facts;
 use mirror_core::owner::{OWNER_SIZE, Owner};
-use mirror_core::record::{Id, OWNER_RECORD, PENDING_LOG};
-use mirror_core::runtime::FACTS_SIZE;
-use mirror_core::runtime::SIZE;
-use mirror_core::trust::runtime_removable;
-use mirror_core::word::StateWord;
-use mirror_pair::domain;
+use mirror_core::record::{Id, OWNER_RECORD};
+use mirror_pair::{domain, locks, runtime};
 use parking_lot::Mutex;
-use rustix::fs::{FallocateFlags, FlockOperation, Gid, Mode, OFlags, Uid};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::fs::{Mode, OFlags};
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -46,10 +42,7 @@ pub fn boot_of(p: &Pair) -> Res<Id> {
     let in_memory = || {
         // Without any /proc much else would fail.
         std::fs::symlink_metadata("/proc/self").ok()?;
-        let o = named(p)?;
-        let fd = open(&p.legs[0], o.runtime).ok()?;
-        let this = read_facts(&fd) == Some(facts(p, o.runtime, o.boot));
-        (this && in_memory(&fd)).then_some(o.boot)
+        runtime(p).boot_in_memory(named(p))
     };
     in_memory().map_or_else(boot_id, Ok)
 }
@@ -63,36 +56,11 @@ fn read_owner(leg: &Leg) -> Option<Owner> {
     Owner::parse(&leg.root.read(OWNER_RECORD).ok()?)
 }
 
-fn open(leg: &Leg, id: Id) -> io::Result<OwnedFd> {
-    let flags =
-        OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    Ok(rustix::fs::open(
-        leg.runtime_file(id),
-        flags,
-        Mode::empty(),
-    )?)
-}
-
-/// Whether a file lies in a tmpfs.
-fn in_memory(fd: &OwnedFd) -> bool {
-    rustix::fs::fstatfs(fd).is_ok_and(|s| s.f_type == libc::TMPFS_MAGIC)
-}
-
-fn read_facts(fd: &OwnedFd) -> Option<Facts> {
-    let mut b = [0; FACTS_SIZE];
-    let n = rustix::io::pread(fd, &mut b, 0).ok()?;
-    Facts::parse(b.get(..n)?)
-}
-
-/// What the runtime file with this id must say of itself.
-fn facts(p: &Pair, id: Id, boot: Id) -> Facts {
-    let [a, b] = &p.legs;
-    Facts {
-        id,
-        boot,
-        pair: p.pair_id(),
-        stripes: u64::from(a.record.stripes),
-        legs: [(a.root.dev, a.root.ino), (b.root.dev, b.root.ino)],
+/// Where a pair's runtime file is, and which one is believed.
+fn runtime(p: &Pair) -> runtime::Place<'_> {
+    runtime::Place {
+        record: &p.legs[0].record,
+        roots: p.legs.each_ref().map(|l| l.root.fd().as_raw_fd()),
     }
 }
 
@@ -108,26 +76,7 @@ pub fn vanished(p: &Pair, boot: Id) -> bool {
 /// The live runtime file, if it is whole and only the pair's own can have made it. Never makes or
 /// changes anything.
 pub fn existing(p: &Pair, boot: Id) -> Option<Runtime> {
-    let o = named(p)?;
-    let fd = open(&p.legs[0], o.runtime).ok()?;
-    let expected = Some(facts(p, o.runtime, o.boot));
-    let live = domain::is_live(o, boot, in_memory(&fd), expected, read_facts(&fd));
-    live.then(|| trusted(p, fd).ok())?
-}
-
-/// Maps a runtime file that has the right size and that only the pair's own can have made.
-fn trusted(p: &Pair, fd: OwnedFd) -> io::Result<Runtime> {
-    let st = rustix::fs::fstat(&fd)?;
-    let file = domain::File {
-        mode: st.st_mode,
-        owner: (st.st_uid, st.st_gid),
-        size: u64::try_from(st.st_size).unwrap_or(0),
-    };
-    let (group, control) = (p.legs[0].record.group, p.legs[0].owner()?);
-    match file.guarded(group, control, mirror_sys::user_ids()) {
-        Some(guarded) => Runtime::map(fd, guarded),
-        None => Err(io::ErrorKind::PermissionDenied.into()),
-    }
+    runtime(p).live(named(p), boot).map(Runtime::of)
 }
 
 /// A runtime file could not be made: what a sandbox or a container must allow.
@@ -155,89 +104,27 @@ fn no_runtime(at: &Path, e: io::Error) -> Fail {
 }
 
 /// The folder of runtime files: nobody else can remove or replace what is in it.
-fn folder(dir: &Path) -> Res<()> {
-    let name = || text::path(dir);
-    if dir == Path::new("/run/mirror") {
-        match std::fs::DirBuilder::new().mode(0o711).create(dir) {
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(no_runtime(dir, e)),
-            _ => {}
-        }
-    }
-    let m = std::fs::symlink_metadata(dir).map_err(|e| no_runtime(dir, e))?;
-    if !m.is_dir() || (m.mode() & 0o022 != 0 && m.mode() & libc::S_ISVTX == 0) {
-        return Err(Fail::failed(format!(
+fn folder(p: &Pair) -> Res<()> {
+    let dir = place(&p.legs[0]).0;
+    match std(runtime(p).folder()).map_err(|e| no_runtime(&dir, e))? {
+        true => Ok(()),
+        false => Err(Fail::failed(format!(
             "{}: others could remove or replace files in it: refused. It must be a directory with the sticky bit, or one that nobody else can write",
-            name()
-        )));
-    }
-    Ok(())
-}
-
-/// While this lives, the limit of file sizes is lifted as far as may be: it is for the user's files.
-/// SIGXFSZ is ignored (see `signal`).
-struct SizeLimit(Rlimit);
-
-impl SizeLimit {
-    fn lift() -> SizeLimit {
-        let old = getrlimit(Resource::Fsize);
-        let to = |l: Option<u64>| {
-            let new = Rlimit {
-                current: l,
-                maximum: l,
-            };
-            setrlimit(Resource::Fsize, new)
-        };
-        if old.current.is_some() && to(None).is_err() {
-            let _ = to(old.maximum);
-        }
-        SizeLimit(old)
+            text::path(&dir)
+        ))),
     }
 }
 
-impl Drop for SizeLimit {
-    fn drop(&mut self) {
-        if self.0.current.is_some() {
-            let _ = setrlimit(Resource::Fsize, self.0);
-        }
-    }
-}
-
-fn too_large(e: rustix::io::Errno) -> io::Error {
+/// What went wrong when a runtime file was made.
+fn not_made(e: Errno) -> io::Error {
     match e {
-        rustix::io::Errno::FBIG => io::Error::other(
+        Errno::EFBIG => io::Error::other(
             "the hard limit of file sizes (ulimit -Hf) is too low for the pair's runtime file of 1 MiB. Type once without that limit: mirror verify",
         ),
-        e => e.into(),
+        // Nobody believes it, though it was made just now.
+        Errno::EIO => io::ErrorKind::PermissionDenied.into(),
+        e => io::Error::from_raw_os_error(e.0),
     }
-}
-
-fn make_runtime(p: &Pair, id: Id, boot: Id, vanished: bool) -> io::Result<Runtime> {
-    let file = p.legs[0].runtime_file(id);
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let fd = rustix::fs::open(&file, flags, Mode::RUSR | Mode::WUSR)?;
-    let fill = || -> io::Result<Runtime> {
-        let mut first = facts(p, id, boot).encode();
-        let pending = |l: &Leg| l.root.read(PENDING_LOG).is_ok_and(|b| !b.is_empty());
-        let word = StateWord::of_new(p.legs.iter().any(pending), vanished);
-        first[FACTS_SIZE..].copy_from_slice(&word.0.to_le_bytes());
-        rustix::io::pwrite(&fd, &first, 0)?;
-        // Preallocated: a hole in it would be a SIGBUS in a program.
-        rustix::fs::fallocate(&fd, FallocateFlags::empty(), 0, SIZE as u64).map_err(too_large)?;
-        let (st, (uid, gid)) = (rustix::fs::fstat(&fd)?, p.legs[0].owner()?);
-        if p.legs[0].record.group {
-            if st.st_gid != gid {
-                rustix::fs::fchown(&fd, None, Some(Gid::from_raw(gid)))?;
-            }
-            rustix::fs::fchmod(&fd, Mode::from_raw_mode(0o660))?;
-        } else if st.st_uid != uid {
-            // On a network leg it may only seem to be another's: `trusted` decides.
-            let _ = rustix::fs::fchown(&fd, Some(Uid::from_raw(uid)), None);
-        }
-        trusted(p, fd.try_clone()?)
-    };
-    fill().inspect_err(|_| {
-        let _ = std::fs::remove_file(&file);
-    })
 }
 
 /// An attached pair: nobody else can start a second domain while this exists.
@@ -250,15 +137,6 @@ pub struct Attached {
     pub locks: Mutex<Locks>,
     /// The descriptions that hold the shared locks on both owner records.
     _owners: [OwnedFd; 2],
-}
-
-fn lock(fd: &OwnedFd, how: FlockOperation) -> rustix::io::Result<()> {
-    loop {
-        match rustix::fs::flock(fd, how) {
-            Err(rustix::io::Errno::INTR) => {}
-            r => return r,
-        }
-    }
 }
 
 /// Attaches to the pair's domain, or starts a new one when nobody is attached.
@@ -319,7 +197,11 @@ struct Joining<'a> {
 }
 
 impl Joining<'_> {
-    fn about(&self, e: rustix::io::Errno) -> Fail {
+    fn records(&self) -> [RawFd; 2] {
+        self.owners.each_ref().map(AsRawFd::as_raw_fd)
+    }
+    fn about(&self, e: Errno) -> Fail {
+        let e = io::Error::from_raw_os_error(e.0);
         Fail::io(
             format!(
                 "{}: the owner record's lock",
@@ -334,7 +216,7 @@ impl domain::Founding for Joining<'_> {
     type Runtime = Runtime;
     type Error = Fail;
     fn folder(&mut self) -> Res<()> {
-        folder(&place(&self.pair.legs[0]).0)
+        folder(self.pair)
     }
     fn records(&self) -> [Option<Owner>; 2] {
         self.pair.legs.each_ref().map(read_owner)
@@ -354,11 +236,10 @@ impl domain::Founding for Joining<'_> {
         rustix::fs::fdatasync(fd).about(name())
     }
     fn make(&mut self, id: Id, vanished: bool) -> Res<Option<Runtime>> {
-        match make_runtime(self.pair, id, self.boot, vanished) {
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(None),
-            r => r
-                .map(Some)
-                .map_err(|e| no_runtime(&self.pair.legs[0].runtime_file(id), e)),
+        match runtime(self.pair).make(id, self.boot, vanished) {
+            Ok(made) => Ok(Some(Runtime::of(made))),
+            Err(Errno::EEXIST) => Ok(None),
+            Err(e) => Err(no_runtime(&self.pair.legs[0].runtime_file(id), not_made(e))),
         }
     }
 }
@@ -368,22 +249,10 @@ impl domain::Ground for Joining<'_> {
     type Error = Fail;
     /// Without waiting: whoever owns the pair could hold them for ever.
     fn lock(&mut self, exclusive: bool) -> Res<bool> {
-        let how = match exclusive {
-            true => FlockOperation::NonBlockingLockExclusive,
-            false => FlockOperation::NonBlockingLockShared,
-        };
-        for fd in self.owners {
-            match lock(fd, how) {
-                Err(rustix::io::Errno::WOULDBLOCK) => return Ok(false),
-                r => r.map_err(|e| self.about(e))?,
-            }
-        }
-        Ok(true)
+        domain::lock(self.records(), exclusive).map_err(|e| self.about(e))
     }
     fn unlock(&mut self) -> Res<()> {
-        for fd in self.owners {
-            lock(fd, FlockOperation::Unlock).map_err(|e| self.about(e))?;
-        }
+        domain::unlock(self.records());
         Ok(())
     }
     fn live(&mut self) -> Option<Runtime> {
@@ -409,10 +278,8 @@ impl domain::Ground for Joining<'_> {
         if self.private {
             return Ok(());
         }
-        for fd in self.owners {
-            lock(fd, FlockOperation::LockShared).map_err(|e| self.about(e))?;
-        }
-        Ok(())
+        let pause = || std::thread::sleep(Duration::from_millis(1));
+        domain::share(self.records(), pause).map_err(|e| self.about(e))
     }
     fn pause(&mut self) {
         // Two that began together must not go on in step.
@@ -424,10 +291,10 @@ impl domain::Ground for Joining<'_> {
 /// A runtime file that nobody else has.
 fn private(pair: &Pair, boot: Id) -> Res<Runtime> {
     let name = "a runtime file in memory";
-    let fd = rustix::fs::memfd_create("mirror", rustix::fs::MemfdFlags::CLOEXEC).about(name)?;
-    rustix::fs::ftruncate(&fd, SIZE as u64).about(name)?;
-    rustix::io::pwrite(&fd, &facts(pair, random_id()?, boot).encode(), 0).about(name)?;
-    Runtime::map(fd, false).about(name)
+    let id = random_id()?;
+    std(runtime(pair).private(id, boot))
+        .map(Runtime::of)
+        .about(name)
 }
 
 /// The folder in which the pair's runtime files lie, and what their names begin with.
@@ -517,12 +384,18 @@ pub fn forget(leg: &Leg) {
 /// its own has left the one before, which nobody names any more.
 fn remove_if(leg: &Leg, legs: impl Fn(&Facts) -> [(u64, u64); 2]) {
     let ours = |id: Id| {
-        let fd = open(leg, id).ok()?;
-        let (st, found) = (rustix::fs::fstat(&fd).ok()?, read_facts(&fd)?);
-        let (group, owner) = (leg.record.group, (st.st_uid, st.st_gid));
+        let n = runtime::open(&leg.record, id).ok()?;
+        // SAFETY: a descriptor that was opened just now and belongs to nobody else.
+        let fd = unsafe { OwnedFd::from_raw_fd(n) };
         let control = leg.owner().ok()?;
-        let pair = leg.record.pair;
-        Some(found.id == id && runtime_removable(group, owner, control, &found, pair, legs(&found)))
+        let legs = |found: &Facts| Some(legs(found));
+        Some(runtime::removable(
+            fd.as_raw_fd(),
+            id,
+            &leg.record,
+            control,
+            legs,
+        ))
     };
     let (folder, start) = place(leg);
     let there = std::fs::read_dir(folder).into_iter().flatten().flatten();
@@ -554,7 +427,7 @@ pub fn alone(root: &Root, virt: &Path) -> Res<Option<OwnedFd>> {
         }
         r => r.about(text::path(&root.path))?,
     };
-    if lock(&fd, FlockOperation::NonBlockingLockExclusive).is_err() {
+    if locks::take(fd.as_raw_fd()).is_err() {
         let n = holders(root).unwrap_or(0).max(1);
         return Err(Fail::new(
             Kind::Busy,

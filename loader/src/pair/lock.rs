@@ -4,12 +4,12 @@ use super::runtime::Runtime;
 use crate::fail::{Context, Res};
 use crate::text;
 use crate::tree::beneath::Root;
-use mirror_core::record::lock_name;
+use crate::tree::object::std;
 use mirror_core::{BothLocked, Errno, LegLock, LockMiss, OBJECTS, Posts, StateWord, View, WHOLE};
-use mirror_pair::posts;
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use mirror_pair::{locks, posts};
+use mirror_sys::Sys;
 use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
 /// This process's own descriptions of the lock objects, opened as they are needed.
@@ -27,24 +27,25 @@ impl Locks {
         };
         for leg in 0..2 {
             let name = format!("{}/.mirror/locks/whole", text::path(&l.legs[leg].path));
-            l.fd(leg, WHOLE).about(name)?;
+            std(l.fd(leg, WHOLE)).about(name)?;
         }
         Ok(l)
     }
 
-    fn fd(&mut self, leg: usize, object: usize) -> std::io::Result<&OwnedFd> {
+    fn fd(&mut self, leg: usize, object: usize) -> Sys<i32> {
         use std::collections::btree_map::Entry;
         match self.fds.entry((leg, object)) {
-            Entry::Occupied(e) => Ok(e.into_mut()),
+            Entry::Occupied(e) => Ok(e.get().as_raw_fd()),
             Entry::Vacant(v) => {
-                let name = lock_name(object).ok_or(std::io::ErrorKind::InvalidInput)?;
-                let root = &self.legs[leg & 1];
-                let open = |how: OFlags| root.control(name.as_bytes(), how, Mode::empty());
-                Ok(v.insert(match open(OFlags::RDWR) {
+                let root = self.legs[leg & 1].fd().as_raw_fd();
+                let n = match locks::open(root, object, libc::O_RDWR) {
                     // A comparison of a read-only leg locks too.
-                    Err(e) if e.raw_os_error() == Some(libc::EROFS) => open(OFlags::RDONLY)?,
+                    Err(Errno::EROFS) => locks::open(root, object, libc::O_RDONLY)?,
                     r => r?,
-                }))
+                };
+                // SAFETY: a descriptor that was opened just now and belongs to nobody else.
+                v.insert(unsafe { OwnedFd::from_raw_fd(n) });
+                Ok(n)
             }
         }
     }
@@ -57,21 +58,12 @@ impl Locks {
 
 impl LegLock for Locks {
     fn try_lock(&mut self, leg: usize, object: usize) -> Result<(), LockMiss> {
-        let failed =
-            |e: std::io::Error| LockMiss::Failed(Errno(e.raw_os_error().unwrap_or(libc::EIO)));
-        let fd = self.fd(leg, object).map_err(failed)?;
-        loop {
-            return match rustix::fs::flock(fd, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => Ok(()),
-                Err(rustix::io::Errno::INTR) => continue,
-                Err(rustix::io::Errno::WOULDBLOCK) => Err(LockMiss::Busy(object)),
-                Err(e) => Err(LockMiss::Failed(Errno(e.raw_os_error()))),
-            };
-        }
+        let taken = self.fd(leg, object).and_then(locks::take);
+        taken.map_err(|e| locks::missed(object, e))
     }
     fn unlock(&mut self, leg: usize, object: usize) {
-        if let Ok(fd) = self.fd(leg, object) {
-            let _ = rustix::fs::flock(fd, FlockOperation::Unlock);
+        if let Ok(n) = self.fd(leg, object) {
+            locks::give_back(n);
         }
     }
 }
@@ -92,13 +84,13 @@ impl<H> LegLock for Alone<'_, H> {
     }
     fn unlock(&mut self, leg: usize, object: usize) {
         self.locks.unlock(leg, object);
-        if leg == 0 && self.runtime.view().waited_for(object) {
+        if locks::wakes(self.runtime.view(), leg, object) {
             self.runtime.wake(object);
         }
     }
 }
 
-impl<H: FnMut(usize, &BothLocked) -> bool> Posts for Alone<'_, H> {
+impl<H: FnMut(usize, &BothLocked)> Posts for Alone<'_, H> {
     fn word(&self) -> StateWord {
         self.runtime.word()
     }
@@ -112,12 +104,7 @@ impl<H: FnMut(usize, &BothLocked) -> bool> Posts for Alone<'_, H> {
         self.runtime.view().forget(object);
     }
     fn set_exclusive(&mut self, _: &BothLocked, on: bool) {
-        if on {
-            self.runtime.view().set_bits(StateWord::EXCLUSIVE);
-        } else {
-            self.runtime.view().count_generation();
-            self.runtime.view().clear_bits(StateWord::EXCLUSIVE);
-        }
+        posts::set_exclusive(self.runtime.view(), on);
     }
     fn pause(&mut self, _: usize, nth: u32) -> bool {
         std::thread::sleep(Duration::from_micros(200));

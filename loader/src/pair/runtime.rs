@@ -1,43 +1,37 @@
 //! The mapping of a runtime file, and what is done through it.
 use crate::fail::{Fail, Kind, Res};
 use mirror_core::runtime::{RuntimeFile, SIZE};
-use mirror_core::view::{Change, Guarded, View, futex_at};
+use mirror_core::view::View;
 use mirror_core::word::StateWord;
-use rustix::mm::{MapFlags, ProtFlags};
-use std::cell::Cell;
-use std::io;
-use std::os::fd::OwnedFd;
+use mirror_pair::memory::{Lift, Memory};
+use mirror_pair::runtime::Joined;
+use mirror_sys::Sys;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::os::fd::{FromRawFd, OwnedFd};
 
 /// A shared mapping of a runtime file.
 pub struct Runtime {
-    at: std::ptr::NonNull<RuntimeFile>,
-    /// The file, if others could cut it short: then the mapping is not looked at.
-    guarded: Option<OwnedFd>,
-    failed: Cell<bool>,
+    memory: Memory<Lifted>,
+    /// What the mapping is used by, where it must not be looked at.
+    _guarded: Option<OwnedFd>,
 }
 
 impl Runtime {
-    /// Maps a file of the right size.
-    pub fn map(fd: OwnedFd, guarded: bool) -> io::Result<Runtime> {
-        let prot = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: a fresh mapping at an address of the kernel's choice; every field of RuntimeFile is an
-        // atomic. SIZE bytes exist in the file (checked or allocated by the callers) for as long as those
-        // want it who can write it; where they are not trusted, the mapping is not looked at.
-        let p = unsafe {
-            rustix::mm::mmap(std::ptr::null_mut(), SIZE, prot, MapFlags::SHARED, &fd, 0)
-        }?;
-        Ok(Runtime {
-            at: std::ptr::NonNull::new(p.cast()).ok_or(io::ErrorKind::InvalidData)?,
-            guarded: guarded.then_some(fd),
-            failed: Cell::new(false),
-        })
+    /// What was mapped.
+    pub fn of(joined: Joined) -> Runtime {
+        // SAFETY: the mapping's own descriptor, which belongs to nobody else.
+        let own = |n| unsafe { OwnedFd::from_raw_fd(n) };
+        Runtime {
+            memory: Memory::new(joined.at, joined.guarded),
+            _guarded: joined.guarded.map(own),
+        }
     }
     /// The file's records.
     pub fn view(&self) -> View<'_> {
-        match &self.guarded {
-            Some(_) => View::Guarded(self),
+        match self.memory.view() {
+            Some(v) => v,
             // SAFETY: mapped for as long as self lives, page-aligned, all fields atomic.
-            None => View::Own(unsafe { self.at.as_ref() }),
+            None => View::Own(unsafe { &*(self.memory.at() as *const RuntimeFile) }),
         }
     }
     /// The state word.
@@ -55,39 +49,52 @@ impl Runtime {
     }
     /// Wakes whoever waits for an object.
     pub fn wake(&self, object: usize) {
-        let Some(at) = futex_at(object) else { return };
-        let word = self.at.as_ptr().cast::<u8>().wrapping_add(at);
-        // SAFETY: FUTEX_WAKE looks up an address and touches no memory of ours.
-        unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE, i32::MAX) };
-    }
-}
-
-impl Guarded for Runtime {
-    fn read(&self, at: usize, into: &mut [u8]) -> bool {
-        let want = into.len();
-        self.guarded
-            .as_ref()
-            .is_some_and(|fd| rustix::io::pread(fd, into, at as u64) == Ok(want))
-    }
-    fn write(&self, at: usize, from: &[u8]) -> bool {
-        self.guarded
-            .as_ref()
-            .is_some_and(|fd| rustix::io::pwrite(fd, from, at as u64) == Ok(from.len()))
-    }
-    fn change(&self, at: usize, how: Change) -> bool {
-        mirror_sys::atomic_op(self.at.as_ptr() as usize + at, how).is_ok()
-    }
-    fn fail(&self) {
-        self.failed.set(true);
-    }
-    fn failed(&self) -> bool {
-        self.failed.get()
+        self.memory.wake(object);
     }
 }
 
 impl Drop for Runtime {
     fn drop(&mut self) {
         // SAFETY: our own mapping of exactly this size; no reference outlives self.
-        let _ = unsafe { rustix::mm::munmap(self.at.as_ptr().cast(), SIZE) };
+        unsafe { mirror_sys::unmap(self.memory.at(), SIZE) };
+    }
+}
+
+struct Lifted;
+
+impl Lift for Lifted {
+    fn lifted(write: impl FnOnce() -> Sys<usize>) -> Sys<usize> {
+        let _lifted = SizeLimit::lift();
+        write()
+    }
+}
+
+/// While this lives, the limit of file sizes is lifted as far as may be: it is for the user's files.
+/// SIGXFSZ is ignored (see `signal`).
+pub struct SizeLimit(Rlimit);
+
+impl SizeLimit {
+    /// Lifts it.
+    pub fn lift() -> SizeLimit {
+        let old = getrlimit(Resource::Fsize);
+        let to = |l: Option<u64>| {
+            let new = Rlimit {
+                current: l,
+                maximum: l,
+            };
+            setrlimit(Resource::Fsize, new)
+        };
+        if old.current.is_some() && to(None).is_err() {
+            let _ = to(old.maximum);
+        }
+        SizeLimit(old)
+    }
+}
+
+impl Drop for SizeLimit {
+    fn drop(&mut self) {
+        if self.0.current.is_some() {
+            let _ = setrlimit(Resource::Fsize, self.0);
+        }
     }
 }

@@ -11,13 +11,12 @@ use crate::tree::flags;
 use crate::tree::object::{self, Fidelity, Meta, differences};
 use indicatif::ProgressBar;
 use mirror_core::BothLocked;
+use mirror_core::xattrs::CAPABILITY;
 use rustix::fs::{FileType, StatVfsMountFlags};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
-
-const CAPABILITY: &[u8] = b"security.capability";
 
 /// Two legs with a direction.
 pub struct Work<'a> {
@@ -394,11 +393,18 @@ impl<'a> Work<'a> {
         if now.id() != d.id() {
             return Err(object::changed());
         }
-        file::put_attributes(dir.as_fd(), &name, s, &now, self.fidelity, s.is_file())
+        file::put_attributes(
+            (dir.as_fd(), &name),
+            s,
+            &now,
+            self.fidelity,
+            s.is_file(),
+            held,
+        )
     }
 
     /// Puts the attributes and times on the directories that were made, the deepest first.
-    pub fn finish_made(&mut self, rel: &[u8], _: &BothLocked) -> io::Result<()> {
+    pub fn finish_made(&mut self, rel: &[u8], held: &BothLocked) -> io::Result<()> {
         let (Some(s), Some(d)) = (read(self.source, rel)?, read(self.copy, rel)?) else {
             return Ok(());
         };
@@ -406,7 +412,7 @@ impl<'a> Work<'a> {
             return Ok(());
         }
         let (dir, name) = self.copy.root.parent(rel)?;
-        file::put_attributes(dir.as_fd(), &name, &s, &d, self.fidelity, true)?;
+        file::put_attributes((dir.as_fd(), &name), &s, &d, self.fidelity, true, held)?;
         self.put_flags(rel)
     }
 

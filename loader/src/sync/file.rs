@@ -4,6 +4,7 @@ use crate::tree::beneath::{Root, join, split, temp_name};
 use crate::tree::content;
 use crate::tree::object::{self, Fidelity, Meta};
 use mirror_core::BothLocked;
+use mirror_pair::attributes::{self, Carries, Want};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::CStr;
@@ -95,38 +96,31 @@ pub fn in_parent<T>(
     }
 }
 
-/// Puts the attributes of `s` on `dir/name`, which has those of `d`. The time is last.
+/// Puts the attributes of `s` on `dir/name`, which has those of `d`.
 pub fn put_attributes(
-    dir: BorrowedFd<'_>,
-    name: &CStr,
+    (dir, name): (BorrowedFd<'_>, &CStr),
     s: &Meta,
     d: &Meta,
     f: Fidelity,
     with_time: bool,
+    held: &BothLocked,
 ) -> io::Result<()> {
     let o = object::hold(dir, name, d)?;
-    let link = s.kind == FileType::Symlink;
-    let mut mode_known = true;
-    if f.owner && f.modes && (s.st.st_uid, s.st.st_gid) != (d.st.st_uid, d.st.st_gid) {
-        object::std(o.set_owner(s.st.st_uid, s.st.st_gid))?;
-        mode_known = false; // chown clears set-id bits
-    }
-    if !f.owner && f.modes && s.st.st_gid != d.st.st_gid {
-        // Who is not root may give an own file to an own group, and nothing else.
-        mode_known &= o.set_owner(u32::MAX, s.st.st_gid).is_err();
-    }
-    if f.xattrs && s.xattrs != d.xattrs {
-        object::write_xattrs(&o, &s.xattrs, &d.xattrs)?;
-        mode_known = false; // an ACL changes the group bits
-    }
-    if f.modes && !link && (!mode_known || s.mode() != d.mode()) {
-        object::std(o.set_mode(s.mode()))?;
-    }
-    if with_time {
-        let mtime = (s.st.st_mtime, s.st.st_mtime_nsec as i64);
-        object::std(o.set_times(mirror_sys::OMIT, mtime))?;
-    }
-    Ok(())
+    let want = Want {
+        mode: s.mode(),
+        owner: (s.st.st_uid, s.st.st_gid),
+        mtime: (s.st.st_mtime, s.st.st_mtime_nsec as i64),
+    };
+    let carries = Carries {
+        owner: f.owner,
+        modes: f.modes,
+        mtime: with_time,
+    };
+    let xattrs = || match f.xattrs && s.xattrs != d.xattrs {
+        true => object::write_xattrs(&o, &s.xattrs, &d.xattrs),
+        false => Ok(()),
+    };
+    object::std(attributes::put(&o, &want, carries, xattrs, held))
 }
 
 /// Makes a new object like `s` in `.mirror/tmp` of `root`; returns the folder and the name.
@@ -162,7 +156,7 @@ fn fill_temp(
     (dir, name): (&OwnedFd, &CStr),
     f: Fidelity,
     tick: &dyn Fn(u64),
-    _: &BothLocked,
+    held: &BothLocked,
 ) -> io::Result<()> {
     let private = Mode::RUSR | Mode::WUSR;
     match s.kind {
@@ -183,7 +177,7 @@ fn fill_temp(
         // Its mode may forbid filling it: the walk sets the attributes when it is full.
         return Ok(());
     }
-    put_attributes(dir.as_fd(), name, s, &d, f, true)
+    put_attributes((dir.as_fd(), name), s, &d, f, true, held)
 }
 
 /// Moves what [`make_temp`] made to its place.

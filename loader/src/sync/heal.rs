@@ -6,20 +6,19 @@ use crate::pair::domain::Attached;
 use crate::pair::lock::{Alone, Locks};
 use crate::text;
 use crate::tree::flags;
-use crate::tree::object::Meta;
+use crate::tree::object::{Meta, std};
 use crate::tree::probe;
 use indicatif::ProgressBar;
 use mirror_core::marks::Value;
-use mirror_core::path::PATH_MAX;
-use mirror_core::repair::{Act, Seen, decide};
+use mirror_core::repair::{Act, Names};
 use mirror_core::runtime::{Intent, IntentKind};
 use mirror_core::word::StateWord;
 use mirror_core::{BothLocked, LockMiss, alone};
-use mirror_pair::pending;
+use mirror_pair::both::{self, Places};
+use mirror_pair::{carry_out, pending};
 use mirror_sys::{Object, end_marks, open_marked};
-use rustix::fs::{AtFlags, RenameFlags};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
 /// Runs `act` with the whole pair locked exclusively, and nothing half done: what dead
@@ -65,10 +64,7 @@ pub fn recover(p: &Attached) -> bool {
     locks.any_dead(p.runtime.view()) && alone(&mut port(p, &mut locks), |_, _| ()).is_ok()
 }
 
-fn port<'a>(
-    p: &'a Attached,
-    locks: &'a mut Locks,
-) -> Alone<'a, impl FnMut(usize, &BothLocked) -> bool> {
+fn port<'a>(p: &'a Attached, locks: &'a mut Locks) -> Alone<'a, impl FnMut(usize, &BothLocked)> {
     Alone {
         locks,
         runtime: &p.runtime,
@@ -76,32 +72,14 @@ fn port<'a>(
     }
 }
 
-/// Ends the change in an object's record, or records its objects as pending.
-fn heal(p: &Attached, object: usize, held: &BothLocked) -> bool {
-    let (mut b1, mut b2) = (Box::new([0; PATH_MAX]), Box::new([0; PATH_MAX]));
-    let rt = p.runtime.view();
-    let intent = rt
-        .intent(object, &mut b1, &mut b2)
-        .map(|(i, a, b)| (i, a.to_vec(), b.to_vec()));
-    let failed = match &intent {
-        // Another user could have written it: a look at both trees, not his word, decides what is done
-        // with this user's rights.
-        Some((_, one, two)) if rt.is_guarded() => [one, two]
-            .into_iter()
-            .filter(|p| sane(p))
-            .cloned()
-            .collect(),
-        None if rt.sound().is_err() => return false,
-        Some((i, one, two)) => repair(p, i, one, two, held),
-        // Unknown bytes: only a full comparison helps.
-        None => vec![b".".to_vec()],
-    };
-    failed.is_empty() || append_pending(p, &failed, held)
+/// Ends the change in an object's record, or records its names as pending.
+fn heal(p: &Attached, object: usize, held: &BothLocked) {
+    carry_out::recover(&mut Heals(p), p.runtime.view(), object, held);
 }
 
 /// Records paths as known to differ, on both legs.
 pub fn append_pending(p: &Attached, paths: &[Vec<u8>], held: &BothLocked) -> bool {
-    let roots = p.pair.legs.each_ref().map(|l| l.root.fd().as_raw_fd());
+    let roots = roots(p);
     let mut all = true;
     for path in paths {
         let set = || p.set_bits(StateWord::PENDING, held);
@@ -110,73 +88,119 @@ pub fn append_pending(p: &Attached, paths: &[Vec<u8>], held: &BothLocked) -> boo
     all
 }
 
-/// A path of an intent, if it is a plain relative path outside the control folder.
-fn sane(path: &[u8]) -> bool {
-    !path.is_empty()
-        && !path.contains(&0)
-        && path
-            .split(|&c| c == b'/')
-            .all(|c| !c.is_empty() && c != b"." && c != b"..")
-        && path
-            .split(|&c| c == b'/')
-            .next()
-            .is_some_and(|c| c != b".mirror")
+struct Heals<'a>(&'a Attached);
+
+impl carry_out::Healer for Heals<'_> {
+    fn end(&mut self, i: &Intent, names: [&[u8]; 2], held: &BothLocked) -> bool {
+        let p = self.0;
+        let places = Places::open(roots(p), names, &both::open_dir);
+        let ended = places.map(|places| {
+            let kind = i.kind;
+            let mut e = Ending {
+                p,
+                kind,
+                names,
+                places,
+            };
+            carry_out::end(&mut e, i, held)
+        });
+        matches!(ended, Ok(Ok(true)))
+    }
+    fn mend(&mut self, from: usize, rel: &[u8], held: &BothLocked) -> bool {
+        let (source, copy) = (
+            &self.0.pair.legs[from & 1],
+            &self.0.pair.legs[1 - (from & 1)],
+        );
+        // What was right is gone; or, a directory that was made, it may lack all that is in it.
+        let gone = matches!((at(source, rel), at(copy, rel)), (Ok(None), Ok(Some(_))));
+        let unseen = || source.root.names(rel).is_ok_and(|n| !n.is_empty());
+        !gone && make_equal(self.0, from, &[rel], false, held).is_ok() && !unseen()
+    }
+    fn pending(&mut self, rel: &[u8], held: &BothLocked) {
+        append_pending(self.0, &[rel.to_vec()], held);
+    }
 }
 
-/// Makes the objects of an intent equal; returns the paths for which that failed.
-fn repair(p: &Attached, i: &Intent, one: &[u8], two: &[u8], held: &BothLocked) -> Vec<Vec<u8>> {
-    let paths: Vec<&[u8]> = [one, two].into_iter().filter(|p| !p.is_empty()).collect();
-    if paths.is_empty() || paths.iter().any(|p| !sane(p)) {
-        return vec![b".".to_vec()];
+/// A change that is being ended.
+struct Ending<'a> {
+    p: &'a Attached,
+    kind: IntentKind,
+    names: [&'a [u8]; 2],
+    places: Places,
+}
+
+impl carry_out::Ground for Ending<'_> {
+    type Error = io::Error;
+    fn right(&self) -> Option<usize> {
+        self.p.pair.incomplete().map(|_| self.p.source())
     }
-    if i.kind == IntentKind::Deep {
-        // The object stands somewhere below: only a comparison finds it.
-        return paths.iter().map(|p| p.to_vec()).collect();
+    fn look(&mut self) -> io::Result<Names> {
+        std(self.places.look())
     }
-    let act = seen(p, one).and_then(|one| Ok(decide(i, [one, seen(p, two)?])));
-    let act = act.unwrap_or(Act::Unknown);
-    let s = match act {
-        // A repair has a direction: what it has half made is no source.
-        _ if i.kind == IntentKind::Mend => usize::from(i.first & 1),
-        // While the first copy is unfinished, one leg is right whatever was done on the other.
-        _ if p.pair.incomplete().is_some() => p.source(),
-        Act::Rename(leg) | Act::Exchange(leg) | Act::Link(leg) | Act::Unlink(leg) => 1 - (leg & 1),
-        Act::Equal { from, .. } | Act::Marks { from } => from & 1,
-        Act::Nothing | Act::Unknown => p.source(),
-    };
-    let fidelity = probe::fidelity([&p.pair.legs[0].root, &p.pair.legs[1].root]);
-    let mut w = Work::new(
-        &p.pair.legs[s],
-        &p.pair.legs[1 - s],
-        fidelity,
-        true,
-        ProgressBar::hidden(),
+    fn names(&mut self, act: Act, held: &BothLocked) -> io::Result<()> {
+        std(self.places.call(act, held))
+    }
+    fn equal(&mut self, from: usize, _: Option<(u64, u64)>, held: &BothLocked) -> io::Result<()> {
+        let counts = self.kind == IntentKind::Unlink;
+        make_equal(self.p, from, &self.names[..1], counts, held)
+    }
+    fn marks(&mut self, from: usize, i: &Intent, held: &BothLocked) -> io::Result<()> {
+        let (source, copy) = (
+            &self.p.pair.legs[from & 1],
+            &self.p.pair.legs[1 - (from & 1)],
+        );
+        marks([source, copy], i, self.names[0], held)
+    }
+    fn copied(&mut self, from: usize, held: &BothLocked) -> io::Result<bool> {
+        make_equal(self.p, from, &self.names, true, held).map(|()| true)
+    }
+}
+
+/// Changes the copy's flags and the like as the source's have been changed since the intent was written.
+fn marks([source, copy]: [&Leg; 2], i: &Intent, rel: &[u8], _: &BothLocked) -> io::Result<()> {
+    let before = Value::announced(i).ok_or(io::ErrorKind::InvalidData)?;
+    let (first, second) = (
+        flags::open(&source.root, rel)?,
+        flags::open(&copy.root, rel)?,
     );
-    if let Act::Rename(leg) | Act::Exchange(leg) | Act::Link(leg) | Act::Unlink(leg) = act {
-        // The same call keeps hard links and whole trees; what it does not settle, the copy does.
-        let _ = replay(&p.pair.legs[leg & 1], act, (one, two), held);
-    }
-    let mut failed = Vec::new();
-    if matches!(act, Act::Marks { .. }) && marks(&w, i, one, held).is_err() {
-        failed.push(one.to_vec());
-    }
-    for path in &paths {
-        // A directory that was made may lack all that is in it.
-        let unseen =
-            i.kind == IntentKind::Mend && w.source.root.names(path).is_ok_and(|n| !n.is_empty());
-        if w.make_tree_equal(path, held).is_err() || unseen {
-            failed.push(path.to_vec());
-        }
+    let end = || {
+        let first = Object::of(first.as_raw_fd())?;
+        let second = Object::of(second.as_raw_fd())?;
+        end_marks(before, &first, &second, open_marked)
+    };
+    std(end()).map(drop)
+}
+
+fn roots(p: &Attached) -> [RawFd; 2] {
+    p.pair.legs.each_ref().map(|l| l.root.fd().as_raw_fd())
+}
+
+/// Makes what the names are on the other leg like what they are on leg `from`. With `counts`, a hard link
+/// whose other name the intent does not tell is an error: a resync knows all names.
+fn make_equal(
+    p: &Attached,
+    from: usize,
+    names: &[&[u8]],
+    counts: bool,
+    held: &BothLocked,
+) -> io::Result<()> {
+    let (source, copy) = (&p.pair.legs[from & 1], &p.pair.legs[1 - (from & 1)]);
+    let fidelity = probe::fidelity([&p.pair.legs[0].root, &p.pair.legs[1].root]);
+    let mut w = Work::new(source, copy, fidelity, true, ProgressBar::hidden());
+    let names = || names.iter().filter(|n| !n.is_empty());
+    for name in names() {
+        w.make_tree_equal(name, held)?;
     }
     // Only when all names are in place are the groups complete.
-    for path in &paths {
-        if !failed.iter().any(|f: &Vec<u8>| f == path)
-            && !matches!(group_known(&w, i, act, path), Ok(true))
-        {
-            failed.push(path.to_vec());
+    for name in names().filter(|_| counts && fidelity.links) {
+        match (at(source, name)?, at(copy, name)?) {
+            (Some(s), Some(d)) if !s.is_dir() && s.st.st_nlink != d.st.st_nlink => {
+                return Err(rustix::io::Errno::MLINK.into());
+            }
+            _ => {}
         }
     }
-    failed
+    Ok(())
 }
 
 fn at(leg: &Leg, rel: &[u8]) -> io::Result<Option<Meta>> {
@@ -184,71 +208,6 @@ fn at(leg: &Leg, rel: &[u8]) -> io::Result<Option<Meta>> {
         Ok((dir, name)) => Meta::read(dir.as_fd(), &name),
         Err(e) if matches!(e.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR)) => Ok(None),
         Err(e) => Err(e),
-    }
-}
-
-/// What a path is on each leg; an empty one is nothing.
-fn seen(p: &Attached, rel: &[u8]) -> io::Result<[Option<Seen>; 2]> {
-    let mut both = [None; 2];
-    if !rel.is_empty() {
-        for (b, leg) in both.iter_mut().zip(&p.pair.legs) {
-            *b = at(leg, rel)?.map(|m| Seen {
-                inode: m.st.st_ino,
-                size: m.size(),
-            });
-        }
-    }
-    Ok(both)
-}
-
-/// Ends a change of names that one leg has, on the other.
-fn replay(late: &Leg, act: Act, (one, two): (&[u8], &[u8]), _: &BothLocked) -> io::Result<()> {
-    let (from_dir, from_name) = late.root.parent(one)?;
-    let (to_dir, to_name) = late.root.parent(two)?;
-    let (from, to) = ((&from_dir, &from_name), (&to_dir, &to_name));
-    let rename = |flags| rustix::fs::renameat_with(from.0, from.1, to.0, to.1, flags);
-    match act {
-        Act::Rename(_) => rename(RenameFlags::empty())?,
-        Act::Exchange(_) => rename(RenameFlags::EXCHANGE)?,
-        Act::Link(_) => rustix::fs::linkat(from.0, from.1, to.0, to.1, AtFlags::empty())?,
-        Act::Unlink(_) => rustix::fs::unlinkat(to.0, to.1, AtFlags::empty())?,
-        Act::Nothing | Act::Equal { .. } | Act::Marks { .. } | Act::Unknown => {}
-    }
-    Ok(())
-}
-
-/// Changes the copy's flags and the like as the source's have been changed since the intent was written.
-fn marks(w: &Work<'_>, i: &Intent, rel: &[u8], _: &BothLocked) -> io::Result<()> {
-    let before = Value::announced(i).ok_or(io::ErrorKind::InvalidData)?;
-    let (first, second) = (
-        flags::open(&w.source.root, rel)?,
-        flags::open(&w.copy.root, rel)?,
-    );
-    let end = || {
-        let first = Object::of(first.as_raw_fd())?;
-        let second = Object::of(second.as_raw_fd())?;
-        end_marks(before, &first, &second, open_marked)
-    };
-    match end() {
-        Ok(_) => Ok(()),
-        Err(e) => Err(io::Error::from_raw_os_error(e.0)),
-    }
-}
-
-/// Whether the copy's object has as many names as the source's: a hard link whose other name the
-/// intent does not tell is left to a resync.
-fn group_known(w: &Work<'_>, i: &Intent, act: Act, rel: &[u8]) -> io::Result<bool> {
-    let names = matches!(
-        i.kind,
-        IntentKind::Link | IntentKind::Rename | IntentKind::Unlink
-    );
-    // What the change cannot have left may be anything.
-    if !(names || act == Act::Unknown) || !w.fidelity.links {
-        return Ok(true);
-    }
-    match (at(w.source, rel)?, at(w.copy, rel)?) {
-        (Some(s), Some(d)) if !s.is_dir() => Ok(s.st.st_nlink == d.st.st_nlink),
-        _ => Ok(true),
     }
 }
 

@@ -225,6 +225,49 @@ fn a_link_whose_other_name_is_unknown_is_pending() {
     assert_eq!(c.p.pair.pending(), [b"n".to_vec()]);
 }
 
+/// The file that was written is under another name by now: nobody knows which.
+#[test]
+fn a_write_to_what_has_another_name_now_is_pending() {
+    let c = Case::new("moved");
+    c.both("d/f", "old");
+    let inodes = c.inodes("d/f");
+    for leg in ["a", "b"] {
+        fs::rename(c.at(&format!("{leg}/d/f")), c.at(&format!("{leg}/d/g"))).unwrap();
+    }
+    c.put("a", "d/g", "new");
+    c.announce(IntentKind::Write, inodes, "d/f", "");
+    locked(&c.p, |_| ()).unwrap();
+    assert_eq!(c.p.pair.pending(), [b"d/f".to_vec()]);
+}
+
+#[test]
+fn a_file_that_the_second_leg_alone_has_is_not_taken_for_a_new_link() {
+    let c = Case::new("foreign");
+    c.both("f", "x");
+    c.put("b", "n", "somebody's");
+    c.announce(IntentKind::Link, c.inodes("f"), "f", "n");
+    locked(&c.p, |_| ()).unwrap();
+    assert_eq!(c.p.pair.pending(), [b"f".to_vec(), b"n".to_vec()]);
+    assert_eq!(fs::read_to_string(c.at("b/n")).unwrap(), "somebody's");
+}
+
+/// Nobody looks into a tree to end a change of its name.
+#[test]
+fn a_rename_compares_nothing_below() {
+    let c = Case::new("below");
+    c.both("d/one", "1");
+    c.put("b", "d/one", "changed on one tree");
+    let inodes = c.inodes("d");
+    fs::rename(c.at("a/d"), c.at("a/e")).unwrap();
+    c.announce(IntentKind::Rename, inodes, "d", "e");
+    locked(&c.p, |_| ()).unwrap();
+    assert!(!c.p.runtime.word().pending());
+    assert_eq!(
+        fs::read_to_string(c.at("b/e/one")).unwrap(),
+        "changed on one tree"
+    );
+}
+
 #[test]
 fn a_path_out_of_the_legs_is_not_believed() {
     let c = Case::new("escape");

@@ -3,21 +3,14 @@
 use super::beneath::proc_path;
 use super::differs::Differs;
 use mirror_core::path::PathText;
-use mirror_sys::Object;
+use mirror_core::xattrs::is_copied;
+use mirror_sys::{Object, Sys};
 use rustix::fs::{AtFlags, FileType, Stat};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
-
-/// The extended attributes that are part of the copy. Labels of one machine's security module and
-/// trusted.* (overlayfs, glusterfs) belong to a leg, not to the copy.
-fn copied(name: &[u8]) -> bool {
-    name.starts_with(b"user.")
-        || name.starts_with(b"system.posix_acl_")
-        || name == b"security.capability"
-}
 
 /// Attributes by name.
 pub type Xattrs = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -108,10 +101,7 @@ fn read_xattrs(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<Xattrs> {
             Err(e) => return Err(e.into()),
         }
     };
-    for key in list[..n]
-        .split(|&b| b == 0)
-        .filter(|k| !k.is_empty() && copied(k))
-    {
+    for key in list[..n].split(|&b| b == 0).filter(|k| is_copied(k)) {
         let mut value = vec![0u8; 256];
         loop {
             match rustix::fs::lgetxattr(path.as_slice(), key, &mut value[..]) {
@@ -155,17 +145,16 @@ pub fn changed() -> io::Error {
 }
 
 /// Makes the copied attributes of an object those of `want`.
-pub fn write_xattrs(o: &Object, want: &Xattrs, have: &Xattrs) -> io::Result<()> {
-    let text =
-        |key: &[u8]| PathText::<264>::from_bytes(key).map_err(|_| io::Error::from(Errno::RANGE));
+pub fn write_xattrs(o: &Object, want: &Xattrs, have: &Xattrs) -> Sys<()> {
+    let text = |key: &[u8]| PathText::<264>::from_bytes(key).map_err(|_| mirror_sys::Errno::ERANGE);
     for key in have.keys().filter(|k| !want.contains_key(*k)) {
         match o.remove_xattr(&text(key)?) {
             Err(mirror_sys::Errno::ENODATA | mirror_sys::Errno::EOPNOTSUPP) => {}
-            r => drop(std(r)?),
+            r => drop(r?),
         }
     }
     for (key, value) in want.iter().filter(|(k, v)| have.get(*k) != Some(v)) {
-        std(o.set_xattr(&text(key)?, value))?;
+        o.set_xattr(&text(key)?, value)?;
     }
     Ok(())
 }

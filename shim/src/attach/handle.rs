@@ -1,9 +1,8 @@
 //! What a transaction needs of a pair.
-use core::cell::Cell;
 use mirror_core::View;
 use mirror_core::runtime::RuntimeFile;
-use mirror_core::view::{Change, Guarded, futex_at};
-use mirror_sys as sys;
+use mirror_pair::memory::{Lift, Memory};
+use mirror_sys::Sys;
 
 /// What a transaction needs of a pair.
 #[derive(Clone)]
@@ -18,11 +17,8 @@ pub struct Session {
     pub root_ino: u64,
     /// Stripes of each lock table.
     pub stripes: usize,
-    pub(super) rt: usize,
-    /// The runtime file's descriptor, if others could cut it short, or −1: the mapping is looked at.
-    pub(super) memory: i32,
-    /// An access through that descriptor has failed.
-    pub(super) failed: Cell<bool>,
+    /// The mapping of the runtime file.
+    pub(super) memory: Memory<OwnFile>,
     /// A guest's domain records, held for the transaction.
     pub(super) owner: [i32; 2],
 }
@@ -30,46 +26,32 @@ pub struct Session {
 impl Session {
     /// The runtime file.
     pub fn runtime(&self) -> View<'_> {
-        if self.memory >= 0 {
-            return View::Guarded(self);
+        match self.memory.view() {
+            Some(v) => v,
+            // SAFETY: a live shared mapping of SIZE bytes, page-aligned, made by `Place::live` or `make` and
+            // never unmapped by the owner; all fields behind it are atomics, so other processes' stores are
+            // no data race.
+            None => View::Own(unsafe { &*(self.memory.at() as *const RuntimeFile) }),
         }
-        // SAFETY: `rt` is a live shared mapping of SIZE bytes, page-aligned, made by `map` and never
-        // unmapped by the owner; all fields behind it are atomics, so other processes' stores are no
-        // data race.
-        View::Own(unsafe { &*(self.rt as *const RuntimeFile) })
     }
 
     /// Whether another user, whom this process does not trust, owns the pair.
     pub fn is_guarded(&self) -> bool {
-        self.memory >= 0
+        self.memory.guarded().is_some()
     }
 
     /// Wakes whoever waits for an object.
     pub fn wake(&self, object: usize) {
-        if let Some(at) = futex_at(object) {
-            sys::futex_wake_at(self.rt.wrapping_add(at));
-        }
+        self.memory.wake(object);
     }
 }
 
 /// Rules: signals are blocked wherever a session is used, as `limits` wants it.
-impl Guarded for Session {
-    fn read(&self, at: usize, into: &mut [u8]) -> bool {
-        // Memory: never partial but at its end.
-        let want = into.len();
-        sys::pread(self.memory, into, at as u64) == Ok(want)
-    }
-    fn write(&self, at: usize, from: &[u8]) -> bool {
-        let put = || sys::pwrite(self.memory, from, at as u64);
-        crate::process::limits::own_file(put) == Ok(from.len())
-    }
-    fn change(&self, at: usize, how: Change) -> bool {
-        sys::atomic_op(self.rt.wrapping_add(at), how).is_ok()
-    }
-    fn fail(&self) {
-        self.failed.set(true);
-    }
-    fn failed(&self) -> bool {
-        self.failed.get()
+#[derive(Clone)]
+pub struct OwnFile;
+
+impl Lift for OwnFile {
+    fn lifted(write: impl FnOnce() -> Sys<usize>) -> Sys<usize> {
+        crate::process::limits::own_file(write)
     }
 }

@@ -8,21 +8,22 @@ use crate::config::CONFIG;
 use crate::events::refused::{self, Refused, unless_told};
 use crate::process::fds::ANY_PARTNER;
 use crate::process::limits::with_limit;
-use core::cell::{Cell, UnsafeCell};
+use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::MAX_PAIRS;
 use mirror_core::OBJECTS;
 use mirror_core::RESERVED;
-use mirror_core::STRIPES_MAX;
-use mirror_core::WHOLE;
 use mirror_core::numbers;
 use mirror_core::path::PathText;
 use mirror_core::record::{self, LegRecord};
 use mirror_core::refusal::Refusal;
 use mirror_core::runtime::{self, RuntimeFile};
 use mirror_pair::control::text;
+use mirror_pair::locks;
+use mirror_pair::memory::Memory;
+use mirror_pair::runtime::Place;
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -45,9 +46,7 @@ const NONE: Session = Session {
     root: [0; 2],
     root_ino: 0,
     stripes: 0,
-    rt: 0,
-    memory: 0,
-    failed: Cell::new(false),
+    memory: Memory::none(),
 };
 static SLOTS: [Slot; MAX_PAIRS] = [const {
     Slot {
@@ -70,7 +69,8 @@ pub fn runtime_of(pair: usize) -> Option<&'static RuntimeFile> {
     // the process.
     unsafe {
         let s = &*slot.session.get();
-        (s.memory < 0).then(|| &*(s.rt as *const RuntimeFile))
+        let looked_at = s.memory.guarded().is_none();
+        looked_at.then(|| &*(s.memory.at() as *const RuntimeFile))
     }
 }
 
@@ -241,7 +241,7 @@ pub fn reopen() {
         for object in 0..OBJECTS {
             for leg in 0..2 {
                 let n = numbers::lock(s.slot, leg, object);
-                if in_use(object, s.stripes) && !sys::is_open(n) {
+                if locks::in_use(object, s.stripes) && !sys::is_open(n) {
                     let _ = open_lock(&s, leg, object);
                 }
             }
@@ -249,23 +249,19 @@ pub fn reopen() {
     }
 }
 
-/// Whether a pair with so many stripes has this lock object.
-fn in_use(object: usize, stripes: usize) -> bool {
-    object == WHOLE || (object.wrapping_sub(1) % STRIPES_MAX) < stripes
-}
-
 /// Ends what a guest's session holds beyond the transaction.
 pub fn release_guest(s: &Session) {
     if s.owner == [-1; 2] {
         return;
     }
-    for n in s.root.iter().chain(&s.owner).chain([&s.memory]) {
+    let guarded = s.memory.guarded();
+    for n in s.root.iter().chain(&s.owner).chain(&guarded) {
         if *n >= 0 {
             let _ = sys::close(*n);
         }
     }
     // SAFETY: the guest mapped it for this transaction alone.
-    unsafe { sys::unmap(s.rt, runtime::SIZE) };
+    unsafe { sys::unmap(s.memory.at(), runtime::SIZE) };
 }
 
 /// Nothing of the program stands on the library's numbers. It can only where its limit was higher, and
@@ -367,8 +363,7 @@ pub fn open_lock(s: &Session, leg: usize, object: usize) -> Sys<i32> {
 /// Opens a lock object for a guest's single transaction.
 pub fn guest_lock(s: &Session, leg: usize, object: usize) -> Sys<i32> {
     let root = s.root.get(leg).copied().ok_or(Errno::EIO)?;
-    let name = record::lock_name(object).ok_or(Errno::EIO)?;
-    let open = || mirror_pair::control::open(root, &name, c::O_RDWR, 0);
+    let open = || locks::open(root, object, c::O_RDWR);
     crate::process::limits::spare(open).map_err(|e| {
         refused::record(
             s.pair,
@@ -394,9 +389,7 @@ fn attach(pair: usize, guest: bool) -> Result<Session, Refused> {
         root: [-1; 2],
         root_ino: 0,
         stripes: 1,
-        rt: 0,
-        memory: -1,
-        failed: Cell::new(false),
+        memory: Memory::none(),
     };
     let mut first: Option<LegRecord> = None;
     for (leg, to) in [(0usize, 0), (1, 1)] {
@@ -457,14 +450,14 @@ fn attach(pair: usize, guest: bool) -> Result<Session, Refused> {
         }
     }
     let joined = crate::attach::domain::join_domain(&crate::attach::domain::Domain {
-        record: &record,
+        place: Place {
+            record: &record,
+            roots: s.root,
+        },
         owner,
-        session: &s,
     })?;
-    s.rt = joined.at;
-    if let Some(n) = joined.guarded {
-        s.memory = settle_fd(n, slot, numbers::own(slot, 4), guest)?;
-    }
+    let settle = |n| settle_fd(n, slot, numbers::own(slot, 4), guest);
+    s.memory = Memory::new(joined.at, joined.guarded.map(settle).transpose()?);
     if guest {
         s.owner = owner;
     }

@@ -17,7 +17,7 @@ use mirror_core::{
     Action, Applied, BothLocked, Drive, Errno, Journal, LegIo, LegLock, LockMiss, LockPlan, Next,
     OBJECTS, Posts, Prepared, StateWord, Step, Untouched, WHOLE,
 };
-use mirror_pair::posts;
+use mirror_pair::{locks, posts};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -43,8 +43,10 @@ impl LegLock for Port<'_, '_> {
             let n = mirror_core::numbers::lock(self.cx.s.slot, leg, object);
             let pair = self.cx.s.pair;
             session::turn(pair, leg, object, true).and_then(|()| {
-                let r = match flock(n) {
-                    Err(Errno::EBADF) => session::open_lock(self.cx.s, leg, object).and_then(flock),
+                let r = match locks::take(n) {
+                    Err(Errno::EBADF) => {
+                        session::open_lock(self.cx.s, leg, object).and_then(locks::take)
+                    }
                     r => r,
                 };
                 if r.is_err() {
@@ -55,15 +57,12 @@ impl LegLock for Port<'_, '_> {
         } else {
             self.guest_lock(leg, object)
         };
-        r.map_err(|e| match e {
-            Errno::EAGAIN => LockMiss::Busy(object),
-            e => LockMiss::Failed(e),
-        })
+        r.map_err(|e| locks::missed(object, e))
     }
     fn unlock(&mut self, leg: usize, object: usize) {
         if self.own {
             let n = mirror_core::numbers::lock(self.cx.s.slot, leg, object);
-            let _ = sys::flock(n, c::LOCK_UN);
+            locks::give_back(n);
             let _ = session::turn(self.cx.s.pair, leg, object, false);
         } else if let Some(g) = self
             .guest
@@ -73,18 +72,8 @@ impl LegLock for Port<'_, '_> {
             let _ = sys::close(g.2);
             g.2 = -1;
         }
-        // Leg a's is the last to go.
-        if leg == 0 && self.cx.s.runtime().waited_for(object) {
+        if locks::wakes(self.cx.s.runtime(), leg, object) {
             self.cx.s.wake(object);
-        }
-    }
-}
-
-fn flock(n: i32) -> Sys<()> {
-    loop {
-        match sys::flock(n, c::LOCK_EX | c::LOCK_NB) {
-            Err(Errno::EINTR) => {}
-            r => return r.map(|_| ()),
         }
     }
 }
@@ -94,7 +83,7 @@ impl Port<'_, '_> {
         let slot = self.guest.iter_mut().find(|g| g.2 < 0);
         let slot = slot.ok_or(Errno::ENOLCK)?;
         let n = session::guest_lock(self.cx.s, leg, object)?;
-        if let Err(e) = flock(n) {
+        if let Err(e) = locks::take(n) {
             let _ = sys::close(n);
             return Err(e);
         }
@@ -130,13 +119,7 @@ impl Posts for Port<'_, '_> {
         self.cx.s.runtime().forget(object);
     }
     fn set_exclusive(&mut self, _: &BothLocked, on: bool) {
-        let rt = self.cx.s.runtime();
-        if on {
-            rt.set_bits(StateWord::EXCLUSIVE);
-        } else {
-            rt.count_generation();
-            rt.clear_bits(StateWord::EXCLUSIVE);
-        }
+        posts::set_exclusive(self.cx.s.runtime(), on);
     }
     #[cold]
     fn pause(&mut self, object: usize, nth: u32) -> bool {

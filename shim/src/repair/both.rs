@@ -4,11 +4,11 @@ use crate::path::below::{hold, open_below};
 use crate::path::loc::{Name, Path};
 use libc as c;
 use mirror_core::path::PathText;
-use mirror_core::path::split;
-use mirror_core::repair::Seen;
+use mirror_core::xattrs::{CAPABILITY, is_copied};
 use mirror_core::{BothLocked, Errno};
+use mirror_pair::attributes::{self, ALL, Want, listed};
+use mirror_pair::both::Both;
 use mirror_sys as sys;
-use mirror_sys::OMIT;
 use mirror_sys::Object;
 use mirror_sys::Stat;
 use mirror_sys::Sys;
@@ -16,88 +16,14 @@ use mirror_sys::Sys;
 /// Larger differences than this are left to `mirror resync`: an innocent program pays for repair.
 pub const REPAIR_MAX: u64 = 16 << 20;
 
-/// That something is missing is believed when it was said twice: a difference is made of it.
-pub fn surely<T>(look: impl Fn() -> Sys<T>) -> Sys<T> {
-    match look() {
-        Err(Errno::ENOENT) => look(),
-        r => r,
-    }
+/// One name on both legs.
+pub(super) fn open(s: &Session, rel: &[u8]) -> Sys<Both> {
+    Both::open(s.root, rel, &open_dir)
 }
 
-/// One object seen from both legs.
-pub struct Both {
-    pub(super) dir: [i32; 2],
-    pub(super) name: Name,
-    pub(super) st: [Option<Stat>; 2],
-    pub(super) root: [i32; 2],
-}
-
-impl Both {
-    pub(super) fn open(s: &Session, rel: &[u8]) -> Sys<Both> {
-        let (parent, name, _) = split(rel);
-        let mut b = Both {
-            dir: s.root,
-            name: Name::new(),
-            st: [None, None],
-            root: s.root,
-        };
-        if name.is_empty() || name == b".." || name == b"." || mirror_core::path::is_control(rel) {
-            return Err(Errno::EINVAL);
-        }
-        b.name.set(name).map_err(|_| Errno::ENAMETOOLONG)?;
-        if !parent.is_empty() {
-            let p = Path::from_bytes(parent).map_err(|_| Errno::ENAMETOOLONG)?;
-            b.dir = [-1; 2];
-            for (d, &root) in b.dir.iter_mut().zip(&s.root) {
-                match surely(|| open_below(root, &p, c::O_PATH | c::O_DIRECTORY)) {
-                    Ok(n) => *d = n,
-                    Err(e) => {
-                        b.close();
-                        return Err(e);
-                    }
-                }
-            }
-        }
-        for (st, &d) in b.st.iter_mut().zip(&b.dir) {
-            match surely(|| sys::fstatat(d, &b.name, c::AT_SYMLINK_NOFOLLOW)) {
-                Ok(v) => *st = Some(v),
-                Err(Errno::ENOENT) => {}
-                Err(e) => {
-                    b.close();
-                    return Err(e);
-                }
-            }
-        }
-        Ok(b)
-    }
-    /// The object of a path; none of an empty one.
-    pub(super) fn some(s: &Session, rel: &[u8]) -> Sys<Option<Both>> {
-        if rel.is_empty() {
-            return Ok(None);
-        }
-        Both::open(s, rel).map(Some)
-    }
-    /// What the decision is made from.
-    pub(super) fn seen(&self, leg: usize) -> Option<Seen> {
-        self.stat(leg).map(|st| Seen {
-            inode: st.ino(),
-            size: st.size(),
-        })
-    }
-    pub(super) fn at(&self, leg: usize) -> i32 {
-        self.dir.get(leg).copied().unwrap_or(-1)
-    }
-    pub(super) fn stat(&self, leg: usize) -> Option<Stat> {
-        self.st.get(leg).copied().flatten()
-    }
-    pub(super) fn close(&mut self) {
-        for (d, r) in self.dir.iter_mut().zip(&self.root) {
-            if *d >= 0 && d != r {
-                let _ = sys::close(*d);
-            }
-            *d = -1;
-        }
-    }
+/// The program's limit is not for it.
+pub(super) fn open_dir(root: i32, rel: &Path) -> Sys<i32> {
+    open_below(root, rel, c::O_PATH | c::O_DIRECTORY)
 }
 
 /// Another user's pair says what is to be made like what, and its owner could have put anything there:
@@ -145,21 +71,8 @@ pub fn attributes(b: &Both, from: usize, f: &Stat, locks: &BothLocked) -> Sys<()
     if privileged(f) {
         carried(&source, &held)?;
     }
-    let t = held.stat();
-    if (t.uid(), t.gid()) != (f.uid(), f.gid()) {
-        held.set_owner(f.uid(), f.gid())?;
-    }
-    xattrs(&source, &held, locks)?;
-    // chown clears setuid bits, and a list of access rights is in the mode: it comes after them. What is
-    // equal is left alone: on another user's file that may not be set at all.
-    let t = sys::fstat(held.fd())?;
-    if f.kind() != c::S_IFLNK && t.mode() != f.mode() {
-        held.set_mode(f.mode() & 0o7777)?;
-    }
-    if t.mtime() == f.mtime() {
-        return Ok(());
-    }
-    held.set_times(OMIT, f.mtime()).map(|_| ())
+    let copy = || xattrs(&source, &held, locks);
+    attributes::put(&held, &Want::of(f), ALL, copy, locks)
 }
 
 /// What has power where it counts: a set-id file, a device.
@@ -187,17 +100,13 @@ pub fn carried(source: &Object, to: &Object) -> Sys<()> {
 #[inline(never)]
 fn xattrs(src: &Object, dst: &Object, _: &BothLocked) -> Sys<()> {
     let mut list = [0u8; 4096];
-    let names = |o: &Object, list: &mut [u8; 4096]| match o.xattrs(list) {
-        Err(Errno::EOPNOTSUPP) => Ok(0),
-        r => r,
-    };
     let (mut value, mut other) = ([0u8; 4096], [0u8; 4096]);
-    let n = names(src, &mut list)?;
+    let n = listed(src.xattrs(&mut list))?;
     for name in list
         .get(..n)
         .unwrap_or(&[])
         .split(|&b| b == 0)
-        .filter(|n| ours(n))
+        .filter(|n| is_copied(n))
     {
         let name: PathText<264> = PathText::from_bytes(name).map_err(|_| Errno::ERANGE)?;
         let len = src.xattr(&name, &mut value)?;
@@ -210,12 +119,12 @@ fn xattrs(src: &Object, dst: &Object, _: &BothLocked) -> Sys<()> {
             dst.set_xattr(&name, want)?;
         }
     }
-    let n = names(dst, &mut list)?;
+    let n = listed(dst.xattrs(&mut list))?;
     for name in list
         .get(..n)
         .unwrap_or(&[])
         .split(|&b| b == 0)
-        .filter(|n| ours(n))
+        .filter(|n| is_copied(n))
     {
         let name: PathText<264> = PathText::from_bytes(name).map_err(|_| Errno::ERANGE)?;
         if src.xattr(&name, &mut value) == Err(Errno::ENODATA) {
@@ -223,12 +132,4 @@ fn xattrs(src: &Object, dst: &Object, _: &BothLocked) -> Sys<()> {
         }
     }
     Ok(())
-}
-
-pub const CAPABILITY: &[u8] = b"security.capability";
-
-/// Labels and trusted attributes are the system's.
-pub fn ours(name: &[u8]) -> bool {
-    let systems = name.starts_with(b"security.") || name.starts_with(b"trusted.");
-    !name.is_empty() && (!systems || name == CAPABILITY)
 }

@@ -1,8 +1,9 @@
 //! Data from one leg's file to the other's, in a short-lived child: closing a data file in the program would
 //! drop the program's locks on it.
-use crate::repair::both::{Both, REPAIR_MAX};
+use crate::repair::both::REPAIR_MAX;
 use libc as c;
 use mirror_core::{BothLocked, Errno};
+use mirror_pair::both::Both;
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
 

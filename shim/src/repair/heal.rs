@@ -7,16 +7,18 @@
 //! program's fcntl locks. What cannot be repaired here is recorded as pending, never guessed.
 use crate::attach::handle::Session;
 use crate::path::below::hold;
-use crate::repair::both::{Both, attributes, make, not_led};
+use crate::repair::both::{self, attributes, make, not_led};
 use crate::repair::copying::copy;
+use crate::repair::kept;
 use crate::repair::pending::pending;
 use crate::repair::same::{self, Found};
 use libc as c;
 use mirror_core::marks::Value;
-use mirror_core::path::PATH_MAX;
-use mirror_core::repair::{Act, decide};
+use mirror_core::repair::{Act, Names};
 use mirror_core::runtime::{Intent, IntentKind};
 use mirror_core::{BothLocked, Errno};
+use mirror_pair::both::{Both, Places};
+use mirror_pair::carry_out;
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -24,10 +26,7 @@ use mirror_sys::Sys;
 #[inline(never)]
 pub fn equal(s: &Session, from: usize, rel: &[u8], held: &BothLocked) -> Sys<()> {
     not_led(s)?;
-    let mut b = Both::open(s, rel)?;
-    let r = equal_at(s, &b, from, None, held);
-    b.close();
-    r
+    equal_at(s, &both::open(s, rel)?, from, None, held)
 }
 
 #[inline(never)]
@@ -78,84 +77,67 @@ fn equal_at(
     }
 }
 
-/// Ends what a crashed process left: what was done on the first leg is done on the second.
-/// (Nobody was told of it, so either direction is right; this one never takes a byte back.)
+/// Ends what a crashed process left (`mirror_pair::carry_out`).
 #[inline(never)]
 pub fn recover(s: &Session, object: usize, held: &BothLocked) {
-    let (mut b1, mut b2) = ([0u8; PATH_MAX], [0u8; PATH_MAX]);
-    let rt = s.runtime();
-    let Some((i, p1, p2)) = rt.intent(object, &mut b1, &mut b2) else {
-        if rt.sound().is_err() {
-            return;
-        }
-        // Not sane: anything may differ. Only a full comparison helps.
-        pending(s, b".");
-        return;
-    };
-    let ok = if s.is_guarded() {
-        not_led(s)
-    } else if i.kind == IntentKind::Mend {
-        finish(s, usize::from(i.first & 1), p1, held)
-    } else {
-        end(s, &i, p1, p2, held)
-    };
-    if ok.is_err() {
-        for p in [p1, p2] {
-            if !p.is_empty() {
-                pending(s, p);
-            }
-        }
-        if p1.is_empty() {
-            pending(s, b".");
-        }
+    carry_out::recover(&mut Heals(s), s.runtime(), object, held);
+}
+
+struct Heals<'a>(&'a Session);
+
+impl carry_out::Healer for Heals<'_> {
+    #[inline(never)]
+    fn end(&mut self, i: &Intent, names: [&[u8]; 2], held: &BothLocked) -> bool {
+        let Heals(s) = self;
+        let Ok(places) = Places::open(s.root, names, &both::open_dir) else {
+            return false;
+        };
+        let kind = i.kind;
+        let r = carry_out::end(&mut Ending { s, kind, places }, i, held);
+        r == Ok(true)
+    }
+    fn mend(&mut self, from: usize, rel: &[u8], held: &BothLocked) -> bool {
+        finish(self.0, from, rel, held).is_ok()
+    }
+    fn pending(&mut self, rel: &[u8], _: &BothLocked) {
+        pending(self.0, rel);
     }
 }
 
-/// Looks at both names on both legs, and does what [`decide`] says.
-#[inline(never)]
-fn end(s: &Session, i: &Intent, p1: &[u8], p2: &[u8], held: &BothLocked) -> Sys<()> {
-    let mut one = Both::some(s, p1)?;
-    let two = Both::some(s, p2);
-    let r = two.and_then(|mut two| {
-        let r = carry_out(s, i, (&one, &two), held);
-        if let Some(b) = &mut two {
-            b.close();
-        }
-        r
-    });
-    if let Some(b) = &mut one {
-        b.close();
-    }
-    r
+/// A change that is being ended.
+struct Ending<'a> {
+    s: &'a Session,
+    kind: IntentKind,
+    places: Places,
 }
 
-fn carry_out(
-    s: &Session,
-    i: &Intent,
-    (one, two): (&Option<Both>, &Option<Both>),
-    held: &BothLocked,
-) -> Sys<()> {
-    let seen = |b: &Option<Both>| match b {
-        Some(b) => [b.seen(0), b.seen(1)],
-        None => [None; 2],
-    };
-    let moved = |leg, flags| match (one, two) {
-        (Some(a), Some(b)) => {
-            sys::renameat2(a.at(leg), &a.name, b.at(leg), &b.name, flags).map(|_| ())
+impl carry_out::Ground for Ending<'_> {
+    type Error = Errno;
+    fn look(&mut self) -> Sys<Names> {
+        self.places.look()
+    }
+    fn names(&mut self, act: Act, held: &BothLocked) -> Sys<()> {
+        self.places.call(act, held)
+    }
+    fn equal(&mut self, from: usize, range: Option<(u64, u64)>, held: &BothLocked) -> Sys<()> {
+        let b = self.places.one.as_ref().ok_or(Errno::ESTALE)?;
+        let to = from ^ 1;
+        if let (None, Some(t)) = (b.stat(from), b.stat(to))
+            && !matches!(self.kind, IntentKind::Unlink | IntentKind::Rmdir)
+        {
+            // The change was to make it, and has not: who knows whose it is.
+            let root = self.s.root.get(to).copied().unwrap_or(-1);
+            return kept::aside(root, b.at(to), &b.name, &t, held);
         }
-        _ => Err(Errno::EINVAL),
-    };
-    match (decide(i, [seen(one), seen(two)]), one, two) {
-        (Act::Nothing, ..) => Ok(()),
-        (Act::Rename(leg), ..) => moved(leg, 0),
-        (Act::Exchange(leg), ..) => moved(leg, c::RENAME_EXCHANGE),
-        (Act::Link(leg), Some(a), Some(b)) => {
-            sys::linkat(a.at(leg), &a.name, b.at(leg), &b.name, 0).map(|_| ())
-        }
-        (Act::Unlink(leg), _, Some(b)) => sys::unlinkat(b.at(leg), &b.name, 0).map(|_| ()),
-        (Act::Equal { from, range }, Some(b), _) => equal_at(s, b, from, range, held),
-        (Act::Marks { from }, Some(b), _) => marks(b, from, i, held),
-        _ => Err(Errno::ESTALE),
+        equal_at(self.s, b, from, range, held)
+    }
+    fn marks(&mut self, from: usize, i: &Intent, held: &BothLocked) -> Sys<()> {
+        let b = self.places.one.as_ref().ok_or(Errno::ESTALE)?;
+        marks(b, from, i, held)
+    }
+    /// Not under somebody else's call.
+    fn copied(&mut self, _: usize, _: &BothLocked) -> Sys<bool> {
+        Ok(false)
     }
 }
 
@@ -185,17 +167,16 @@ fn marks_child(b: &Both, from: usize, i: &Intent, _: &BothLocked) -> Sys<()> {
     sys::end_marks(before, &first, &second, sys::open_marked).map(|_| ())
 }
 
-/// Ends what a crashed process has announced.
+/// Ends a mend that a crashed process has announced.
 fn finish(s: &Session, from: usize, rel: &[u8], held: &BothLocked) -> Sys<()> {
     if same::same(s, from, rel, held)? == Found::Extra {
-        // Nothing was begun.
-        return Ok(());
+        // What was right is gone.
+        return Err(Errno::ESTALE);
     }
     equal(s, from, rel, held)?;
-    let mut b = Both::open(s, rel)?;
+    let b = both::open(s, rel)?;
     let unseen = b.stat(from).is_some_and(|st| st.kind() == c::S_IFDIR)
         && !same::holds_nothing(b.at(from), &b.name, b"");
-    b.close();
     match unseen {
         true => Err(Errno::ENOTEMPTY),
         false => Ok(()),

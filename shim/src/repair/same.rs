@@ -3,7 +3,7 @@
 use crate::attach::handle::Session;
 use crate::path::below::{hold, open_below};
 use crate::path::loc::{Name, Path};
-use crate::repair::both::{Both, REPAIR_MAX, attributes, make, not_led};
+use crate::repair::both::{self, REPAIR_MAX, attributes, make, not_led};
 use crate::repair::copying::copy;
 use crate::repair::pending::pending_once;
 use crate::repair::{kept, names};
@@ -12,6 +12,7 @@ use libc as c;
 use mirror_core::path::split;
 use mirror_core::runtime::{Intent, IntentKind};
 use mirror_core::{BothLocked, Errno, WHOLE};
+use mirror_pair::both::Both;
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
 
@@ -105,15 +106,13 @@ pub fn parents(s: &Session, from: usize, rel: &Path, name: &[u8], held: &BothLoc
 
 /// An object whose parents are there. `but` is a name in it that needs no look.
 fn here(s: &Session, from: usize, rel: &[u8], but: &[u8], held: &BothLocked) -> Sys<Found> {
-    let mut b = match Both::open(s, rel) {
+    let b = match both::open(s, rel) {
         Ok(b) => b,
         // It could not be looked at: that is no difference, and the request itself meets it.
         Err(e @ (Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::EINVAL)) => return Err(e),
         Err(_) => return Ok(Found::Alike),
     };
-    let r = same_at(s, &b, from, (rel, but), held);
-    b.close();
-    r
+    same_at(s, &b, from, (rel, but), held)
 }
 
 fn same_at(

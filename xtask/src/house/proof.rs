@@ -23,6 +23,7 @@ const CALLS: &[Calls] = &[
     // The other rooms have no descriptor of a leg but of its control folder.
     Calls {
         within: &[
+            "pair/src/",
             "shim/src/calls/",
             "shim/src/change/",
             "shim/src/path/",
@@ -97,6 +98,21 @@ const CALLS: &[Calls] = &[
 
 /// Functions that make such a call on something else: file, function, what it is.
 const NOT_A_LEG: &[(&str, &str, &str)] = &[
+    (
+        "pair/src/control.rs",
+        "common",
+        "a file of the control folder",
+    ),
+    ("pair/src/memory.rs", "write", "a runtime file"),
+    (
+        "pair/src/runtime.rs",
+        "folder",
+        "the folder of runtime files",
+    ),
+    ("pair/src/runtime.rs", "make", "a runtime file"),
+    ("pair/src/runtime.rs", "private", "a file in memory"),
+    ("pair/src/runtime.rs", "hand_over", "a runtime file"),
+    ("pair/src/runtime.rs", "remove", "a runtime file"),
     (
         "shim/src/repair/kept.rs",
         "folder",
@@ -263,6 +279,12 @@ mod tests {
         ] {
             assert_eq!(found(bad).len(), 1, "{bad}: {:?}", found(bad));
         }
+    }
+
+    #[test]
+    fn the_protocols_of_a_pair_want_it_too() {
+        let t = tokens("fn f(n: i32) { sys::unlinkat(d, n, 0); }");
+        assert_eq!(unproven("pair/src/both.rs", &t).len(), 1);
     }
 
     #[test]

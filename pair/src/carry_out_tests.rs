@@ -1,0 +1,183 @@
+//! What is done around an act, on legs that answer as they are told.
+extern crate std;
+use super::*;
+use mirror_core::repair::Seen;
+use mirror_core::runtime::SIZE;
+use mirror_core::view::{Change, Guarded};
+use mirror_core::{LegLock, LockMiss, LockPlan, WHOLE, lock_both};
+use std::cell::RefCell;
+use std::vec::Vec;
+use std::{format, string::String, vec};
+
+struct Free;
+
+impl LegLock for Free {
+    fn try_lock(&mut self, _: usize, _: usize) -> Result<(), LockMiss> {
+        Ok(())
+    }
+    fn unlock(&mut self, _: usize, _: usize) {}
+}
+
+fn held() -> BothLocked {
+    lock_both(&mut Free, LockPlan::EXCLUSIVE).expect("free")
+}
+
+/// Names as they are at one look after the other, and what was done.
+struct Script {
+    looks: Vec<Names>,
+    right: Option<usize>,
+    copies: bool,
+    done: Vec<String>,
+}
+
+impl Ground for Script {
+    type Error = ();
+    fn right(&self) -> Option<usize> {
+        self.right
+    }
+    fn look(&mut self) -> Result<Names, ()> {
+        Ok(self.looks.remove(0))
+    }
+    fn names(&mut self, act: Act, _: &BothLocked) -> Result<(), ()> {
+        self.done.push(format!("{act:?}"));
+        Ok(())
+    }
+    fn equal(&mut self, from: usize, _: Option<(u64, u64)>, _: &BothLocked) -> Result<(), ()> {
+        self.done.push(format!("equal from {from}"));
+        Ok(())
+    }
+    fn marks(&mut self, from: usize, _: &Intent, _: &BothLocked) -> Result<(), ()> {
+        self.done.push(format!("marks from {from}"));
+        Ok(())
+    }
+    fn copied(&mut self, from: usize, _: &BothLocked) -> Result<bool, ()> {
+        self.done.push(format!("copied from {from}"));
+        Ok(self.copies)
+    }
+}
+
+fn run(kind: IntentKind, looks: &[Names], right: Option<usize>, copies: bool) -> (bool, String) {
+    let mut s = Script {
+        looks: looks.to_vec(),
+        right,
+        copies,
+        done: Vec::new(),
+    };
+    let ended = end(&mut s, &Intent::of(kind, 0), &held()).expect("no error");
+    (ended, s.done.join(", "))
+}
+
+const A: Option<Seen> = Some(Seen { inode: 1, size: 1 });
+const TORN: Names = [[None, A], [A, None]];
+const AFTER: Names = [[None; 2], [A, A]];
+
+#[test]
+fn a_call_on_names_is_looked_at_again() {
+    let rename = IntentKind::Rename;
+    assert_eq!(
+        run(rename, &[TORN, AFTER], None, false),
+        (true, "Rename(1)".into())
+    );
+    // rename(2) of two names of one file answers 0 and does nothing.
+    let (not, copied) = (
+        run(rename, &[TORN, TORN], None, false),
+        run(rename, &[TORN, TORN], None, true),
+    );
+    assert_eq!(not, (false, "Rename(1), copied from 0".into()));
+    assert!(copied.0);
+}
+
+#[test]
+fn a_leg_that_is_right_is_not_changed() {
+    let back: Names = [[A, None], [None, A]];
+    let rename = IntentKind::Rename;
+    assert_eq!(
+        run(rename, &[back], Some(0), true),
+        (true, "copied from 0".into())
+    );
+    assert_eq!(
+        run(IntentKind::Open, &[[[A, None], [None; 2]]], Some(1), true),
+        (true, "equal from 1".into())
+    );
+    let strange: Names = [[None; 2], [A, None]];
+    assert_eq!(
+        run(rename, &[strange], Some(1), true),
+        (true, "copied from 1".into())
+    );
+    assert_eq!(run(rename, &[strange], None, true), (false, "".into()));
+}
+
+#[test]
+fn flags_follow_the_change_and_no_other_leg() {
+    let both: Names = [[A, A], [None; 2]];
+    let marks = IntentKind::Marks;
+    assert_eq!(
+        run(marks, &[both], None, false),
+        (true, "marks from 0".into())
+    );
+    assert_eq!(run(marks, &[both], Some(1), true), (false, "".into()));
+}
+
+struct Bytes(RefCell<Vec<u8>>);
+
+impl Guarded for Bytes {
+    fn read(&self, at: usize, into: &mut [u8]) -> bool {
+        into.copy_from_slice(&self.0.borrow()[at..at + into.len()]);
+        true
+    }
+    fn write(&self, at: usize, from: &[u8]) -> bool {
+        self.0.borrow_mut()[at..at + from.len()].copy_from_slice(from);
+        true
+    }
+    fn change(&self, _: usize, _: Change) -> bool {
+        true
+    }
+    fn fail(&self) {}
+    fn failed(&self) -> bool {
+        false
+    }
+}
+
+#[derive(Default)]
+struct Listener(Vec<String>);
+
+impl Healer for Listener {
+    fn end(&mut self, _: &Intent, _: [&[u8]; 2], _: &BothLocked) -> bool {
+        self.0.push("ended".into());
+        true
+    }
+    fn mend(&mut self, _: usize, _: &[u8], _: &BothLocked) -> bool {
+        self.0.push("mended".into());
+        true
+    }
+    fn pending(&mut self, rel: &[u8], _: &BothLocked) {
+        self.0.push(String::from_utf8_lossy(rel).into_owned());
+    }
+}
+
+#[test]
+fn another_users_word_is_recorded_and_never_lost() {
+    let bytes = Bytes(RefCell::new(vec![0; SIZE]));
+    let view = View::Guarded(&bytes);
+    let said = |kind, one: &[u8], two: &[u8]| {
+        view.publish(WHOLE, &Intent::of(kind, 0), one, two);
+        let mut l = Listener::default();
+        recover(&mut l, view, WHOLE, &held());
+        l.0.join(" ")
+    };
+    assert_eq!(said(IntentKind::Rename, b"d/x", b"y"), "d/x y");
+    assert_eq!(said(IntentKind::Mend, b"x", b""), "x");
+    // What is no name below a root stands for anything.
+    for bad in [
+        &b""[..],
+        b"../x",
+        b"/x",
+        b"x/",
+        b"a//b",
+        b".mirror/leg",
+        b"a/./b",
+    ] {
+        assert_eq!(said(IntentKind::Unlink, bad, b""), ".", "{bad:?}");
+    }
+    assert_eq!(said(IntentKind::Rename, b"x", b"../y"), ".");
+}

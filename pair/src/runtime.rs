@@ -1,0 +1,229 @@
+//! The runtime file of a pair: where it lies, which one is believed, and how it is made.
+//!
+//! Rules: a file is mapped only if it is whole, the pair's own can alone have made it, and its first bytes
+//! name these very legs (`crate::domain`). A new one is preallocated and has its owner before it is mapped.
+use crate::control::text;
+use crate::domain;
+use libc as c;
+use mirror_core::facts::Facts;
+use mirror_core::owner::Owner;
+use mirror_core::record::{CONTROL, Id, LegRecord, PENDING_LOG};
+use mirror_core::runtime::{FACTS_SIZE, SIZE};
+use mirror_core::trust::runtime_removable;
+use mirror_core::{Errno, StateWord};
+use mirror_sys as sys;
+use mirror_sys::Sys;
+
+/// A pair, as far as its runtime file needs it.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// Leg a's record.
+    pub record: &'a LegRecord,
+    /// Both legs' roots.
+    pub roots: [i32; 2],
+}
+
+/// A runtime file that was mapped.
+pub struct Joined {
+    /// Where.
+    pub at: usize,
+    /// Its descriptor, if the mapping must not be looked at.
+    pub guarded: Option<i32>,
+}
+
+impl Place<'_> {
+    /// What the runtime file with this id must say of itself.
+    pub fn facts(&self, id: Id, boot: Id) -> Sys<Facts> {
+        let mut legs = [(0, 0); 2];
+        for (l, &root) in legs.iter_mut().zip(&self.roots) {
+            let st = sys::fstat(root)?;
+            *l = (st.dev(), st.ino());
+        }
+        Ok(Facts {
+            id,
+            boot,
+            pair: self.record.pair,
+            stripes: u64::from(self.record.stripes),
+            legs,
+        })
+    }
+
+    /// User and group of the pair: those of leg a's control folder.
+    pub fn control(&self) -> Sys<(u32, u32)> {
+        let st = sys::fstatat(self.roots[0], &text(CONTROL), c::AT_SYMLINK_NOFOLLOW)?;
+        Ok((st.uid(), st.gid()))
+    }
+
+    /// The boot of the domain that both legs name, if its runtime file is whole and in memory: then it is this
+    /// one, whatever /proc says.
+    pub fn boot_in_memory(&self, named: Option<Owner>) -> Option<Id> {
+        let o = named?;
+        let n = open(self.record, o.runtime).ok()?;
+        let this = in_memory(n) && self.facts(o.runtime, o.boot).ok() == read_facts(n);
+        let _ = sys::close(n);
+        this.then_some(o.boot)
+    }
+
+    /// The runtime file that both legs name, if it is there, whole, and the pair's own. Changes nothing.
+    pub fn live(&self, named: Option<Owner>, boot: Id) -> Option<Joined> {
+        let o = named?;
+        let n = open(self.record, o.runtime).ok()?;
+        let expected = self.facts(o.runtime, o.boot).ok();
+        let this = domain::is_live(o, boot, in_memory(n), expected, read_facts(n));
+        let joined = if this { self.map(n) } else { Err(Errno::EIO) };
+        kept(n, joined).ok()
+    }
+
+    /// Maps a runtime file that has the right size and that only the pair's own can have made. EIO: another.
+    fn map(&self, n: i32) -> Sys<Joined> {
+        let st = sys::fstat(n)?;
+        let file = domain::File {
+            mode: st.mode(),
+            owner: (st.uid(), st.gid()),
+            size: st.size(),
+        };
+        let guarded = file.guarded(self.record.group, self.control()?, sys::user_ids());
+        let guarded = guarded.ok_or(Errno::EIO)?;
+        Ok(Joined {
+            at: sys::map_shared(n, SIZE)?,
+            guarded: guarded.then_some(n),
+        })
+    }
+
+    /// Looks at the folder of runtime files, and makes it if it is the system's own. `false`: somebody else
+    /// could remove or replace what is in it.
+    pub fn folder(&self) -> Sys<bool> {
+        let mut dir = self.record.runtime.clone();
+        dir.pop();
+        if dir.as_bytes() == b"/run/mirror" {
+            match sys::mkdirat(c::AT_FDCWD, &dir, 0o711) {
+                Ok(_) | Err(Errno::EEXIST) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        let st = sys::fstatat(c::AT_FDCWD, &dir, c::AT_SYMLINK_NOFOLLOW)?;
+        let closed = st.mode() & 0o022 == 0 || st.mode() & c::S_ISVTX != 0;
+        Ok(st.kind() == c::S_IFDIR && closed)
+    }
+
+    /// Makes a runtime file. EEXIST: somebody has that name. The limit of file sizes is lifted.
+    pub fn make(&self, id: Id, boot: Id, vanished: bool) -> Sys<Joined> {
+        let path = self.record.runtime_file(id);
+        let first = self.facts(id, boot)?.encode();
+        let flags = c::O_RDWR | c::O_CREAT | c::O_EXCL | c::O_CLOEXEC | c::O_NOFOLLOW;
+        let n = sys::openat(c::AT_FDCWD, &path, flags, 0o600)?;
+        let word = StateWord::of_new(self.has_pending(), vanished);
+        // Preallocated: a hole in it would be a SIGBUS in somebody else's program.
+        let fill = || {
+            sys::pwrite(n, &first, 0)?;
+            sys::pwrite(n, &word.0.to_le_bytes(), FACTS_SIZE as u64)?;
+            sys::fallocate(n, 0, 0, SIZE as u64)
+        };
+        let joined = fill()
+            .and_then(|_| self.hand_over(n))
+            .and_then(|()| self.map(n));
+        let joined = kept(n, joined);
+        if joined.is_err() {
+            let _ = sys::unlinkat(c::AT_FDCWD, &path, 0);
+        }
+        joined
+    }
+
+    /// One that nobody else has.
+    pub fn private(&self, id: Id, boot: Id) -> Sys<Joined> {
+        let first = self.facts(id, boot)?.encode();
+        let n = sys::memory_file(&text(b"mirror"))?;
+        let at = sys::ftruncate(n, SIZE as u64)
+            .and_then(|_| sys::pwrite(n, &first, 0))
+            .and_then(|_| sys::map_shared(n, SIZE));
+        let _ = sys::close(n);
+        Ok(Joined {
+            at: at?,
+            guarded: None,
+        })
+    }
+
+    /// Gives a fresh runtime file to the pair's group, or (root does) to its user.
+    fn hand_over(&self, n: i32) -> Sys<()> {
+        const SAME: u32 = u32::MAX;
+        let (st, (uid, gid)) = (sys::fstat(n)?, self.control()?);
+        if self.record.group {
+            if st.gid() != gid {
+                sys::fchown(n, SAME, gid)?;
+            }
+            sys::fchmod(n, 0o660)?;
+        } else if st.uid() != uid {
+            // On a network leg it may only seem to be another's: `map` decides.
+            let _ = sys::fchown(n, uid, SAME);
+        }
+        Ok(())
+    }
+
+    /// Removes the runtime file with this id, if it is this pair's own. (One that another member made may stay:
+    /// nobody looks at it again.)
+    pub fn remove(&self, id: Id) {
+        let (Ok(n), Ok(control)) = (open(self.record, id), self.control()) else {
+            return;
+        };
+        let legs = |found: &Facts| Some(self.facts(id, found.boot).ok()?.legs);
+        let ours = removable(n, id, self.record, control, legs);
+        let _ = sys::close(n);
+        if ours {
+            let _ = sys::unlinkat(c::AT_FDCWD, &self.record.runtime_file(id), 0);
+        }
+    }
+
+    fn has_pending(&self) -> bool {
+        self.roots.iter().any(|&r| {
+            sys::fstatat(r, &text(PENDING_LOG), c::AT_SYMLINK_NOFOLLOW)
+                .is_ok_and(|st| st.size() > 0)
+        })
+    }
+}
+
+/// Opens the runtime file with this id.
+pub fn open(record: &LegRecord, id: Id) -> Sys<i32> {
+    // Not blocked by a fifo that somebody put there.
+    let flags = c::O_RDWR | c::O_CLOEXEC | c::O_NOFOLLOW | c::O_NONBLOCK | c::O_NOCTTY;
+    sys::openat(c::AT_FDCWD, &record.runtime_file(id), flags, 0)
+}
+
+/// Whether an open runtime file is a pair's own to remove. `record`, `control`: one leg's record, and the owner
+/// of its control folder; `legs`: what a file of this pair that says so must say of the legs.
+pub fn removable(
+    n: i32,
+    id: Id,
+    record: &LegRecord,
+    control: (u32, u32),
+    legs: impl FnOnce(&Facts) -> Option<[(u64, u64); 2]>,
+) -> bool {
+    let ours = || {
+        let (st, found) = (sys::fstat(n).ok()?, read_facts(n)?);
+        let owner = (st.uid(), st.gid());
+        let legs = legs(&found)?;
+        let own = runtime_removable(record.group, owner, control, &found, record.pair, legs);
+        Some(found.id == id && own)
+    };
+    ours() == Some(true)
+}
+
+/// A descriptor that is not needed any more is closed.
+fn kept(n: i32, joined: Sys<Joined>) -> Sys<Joined> {
+    if joined.as_ref().map_or(true, |j| j.guarded.is_none()) {
+        let _ = sys::close(n);
+    }
+    joined
+}
+
+/// Whether a file lies in a tmpfs: then it is of this boot, whatever /proc says of that. (A container may show
+/// a boot id of its own, and a service in it with a /proc of its own the kernel's.)
+fn in_memory(n: i32) -> bool {
+    sys::fs_magic(n) == Ok(c::TMPFS_MAGIC as u64)
+}
+
+/// What a runtime file's first bytes say.
+fn read_facts(n: i32) -> Option<Facts> {
+    let mut b = [0u8; FACTS_SIZE];
+    let len = sys::pread(n, &mut b, 0).ok()?;
+    Facts::parse(b.get(..len)?)
+}
