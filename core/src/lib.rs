@@ -33,6 +33,7 @@ pub mod runtime;
 mod script_txn_tests;
 pub mod sticky;
 pub mod tab;
+pub mod tabs;
 pub mod trust;
 pub mod txn;
 #[cfg(test)]

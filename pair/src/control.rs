@@ -7,23 +7,28 @@ use mirror_core::Errno;
 use mirror_core::path::PathText;
 use mirror_core::record::{CONTROL, control_file_trusted};
 use mirror_sys as sys;
-use mirror_sys::Sys;
+use mirror_sys::{Stat, Sys};
 
 /// A path in the control folder.
 pub type Name = PathText<64>;
 
 /// Opens `name` below a leg's root. EIO: something else is in its place.
 pub fn open(root: i32, name: &Name, flags: i32, mode: u32) -> Sys<i32> {
+    own(root, name, flags, mode)?.ok_or(Errno::EIO)
+}
+
+/// The same; `None`: something else is in its place.
+pub fn own(root: i32, name: &Name, flags: i32, mode: u32) -> Sys<Option<i32>> {
     let flags = flags | c::O_NONBLOCK | c::O_NOFOLLOW | c::O_NOCTTY | c::O_CLOEXEC;
     let n = match sys::openat2(root, name, flags, mode, sys::BENEATH) {
-        Err(Errno::ELOOP | Errno::ENXIO | Errno::EISDIR | Errno::ENODEV) => return Err(Errno::EIO),
+        Err(Errno::ELOOP | Errno::ENXIO | Errno::EISDIR | Errno::ENODEV) => return Ok(None),
         r => r?,
     };
     match trusted(root, n) {
-        Ok(true) => Ok(n),
+        Ok(true) => Ok(Some(n)),
         r => {
             let _ = sys::close(n);
-            Err(r.err().unwrap_or(Errno::EIO))
+            r.map(|_| None)
         }
     }
 }
@@ -51,18 +56,24 @@ pub fn common(root: i32, name: &[u8], flags: i32) -> Sys<i32> {
         r => return r,
     }
     let n = open(root, &name, flags | c::O_CREAT, 0o600)?;
-    let (dir, st) = (
-        sys::fstatat(root, &text(CONTROL), c::AT_SYMLINK_NOFOLLOW),
-        sys::fstat(n),
-    );
-    if let (Ok(dir), Ok(st)) = (dir, st) {
-        if st.uid() != dir.uid() {
-            // root's, in a user's pair. Others may not, and need not.
-            let _ = sys::fchown(n, dir.uid(), dir.gid());
-        }
-        let _ = sys::fchmod(n, dir.mode() & 0o660);
+    if let Ok(dir) = sys::fstatat(root, &text(CONTROL), c::AT_SYMLINK_NOFOLLOW) {
+        like_folder(&dir, n);
     }
     Ok(n)
+}
+
+/// A new file of the control folder has the rights of the folder it is in, whatever this process's umask is,
+/// and root leaves it to the pair's user. Who may not need not; where a file system has no such rights there
+/// are none to keep.
+pub fn like_folder(dir: &Stat, n: i32) {
+    let Ok(st) = sys::fstat(n) else { return };
+    if (st.uid(), st.gid()) != (dir.uid(), dir.gid()) {
+        let _ = sys::fchown(n, dir.uid(), dir.gid());
+    }
+    let mode = dir.mode() & 0o660;
+    if st.mode() & 0o7777 != mode {
+        let _ = sys::fchmod(n, mode);
+    }
 }
 
 /// A short constant path.

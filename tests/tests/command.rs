@@ -25,6 +25,8 @@ mod resyncs;
 mod run;
 #[path = "command/sources.rs"]
 mod sources;
+#[path = "command/tabs.rs"]
+mod tabs;
 #[path = "command/trial.rs"]
 mod trial;
 #[path = "command/users.rs"]

@@ -2,13 +2,15 @@
 //! same places by the same rules.
 use crate::fail::{Fail, Kind, Res, reason};
 use crate::text;
+use mirror_core::path::PATH_MAX;
 use mirror_core::record::Id;
 use mirror_core::tab::{
     Entry, Fault, OnFailure, OnFull, ROOT_WAIT, Unmirrorable, lines, overlap, parse_line,
     parse_mirror,
 };
+use mirror_core::tabs::{self, Distrust};
 use std::ffi::{OsStr, OsString};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -143,8 +145,8 @@ fn root() -> bool {
 
 /// The user's own mirrortab. Fixed below the home: no variable but HOME moves it.
 pub fn user_tab() -> Option<PathBuf> {
-    let home = std::env::var_os("HOME").filter(|h| h.as_bytes().first() == Some(&b'/'))?;
-    Some(PathBuf::from(home).join(".config/mirror/mirrortab"))
+    let own = tabs::of_home::<PATH_MAX>(std::env::var_os("HOME")?.as_bytes())?;
+    Some(PathBuf::from(OsStr::from_bytes(own.as_bytes())))
 }
 
 /// The file that `init` writes.
@@ -157,7 +159,7 @@ pub fn own_tab() -> Res<PathBuf> {
         };
     }
     if root() {
-        return Ok("/etc/mirrortab".into());
+        return Ok(tabs::SYSTEM.into());
     }
     user_tab().ok_or_else(|| Fail::new(Kind::Config, "HOME is not set, so there is no place for your mirrortab. Set HOME, or name a file: MIRRORTAB=/path/of/mirrortab"))
 }
@@ -173,17 +175,13 @@ pub fn files() -> Vec<PathBuf> {
     if let Some(f) = named() {
         return vec![f];
     }
-    let mut out = vec![PathBuf::from("/etc/mirrortab")];
-    let mut more: Vec<PathBuf> = std::fs::read_dir("/etc/mirrortab.d")
+    let mut out = vec![PathBuf::from(tabs::SYSTEM)];
+    let mut more: Vec<PathBuf> = std::fs::read_dir(tabs::FOLDER)
         .into_iter()
         .flatten()
         .flatten()
         .map(|e| e.path())
-        .filter(|p| p.extension() == Some(OsStr::new("tab")))
-        .filter(|p| {
-            !p.file_name()
-                .is_some_and(|n| n.as_bytes().starts_with(b"."))
-        })
+        .filter(|p| p.file_name().is_some_and(|n| tabs::is_tab(n.as_bytes())))
         .collect();
     more.sort();
     out.append(&mut more);
@@ -204,8 +202,8 @@ pub fn unreadable() -> Vec<PathBuf> {
         .into_iter()
         .filter(|f| std::fs::File::open(f).is_err_and(denied))
         .collect();
-    if std::fs::read_dir("/etc/mirrortab.d").is_err_and(denied) {
-        out.push("/etc/mirrortab.d".into());
+    if std::fs::read_dir(tabs::FOLDER).is_err_and(denied) {
+        out.push(tabs::FOLDER.into());
     }
     out
 }
@@ -214,13 +212,15 @@ pub fn unreadable() -> Vec<PathBuf> {
 /// user can have written it.
 pub fn read_trusted(file: &Path) -> Res<Option<Vec<u8>>> {
     let flags = libc::O_NOCTTY | libc::O_NONBLOCK;
-    let mut f = match std::fs::File::options()
+    let f = match std::fs::File::options()
         .read(true)
         .custom_flags(flags)
         .open(file)
     {
         Ok(f) => f,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
         Err(e) => {
             return Err(Fail::new(
                 Kind::Config,
@@ -236,24 +236,31 @@ pub fn read_trusted(file: &Path) -> Res<Option<Vec<u8>>> {
     };
     let meta = f.metadata().map_err(|e| Fail::io(text::path(file), e))?;
     let euid = rustix::process::geteuid().as_raw();
-    if !meta.is_file() {
-        return bad("not a regular file. A mirrortab is one".into());
-    }
-    if meta.uid() != 0 && meta.uid() != euid {
-        return bad(format!(
-            "belongs to user {}: only files of root or of your own count. chown it",
-            meta.uid()
-        ));
-    }
-    if meta.mode() & 0o022 != 0 {
-        return bad(format!(
-            "others can write it. chmod go-w {}",
-            text::shell(file)
-        ));
+    match tabs::trusted(meta.mode(), meta.uid(), euid) {
+        Ok(()) => {}
+        Err(Distrust::Kind) => return bad("not a regular file. A mirrortab is one".into()),
+        Err(Distrust::Owner) => {
+            return bad(format!(
+                "belongs to user {}: only files of root or of your own count. chown it",
+                meta.uid()
+            ));
+        }
+        Err(Distrust::Writable) => {
+            return bad(format!(
+                "others can write it. chmod go-w {}",
+                text::shell(file)
+            ));
+        }
     }
     let mut out = Vec::new();
-    f.read_to_end(&mut out)
+    f.take(tabs::FILE_MAX as u64)
+        .read_to_end(&mut out)
         .map_err(|e| Fail::io(text::path(file), e))?;
+    if out.len() >= tabs::FILE_MAX {
+        return bad(
+            "is larger than 64 KiB, and programs read no more. Remove comments from it".into(),
+        );
+    }
     Ok(Some(out))
 }
 

@@ -4,15 +4,13 @@ use super::tab::{self, Line};
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::text;
 use mirror_core::tab::{Entry, lines, parse_line};
+use mirror_core::tabs;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-
-/// Programs read no mirrortab of this size.
-const FILE_MAX: usize = 64 * 1024;
 
 /// A pair's line without its end.
 fn line(l: &Line) -> Vec<u8> {
@@ -104,7 +102,7 @@ impl Held {
         }
         self.content.extend_from_slice(&line);
         self.content.push(b'\n');
-        if self.content.len() >= FILE_MAX {
+        if self.content.len() >= tabs::FILE_MAX {
             return Err(Fail::new(
                 Kind::Config,
                 format!(

@@ -4,6 +4,7 @@ use super::mounts;
 use crate::fail::{Context, Fail, Res};
 use mirror_core::path::{PATH_MAX, PathText};
 use mirror_core::record::{CONTROL, control_file_trusted};
+use mirror_pair::control;
 use mirror_sys::BENEATH;
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
@@ -162,18 +163,15 @@ impl Root {
     /// Opens a file of the control folder, without blocking and through no symlink. The folder is its
     /// owner's and this may be root: what stands there must be a regular file of the pair's own.
     pub fn control(&self, rel: &[u8], flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
-        let no = || io::Error::other("not a regular file of the pair's own. Move it away");
-        let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let fd = self
-            .open_at(rel, flags, mode)
-            .map_err(|e| match e.raw_os_error() {
-                Some(libc::ELOOP | libc::ENXIO | libc::EISDIR | libc::ENODEV) => no(),
-                _ => e,
-            })?;
-        if self.trusts(&rustix::fs::fstat(&fd)?)? {
-            Ok(fd)
-        } else {
-            Err(no())
+        let name = control::Name::from_bytes(rel).map_err(|_| Errno::NAMETOOLONG)?;
+        let (flags, mode) = (flags.bits() as i32, mode.bits());
+        match control::own(self.fd.as_raw_fd(), &name, flags, mode) {
+            // SAFETY: a descriptor that was opened just now and belongs to nobody else.
+            Ok(Some(n)) => Ok(unsafe { OwnedFd::from_raw_fd(n) }),
+            Ok(None) => Err(io::Error::other(
+                "not a regular file of the pair's own. Move it away",
+            )),
+            Err(e) => Err(io::Error::from_raw_os_error(e.0)),
         }
     }
 
@@ -360,19 +358,10 @@ pub fn give_away(folder: impl AsFd, made: impl AsFd) {
     }
 }
 
-/// A new file of the control folder has the rights of the folder it is in, whatever this process's umask
-/// is, and root leaves it to the pair's user. Where a file system has no such rights there are none to keep.
+/// A new file of the control folder is as its folder wants it.
 pub fn like_folder(dir: &OwnedFd, new: &OwnedFd) {
-    let (Ok(d), Ok(n)) = (rustix::fs::fstat(dir), rustix::fs::fstat(new)) else {
-        return;
-    };
-    if rustix::process::geteuid().is_root() && (d.st_uid, d.st_gid) != (n.st_uid, n.st_gid) {
-        let (u, g) = (Uid::from_raw(d.st_uid), Gid::from_raw(d.st_gid));
-        let _ = rustix::fs::fchown(new, Some(u), Some(g));
-    }
-    let mode = d.st_mode & 0o660;
-    if n.st_mode & 0o7777 != mode {
-        let _ = rustix::fs::fchmod(new, Mode::from_raw_mode(mode));
+    if let Ok(dir) = mirror_sys::fstat(dir.as_raw_fd()) {
+        control::like_folder(&dir, new.as_raw_fd());
     }
 }
 

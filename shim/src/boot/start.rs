@@ -13,10 +13,8 @@ use mirror_core::Errno;
 use mirror_core::numbers::SENTINEL;
 use mirror_core::path::{PATH_MAX, PathText};
 use mirror_core::tab::{self, Entry, Fault, Options};
+use mirror_core::tabs::{self, FILE_MAX};
 use mirror_sys as sys;
-
-/// Largest mirrortab that is read.
-const TAB_MAX: usize = 64 * 1024;
 
 struct Work {
     entry: Entry,
@@ -35,7 +33,7 @@ static WORK: BootCell<Work> = BootCell::new(Work {
     },
     path: PathText::new(),
 });
-static TAB: BootCell<[u8; TAB_MAX]> = BootCell::new([0; TAB_MAX]);
+static TAB: BootCell<[u8; FILE_MAX]> = BootCell::new([0; FILE_MAX]);
 
 /// Decides what this process is to the mirror.
 pub fn start(b: &BootInfo) -> Start {
@@ -141,15 +139,14 @@ pub fn prove(b: &BootInfo) {
 }
 
 fn default_tabs(w: &mut Work) {
-    let _ = w.path.set(b"/etc/mirrortab");
+    let _ = w.path.set(tabs::SYSTEM.as_bytes());
     read_tab(w);
     read_tab_dir(w);
     // An effective uid of 0 reads no home.
     if sys_euid() != 0
-        && let Some(home) = env::get(Var::Home)
-        && w.path.set(home).is_ok()
-        && w.path.push(b".config/mirror/mirrortab").is_ok()
+        && let Some(own) = env::get(Var::Home).and_then(tabs::of_home)
     {
+        w.path = own;
         read_tab(w);
     }
 }
@@ -164,7 +161,7 @@ fn read_tab(w: &mut Work) -> bool {
     let n = match sys::openat(
         c::AT_FDCWD,
         &w.path,
-        c::O_RDONLY | c::O_CLOEXEC | c::O_NONBLOCK,
+        c::O_RDONLY | c::O_CLOEXEC | c::O_NONBLOCK | c::O_NOCTTY,
         0,
     ) {
         Ok(n) => n,
@@ -174,8 +171,7 @@ fn read_tab(w: &mut Work) -> bool {
     let Ok(st) = sys::fstat(n) else {
         fail3(b"", w.path.as_bytes(), b" cannot be examined")
     };
-    let euid = sys_euid();
-    if st.kind() != c::S_IFREG || (st.uid() != 0 && st.uid() != euid) || st.mode() & 0o022 != 0 {
+    if tabs::trusted(st.mode(), st.uid(), sys_euid()).is_err() {
         fail3(
             b"",
             w.path.as_bytes(),
@@ -194,7 +190,7 @@ fn read_tab(w: &mut Work) -> bool {
         }
     }
     let _ = sys::close(n);
-    if len >= TAB_MAX {
+    if len >= FILE_MAX {
         fail3(b"", w.path.as_bytes(), b" is larger than 64 KiB");
     }
     let text = tab.get(..len).unwrap_or(&[]);
@@ -210,7 +206,7 @@ fn read_tab(w: &mut Work) -> bool {
 
 /// /etc/mirrortab.d/*.tab. Order does not matter to the library: pairs never overlap.
 fn read_tab_dir(w: &mut Work) {
-    let _ = w.path.set(b"/etc/mirrortab.d");
+    let _ = w.path.set(tabs::FOLDER.as_bytes());
     let Ok(dir) = sys::openat(
         c::AT_FDCWD,
         &w.path,
@@ -241,8 +237,8 @@ fn read_tab_dir(w: &mut Work) {
         ) {
             let len = usize::from(u16::from_le_bytes([lo, hi]));
             let name = body.split(|&c| c == 0).next().unwrap_or(&[]);
-            if name.ends_with(b".tab") && name.first() != Some(&b'.') {
-                let _ = w.path.set(b"/etc/mirrortab.d");
+            if tabs::is_tab(name) {
+                let _ = w.path.set(tabs::FOLDER.as_bytes());
                 if w.path.push(name).is_ok() {
                     read_tab(w);
                 }

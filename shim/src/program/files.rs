@@ -169,8 +169,7 @@ pub fn trusted(fd: &Fd, euid: u32, kind: libc::mode_t, size: Option<u64>) -> boo
         st.assume_init()
     };
     st.st_mode & libc::S_IFMT == kind
-        && (st.st_uid == 0 || st.st_uid == euid)
-        && st.st_mode & 0o022 == 0
+        && mirror_core::tabs::owned(st.st_mode, st.st_uid, euid).is_ok()
         && size.is_none_or(|s| st.st_size as u64 == s)
 }
 

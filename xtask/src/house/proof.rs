@@ -100,7 +100,7 @@ const CALLS: &[Calls] = &[
 const NOT_A_LEG: &[(&str, &str, &str)] = &[
     (
         "pair/src/control.rs",
-        "common",
+        "like_folder",
         "a file of the control folder",
     ),
     ("pair/src/memory.rs", "write", "a runtime file"),
