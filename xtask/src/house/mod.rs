@@ -2,6 +2,7 @@
 //! memory of a process's own may be, and how long a function may get.
 mod graph;
 mod items;
+mod promises;
 mod proof;
 mod table;
 mod tokens;
@@ -69,6 +70,7 @@ pub fn check() -> Result<Vec<String>> {
         found.extend(circles.map(|c| format!("{name}: circle {c}")));
     }
     found.extend(places()?);
+    found.extend(promises::check()?);
     Ok(found)
 }
 
