@@ -5,7 +5,7 @@ use crate::{BothLocked, Errno};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Applied(pub u64);
 
-/// The second leg's refusal of a call.
+/// The second leg's refusal of a call; of an undo, the first leg's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// Nothing has changed there.
@@ -28,6 +28,13 @@ impl Refused {
         match self {
             Refused::Whole(e) | Refused::Part(e) => e,
         }
+    }
+}
+
+/// An error before anything was done.
+impl From<Errno> for Refused {
+    fn from(e: Errno) -> Refused {
+        Refused::Whole(e)
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) struct Script {
     pub(crate) holds: bool,
     /// The second leg does a part of what it refuses.
     pub(crate) part: bool,
+    /// An undo that fails has begun.
+    pub(crate) half: bool,
     pub(crate) size: Result<u64, Errno>,
     /// Somebody leaves this object after so many pauses.
     pub(crate) leaves: Option<(usize, u32)>,
@@ -54,6 +56,7 @@ impl Script {
             repair: Ok(()),
             holds: false,
             part: false,
+            half: false,
             size: Ok(100),
             leaves: None,
         }
@@ -171,12 +174,12 @@ impl LegIo for Script {
         let r = next(&mut self.applies, 7);
         r.map(Applied).map_err(|e| Refused::after(self.part, e))
     }
-    fn undo(&mut self, _: &BothLocked, source: Option<&Untouched<'_>>) -> Result<(), Errno> {
+    fn undo(&mut self, _: &BothLocked, source: Option<&Untouched<'_>>) -> Result<(), Refused> {
         self.note(match source {
             Some(_) => "undo",
             None => "undo(no source)",
         });
-        self.repair
+        self.repair.map_err(|e| Refused::after(self.half, e))
     }
     fn late(&mut self, _: &BothLocked) -> LockPlan {
         self.late
@@ -218,8 +221,8 @@ impl LegIo for Script {
         to: u64,
         old: Option<u64>,
         _: &Untouched<'_>,
-    ) -> Result<(), Errno> {
+    ) -> Result<(), Refused> {
         self.note(&format!("unwrite({from}..{to},{old:?})"));
-        self.repair
+        self.repair.map_err(|e| Refused::after(self.half, e))
     }
 }

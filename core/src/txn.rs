@@ -100,8 +100,9 @@ pub trait LegIo {
     /// The call of an [`Action::Call`] on one leg.
     fn apply(&mut self, step: Step, held: &BothLocked) -> Result<Applied, Refused>;
     /// Takes the first leg's call back, and what the second leg has done of it. Refused if that would lose
-    /// something: a replaced name, cut data. The second leg is a source only with `source`.
-    fn undo(&mut self, held: &BothLocked, source: Option<&Untouched<'_>>) -> Result<(), Errno>;
+    /// something: a replaced name, cut data. The second leg is a source only with `source`. In part: what the
+    /// first leg has now is neither what it was nor what the call makes of it.
+    fn undo(&mut self, held: &BothLocked, source: Option<&Untouched<'_>>) -> Result<(), Refused>;
     /// Whether the second leg, which has answered `why`, already is as the call would leave it.
     fn holds(&mut self, why: Errno, held: &BothLocked) -> bool;
     /// Makes the object equal, from the first leg to the second. The caller is exclusive.
@@ -124,14 +125,14 @@ pub trait LegIo {
         held: &BothLocked,
     ) -> Result<u64, Errno>;
     /// Brings the first leg back to what the second has from `from` on (`to` was written; `old_size`
-    /// is the size before).
+    /// is the size before). In part: some of these bytes.
     fn unwrite(
         &mut self,
         from: u64,
         to: u64,
         old_size: Option<u64>,
         source: &Untouched<'_>,
-    ) -> Result<(), Errno>;
+    ) -> Result<(), Refused>;
 }
 
 /// What became of a request.
@@ -316,19 +317,37 @@ fn call<P: Journal + LegIo + ?Sized>(p: &mut P, undo: Undo, held: &BothLocked) -
         ErrorClass::Semantic => semantic(p, undo, answer, why, held),
         ErrorClass::Leg | ErrorClass::Refusal | ErrorClass::ProcessLocal => {
             p.partner_error(e);
-            if undo == Undo::Possible && undone(p, why, held) {
+            let back = undone(p, undo, why, held);
+            if back.is_ok() {
                 return Verdict::Done(Err(e));
             }
             p.pending(held, e);
-            Verdict::Done(Ok(answer))
+            Verdict::Done(answered(back, e, answer))
         }
     }
 }
 
 /// Takes the change back, if that is possible.
-fn undone<P: Journal + LegIo + ?Sized>(p: &mut P, why: Refused, held: &BothLocked) -> bool {
+fn undone<P: Journal + LegIo + ?Sized>(
+    p: &mut P,
+    undo: Undo,
+    why: Refused,
+    held: &BothLocked,
+) -> Result<(), Refused> {
+    if undo == Undo::Never {
+        return Err(why.errno().into());
+    }
     let source = Untouched::of(held, p.is_pending(held), why);
-    p.undo(held, source.as_ref()).is_ok()
+    p.undo(held, source.as_ref())
+}
+
+/// The answer where the second leg has refused with `e` and the change is not taken back: the first leg has
+/// it, unless a part of it is gone again.
+fn answered(back: Result<(), Refused>, e: Errno, answer: u64) -> Result<u64, Errno> {
+    match back {
+        Err(Refused::Part(_)) => Err(e),
+        _ => Ok(answer),
+    }
 }
 
 /// Retried once with exclusive access; then the first leg answers, and the second is made like
@@ -346,10 +365,15 @@ fn semantic<P: Journal + LegIo + ?Sized>(
         return Verdict::Done(Ok(answer));
     }
     if !held.plan().is_exclusive() {
-        if undo == Undo::Possible && undone(p, why, held) {
+        let back = undone(p, undo, why, held);
+        if back.is_ok() {
             return Verdict::Exclusive;
         }
         p.partner_error(e);
+        if let Err(Refused::Part(_)) = back {
+            p.pending(held, e);
+            return Verdict::Done(Err(e));
+        }
         return Verdict::Left(answer);
     }
     p.partner_error(e);
@@ -421,9 +445,14 @@ fn write<P: Journal + LegIo + ?Sized>(
                 // Both legs are equal again, shorter by what the second could not take.
                 Some(Ok(())) if done > 0 => Ok(done),
                 Some(Ok(())) => Err(e),
-                Some(Err(_)) | None => {
+                Some(Err(Refused::Whole(_))) | None => {
                     p.pending(held, e);
                     Ok(k)
+                }
+                // Of the rest, some is gone again.
+                Some(Err(Refused::Part(_))) => {
+                    p.pending(held, e);
+                    if done > 0 { Ok(done) } else { Err(e) }
                 }
             }
         }

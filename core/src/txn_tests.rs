@@ -246,6 +246,39 @@ fn a_half_done_or_pending_second_leg_is_no_source() {
     );
 }
 
+/// The program was told of success, and the first leg has it no more.
+#[test]
+fn what_is_taken_back_in_part_is_no_success() {
+    let half = |s: &mut Script| {
+        s.half = true;
+        s.repair = Err(Errno::EIO);
+    };
+    for (second, want) in [
+        (Errno::ENOSPC, Errno::ENOSPC),
+        (Errno::EEXIST, Errno::EEXIST),
+    ] {
+        let refused = |s: &mut Script| {
+            half(s);
+            s.applies = vec![Ok(7), Err(second)];
+        };
+        let (v, log) = ran(refused, CALL);
+        assert_eq!(v, Verdict::Done(Err(want)), "{log}");
+        assert!(log.contains("pending("), "{log}");
+    }
+    for (taken, want) in [(4, Ok(4)), (0, Err(Errno::ENOSPC))] {
+        let refused = |s: &mut Script| {
+            half(s);
+            s.seconds = match taken {
+                0 => vec![Err(Errno::ENOSPC)],
+                n => vec![Ok(n), Err(Errno::ENOSPC)],
+            };
+        };
+        let (v, log) = ran(refused, Action::Write(Where::Position));
+        assert_eq!(v, Verdict::Done(want), "{log}");
+        assert!(log.contains("pending(ENOSPC)"), "{log}");
+    }
+}
+
 #[test]
 fn a_semantic_error_of_the_second_leg_is_tried_again_alone() {
     let differ = |s: &mut Script| s.applies = vec![Ok(7), Err(Errno::EEXIST)];

@@ -1,5 +1,5 @@
 //! What each call does to one tree.
-use crate::op::{How, Op};
+use crate::op::{How, Op, Range};
 use crate::tree::{Body, Ino, Meta, Tree};
 use mirror_core::Errno;
 use std::collections::BTreeMap;
@@ -125,8 +125,32 @@ pub fn destroys(t: &Tree, op: &Op, at: &At) -> bool {
         Op::Open { trunc: true, .. } => found(0)
             .and_then(|i| t.bytes(i))
             .is_ok_and(|b| !b.is_empty()),
+        Op::Truncate { len, .. } => found(0)
+            .and_then(|i| t.bytes(i))
+            .is_ok_and(|b| *len < b.len()),
+        Op::FTruncate { len, .. } => at
+            .object
+            .and_then(|i| t.bytes(i).ok())
+            .is_some_and(|b| *len < b.len()),
         _ => op.removes(),
     }
+}
+
+fn range(b: &mut Vec<u8>, how: Range, at: usize, len: usize) -> Result<(), Errno> {
+    let end = at + len;
+    match how {
+        Range::Reserve => b.resize(b.len().max(end), 0),
+        Range::Clear => {
+            let last = end.min(b.len());
+            b[at.min(last)..last].fill(0);
+        }
+        // At the end of the file that would be a truncation.
+        Range::Collapse if end >= b.len() => return Err(Errno::EINVAL),
+        Range::Collapse => drop(b.drain(at..end)),
+        Range::Insert if at >= b.len() => return Err(Errno::EINVAL),
+        Range::Insert => drop(b.splice(at..at, vec![0; len])),
+    }
+    Ok(())
 }
 
 fn make(t: &mut Tree, (d, n): (Ino, &str), body: Body, mode: u32) -> Result<Done, Errno> {
@@ -178,6 +202,15 @@ fn rename(t: &mut Tree, op: &Op, at: &At, how: How) -> Result<(), Errno> {
     Ok(())
 }
 
+fn owner(t: &mut Tree, i: Ino, uid: u32) {
+    let dir = t.is_dir(i);
+    let m = &mut t.node_mut(i).meta;
+    m.uid = uid;
+    if !dir {
+        m.strip();
+    }
+}
+
 /// Does the call on `t`.
 // long: one arm for each kind of operation
 pub fn effect(t: &mut Tree, op: &Op, at: &At) -> Result<Done, Errno> {
@@ -198,6 +231,7 @@ pub fn effect(t: &mut Tree, op: &Op, at: &At) -> Result<Done, Errno> {
                     let b = t.bytes_mut(i)?;
                     if *trunc {
                         b.clear();
+                        t.node_mut(i).meta.strip();
                     }
                     Some(i)
                 }
@@ -214,8 +248,22 @@ pub fn effect(t: &mut Tree, op: &Op, at: &At) -> Result<Done, Errno> {
         Op::Truncate { len, .. } => {
             let i = named(t)?;
             t.bytes_mut(i)?.resize(*len, 0);
+            t.node_mut(i).meta.strip();
         }
-        Op::FTruncate { len, .. } => t.bytes_mut(object?)?.resize(*len, 0),
+        Op::FTruncate { len, .. } => {
+            t.bytes_mut(object?)?.resize(*len, 0);
+            t.node_mut(object?).meta.strip();
+        }
+        Op::Allocate { how, at, len, .. } => {
+            range(t.bytes_mut(object?)?, *how, *at, *len)?;
+            t.node_mut(object?).meta.strip();
+        }
+        Op::FChown { uid, .. } => owner(t, object?, *uid),
+        Op::FSetXattr { name, value, .. } => {
+            let x = &mut t.node_mut(object?).meta.xattrs;
+            x.insert(name.clone(), value.clone());
+        }
+        Op::FUtimens { mtime, .. } => t.node_mut(object?).meta.mtime = *mtime,
         Op::FChmod { mode, .. } => t.node_mut(object?).meta.mode = *mode,
         Op::Rename { how, .. } => rename(t, op, at, *how)?,
         Op::Unlink { .. } => {
@@ -256,7 +304,15 @@ pub fn effect(t: &mut Tree, op: &Op, at: &At) -> Result<Done, Errno> {
         }
         Op::Chown { uid, .. } => {
             let i = named(t)?;
-            t.node_mut(i).meta.uid = *uid;
+            owner(t, i, *uid);
+        }
+        Op::RemoveXattr { name, .. } => {
+            let i = named(t)?;
+            let gone = t.node_mut(i).meta.xattrs.remove(name);
+            gone.ok_or(Errno::ENODATA)?;
+        }
+        Op::Mknod { mode, .. } => {
+            return make(t, at.name(op, 0)?, Body::File(Vec::new()), *mode);
         }
         Op::SetXattr { name, value, .. } => {
             let i = named(t)?;

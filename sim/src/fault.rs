@@ -126,6 +126,54 @@ pub enum Sabotage {
     Hold,
     /// fsync syncs the first leg only.
     Sync,
-    /// Attributes of a directory do not ask whether the second leg has it.
-    Target,
+    /// The removal of a directory is not counted: what is remembered of it goes on being believed.
+    Count,
+    /// A half-done second leg is said to be what it was.
+    Part,
+    /// What is pending already is taken for a source.
+    Source,
+    /// A change of owner is taken back without the set-id bits and capabilities that went with it.
+    Chown,
+    /// The growth of a truncation is not taken back.
+    Growth,
+    /// What a failed call has made on the second leg is left there.
+    Made,
+    /// A refused write does not give back what it took beside.
+    Beside,
+    /// A change that is taken back in part is told as done.
+    Told,
+    /// A rename that replaced nothing is not taken back.
+    Unmoved,
+    /// What a call that failed on the first leg has taken beside is not taken on the second.
+    After,
+    /// A short count of the second leg is taken for all.
+    Short,
+    /// A repair makes the file as long first, and copies no more than so much of it.
+    Zeros,
+    /// A repair sets capabilities before it writes the bytes, also those that are equal.
+    Capabilities,
+    /// A repair does not remove what the right leg has not.
+    Stale,
+    /// What is equal is recorded.
+    False,
+    /// A repair looks at the first leg alone.
+    OneLeg,
+    /// "It is not there" is believed of the second leg without a look.
+    Believed,
+    /// The two are taken for equal since both legs have the names.
+    Alike,
+    /// The intent is published when the first leg has the change.
+    Publish,
+    /// The posts are freed when the first leg has the change.
+    Freed,
+    /// The posts are freed after the locks.
+    Unlock,
+    /// The intent is published under another object than the posts say.
+    Lead,
+    /// The second leg's lock is taken first.
+    LegOrder,
+    /// The second leg's refusal is told as success.
+    Swallowed,
+    /// A repair ends at its first error, and nothing is recorded.
+    Unsaid,
 }

@@ -1,13 +1,15 @@
 //! The engine's ports over the model: the legs.
-use crate::effect::{destroys, effect, moves_directory, needs};
+use crate::calls::{self, Does, Else, Row, needs_source};
 use crate::fault::{Place, Sabotage};
+use crate::legs::PIECE;
 use crate::op::Op;
 use crate::port::Port;
 use crate::proc::Proc;
 use crate::tree::Ino;
 use crate::world::{Entry, Left, Record, World};
 use mirror_core::{
-    Applied, BothLocked, Errno, LegIo, LockPlan, Prepared, Refused, Step, Untouched,
+    Applied, BothLocked, Errno, ErrorClass, Journal, LegIo, LockPlan, Prepared, Refused, Step,
+    Untouched,
 };
 
 impl World {
@@ -16,7 +18,7 @@ impl World {
         self.fault(leg, place).inspect_err(|_| self.faulted(p))
     }
 
-    fn faulted(&mut self, p: &mut Proc) {
+    pub(crate) fn faulted(&mut self, p: &mut Proc) {
         p.call.faulted = true;
         if let Some(e) = p.call.entry.and_then(|e| self.log.get_mut(e)) {
             e.faulted = true;
@@ -42,7 +44,7 @@ impl World {
         n
     }
 
-    fn set_left(&mut self, p: &Proc, left: Left) {
+    pub(crate) fn set_left(&mut self, p: &Proc, left: Left) {
         if let Some(e) = p.call.entry.and_then(|e| self.log.get_mut(e)) {
             e.left = left;
         }
@@ -68,192 +70,124 @@ impl World {
         Prepared::Ready
     }
 
-    fn apply(&mut self, p: &mut Proc, step: Step) -> Result<u64, Errno> {
-        let leg = if step == Step::First {
-            p.first
-        } else {
-            1 - p.first
-        };
-        if step == Step::First {
-            self.log(p, None);
-        }
-        self.met(p, leg, Place::Effect)?;
-        let (op, at) = (p.call.op.clone(), p.call.at(leg));
-        if let (Step::Second, Some(e)) = (step, p.call.lacks) {
-            return Err(e);
-        }
-        self.straddles(p);
-        let locked = needs(&self.legs[leg], &op, &at);
-        let moves = moves_directory(&self.legs[leg], &op, &at);
-        if step == Step::First && self.sabotage != Some(Sabotage::Early) {
-            // Not sooner: what is locked late may have changed since it was looked at.
-            p.call.destroys = destroys(&self.legs[leg], &op, &at);
-        }
-        let done = effect(self.change(p.pid, leg, &locked), &op, &at)?;
-        self.moves += u64::from(moves);
-        self.generation += u64::from(matches!(&*op, Op::Rmdir { .. }) && step == Step::First);
-        p.call.made[leg] = done.ino;
-        if step == Step::First {
-            self.set_left(p, Left::Call);
-        }
-        if let (Step::Second, [Some(a), Some(b)], None) = (step, p.call.made, p.call.before[0]) {
-            self.pair(0, a, b);
-        }
-        Ok(done.value)
-    }
-
-    /// No directory may have moved since the names were resolved.
-    fn straddles(&mut self, p: &Proc) {
-        if self.strict && self.moves != p.call.moves && !self.holds(p.pid, mirror_core::WHOLE) {
-            self.violate(format!("process {} straddles a directory's rename", p.pid));
-        }
-    }
-
-    fn undo(&mut self, p: &mut Proc, source: bool) -> Result<(), Errno> {
-        if self.sabotage == Some(Sabotage::Undo) {
-            return Ok(());
-        }
-        self.met(p, p.first, Place::Effect)?;
-        // What was replaced is gone on the first leg.
-        if p.call.destroys || !source {
-            return Err(Errno::EIO);
-        }
-        let attributes = p.call.op.attributes() || p.call.op.slot().is_some();
-        if attributes && self.disks[1 - p.first].gone {
-            return Err(Errno::EIO);
-        }
-        let (op, at) = (p.call.op.clone(), p.call.at(p.first));
-        self.take_back(p.pid, p.first, &op, &at, p.call.before)?;
-        self.set_left(p, Left::Nothing);
-        Ok(())
-    }
-
-    fn heal_part(&mut self, p: &mut Proc, r: &Record, n: usize) -> Result<(), Errno> {
-        self.met(p, 1 - r.first, Place::Effect)?;
-        if self.disks[r.first].gone {
-            return Err(Errno::EIO);
-        }
-        if let (Some(Sabotage::Intent), Some(s)) = (self.sabotage, r.op.slot()) {
-            let path = self.descs[s.min(1)].path.clone();
-            return self.heal_name(p.pid, &path, r.first);
-        }
-        match r.op.paths().get(n) {
-            Some(path) => self.heal_name(p.pid, path, r.first),
-            None => {
-                self.heal_object(p.pid, r);
-                Ok(())
+    /// What a mistake leaves out.
+    fn left_out(&self, p: &Proc, Row(on, does, _): Row) -> bool {
+        let beside = matches!(does, Does::SetId | Does::Capability);
+        match self.sabotage {
+            Some(Sabotage::Chown) => {
+                beside && matches!(&*p.call.op, Op::Chown { .. } | Op::FChown { .. })
             }
+            Some(Sabotage::Beside) => beside && p.call.op.slot().is_some(),
+            Some(Sabotage::Growth) => does == Does::Cut,
+            Some(Sabotage::Made) => does == Does::Unmake && on == Step::Second,
+            _ => false,
         }
     }
 
-    fn write_first(&mut self, p: &mut Proc, at: Option<u64>) -> Result<u64, Errno> {
-        self.log(p, None);
-        let (leg, desc) = (p.first, p.call.desc.ok_or(Errno::EBADF)?);
-        let at_object = p.call.at(leg);
-        let ino = at_object.object.ok_or(Errno::EBADF)?;
-        self.met(p, leg, Place::Effect)?;
-        let op = p.call.op.clone();
-        let data = op.data().unwrap_or_default();
-        let n = self.shorten(data.len());
-        if n < data.len() {
-            self.faulted(p);
-        }
-        let end = self.legs[leg].bytes(ino)?.len() as u64;
-        let to = at.unwrap_or(end);
-        let locked = needs(&self.legs[leg], &op, &at_object);
-        let k = self
-            .change(p.pid, leg, &locked)
-            .write(ino, to, &data[..n])?;
-        let moves = at.is_none() || self.sabotage == Some(Sabotage::Derived);
-        if moves && k > 0 && matches!(&*op, Op::Write { .. }) {
-            self.descs[desc].pos = to + k;
-        }
-        self.set_left(p, Left::Bytes(to, k));
-        Ok(k)
-    }
-
-    fn write_second(&mut self, p: &mut Proc, at: u64, done: u64, upto: u64) -> Result<u64, Errno> {
+    /// The second leg's file is there by now.
+    fn is_there(&mut self, p: &mut Proc) {
         let leg = 1 - p.first;
-        self.met(p, leg, Place::Effect)?;
-        let at_object = p.call.at(leg);
-        let ino = at_object.object.ok_or(Errno::EIO)?;
-        let op = p.call.op.clone();
-        let data = &op.data().unwrap_or_default()[done as usize..upto as usize];
-        let n = self.shorten(data.len());
-        if n < data.len() {
-            self.faulted(p);
-        }
-        let to = match self.sabotage {
-            Some(Sabotage::Offset) => at + done + 1,
-            Some(Sabotage::Derived) if matches!(&*op, Op::Write { .. }) => {
-                let pos = self.descs[p.call.desc.unwrap_or(0)].pos;
-                pos.saturating_sub(upto) + done
-            }
-            _ => at + done,
-        };
-        let locked = needs(&self.legs[leg], &op, &at_object);
-        self.change(p.pid, leg, &locked).write(ino, to, &data[..n])
+        p.call.made[leg] = self.there(p.first, p.call.made[p.first]);
     }
 
-    fn unwrite(&mut self, p: &mut Proc, from: u64, to: u64) -> Result<(), Errno> {
-        if self.disks[1 - p.first].gone {
-            return Err(Errno::EIO);
+    /// Whether the second leg already is as the call would leave it.
+    fn is_done(&self, p: &Proc, why: Errno) -> bool {
+        let there = |n: usize| {
+            let (d, name) = p.call.at(1 - p.first).name(&p.call.op, n)?;
+            self.legs[1 - p.first].entry(d, name)
+        };
+        match self.sabotage {
+            Some(Sabotage::Alike) if matches!(&*p.call.op, Op::Rename { .. }) => {
+                there(0).is_ok() && there(1).is_ok()
+            }
+            Some(Sabotage::Believed) => p.call.op.removes() && why == Errno::ENOENT,
+            _ => p.call.op.removes() && why == Errno::ENOENT && there(0).is_err(),
         }
-        if self.sabotage == Some(Sabotage::Unwrite) {
-            return Ok(());
-        }
-        let leg = p.first;
-        self.met(p, leg, Place::Effect)?;
-        let at = p.call.at(leg);
-        let ino = at.object.ok_or(Errno::EBADF)?;
-        let there = p.call.at(1 - leg).object.ok_or(Errno::EIO)?;
-        let good = self.legs[1 - leg].bytes(there)?.clone();
-        let locked = needs(&self.legs[leg], &p.call.op, &at);
-        let here = self.change(p.pid, leg, &locked).bytes_mut(ino)?;
-        // Bytes that the second leg has, then its size.
-        for n in from as usize..(to as usize).min(here.len()) {
-            here[n] = good.get(n).copied().unwrap_or(0);
-        }
-        here.truncate(good.len());
-        if let Some(Left::Bytes(at, _)) = p.call.entry.and_then(|e| self.log.get(e)).map(|e| e.left)
-        {
-            let kept = if from > at {
-                Left::Bytes(at, from - at)
-            } else {
-                Left::Nothing
-            };
-            self.set_left(p, kept);
-        }
-        Ok(())
     }
 }
 
 impl Port<'_> {
-    /// Heals a record's objects from its first leg: each is read, then written. The first error ends
-    /// it.
-    pub(crate) fn heal_record(&self, r: &Record) -> Result<(), Errno> {
-        for n in 0..=r.op.paths().len() {
-            self.read_then(r.first, |w, p| w.heal_part(p, r, n))?;
+    /// A call, if a mistake does not leave it out.
+    fn row(&self, row: Row) -> Result<u64, Errno> {
+        if self.look(|w, p| w.left_out(p, row)) {
+            return Ok(0);
         }
-        Ok(())
-    }
-    /// A leg is read, then the other one is written: two steps.
-    pub(crate) fn read_then(
-        &self,
-        from: usize,
-        write: impl FnOnce(&mut World, &mut Proc) -> Result<(), Errno>,
-    ) -> Result<(), Errno> {
-        self.step((), |w, p| p.image = Some(w.legs[from].clone()));
-        self.step(Ok(()), |w, p| {
-            let Some(image) = p.image.take() else {
-                return Ok(());
-            };
-            let now = std::mem::replace(&mut w.legs[from], image);
-            let done = write(w, p);
-            w.legs[from] = now;
-            done
+        self.step(Err(Errno::EIO), |w, p| {
+            w.log(p, None);
+            if row.0 == Step::Second && row.1 != Does::Look {
+                w.second_leg(p);
+            }
+            w.row(p, row)
         })
     }
+
+    /// An undo that came so far.
+    fn partly(&self, e: Errno) -> Refused {
+        let part = self.note(false, |w, p| {
+            let part = std::mem::take(&mut p.call.half) && w.sabotage != Some(Sabotage::Told);
+            if part {
+                w.halve(p);
+                w.set_left(p, Left::Nothing);
+            }
+            part
+        });
+        Refused::after(part, e)
+    }
+
+    /// It is taken back, but not wholly: that is recorded.
+    fn not_whole(&mut self, held: &BothLocked, e: Errno) {
+        self.pending(held, e);
+        self.note((), |w, p| w.halve(p));
+    }
+
+    /// After a refusal of the first leg.
+    fn after(&mut self, held: &BothLocked) {
+        if self.out() {
+            return;
+        }
+        if let Err(e) = self.step(Ok(()), |w, p| w.aftermath(p)) {
+            self.pending(held, e);
+        }
+    }
+
+    /// The calls of a step, in their order.
+    fn rows(&mut self, step: Step, held: &BothLocked) -> Result<Applied, Refused> {
+        self.all(self.look(|_, p| calls::rows(&p.call, step)), held)
+    }
+
+    fn all(&mut self, rows: &[Row], held: &BothLocked) -> Result<Applied, Refused> {
+        let (mut part, mut answer) = (false, 0);
+        for &row in rows {
+            let mut r = self.row(row);
+            if r.is_err() && row.2 == Else::Again {
+                r = self.row(row);
+            }
+            if self.out() {
+                return Err(Refused::Whole(Errno::EIO));
+            }
+            part |= row.2 == Else::Part;
+            match (r, row.2) {
+                (Ok(n), _) if row.1 == Does::Own => answer = n,
+                (Ok(_), _) | (Err(_), Else::Skip) => {}
+                (Err(e), Else::Later) if e.class() == ErrorClass::Semantic => {
+                    self.note((), |_, p| {
+                        p.call.later = matches!(&*p.call.op, Op::Open { .. })
+                    });
+                }
+                (Err(Errno::ENOENT | Errno::EEXIST), Else::Compare)
+                    if !held.plan().is_exclusive() =>
+                {
+                    self.note((), |_, p| p.call.unequal = true);
+                    return Err(Refused::Whole(Errno::EEXIST));
+                }
+                (Err(_), Else::Compare) => {}
+                (Err(e), Else::Record | Else::Again) => self.pending(held, e),
+                (Err(e), _) => return Err(Refused::after(part, e)),
+            }
+        }
+        Ok(Applied(answer))
+    }
+
     /// The intent that leads with an object, as it is when first asked for.
     pub(crate) fn intent(&self, object: usize) -> Option<Record> {
         let n = self.heals.get();
@@ -285,25 +219,64 @@ impl LegIo for Port<'_> {
     fn late(&mut self, _: &BothLocked) -> LockPlan {
         self.look(|w, p| w.late(p))
     }
-    fn apply(&mut self, step: Step, _: &BothLocked) -> Result<Applied, Refused> {
-        let r = self.step(Err(Errno::EIO), |w, p| w.apply(p, step));
-        r.map(Applied).map_err(Refused::Whole)
+    fn apply(&mut self, step: Step, held: &BothLocked) -> Result<Applied, Refused> {
+        let r = self.rows(step, held);
+        if step == Step::First {
+            if self.look(|_, p| p.call.op.slot().is_some()) && r.is_err() {
+                self.after(held);
+            }
+            return r;
+        }
+        match (r, self.look(|w, _| w.sabotage)) {
+            (Err(_), Some(Sabotage::Swallowed)) => Ok(Applied(0)),
+            (Err(why), Some(Sabotage::Part)) => Err(Refused::Whole(why.errno())),
+            (r, _) => r,
+        }
     }
-    fn undo(&mut self, _: &BothLocked, source: Option<&Untouched<'_>>) -> Result<(), Errno> {
-        self.step(Err(Errno::EIO), |w, p| w.undo(p, source.is_some()))
+    fn undo(&mut self, held: &BothLocked, source: Option<&Untouched<'_>>) -> Result<(), Refused> {
+        if self.look(|w, _| w.sabotage == Some(Sabotage::Undo)) {
+            return Ok(());
+        }
+        let (destroys, needs) = self.look(|_, p| (p.call.destroys, needs_source(&p.call.op)));
+        let unmoved = self.look(|w, p| {
+            w.sabotage == Some(Sabotage::Unmoved) && matches!(&*p.call.op, Op::Rename { .. })
+        });
+        if destroys || unmoved || (needs && source.is_none()) {
+            return Err(Errno::EIO.into());
+        }
+        for &row in self.look(|_, p| calls::undo(&p.call)) {
+            match (self.row(row), row.2) {
+                (Ok(_), _) => {}
+                (Err(_), Else::Skip) => {}
+                (Err(e), Else::Record) => self.not_whole(held, e),
+                (Err(e), _) => return Err(self.partly(e)),
+            }
+            if self.out() {
+                return Err(Errno::EIO.into());
+            }
+        }
+        self.note((), |w, p| {
+            p.call.half = false;
+            w.set_left(p, Left::Nothing);
+        });
+        Ok(())
     }
-    fn holds(&mut self, _: Errno, held: &BothLocked) -> bool {
-        let lead = held.lead();
-        self.step(true, |w, _| {
-            w.records.get(&lead).is_some_and(|r| w.objects_equal(r))
-        })
+    fn holds(&mut self, why: Errno, _: &BothLocked) -> bool {
+        self.step(true, |w, p| w.is_done(p, why))
     }
     fn heal(&mut self, held: &BothLocked) -> Result<(), Errno> {
         if self.look(|w, _| w.sabotage == Some(Sabotage::Heal)) {
             return Ok(());
         }
         let r = self.intent(held.lead()).ok_or(Errno::EIO)?;
-        self.heal_record(&r)
+        self.heal_record(&r)?;
+        if !matches!(&*r.op, Op::Open { .. }) || self.out() {
+            return Ok(());
+        }
+        // Now it is there: it is opened, and no more made.
+        self.note((), |w, p| w.is_there(p));
+        let rows = self.look(|_, p| calls::reopened(&p.call));
+        self.all(rows, held).map(|_| ()).map_err(Refused::errno)
     }
     fn position(&mut self) -> Result<u64, Errno> {
         self.step(Err(Errno::EIO), |w, p| {
@@ -327,8 +300,12 @@ impl LegIo for Port<'_> {
             Ok(w.legs[p.first].bytes(ino)?.len() as u64)
         })
     }
-    fn write_first(&mut self, at: Option<u64>, _: &BothLocked) -> Result<u64, Errno> {
-        self.step(Err(Errno::EIO), |w, p| w.write_first(p, at))
+    fn write_first(&mut self, at: Option<u64>, held: &BothLocked) -> Result<u64, Errno> {
+        let r = self.step(Err(Errno::EIO), |w, p| w.write_first(p, at));
+        if r.is_err() {
+            self.after(held);
+        }
+        r
     }
     fn write_second(
         &mut self,
@@ -343,9 +320,43 @@ impl LegIo for Port<'_> {
         &mut self,
         from: u64,
         to: u64,
-        _: Option<u64>,
-        _: &Untouched<'_>,
-    ) -> Result<(), Errno> {
-        self.step(Err(Errno::EIO), |w, p| w.unwrite(p, from, to))
+        old_size: Option<u64>,
+        source: &Untouched<'_>,
+    ) -> Result<(), Refused> {
+        let (gone, unwrite) = self.look(|w, p| {
+            (
+                w.disks[1 - p.first].gone,
+                w.sabotage != Some(Sabotage::Unwrite),
+            )
+        });
+        if gone {
+            return Err(Errno::EIO.into());
+        }
+        if !unwrite {
+            return Ok(());
+        }
+        let mut size = from as usize;
+        if old_size.is_none() {
+            let pieces = (to.saturating_sub(from) as usize).div_ceil(PIECE);
+            for n in 0..pieces {
+                let r = self.step(Ok(()), |w, p| w.unwrite(p, from, to, n));
+                r.map_err(|e| self.partly(e))?;
+            }
+            let len = self.step(Err(Errno::EIO), |w, p| {
+                let there = p.call.object[1 - p.first].ok_or(Errno::EIO)?;
+                Ok(w.legs[1 - p.first].bytes(there)?.len() as u64)
+            });
+            size = len.map_err(|e| self.partly(e))? as usize;
+        }
+        let r = self.step(Ok(()), |w, p| w.uncut(p, size));
+        r.map_err(|e| self.partly(e))?;
+        for capability in [false, true] {
+            if let Err(e) = self.step(Ok(()), |w, p| w.given_back(p, capability)) {
+                self.not_whole(source.held(), e);
+                break;
+            }
+        }
+        self.note((), |w, p| w.unwritten(p, from));
+        Ok(())
     }
 }

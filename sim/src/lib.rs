@@ -16,12 +16,15 @@
 //! for change), waiting lists of locks.
 #![forbid(unsafe_code)]
 
+pub mod calls;
 pub mod crash;
 pub mod disk;
 pub mod effect;
+mod equal;
 pub mod explore;
 pub mod fault;
 mod io;
+mod legs;
 pub mod memo;
 pub mod op;
 pub mod oracle;
@@ -35,9 +38,11 @@ pub mod run;
 mod steps;
 pub mod tree;
 pub mod world;
+mod writes;
 
 pub use explore::{Budget, Explored, explore};
 pub use fault::{Crash, ErrorAt, Faults, Place, Sabotage, Which};
-pub use op::{How, Op};
+pub use op::{How, Op, Range};
 pub use rng::Rng;
 pub use run::{Case, Choice, Report, run, shrink};
+pub use tree::CAPABILITY;

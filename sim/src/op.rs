@@ -1,5 +1,6 @@
 //! The calls of the simulated programs.
 use crate::rng::Rng;
+use crate::tree::CAPABILITY;
 use mirror_core::{Action, Undo, Where};
 
 /// The kinds of rename.
@@ -11,6 +12,19 @@ pub enum How {
     NoReplace,
     /// RENAME_EXCHANGE.
     Exchange,
+}
+
+/// What fallocate(2) does with a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Range {
+    /// Makes the file at least so long.
+    Reserve,
+    /// Zeros what stands there (PUNCH_HOLE, ZERO_RANGE with KEEP_SIZE).
+    Clear,
+    /// Cuts it out.
+    Collapse,
+    /// Makes room.
+    Insert,
 }
 
 /// One call. `slot` is a descriptor of the process.
@@ -56,6 +70,25 @@ pub enum Op {
         slot: usize,
         mode: u32,
     },
+    FChown {
+        slot: usize,
+        uid: u32,
+    },
+    FSetXattr {
+        slot: usize,
+        name: String,
+        value: Vec<u8>,
+    },
+    FUtimens {
+        slot: usize,
+        mtime: u64,
+    },
+    Allocate {
+        slot: usize,
+        how: Range,
+        at: usize,
+        len: usize,
+    },
     Truncate {
         path: String,
         len: usize,
@@ -96,9 +129,19 @@ pub enum Op {
         name: String,
         value: Vec<u8>,
     },
+    RemoveXattr {
+        path: String,
+        name: String,
+    },
     Utimens {
         path: String,
         mtime: u64,
+    },
+    /// A file by mknod (it has a time that readers compare), or a socket by bind.
+    Mknod {
+        path: String,
+        mode: u32,
+        bind: bool,
     },
 }
 
@@ -116,6 +159,8 @@ impl Op {
             | Op::Chmod { path, .. }
             | Op::Chown { path, .. }
             | Op::SetXattr { path, .. }
+            | Op::RemoveXattr { path, .. }
+            | Op::Mknod { path, .. }
             | Op::Utimens { path, .. } => vec![path],
             _ => vec![],
         }
@@ -127,6 +172,10 @@ impl Op {
             | Op::PWrite { slot, .. }
             | Op::FTruncate { slot, .. }
             | Op::FChmod { slot, .. }
+            | Op::FChown { slot, .. }
+            | Op::FSetXattr { slot, .. }
+            | Op::FUtimens { slot, .. }
+            | Op::Allocate { slot, .. }
             | Op::Close { slot }
             | Op::Fsync { slot }
             | Op::Read { slot, .. } => Some(slot),
@@ -140,11 +189,33 @@ impl Op {
             _ => None,
         }
     }
-    /// Whether the call removes a name or data for good.
+    /// Whether the call removes a name.
     pub fn removes(&self) -> bool {
+        matches!(self, Op::Unlink { .. } | Op::Rmdir { .. })
+    }
+    /// Whether the call may lose what cannot be brought back.
+    pub fn may_destroy(&self) -> bool {
+        self.removes()
+            || self.shifts()
+            || matches!(
+                self,
+                Op::Truncate { .. }
+                    | Op::FTruncate { .. }
+                    | Op::Open { trunc: true, .. }
+                    | Op::Rename {
+                        how: How::Plain,
+                        ..
+                    }
+            )
+    }
+    /// Whether the call moves what lies behind a place of a file.
+    pub fn shifts(&self) -> bool {
         matches!(
             self,
-            Op::Unlink { .. } | Op::Rmdir { .. } | Op::Truncate { .. } | Op::FTruncate { .. }
+            Op::Allocate {
+                how: Range::Collapse | Range::Insert,
+                ..
+            }
         )
     }
     /// What the engine must know of it.
@@ -167,7 +238,11 @@ impl Op {
     pub fn attributes(&self) -> bool {
         matches!(
             self,
-            Op::Chmod { .. } | Op::Chown { .. } | Op::SetXattr { .. } | Op::Utimens { .. }
+            Op::Chmod { .. }
+                | Op::Chown { .. }
+                | Op::SetXattr { .. }
+                | Op::RemoveXattr { .. }
+                | Op::Utimens { .. }
         )
     }
 }
@@ -182,12 +257,13 @@ const NAMES: &[&str] = &[
 pub fn random(r: &mut Rng) -> Op {
     let path = r.pick(NAMES).to_owned();
     let to = r.pick(NAMES).to_owned();
-    let mode = r.pick(&[&0o600, &0o644, &0o755]).to_owned();
+    let mode = r.pick(&[&0o600, &0o644, &0o755, &0o4711]).to_owned();
     let own = 2 + r.below(2);
     let slot = if r.one_in(3) { r.below(2) } else { own };
     let fill = b'a' + r.below(26) as u8;
     let data = vec![fill; r.below(12)];
-    match r.below(26) {
+    let value = data.clone();
+    match r.below(30) {
         0..=4 => Op::Open {
             slot: own,
             path,
@@ -243,7 +319,7 @@ pub fn random(r: &mut Rng) -> Op {
             },
             2 => Op::SetXattr {
                 path,
-                name: "user.x".into(),
+                name: r.pick(&["user.x", CAPABILITY]).to_owned(),
                 value: data,
             },
             _ => Op::Utimens {
@@ -252,6 +328,41 @@ pub fn random(r: &mut Rng) -> Op {
             },
         },
         24 => Op::Fsync { slot },
+        25 => match r.below(3) {
+            0 => Op::FChown {
+                slot,
+                uid: r.below(3) as u32,
+            },
+            1 => Op::FSetXattr {
+                slot,
+                name: r.pick(&["user.x", CAPABILITY]).to_owned(),
+                value,
+            },
+            _ => Op::FUtimens {
+                slot,
+                mtime: r.draw() % 1000,
+            },
+        },
+        26 => Op::Allocate {
+            slot,
+            how: *r.pick(&[
+                &Range::Reserve,
+                &Range::Clear,
+                &Range::Collapse,
+                &Range::Insert,
+            ]),
+            at: r.below(12),
+            len: 1 + r.below(8),
+        },
+        27 => Op::RemoveXattr {
+            path,
+            name: r.pick(&["user.x", CAPABILITY]).to_owned(),
+        },
+        28 => Op::Mknod {
+            path,
+            mode,
+            bind: r.one_in(3),
+        },
         _ => Op::Close { slot: own },
     }
 }

@@ -4,7 +4,7 @@
 //! is the one that this tree gives. The second leg equals the first but for what is pending.
 use crate::effect::{At, effect};
 use crate::fault::{Faults, Place, Which};
-use crate::op::{How, Op};
+use crate::op::Op;
 use crate::tree::{Body, Ino, Tree};
 use crate::world::{Entry, Left, World};
 use mirror_core::{Errno, ErrorClass};
@@ -58,7 +58,7 @@ fn told(w: &World, faults: &Faults) -> Result<(), String> {
         && f.times == 1
         && w.deaths == 0
         && faults.crash.is_none();
-    let bad = |e: &&Entry| e.faulted && !e.void && e.answer == Some(Err(f.errno));
+    let bad = |e: &&Entry| e.faulted && !e.void && !e.loose && e.answer == Some(Err(f.errno));
     match w.log.iter().filter(kept).find(bad) {
         Some(e) if once => Err(format!("told: {e:?}")),
         _ => Ok(()),
@@ -84,7 +84,8 @@ fn history(w: &World, faults: &Faults) -> Result<(), String> {
     let leg = witness(w, faults);
     // A leg that was never the first has not what is pending.
     let cover = |da: Ino, name: &str, i: Option<Ino>| {
-        which == Some(Which::First)
+        let half = i.is_some_and(|i| w.half.contains(&(leg, i)));
+        half || which == Some(Which::First)
             && (w.covered(leg, i) || w.pending.entries.contains(&(leg, da, name.to_owned())))
     };
     compare(
@@ -99,7 +100,9 @@ fn history(w: &World, faults: &Faults) -> Result<(), String> {
     }
     for (id, &(ino, pos, _)) in &descs {
         let d = &w.descs[*id];
-        let same = d.object[leg].is_none_or(|i| plain.node(ino).body == w.legs[leg].node(i).body);
+        let half = |i| w.half.contains(&(leg, i));
+        let same = d.object[leg]
+            .is_none_or(|i| half(i) || plain.node(ino).body == w.legs[leg].node(i).body);
         if !same {
             return Err(format!("history: file of description {id} differs"));
         }
@@ -154,15 +157,7 @@ fn pending_is_due(w: &World, faults: &Faults) -> Result<(), String> {
     let single = w.deaths == 0
         && faults.crash.is_none()
         && matches!(faults.errors[..], [e] if e.second && e.times == 1);
-    let destroys = op.removes()
-        || matches!(
-            **op,
-            Op::Rename {
-                how: How::Plain,
-                ..
-            } | Op::Open { trunc: true, .. }
-        );
-    if single && (!destroys || why.class() == ErrorClass::Semantic) {
+    if single && (!op.may_destroy() || why.class() == ErrorClass::Semantic) {
         return Err(format!(
             "pending though it could be undone or healed: {op:?} {why:?}"
         ));
@@ -189,6 +184,15 @@ fn replay(w: &World) -> Result<(Tree, Replayed), String> {
     for e in w.log.iter().filter(|e| !e.void) {
         let at = e.desc.and_then(|d| descs.get(&d).copied());
         let refused = e.faulted && matches!(e.answer, Some(Err(_)));
+        if let (Left::Beside, Some((ino, ..))) = (e.left, at) {
+            // It failed, and has taken these with it.
+            t.node_mut(ino).meta.strip();
+            continue;
+        }
+        if e.left == Left::Made {
+            let _ = named(&mut t, &e.op, None);
+            continue;
+        }
         if matches!(e.answer, Some(Err(_))) && e.left != Left::Nothing {
             return Err(format!("history: an error that left something: {e:?}"));
         }

@@ -222,6 +222,15 @@ impl World {
                 .name(&op, n)
                 .and_then(|(d, name)| self.legs[leg].entry(d, name))
         };
+        if let Op::Open {
+            excl: true,
+            create: true,
+            ..
+        } = &*op
+            && entry(first, 0).is_ok()
+        {
+            return Prepared::Answer(Err(Errno::EEXIST));
+        }
         if !alone {
             let moves = (0..2).any(|l| moves_directory(&self.legs[l], &op, &at[l]));
             if moves && self.sabotage != Some(Sabotage::Rename) {
@@ -234,7 +243,7 @@ impl World {
                 return Prepared::Replan;
             }
             // A directory is locked, not the one above: it may be half made.
-            let whole = op.attributes() && dir.is_some() && self.sabotage != Some(Sabotage::Target);
+            let whole = op.attributes() && dir.is_some();
             if whole && entry(1, 0).is_err() {
                 return Prepared::Exclusive;
             }

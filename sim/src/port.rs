@@ -106,6 +106,12 @@ impl World {
         Ok(())
     }
 
+    /// Which leg's lock is taken first: leg a's, but for a mistake.
+    fn ordered(&self, p: &Proc, leg: usize) -> usize {
+        let turned = self.sabotage == Some(Sabotage::LegOrder) && p.first == 1;
+        if turned { 1 - leg } else { leg }
+    }
+
     fn unlock(&mut self, p: &Proc, leg: usize, object: usize) {
         if self.sabotage == Some(Sabotage::Hold) && p.missed {
             return;
@@ -118,7 +124,49 @@ impl World {
         }
     }
 
+    /// The first leg has it: for a mistake in the order of the intent and its post.
+    pub fn first_leg(&mut self, p: &mut Proc) {
+        let Some(lead) = p
+            .call
+            .lead
+            .filter(|_| self.sabotage == Some(Sabotage::Freed))
+        else {
+            return;
+        };
+        self.records.remove(&lead);
+        let mine = self.holders[0].iter().filter(|h| *h.1 == p.pid);
+        for object in mine.map(|h| *h.0).collect::<Vec<_>>() {
+            self.posts.remove(&object);
+        }
+    }
+
+    /// The second leg's turn: for another one.
+    pub fn second_leg(&mut self, p: &mut Proc) {
+        if let (Some(lead), Some(Sabotage::Publish)) = (p.call.lead.take(), self.sabotage) {
+            self.publish(p, lead);
+        }
+    }
+
+    fn publish(&mut self, p: &Proc, lead: usize) {
+        let r = self.record(p);
+        if r.tainted {
+            self.taint(&r);
+        }
+        self.records.insert(lead, r);
+        *self.posts.entry(lead).or_insert(0) |= ANNOUNCED;
+    }
+
+    /// Frees a post (a sabotage: later than it should).
+    pub fn free(&mut self, object: usize) {
+        self.posts.remove(&object);
+        self.records.remove(&object);
+    }
+
     fn leave(&mut self, p: &mut Proc, object: usize) {
+        if self.sabotage == Some(Sabotage::Unlock) {
+            p.late.push(object);
+            return;
+        }
         self.inside.remove(&p.pid);
         p.entered = false;
         // Both legs have it: who dies from here on leaves nothing half done.
@@ -158,11 +206,11 @@ impl World {
 impl LegLock for Port<'_> {
     fn try_lock(&mut self, leg: usize, object: usize) -> Result<(), LockMiss> {
         self.step(Err(LockMiss::Failed(Errno::EIO)), |w, p| {
-            w.try_lock(p, leg, object)
+            w.try_lock(p, w.ordered(p, leg), object)
         })
     }
     fn unlock(&mut self, leg: usize, object: usize) {
-        self.step((), |w, p| w.unlock(p, leg, object));
+        self.step((), |w, p| w.unlock(p, w.ordered(p, leg), object));
     }
 }
 
@@ -215,7 +263,10 @@ impl Posts for Port<'_> {
         let Some(r) = self.intent(object).filter(|_| !self.out()) else {
             return;
         };
-        if let Err(e) = self.carry_out(n, &r, held) {
+        let said = self.look(|w, _| w.sabotage != Some(Sabotage::Unsaid));
+        if let Err(e) = self.carry_out(n, &r, held)
+            && said
+        {
             self.step((), |w, _| w.record_pending(r, e));
         }
     }
@@ -232,13 +283,14 @@ impl Journal for Port<'_> {
     }
     fn publish(&mut self, held: &BothLocked) {
         let lead = held.lead();
+        let last = held.plan().objects().next_back().unwrap_or(lead);
         self.step((), |w, p| {
-            let r = w.record(p);
-            if r.tainted {
-                w.taint(&r);
+            p.call.lead = Some(lead);
+            match w.sabotage {
+                Some(Sabotage::Publish) => {}
+                Some(Sabotage::Lead) => w.publish(p, last),
+                _ => w.publish(p, lead),
             }
-            w.records.insert(lead, r);
-            *w.posts.entry(lead).or_insert(0) |= ANNOUNCED;
         });
     }
     fn leave(&mut self, _: &BothLocked, plan: LockPlan) {
@@ -251,7 +303,10 @@ impl Journal for Port<'_> {
     }
     fn is_pending(&self, held: &BothLocked) -> bool {
         let lead = held.lead();
-        self.note(true, |w, _| w.records.get(&lead).is_none_or(|r| r.tainted))
+        self.note(true, |w, _| {
+            let known = w.records.get(&lead).is_none_or(|r| r.tainted);
+            known && w.sabotage != Some(Sabotage::Source)
+        })
     }
     fn pending(&mut self, held: &BothLocked, why: Errno) {
         let lead = held.lead();

@@ -3,7 +3,7 @@ use crate::effect::At;
 use crate::fault::Sabotage;
 use crate::memo::Memo;
 use crate::op::Op;
-use crate::tree::{Ino, Tree};
+use crate::tree::{Ino, Meta, Tree};
 use crate::world::{Pid, Record, World};
 use mirror_core::repair::Names;
 use mirror_core::{Drive, Errno, LockPlan};
@@ -36,12 +36,30 @@ pub struct Call {
     pub before: [Option<Ino>; 2],
     /// It loses something.
     pub destroys: bool,
+    /// Attributes and size of its object on the first leg, just before that was changed.
+    pub stat: Option<Meta>,
+    /// See `stat`.
+    pub size: usize,
+    /// The first leg's file is emptied only after the second leg's was asked for once more.
+    pub later: bool,
+    /// See `later`: it has been.
+    pub emptied: bool,
+    /// The second leg's file is open beside the first leg's.
+    pub opened: bool,
+    /// It has made something on the second leg.
+    pub second: bool,
+    /// A part of it has been taken back on the first leg.
+    pub half: bool,
+    /// The legs were seen not to look alike.
+    pub unequal: bool,
     /// The file to lock late, on leg a.
     pub late: Option<Ino>,
     /// What was opened or made, by leg.
     pub made: [Option<Ino>; 2],
     /// Renames of directories when it was resolved.
     pub moves: u64,
+    /// The object that leads its intent, until the second leg's turn.
+    pub lead: Option<usize>,
     /// The position that the engine was told.
     pub position: Option<u64>,
     /// Line of the log.
@@ -64,9 +82,18 @@ impl Call {
             lacks: None,
             before: [None; 2],
             destroys: false,
+            stat: None,
+            size: 0,
+            later: false,
+            emptied: false,
+            opened: false,
+            second: false,
+            half: false,
+            unequal: false,
             late: None,
             made: [None; 2],
             moves: 0,
+            lead: None,
             position: None,
             entry: None,
             faulted: false,
@@ -130,6 +157,10 @@ pub struct Proc {
     pub seen: BTreeMap<(usize, usize), Names>,
     /// What it has read of a leg, to write it to the other one.
     pub image: Option<Tree>,
+    /// Which bytes of it are to be written.
+    pub span: (usize, usize),
+    /// Posts that it frees too late (a sabotage).
+    pub late: Vec<usize>,
     /// What it remembers of paths: the directory on leg a, and the generation then.
     pub cache: BTreeMap<String, (Ino, u64)>,
     /// It occupies posts.
@@ -163,6 +194,8 @@ impl Proc {
             &self.healing,
             &self.seen,
             &self.image,
+            self.span,
+            &self.late,
             self.entered,
             self.missed,
         )
@@ -196,6 +229,8 @@ impl Proc {
             healing: Vec::new(),
             seen: BTreeMap::new(),
             image: None,
+            span: (0, 0),
+            late: Vec::new(),
             cache: BTreeMap::new(),
             entered: false,
             missed: false,
@@ -230,6 +265,9 @@ impl Proc {
     /// Kills it.
     pub fn die(&mut self, w: &mut World) {
         self.life = Life::Dead;
+        if self.call.half {
+            w.halve(self);
+        }
         w.die(self.pid);
     }
 

@@ -4,11 +4,12 @@
 //! One thing is simpler here: a descriptor's file is found by its inode. The others know a name for it,
 //! and record the object where that name is another file's by now.
 use crate::effect::{At, Need, effect, moves_directory};
+use crate::equal::What;
 use crate::fault::{Place, Sabotage};
-use crate::op::{How, Op};
+use crate::op::{How, Op, Range};
 use crate::port::Port;
 use crate::proc::Proc;
-use crate::tree::{Body, Ino};
+use crate::tree::Ino;
 use crate::world::{Record, World};
 use mirror_core::repair::{Act, Names, Seen};
 use mirror_core::runtime::{AT_END, Intent, IntentKind};
@@ -33,6 +34,10 @@ impl Op {
                 how: How::Exchange, ..
             } => IntentKind::Exchange,
             Op::Rename { .. } => IntentKind::Rename,
+            Op::Mknod { .. } => IntentKind::Mknod,
+            Op::Allocate { .. } if self.shifts() => IntentKind::Allocate,
+            // Repair looks at these bytes and the size alone.
+            Op::Allocate { .. } => IntentKind::Write,
             _ => IntentKind::Attributes,
         }
     }
@@ -46,6 +51,13 @@ impl World {
         for (leg, ino) in i.inode.iter_mut().enumerate() {
             let named = || self.legs[leg].lookup(c.op.paths().first()?).ok();
             *ino = c.object[leg].or_else(named).map_or(0, u64::from);
+        }
+        if let Op::Allocate { how, at, len, .. } = *c.op {
+            let size = c.object[p.first].and_then(|i| self.legs[p.first].bytes(i).ok());
+            (i.offset, i.length) = match how {
+                Range::Clear => (at as u64, len as u64),
+                _ => (size.map_or(0, |b| b.len() as u64), 0),
+            };
         }
         let desc = c.desc.and_then(|d| self.descs.get(d));
         if let (Some(data), Some(d)) = (c.op.data(), desc) {
@@ -104,70 +116,6 @@ impl World {
         self.moves += u64::from(moves_directory(&self.legs[leg], &op, &at));
         effect(self.change(p.pid, leg, ALONE), &op, &at).map(|_| ())
     }
-
-    /// What the first name is, or the descriptor's file, is made like what it is on leg `from`.
-    fn equal(
-        &mut self,
-        p: &mut Proc,
-        r: &Record,
-        from: usize,
-        range: Option<(u64, u64)>,
-    ) -> Result<(), Errno> {
-        self.met(p, 1 - from, Place::Effect)?;
-        if self.disks[from].gone {
-            return Err(Errno::EIO);
-        }
-        if let (Some(Sabotage::Intent), Some(s)) = (self.sabotage, r.op.slot()) {
-            let path = self.descs[s.min(1)].path.clone();
-            return self.heal_name(p.pid, &path, from);
-        }
-        let Some(path) = r.op.paths().first().map(|&p| p.to_owned()) else {
-            let object =
-                |leg: usize| r.object[leg].or_else(|| self.there(1 - leg, r.object[1 - leg]));
-            if let (Some(s), Some(t)) = (object(from), object(1 - from)) {
-                self.sync_range(p.pid, from, (s, t), range);
-            }
-            return Ok(());
-        };
-        let (ds, name) = self.legs[from].parent(&path)?;
-        let (dt, _) = self.legs[1 - from].parent(&path)?;
-        let s = self.legs[from].entry(ds, name).ok();
-        let t = self.legs[1 - from].entry(dt, name).ok();
-        if let (Some(s), Some(t)) = (s, t) {
-            let (f, t) = (
-                &self.legs[from].node(s).body,
-                &self.legs[1 - from].node(t).body,
-            );
-            if !f.same_type(t) {
-                return Err(Errno::EEXIST);
-            }
-        }
-        self.heal_entry(p.pid, from, (ds, dt), name, s)
-    }
-
-    /// Attributes, and of a file's bytes the range and what lies behind the shorter one's end.
-    fn sync_range(
-        &mut self,
-        pid: usize,
-        from: usize,
-        (s, t): (Ino, Ino),
-        range: Option<(u64, u64)>,
-    ) {
-        let node = self.legs[from].node(s).clone();
-        let there = self.change(pid, 1 - from, ALONE).node_mut(t);
-        there.meta = node.meta;
-        let (Body::File(good), Body::File(bytes)) = (&node.body, &mut there.body) else {
-            return;
-        };
-        let whole = (0, good.len() as u64);
-        // A longer copy says that the intent is not the last word about this file.
-        let range = range.filter(|_| good.len() >= bytes.len());
-        let (start, len) = range.unwrap_or(whole);
-        bytes.resize(good.len(), 0);
-        let end = start.saturating_add(len).min(whole.1) as usize;
-        let start = (start as usize).min(end);
-        bytes[start..end].copy_from_slice(&good[start..end]);
-    }
 }
 
 impl Port<'_> {
@@ -178,8 +126,12 @@ impl Port<'_> {
             r,
             n,
             looks: 0,
+            acted: false,
         };
-        match end(&mut e, &r.intent, held) {
+        let ended = end(&mut e, &r.intent, held);
+        let wrongly = !e.acted && self.look(|w, _| w.sabotage == Some(Sabotage::False));
+        match ended {
+            Ok(true) if wrongly => Err(Errno::ESTALE),
             Ok(true) => Ok(()),
             Ok(false) => Err(Errno::ESTALE),
             Err(e) => Err(e),
@@ -193,6 +145,8 @@ struct Ending<'a, 'b> {
     r: &'a Record,
     n: usize,
     looks: usize,
+    /// Something is done.
+    acted: bool,
 }
 
 impl Ground for Ending<'_, '_> {
@@ -201,13 +155,21 @@ impl Ground for Ending<'_, '_> {
         let at = (self.n, self.looks);
         self.looks += 1;
         let look = |w: &mut World, p: &mut Proc| {
-            let seen = w.seen(self.r);
+            for leg in 0..2 {
+                w.met(p, leg, Place::Look)?;
+            }
+            let mut seen = w.seen(self.r);
+            if w.sabotage == Some(Sabotage::OneLeg) {
+                let first = self.r.first;
+                seen = seen.map(|n| [n[first], n[first]]);
+            }
             p.seen.insert(at, seen);
+            Ok(())
         };
         match at.1 {
-            0 => self.port.step((), look),
+            0 => self.port.step(Ok(()), look)?,
             // Everybody else is kept out since the call.
-            _ => self.port.note((), look),
+            _ => self.port.note(Ok(()), look)?,
         }
         Ok(self
             .port
@@ -218,6 +180,7 @@ impl Ground for Ending<'_, '_> {
         else {
             return Err(Errno::EINVAL);
         };
+        self.acted = true;
         self.port.step(Ok(()), |w, p| w.again(p, self.r, act, leg))
     }
     fn equal(
@@ -226,8 +189,12 @@ impl Ground for Ending<'_, '_> {
         range: Option<(u64, u64)>,
         _: &BothLocked,
     ) -> Result<(), Errno> {
-        self.port
-            .read_then(from, |w, p| w.equal(p, self.r, from, range))
+        self.acted = true;
+        let what = match self.r.op.slot() {
+            Some(_) => What::Object,
+            None => What::Name,
+        };
+        self.port.equal(self.r, from, what, range)
     }
     /// No call of the model's changes any.
     fn marks(&mut self, _: usize, _: &Intent, _: &BothLocked) -> Result<(), Errno> {

@@ -2,7 +2,7 @@
 use super::*;
 use crate::fault::Faults;
 use crate::steps::settle;
-use crate::tree::{Meta, Tree};
+use crate::tree::{Body, Meta, Tree};
 use mirror_core::runtime::ANNOUNCED;
 use std::collections::BTreeSet;
 use std::rc::Rc;

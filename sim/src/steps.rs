@@ -3,7 +3,7 @@ use crate::fault::{Place, Sabotage};
 use crate::op::Op;
 use crate::port::Port;
 use crate::proc::{Call, Life, MENDS, Phase, Proc};
-use crate::world::{Desc, Pid, World};
+use crate::world::{Desc, Left, Pid, World};
 use mirror_core::{Drive, Errno, LockMiss, LockPlan, Next, Prepared, Verdict, transact};
 
 impl Proc {
@@ -12,6 +12,13 @@ impl Proc {
         self.steps += 1;
         self.memo.fuel = 1;
         self.wait = None;
+        for object in std::mem::take(&mut self.late) {
+            // Not sooner than the locks were given back.
+            match w.holders[0].get(&object) {
+                Some(&holder) if holder == self.pid => self.late.push(object),
+                _ => w.free(object),
+            }
+        }
         while self.memo.fuel > 0 && self.life == Life::Runs && self.wait.is_none() {
             self.advance(w);
         }
@@ -174,7 +181,7 @@ impl Proc {
             w.violate(format!("{verdict:?} with a lock held"));
         }
         w.left += u32::from(matches!(verdict, Verdict::Left(_)));
-        let next = self.drive.ran(verdict, false);
+        let next = self.drive.ran(verdict, self.call.unequal);
         self.follow(w, next);
     }
 
@@ -225,6 +232,7 @@ impl Proc {
 
     fn finish(&mut self, w: &mut World, answer: Result<u64, Errno>) {
         let n = w.log(self, Some(answer));
+        let answer = self.handed_out(w, n, answer);
         w.log[n].answer = Some(answer);
         if let (
             Op::Open {
@@ -247,6 +255,32 @@ impl Proc {
         self.next += 1;
         self.phase = Phase::Start;
         self.missed = false;
+    }
+}
+
+impl Proc {
+    /// No descriptor is handed out whose changes would reach one leg only, or whose file was to be emptied
+    /// and is not.
+    fn handed_out(
+        &mut self,
+        w: &mut World,
+        n: usize,
+        answer: Result<u64, Errno>,
+    ) -> Result<u64, Errno> {
+        let c = &self.call;
+        if !matches!(&*c.op, Op::Open { .. }) || answer.is_err() || w.disks.iter().any(|d| d.gone) {
+            return answer;
+        }
+        let paired = c.opened || w.there(self.first, c.made[self.first]).is_some();
+        if paired && (!c.later || c.emptied) {
+            return answer;
+        }
+        // What was made is there, and on record.
+        w.log[n].left = match c.before[0] {
+            None => Left::Made,
+            Some(_) => Left::Nothing,
+        };
+        Err(Errno::EIO)
     }
 }
 

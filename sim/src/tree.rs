@@ -23,6 +23,16 @@ impl Body {
     }
 }
 
+impl Body {
+    /// Bytes of a file.
+    pub fn size(&self) -> usize {
+        match self {
+            Body::File(b) => b.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// Attributes that are part of the copy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Meta {
@@ -34,6 +44,17 @@ pub struct Meta {
     pub mtime: u64,
     /// Extended attributes.
     pub xattrs: BTreeMap<String, Vec<u8>>,
+}
+
+/// The attribute that holds a file's capabilities.
+pub const CAPABILITY: &str = "security.capability";
+
+impl Meta {
+    /// What the kernel takes from a file whose data or owner changes: set-id bits and capabilities.
+    pub fn strip(&mut self) {
+        self.mode &= !0o6000;
+        self.xattrs.remove(CAPABILITY);
+    }
 }
 
 /// An inode.
@@ -202,6 +223,7 @@ impl Tree {
             b.resize(to, 0);
         }
         b[from..to].copy_from_slice(data);
+        self.node_mut(i).meta.strip();
         Ok(data.len() as u64)
     }
 }

@@ -5,7 +5,7 @@ use crate::effect::{At, Need, effect};
 use crate::fault::{ErrorAt, Faults, Place, Sabotage};
 use crate::op::Op;
 use crate::rng::Rng;
-use crate::tree::{Ino, Tree};
+use crate::tree::{CAPABILITY, Ino, Tree};
 use mirror_core::runtime::Intent;
 use mirror_core::{Errno, LockPlan, WHOLE};
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,6 +71,10 @@ pub enum Left {
     Call,
     /// This many bytes at this offset.
     Bytes(u64, u64),
+    /// Set-id bits and capabilities are gone, although the call failed.
+    Beside,
+    /// A file, although its open failed.
+    Made,
 }
 
 /// A line of the log, in the order in which the first legs were reached.
@@ -144,6 +148,8 @@ pub struct World {
     pub injected: u32,
     /// Errors of a second leg that the engine counted.
     pub partner_errors: u32,
+    /// What a process was taking back when it died, with its leg: neither as before nor as after.
+    pub half: BTreeSet<(usize, Ino)>,
     /// The program has ended by itself.
     pub exited: bool,
     /// Crash state of the legs.
@@ -171,7 +177,7 @@ impl Hash for World {
             let past = e.nth.saturating_add(e.times);
             self.counts[leg][e.place as usize].min(past).hash(h);
         }
-        (self.injected, self.partner_errors, self.exited).hash(h);
+        (self.injected, self.partner_errors, self.exited, &self.half).hash(h);
     }
 }
 
@@ -201,6 +207,7 @@ impl World {
             left: 0,
             injected: 0,
             partner_errors: 0,
+            half: BTreeSet::new(),
             exited: false,
             disks: Default::default(),
             sabotage,
@@ -245,6 +252,14 @@ impl World {
                 self.pair(0, a, b);
             }
             shared = made;
+        }
+        // Two have what a change of data or owner takes away.
+        for (leg, path) in [(0, "a"), (1, "a"), (0, "shared"), (1, "shared")] {
+            let t = &mut self.legs[leg];
+            let i = t.lookup(path).expect("a new tree");
+            let m = &mut t.node_mut(i).meta;
+            m.mode = 0o6755;
+            m.xattrs.insert(CAPABILITY.into(), vec![1]);
         }
         for append in [false, true] {
             self.descs.push(Desc {

@@ -62,7 +62,7 @@ fn undo_is_skipped() {
 
 #[test]
 fn unwrite_is_skipped() {
-    seen(Sabotage::Unwrite, "history", 3, full);
+    seen(Sabotage::Unwrite, "history", 10, full);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn crash(seed: u64, which: Which) -> Case {
 
 #[test]
 fn a_sync_reaches_one_leg_only() {
-    seen(Sabotage::Sync, "synced", 3, |s| crash(s, Which::Both));
+    seen(Sabotage::Sync, "synced", 12, |s| crash(s, Which::Both));
 }
 
 /// After a resync both legs are equal, however wrong: the history is asked.

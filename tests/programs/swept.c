@@ -148,6 +148,14 @@ static long forked(void)
     return pid < 0 ? -1 : 0;
 }
 
+/* What a descriptor is open on, opened once more and emptied. */
+static long anew(int fd)
+{
+    char text[64];
+    snprintf(text, sizeof text, "/proc/self/fd/%d", fd);
+    return open(text, O_RDWR | O_TRUNC);
+}
+
 static long listed(void)
 {
     DIR *d = opendir(".");
@@ -175,6 +183,8 @@ static int opens(void)
     OP("open_trunc", "d", , open("f", O_WRONLY | O_TRUNC));
     OP("open_trunc_cap", "dr", , open("cap", O_RDWR | O_TRUNC));
     OP("open_trunc_suid", "d", , open("s", O_RDWR | O_CREAT | O_TRUNC, 0600));
+    OP("open_trunc_empty", "dr", , open("es", O_RDWR | O_TRUNC));
+    OP("reopen_trunc_empty", "drp", fd = opened("es", O_RDWR), anew(fd));
     OP("open_write", "d", , open("f", O_RDWR));
     OP("open_append", "d", , open("f", O_WRONLY | O_APPEND));
     OP("open_read", "d", , open("f", O_RDONLY));

@@ -189,8 +189,14 @@ impl LegIo for Port<'_, '_> {
     fn apply(&mut self, step: Step, held: &BothLocked) -> Result<Applied, mirror_core::Refused> {
         self.change.apply(&mut self.cx, held, step)
     }
-    fn undo(&mut self, held: &BothLocked, source: Option<&Untouched<'_>>) -> Result<(), Errno> {
-        self.change.undo(&mut self.cx, held, source)
+    fn undo(
+        &mut self,
+        held: &BothLocked,
+        source: Option<&Untouched<'_>>,
+    ) -> Result<(), mirror_core::Refused> {
+        self.cx.half.set(false);
+        let r = self.change.undo(&mut self.cx, held, source);
+        r.map_err(|e| mirror_core::Refused::after(self.cx.half.get(), e))
     }
     #[cold]
     fn holds(&mut self, why: Errno, held: &BothLocked) -> bool {
@@ -225,7 +231,11 @@ impl LegIo for Port<'_, '_> {
     }
     fn write_first(&mut self, at: Option<u64>, held: &BothLocked) -> Result<u64, Errno> {
         let data = self.change.data().ok_or(Errno::EIO)?;
-        let k = data.write_first(at, held)?;
+        let k = data.write_first(at, held);
+        if k.is_err() && data.refused(held).is_err() {
+            pending::pending_once(self.cx.s, self.cx.paths().0);
+        }
+        let k = k?;
         self.cx.end = self.cx.end.map(|end| end.saturating_add(k));
         Ok(k)
     }
@@ -248,7 +258,7 @@ impl LegIo for Port<'_, '_> {
         to: u64,
         old_size: Option<u64>,
         source: &Untouched<'_>,
-    ) -> Result<(), Errno> {
+    ) -> Result<(), mirror_core::Refused> {
         let (n, m) = self.fds()?;
         if old_size.is_some() {
             sys::ftruncate(n, from)?;
@@ -311,6 +321,7 @@ pub fn run(
                     unequal: false,
                     generation: 0,
                     dated: false,
+                    half: core::cell::Cell::new(false),
                 },
                 change,
                 own: mine,

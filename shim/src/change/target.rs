@@ -131,6 +131,8 @@ pub struct Cx<'a> {
     pub generation: u64,
     /// Whether the plan depends on it.
     pub dated: bool,
+    /// A part of the change has been taken back on the first leg.
+    pub half: core::cell::Cell<bool>,
 }
 
 /// A short path by value.
@@ -464,12 +466,7 @@ pub trait Change {
     fn apply(&mut self, cx: &mut Cx<'_>, held: &BothLocked, step: Step)
     -> Result<Applied, Refused>;
     /// Takes the call back on both legs. What the second leg has is a source only with `source`.
-    fn undo(
-        &mut self,
-        _cx: &mut Cx<'_>,
-        _held: &BothLocked,
-        _source: Option<&Untouched<'_>>,
-    ) -> Sys<()> {
+    fn undo(&mut self, _: &mut Cx<'_>, _: &BothLocked, _: Option<&Untouched<'_>>) -> Sys<()> {
         Err(Errno::EIO)
     }
     /// Makes the second leg like the first after a semantic error.
@@ -495,6 +492,8 @@ pub trait Data {
     fn fd(&self) -> i32;
     /// The first leg's write.
     fn write_first(&mut self, at: Option<u64>, held: &BothLocked) -> Sys<u64>;
+    /// What it has changed although it was refused, on the second leg.
+    fn refused(&mut self, held: &BothLocked) -> Sys<()>;
     /// The second leg's write of bytes `done..upto` of the data.
     fn write_second(&mut self, at: u64, done: u64, upto: u64, held: &BothLocked) -> Sys<u64>;
 }

@@ -1,13 +1,30 @@
 //! A write that the second leg has refused is taken back on the first.
-use mirror_core::Untouched;
+use mirror_core::{Refused, Untouched};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
 /// The bytes `from..to` of the first leg's file `n` are again what the second leg's `m` still holds there,
-/// and the file is no longer than that.
+/// and the file is no longer than that. In part: some of them are.
 #[cold]
 #[inline(never)]
-pub fn from_second(n: i32, m: i32, from: u64, to: u64, _: &Untouched<'_>) -> Sys<()> {
+pub fn from_second(
+    n: i32,
+    m: i32,
+    from: u64,
+    to: u64,
+    source: &Untouched<'_>,
+) -> Result<(), Refused> {
+    let mut begun = false;
+    brought_back((n, m), from, to, &mut begun, source).map_err(|e| Refused::after(begun, e))
+}
+
+fn brought_back(
+    (n, m): (i32, i32),
+    from: u64,
+    to: u64,
+    begun: &mut bool,
+    _: &Untouched<'_>,
+) -> Sys<()> {
     let end = sys::fstat(m)?.size();
     let mut at = from;
     let mut buf = [0u8; 4096];
@@ -24,6 +41,7 @@ pub fn from_second(n: i32, m: i32, from: u64, to: u64, _: &Untouched<'_>) -> Sys
                 buf.get(done..k).unwrap_or(&[]),
                 at.saturating_add(done as u64),
             )?);
+            *begun = true;
         }
         at = at.saturating_add(k as u64);
     }

@@ -48,12 +48,13 @@ fn make(dir: &Path) -> io::Result<()> {
         fs::create_dir(dir.join(sub))?;
     }
     let pattern: Vec<u8> = (0..100_000u32).map(|i| (i % 251) as u8).collect();
-    let files: [(&str, &[u8]); 10] = [
+    let files: [(&str, &[u8]); 11] = [
         ("warm", b"warm"),
         ("f", &pattern[..300]),
         ("f2", b"second"),
         ("big", &pattern),
         ("s", b"set-id"),
+        ("es", b""),
         ("cap", b"capability"),
         ("x", b"x"),
         ("acl", b"acl"),
@@ -65,11 +66,15 @@ fn make(dir: &Path) -> io::Result<()> {
     }
     fs::hard_link(dir.join("h1"), dir.join("h2"))?;
     symlink("nowhere", dir.join("sl"))?;
-    fs::set_permissions(dir.join("s"), fs::Permissions::from_mode(0o6755))?;
+    for name in ["s", "es"] {
+        fs::set_permissions(dir.join(name), fs::Permissions::from_mode(0o6755))?;
+    }
     set_xattr(&dir.join("x"), "user.k", b"old")?;
     set_xattr(&dir.join("acl"), "system.posix_acl_access", ACL)?;
     if is_root() {
-        set_xattr(&dir.join("cap"), "security.capability", CAPABILITY)?;
+        for name in ["cap", "es"] {
+            set_xattr(&dir.join(name), "security.capability", CAPABILITY)?;
+        }
     }
     let past = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
     for (name, _) in files {

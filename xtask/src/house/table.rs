@@ -79,18 +79,33 @@ pub const ROOMS: &[(&str, Rooms)] = &[
             ("rng", &[]),
             ("tree", &[]),
             ("disk", &["tree"]),
-            ("op", &["rng"]),
+            ("op", &["rng", "tree"]),
             ("effect", &["op", "tree"]),
             ("world", &["disk", "effect", "fault", "op", "rng", "tree"]),
             ("crash", &["fault", "rng", "tree", "world"]),
             ("oracle", &["effect", "fault", "op", "tree", "world"]),
             ("proc", &["effect", "fault", "memo", "op", "tree", "world"]),
-            ("repair", &["effect", "op", "tree", "world"]),
+            ("repair", &["effect", "tree", "world"]),
             ("port", &["fault", "memo", "op", "proc", "world"]),
+            ("calls", &["op", "proc"]),
+            (
+                "legs",
+                &["calls", "effect", "fault", "op", "proc", "tree", "world"],
+            ),
+            (
+                "writes",
+                &["effect", "fault", "legs", "op", "proc", "tree", "world"],
+            ),
+            (
+                "equal",
+                &["effect", "fault", "legs", "port", "proc", "tree", "world"],
+            ),
             ("steps", &["fault", "op", "port", "proc", "world"]),
             (
                 "io",
-                &["effect", "fault", "op", "port", "proc", "tree", "world"],
+                &[
+                    "calls", "fault", "legs", "op", "port", "proc", "tree", "world",
+                ],
             ),
             (
                 "plan",
@@ -98,7 +113,9 @@ pub const ROOMS: &[(&str, Rooms)] = &[
             ),
             (
                 "recover",
-                &["effect", "fault", "op", "port", "proc", "tree", "world"],
+                &[
+                    "effect", "equal", "fault", "op", "port", "proc", "tree", "world",
+                ],
             ),
             (
                 "run",

@@ -12,14 +12,15 @@ use mirror_core::{BothLocked, Errno, K};
 use mirror_sys as sys;
 use mirror_sys::{Object, Sys};
 
-/// A change of the data of `n` has been refused on the first leg.
+/// A change of the data of `n` has been refused on the first leg. An error: the second could not follow.
 #[cold]
 #[inline(never)]
-pub fn refused(n: i32, held: &BothLocked) {
+pub fn refused(n: i32, held: &BothLocked) -> Sys<()> {
     let m = n.saturating_add(K);
     owes_time(n, held);
+    // What could not be looked at is no difference.
     let (Ok(first), Ok(second)) = (Object::of(n), Object::of(m)) else {
-        return;
+        return Ok(());
     };
     let gone = second.stat().mode() & !first.stat().mode() & (c::S_ISUID | c::S_ISGID);
     if gone != 0
@@ -28,14 +29,16 @@ pub fn refused(n: i32, held: &BothLocked) {
             .is_err()
     {
         // Who may write a file that is not theirs takes them away like this, as the first call did.
-        let _ = sys::ftruncate(m, second.stat().size());
+        sys::ftruncate(m, second.stat().size())?;
     }
     let name = PathText::<32>::from_bytes(b"security.capability").unwrap_or_default();
     let mut buf = [0u8; 64];
     if first.xattr(&name, &mut buf) == Err(Errno::ENODATA) && second.xattr(&name, &mut buf).is_ok()
     {
-        let _ = second.remove_xattr(&name);
+        let r = second.remove_xattr(&name);
+        r.or_else(|_| sys::ftruncate(m, second.stat().size()))?;
     }
+    Ok(())
 }
 
 /// What fallocate(2) left behind when it failed with `why`. An error: the second leg could not follow.
@@ -47,7 +50,7 @@ pub fn not_allocated(
     (mode, off, len): (i32, u64, u64),
     held: &BothLocked,
 ) -> Sys<()> {
-    refused(n, held);
+    refused(n, held)?;
     if !alloc::may_have_begun(why) {
         return Ok(());
     }

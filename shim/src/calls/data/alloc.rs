@@ -3,6 +3,7 @@
 //! Rules: both locks are held. What changes bytes is done by reading and writing, if the file is small
 //! behind the place; reserving space cannot be done by other means, and is refused.
 use crate::calls::data::pieces::{SMALL, copy, copy_up, zero};
+use core::cell::Cell;
 use libc as c;
 use mirror_core::{BothLocked, Errno, Refused, Untouched};
 use mirror_sys as sys;
@@ -116,27 +117,29 @@ pub fn level(n: i32, m: i32, _: &BothLocked) -> Sys<()> {
     Ok(())
 }
 
-/// Gives the first leg back what the second still has, where zeros were made.
+/// Gives the first leg back what the second still has, where zeros were made. `half`: set when it begins.
 pub fn back(
     (n, m): (i32, i32),
-    off: u64,
-    len: u64,
+    (off, len): (u64, u64),
     old_size: u64,
+    half: &Cell<bool>,
     source: &Untouched<'_>,
 ) -> Sys<()> {
     let len = len.min(old_size.saturating_sub(off));
     if len > SMALL {
         return Err(Errno::EFBIG);
     }
+    half.set(true);
     copy(m, n, off, off, len, source.held())
 }
 
-/// Moves the first leg's bytes back to where they stood; what was cut out comes from the second.
+/// Moves the first leg's bytes back to where they stood; what was cut out comes from the second. `half`: set
+/// when the first of it is done.
 pub fn shift_back(
     (n, m): (i32, i32),
     mode: i32,
-    off: u64,
-    len: u64,
+    (off, len): (u64, u64),
+    half: &Cell<bool>,
     source: &Untouched<'_>,
 ) -> Sys<()> {
     if mode & INSERT != 0 {
@@ -146,5 +149,6 @@ pub fn shift_back(
         return Err(Errno::EFBIG);
     }
     sys::fallocate(n, INSERT, off, len)?;
+    half.set(true);
     copy(m, n, off, off, len, source.held())
 }

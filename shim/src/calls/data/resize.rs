@@ -91,10 +91,12 @@ impl Change for Resize<'_> {
         match self.allocation() {
             _ if grew => {}
             Some((mode, off, len)) if alloc::clears(mode) => {
-                alloc::back((self.n, m), off, len, old, source.ok_or(Errno::EIO)?)?;
+                let source = source.ok_or(Errno::EIO)?;
+                alloc::back((self.n, m), (off, len), old, &cx.half, source)?;
             }
             Some((mode, off, len)) if alloc::shifts(mode) => {
-                alloc::shift_back((self.n, m), mode, off, len, source.ok_or(Errno::EIO)?)?;
+                let source = source.ok_or(Errno::EIO)?;
+                alloc::shift_back((self.n, m), mode, (off, len), &cx.half, source)?;
             }
             _ => return Err(Errno::EIO),
         }

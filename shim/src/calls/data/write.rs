@@ -131,11 +131,10 @@ impl Data for Write<'_> {
         self.n
     }
     fn write_first(&mut self, at: Option<u64>, held: &BothLocked) -> Sys<u64> {
-        let r = self.on_first(at, held);
-        if r.is_err() {
-            aftermath::refused(self.n, held);
-        }
-        r
+        self.on_first(at, held)
+    }
+    fn refused(&mut self, held: &BothLocked) -> Sys<()> {
+        aftermath::refused(self.n, held)
     }
     fn write_second(&mut self, at: u64, done: u64, upto: u64, held: &BothLocked) -> Sys<u64> {
         let m = self.n.saturating_add(K) as usize;

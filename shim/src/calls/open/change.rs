@@ -29,6 +29,7 @@ use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
 
 pub mod ahead;
+mod given;
 pub mod how;
 
 /// Of the class that is undone; the program gets EPERM.
@@ -284,10 +285,9 @@ impl Change for Open {
             .map_err(|e| Refused::after(self.second && step == Step::Second, e))
     }
 
-    fn undo(&mut self, cx: &mut Cx<'_>, _: &BothLocked, _: Option<&Untouched<'_>>) -> Sys<()> {
-        // An O_TRUNC that emptied a file cannot be taken back.
-        if self.emptied && self.found.is_none_or(|s| s.size() > 0) {
-            return Err(Errno::EIO);
+    fn undo(&mut self, cx: &mut Cx<'_>, _: &BothLocked, source: Option<&Untouched<'_>>) -> Sys<()> {
+        if self.emptied {
+            self.not_emptied(cx, source)?;
         }
         if self.second && !self.tmpfile() {
             let (from, rel) = cx.spot(0, cx.lead ^ 1);
@@ -472,37 +472,9 @@ fn opening(
                     None => without_effects(regs),
                 };
             }
-            Ran::Done(Ok(n)) => return opened(regs, n as i32, &change, &loc),
+            Ran::Done(Ok(n)) => return change.opened(regs, n as i32, &loc),
             r => return verdict(regs, r),
         }
     }
     fail(regs, Errno::ELOOP)
-}
-
-fn opened(regs: &mut Regs, n: i32, change: &Open, loc: &Loc) -> usize {
-    if change.ready.get() {
-        return crate::regs::answer(regs, Ok(n as u64));
-    }
-    let paired = || sys::is_open(n.saturating_add(K));
-    if change.fd.get(loc.leg ^ 1).copied().unwrap_or(-1) < 0 && !change.tmpfile() {
-        // The second leg's file came by repair, after its open had failed.
-        for _ in 0..100 {
-            match crate::calls::paired::recognise::adopt(n, loc) {
-                Ran::Wait => sys::sleep_us(1000),
-                _ => break,
-            }
-        }
-        if paired() {
-            if change.made || change.flags & c::O_TRUNC != 0 {
-                set_dirty(n);
-            }
-            return crate::regs::answer(regs, Ok(n as u64));
-        }
-    }
-    if !paired() {
-        // Never hand out a descriptor whose changes would reach one leg only.
-        let _ = sys::close(n);
-        return fail(regs, Errno::EIO);
-    }
-    crate::regs::answer(regs, Ok(n as u64))
 }

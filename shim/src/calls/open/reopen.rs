@@ -8,6 +8,7 @@ use crate::path::loc::{Loc, Path};
 use crate::process::fds::{self, set_dirty};
 use crate::process::limits::spare;
 use crate::regs::{Regs, answer, fail};
+use crate::repair::privileges;
 use libc as c;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{
@@ -26,6 +27,8 @@ struct Reopen {
     /// O_TRUNC: the second leg's file, open before the first leg's is emptied, or −1.
     second: i32,
     before: Option<Stat>,
+    /// So is the second leg's.
+    emptied: bool,
 }
 
 impl Reopen {
@@ -85,7 +88,7 @@ impl Reopen {
             self.open_second()?
         };
         let r = if self.truncates() {
-            sys::ftruncate(m, 0).map(|_| ())
+            sys::ftruncate(m, 0).map(|_| self.emptied = true)
         } else {
             Ok(())
         };
@@ -146,12 +149,14 @@ impl Change for Reopen {
     ) -> Result<Applied, Refused> {
         let r = self.on_leg(cx, held, step);
         r.map(Applied)
-            .map_err(|e| Refused::after(self.truncates() && step == Step::Second, e))
+            .map_err(|e| Refused::after(self.emptied && step == Step::Second, e))
     }
-    fn undo(&mut self, _: &mut Cx<'_>, _: &BothLocked, _: Option<&Untouched<'_>>) -> Sys<()> {
+    fn undo(&mut self, cx: &mut Cx<'_>, _: &BothLocked, source: Option<&Untouched<'_>>) -> Sys<()> {
         self.release();
-        if self.truncates() && self.before.is_none_or(|s| s.size() > 0) {
-            return Err(Errno::EIO);
+        if self.truncates() {
+            let empty = self.before.filter(|st| st.size() == 0);
+            let empty = empty.ok_or(Errno::EIO)?;
+            privileges::emptied_back((cx.s, cx.paths().0), self.n, &empty, source);
         }
         sys::close(self.first).map(|_| ())
     }
@@ -171,6 +176,7 @@ pub fn reopen(regs: &mut Regs, n: i32, flags: i32, loc: &Loc) -> Option<usize> {
         first: -1,
         second: -1,
         before: None,
+        emptied: false,
     };
     let kind = if change.truncates() {
         IntentKind::Truncate

@@ -181,8 +181,8 @@ impl Clone {
     fn on_leg(&mut self, cx: &Cx<'_>, held: &BothLocked, step: Step) -> Sys<u64> {
         if step == Step::First {
             let r = sys::clone_range(self.n, &self.range).map(|v| v as u64);
-            if r.is_err() {
-                crate::calls::data::aftermath::refused(self.n, held);
+            if r.is_err() && crate::calls::data::aftermath::refused(self.n, held).is_err() {
+                crate::repair::pending::pending_once(cx.s, cx.paths().0);
             }
             return r;
         }

@@ -28,6 +28,7 @@ impl Attr<'_> {
             Kind::Mode(_) => o.set_mode(st.mode() & 0o7777),
             Kind::Owner(..) => {
                 o.set_owner(st.uid(), st.gid())?;
+                cx.half.set(true);
                 return self.undo_privileges(&o, &st, held);
             }
             Kind::Times => o.set_times(st.atime(), st.mtime()),
@@ -49,6 +50,8 @@ impl Attr<'_> {
                     Err(e) if e.class() == ErrorClass::Semantic => {}
                     Err(e) => return Err(e),
                 }
+                o.truncate(st.size())?;
+                cx.half.set(true);
                 return self.shrink(&o, &st, held);
             }
             Kind::Marks(by) => marks::set(by, &o, self.marks.ok_or(Errno::EIO)?, held),

@@ -7,8 +7,9 @@ use crate::calls::range::copy::call;
 use crate::change::border::{self, Border};
 use crate::change::target::Cx;
 use crate::regs::{DONE, Regs, WAIT, answer, fail, raw};
+use crate::repair::privileges;
 use libc as c;
-use mirror_core::{BothLocked, Errno, K, Prepared};
+use mirror_core::{BothLocked, Errno, K, Prepared, Untouched};
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
 
@@ -125,6 +126,17 @@ impl Open {
             }
             e => Err(e),
         }
+    }
+    /// An O_TRUNC that emptied a file cannot be taken back. An empty one lost its set-id bits and
+    /// capabilities, and has another time.
+    #[cold]
+    pub(super) fn not_emptied(&self, cx: &Cx<'_>, source: Option<&Untouched<'_>>) -> Sys<()> {
+        self.found.filter(|st| st.size() == 0).ok_or(Errno::EIO)?;
+        let n = self.fd.get(cx.lead).copied().unwrap_or(-1);
+        // What was found has no time; the partner has not been emptied.
+        let partner = sys::fstat(n.saturating_add(K))?;
+        privileges::emptied_back((cx.s, cx.paths().0), n, &partner, source);
+        Ok(())
     }
     /// Takes the second leg's descriptor back.
     pub(super) fn release(&mut self) {

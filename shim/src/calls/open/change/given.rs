@@ -1,0 +1,46 @@
+//! The descriptor that an open gives to the program.
+use crate::calls::open::change::Open;
+use crate::change::port::Ran;
+use crate::path::loc::Loc;
+use crate::process::fds::set_dirty;
+use crate::regs::{Regs, fail};
+use libc as c;
+use mirror_core::{Errno, K};
+use mirror_sys as sys;
+
+impl Open {
+    /// After an open that came to `n`: never one whose changes would reach one leg only.
+    pub(super) fn opened(&self, regs: &mut Regs, n: i32, loc: &Loc) -> usize {
+        if self.ready.get() {
+            return crate::regs::answer(regs, Ok(n as u64));
+        }
+        let paired = || sys::is_open(n.saturating_add(K));
+        if self.later && !self.emptied {
+            // The file was to be empty, and is not.
+            let _ = sys::close(n.saturating_add(K));
+            let _ = sys::close(n);
+            return fail(regs, Errno::EIO);
+        }
+        if self.fd.get(loc.leg ^ 1).copied().unwrap_or(-1) < 0 && !self.tmpfile() {
+            // The second leg's file came by repair, after its open had failed.
+            for _ in 0..100 {
+                match crate::calls::paired::recognise::adopt(n, loc) {
+                    Ran::Wait => sys::sleep_us(1000),
+                    _ => break,
+                }
+            }
+            if paired() {
+                if self.made || self.flags & c::O_TRUNC != 0 {
+                    set_dirty(n);
+                }
+                return crate::regs::answer(regs, Ok(n as u64));
+            }
+        }
+        if !paired() {
+            // Never hand out a descriptor whose changes would reach one leg only.
+            let _ = sys::close(n);
+            return fail(regs, Errno::EIO);
+        }
+        crate::regs::answer(regs, Ok(n as u64))
+    }
+}
