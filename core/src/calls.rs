@@ -136,8 +136,6 @@ pub enum Family {
 pub struct Row {
     /// Which one.
     pub call: Call,
-    /// Name as in the kernel's table.
-    pub name: &'static str,
     /// Number on x86-64.
     pub x86_64: u32,
     /// Number on aarch64, if the call exists there.
@@ -148,8 +146,17 @@ pub struct Row {
     pub family: Family,
     /// What is looked at first.
     pub pre: PreFilter,
-    /// Its arguments.
-    pub operands: &'static [Operand],
+    operands: ([Operand; 6], u8),
+}
+
+const fn list(given: &[Operand]) -> ([Operand; 6], u8) {
+    let mut all = [Operand::Int; 6];
+    let mut i = 0;
+    while i < given.len() {
+        all[i] = given[i];
+        i += 1;
+    }
+    (all, given.len() as u8)
 }
 
 macro_rules! number {
@@ -181,15 +188,17 @@ macro_rules! table {
         pub const TABLE: &[Row] = &[
             $(Row {
                 call: Call::$call,
-                name: $name,
                 x86_64: $x86,
                 aarch64: number!($arm),
                 need: need!($need),
                 family: Family::$family,
                 pre: PreFilter::$pre,
-                operands: &[$(Operand::$op),*],
+                operands: list(&[$(Operand::$op),*]),
             },)*
         ];
+        /// Their names: apart, because a table without addresses needs no relocation at the start of
+        /// a program.
+        const NAMES: [&str; TABLE.len()] = [$($name),*];
     };
 }
 
@@ -337,6 +346,17 @@ table! {
 }
 
 impl Row {
+    /// Name as in the kernel's table.
+    pub const fn name(&self) -> &'static str {
+        NAMES[self.call as usize]
+    }
+
+    /// Its arguments.
+    pub fn operands(&self) -> &[Operand] {
+        let (all, count) = &self.operands;
+        all.get(..usize::from(*count)).unwrap_or(&[])
+    }
+
     /// The call's number on the architecture that this is built for.
     pub const fn nr(&self) -> Option<u32> {
         if cfg!(target_arch = "aarch64") {

@@ -67,15 +67,15 @@ fn the_numbers_are_the_kernels() {
     let (x, a) = (x86_64(), aarch64());
     assert!(x.len() > 300 && a.len() > 250, "{} {}", x.len(), a.len());
     for r in TABLE {
-        if let Some(n) = x.get(r.name) {
-            assert_eq!(*n, r.x86_64, "{}", r.name);
+        if let Some(n) = x.get(r.name()) {
+            assert_eq!(*n, r.x86_64, "{}", r.name());
         }
-        let generic = match r.name {
-            "newfstatat" => a.get("fstatat").or_else(|| a.get(r.name)),
+        let generic = match r.name() {
+            "newfstatat" => a.get("fstatat").or_else(|| a.get(r.name())),
             name => a.get(name),
         };
         if let Some(n) = generic {
-            assert_eq!(Some(*n), r.aarch64, "{}", r.name);
+            assert_eq!(Some(*n), r.aarch64, "{}", r.name());
         }
     }
     for (name, nr) in unhandled() {
@@ -87,7 +87,7 @@ fn the_numbers_are_the_kernels() {
 fn every_call_of_the_kernel_has_a_row_or_a_reason() {
     let known: BTreeSet<&str> = TABLE
         .iter()
-        .map(|r| r.name)
+        .map(|r| r.name())
         .chain(unhandled().map(|u| u.0))
         .collect();
     let last = unhandled()
@@ -112,13 +112,16 @@ fn every_call_of_the_kernel_has_a_row_or_a_reason() {
 fn rows_are_unique_and_found_by_their_number() {
     let mut names = BTreeSet::new();
     let mut numbers = BTreeSet::new();
-    let rows = TABLE.iter().map(|r| (r.name, r.x86_64)).chain(unhandled());
+    let rows = TABLE
+        .iter()
+        .map(|r| (r.name(), r.x86_64))
+        .chain(unhandled());
     for (name, nr) in rows {
         assert!(names.insert(name), "{name} stands twice");
         assert!(numbers.insert(nr), "{nr} stands twice");
     }
     for r in TABLE {
-        assert_eq!(r.call.row().name, r.name);
+        assert_eq!(r.call.row().name(), r.name());
         if let Some(nr) = r.nr() {
             assert_eq!(row(nr).map(|w| w.call), Some(r.call));
         }
@@ -132,7 +135,7 @@ fn rows_are_unique_and_found_by_their_number() {
 #[test]
 fn pre_filters_fit_the_operands() {
     for r in TABLE {
-        let at = |i: usize| r.operands.get(i).copied();
+        let at = |i: usize| r.operands().get(i).copied();
         let fits = match r.pre {
             PreFilter::No => true,
             PreFilter::Fd => at(0) == Some(Operand::Fd),
@@ -141,11 +144,11 @@ fn pre_filters_fit_the_operands() {
             PreFilter::Open1 => at(0) == Some(Operand::Path) && at(1) == Some(Operand::Int),
             PreFilter::Open2 => at(1) == Some(Operand::Path) && at(2) == Some(Operand::Int),
         };
-        assert!(fits && r.operands.len() <= 6, "{}", r.name);
+        assert!(fits && r.operands().len() <= 6, "{}", r.name());
         // A directory stands before the path that begins there.
-        for (i, o) in r.operands.iter().enumerate() {
+        for (i, o) in r.operands().iter().enumerate() {
             if *o == Operand::Dir {
-                assert_eq!(at(i + 1), Some(Operand::Path), "{}", r.name);
+                assert_eq!(at(i + 1), Some(Operand::Path), "{}", r.name());
             }
         }
     }

@@ -23,7 +23,7 @@ pub enum Verdict {
     /// [`REFUSED_WITH`]: it changes contents or names in a way that the other leg could not follow.
     /// The numbers are the places in the argument where other files' descriptors stand, that it
     /// changes as well.
-    Refused(&'static [usize]),
+    Refused([Option<u8>; 2]),
     /// The kernel carries it out on the addressed leg; the object is recorded as different.
     Recorded,
     /// The kernel will write the file whose descriptor is given: that file is recorded as different.
@@ -103,7 +103,7 @@ const PUNCH: i32 = 2;
 const ZERO: i32 = 0x10;
 
 const fn refused(name: &'static str, dir: u32, kind: u8, nr: u8) -> Ioctl {
-    row(name, dir, kind, nr, Verdict::Refused(&[]))
+    row(name, dir, kind, nr, Verdict::Refused([None; 2]))
 }
 const fn plain(name: &'static str, dir: u32, kind: u8, nr: u8) -> Ioctl {
     row(name, dir, kind, nr, Verdict::Forwarded)
@@ -168,7 +168,13 @@ pub const IOCTLS: &[Ioctl] = &[
     plain("EXT4_IOC_GROUP_ADD", W, b'f', 8),
     plain("EXT4_IOC_MIGRATE", NONE, b'f', 9),
     plain("EXT4_IOC_ALLOC_DA_BLKS", NONE, b'f', 12),
-    row("EXT4_IOC_MOVE_EXT", WR, b'f', 15, Verdict::Refused(&[4])),
+    row(
+        "EXT4_IOC_MOVE_EXT",
+        WR,
+        b'f',
+        15,
+        Verdict::Refused([Some(4), None]),
+    ),
     plain("EXT4_IOC_RESIZE_FS", W, b'f', 16),
     refused("EXT4_IOC_SWAP_BOOT", NONE, b'f', 17),
     plain("EXT4_IOC_GETSTATE", W, b'f', 41),
@@ -201,7 +207,13 @@ pub const IOCTLS: &[Ioctl] = &[
     plain("XFS_IOC_FD_TO_HANDLE", WR, b'X', 106),
     plain("XFS_IOC_OPEN_BY_HANDLE", WR, b'X', 107),
     plain("XFS_IOC_READLINK_BY_HANDLE", WR, b'X', 108),
-    row("XFS_IOC_SWAPEXT", WR, b'X', 109, Verdict::Refused(&[8, 16])),
+    row(
+        "XFS_IOC_SWAPEXT",
+        WR,
+        b'X',
+        109,
+        Verdict::Refused([Some(8), Some(16)]),
+    ),
     plain("XFS_IOC_FSGROWFSDATA", W, b'X', 110),
     plain("XFS_IOC_FSGROWFSLOG", W, b'X', 111),
     plain("XFS_IOC_FSGROWFSRT", W, b'X', 112),
@@ -216,9 +228,15 @@ pub const IOCTLS: &[Ioctl] = &[
         W,
         b'X',
         129,
-        Verdict::Refused(&[0]),
+        Verdict::Refused([Some(0), None]),
     ),
-    row("XFS_IOC_COMMIT_RANGE", W, b'X', 131, Verdict::Refused(&[0])),
+    row(
+        "XFS_IOC_COMMIT_RANGE",
+        W,
+        b'X',
+        131,
+        Verdict::Refused([Some(0), None]),
+    ),
     // btrfs
     refused("BTRFS_IOC_SNAP_CREATE", W, BTRFS, 1),
     plain("BTRFS_IOC_DEFRAG", W, BTRFS, 2),
@@ -263,7 +281,13 @@ pub const IOCTLS: &[Ioctl] = &[
     refused("F2FS_IOC_START_ATOMIC_WRITE", NONE, F2FS, 1),
     refused("F2FS_IOC_START_VOLATILE_WRITE", NONE, F2FS, 3),
     refused("F2FS_IOC_START_ATOMIC_REPLACE", NONE, F2FS, 25),
-    row("F2FS_IOC_MOVE_RANGE", WR, F2FS, 9, Verdict::Refused(&[0])),
+    row(
+        "F2FS_IOC_MOVE_RANGE",
+        WR,
+        F2FS,
+        9,
+        Verdict::Refused([Some(0), None]),
+    ),
     refused("F2FS_IOC_SEC_TRIM_FILE", W, F2FS, 20),
     plain("F2FS_IOC_GARBAGE_COLLECT", W, F2FS, 6),
     plain("F2FS_IOC_DEFRAGMENT", WR, F2FS, 8),
@@ -304,11 +328,22 @@ pub const IOCTLS: &[Ioctl] = &[
     row("FAT_IOCTL_SET_ATTRIBUTES", W, b'r', 0x11, Verdict::Recorded),
 ];
 
+/// The same without names: a table without addresses needs no relocation at the start of a program.
+const VERDICTS: [(u32, Verdict); IOCTLS.len()] = {
+    let mut all = [(0, Verdict::Forwarded); IOCTLS.len()];
+    let mut i = 0;
+    while i < all.len() {
+        all[i] = (IOCTLS[i].key, IOCTLS[i].verdict);
+        i += 1;
+    }
+    all
+};
+
 /// What is done with a command, known or not.
 pub fn verdict(command: u32) -> Verdict {
     let k = key(command);
-    match IOCTLS.iter().find(|i| i.key == k) {
-        Some(i) => i.verdict,
+    match VERDICTS.iter().find(|(key, _)| *key == k) {
+        Some((_, verdict)) => *verdict,
         None if command >> 30 & W != 0 => Verdict::Recorded,
         None => Verdict::Forwarded,
     }

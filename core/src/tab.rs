@@ -1,7 +1,7 @@
 //! The mirrortab (mirrortab(5)): one line per pair, in the manner of fstab(5):
 //! `virtual  leg-a  leg-b  options`, with the escapes \040 \011 \012 \134 and `#` comments.
 //! Shared by the command and the preloaded library, so it never allocates.
-use crate::path::{PATH_MAX, PathText};
+use crate::path::PATH_MAX;
 use crate::record::Id;
 
 /// What a pair does when a leg is lost.
@@ -66,32 +66,89 @@ impl Options {
     };
 }
 
+/// Room for the texts of any pair.
+pub const ROOM: usize = 3 * PATH_MAX;
+
 /// One pair as a line of the tab gives it. Paths are absolute and normal.
-#[derive(Clone)]
-pub struct Entry {
-    /// The virtual directory: equal to leg A (in place), or a symlink to the source leg (link).
-    pub virt: PathText<PATH_MAX>,
-    /// Legs A and B.
-    pub legs: [PathText<PATH_MAX>; 2],
+pub struct Entry<'a> {
+    /// The virtual directory (equal to leg A in place, or a symlink to the source leg), then legs A and B,
+    /// one behind the other, each with a NUL behind it.
+    room: &'a mut [u8],
+    ends: [usize; 3],
     /// Policies.
     pub options: Options,
     /// The line's number in its file, from 1.
     pub line: u32,
 }
 
-impl Entry {
-    /// An empty entry to parse into (it is large: keep it off small stacks).
-    pub const fn empty() -> Entry {
+impl<'a> Entry<'a> {
+    /// An empty entry to parse into. Less room than [`ROOM`] is enough for short paths
+    /// ([`Fault::NoRoom`] otherwise).
+    pub const fn over(room: &'a mut [u8]) -> Entry<'a> {
         Entry {
-            virt: PathText::new(),
-            legs: [PathText::new(), PathText::new()],
+            room,
+            ends: [0; 3],
             options: Options::DEFAULT,
             line: 0,
         }
     }
+    fn start(&self, which: usize) -> usize {
+        match which
+            .checked_sub(1)
+            .and_then(|before| self.ends.get(before))
+        {
+            Some(end) => end.saturating_add(1),
+            None => 0,
+        }
+    }
+    fn text(&self, which: usize) -> &[u8] {
+        let end = self.ends.get(which).copied().unwrap_or(0);
+        self.room.get(self.start(which)..end).unwrap_or(&[])
+    }
+    /// The virtual directory.
+    pub fn virt(&self) -> &[u8] {
+        self.text(0)
+    }
+    /// Legs A and B.
+    pub fn legs(&self) -> [&[u8]; 2] {
+        [self.text(1), self.text(2)]
+    }
+    /// V and both legs.
+    pub fn paths(&self) -> [&[u8]; 3] {
+        [0, 1, 2].map(|which| self.text(which))
+    }
+    /// How much of the room the three texts take, with the NUL behind each.
+    pub fn used(&self) -> usize {
+        self.ends.last().map_or(0, |end| end.saturating_add(1))
+    }
     /// Whether V is leg A itself.
     pub fn in_place(&self) -> bool {
-        self.virt.as_bytes() == self.legs[0].as_bytes()
+        self.text(0) == self.text(1)
+    }
+    /// Stores a text; those before it have been stored.
+    #[inline(never)]
+    fn store(&mut self, which: usize, text: Text<'_>) -> Result<(), Fault> {
+        let start = self.start(which);
+        let mut end = start;
+        let mut put = |at: usize, byte: u8| match self.room.get_mut(at) {
+            Some(place) => {
+                *place = byte;
+                Ok(())
+            }
+            None => Err(Fault::NoRoom),
+        };
+        for byte in text {
+            put(end, byte?)?;
+            end = end.saturating_add(1);
+            if end.saturating_sub(start) >= PATH_MAX {
+                return Err(Fault::TooLong);
+            }
+        }
+        put(end, 0)?;
+        if let Some(e) = self.ends.get_mut(which) {
+            *e = end;
+        }
+        Ok(())
     }
 }
 
@@ -108,6 +165,8 @@ pub enum Fault {
     NotNormal,
     /// A path is too long (PATH_MAX).
     TooLong,
+    /// The room that was given to the entry is too small.
+    NoRoom,
     /// An escape other than \040 \011 \012 \134.
     BadEscape,
     /// An option that does not exist.
@@ -130,7 +189,7 @@ impl Fault {
             Fault::ExtraField => "has more than four fields (write a space in a path as \\040)",
             Fault::NotAbsolute => "has a path that is not absolute",
             Fault::NotNormal => "has a path with '.', '..', '//', a NUL, or a '/' at its end",
-            Fault::TooLong => "has a path that is too long",
+            Fault::TooLong | Fault::NoRoom => "has a path that is too long",
             Fault::BadEscape => "has an escape other than \\040 \\011 \\012 \\134",
             Fault::UnknownOption => {
                 "has an unknown option (on-failure=degrade|fail, on-full=error|degrade, unmirrorable=warn|refuse|quiet, id=, uid=, root-wait=)"
@@ -148,7 +207,7 @@ impl Fault {
 }
 
 /// Parses one line (without its newline). `Ok(false)`: blank or a comment.
-pub fn parse_line(line: &[u8], number: u32, out: &mut Entry) -> Result<bool, Fault> {
+pub fn parse_line(line: &[u8], number: u32, out: &mut Entry<'_>) -> Result<bool, Fault> {
     let mut fields = line
         .split(|c| matches!(c, b' ' | b'\t' | b'\r'))
         .filter(|f| !f.is_empty());
@@ -162,9 +221,15 @@ pub fn parse_line(line: &[u8], number: u32, out: &mut Entry) -> Result<bool, Fau
     out.options = Options::DEFAULT;
     let a = fields.next().ok_or(Fault::MissingField)?;
     let b = fields.next().ok_or(Fault::MissingField)?;
-    unescape(first, &mut out.virt)?;
-    unescape(a, &mut out.legs[0])?;
-    unescape(b, &mut out.legs[1])?;
+    for (which, field) in [first, a, b].into_iter().enumerate() {
+        out.store(
+            which,
+            Text {
+                rest: field,
+                escaped: true,
+            },
+        )?;
+    }
     match fields.next() {
         None => {}
         Some(f) if f.first() == Some(&b'#') => return check(out).map(|()| true),
@@ -180,7 +245,7 @@ pub fn parse_line(line: &[u8], number: u32, out: &mut Entry) -> Result<bool, Fau
 }
 
 /// Parses `MIRROR`: `V=A:B`, or `A:B` (in place, V is A).
-pub fn parse_mirror(value: &[u8], out: &mut Entry) -> Result<(), Fault> {
+pub fn parse_mirror(value: &[u8], out: &mut Entry<'_>) -> Result<(), Fault> {
     let count = |c: u8| value.iter().filter(|&&x| x == c).count();
     if count(b':') != 1 || count(b'=') > 1 {
         return Err(Fault::BadMirrorValue);
@@ -202,9 +267,15 @@ pub fn parse_mirror(value: &[u8], out: &mut Entry) -> Result<(), Fault> {
     }
     out.options = Options::DEFAULT;
     out.line = 0;
-    out.virt.set(v).map_err(|_| Fault::TooLong)?;
-    out.legs[0].set(a).map_err(|_| Fault::TooLong)?;
-    out.legs[1].set(b).map_err(|_| Fault::TooLong)?;
+    for (which, text) in [v, a, b].into_iter().enumerate() {
+        out.store(
+            which,
+            Text {
+                rest: text,
+                escaped: false,
+            },
+        )?;
+    }
     check(out)
 }
 
@@ -249,27 +320,30 @@ fn number(text: &[u8]) -> Option<u32> {
     })
 }
 
-fn unescape(field: &[u8], out: &mut PathText<PATH_MAX>) -> Result<(), Fault> {
-    out.truncate(0);
-    let mut rest = field;
-    while let Some((&c, tail)) = rest.split_first() {
-        let (byte, next) = if c == b'\\' {
-            let code = tail.get(..3).ok_or(Fault::BadEscape)?;
-            let b = match code {
-                b"040" => b' ',
-                b"011" => b'\t',
-                b"012" => b'\n',
-                b"134" => b'\\',
-                _ => return Err(Fault::BadEscape),
-            };
-            (b, tail.get(3..).unwrap_or(&[]))
-        } else {
-            (c, tail)
-        };
-        out.append(&[byte]).map_err(|_| Fault::TooLong)?;
-        rest = next;
+/// The bytes that a text stands for.
+struct Text<'a> {
+    rest: &'a [u8],
+    escaped: bool,
+}
+
+impl Iterator for Text<'_> {
+    type Item = Result<u8, Fault>;
+
+    fn next(&mut self) -> Option<Result<u8, Fault>> {
+        let (&c, tail) = self.rest.split_first()?;
+        self.rest = tail;
+        if c != b'\\' || !self.escaped {
+            return Some(Ok(c));
+        }
+        self.rest = tail.get(3..).unwrap_or(&[]);
+        Some(match tail.get(..3) {
+            Some(b"040") => Ok(b' '),
+            Some(b"011") => Ok(b'\t'),
+            Some(b"012") => Ok(b'\n'),
+            Some(b"134") => Ok(b'\\'),
+            _ => Err(Fault::BadEscape),
+        })
     }
-    Ok(())
 }
 
 fn normal(p: &[u8]) -> Result<(), Fault> {
@@ -291,18 +365,13 @@ pub fn overlap(a: &[u8], b: &[u8]) -> bool {
     !matches!(crate::path::under(a, b), crate::path::Under::Outside)
 }
 
-fn check(e: &Entry) -> Result<(), Fault> {
-    normal(e.virt.as_bytes())?;
-    normal(e.legs[0].as_bytes())?;
-    normal(e.legs[1].as_bytes())?;
-    if overlap(e.legs[0].as_bytes(), e.legs[1].as_bytes()) {
+fn check(e: &Entry<'_>) -> Result<(), Fault> {
+    e.paths().into_iter().try_for_each(normal)?;
+    let [a, b] = e.legs();
+    if overlap(a, b) {
         return Err(Fault::LegsOverlap);
     }
-    if !e.in_place()
-        && e.legs
-            .iter()
-            .any(|l| overlap(e.virt.as_bytes(), l.as_bytes()))
-    {
+    if !e.in_place() && e.legs().into_iter().any(|l| overlap(e.virt(), l)) {
         return Err(Fault::VirtualOverlap);
     }
     Ok(())
@@ -320,14 +389,11 @@ mod tests {
     type Parsed = (Vec<u8>, Vec<u8>, Vec<u8>, Options);
 
     fn parse(l: &[u8]) -> Result<Option<Parsed>, Fault> {
-        let mut e = Entry::empty();
+        let mut room = [0; ROOM];
+        let mut e = Entry::over(&mut room);
         Ok(parse_line(l, 1, &mut e)?.then(|| {
-            (
-                e.virt.as_bytes().to_vec(),
-                e.legs[0].as_bytes().to_vec(),
-                e.legs[1].as_bytes().to_vec(),
-                e.options,
-            )
+            let [v, a, b] = e.paths().map(<[u8]>::to_vec);
+            (v, a, b, e.options)
         }))
     }
     extern crate std;
@@ -397,8 +463,23 @@ mod tests {
     }
 
     #[test]
+    fn room_is_bounded() {
+        let path = |n: usize| [&b"/"[..], &[b'x'].repeat(n - 1)].concat();
+        let line = |n: usize| [&b"/v "[..], &path(n), b" /b"].concat();
+        assert!(parse(&line(PATH_MAX - 1)).unwrap().is_some());
+        assert_eq!(parse(&line(PATH_MAX)), Err(Fault::TooLong));
+        let mut room = [1; 9];
+        let mut e = Entry::over(&mut room);
+        assert_eq!(parse_line(b"/v /a /b # 9 bytes", 1, &mut e), Ok(true));
+        assert_eq!((e.used(), e.paths()), (9, [&b"/v"[..], b"/a", b"/b"]));
+        assert_eq!(parse_line(b"/v /a /bc", 1, &mut e), Err(Fault::NoRoom));
+        assert_eq!(parse_mirror(b"/ab:/c", &mut e), Err(Fault::NoRoom));
+    }
+
+    #[test]
     fn mirror_value() {
-        let mut e = Entry::empty();
+        let mut room = [0; ROOM];
+        let mut e = Entry::over(&mut room);
         assert_eq!(parse_mirror(b"/v=/a:/b", &mut e), Ok(()));
         assert!(!e.in_place());
         assert_eq!(parse_mirror(b"/a:/b", &mut e), Ok(()));

@@ -103,14 +103,16 @@ pub fn entry(build_id: &[u8], text: u64, verdict: Verdict) -> Option<[u8; ENTRY]
     Some(e)
 }
 
+/// The number of entries, of a header that is whole.
+pub fn count(head: &[u8; HEADER]) -> Option<usize> {
+    let count = u32::from_le_bytes(*head.get(12..)?.first_chunk()?);
+    let n = usize::try_from(count).ok().filter(|n| *n <= MOST)?;
+    (*head == header(count)).then_some(n)
+}
+
 /// The entries of a file whose header is whole; none of them has been looked at.
 pub fn entries(file: &[u8]) -> Option<&[u8]> {
-    let h = file.get(..HEADER)?;
-    let count = u32::from_le_bytes(*h.get(12..)?.first_chunk()?);
-    let count = usize::try_from(count).ok().filter(|n| *n <= MOST)?;
-    if *h != header(count as u32) {
-        return None;
-    }
+    let count = count(file.first_chunk()?)?;
     file.get(HEADER..HEADER.checked_add(count.checked_mul(ENTRY)?)?)
 }
 
@@ -137,6 +139,47 @@ pub fn find(file: &[u8], build_id: &[u8], text: u64) -> Option<Verdict> {
             core::cmp::Ordering::Less => low = middle.wrapping_add(1),
             core::cmp::Ordering::Greater => high = middle,
             core::cmp::Ordering::Equal => return read(e).map(|(_, _, v)| v),
+        }
+    }
+    None
+}
+
+/// Entries that are read at a time by [`find_by_reading`].
+pub const WINDOW: usize = 40;
+
+/// The same of a file of `count` entries that is not mapped: `read` fills the buffer with the entries from
+/// the given one on. Build-ids are random numbers, so the first of these windows is mostly the last.
+pub fn find_by_reading(
+    count: usize,
+    build_id: &[u8],
+    text: u64,
+    mut read_at: impl FnMut(usize, &mut [u8]) -> Option<()>,
+) -> Option<Verdict> {
+    let wanted = key(build_id, text)?;
+    let (mut low, mut high) = (0usize, count);
+    let part = u32::from_be_bytes(*build_id.first_chunk()?) as usize;
+    let mut guess = (part.checked_mul(count)? >> 32).saturating_sub(WINDOW / 2);
+    let mut tries = 0u32;
+    let mut buffer = [0u8; WINDOW * ENTRY];
+    while low < high {
+        let n = high.saturating_sub(low).min(WINDOW);
+        let start = guess.max(low).min(high.saturating_sub(n));
+        let window = buffer.get_mut(..n.checked_mul(ENTRY)?)?;
+        read_at(start, window)?;
+        let (all, _) = window.as_chunks::<ENTRY>();
+        if wanted < place(all.first()?)? {
+            high = start;
+            guess = start.saturating_sub(WINDOW);
+        } else if wanted > place(all.last()?)? {
+            low = start.saturating_add(n);
+            guess = low;
+        } else {
+            let here = all.iter().find(|e| place(*e) == Some(wanted))?;
+            return read(here).map(|(_, _, v)| v);
+        }
+        tries = tries.saturating_add(1);
+        if tries > 2 {
+            guess = low.midpoint(high).saturating_sub(WINDOW / 2);
         }
     }
     None

@@ -41,6 +41,54 @@ fn file(known: &[Known]) -> Vec<u8> {
     out
 }
 
+/// Looks in the file by reading; counts the windows.
+fn by_reading(file: &[u8], id: &[u8], text: u64) -> (Option<Verdict>, usize) {
+    let all = entries(file).unwrap();
+    let mut reads = 0;
+    let found = find_by_reading(all.len() / ENTRY, id, text, |first, out| {
+        reads += 1;
+        let at = first * ENTRY;
+        out.copy_from_slice(&all[at..at + out.len()]);
+        Some(())
+    });
+    (found, reads)
+}
+
+#[test]
+fn reading_finds_the_same_in_few_windows() {
+    let mut r = Random(7);
+    for n in [0, 1, WINDOW - 1, WINDOW, WINDOW + 1, 3000] {
+        let known = some(&mut r, n);
+        let f = file(&known);
+        for (id, text, v) in known.iter().step_by(7) {
+            let (found, reads) = by_reading(&f, id, *text);
+            assert_eq!(found, Some(*v));
+            // Halved from the fourth on.
+            assert!(reads <= 18, "{reads} of {n}");
+        }
+        for (id, text, _) in some(&mut r, 200) {
+            assert_eq!(by_reading(&f, &id, text).0, find(&f, &id, text));
+        }
+    }
+    // Real build-ids are random numbers.
+    let mut known: Vec<Known> = (0..3000)
+        .map(|_| {
+            let id = (0..20).map(|_| r.next() as u8).collect();
+            (id, r.below(1 << 20), Verdict::Clean)
+        })
+        .collect();
+    known.sort_by_key(|(id, text, _)| key(id, *text));
+    let f = file(&known);
+    let reads = known.iter().map(|(id, text, v)| {
+        let (found, reads) = by_reading(&f, id, *text);
+        assert_eq!(found, Some(*v));
+        reads
+    });
+    let (sum, most) = reads.fold((0, 0), |(s, m), n| (s + n, m.max(n)));
+    assert!(sum < 2 * known.len() && most <= 5, "{sum} {most}");
+    assert_eq!(find_by_reading(9, &known[0].0, 0, |_, _| None), None);
+}
+
 #[test]
 fn every_entry_is_found_and_nothing_else() {
     let mut r = Random(1);

@@ -1,39 +1,14 @@
 //! The configuration of this process.
 //!
 //! Rules: it is written once at boot (one thread, before any constructor) and only read later.
-use core::cell::UnsafeCell;
+use crate::cell::BootCell;
+use crate::texts::{self, Arena};
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 use mirror_core::numbers::{self, TEXTS_MAX};
 use mirror_core::path::{Under, under};
-use mirror_core::tab::{Entry, Options};
+use mirror_core::tab::{Entry, Fault, Options};
 use mirror_core::{MAX_PAIRS, RESERVED};
-
-/// A cell that is written at boot only.
-pub struct BootCell<T>(UnsafeCell<T>);
-// SAFETY: written by the boot code alone, before a second thread or a reader exists.
-unsafe impl<T> Sync for BootCell<T> {}
-
-impl<T> BootCell<T> {
-    /// A cell with its initial value.
-    pub const fn new(v: T) -> Self {
-        BootCell(UnsafeCell::new(v))
-    }
-    /// Read access.
-    pub fn get(&self) -> &T {
-        // SAFETY: nobody writes after boot (rule of this type).
-        unsafe { &*self.0.get() }
-    }
-    /// Write access.
-    ///
-    /// # Safety
-    /// Only from the boot code, which runs alone.
-    #[allow(clippy::mut_from_ref)]
-    pub unsafe fn boot_mut(&self) -> &mut T {
-        // SAFETY: the caller is the boot code; no other reference is alive.
-        unsafe { &mut *self.0.get() }
-    }
-}
 
 /// One configured pair.
 #[derive(Clone, Copy)]
@@ -55,64 +30,111 @@ impl PairConf {
     }
 }
 
+/// More pairs than this leave the page that boot writes.
+const FEW: usize = 4;
+
 /// The configuration.
 ///
-/// All zero before boot, so that the program's file-backed pages stay untouched.
+/// All zero before boot; more than a few pairs are in [`MANY`].
 pub struct Config {
-    pairs: [MaybeUninit<PairConf>; MAX_PAIRS],
+    few: [MaybeUninit<PairConf>; FEW],
     n: usize,
-    arena: [u8; TEXTS_MAX],
-    used: usize,
 }
 
 /// The process's configuration.
+#[unsafe(link_section = ".data.boot")]
 pub static CONFIG: BootCell<Config> = BootCell::new(Config {
-    pairs: [const { MaybeUninit::zeroed() }; MAX_PAIRS],
+    few: [const { MaybeUninit::zeroed() }; FEW],
     n: 0,
-    arena: [0; TEXTS_MAX],
-    used: 0,
 });
+static MANY: BootCell<[MaybeUninit<PairConf>; MAX_PAIRS]> =
+    BootCell::new([const { MaybeUninit::zeroed() }; MAX_PAIRS]);
+/// The pairs' texts, where they are too long for [`texts::NEAR`].
+static PATHS: Arena<TEXTS_MAX> = Arena::new();
 
 impl Config {
     /// The pairs.
     pub fn pairs(&'static self) -> &'static [PairConf] {
-        let set = self.pairs.get(..self.n).unwrap_or(&[]);
+        let all: &[_] = if self.n <= FEW { &self.few } else { MANY.get() };
+        let set = all.get(..self.n).unwrap_or(&[]);
         // SAFETY: `add` has initialised the first `n` entries; MaybeUninit<T> has T's layout.
         unsafe { core::slice::from_raw_parts(set.as_ptr().cast(), set.len()) }
+    }
+    /// The same to write. Boot alone has the `&mut`.
+    fn slots(&mut self) -> &mut [MaybeUninit<PairConf>] {
+        if self.n <= FEW {
+            return self.few.get_mut(..self.n).unwrap_or(&mut []);
+        }
+        // SAFETY: whoever has the configuration to write is the boot code, which runs alone.
+        let many = unsafe { MANY.boot_mut() };
+        many.get_mut(..self.n).unwrap_or(&mut [])
     }
     /// Whether there are as many pairs as there can be.
     pub fn full(&self) -> bool {
         self.n >= MAX_PAIRS
     }
-    fn keep(&'static mut self, text: &[u8]) -> Option<(&'static CStr, &'static mut Config)> {
-        let start = self.used;
-        let end = start.checked_add(text.len())?.checked_add(1)?;
-        let room = self.arena.get_mut(start..end)?;
-        for (d, s) in room.iter_mut().zip(text.iter().chain([&0])) {
-            *d = *s;
+    /// Adds a pair; `None` when it has no texts, or (see [`Config::full`]) no room.
+    pub fn add(&mut self, e: &Given, options: Options) -> Option<()> {
+        if self.full() {
+            return None;
         }
-        self.used = end;
-        let c: *const Config = self;
-        // SAFETY: the arena is a static; the range just filled is never written again, and the
-        // caller gets the whole Config back for the rest.
-        let s = unsafe { (*c).arena.get(start..end)? };
-        Some((CStr::from_bytes_with_nul(s).ok()?, self))
-    }
-    /// Adds a pair; `None` when there is no room for its texts, or (see [`Config::full`]) for itself.
-    pub fn add(&'static mut self, e: &Entry) -> Option<()> {
-        let (virt, c) = self.keep(e.virt.as_bytes())?;
-        let (a, c) = c.keep(e.legs[0].as_bytes())?;
-        let (b, c) = c.keep(e.legs[1].as_bytes())?;
-        let slot = c.pairs.get_mut(c.n)?;
-        slot.write(PairConf {
+        if self.n == FEW {
+            // SAFETY: as in `slots`. What was looked at of the pairs before is not kept.
+            let many = unsafe { MANY.boot_mut() };
+            for (to, from) in many.iter_mut().zip(&self.few) {
+                *to = *from;
+            }
+        }
+        self.n = self.n.checked_add(1)?;
+        let [virt, a, b] = e.0;
+        self.slots().last_mut()?.write(PairConf {
             virt,
             legs: [a, b],
             closed: false,
-            options: e.options,
+            options,
         });
-        c.n = c.n.checked_add(1)?;
         Some(())
     }
+}
+
+/// The texts of a pair, which stay.
+pub struct Given([&'static CStr; 3]);
+
+/// Lets `parse` make an entry, in the page that boot writes if that is room enough, and keeps its texts if
+/// `wanted` says so.
+///
+/// # Safety
+/// Only from the boot code, which runs alone.
+pub unsafe fn given(
+    mut parse: impl FnMut(&mut Entry<'_>) -> Result<bool, Fault>,
+    mut wanted: impl FnMut(&Entry<'_>) -> bool,
+) -> Result<Option<(Given, Options)>, Fault> {
+    let mut attempt = |room: &mut [u8]| {
+        let mut e = Entry::over(room);
+        let there = parse(&mut e)? && wanted(&e);
+        Ok(there.then_some((e.used(), e.options)))
+    };
+    // SAFETY: boot runs alone; an entry ends before its texts are kept.
+    let (kept, options) = unsafe {
+        match attempt(texts::NEAR.free()) {
+            Ok(Some((n, options))) => (texts::NEAR.keep(n), options),
+            Ok(None) => return Ok(None),
+            Err(Fault::NoRoom) => match attempt(PATHS.free())? {
+                Some((n, options)) => (PATHS.keep(n), options),
+                None => return Ok(None),
+            },
+            Err(f) => return Err(f),
+        }
+    };
+    let mut rest = kept;
+    let texts = [(); 3].map(|()| {
+        let text = CStr::from_bytes_until_nul(rest).unwrap_or(c"");
+        rest = rest
+            .get(text.count_bytes().wrapping_add(1)..)
+            .unwrap_or(&[]);
+        text
+    });
+    Ok(Some((Given(texts), options)))
 }
 
 /// Where an absolute normal text stands relative to all pairs.
@@ -164,18 +186,18 @@ pub fn numbers_end() -> i32 {
 impl Config {
     /// The same pair stands in a second tab: what the first line does not pin, the second may.
     pub fn pin(&mut self, nth: usize, o: &Options) {
-        let Some(slot) = self.pairs.get_mut(nth).filter(|_| nth < self.n) else {
+        let Some(slot) = self.slots().get_mut(nth) else {
             return;
         };
-        // SAFETY: initialised by `add` (nth < n).
+        // SAFETY: initialised by `add`.
         let p = unsafe { slot.assume_init_mut() };
         p.options.id = p.options.id.or(o.id);
         p.options.uid = p.options.uid.or(o.uid);
     }
     /// Closes the pairs that `open` does not want.
-    pub fn close(&'static mut self, open: impl Fn(&PairConf) -> bool) {
-        for slot in self.pairs.iter_mut().take(self.n) {
-            // SAFETY: initialised by `add` (the first n are).
+    pub fn close(&mut self, open: impl Fn(&PairConf) -> bool) {
+        for slot in self.slots() {
+            // SAFETY: initialised by `add`.
             let p = unsafe { slot.assume_init_mut() };
             p.closed = !open(p);
         }

@@ -11,6 +11,7 @@ mod arch;
 mod attach;
 mod boot;
 mod calls;
+mod cell;
 mod change;
 mod config;
 mod door;
@@ -22,6 +23,7 @@ mod program;
 mod regs;
 mod repair;
 mod tables;
+mod texts;
 mod user;
 
 #[panic_handler]

@@ -24,8 +24,10 @@ const fn zeros<const N: usize>() -> [AtomicU8; N] {
 }
 
 /// By system call number: 0 = native at once, else the bits above. Numbers beyond it are native.
+#[unsafe(link_section = ".data.boot")]
 pub static WATCH: [AtomicU8; NUMBERS] = zeros();
 /// Not zero: the process has something to settle when it exits. The exit place is native without it.
+#[unsafe(link_section = ".data.boot")]
 pub static ACTIVE: AtomicU8 = AtomicU8::new(0);
 /// In [`PAGES`]: none. No address has this page number (0 is the number of one).
 pub const NO_PAGE: usize = usize::MAX;

@@ -12,6 +12,7 @@ use mirror_core::Errno;
 pub const NO_HOW: usize = 0x7fff;
 
 /// Whether memory is asked for by futex alone.
+#[unsafe(link_section = ".data.boot")]
 static BY_FUTEX: AtomicBool = AtomicBool::new(false);
 
 /// From now on memory is asked for by futex: a filter may end the program for the other call.

@@ -30,9 +30,11 @@ unsafe extern "C" {
 }
 
 /// Where a `syscall; ret` is: this crate's own, or libc's. Changed by [`lead_through`] alone.
+#[unsafe(link_section = ".data.boot")]
 pub static GATE: AtomicPtr<()> = AtomicPtr::new(mirror_own_syscall as *mut ());
 /// Whether [`GATE`] leads elsewhere, so that no other instruction may be used. The kernel empties what the
 /// processor knows of returns: a `syscall` in its place, with no `ret` behind it, is 20 cycles cheaper.
+#[unsafe(link_section = ".data.boot")]
 pub static GATED: AtomicU8 = AtomicU8::new(0);
 
 /// All calls go through the `syscall; ret` at `gate` from now on. Who makes this thread's other calls

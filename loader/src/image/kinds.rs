@@ -20,7 +20,7 @@ impl std::fmt::Display for Site {
         let names: Vec<String> = self
             .numbers
             .iter()
-            .map(|n| calls::row(*n).map_or_else(|| format!("#{n}"), |row| row.name.to_owned()))
+            .map(|n| calls::row(*n).map_or_else(|| format!("#{n}"), |row| row.name().to_owned()))
             .collect();
         let names = if names.is_empty() {
             "computed".to_owned()

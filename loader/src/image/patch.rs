@@ -86,7 +86,7 @@ pub fn patch(libc: &Libc<'_>, code: &Code) -> Result<Image, Error> {
         let row = call.row();
         let nr = row.nr().unwrap_or(u32::MAX);
         if !places.iter().any(|(_, s)| s.numbers.contains(&nr)) {
-            let name = row.name;
+            let name = row.name();
             return Err(Error::Unsuitable(format!("no site of {name} was found")));
         }
     }

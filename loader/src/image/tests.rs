@@ -135,7 +135,7 @@ fn what_must_be_seen_is_patched() {
         "fcntl",
         "clone",
     ] {
-        let nr = TABLE.iter().find(|w| w.name == name).unwrap().x86_64;
+        let nr = TABLE.iter().find(|w| w.name() == name).unwrap().x86_64;
         assert!(
             image.patched.iter().any(|s| s.numbers.contains(&nr)),
             "{name}"

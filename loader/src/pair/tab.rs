@@ -5,7 +5,7 @@ use crate::text;
 use mirror_core::path::PATH_MAX;
 use mirror_core::record::Id;
 use mirror_core::tab::{
-    Entry, Fault, OnFailure, OnFull, ROOT_WAIT, Unmirrorable, lines, overlap, parse_line,
+    Entry, Fault, OnFailure, OnFull, ROOM, ROOT_WAIT, Unmirrorable, lines, overlap, parse_line,
     parse_mirror,
 };
 use mirror_core::tabs::{self, Distrust};
@@ -41,11 +41,11 @@ pub struct Line {
 }
 
 impl Line {
-    fn new(e: &Entry, file: Option<&Path>) -> Line {
+    fn new(e: &Entry<'_>, file: Option<&Path>) -> Line {
         let p = |t: &[u8]| PathBuf::from(OsString::from_vec(t.to_vec()));
         Line {
-            virt: p(e.virt.as_bytes()),
-            legs: [p(e.legs[0].as_bytes()), p(e.legs[1].as_bytes())],
+            virt: p(e.virt()),
+            legs: e.legs().map(p),
             on_failure: e.options.on_failure,
             on_full: e.options.on_full,
             id: e.options.id,
@@ -301,7 +301,8 @@ fn fault_text(fault: Fault, line: &[u8]) -> String {
 /// Parses a mirrortab's text.
 pub fn parse(file: &Path, content: &[u8]) -> Res<Vec<Line>> {
     let mut out = Vec::new();
-    let mut e = Box::new(Entry::empty());
+    let mut room = vec![0; ROOM];
+    let mut e = Entry::over(&mut room);
     for (n, line) in lines(content) {
         match parse_line(line, n, &mut e) {
             Ok(true) => out.push(Line::new(&e, Some(file))),
@@ -352,7 +353,8 @@ pub fn load() -> Res<Vec<Line>> {
         }
     }
     if let Some(value) = std::env::var_os("MIRROR").filter(|v| !v.is_empty()) {
-        let mut e = Box::new(Entry::empty());
+        let mut room = vec![0; ROOM];
+        let mut e = Entry::over(&mut room);
         parse_mirror(value.as_bytes(), &mut e).map_err(|f| {
             Fail::new(
                 Kind::Config,

@@ -3,7 +3,7 @@
 use super::tab::{self, Line};
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::text;
-use mirror_core::tab::{Entry, lines, parse_line};
+use mirror_core::tab::{Entry, ROOM, lines, parse_line};
 use mirror_core::tabs;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::io::Write;
@@ -25,13 +25,14 @@ fn line(l: &Line) -> Vec<u8> {
 
 /// Whether the line is read back as the pair that it stands for.
 fn acceptable(l: &Line, line: &[u8]) -> Res<()> {
-    let mut e = Box::new(Entry::empty());
+    let mut room = vec![0; ROOM];
+    let mut e = Entry::over(&mut room);
     let why = match parse_line(line, 1, &mut e) {
         Ok(true)
-            if [&e.virt, &e.legs[0], &e.legs[1]]
-                .iter()
+            if e.paths()
+                .into_iter()
                 .zip(l.paths())
-                .all(|(x, y)| x.as_bytes() == y.as_os_str().as_bytes()) =>
+                .all(|(x, y)| x == y.as_os_str().as_bytes()) =>
         {
             return Ok(());
         }
@@ -116,12 +117,13 @@ impl Held {
 
     /// Removes the line of the pair with this V; `false` if there is none.
     pub fn remove(&mut self, virt: &Path) -> Res<bool> {
-        let mut e = Box::new(Entry::empty());
+        let mut room = vec![0; ROOM];
+        let mut e = Entry::over(&mut room);
         let mut kept = Vec::new();
         let mut found = false;
         for (n, line) in lines(&self.content) {
             if matches!(parse_line(line, n, &mut e), Ok(true))
-                && e.virt.as_bytes() == virt.as_os_str().as_bytes()
+                && e.virt() == virt.as_os_str().as_bytes()
             {
                 found = true;
             } else {

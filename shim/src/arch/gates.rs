@@ -7,16 +7,22 @@ use core::arch::{asm, global_asm};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
 
 /// Address of the gate for clones in libc's text.
+#[unsafe(link_section = ".data.boot")]
 pub static CLONE_GATE: AtomicUsize = AtomicUsize::new(0);
 /// Address of a `syscall; ret` in that text; 0: there is none.
+#[unsafe(link_section = ".data.boot")]
 pub static LEAF: AtomicUsize = AtomicUsize::new(0);
 /// Address of the signal trampoline in that text.
+#[unsafe(link_section = ".data.boot")]
 pub static TRAMPOLINE: AtomicUsize = AtomicUsize::new(0);
 /// Start and length of the text whose `syscall` instructions are not dispatched.
+#[unsafe(link_section = ".data.boot")]
 pub static RANGE: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 /// New threads and children of this memory's process are armed.
+#[unsafe(link_section = ".data.boot")]
 pub static CHILDREN: AtomicBool = AtomicBool::new(false);
 /// Threads that arm themselves just now: they look at [`CHILDREN`] after they have been counted.
+#[unsafe(link_section = ".data.boot")]
 pub static BUSY: AtomicU32 = AtomicU32::new(0);
 /// Clones under way. A vfork is until its child has executed something or ended.
 pub static RESUME: [Resume; 1024] = [const { Resume::new() }; 1024];

@@ -14,6 +14,8 @@ pub enum Start {
 pub const EX_CONFIG: usize = 78;
 
 /// Ends the process with one line on descriptor 2, unless that may be somebody's data.
+#[cold]
+#[inline(never)]
 pub fn fail(text: &[u8]) -> ! {
     let mut line: Name<1024> = Name::new();
     let _ = line.push(b"mirror: ");

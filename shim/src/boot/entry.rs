@@ -6,7 +6,7 @@
 use core::arch::global_asm;
 use core::ffi::CStr;
 
-use mirror_core::image::{HEADER_LEN, Header, MAX_BUILD_ID, PAGE};
+use mirror_core::image::{HEADER_LEN, Header, ImageError, MAX_BUILD_ID, PAGE};
 use mirror_core::unmirrored::Kind;
 use once_cell::race::OnceNonZeroUsize;
 
@@ -17,8 +17,8 @@ use crate::calls::exec::count;
 use crate::calls::lends;
 use crate::door::{dispatched, slots};
 use crate::program::elf::{self, Libc, LinkMap, Linker};
-use crate::program::env::{self, folders};
-use crate::program::files::{self, Fd, Name};
+use crate::program::env;
+use crate::program::files::{self, Fd, Folder, Folders, Name};
 use crate::program::info::BootInfo;
 
 global_asm!(
@@ -61,6 +61,8 @@ enum Reason {
 }
 
 impl Reason {
+    #[cold]
+    #[inline(never)]
     fn fail(self, build_id: &str) -> ! {
         let mut t: Name<512> = Name::new();
         let mut add = |parts: &[&[u8]]| {
@@ -87,6 +89,7 @@ impl Reason {
 }
 
 /// Set once the resolver has run: 1 = left alone, 2 = installed.
+#[unsafe(link_section = ".data.boot")]
 static BOOTED: OnceNonZeroUsize = OnceNonZeroUsize::new();
 
 fn mark(v: usize) {
@@ -129,10 +132,11 @@ extern "C" fn boot(linker: usize) {
     };
     let mut id = [0; 2 * MAX_BUILD_ID];
     let hex = files::hex(libc.build_id(), &mut id);
-    if let Err(reason) = install(&info, &libc, hex) {
+    let mut folders = Folders::new(&info);
+    if let Err(reason) = install(&info, &libc, hex, &mut folders) {
         reason.fail(hex);
     }
-    if !crate::net::boot(&info, dispatched::handler) {
+    if !crate::net::boot(&info, &mut folders, dispatched::handler) {
         own_calls(&info);
     }
     linkers_files(&info);
@@ -223,17 +227,21 @@ fn look(linker: usize) -> Option<Process> {
 }
 
 /// Looks for the image and maps it.
-fn install(info: &BootInfo, libc: &Libc, hex: &str) -> Result<(), Reason> {
+fn install(
+    info: &BootInfo,
+    libc: &Libc,
+    hex: &str,
+    folders: &mut Folders<'_>,
+) -> Result<(), Reason> {
     let mut worst = Reason::NoImage;
-    for dir in folders(info) {
-        let (Some(base), tail) = dir else { continue };
-        let Some(dir) = files::folder(base, tail) else {
+    for which in 0..2 {
+        let Some(dir) = folders.get(which, info.euid) else {
             continue;
         };
-        let Some(file) = files::open_at(&dir, hex) else {
+        let Some(file) = dir.image(hex) else {
             continue;
         };
-        let why = match use_image(info, libc, &dir, &file) {
+        let why = match use_image(info, libc, dir, &file) {
             Ok(()) => return Ok(()),
             Err(None) => return Err(Reason::Refused),
             Err(Some(why)) => why,
@@ -249,17 +257,40 @@ fn install(info: &BootInfo, libc: &Libc, hex: &str) -> Result<(), Reason> {
 fn use_image(
     info: &BootInfo,
     libc: &Libc,
-    dir: &Fd,
+    dir: &Folder,
     file: &Fd,
 ) -> Result<(), Option<&'static str>> {
-    if !files::trusted(dir, info.euid, libc::S_IFDIR, None) {
+    if !dir.trusted {
         return Err(Some("others can write the folder of prepared images"));
     }
+    // Of a usual libc, all that the header uses.
+    let mut start = [0; 512];
+    if !files::read_at(file, &mut start, 0) {
+        return Err(Some("the prepared image of libc is damaged"));
+    }
+    match Header::decode(&start) {
+        Err(ImageError::Short) => use_long(info, libc, file),
+        header => use_header(info, libc, file, header),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn use_long(info: &BootInfo, libc: &Libc, file: &Fd) -> Result<(), Option<&'static str>> {
     let mut page: Name<HEADER_LEN> = Name::new();
     if !files::read_at(file, page.bytes_mut(), 0) {
         return Err(Some("the prepared image of libc is damaged"));
     }
-    let Ok(header) = Header::decode(page.bytes()) else {
+    use_header(info, libc, file, Header::decode(page.bytes()))
+}
+
+fn use_header(
+    info: &BootInfo,
+    libc: &Libc,
+    file: &Fd,
+    header: Result<Header, ImageError>,
+) -> Result<(), Option<&'static str>> {
+    let Ok(header) = header else {
         return Err(Some(
             "the prepared image of libc is damaged or of another version",
         ));
@@ -307,6 +338,8 @@ fn use_image(
 
 /// Where code may not be mapped from the image's file system: its changed pages are copied over the
 /// live text. Writable and executable in one step, so that a refusal changes nothing.
+#[cold]
+#[inline(never)]
 fn by_hand(file: &Fd, header: &Header, text: usize) -> bool {
     let mut done = true;
     for page in header.pages() {

@@ -1,67 +1,51 @@
 //! Reads the configuration at boot. Runs in the IFUNC resolver: one thread, raw system calls only.
 //! What is wrong here ends the program with 78 and one line: never unmirrored in silence.
 use crate::boot::end::Start;
-use crate::config::{BootCell, CONFIG};
+use crate::cell::BootCell;
+use crate::config::{self, CONFIG, PairConf};
 use crate::process::actor::OWN_PID;
 use crate::process::fds::ANY_PARTNER;
 use crate::program::env::{self, Var};
+use crate::program::files::{self, Fd};
 use crate::program::info::BootInfo;
 
+use core::ffi::CStr;
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::numbers::SENTINEL;
 use mirror_core::path::{PATH_MAX, PathText};
-use mirror_core::tab::{self, Entry, Fault, Options};
-use mirror_core::tabs::{self, FILE_MAX};
+use mirror_core::tab::{self, Entry, Fault};
+use mirror_core::tabs::FILE_MAX;
 use mirror_sys as sys;
 
-struct Work {
-    entry: Entry,
-    path: PathText<PATH_MAX>,
-}
-
-// All zeros, both: they need no room in the file.
-static WORK: BootCell<Work> = BootCell::new(Work {
-    entry: Entry {
-        // Each line begins with the defaults.
-        options: Options {
-            root_wait: 0,
-            ..Options::DEFAULT
-        },
-        ..Entry::empty()
-    },
-    path: PathText::new(),
-});
+/// For tabs that do not fit on the stack; all zeros, so it needs no room in the file.
 static TAB: BootCell<[u8; FILE_MAX]> = BootCell::new([0; FILE_MAX]);
+/// For the name of a tab in somebody's home.
+static NAME: BootCell<PathText<PATH_MAX>> = BootCell::new(PathText::new());
 
 /// Decides what this process is to the mirror.
 pub fn start(b: &BootInfo) -> Start {
     if is_command(b) {
         return Start::Off;
     }
-    // SAFETY: boot runs alone.
-    let w = unsafe { WORK.boot_mut() };
     env::save(b);
     if let Some(v) = env::get(Var::Mirror) {
-        match tab::parse_mirror(v, &mut w.entry) {
-            Ok(()) => add(w, b"MIRROR", true),
-            Err(f) => fault(b"MIRROR", 0, f),
-        }
+        ad_hoc(v);
     }
-    match env::get(Var::Mirrortab) {
+    match env::value(Var::Mirrortab) {
         Some(p) => {
-            if w.path.set(p).is_err() || !read_tab(w) {
+            if !read_tab(b, None, p) {
                 fail3(
                     b"MIRRORTAB names ",
-                    p,
+                    p.to_bytes(),
                     b", which cannot be read. Check the name, or unset MIRRORTAB",
                 );
             }
         }
-        None => default_tabs(w),
+        None => default_tabs(b),
     }
-    restrict(w);
+    restrict();
     if CONFIG.get().pairs().is_empty() {
         if env::get(Var::MirrorOptional).is_some() {
             return Start::Off;
@@ -138,110 +122,90 @@ pub fn prove(b: &BootInfo) {
     let _ = sys::close(n);
 }
 
-fn default_tabs(w: &mut Work) {
-    let _ = w.path.set(tabs::SYSTEM.as_bytes());
-    read_tab(w);
-    read_tab_dir(w);
+fn default_tabs(b: &BootInfo) {
+    read_tab(b, None, c"/etc/mirrortab");
+    read_tab_dir(b);
     // An effective uid of 0 reads no home.
-    if sys_euid() != 0
-        && let Some(own) = env::get(Var::Home).and_then(tabs::of_home)
+    if b.euid != 0
+        && let Some(home) = env::get(Var::Home)
     {
-        w.path = own;
-        read_tab(w);
+        read_home(b, home);
     }
 }
 
-fn sys_euid() -> u32 {
-    // SAFETY: takes no pointer.
-    unsafe { sys::syscall0(c::SYS_geteuid) as u32 }
-}
-
-/// Reads w.path. False: it is not there (or, for an ordinary reason, not ours to read).
-fn read_tab(w: &mut Work) -> bool {
-    let n = match sys::openat(
-        c::AT_FDCWD,
-        &w.path,
-        c::O_RDONLY | c::O_CLOEXEC | c::O_NONBLOCK | c::O_NOCTTY,
-        0,
-    ) {
-        Ok(n) => n,
-        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES) => return false,
-        Err(_) => fail3(b"", w.path.as_bytes(), b" cannot be opened"),
-    };
-    let Ok(st) = sys::fstat(n) else {
-        fail3(b"", w.path.as_bytes(), b" cannot be examined")
-    };
-    if tabs::trusted(st.mode(), st.uid(), sys_euid()).is_err() {
-        fail3(
-            b"",
-            w.path.as_bytes(),
-            b" must be a file of root or of you that nobody else can write (chmod go-w, chown)",
-        );
-    }
-    let mut len = 0usize;
+#[inline(never)]
+fn read_home(b: &BootInfo, home: &[u8]) {
     // SAFETY: boot runs alone, and this is the one place that names it.
-    let tab = unsafe { TAB.boot_mut() };
-    while let Some(room) = tab.get_mut(len..) {
-        match sys::read(n, room) {
-            Ok(0) => break,
-            Ok(k) => len = len.saturating_add(k),
-            Err(Errno::EINTR) => {}
-            Err(_) => fail3(b"", w.path.as_bytes(), b" cannot be read"),
-        }
+    let name = unsafe { NAME.boot_mut() };
+    if name.set(home).is_ok() && name.push(b".config/mirror/mirrortab").is_ok() {
+        // SAFETY: such a text ends with a NUL.
+        read_tab(b, None, unsafe { CStr::from_ptr(name.as_ptr().cast()) });
     }
-    let _ = sys::close(n);
-    if len >= FILE_MAX {
-        fail3(b"", w.path.as_bytes(), b" is larger than 64 KiB");
+}
+
+const TAB_DIR: &CStr = c"/etc/mirrortab.d";
+
+/// Reads a tab, which is in the folder of tabs if that is given. False: it is not there (or, for an ordinary
+/// reason, not ours to read).
+fn read_tab(b: &BootInfo, dir: Option<&Fd>, path: &CStr) -> bool {
+    let origin = Origin(dir.is_some(), path);
+    let file = match files::open_path(dir, path, c::O_RDONLY | c::O_NONBLOCK | c::O_NOCTTY) {
+        Ok(file) => file,
+        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES) => return false,
+        Err(_) => origin.fail(b" cannot be opened"),
+    };
+    let Some(size) = files::size_of_trusted(&file, b.euid, c::S_IFREG) else {
+        origin.fail(
+            b" must be a file of root or of you that nobody else can write (chmod go-w, chown)",
+        )
+    };
+    let mut small = [0; 1024];
+    let room = if size < small.len() as u64 {
+        &mut small[..]
+    } else {
+        // SAFETY: boot runs alone, and this is the one place that names it.
+        unsafe { TAB.boot_mut() }
+    };
+    let full = room.len();
+    let Some(len) = files::read(&file, room, size) else {
+        origin.fail(b" cannot be read")
+    };
+    if len >= full {
+        origin.fail(match size < FILE_MAX as u64 {
+            true => b" is being written",
+            false => b" is larger than 64 KiB",
+        });
     }
-    let text = tab.get(..len).unwrap_or(&[]);
-    for (number, line) in tab::lines(text) {
-        match tab::parse_line(line, number, &mut w.entry) {
-            Ok(false) => {}
-            Ok(true) => add_entry(&w.entry, w.path.as_bytes(), false),
-            Err(f) => fault(w.path.as_bytes(), number, f),
-        }
+    for (number, line) in tab::lines(room.get(..len).unwrap_or(&[])) {
+        add(&origin, number, |e: &mut Entry<'_>| {
+            tab::parse_line(line, number, e)
+        });
     }
     true
 }
 
 /// /etc/mirrortab.d/*.tab. Order does not matter to the library: pairs never overlap.
-fn read_tab_dir(w: &mut Work) {
-    let _ = w.path.set(tabs::FOLDER.as_bytes());
-    let Ok(dir) = sys::openat(
-        c::AT_FDCWD,
-        &w.path,
-        c::O_RDONLY | c::O_DIRECTORY | c::O_CLOEXEC,
-        0,
-    ) else {
+fn read_tab_dir(b: &BootInfo) {
+    let Ok(dir) = files::open_path(None, TAB_DIR, c::O_RDONLY | c::O_DIRECTORY) else {
         return;
     };
+    read_tabs_in(b, &dir);
+}
+
+#[inline(never)]
+fn read_tabs_in(b: &BootInfo, dir: &Fd) {
     let mut list = [0u8; 1024];
-    loop {
-        // SAFETY: the kernel writes at most list.len() bytes into it.
-        let r = unsafe {
-            sys::syscall3(
-                c::SYS_getdents64,
-                dir as usize,
-                list.as_mut_ptr() as usize,
-                list.len(),
-            )
-        };
-        let Ok(n) = sys::ret(r) else { break };
-        if n == 0 {
-            break;
-        }
+    while let Some(n) = files::entries(dir, &mut list).filter(|n| *n > 0) {
         let mut rest = list.get(..n).unwrap_or(&[]);
         while let (Some(&[lo, hi]), Some(body)) = (
             rest.get(16..18).and_then(|s| s.first_chunk::<2>()),
             rest.get(19..),
         ) {
             let len = usize::from(u16::from_le_bytes([lo, hi]));
-            let name = body.split(|&c| c == 0).next().unwrap_or(&[]);
-            if tabs::is_tab(name) {
-                let _ = w.path.set(tabs::FOLDER.as_bytes());
-                if w.path.push(name).is_ok() {
-                    read_tab(w);
-                }
+            let name = CStr::from_bytes_until_nul(body).unwrap_or(c"");
+            let text = name.to_bytes();
+            if text.ends_with(b".tab") && text.first() != Some(&b'.') {
+                read_tab(b, Some(dir), name);
             }
             rest = match rest.get(len..) {
                 Some(r) if len > 0 => r,
@@ -249,80 +213,119 @@ fn read_tab_dir(w: &mut Work) {
             };
         }
     }
-    let _ = sys::close(dir);
 }
 
-fn add(w: &Work, origin: &[u8], ad_hoc: bool) {
-    add_entry(&w.entry, origin, ad_hoc);
+/// Where a pair was read, for a line about it.
+struct Origin<'a>(bool, &'a CStr);
+
+impl Origin<'_> {
+    fn parts(&self) -> [&[u8]; 3] {
+        match self.0 {
+            true => [TAB_DIR.to_bytes(), b"/", self.1.to_bytes()],
+            false => [b"", b"", self.1.to_bytes()],
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn fail(&self, what: &[u8]) -> ! {
+        self.fail_with(what, b"")
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn fail_with(&self, what: &[u8], which: &[u8]) -> ! {
+        let mut t = PathText::<{ PATH_MAX + 512 }>::new();
+        for part in self.parts().into_iter().chain([what, which]) {
+            let _ = t.append(part);
+        }
+        crate::boot::end::fail(t.as_bytes())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn fault(&self, line: u32, f: Fault) -> ! {
+        let mut t = PathText::<32>::new();
+        if line > 0 {
+            let _ = t.append(b":");
+            sys::append_number(line, &mut t);
+        }
+        let _ = t.append(b": ");
+        self.fail_with(t.as_bytes(), f.text().as_bytes())
+    }
 }
 
-fn add_entry(e: &Entry, origin: &[u8], ad_hoc: bool) {
-    let same = CONFIG.get().pairs().iter().position(|p| {
-        p.virt.to_bytes() == e.virt.as_bytes()
-            && p.legs[0].to_bytes() == e.legs[0].as_bytes()
-            && p.legs[1].to_bytes() == e.legs[1].as_bytes()
+/// The variable MIRROR. Canonical texts are what the kernel reports; a leg behind a symlink would never be
+/// recognised.
+#[cold]
+#[inline(never)]
+fn ad_hoc(value: &[u8]) {
+    let pairs = CONFIG.get().pairs().len();
+    add(&Origin(false, c"MIRROR"), 0, |e: &mut Entry<'_>| {
+        tab::parse_mirror(value, e).map(|()| true)
     });
-    if let Some(nth) = same {
-        // SAFETY: boot runs alone; references handed out before are to texts that stay.
-        unsafe { CONFIG.boot_mut() }.pin(nth, &e.options);
+    let Some(p) = CONFIG.get().pairs().get(pairs) else {
         return;
-    }
-    for p in CONFIG.get().pairs() {
-        for x in [
-            p.virt.to_bytes(),
-            p.legs[0].to_bytes(),
-            p.legs[1].to_bytes(),
-        ] {
-            for y in [&e.virt, &e.legs[0], &e.legs[1]] {
-                if tab::overlap(x, y.as_bytes()) {
-                    fail3(origin, b": overlaps another pair: ", y.as_bytes());
-                }
-            }
+    };
+    for leg in p.legs {
+        let text = PathText::<PATH_MAX>::from_bytes(leg.to_bytes());
+        let flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
+        let found = text
+            .map_err(|_| Errno::ENAMETOOLONG)
+            .and_then(|t| sys::openat2(c::AT_FDCWD, &t, flags, 0, sys::NO_SYMLINKS));
+        match found {
+            Ok(n) => drop(sys::close(n)),
+            Err(_) => fail3(
+                b"MIRROR: ",
+                leg.to_bytes(),
+                b" is not a directory, or its path contains a symlink",
+            ),
         }
     }
-    // Canonical texts are what the kernel reports; a leg behind a symlink would never be recognised.
-    if ad_hoc {
-        for leg in &e.legs {
-            match sys::openat2(
-                c::AT_FDCWD,
-                leg,
-                c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC,
-                0,
-                sys::NO_SYMLINKS,
-            ) {
-                Ok(n) => drop_fd(n),
-                Err(_) => fail3(
-                    b"MIRROR: ",
-                    leg.as_bytes(),
-                    b" is not a directory, or its path contains a symlink",
-                ),
-            }
-        }
-    }
-    // SAFETY: boot runs alone; references handed out before are to texts that stay.
-    let config = unsafe { CONFIG.boot_mut() };
-    if config.full() {
-        fail3(origin, b": more than 64 pairs", END_A_PAIR);
-    }
-    if config.add(e).is_none() {
-        fail3(
-            origin,
+}
+
+/// Adds what a line says, if it says a pair.
+fn add(origin: &Origin<'_>, line: u32, parse: impl Fn(&mut Entry<'_>) -> Result<bool, Fault>) {
+    // SAFETY: boot runs alone.
+    let given = unsafe { config::given(parse, |e| is_new(origin, e)) };
+    let (texts, options) = match given {
+        Ok(None) => return,
+        Ok(Some(pair)) => pair,
+        Err(Fault::NoRoom) => origin.fail_with(
             b": the paths of all pairs together are longer than 32 KiB",
             END_A_PAIR,
-        );
+        ),
+        Err(f) => origin.fault(line, f),
+    };
+    // SAFETY: boot runs alone; references handed out before are to texts that stay.
+    if unsafe { CONFIG.boot_mut() }.add(&texts, options).is_none() {
+        origin.fail_with(b": more than 64 pairs", END_A_PAIR);
     }
+}
+
+/// Whether the pair has not been read before. It must not overlap another one.
+fn is_new(origin: &Origin<'_>, e: &Entry<'_>) -> bool {
+    let texts = |p: &PairConf| [p.virt, p.legs[0], p.legs[1]].map(CStr::to_bytes);
+    let pairs = CONFIG.get().pairs();
+    if let Some(nth) = pairs.iter().position(|p| texts(p) == e.paths()) {
+        // SAFETY: boot runs alone; references handed out before are to texts that stay.
+        unsafe { CONFIG.boot_mut() }.pin(nth, &e.options);
+        return false;
+    }
+    for x in pairs.iter().flat_map(texts) {
+        if let Some(y) = e.paths().into_iter().find(|y| tab::overlap(x, y)) {
+            origin.fail_with(b": overlaps another pair: ", y);
+        }
+    }
+    true
 }
 
 const END_A_PAIR: &[u8] = b". mirror config check; mirror detach V ends a pair";
 const _: () = assert!(mirror_core::MAX_PAIRS == 64 && mirror_core::numbers::TEXTS_MAX == 32 * 1024);
 
-fn drop_fd(n: i32) {
-    let _ = sys::close(n);
-}
-
 /// MIRROR_ONLY=V1:V2 (set by `mirror run --pair`): every V named there must be configured; the other pairs
 /// are closed.
-fn restrict(_w: &Work) {
+fn restrict() {
     let Some(only) = env::get(Var::MirrorOnly) else {
         return;
     };
@@ -341,18 +344,8 @@ fn restrict(_w: &Work) {
     config.close(|p| only.split(|&c| c == b':').any(|v| v == p.virt.to_bytes()));
 }
 
-fn fault(origin: &[u8], line: u32, f: Fault) -> ! {
-    let mut t = PathText::<{ PATH_MAX }>::new();
-    let _ = t.append(origin);
-    if line > 0 {
-        let _ = t.append(b":");
-        sys::append_number(line, &mut t);
-    }
-    let _ = t.append(b": ");
-    let _ = t.append(f.text().as_bytes());
-    crate::boot::end::fail(t.as_bytes())
-}
-
+#[cold]
+#[inline(never)]
 fn fail3(a: &[u8], b: &[u8], c: &[u8]) -> ! {
     let mut t = PathText::<{ PATH_MAX + 512 }>::new();
     let _ = t.append(a);

@@ -41,7 +41,7 @@ pub fn copy_path(addr: usize, out: &mut Path) -> Option<()> {
 
 /// (directory, path): the first operands of a call that takes one path.
 pub fn reader_path(regs: &Regs) -> (i32, usize) {
-    match regs.row().and_then(|r| r.operands.first()) {
+    match regs.row().and_then(|r| r.operands().first()) {
         Some(Operand::Path) => (c::AT_FDCWD, arg(regs, 0)),
         _ => (fd_arg(regs, 0), arg(regs, 1)),
     }

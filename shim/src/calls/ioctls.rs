@@ -44,11 +44,11 @@ pub fn ioctl(regs: &mut Regs) -> usize {
         Verdict::Clone | Verdict::Dedupe => clone::ioctl(regs),
         Verdict::CloseOnExec(on) => close_on_exec(regs, n, on),
         Verdict::Refused(others) => {
-            let also = |at: &usize| {
-                let word = UserPtr::<u64>::new(arg(regs, 2).wrapping_add(*at)).read();
+            let also = |at: &u8| {
+                let word = UserPtr::<u64>::new(arg(regs, 2).wrapping_add(usize::from(*at))).read();
                 word.is_ok_and(|w| of_a_pair(w as i32))
             };
-            if of_a_pair(n) || others.iter().any(also) {
+            if of_a_pair(n) || others.iter().flatten().any(also) {
                 return fail(regs, REFUSED_WITH);
             }
             NATIVE

@@ -114,7 +114,7 @@ fn two_names(regs: &Regs, first: bool) -> Result<(), Errno> {
 
 fn attribute(regs: &Regs) -> Result<(), Errno> {
     let a = |i| arg(regs, i);
-    let (dir, at) = match regs.row().map(|r| r.operands) {
+    let (dir, at) = match regs.row().map(|r| r.operands()) {
         Some([Operand::Path, ..]) => (c::AT_FDCWD, a(0)),
         Some([Operand::Dir, Operand::Path, ..]) => (a(0) as i32, a(1)),
         _ => return Ok(()),

@@ -11,6 +11,7 @@ use mirror_sys as sys;
 
 /// Copies: address and number of instructions. The number is stored last.
 static KEPT: [[AtomicUsize; 2]; 16] = [const { [const { AtomicUsize::new(0) }; 2] }; 16];
+#[unsafe(link_section = ".data.boot")]
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 /// A copy of what is about to be installed.
 static STAGED: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];

@@ -43,7 +43,7 @@ fn bases(regs: &Regs, row: &Row) -> Bases {
     let mut found = Bases::default();
     let mut slots = found.fds.iter_mut();
     let mut before = Operand::Int;
-    for (i, &operand) in row.operands.iter().enumerate() {
+    for (i, &operand) in row.operands().iter().enumerate() {
         if operand == Operand::Path && relative(arg(regs, i)) == Some(true) {
             let at = i.wrapping_sub(1);
             let by_fd = before == Operand::Dir && arg(regs, at) as i32 != c::AT_FDCWD;
@@ -226,7 +226,7 @@ fn again(
         held.release(regs);
         return Some(answer(regs, r));
     };
-    if opens && fds == [0; 2] && row.operands.first() == Some(&Operand::Dir) {
+    if opens && fds == [0; 2] && row.operands().first() == Some(&Operand::Dir) {
         return open_by_cwd(regs, cwd);
     }
     TX.lock();

@@ -7,6 +7,7 @@ use libc as c;
 use mirror_sys as sys;
 
 /// This memory's process is armed.
+#[unsafe(link_section = ".data.boot")]
 pub static ON: AtomicBool = AtomicBool::new(false);
 
 /// How often a thread is waited for; one may have been killed.
@@ -36,9 +37,11 @@ pub fn arm_late() {
 }
 
 /// It makes calls of its own, as far as is known.
+#[unsafe(link_section = ".data.boot")]
 pub static NEEDED: AtomicBool = AtomicBool::new(false);
 
 /// They are not dispatched, and nobody has written that down.
+#[unsafe(link_section = ".data.boot")]
 pub static OWED: AtomicBool = AtomicBool::new(false);
 
 /// Whether calls are dispatched.

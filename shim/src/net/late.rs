@@ -16,8 +16,10 @@ const WATCH: u8 = 1;
 /// Threads that have not been here since are not armed.
 const THREADS: u8 = 2;
 
+#[unsafe(link_section = ".data.boot")]
 static STATE: AtomicU8 = AtomicU8::new(IDLE);
 /// The program has tried to put itself under a filter.
+#[unsafe(link_section = ".data.boot")]
 static FILTERED: AtomicBool = AtomicBool::new(false);
 /// Thread pointers of threads that are armed, each at the place that its number gives.
 static ARMED: [AtomicUsize; 256] = [const { AtomicUsize::new(0) }; 256];

@@ -22,6 +22,7 @@ use crate::arch::gates::{self, DISPATCH, PR_SYS_DISPATCH_ON};
 use crate::net::arming::{BUSY, CHILDREN, NEEDED, OWED, arm, arm_thread, leaf, on, places};
 use crate::program::elf;
 use crate::program::env::{self, Var};
+use crate::program::files::Folders;
 use crate::program::info::BootInfo;
 use core::sync::atomic::Ordering;
 use libc as c;
@@ -37,13 +38,13 @@ pub fn owes() -> bool {
 
 /// Arms the process if it is to be. `false`: calls of its own go past the mirror, although nobody has said
 /// that they may. `handler` is what SIGSYS comes to.
-pub fn boot(b: &BootInfo, handler: signals::Handler) -> bool {
+pub fn boot(b: &BootInfo, folders: &mut Folders<'_>, handler: signals::Handler) -> bool {
     signals::handled_by(handler);
     stacks::frame(b.auxv(AT_MINSIGSTKSZ));
     match env::get(Var::MirrorNet) {
         Some(b"never") => true,
-        Some(b"always") if !under_valgrind(b) => arm() || !needed::at_boot(b),
-        _ if needed::at_boot(b) => {
+        Some(b"always") if !under_valgrind(b) => arm() || !needed::at_boot(b, folders),
+        _ if needed::at_boot(b, folders) => {
             NEEDED.store(true, Ordering::Relaxed);
             !under_valgrind(b) && arm()
         }

@@ -4,9 +4,10 @@
 //! Rules of this file: verdicts come from the command's files, two at most, which stay mapped. At boot, a
 //! file without a verdict is searched if it is small, and taken for one with calls of its own otherwise.
 //! Later, other threads may unload what is looked at: no more is read than the notes, page by page.
-use crate::config::BootCell;
+use crate::cell::BootCell;
+use crate::program::elf;
+use crate::program::files::{self, Fd, Folders};
 use crate::program::info::BootInfo;
-use crate::program::{elf, env, files};
 use crate::user;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use libc as c;
@@ -26,21 +27,40 @@ struct Known {
     last: usize,
 }
 
+#[unsafe(link_section = ".data.boot")]
 static KNOWN: BootCell<Known> = BootCell::new(Known {
     verdicts: [&[]; 2],
     debug: 0,
     last: 0,
 });
 /// What stood behind the last entry when the list was looked at, and its end then.
+#[unsafe(link_section = ".data.boot")]
 static SEEN: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 
 /// Looks at everything that is loaded at boot.
-pub fn at_boot(b: &BootInfo) -> bool {
+pub fn at_boot(b: &BootInfo, folders: &mut Folders<'_>) -> bool {
     // SAFETY: boot runs alone.
     let known = unsafe { KNOWN.boot_mut() };
-    for (k, dir) in known.verdicts.iter_mut().zip(env::folders(b)) {
-        *k = files::verdicts(dir, b.euid).unwrap_or(&[]);
+    // What is read here touches no page of the mappings.
+    let mut files: [Option<(Fd, usize)>; 2] = [None, None];
+    for (which, (k, file)) in known.verdicts.iter_mut().zip(&mut files).enumerate() {
+        let Some((fd, mapped)) = folders.get(which, b.euid).and_then(|f| f.verdicts(b.euid)) else {
+            continue;
+        };
+        *k = mapped;
+        let mut head = [0; verdicts::HEADER];
+        if files::read_at(&fd, &mut head, 0) {
+            *file = verdicts::count(&head).map(|n| (fd, n));
+        }
     }
+    let find = |id: &[u8], text: u64| {
+        files.iter().flatten().find_map(|(fd, count)| {
+            verdicts::find_by_reading(*count, id, text, |first, out| {
+                let at = first.checked_mul(verdicts::ENTRY)?;
+                files::read_at(fd, out, at.checked_add(verdicts::HEADER)?).then_some(())
+            })
+        })
+    };
     known.debug = b.debug;
     let skipped = [
         b.auxv(c::AT_BASE as usize),
@@ -52,9 +72,9 @@ pub fn at_boot(b: &BootInfo) -> bool {
     while let Some(m) = entry {
         let own = m.dynamic() == crate::arch::gates::find_dynamic();
         let calls = match program {
-            true => program_headers(b, m.base()).is_none_or(|l| l.makes_calls()),
+            true => program_headers(b, m.base()).is_none_or(|l| l.makes_calls(find)),
             false if own || skipped.contains(&m.base()) => false,
-            false => library_headers(m.base()).is_none_or(|l| l.makes_calls()),
+            false => library_headers(m.base()).is_none_or(|l| l.makes_calls(find)),
         };
         if calls {
             return true;
@@ -119,17 +139,16 @@ impl Loaded {
         unsafe { core::slice::from_raw_parts(at as *const u8, len) }
     }
 
-    /// What the files say; `None`: nothing.
-    fn verdict(&self) -> Option<Verdict> {
+    /// What the files say, asked by build-id and size of text; `None`: nothing.
+    fn verdict(&self, find: impl Fn(&[u8], u64) -> Option<Verdict>) -> Option<Verdict> {
         let text = verdicts::text_size(self.headers);
         let mut notes = self.each().filter(|h| word(h, 0) as u32 == c::PT_NOTE);
         let id = notes.find_map(|h| verdicts::build_id(self.bytes(h)))?;
-        let files = &KNOWN.get().verdicts;
-        files.iter().find_map(|f| verdicts::find(f, id, text))
+        find(id, text)
     }
 
-    fn makes_calls(&self) -> bool {
-        match self.verdict() {
+    fn makes_calls(&self, find: impl Fn(&[u8], u64) -> Option<Verdict>) -> bool {
+        match self.verdict(find) {
             Some(v) => v != Verdict::Clean,
             None if verdicts::text_size(self.headers) > LARGEST => true,
             None => self.each().any(|h| self.has_candidate(h)),
@@ -147,6 +166,8 @@ impl Loaded {
 
 /// Whether the bytes of `syscall`, `sysenter` or `int 0x80` stand anywhere. Eight at a time: few words have
 /// a first byte of one.
+#[cold]
+#[inline(never)]
 fn has_candidate(text: &[u8]) -> bool {
     const ONES: u64 = 0x0101_0101_0101_0101;
     let has = |w: u64, b: u8| {
@@ -179,6 +200,11 @@ fn has_candidate(text: &[u8]) -> bool {
     false
 }
 
+fn mapped(id: &[u8], text: u64) -> Option<Verdict> {
+    let files = &KNOWN.get().verdicts;
+    files.iter().find_map(|f| verdicts::find(f, id, text))
+}
+
 /// Whether something has been loaded since, and makes calls of its own as far as is known.
 #[inline(never)]
 pub fn later() -> bool {
@@ -208,7 +234,7 @@ pub fn later() -> bool {
         }
         let clean = user::word(entry)
             .and_then(|base| library_headers(base as usize))
-            .and_then(|l| l.verdict());
+            .and_then(|l| l.verdict(mapped));
         if clean != Some(Verdict::Clean) {
             return true;
         }

@@ -3,7 +3,7 @@
 //! Rules: no mask that the kernel gets has SIGSYS in it; a guest stores nothing, its memory is its
 //! parent's; a SIGSYS that is no dispatched call does what the program has said.
 use crate::arch::gates::{self, TRAMPOLINE};
-use crate::config::BootCell;
+use crate::cell::BootCell;
 use crate::net::frames;
 use crate::process::actor::{guest, is_private_copy};
 use crate::regs::{NATIVE, Regs, answer, arg, raw};
@@ -33,6 +33,7 @@ const BY_FILTER: i32 = 1;
 pub type Handler = extern "C" fn(i32, &Info, &mut c::ucontext_t);
 
 /// The library's own.
+#[unsafe(link_section = ".data.boot")]
 static HANDLER: BootCell<Option<Handler>> = BootCell::new(None);
 
 const SIGSYS: usize = c::SIGSYS as usize;
@@ -44,6 +45,7 @@ type Action = [u64; 4];
 const SA_RESTORER: u64 = 0x0400_0000;
 
 /// The program's own action for SIGSYS.
+#[unsafe(link_section = ".data.boot")]
 static ACTION: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
 
 fn load() -> Action {

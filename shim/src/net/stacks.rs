@@ -51,10 +51,13 @@ static PLACES: [Place; 1024] = [const {
     }
 }; 1024];
 /// Places that have memory.
+#[unsafe(link_section = ".data.boot")]
 static USED: AtomicUsize = AtomicUsize::new(0);
 /// So many are kept for the memory in whose place they stand, before one gets another.
 const KEPT: usize = 256;
+#[unsafe(link_section = ".data.boot")]
 static ANY: AtomicBool = AtomicBool::new(false);
+#[unsafe(link_section = ".data.boot")]
 static ENOUGH: AtomicUsize = AtomicUsize::new(2 * FRAME + HANDLERS);
 
 /// From boot: the size of the largest frame (AT_MINSIGSTKSZ), or 0.

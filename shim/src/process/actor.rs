@@ -11,28 +11,35 @@ use mirror_sys as sys;
 use mirror_sys::thread_pointer;
 
 /// Pid of the process whose memory this is; other pids are guests.
+#[unsafe(link_section = ".data.boot")]
 pub static OWN_PID: AtomicI32 = AtomicI32::new(0);
 
 /// The process has had a second thread.
+#[unsafe(link_section = ".data.boot")]
 pub static THREADED: AtomicBool = AtomicBool::new(false);
 
 /// A thread has a descriptor table of its own (unshare): what one thread learns of a number is nothing
 /// to another.
+#[unsafe(link_section = ".data.boot")]
 pub static SPLIT: AtomicBool = AtomicBool::new(false);
 
 /// There may be a child that runs on this memory beside its parent, or a copy that nothing else tells.
+#[unsafe(link_section = ".data.boot")]
 static SHARED: AtomicBool = AtomicBool::new(false);
 
 /// Threads that have lent this memory (vfork, posix_spawn), by thread pointer: the child has the same one.
 /// A thread stands here until its first call after the child has gone.
 static LENT: [AtomicUsize; 8] = [const { AtomicUsize::new(0) }; 8];
 /// How many there are.
+#[unsafe(link_section = ".data.boot")]
 static LENDERS: AtomicU32 = AtomicU32::new(0);
 
 /// Address of a word in a page that the kernel empties in every copy of this memory
 /// (MADV_WIPEONFORK), or 0: not made yet, or refused. The word is 1 in its owner.
+#[unsafe(link_section = ".data.boot")]
 static MARK: AtomicUsize = AtomicUsize::new(0);
 /// The kernel has refused such a page.
+#[unsafe(link_section = ".data.boot")]
 static NO_MARK: AtomicBool = AtomicBool::new(false);
 
 fn mark() -> Option<&'static AtomicU32> {
@@ -175,9 +182,11 @@ pub fn maybe_guest() -> bool {
 pub struct Mutex(AtomicU32);
 
 /// Serialises mirrored transactions, descriptor changes and chdir of this process.
+#[unsafe(link_section = ".data.boot")]
 pub static TX: Mutex = Mutex(AtomicU32::new(0));
 
 /// Thread pointer of the thread that holds TX, or 0.
+#[unsafe(link_section = ".data.boot")]
 static HOLDER: AtomicUsize = AtomicUsize::new(0);
 
 /// Whether this thread holds TX.

@@ -158,6 +158,7 @@ impl FdInfo {
 }
 
 /// Highest descriptor number that was ever dirty, plus one.
+#[unsafe(link_section = ".data.boot")]
 pub static DIRTY_END: AtomicI32 = AtomicI32::new(0);
 
 /// The partner's mtime lags behind descriptor `n`.
@@ -169,9 +170,11 @@ pub fn set_dirty(n: i32) {
 }
 
 /// This process has, or may have inherited, partner descriptors.
+#[unsafe(link_section = ".data.boot")]
 pub static ANY_PARTNER: AtomicBool = AtomicBool::new(false);
 
 /// The soft RLIMIT_NOFILE before it was lowered to RESERVED, or 0.
+#[unsafe(link_section = ".data.boot")]
 pub static OLD_SOFT: AtomicU64 = AtomicU64::new(0);
 
 /// Hints of descriptors are off for good.

@@ -3,11 +3,12 @@
 //! Rules: boot runs alone and before anybody reads the environment, so entries may be taken out of the
 //! kernel's array in place. What was put back by an exec is taken out again: the program sees exactly
 //! what it was given.
-use crate::config::BootCell;
+use crate::cell::BootCell;
 use crate::program::env;
 use crate::program::info::BootInfo;
+use crate::texts::{self, Arena};
 use core::ffi::CStr;
-use mirror_core::path::{PATH_MAX, PathText};
+use mirror_core::path::PATH_MAX;
 use mirror_sys as sys;
 
 /// Variables of the library.
@@ -44,108 +45,89 @@ pub const NAMES: [&CStr; 7] = [
 /// First of the entries that an exec put back; they are the last of the array.
 pub const INJECTED: &CStr = c"MIRROR_INJ=1";
 
-const ARENA: usize = 8192;
-
 struct Saved {
-    at: [usize; NAMES.len()],
-    len: [usize; NAMES.len()],
-    arena: [u8; ARENA],
-    used: usize,
+    /// "NAME=value" each, in the order of [`Var`].
+    whole: [Option<&'static CStr>; NAMES.len()],
     own: Option<&'static CStr>,
-    absolute: PathText<PATH_MAX>,
 }
 
+#[unsafe(link_section = ".data.boot")]
 static SAVED: BootCell<Saved> = BootCell::new(Saved {
-    at: [0; NAMES.len()],
-    len: [0; NAMES.len()],
-    arena: [0; ARENA],
-    used: 0,
+    whole: [None; NAMES.len()],
     own: None,
-    absolute: PathText::new(),
 });
+/// Values for which there is no room near.
+static FAR: Arena<8192> = Arena::new();
 
 /// The value of a variable as it was at boot.
 pub fn get(v: Var) -> Option<&'static [u8]> {
-    whole(v).and_then(|e| e.get(NAMES.get(v as usize)?.to_bytes().len()..))
+    value(v).map(CStr::to_bytes)
 }
 
 /// The same as a C string.
 pub fn value(v: Var) -> Option<&'static CStr> {
-    let s = SAVED.get();
-    let (at, len) = (
-        s.at.get(v as usize).copied()?,
-        s.len.get(v as usize).copied()?,
-    );
-    let skip = NAMES.get(v as usize)?.to_bytes().len();
-    let bytes = s
-        .arena
-        .get(at.checked_add(skip)?..at.checked_add(len)?.checked_add(1)?)?;
-    if len == 0 {
-        None
-    } else {
-        CStr::from_bytes_with_nul(bytes).ok()
-    }
+    let skip = NAMES.get(v as usize)?.count_bytes();
+    let whole = SAVED.get().whole.get(v as usize).copied()??;
+    CStr::from_bytes_until_nul(whole.to_bytes_with_nul().get(skip..)?).ok()
 }
 
 /// "NAME=value", with a NUL behind it in memory.
 pub fn whole(v: Var) -> Option<&'static [u8]> {
-    let s = SAVED.get();
-    let (at, len) = (
-        s.at.get(v as usize).copied()?,
-        s.len.get(v as usize).copied()?,
-    );
-    if len == 0 {
-        None
-    } else {
-        s.arena.get(at..at.checked_add(len)?)
-    }
+    let whole = SAVED.get().whole.get(v as usize).copied()?;
+    whole.map(CStr::to_bytes)
 }
 
 /// This library's path: absolute, wherever ld.so knows a relative one, since the next program may be
 /// started in another directory.
 pub fn own_path() -> &'static [u8] {
-    let s = SAVED.get();
-    match s.absolute.as_bytes() {
-        [] => s.own.unwrap_or(c"").to_bytes(),
-        path => path,
-    }
+    SAVED.get().own.unwrap_or(c"").to_bytes()
 }
 
 /// A relative path of this library, made absolute while the cwd is still the one that ld.so started from.
-fn absolute(own: &[u8], out: &mut PathText<PATH_MAX>) {
-    if own.first() == Some(&b'/') || !own.contains(&b'/') {
-        return;
-    }
+#[cold]
+#[inline(never)]
+fn absolute(own: &[u8]) -> Option<&'static CStr> {
     let mut cwd = [0u8; PATH_MAX];
     // SAFETY: the kernel writes at most cwd.len() bytes, with a NUL at their end.
     let r = unsafe { sys::syscall2(libc::SYS_getcwd, cwd.as_mut_ptr() as usize, cwd.len()) };
-    let dir = match sys::ret(r) {
-        Ok(n) => cwd.get(..n.saturating_sub(1)).unwrap_or(&[]),
-        Err(_) => return,
-    };
+    let dir = cwd.get(..sys::ret(r).ok()?.saturating_sub(1))?;
     let mut rel = own;
     while let Some(r) = rel.strip_prefix(b"./") {
         rel = r;
     }
     let slash: &[u8] = if dir == b"/" { b"" } else { b"/" };
-    let whole = dir.first() == Some(&b'/')
-        && [dir, slash, rel]
-            .iter()
-            .all(|part| out.append(part).is_ok());
-    if !whole {
-        out.truncate(0);
+    if dir.first() != Some(&b'/') {
+        return None;
+    }
+    // SAFETY: boot runs alone.
+    unsafe { texts::keep(&[dir, slash, rel], &FAR) }
+}
+
+/// An entry of the kernel's array. Its end is looked for only where it is wanted.
+#[derive(Clone, Copy)]
+struct Raw(*const u8);
+
+impl Raw {
+    fn starts_with(self, name: &[u8]) -> bool {
+        // SAFETY: a C string on the initial stack, which lives as long as the process; a name has no NUL,
+        // so that nothing behind the string's is read.
+        name.iter()
+            .enumerate()
+            .all(|(i, c)| unsafe { *self.0.wrapping_add(i) } == *c)
+    }
+
+    fn text(self) -> &'static CStr {
+        // SAFETY: as above.
+        unsafe { CStr::from_ptr(self.0.cast()) }
     }
 }
 
-fn entries(b: &BootInfo) -> impl Iterator<Item = (usize, &'static CStr)> {
+fn entries(b: &BootInfo) -> impl Iterator<Item = (usize, Raw)> {
     let envp = b.envp;
     (0usize..).map_while(move |i| {
-        // SAFETY: the kernel's array ends with NULL, before which map_while stops; the strings live
-        // on the initial stack for as long as the process.
-        unsafe {
-            let p = *envp.wrapping_add(i);
-            (!p.is_null()).then(|| (i, CStr::from_ptr(p.cast())))
-        }
+        // SAFETY: the kernel's array ends with NULL, before which map_while stops.
+        let p = unsafe { *envp.wrapping_add(i) };
+        (!p.is_null()).then_some((i, Raw(p)))
     })
 }
 
@@ -156,22 +138,25 @@ pub fn save(b: &BootInfo) {
     if !b.own_path.is_null() {
         // SAFETY: ld.so's own string, alive as long as the library.
         let own: &'static CStr = unsafe { CStr::from_ptr(b.own_path.cast()) };
-        s.own = Some(own);
-        absolute(own.to_bytes(), &mut s.absolute);
+        let text = own.to_bytes();
+        let relative = text.first() != Some(&b'/') && text.contains(&b'/');
+        s.own = relative.then(|| absolute(text)).flatten().or(Some(own));
     }
     let mut cut = None;
-    for (i, e) in entries(b) {
-        let e = e.to_bytes();
-        if e == INJECTED.to_bytes() {
-            cut = Some(i);
-        }
-        for (k, name) in NAMES.iter().enumerate() {
-            let home =
-                k == Var::Home as usize && e.starts_with(b"HOME=") && s.len.get(k) == Some(&0);
-            if e.starts_with(name.to_bytes()) {
-                keep(s, k, &[e]);
-            } else if home {
-                keep(s, k, &[b"MIRROR_", e]);
+    for (i, raw) in entries(b) {
+        if raw.starts_with(b"HOME=") {
+            if let Some(None) = s.whole.get(Var::Home as usize) {
+                keep(s, Var::Home as usize, &[b"MIRROR_", raw.text().to_bytes()]);
+            }
+        } else if raw.starts_with(b"MIRROR") {
+            let e = raw.text().to_bytes();
+            if e == INJECTED.to_bytes() {
+                cut = Some(i);
+            }
+            for (k, name) in NAMES.iter().enumerate() {
+                if e.starts_with(name.to_bytes()) {
+                    keep(s, k, &[e]);
+                }
             }
         }
     }
@@ -187,47 +172,35 @@ pub fn save(b: &BootInfo) {
 }
 
 fn keep(s: &mut Saved, k: usize, parts: &[&[u8]]) {
-    let start = s.used;
-    let mut end = start;
-    for p in parts.iter().copied().chain([&b"\0"[..]]) {
-        let Some(next) = end.checked_add(p.len()) else {
-            return;
-        };
-        let Some(room) = s.arena.get_mut(end..next) else {
-            return;
-        };
-        room.copy_from_slice(p);
-        end = next;
-    }
-    s.used = end;
-    if let (Some(a), Some(l)) = (s.at.get_mut(k), s.len.get_mut(k)) {
-        *a = start;
-        *l = end.saturating_sub(start).saturating_sub(1);
+    // SAFETY: boot runs alone.
+    let kept = unsafe { texts::keep(parts, &FAR) };
+    if let (Some(place), Some(kept)) = (s.whole.get_mut(k), kept) {
+        *place = Some(kept);
     }
 }
 
 /// The entry that starts with `name`, as the program sees it.
 pub fn entry(b: &BootInfo, name: &[u8]) -> Option<&'static [u8]> {
-    entries(b)
-        .map(|(_, e)| e.to_bytes())
-        .find(|e| e.starts_with(name))
+    let found = entries(b).find(|(_, e)| e.starts_with(name));
+    found.map(|(_, e)| e.text().to_bytes())
 }
 
 /// The value of an entry that starts with `name`.
 pub fn value_of(b: &BootInfo, name: &[u8]) -> Option<&'static [u8]> {
     let mut all = entries(b);
-    all.find_map(|(_, e)| e.to_bytes().strip_prefix(name))
+    let (_, e) = all.find(|(_, e)| e.starts_with(name))?;
+    e.text().to_bytes().strip_prefix(name)
 }
 
 /// Takes an entry that starts with `name` out of the environment; its value.
 pub fn take(b: &BootInfo, name: &[u8]) -> Option<&'static [u8]> {
-    let (i, e) = entries(b).find(|(_, e)| e.to_bytes().starts_with(name))?;
+    let (i, e) = entries(b).find(|(_, e)| e.starts_with(name))?;
     let n = entries(b).count();
     for j in i..n {
         // SAFETY: j + 1 <= n is inside the array including its NULL; nobody has read it yet.
         unsafe { *b.envp.wrapping_add(j) = *b.envp.wrapping_add(j.wrapping_add(1)) };
     }
-    e.to_bytes().get(name.len()..)
+    e.text().to_bytes().get(name.len()..)
 }
 
 /// MIRROR_CACHE, also when an exec put it back.

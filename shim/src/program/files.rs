@@ -4,6 +4,8 @@
 //! trusted by what fstat says of the open descriptor, never of a name.
 use core::ffi::CStr;
 
+use crate::program::info::BootInfo;
+use mirror_core::Errno;
 use mirror_sys::{ret, syscall1, syscall2, syscall3, syscall4, syscall6};
 
 /// An open descriptor.
@@ -85,7 +87,7 @@ pub fn hex<'a>(id: &[u8], out: &'a mut [u8]) -> &'a str {
         .unwrap_or("")
 }
 
-fn open(dir: usize, path: *const u8, flags: i32) -> Option<Fd> {
+fn open(dir: usize, path: *const u8, flags: i32) -> Result<Fd, Errno> {
     // SAFETY: all callers pass NUL-terminated buffers.
     ret(unsafe {
         syscall4(
@@ -96,84 +98,167 @@ fn open(dir: usize, path: *const u8, flags: i32) -> Option<Fd> {
             0,
         )
     })
-    .ok()
     .map(Fd)
 }
 
+/// Opens a path, from a directory or the cwd.
+pub fn open_path(dir: Option<&Fd>, path: &CStr, flags: i32) -> Result<Fd, Errno> {
+    let dir = dir.map_or(libc::AT_FDCWD as usize, |d| d.0);
+    open(dir, path.as_ptr().cast(), flags)
+}
+
+const FOLDER: i32 = libc::O_PATH | libc::O_DIRECTORY;
+
 /// Opens the folder `base` + `tail`.
-pub fn folder(base: &CStr, tail: &[u8]) -> Option<Fd> {
+fn folder((base, tail): (Option<&CStr>, &[u8])) -> Option<Fd> {
+    match tail {
+        [] => open_path(None, base?, FOLDER).ok(),
+        tail => below(base?, tail),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn below(base: &CStr, tail: &[u8]) -> Option<Fd> {
     let mut path: Name<4096> = Name::new();
     path.push(base.to_bytes())?;
     path.push(tail)?;
-    open(
-        libc::AT_FDCWD as usize,
-        path.bytes.as_ptr(),
-        libc::O_PATH | libc::O_DIRECTORY,
-    )
+    open(libc::AT_FDCWD as usize, path.bytes.as_ptr(), FOLDER).ok()
 }
 
-/// Opens the image of a build-id in a folder.
-pub fn open_at(dir: &Fd, build_id: &str) -> Option<Fd> {
-    let mut name: Name<128> = Name::new();
-    name.push(build_id.as_bytes())?;
-    name.push(b".text")?;
-    open(
-        dir.0,
-        name.bytes.as_ptr(),
-        libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY,
-    )
+/// The folders of prepared images, each opened once.
+pub struct Folders<'a> {
+    names: [(Option<&'a CStr>, &'static [u8]); 2],
+    open: [Option<Folder>; 2],
 }
 
-/// The verdicts of a folder, mapped for good.
-pub fn verdicts((base, tail): (Option<&CStr>, &[u8]), euid: u32) -> Option<&'static [u8]> {
-    let dir = folder(base?, tail)?;
-    let mut name: Name<16> = Name::new();
-    name.push(mirror_core::verdicts::NAME)?;
-    let file = open(
-        dir.0,
-        name.bytes.as_ptr(),
-        libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY,
-    )?;
-    if !trusted(&dir, euid, libc::S_IFDIR, None) || !trusted(&file, euid, libc::S_IFREG, None) {
-        return None;
+/// One of them, if it is there.
+pub struct Folder {
+    dir: Option<Fd>,
+    /// Whether nobody else can put files there.
+    pub trusted: bool,
+}
+
+impl<'a> Folders<'a> {
+    /// None is open yet.
+    pub fn new(info: &'a BootInfo) -> Self {
+        Folders {
+            names: crate::program::env::folders(info),
+            open: [None, None],
+        }
     }
-    // SAFETY: moves a position that nobody else has; no pointer.
-    let len = ret(unsafe { syscall3(libc::SYS_lseek, file.0, 0, libc::SEEK_END as usize) }).ok()?;
-    let flags = libc::MAP_PRIVATE as usize;
-    // SAFETY: a new mapping at a place of the kernel's choice replaces nothing.
-    let at = ret(unsafe {
-        syscall6(
-            libc::SYS_mmap,
-            0,
-            len,
-            libc::PROT_READ as usize,
-            flags,
-            file.0,
-            0,
-        )
-    });
-    // SAFETY: mapped just now and never unmapped. The file is root's or this user's, and is replaced as a
-    // whole: nobody else can write it or cut it short.
-    at.ok()
-        .map(|at| unsafe { core::slice::from_raw_parts(at as *const u8, len) })
+
+    /// The one and the other.
+    pub fn get(&mut self, which: usize, euid: u32) -> Option<&Folder> {
+        let place = self.open.get_mut(which)?;
+        if place.is_none() {
+            let dir = self.names.get(which).and_then(|n| folder(*n));
+            let safe = |d: &Fd| trusted(d, euid, libc::S_IFDIR, None);
+            *place = Some(Folder {
+                trusted: dir.as_ref().is_some_and(safe),
+                dir,
+            });
+        }
+        place.as_ref()
+    }
+}
+
+impl Folder {
+    /// Opens one of its files.
+    fn open(&self, name: &[u8]) -> Option<Fd> {
+        const READ: i32 = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+        let mut text: Name<128> = Name::new();
+        text.push(name)?;
+        open(self.dir.as_ref()?.0, text.bytes.as_ptr(), READ).ok()
+    }
+
+    /// Opens the image of a build-id.
+    pub fn image(&self, build_id: &str) -> Option<Fd> {
+        let mut name: Name<120> = Name::new();
+        name.push(build_id.as_bytes())?;
+        name.push(b".text")?;
+        self.open(name.filled())
+    }
+
+    /// The verdicts' file, also mapped for good.
+    pub fn verdicts(&self, euid: u32) -> Option<(Fd, &'static [u8])> {
+        let file = self.open(mirror_core::verdicts::NAME)?;
+        if !self.trusted {
+            return None;
+        }
+        let len = size_of_trusted(&file, euid, libc::S_IFREG)? as usize;
+        let flags = libc::MAP_PRIVATE as usize;
+        // SAFETY: a new mapping at a place of the kernel's choice replaces nothing.
+        let at = ret(unsafe {
+            syscall6(
+                libc::SYS_mmap,
+                0,
+                len,
+                libc::PROT_READ as usize,
+                flags,
+                file.0,
+                0,
+            )
+        });
+        // SAFETY: mapped just now and never unmapped. The file is root's or this user's, and is replaced as
+        // a whole: nobody else can write it or cut it short.
+        let mapped = at
+            .ok()
+            .map(|at| unsafe { core::slice::from_raw_parts(at as *const u8, len) });
+        Some((file, mapped.unwrap_or(&[])))
+    }
 }
 
 /// Of this type, root's or ours, and nobody else can write it; if `size` is given, exactly as long.
 pub fn trusted(fd: &Fd, euid: u32, kind: libc::mode_t, size: Option<u64>) -> bool {
+    size_of_trusted(fd, euid, kind).is_some_and(|s| size.is_none_or(|wanted| s == wanted))
+}
+
+/// The size of a file of this type that is root's or ours, and that nobody else can write.
+pub fn size_of_trusted(fd: &Fd, euid: u32, kind: libc::mode_t) -> Option<u64> {
     let mut st = core::mem::MaybeUninit::<libc::stat>::uninit();
     // SAFETY: fstat fills the whole structure when it succeeds.
     let st = unsafe {
-        if ret(syscall2(libc::SYS_fstat, fd.0, st.as_mut_ptr() as usize)).is_err() {
-            return false;
-        }
+        ret(syscall2(libc::SYS_fstat, fd.0, st.as_mut_ptr() as usize)).ok()?;
         st.assume_init()
     };
-    st.st_mode & libc::S_IFMT == kind
-        && mirror_core::tabs::owned(st.st_mode, st.st_uid, euid).is_ok()
-        && size.is_none_or(|s| st.st_size as u64 == s)
+    let fits = st.st_mode & libc::S_IFMT == kind
+        && mirror_core::tabs::owned(st.st_mode, st.st_uid, euid).is_ok();
+    fits.then_some(st.st_size as u64)
+}
+
+/// As much of a regular file of this size as there is room for; `None`: it cannot be read.
+pub fn read(fd: &Fd, buf: &mut [u8], size: u64) -> Option<usize> {
+    let mut len = 0usize;
+    while let Some(room) = buf.get_mut(len..).filter(|r| !r.is_empty()) {
+        // SAFETY: the kernel writes at most room.len() bytes to room.
+        let n = unsafe { syscall3(libc::SYS_read, fd.0, room.as_mut_ptr() as usize, room.len()) };
+        match ret(n) {
+            Ok(0) => break,
+            Ok(k) => {
+                let short = k < room.len();
+                len = len.saturating_add(k);
+                // Less than asked for, and all that it had: its end.
+                if short && len as u64 >= size {
+                    break;
+                }
+            }
+            Err(Errno::EINTR) => {}
+            Err(_) => return None,
+        }
+    }
+    Some(len)
+}
+
+/// Entries of a directory, as getdents64 gives them.
+pub fn entries(dir: &Fd, buf: &mut [u8]) -> Option<usize> {
+    let at = buf.as_mut_ptr() as usize;
+    // SAFETY: the kernel writes at most buf.len() bytes to buf.
+    ret(unsafe { syscall3(libc::SYS_getdents64, dir.0, at, buf.len()) }).ok()
 }
 
 /// Fills `buf` from the file.
+#[inline(never)]
 pub fn read_at(fd: &Fd, buf: &mut [u8], at: usize) -> bool {
     // SAFETY: the kernel writes at most buf.len() bytes to buf.
     let n = unsafe {
@@ -303,8 +388,7 @@ fn in_a_leg(fd: usize) -> bool {
                 0,
             )
         });
-        if !matches!(there, Err(e) if e == mirror_core::Errno::ENOENT || e == mirror_core::Errno::ENOTDIR)
-        {
+        if !matches!(there, Err(e) if e == Errno::ENOENT || e == Errno::ENOTDIR) {
             return true;
         }
         len = slash;

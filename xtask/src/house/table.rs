@@ -10,9 +10,11 @@ pub const ROOMS: &[(&str, Rooms)] = &[
         &[
             ("regs", &[]),
             ("tables", &[]),
-            ("config", &[]),
+            ("cell", &[]),
+            ("texts", &["cell"]),
+            ("config", &["cell", "texts"]),
             ("arch", &[]),
-            ("program", &["config"]),
+            ("program", &["cell", "texts"]),
             ("process", &["regs", "tables"]),
             ("user", &["tables"]),
             ("events", &["config"]),
@@ -26,7 +28,7 @@ pub const ROOMS: &[(&str, Rooms)] = &[
             (
                 "net",
                 &[
-                    "arch", "config", "process", "program", "regs", "tables", "user",
+                    "arch", "cell", "process", "program", "regs", "tables", "user",
                 ],
             ),
             (
@@ -43,7 +45,8 @@ pub const ROOMS: &[(&str, Rooms)] = &[
             (
                 "boot",
                 &[
-                    "arch", "calls", "config", "door", "net", "process", "program", "tables",
+                    "arch", "calls", "cell", "config", "door", "net", "process", "program",
+                    "tables",
                 ],
             ),
         ],
@@ -244,6 +247,7 @@ pub const STATICS: &[(&str, &str)] = &[
     ("shim/src/repair/names.rs", "what was counted"),
     ("shim/src/repair/same.rs", "pairs without links"),
     ("shim/src/tables.rs", "what the stubs read"),
+    ("shim/src/texts.rs", "texts of the configuration"),
     (
         "shim/src/user.rs",
         "how often pages went away, and whether others provide them",
