@@ -1,6 +1,6 @@
 //! What is remembered of a description that is one process's alone ends when it is not: whoever else sets
 //! O_APPEND, or moves the position, does so for the next write too, as in a plain directory.
-use mirror_tests::{Fs, Kind, Pair, need};
+use mirror_tests::{Fs, Kind, Pair, compile, need};
 use std::fs;
 
 /// Who does it, and how: `do` gets the descriptor's number.
@@ -70,4 +70,17 @@ fn what_others_do_to_a_description_holds_for_the_next_write() {
         }
     }
     pair.assert_equal();
+}
+
+#[test]
+fn a_process_that_shares_the_table_of_descriptors_moves_the_position_meanwhile() {
+    let pair = Pair::new(Kind::InPlace, Fs::Plain).unwrap();
+    let source = include_str!("../programs/sharer.c");
+    let Some(sharer) = compile(&pair.programs(), "sharer", source) else {
+        return;
+    };
+    let o = pair.run(&format!("{} $V/f 20000", sharer.display()));
+    assert_eq!(o.code, 0, "{o:?}");
+    let read = |leg: &std::path::Path| fs::read(leg.join("f")).unwrap();
+    assert!(read(pair.a()) == read(pair.b()));
 }

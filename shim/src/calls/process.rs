@@ -106,6 +106,8 @@ pub fn fork(regs: &mut Regs) -> usize {
         return answer(regs, r);
     }
     TX.lock();
+    // What another thread has opened since the filter: the child has it as well.
+    fds::lent();
     let r = raw(regs);
     if r == Ok(0) {
         net::child();

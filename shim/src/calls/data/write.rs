@@ -1,4 +1,5 @@
 //! Data of a descriptor: the write family.
+use crate::attach::session::SHARED_FILES;
 use crate::calls::args::{TRIES, verdict};
 use crate::calls::data::aftermath;
 use crate::calls::paired::partner::owes_time;
@@ -42,12 +43,15 @@ struct Write<'a> {
 impl Write<'_> {
     /// Where the write goes. O_APPEND is asked for under the lock, and set under it (`set_flags`): a
     /// process that shares the description may be about to set it. If none does, what was remembered holds;
-    /// and without a second thread the position is this call's alone (signals are blocked).
+    /// and without a second thread, or a process that shares the table of descriptors, the position is this
+    /// call's alone (signals are blocked).
     fn place(&mut self) -> Sys<Where> {
         let known = fds::info(self.n)
             .filter(|_| fds::hint(self.n) == fds::PAIRED && !actor::maybe_guest())
             .and_then(fds::FdInfo::appends);
-        self.moves = known == Some(false) && !actor::THREADED.load(Ordering::Relaxed);
+        self.moves = known == Some(false)
+            && !actor::THREADED.load(Ordering::Relaxed)
+            && !SHARED_FILES.load(Ordering::Relaxed);
         let mut append = match known {
             Some(appends) => appends,
             None => sys::fcntl(self.n, c::F_GETFL, 0)? as i32 & c::O_APPEND != 0,

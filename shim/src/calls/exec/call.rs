@@ -12,7 +12,7 @@ use crate::calls::paired::lent::record_writable;
 use crate::config;
 use crate::path::loc::Path;
 use crate::process::actor::{TX, guest};
-use crate::process::fds::{ANY_PARTNER, OLD_SOFT};
+use crate::process::fds::{ANY_PARTNER, OLD_SOFT, lent};
 use crate::program::env::{self, INJECTED, NAMES, Var};
 use crate::regs::{NATIVE, Regs, arg, fail};
 use crate::user::{Array, begins};
@@ -28,6 +28,9 @@ use mirror_sys::Sys;
 /// The family's entry.
 #[inline(never)]
 pub fn exec(regs: &mut Regs) -> usize {
+    // Of a child that shares this memory: the next program also has what another thread of the lender has opened
+    // since the clone, and nothing of what it does is seen here.
+    lent();
     let at = regs.is(Call::Execveat);
     let (dir, path, env_index): (i32, usize, usize) = if at {
         (arg(regs, 0) as i32, arg(regs, 1), 3)
