@@ -134,6 +134,27 @@ static int from_outside(void)
     return 0;
 }
 
+/* The same, and a thread that writes another file of V: how many of its writes end while a dup2 is under way. */
+static volatile long writes;
+static void *elsewhere(void *p) { int f = open("elsewhere", O_WRONLY | O_CREAT, 0644); while (go()) { if (pwrite(f, "e", 1, writes % 4096) != 1) odd("pwrite"); writes++; } return p; }
+static int turning(void)
+{
+    pthread_t t[2];
+    int out = open("/dev/null", O_WRONLY), f = open("turned", O_WRONLY | O_CREAT | O_APPEND, 0644), rounds = 0, many = 0;
+    dup2(out, 100);
+    pthread_create(&t[0], NULL, to_number, NULL); pthread_create(&t[1], NULL, elsewhere, NULL);
+    for (; go(); rounds++) {
+        usleep(300);
+        long before = writes;
+        if (dup2(f, 100) < 0) odd("dup2");
+        many += writes - before >= 4;
+        dup2(out, 100);
+    }
+    for (int i = 0; i < 2; i++) pthread_join(t[i], NULL);
+    printf("%d %d\n", rounds, many);
+    return 0;
+}
+
 /* Log rotation between a descriptor that appends and one that writes at its position. */
 static void *by_number(void *p) { char b[40]; memset(b, 'a' + (long)p, 40); long n = 1 + (long)p * 7; while (go()) if (write(100, b, n) != n) odd("write"); return p; }
 static int dup_append(void)
@@ -183,6 +204,7 @@ int main(int argc, char **argv)
     else if (!strcmp(m, "make_remove")) bad = processes(4, make_remove);
     else if (!strcmp(m, "dup_append")) bad = dup_append();
     else if (!strcmp(m, "from_outside")) bad = from_outside();
+    else if (!strcmp(m, "turning")) bad = turning();
     else if (!strcmp(m, "append_switched")) bad = append_switched();
     else bad = 2;
     return bad ? 1 : 0;

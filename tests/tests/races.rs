@@ -194,6 +194,28 @@ fn limit_a_write_meets_a_dup2_into_the_pair() {
     limit("from_outside");
 }
 
+/// While such a dup2 waits for the other threads nothing is held: they go on to change other files of the pair.
+#[test]
+fn a_dup2_into_the_pair_keeps_nobody_out() {
+    let pair = Pair::striped(mirror_tests::Kind::InPlace, None);
+    let source = include_str!("../programs/racer.c");
+    let Some(racer) = compile(&pair.programs(), "racer", source) else {
+        return;
+    };
+    let o = pair.command(racer).args(["turning", "1.5"]).output();
+    let text = Output::from_std(o.expect("running mirror run")).ok().text();
+    let counts: Vec<u32> = text
+        .split_whitespace()
+        .map(|n| n.parse().unwrap())
+        .collect();
+    let [rounds, many] = counts[..] else {
+        panic!("{text}");
+    };
+    assert!(rounds > 3 && many * 4 >= rounds, "{many} of {rounds}");
+    let d = Tree::read(pair.a()).differences(&Tree::read(pair.b()), Level::Strict);
+    assert_eq!(pair.verify().code, i32::from(!d.0.is_empty()));
+}
+
 /// A relative switches O_APPEND of the description that another process writes to.
 #[test]
 fn a_relative_switches_o_append() {

@@ -9,6 +9,7 @@ use crate::config::{self, is_ours};
 use crate::path::dirs;
 use crate::process::actor::{THREADED, guest, locked, maybe_guest};
 use crate::process::fds::{self, ANY_PARTNER, PAIRED, UNKNOWN, hint, set_hint};
+use crate::process::look;
 use crate::regs::{HEAVY, NATIVE, Regs, answer, arg, fail, fd_arg, raw};
 use crate::tables::OUT;
 use core::sync::atomic::Ordering;
@@ -19,6 +20,8 @@ use mirror_sys as sys;
 
 /// How long a thread may take from the look at a hint to the kernel's look at the number, in microseconds.
 const GRACE: u32 = 2000;
+/// How often a number is waited for that other threads make one outside meanwhile.
+const TURNS: usize = 4;
 
 /// close: what was known of the number is forgotten.
 pub fn close_filter(regs: &mut Regs) -> usize {
@@ -107,8 +110,25 @@ pub fn fcntl_filter(regs: &mut Regs) -> usize {
     }
 }
 
+/// A number that leads outside is to become one of a pair, and other threads may have passed the look at its hint:
+/// what they call reaches the old object. Nothing is held meanwhile; who comes later waits for the new object.
+fn turn(old: i32, new: i32) -> Option<look::Turn> {
+    let mut turn = None;
+    for _ in 0..TURNS {
+        let passes = hint(new) == OUT && THREADED.load(Ordering::Relaxed) && !guest();
+        let paired = || sys::is_open(old) && sys::is_open(old.saturating_add(K));
+        if !passes || old == new || hint(old) == OUT || !paired() {
+            break;
+        }
+        turn = Some(look::Turn::begin(new));
+        sys::sleep_us(GRACE);
+    }
+    turn
+}
+
 /// dup, dup2, dup3, F_DUPFD, F_DUPFD_CLOEXEC, F_SETFD where a partner may be.
 #[inline(never)]
+// long: one descriptor, and its partner
 pub fn dup(regs: &mut Regs) -> usize {
     let old = fd_arg(regs, 0);
     let nr = regs.call();
@@ -128,6 +148,7 @@ pub fn dup(regs: &mut Regs) -> usize {
     }
     let replaces = matches!(nr, Some(Call::Dup2 | Call::Dup3));
     let new = fd_arg(regs, 1);
+    let turn = replaces.then(|| turn(old, new)).flatten();
     locked(|| {
         if let (true, Some(wait)) = (replaces && new != old, owed(new)) {
             return wait;
@@ -140,11 +161,8 @@ pub fn dup(regs: &mut Regs) -> usize {
         }
         if replaces {
             let _ = sys::close(new.saturating_add(K));
-            let passes = has && hint(new) == OUT && THREADED.load(Ordering::Relaxed) && !guest();
-            set_hint(new, UNKNOWN);
-            if passes {
-                // A write of another thread that has passed the look at the hint reaches the old object.
-                sys::sleep_us(GRACE);
+            if turn.is_none() {
+                set_hint(new, UNKNOWN);
             }
         }
         let n = match raw(regs) {

@@ -18,7 +18,8 @@ use crate::calls::{
 };
 use crate::net::{signals, stacks};
 use crate::process::actor::guest;
-use crate::regs::{HEAVY, NATIVE, Regs, arg, fail, fd_arg};
+use crate::process::look;
+use crate::regs::{HEAVY, NATIVE, Regs, WAIT, arg, fail, fd_arg};
 use crate::user;
 use libc as c;
 use mirror_core::Errno;
@@ -120,6 +121,9 @@ pub fn heavy(regs: &mut Regs) -> usize {
     let by_fd = row.pre == PreFilter::Fd;
     if by_fd && crate::config::is_ours(fd_arg(regs, 0)) && partner::any() {
         return fail(regs, Errno::EBADF);
+    }
+    if by_fd && look::turns(fd_arg(regs, 0)) {
+        return WAIT;
     }
     match row.family {
         Family::Open if row.call == Call::Openat2 => steady::heavy(regs, row, how::open_how),

@@ -113,6 +113,7 @@ pub fn fork(regs: &mut Regs) -> usize {
         net::child();
         actor::own_after_fork();
         crate::process::scratch::after_fork_in_child(regs);
+        crate::process::look::after_fork_in_child();
         session::after_fork_in_child();
     }
     TX.unlock();
@@ -138,6 +139,7 @@ pub fn own_copy(regs: &Regs) {
     net::copied();
     actor::own_after_fork();
     crate::process::scratch::after_fork_in_child(regs);
+    crate::process::look::after_fork_in_child();
     session::after_fork_in_child();
     TX.unlock();
 }

@@ -237,7 +237,10 @@ pub const STATICS: &[(&str, &str)] = &[
     ("shim/src/path/way.rs", "the way that was found last"),
     ("shim/src/process/actor.rs", "whose memory this is"),
     ("shim/src/process/fds.rs", "what is known of descriptors"),
-    ("shim/src/process/look.rs", "the next mark of a look"),
+    (
+        "shim/src/process/look.rs",
+        "the next mark of a look, and numbers that turn",
+    ),
     ("shim/src/process/place.rs", "where the process stands"),
     ("shim/src/process/scratch.rs", "the pool of scratch stacks"),
     (
