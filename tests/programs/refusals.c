@@ -3,10 +3,12 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <sys/xattr.h>
@@ -60,6 +62,13 @@ int main(int argc, char **argv)
             int n = open(p, FLAGS[k], 0600);
             SAY(what, n);
             if (n >= 0) close(n);
+            for (int rules = 0; rules < 2; rules++) {
+                struct open_how h = { .flags = FLAGS[k], .mode = FLAGS[k] & O_CREAT ? 0600 : 0, .resolve = rules ? RESOLVE_BENEATH : 0 };
+                snprintf(what, sizeof what, "openat2 %s %o %d", p, FLAGS[k], rules);
+                n = syscall(SYS_openat2, AT_FDCWD, p, &h, sizeof h);
+                SAY(what, n);
+                if (n >= 0) close(n);
+            }
         }
     }
     int n = open("d", O_RDONLY);

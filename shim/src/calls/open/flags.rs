@@ -1,5 +1,7 @@
 //! Flags of an open, and what an open is without some of them.
-use crate::regs::{NATIVE, Regs, arg, fail};
+use crate::process::fds::{UNKNOWN, set_hint};
+use crate::regs::{NATIVE, Regs, answer, arg, fail};
+use crate::user::UserPtr;
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::calls::Call;
@@ -39,9 +41,61 @@ pub fn without_effects(regs: &mut Regs) -> usize {
             *flags = c::O_WRONLY as usize;
         }
         // openat2 keeps its flags in the program's memory.
-        _ => return fail(regs, Errno::ENXIO),
+        _ => return how_without_effects(regs, keep as u64),
     }
     NATIVE
+}
+
+/// The same of an openat2. One with rules of its own is made here, and must not wait for anybody.
+#[cold]
+#[inline(never)]
+fn how_without_effects(regs: &mut Regs, keep: u64) -> usize {
+    let Ok(h) = UserPtr::<sys::OpenHow>::new(arg(regs, 2)).read() else {
+        return fail(regs, Errno::EFAULT);
+    };
+    let flags = h.flags & keep;
+    if h.resolve == 0 {
+        regs.nr = c::SYS_openat as usize;
+        let [_, _, f, mode, ..] = &mut regs.args;
+        (*f, *mode) = (flags as usize, 0);
+        return NATIVE;
+    }
+    let nofollow = flags & c::O_NOFOLLOW as u64;
+    let looked = made_here(
+        regs,
+        (c::O_PATH | c::O_CLOEXEC) as u64 | nofollow,
+        h.resolve,
+    );
+    let regular = looked.and_then(|n| {
+        let st = sys::fstat(n);
+        let _ = sys::close(n);
+        st
+    });
+    match regular {
+        Ok(st) if st.kind() != c::S_IFREG => fail(regs, Errno::ENXIO),
+        Ok(_) => match made_here(regs, flags, h.resolve) {
+            Ok(n) => {
+                set_hint(n, UNKNOWN);
+                answer(regs, Ok(n as u64))
+            }
+            Err(e) => fail(regs, e),
+        },
+        Err(e) => fail(regs, e),
+    }
+}
+
+/// The program's path, opened by our own struct.
+fn made_here(regs: &Regs, flags: u64, resolve: u64) -> sys::Sys<i32> {
+    let mine = sys::OpenHow {
+        flags,
+        mode: 0,
+        resolve,
+    };
+    let p: *const sys::OpenHow = &mine;
+    let size = size_of::<sys::OpenHow>();
+    // SAFETY: the program's path, checked by the kernel, and our own struct.
+    let r = unsafe { sys::syscall4(c::SYS_openat2, arg(regs, 0), arg(regs, 1), p as usize, size) };
+    sys::ret(r).map(|n| n as i32)
 }
 
 /// Asks the kernel with the program's own rules, without changing anything.
@@ -51,25 +105,10 @@ pub fn probe_strict(regs: &mut Regs, h: &sys::OpenHow) -> Result<(), usize> {
         true => c::O_NOFOLLOW as u64,
         false => h.flags & c::O_NOFOLLOW as u64,
     };
-    let mine = sys::OpenHow {
-        flags: (c::O_PATH | c::O_CLOEXEC) as u64 | keep,
-        mode: 0,
-        resolve: h.resolve,
-    };
-    let p: *const sys::OpenHow = &mine;
-    // SAFETY: the program's path, checked by the kernel, and our own struct.
-    let r = unsafe {
-        sys::syscall4(
-            c::SYS_openat2,
-            arg(regs, 0),
-            arg(regs, 1),
-            p as usize,
-            size_of::<sys::OpenHow>(),
-        )
-    };
-    match sys::ret(r) {
+    let flags = (c::O_PATH | c::O_CLOEXEC) as u64 | keep;
+    match made_here(regs, flags, h.resolve) {
         Ok(n) => {
-            let _ = sys::close(n as i32);
+            let _ = sys::close(n);
             Ok(())
         }
         Err(Errno::ENOENT) => Ok(()),
