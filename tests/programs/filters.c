@@ -1,4 +1,4 @@
-// Programs below filters of their own: `filters CASE DIR`. What a case prints is the same in a plain directory
+// Programs below filters of their own: `filters DIR [CASE]`, `filters lent HOW`. What a case prints is the same in a plain directory
 // and mirrored.
 #define _GNU_SOURCE
 #include <errno.h>
@@ -80,8 +80,25 @@ static void child(int way, const char *dir)
     _exit(0);
 }
 
+// A vfork child that puts itself under a filter: one that kills for a call of the library's, strict mode, or one
+// for what nobody calls.
+static int lent(const char *how)
+{
+    static const int nobodys[] = { SYS_reboot, -1 };
+    int st, strict = !strcmp(how, "strict");
+    pid_t p = vfork();
+    if (!p) {
+        if (strict ? prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) : filter(!strcmp(how, "harmless") ? nobodys : flock_only, 1, SECCOMP_RET_KILL_PROCESS, 0)) _exit(1);
+        if (strict) own(SYS_exit, 0, 0, 0, 0);
+        _exit(0);
+    }
+    waitpid(p, &st, 0);
+    return st != 0;
+}
+
 int main(int n, char **v)
 {
+    if (n > 2 && !strcmp(v[1], "lent")) return lent(v[2]);
     if (n < 2) return 2;
     int only = n > 2 ? atoi(v[2]) : -1;
     for (int way = 0; way < WAYS; way++) {

@@ -89,6 +89,27 @@ fn who_may_not_have_the_net_is_recorded() {
     assert_eq!(status(&pair).0, 0);
 }
 
+/// A child that shares its parent's memory puts itself under a filter: it counts as one that is not mirrored where
+/// the filter stands in the library's way.
+#[test]
+fn a_filter_of_a_childs_in_its_parents_memory() {
+    for how in ["harmless", "kills", "strict"] {
+        let pair = Pair::new(Kind::InPlace, Fs::Plain).unwrap();
+        if !helpers(&pair) {
+            return;
+        }
+        pair.run(&format!("cd $V; $P/filters lent {how}")).ok();
+        let (code, text) = status(&pair);
+        let counted = text.contains("its own filter");
+        let wanted = how != "harmless";
+        assert_eq!(
+            (code, counted),
+            (i32::from(wanted), wanted),
+            "{how}: {text}"
+        );
+    }
+}
+
 /// A second pair in the tab of the first.
 fn two(first: &[&str], second: &[&str]) -> Option<(Pair, Pair)> {
     let pair = |more: &[&str]| {

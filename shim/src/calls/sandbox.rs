@@ -128,6 +128,15 @@ const REST: [i64; 55] = [
     c::SYS_ioctl,
 ];
 
+/// Arguments of one of [`REST`].
+fn typical(nr: i64) -> [u64; 6] {
+    match nr {
+        c::SYS_openat => [N, P, c::O_CLOEXEC as u64, 0, 0, 0],
+        c::SYS_kill => [0, 0, 0, 0, 0, 0],
+        _ => [N, P, 0, 0, 0, 0],
+    }
+}
+
 /// A filter, copied.
 struct Code([u64; bpf::LONGEST], usize);
 
@@ -170,12 +179,7 @@ fn look(at: usize) {
     let ends = |nr, args| code.ask(nr, args) == Answer::Ends;
     let mut fate = GOES_ON;
     for nr in REST {
-        let zero_or_open = match nr {
-            c::SYS_openat => [N, P, c::O_CLOEXEC as u64, 0, 0, 0],
-            c::SYS_kill => [0, 0, 0, 0, 0, 0],
-            _ => [N, P, 0, 0, 0, 0],
-        };
-        if ends(nr, zero_or_open) {
+        if ends(nr, typical(nr)) {
             fate = LESS;
             stage(nr);
         }
@@ -224,14 +228,32 @@ fn parts(regs: &Regs) -> (bool, usize, usize) {
     }
 }
 
+/// A guest's: what is remembered is its lender's, so that mirroring can neither end nor go on with less. Where
+/// the filter would end the program for a call of the library's, it counts as one that cannot be mirrored.
+#[cold]
+#[inline(never)]
+fn guests(strict: bool, code: usize) {
+    let harmless = !strict
+        && Code::read(code).is_none_or(|code| {
+            let passes = |nr, args| code.ask(nr, args) != Answer::Ends;
+            CORE.iter().all(|(nr, args)| passes(*nr, *args))
+                && REST.iter().all(|nr| passes(*nr, typical(*nr)))
+        });
+    if !harmless {
+        lent::record_writable(false);
+        count::count_self(Kind::Filter);
+    }
+}
+
 /// Before the exec of a program that cannot be mirrored, and here, what it may write from now on is
 /// recorded. The filter may also forbid to look at descriptors: what they are is found out now.
 pub fn install(regs: &mut Regs) -> usize {
+    let (strict, flags, code) = parts(regs);
     if guest() {
+        guests(strict, code);
         return NATIVE;
     }
     recognise::all();
-    let (strict, flags, code) = parts(regs);
     let whole = flags & c::SECCOMP_FILTER_FLAG_TSYNC as usize != 0;
     let mine = !THREADED.load(Ordering::Relaxed);
     FATE.store(GOES_ON, Ordering::Relaxed);
