@@ -261,6 +261,7 @@ impl Source for Fanotify {
             "which bytes".to_owned(),
             "stores through a mapping before the file is closed".into(),
             "changes through a name outside the legs".into(),
+            "flags (chattr)".into(),
             "programs that have ended when their event is read (the process id alone)".into(),
         ]
     }

@@ -37,9 +37,14 @@ impl Done {
         }
     }
 
+    /// Whether this audit made both legs equal.
+    pub fn healed(&self) -> bool {
+        matches!(self, Done::Healed | Done::Undone)
+    }
+
     /// Whether both legs are equal again.
     pub fn mended(&self) -> bool {
-        matches!(self, Done::Healed | Done::Undone | Done::Equal)
+        self.healed() || *self == Done::Equal
     }
 }
 

@@ -4,10 +4,10 @@
 use super::finding::{Done, Finding};
 use super::suspects::Suspect;
 use crate::pair::domain::Attached;
+use crate::sync::equal::Seen;
 use crate::sync::heal::append_pending;
 use crate::sync::one::One;
 use crate::text;
-use crate::tree::differs::Presence;
 use crate::tree::object::Meta;
 use mirror_core::BothLocked;
 use std::collections::HashMap;
@@ -23,6 +23,23 @@ pub struct Brake {
     /// No more than so many.
     pub limit: u64,
     lately: Vec<(Instant, u64)>,
+    /// What has been counted of what is judged now, with all that lies below.
+    counted: Vec<Vec<u8>>,
+}
+
+/// The leg that has objects which went away on the one that was changed: its name there is gone, or
+/// something else has taken the place of a directory.
+fn going(leg: Option<usize>, seen: &Seen) -> Option<usize> {
+    let (changed, other, there) = match leg {
+        Some(1) => (&seen.copy, &seen.source, 0),
+        _ => (&seen.source, &seen.copy, 1),
+    };
+    let gone = match (changed, other) {
+        (None, Some(_)) => true,
+        (Some(now), Some(before)) => before.is_dir() && !now.is_dir(),
+        _ => false,
+    };
+    gone.then_some(there)
 }
 
 impl Brake {
@@ -31,6 +48,7 @@ impl Brake {
         Brake {
             limit,
             lately: vec![],
+            counted: vec![],
         }
     }
 
@@ -38,33 +56,36 @@ impl Brake {
     pub(super) fn pulled(&mut self, one: &One<'_>, doubts: &[Suspect]) -> bool {
         let now = Instant::now();
         self.lately.retain(|(t, _)| now.duration_since(*t) < BURST);
-        let limit = self.limit.saturating_add(1);
-        let mut gone = 0u64;
-        // What lies below a directory that is gone has been counted with it.
-        let mut counted: Vec<&[u8]> = vec![];
+        self.counted.clear();
+        let mut pulled = false;
+        // A directory comes before what is below it.
         let mut sorted: Vec<&Suspect> = doubts.iter().collect();
         sorted.sort_by(|x, y| x.rel.cmp(&y.rel));
         for s in sorted {
-            let within = |top: &&[u8]| {
-                let rest = s.rel.strip_prefix(*top);
-                rest.is_some_and(|r| r.starts_with(b"/"))
-            };
-            if counted.last().is_some_and(within) {
-                continue;
+            if let Ok(seen) = one.look(&s.rel) {
+                pulled |= self.more(one, s, &seen);
             }
-            let there = match one.look(&s.rel).map(|seen| seen.what) {
-                Ok(Presence::OnlyCopy) if s.leg() != Some(1) => 1,
-                Ok(Presence::OnlySource) if s.leg() == Some(1) => 0,
-                _ => continue,
-            };
-            counted.push(&s.rel);
-            gone += one.objects(there, &s.rel, limit);
         }
-        let before: u64 = self.lately.iter().map(|b| b.1).sum();
-        if gone > 0 {
-            self.lately.push((now, gone));
+        pulled
+    }
+
+    /// The same, when one more is looked at: it may have gone away since.
+    pub(super) fn more(&mut self, one: &One<'_>, s: &Suspect, seen: &Seen) -> bool {
+        let Some(there) = going(s.leg(), seen) else {
+            return false;
+        };
+        // What lies below a directory that is gone has been counted with it.
+        let within = |top: &Vec<u8>| {
+            let rest = s.rel.strip_prefix(top.as_slice());
+            rest.is_some_and(|r| r.is_empty() || r.starts_with(b"/"))
+        };
+        if !self.counted.iter().rev().any(within) {
+            self.counted.push(s.rel.clone());
+            let gone = one.objects(there, &s.rel, self.limit.saturating_add(1));
+            self.lately.push((Instant::now(), gone));
         }
-        before + gone > self.limit
+        let sum = self.lately.iter().map(|b| b.1).fold(0, u64::saturating_add);
+        sum > self.limit
     }
 }
 
@@ -78,14 +99,12 @@ pub(super) fn heal(
     p: &Attached,
     one: &mut One<'_>,
     f: &mut Finding,
+    seen: &Seen,
     brake: bool,
     ours: &mut HashMap<Vec<u8>, (u64, i64, i64)>,
     held: &BothLocked,
 ) {
-    let vanished = match f.leg {
-        Some(1) => f.what == Presence::OnlySource,
-        _ => f.what == Presence::OnlyCopy,
-    };
+    let vanished = going(f.leg, seen).is_some();
     f.done = match f.leg {
         None => Done::Conflict,
         Some(_) if brake && vanished => Done::Held,

@@ -254,6 +254,7 @@ impl Source for Inotify {
             "which bytes".into(),
             "stores through a mapping before the file is closed".into(),
             "changes through a name outside the legs".into(),
+            "flags (chattr)".into(),
         ];
         let closed = self.watches.unreadable();
         if closed > 0 {

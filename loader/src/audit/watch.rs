@@ -56,6 +56,8 @@ pub struct Counts {
     pub healed: u64,
     /// Of these, held or left alone.
     pub held: u64,
+    /// Of these, those after which the legs differ.
+    pub left: u64,
     /// Paths that could not be judged.
     pub open: u64,
     /// How often events were lost.
@@ -166,10 +168,12 @@ impl Watch {
         if !found.is_empty() {
             self.last = text::now();
             self.counts.unmirrored += found.len() as u64;
-            let mended = found.iter().filter(|f| f.done.mended()).count();
-            self.counts.healed += mended as u64;
-            let held = |f: &&Finding| !f.done.mended() && f.done != Done::Found;
-            self.counts.held += found.iter().filter(held).count() as u64;
+            let count = |what: &dyn Fn(&Done) -> bool| {
+                found.iter().filter(|f| what(&f.done)).count() as u64
+            };
+            self.counts.healed += count(&Done::healed);
+            self.counts.left += count(&|d| !d.mended());
+            self.counts.held += count(&|d| !d.mended() && *d != Done::Found);
             self.say();
         }
         Ok(found)
@@ -197,7 +201,7 @@ impl Watch {
     /// Looks with the locks held, and repairs if that is asked for.
     fn settle(&mut self, mut doubts: Vec<Suspect>, found: &mut Vec<Finding>) -> Res<()> {
         let known = self.pair.pair.pending();
-        let brake = self.ask.heal && {
+        let mut held_back = self.ask.heal && {
             let one = One::new(&self.pair, self.fidelity);
             self.brake.pulled(&one, &doubts)
         };
@@ -212,6 +216,7 @@ impl Watch {
                 gone,
                 ask,
                 fidelity,
+                brake,
                 ours,
                 ..
             } = self;
@@ -238,7 +243,9 @@ impl Watch {
                             if seen.what.equal() {
                                 f.done = Done::Equal;
                             } else if ask.heal {
-                                heal::heal(pair, &mut one, &mut f, brake, ours, held);
+                                // Who removes things does not wait for the pair's locks.
+                                held_back |= brake.more(&one, &s, &seen);
+                                heal::heal(pair, &mut one, &mut f, &seen, held_back, ours, held);
                             }
                             if !f.done.mended() && !marked {
                                 pair.set_bits(StateWord::UNMIRRORED, held);
@@ -265,7 +272,7 @@ impl Watch {
         Fail::new(
             Kind::Leg,
             format!(
-                "leg {} ({}) is not the directory that it was: removed, moved, unmounted or detached. Nothing was carried. mirror status {}",
+                "leg {} ({}) is not the directory that it was: removed, moved, unmounted or detached. Nothing is carried from now on. mirror status {}",
                 p.legs[leg & 1].letter(),
                 text::path(&p.legs[leg & 1].root.path),
                 text::shell(&p.line.virt)

@@ -226,8 +226,7 @@ fn finish(a: &Audit, view: View, watches: &mut [Watch], waiting: &mut Waiting) -
             view.lost(w);
         }
         view.end(w);
-        let left = w.counts.unmirrored - w.counts.healed;
-        if left > 0 && !a.json {
+        if w.counts.left > 0 && !a.json {
             output::note!("{}", heal::way_out(&w.pair, w.counts.held > 0));
         }
         code = match code {

@@ -290,6 +290,7 @@ impl View {
             held,
             open,
             lost,
+            left: _,
         } = w.counts;
         let mut parts = vec![
             format!("mirrored {}", text::count(mirrored)),
