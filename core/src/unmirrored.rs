@@ -60,11 +60,13 @@ pub enum Kind {
     Sender = 11,
     /// It has changed a file of a leg by a name outside the leg.
     Beside = 12,
+    /// It has ended, and the kernel has written its core file.
+    Core = 13,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 13] = [
         Kind::Static,
         Kind::NoLibc,
         Kind::Go,
@@ -77,6 +79,7 @@ impl Kind {
         Kind::Traced,
         Kind::Sender,
         Kind::Beside,
+        Kind::Core,
     ];
     fn from_number(n: u8) -> Option<Kind> {
         Kind::ALL.into_iter().find(|k| *k as u8 == n)

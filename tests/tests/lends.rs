@@ -49,6 +49,41 @@ fn what_the_linker_writes_is_recorded() {
     pair.assert_equal();
 }
 
+fn names(leg: &std::path::Path) -> usize {
+    std::fs::read_dir(leg).unwrap().count()
+}
+
+/// That of the command itself is seen by who has started it.
+#[test]
+fn a_core_file_of_the_command_is_recorded() {
+    let pattern = std::fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap_or_default();
+    if pattern.starts_with(['/', '|', '@']) {
+        return mirror_tests::skip("core files go elsewhere here");
+    }
+    let pair = Pair::striped(Kind::InPlace, None);
+    // Killed without a core file, and with one.
+    let killed = pair.run("cd $V; ulimit -c 1000; kill -KILL $$");
+    let status = || pair.mirror("status", &[pair.v().to_str().unwrap()]);
+    assert_eq!((killed.code == 0, status().code), (false, 0));
+    let o = pair.run("cd $V; ulimit -c 1000; kill -ABRT $$");
+    if names(pair.a()) == 1 {
+        return mirror_tests::skip("no core file was written");
+    }
+    let said = String::from_utf8_lossy(&o.err).into_owned();
+    assert!(
+        said.contains("1 program dumped core: bash (its core file, 1 time). mirror verify"),
+        "{said}"
+    );
+    let status = status();
+    assert!(
+        status.code == 1 && status.text().contains("UNVERIFIED"),
+        "{status:?}"
+    );
+    assert_eq!(pair.verify().code, 1);
+    pair.resync().ok();
+    pair.assert_equal();
+}
+
 /// The kernel writes a core file into the current directory when nobody is there any more to see it.
 #[test]
 fn a_core_file_is_found_by_verify() {
@@ -59,7 +94,6 @@ fn a_core_file_is_found_by_verify() {
     let pair = Pair::striped(Kind::InPlace, None);
     pair.run("cd $V; ulimit -c 1000; sh -c 'kill -ABRT $$'; true")
         .ok();
-    let names = |leg: &std::path::Path| std::fs::read_dir(leg).unwrap().count();
     if names(pair.a()) == 1 {
         return mirror_tests::skip("no core file was written");
     }

@@ -148,6 +148,11 @@ pub fn start(a: &Run) -> Res<End> {
         super::unmirrored::count(why, &p.name, &lines);
     }
     let end = supervise::run(c, &name, prove);
+    if let Ok(End::Status(status)) = &end
+        && supervise::left_a_core_file(*status)
+    {
+        dumped(&pairs, &p.name);
+    }
     for pair in &pairs {
         after(pair);
         super::refusals::after_run(&pair.pair.line, began);
@@ -230,6 +235,15 @@ fn ready(pair: Pair, a: &Run) -> Res<Attached> {
         }
     }
     Ok(p)
+}
+
+/// The kernel has written a core file into the command's last directory, whichever that was: on one leg alone if it
+/// was in a pair.
+fn dumped(pairs: &[Attached], name: &str) {
+    for p in pairs {
+        let marked = heal::locked(p, |held| p.set_bits(StateWord::UNMIRRORED, held));
+        super::unmirrored::count_core(name, &p.pair.line, marked.is_ok());
+    }
 }
 
 /// When the command has ended: repairs what it left, says what is not in order.

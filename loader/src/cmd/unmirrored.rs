@@ -32,6 +32,7 @@ fn words(kind: Kind) -> &'static str {
         Kind::Filter => "its own filter",
         Kind::Traced => "by ptrace",
         Kind::Beside => "by a name outside the leg",
+        Kind::Core => "its core file",
         Kind::Sender => "to a process that is not known to be mirrored",
     }
 }
@@ -118,6 +119,7 @@ pub fn sentence(records: &[Record]) -> Option<String> {
         one(|r| !r.refused && ran(r), "ran unmirrored"),
         one(|r| r.kind == Kind::Beside, "changed a file of a leg"),
         one(|r| r.kind == Kind::Traced, "changed another process"),
+        one(|r| r.kind == Kind::Core, "dumped core"),
         one(
             |r| !r.refused && r.kind == Kind::Sender,
             "sent an open file or directory",
@@ -130,7 +132,10 @@ pub fn sentence(records: &[Record]) -> Option<String> {
 
 /// Whether the program itself was not mirrored.
 fn ran(r: &Record) -> bool {
-    !matches!(r.kind, Kind::Sender | Kind::Beside | Kind::Traced)
+    !matches!(
+        r.kind,
+        Kind::Sender | Kind::Beside | Kind::Traced | Kind::Core
+    )
 }
 
 /// The records for a program.
@@ -226,21 +231,30 @@ pub fn count(why: &Why, name: &str, lines: &[&Line]) {
         Why::Privileged(_) => Kind::SetId,
         Why::Foreign(_) => Kind::Foreign,
     };
-    let (pid, uid) = (std::process::id(), rustix::process::geteuid().as_raw());
     for l in lines {
         // What it will touch is not asked: its pairs are to be compared in any case.
-        let what = (kind, touch::UNSURE, false);
-        let name = name.as_bytes();
-        let r = Record::new(
-            what,
-            (pid, uid),
-            text::now(),
-            name,
-            l.tagged(),
-            Marks::default(),
-        );
-        let _ = put(&r, uid);
+        enter(kind, touch::UNSURE, name, l);
     }
+}
+
+/// Counts that the kernel has written the core file of a command, in a directory that is not known any more.
+/// `marked`: the pair is to be compared.
+pub fn count_core(name: &str, line: &Line, marked: bool) {
+    let unmarked = if marked { 0 } else { touch::UNMARKED };
+    enter(Kind::Core, touch::UNSURE | unmarked, name, line);
+}
+
+fn enter(kind: Kind, touched: u8, name: &str, line: &Line) {
+    let who = (std::process::id(), rustix::process::geteuid().as_raw());
+    let r = Record::new(
+        (kind, touched, false),
+        who,
+        text::now(),
+        name.as_bytes(),
+        line.tagged(),
+        Marks::default(),
+    );
+    let _ = put(&r, who.1);
 }
 
 fn put(r: &Record, uid: u32) -> std::io::Result<()> {

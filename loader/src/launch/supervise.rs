@@ -346,6 +346,15 @@ fn forward(pid: i32, info: &libc::signalfd_siginfo) {
     send(pid, s);
 }
 
+/// Whether the kernel has written a core file of it, by a name that begins in the command's directory.
+pub fn left_a_core_file(status: ExitStatus) -> bool {
+    let relative = || {
+        let pattern = std::fs::read("/proc/sys/kernel/core_pattern").unwrap_or_default();
+        !matches!(pattern.first(), Some(b'/' | b'|' | b'@'))
+    };
+    status.core_dumped() && relative()
+}
+
 /// Ends this process as the command ended.
 pub fn end_like(status: ExitStatus) -> u8 {
     let Some(s) = status.signal() else {
