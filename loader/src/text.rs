@@ -10,7 +10,7 @@ pub fn show(bytes: &[u8]) -> String {
         for c in chunk.valid().chars() {
             match c {
                 '\\' => out.push_str("\\134"),
-                c if c.is_control() => {
+                c if c.is_control() || turns_text(c) => {
                     let mut b = [0; 4];
                     for byte in c.encode_utf8(&mut b).bytes() {
                         out.push_str(&format!("\\{byte:03o}"));
@@ -24,6 +24,12 @@ pub fn show(bytes: &[u8]) -> String {
         }
     }
     out
+}
+
+/// What changes the direction of the text around it (Unicode's bidirectional controls): a name that has one
+/// could look like another on a terminal.
+fn turns_text(c: char) -> bool {
+    matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// [`show`] for a path.
@@ -250,6 +256,12 @@ mod tests {
             assert_eq!(from_iso(bad), None, "{bad}");
         }
         assert_eq!(iso(u64::MAX), "9999-12-30T22:00:00Z");
+    }
+
+    #[test]
+    fn what_turns_text_round_is_written_as_bytes() {
+        assert_eq!(show("a\u{202e}txt.sh".as_bytes()), "a\\342\\200\\256txt.sh");
+        assert_eq!(show("שלום".as_bytes()), "שלום");
     }
 
     #[test]

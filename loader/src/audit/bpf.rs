@@ -149,7 +149,7 @@ impl Source for Bpf {
             "a write through a name outside of the legs, if the kernel has forgotten the name inside",
             "data of files that have no name yet (O_TMPFILE)",
             "the names that 32-bit programs change, only their directories",
-            "what lies below a mount point inside a leg",
+            "what lies below a mount point inside a leg, or more than 64 names deep",
         ];
         if !self.stamps {
             all.push("extended attributes set by a path, and names and attributes on other file systems than ext4: this kernel has no tracepoints of change times");

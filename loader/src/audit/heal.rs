@@ -7,7 +7,6 @@ use crate::pair::domain::Attached;
 use crate::sync::equal::Seen;
 use crate::sync::heal::append_pending;
 use crate::sync::one::One;
-use crate::text;
 use crate::tree::object::Meta;
 use mirror_core::BothLocked;
 use std::collections::HashMap;
@@ -139,16 +138,5 @@ pub(super) fn heal(
     // A conflict is for somebody to decide; so is what could not be carried.
     if !f.done.mended() {
         let _ = append_pending(p, std::slice::from_ref(&f.rel), held);
-    }
-}
-
-/// What to type about findings that were not healed.
-pub fn way_out(p: &Attached, held: bool) -> String {
-    let v = text::shell(&p.pair.line.virt);
-    match held {
-        true => format!(
-            "(M-130)    mirror diff {v} shows them    as leg a is: mirror resync {v}    as leg b is: mirror resync {v} --from b"
-        ),
-        false => format!("(M-128)    mirror verify {v}    mirror resync {v}"),
     }
 }

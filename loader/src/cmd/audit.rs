@@ -1,9 +1,9 @@
 //! `mirror audit`: watches both legs and tells each change that is not a mirrored one.
-use super::audit_view::View;
+use super::audit_view::{View, way_out};
 use super::sub::{CommandLine, Sub};
 use super::{Found, look};
+use crate::audit::open;
 use crate::audit::watch::{Ask, Watch};
-use crate::audit::{heal, open};
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::launch::supervise;
 use crate::output;
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 /// Watch both legs: tell each change that did not go through the mirror
 #[derive(Args)]
 #[command(
-    after_help = "Exit codes: 0 nothing found, 3 changes that were not mirrored, 4 events were lost; with a COMMAND its own if that is not 0."
+    after_help = "Exit codes: 0 nothing found, 3 changes that were not mirrored, 4 events were lost (whatever else was found); with a COMMAND its own if that is not 0."
 )]
 pub struct Audit {
     /// The pair (default: all)
@@ -227,11 +227,12 @@ fn finish(a: &Audit, view: View, watches: &mut [Watch], waiting: &mut Waiting) -
         }
         view.end(w);
         if w.counts.left > 0 && !a.json {
-            output::note!("{}", heal::way_out(&w.pair, w.counts.held > 0));
+            output::note!("{}", way_out(&w.pair.pair, w.counts.held > 0));
         }
         code = match code {
-            _ if w.counts.unmirrored > 0 => 3,
-            0 if w.counts.lost > 0 => 4,
+            // There may be more than what was found.
+            _ if w.counts.lost > 0 => 4,
+            0 if w.counts.unmirrored > 0 => 3,
             c => c,
         };
     }

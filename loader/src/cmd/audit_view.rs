@@ -1,4 +1,5 @@
 //! How an audit is shown: lines, and JSON lines (docs/JSON.md).
+use super::explain;
 use super::json::{At, Virtual};
 use crate::audit::finding::{Done, Finding};
 use crate::audit::people::Person;
@@ -55,6 +56,21 @@ pub fn of(p: &Pair) -> Option<super::json::Audit> {
 
 /// Findings of one kind, by one process, above which a line stands for all.
 const MANY: usize = 8;
+
+/// What to type about findings that were not healed.
+pub fn way_out(p: &Pair, held: bool) -> String {
+    let v = text::shell(&p.line.virt);
+    match held {
+        true => format!(
+            "({})    mirror diff {v} shows them    as leg a is: mirror resync {v}    as leg b is: mirror resync {v} --from b",
+            explain::AUDIT_HELD
+        ),
+        false => format!(
+            "({})    mirror verify {v}    mirror resync {v}",
+            explain::AUDIT
+        ),
+    }
+}
 
 /// Where an audit's lines go, and in which form.
 #[derive(Clone, Copy)]
@@ -274,7 +290,8 @@ impl View {
         }
         let v = text::shell(&w.pair.pair.line.virt);
         self.line(&format!(
-            "LOST: the kernel's queue was full: changes may be missing here. mirror verify {v}   (M-129)"
+            "LOST: the kernel's queue was full: changes may be missing here. mirror verify {v}   ({})",
+            explain::AUDIT_LOST
         ));
     }
 

@@ -117,7 +117,7 @@ const MORE: [More; 17] = [
     },
     More {
         name: "mirror-audit",
-        exit: "0 nothing was found, 3 changes that were not mirrored, 4 none, but events were lost, 1 a leg went away or trouble. With a command: that of the command if it is not 0.",
+        exit: "0 nothing was found, 3 changes that were not mirrored, 4 events were lost, whatever else was found, 1 a leg went away or trouble. With a command: that of the command if it is not 0.",
         examples: &[
             (
                 "sudo mirror audit /srv/data",
