@@ -14,6 +14,7 @@ pub mod facts;
 mod fnv;
 pub mod image;
 pub mod ioctls;
+mod leg;
 mod lock;
 pub mod maps;
 pub mod marks;
@@ -46,6 +47,7 @@ pub mod xattrs;
 
 pub use drive::{Drive, Next};
 pub use errno::{Errno, ErrorClass};
+pub use leg::{Leg, PerLeg};
 pub use lock::{
     BothLocked, LegLock, LockMiss, LockPlan, OBJECTS, STRIPES_DEFAULT, STRIPES_MAX, WHOLE,
     lock_both, lock_more, unlock_both,

@@ -15,7 +15,7 @@
 //! The order is table, stripe, leg. Nothing is upgraded. What is found late (the file behind a name) is
 //! of the last table. [`BothLocked`] has no public constructor: only [`lock_both`] and [`lock_more`] make
 //! one, and every port that changes a leg demands it.
-use crate::Errno;
+use crate::{Errno, Leg};
 
 /// Most stripes of a table.
 pub const STRIPES_MAX: usize = 64;
@@ -184,9 +184,9 @@ pub enum LockMiss {
 /// A leg's lock objects. Never waits.
 pub trait LegLock {
     /// Takes `leg`'s lock object, exclusively.
-    fn try_lock(&mut self, leg: usize, object: usize) -> Result<(), LockMiss>;
+    fn try_lock(&mut self, leg: Leg, object: usize) -> Result<(), LockMiss>;
     /// Gives it back.
-    fn unlock(&mut self, leg: usize, object: usize);
+    fn unlock(&mut self, leg: Leg, object: usize);
 }
 
 /// Proof that the locks on each leg's copy are held (claim 6). Cannot be made elsewhere:
@@ -214,14 +214,14 @@ impl BothLocked {
 fn take<L: LegLock + ?Sized>(l: &mut L, plan: LockPlan) -> Result<(), LockMiss> {
     let mut got = LockPlan::EMPTY;
     for o in plan.objects() {
-        let miss = match l.try_lock(0, o) {
-            Ok(()) => match l.try_lock(1, o) {
+        let miss = match l.try_lock(Leg::A, o) {
+            Ok(()) => match l.try_lock(Leg::B, o) {
                 Ok(()) => {
                     got = got.union(LockPlan::one(o));
                     continue;
                 }
                 Err(miss) => {
-                    l.unlock(0, o);
+                    l.unlock(Leg::A, o);
                     miss
                 }
             },
@@ -235,8 +235,8 @@ fn take<L: LegLock + ?Sized>(l: &mut L, plan: LockPlan) -> Result<(), LockMiss> 
 
 fn give<L: LegLock + ?Sized>(l: &mut L, plan: LockPlan) {
     for o in plan.objects().rev() {
-        l.unlock(1, o);
-        l.unlock(0, o);
+        l.unlock(Leg::B, o);
+        l.unlock(Leg::A, o);
     }
 }
 
@@ -319,18 +319,18 @@ mod tests {
 
     #[derive(Default)]
     struct Rec {
-        log: Vec<(char, usize, usize)>,
-        busy: Option<(usize, usize)>,
+        log: Vec<(char, usize, Leg)>,
+        busy: Option<(usize, Leg)>,
     }
     impl LegLock for Rec {
-        fn try_lock(&mut self, leg: usize, object: usize) -> Result<(), LockMiss> {
+        fn try_lock(&mut self, leg: Leg, object: usize) -> Result<(), LockMiss> {
             if self.busy == Some((object, leg)) {
                 return Err(LockMiss::Busy(object));
             }
             self.log.push(('+', object, leg));
             Ok(())
         }
-        fn unlock(&mut self, leg: usize, object: usize) {
+        fn unlock(&mut self, leg: Leg, object: usize) {
             self.log.push(('-', object, leg));
         }
     }
@@ -351,18 +351,20 @@ mod tests {
         let k = lock_both(&mut r, p).unwrap();
         unlock_both(&mut r, k);
         let objects = [1, 64, 65, 128];
-        let up = objects.iter().flat_map(|&o| [('+', o, 0), ('+', o, 1)]);
+        let up = objects
+            .iter()
+            .flat_map(|&o| [('+', o, Leg::A), ('+', o, Leg::B)]);
         let down = objects
             .iter()
             .rev()
-            .flat_map(|&o| [('-', o, 1), ('-', o, 0)]);
+            .flat_map(|&o| [('-', o, Leg::B), ('-', o, Leg::A)]);
         assert_eq!(r.log, up.chain(down).collect::<Vec<_>>());
         assert!(r.log.iter().all(|&(_, o, _)| p.has(o)) && !p.has(WHOLE));
     }
 
     #[test]
     fn a_miss_holds_nothing() {
-        for busy in [(5, 0), (5, 1), (70, 0), (70, 1)] {
+        for busy in [5, 70].into_iter().flat_map(|o| Leg::BOTH.map(|l| (o, l))) {
             let mut r = Rec {
                 busy: Some(busy),
                 ..Rec::default()
@@ -394,7 +396,7 @@ mod tests {
         assert_eq!((only.lead(), only.plan().lead() < lead), (lead, true));
         unlock_both(&mut files, only);
         assert_eq!(r.log.iter().filter(|l| l.1 == 70).count(), 2);
-        r.busy = Some((80, 1));
+        r.busy = Some((80, Leg::B));
         let (held, miss) = lock_more(&mut r, held, plan(&[], &[15])).unwrap_err();
         assert_eq!(
             (held.plan(), miss),

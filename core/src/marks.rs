@@ -141,11 +141,11 @@ mod tests {
             if let By::Ioctl(Marks::Flags | Marks::Version | Marks::Ext4Version) = by {
                 before.words = [words[0], 0, 0, 0];
             }
-            let mut i = Intent::of(IntentKind::Marks, 0);
+            let mut i = Intent::of(IntentKind::Marks, crate::Leg::A);
             before.announce(by, &mut i);
             assert_eq!(Value::announced(&i), Some((by, before.settable(by))));
         }
-        let mut i = Intent::of(IntentKind::Marks, 0);
+        let mut i = Intent::of(IntentKind::Marks, crate::Leg::A);
         i.length = 5;
         assert_eq!(Value::announced(&i), None);
     }

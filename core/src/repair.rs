@@ -4,6 +4,7 @@
 //! Rules: both legs are looked at. What one leg has and the other has not is done on the other: nobody was
 //! told of the change, so either way is right, and this one never takes a byte back. What fits neither the
 //! state before nor the one after is nobody's to guess.
+use crate::leg::{Leg, PerLeg};
 use crate::runtime::{AT_END, Intent, IntentKind};
 
 /// What a name is on one leg.
@@ -15,8 +16,11 @@ pub struct Seen {
     pub size: u64,
 }
 
+/// What one name is on each leg.
+pub type OneName = PerLeg<Option<Seen>>;
+
 /// The two names of an intent, each on leg a and b; a name that the intent has not is on neither.
-pub type Names = [[Option<Seen>; 2]; 2];
+pub type Names = [OneName; 2];
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,17 +28,17 @@ pub enum Act {
     /// Both legs are as before, or as after.
     Nothing,
     /// The same rename on this leg.
-    Rename(usize),
+    Rename(Leg),
     /// The same exchange on this leg.
-    Exchange(usize),
+    Exchange(Leg),
     /// The second name of the first one's file on this leg.
-    Link(usize),
+    Link(Leg),
     /// The second name goes on this leg.
-    Unlink(usize),
+    Unlink(Leg),
     /// What the first name is on the other leg is made like what it is on leg `from`.
     Equal {
         /// The leg that is right.
-        from: usize,
+        from: Leg,
         /// Offset and length: only these bytes, and what lies behind the shorter file's end, can differ.
         range: Option<(u64, u64)>,
     },
@@ -42,7 +46,7 @@ pub enum Act {
     /// `from`: [`crate::marks::Value::announced`].
     Marks {
         /// The leg that is right.
-        from: usize,
+        from: Leg,
     },
     /// That is no state of this change: record it, or compare everything.
     Unknown,
@@ -50,7 +54,7 @@ pub enum Act {
 
 /// Decides what ends the change of this intent.
 pub fn decide(i: &Intent, [one, two]: Names) -> Act {
-    let first = usize::from(i.first & 1);
+    let first = i.first;
     match i.kind {
         IntentKind::Rename => rename(first, &one, &two),
         IntentKind::Exchange => exchange(i, first, &one, &two),
@@ -68,16 +72,10 @@ pub fn decide(i: &Intent, [one, two]: Names) -> Act {
     }
 }
 
-type OneName = [Option<Seen>; 2];
-
-fn on(name: &OneName, leg: usize) -> Option<Seen> {
-    name.get(leg).copied().flatten()
-}
-
-fn rename(first: usize, one: &OneName, two: &OneName) -> Act {
-    let moved = |leg| on(one, leg).is_none() && on(two, leg).is_some();
-    let stays = |leg| on(one, leg).is_some();
-    let second = first ^ 1;
+fn rename(first: Leg, one: &OneName, two: &OneName) -> Act {
+    let moved = |leg: Leg| one[leg].is_none() && two[leg].is_some();
+    let stays = |leg: Leg| one[leg].is_some();
+    let second = first.other();
     if moved(first) && stays(second) {
         return Act::Rename(second);
     }
@@ -93,20 +91,20 @@ fn rename(first: usize, one: &OneName, two: &OneName) -> Act {
 
 /// Whether both legs have the name, or neither.
 fn alike(name: &OneName) -> bool {
-    on(name, 0).is_some() == on(name, 1).is_some()
+    name.a.is_some() == name.b.is_some()
 }
 
 /// Of an exchange the names say nothing; the intent has the inode that the first name had on each leg.
-fn exchange(i: &Intent, first: usize, one: &OneName, two: &OneName) -> Act {
+fn exchange(i: &Intent, first: Leg, one: &OneName, two: &OneName) -> Act {
     #[derive(PartialEq, Eq)]
     enum Is {
         Before,
         After,
         Same,
     }
-    let is = |leg: usize| {
-        let was = i.inode.get(leg).copied().filter(|&ino| ino != 0)?;
-        let at = |name: &OneName| on(name, leg).map(|s| s.inode == was);
+    let is = |leg: Leg| {
+        let was = Some(i.inode[leg]).filter(|&ino| ino != 0)?;
+        let at = |name: &OneName| name[leg].map(|s| s.inode == was);
         match (at(one)?, at(two)?) {
             (true, false) => Some(Is::Before),
             (false, true) => Some(Is::After),
@@ -115,10 +113,10 @@ fn exchange(i: &Intent, first: usize, one: &OneName, two: &OneName) -> Act {
         }
     };
     // It was asked for, and there is nothing to exchange.
-    if alike(one) && alike(two) && (on(one, first).is_none() || on(two, first).is_none()) {
+    if alike(one) && alike(two) && (one[first].is_none() || two[first].is_none()) {
         return Act::Nothing;
     }
-    let second = first ^ 1;
+    let second = first.other();
     match (is(first), is(second)) {
         (Some(Is::After), Some(Is::Before)) => Act::Exchange(second),
         (Some(Is::Before), Some(Is::After)) => Act::Exchange(first),
@@ -127,12 +125,12 @@ fn exchange(i: &Intent, first: usize, one: &OneName, two: &OneName) -> Act {
     }
 }
 
-fn link(i: &Intent, first: usize, one: &OneName, two: &OneName) -> Act {
-    let second = first ^ 1;
-    match (on(two, first), on(two, second)) {
+fn link(i: &Intent, first: Leg, one: &OneName, two: &OneName) -> Act {
+    let second = first.other();
+    match (two[first], two[second]) {
         (Some(new), None) => {
-            let of = on(one, first).is_some_and(|s| s.inode == new.inode);
-            if of && on(one, second).is_some() {
+            let of = one[first].is_some_and(|s| s.inode == new.inode);
+            if of && one[second].is_some() {
                 Act::Link(second)
             } else {
                 Act::Unknown
@@ -140,8 +138,8 @@ fn link(i: &Intent, first: usize, one: &OneName, two: &OneName) -> Act {
         }
         // The name was free before, and this change has made it; another file there is somebody's.
         (None, Some(new)) => {
-            let known = i.inode.get(second).is_some_and(|&ino| ino == new.inode);
-            if known || on(one, second).is_some_and(|s| s.inode == new.inode) {
+            let known = i.inode[second] == new.inode;
+            if known || one[second].is_some_and(|s| s.inode == new.inode) {
                 Act::Unlink(second)
             } else {
                 Act::Unknown
@@ -152,18 +150,18 @@ fn link(i: &Intent, first: usize, one: &OneName, two: &OneName) -> Act {
 }
 
 /// Data or attributes of an object whose name is a hint: the inode decides.
-fn data(i: &Intent, first: usize, one: &OneName) -> Act {
-    let was = i.inode.get(first).copied().unwrap_or(0);
-    match on(one, first) {
+fn data(i: &Intent, first: Leg, one: &OneName) -> Act {
+    let was = i.inode[first];
+    match one[first] {
         Some(s) if was == 0 || s.inode == was => {}
         // Known by its name alone, and there was nothing to change.
-        None if was == 0 && on(one, first ^ 1).is_none() => return Act::Nothing,
+        None if was == 0 && one[first.other()].is_none() => return Act::Nothing,
         _ => return Act::Unknown,
     }
     let range = match i.kind {
         IntentKind::Marks => return Act::Marks { from: first },
         // What the first leg has and the second lacks.
-        IntentKind::Write if i.offset == AT_END => on(one, first ^ 1).map(|s| (s.size, u64::MAX)),
+        IntentKind::Write if i.offset == AT_END => one[first.other()].map(|s| (s.size, u64::MAX)),
         IntentKind::Write => Some((i.offset, i.length)),
         _ => None,
     };

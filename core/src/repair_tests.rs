@@ -6,7 +6,7 @@ use std::vec::Vec;
 
 /// Names and what is behind them: an inode of this leg alone, with content that both legs share.
 #[derive(Clone, PartialEq, Eq, Debug)]
-struct Leg {
+struct Tree {
     names: BTreeMap<&'static str, u64>,
     content: BTreeMap<u64, u64>,
 }
@@ -35,15 +35,15 @@ fn nothing_is_done_by_the_record_of_a_deep_object() {
         [[dir, None], [None; 2]],
         [[dir, None], [None, dir]],
     ] {
-        let i = Intent::of(IntentKind::Deep, 0);
-        assert_eq!(decide(&i, names), Act::Unknown);
+        let i = Intent::of(IntentKind::Deep, Leg::A);
+        assert_eq!(decide(&i, names.map(PerLeg::from)), Act::Unknown);
         assert_eq!(IntentKind::from_u8(15), Some(IntentKind::Deep));
     }
 }
 
 const NAMES: [&str; 3] = ["one", "two", "other"];
 
-impl Leg {
+impl Tree {
     /// What a program sees: names, what they hold, and which are one file.
     fn looks(&self) -> Vec<(&'static str, u64, Vec<&'static str>)> {
         let group = |ino| {
@@ -96,7 +96,7 @@ impl Leg {
     }
 }
 
-fn carry_out(legs: &mut [Leg; 2], act: Act) {
+fn carry_out(legs: &mut PerLeg<Tree>, act: Act) {
     match act {
         Act::Nothing => {}
         Act::Rename(leg) => assert!(legs[leg].change(IntentKind::Rename)),
@@ -104,12 +104,15 @@ fn carry_out(legs: &mut [Leg; 2], act: Act) {
         Act::Link(leg) => assert!(legs[leg].change(IntentKind::Link)),
         Act::Unlink(leg) => drop(legs[leg].names.remove("two")),
         Act::Equal { from, .. } => {
-            match (legs[from].names.get("one"), legs[from ^ 1].names.get("one")) {
+            match (
+                legs[from].names.get("one"),
+                legs[from.other()].names.get("one"),
+            ) {
                 (Some(s), Some(t)) => {
                     let (content, t) = (legs[from].content[s], *t);
-                    legs[from ^ 1].content.insert(t, content);
+                    legs[from.other()].content.insert(t, content);
                 }
-                (None, Some(_)) => drop(legs[from ^ 1].names.remove("one")),
+                (None, Some(_)) => drop(legs[from.other()].names.remove("one")),
                 (None, None) => {}
                 (s, t) => panic!("{s:?} {t:?}"),
             }
@@ -119,19 +122,19 @@ fn carry_out(legs: &mut [Leg; 2], act: Act) {
 }
 
 /// Two equal legs with other inodes, and some names of one file.
-fn legs(dice: &mut Dice) -> [Leg; 2] {
-    let empty = || Leg {
+fn legs(dice: &mut Dice) -> PerLeg<Tree> {
+    let empty = |_| Tree {
         names: BTreeMap::new(),
         content: BTreeMap::new(),
     };
-    let mut legs = [empty(), empty()];
+    let mut legs = PerLeg::by(empty);
     for (i, name) in NAMES.into_iter().enumerate() {
         if dice.roll(4) == 0 {
             continue;
         }
         let like = NAMES[..i]
             .iter()
-            .find(|n| legs[0].names.contains_key(*n) && dice.roll(3) == 0);
+            .find(|n| legs.a.names.contains_key(*n) && dice.roll(3) == 0);
         let content = dice.roll(50);
         for (l, leg) in legs.iter_mut().enumerate() {
             let ino = like.map_or(10 * (l as u64 + 1) + i as u64, |n| leg.names[n]);
@@ -156,15 +159,15 @@ fn ten_thousand_torn_changes_end_before_or_after() {
         ];
         let kind = kinds[dice.roll(5) as usize];
         let mut legs = legs(&mut dice);
-        let first = dice.roll(2) as usize;
+        let first = Leg::of(dice.roll(2) as usize);
         let before = legs.clone();
         let mut after = legs.clone();
-        if !after[0].change(kind) || !after[1].change(kind) {
+        if !after.a.change(kind) || !after.b.change(kind) {
             continue;
         }
         run += 1;
-        let mut i = Intent::of(kind, first as u8);
-        i.inode = [0, 1].map(|leg: usize| legs[leg].seen("one").map_or(0, |s| s.inode));
+        let mut i = Intent::of(kind, first);
+        i.inode = PerLeg::by(|leg| legs[leg].seen("one").map_or(0, |s| s.inode));
         if kind == IntentKind::Write && dice.roll(2) == 0 {
             i.offset = AT_END;
         }
@@ -178,23 +181,23 @@ fn ten_thousand_torn_changes_end_before_or_after() {
                 IntentKind::Rename | IntentKind::Exchange | IntentKind::Link
             ) =>
             {
-                legs[first ^ 1] = after[first ^ 1].clone();
+                legs[first.other()] = after[first.other()].clone();
             }
             _ => {}
         }
-        let names = ["one", "two"].map(|n| [legs[0].seen(n), legs[1].seen(n)]);
+        let names = ["one", "two"].map(|n| PerLeg::by(|leg| legs[leg].seen(n)));
         let act = decide(&i, names);
         acted += usize::from(act != Act::Nothing);
         let torn = legs.clone();
         carry_out(&mut legs, act);
-        let looks = legs[0].looks();
-        assert_eq!(looks, legs[1].looks(), "{i:?} {torn:?} {act:?}");
+        let looks = legs.a.looks();
+        assert_eq!(looks, legs.b.looks(), "{i:?} {torn:?} {act:?}");
         assert!(
-            looks == before[0].looks() || looks == after[0].looks(),
+            looks == before.a.looks() || looks == after.a.looks(),
             "{i:?} {torn:?} {act:?}"
         );
         // Ended, it needs no more: who dies doing it is followed by somebody who does the same.
-        let names = ["one", "two"].map(|n| [legs[0].seen(n), legs[1].seen(n)]);
+        let names = ["one", "two"].map(|n| PerLeg::by(|leg| legs[leg].seen(n)));
         let again = decide(&i, names);
         assert!(
             matches!(again, Act::Nothing | Act::Equal { .. }),
@@ -208,46 +211,52 @@ fn ten_thousand_torn_changes_end_before_or_after() {
 fn flags_follow_the_object_that_has_them() {
     let seen = |inode| Some(Seen { inode, size: 1 });
     let i = Intent {
-        inode: [0, 6],
-        ..Intent::of(IntentKind::Marks, 1)
+        inode: [0, 6].into(),
+        ..Intent::of(IntentKind::Marks, Leg::B)
     };
     assert_eq!(IntentKind::from_u8(16), Some(IntentKind::Marks));
-    let act = |names| decide(&i, [names, [None; 2]]);
-    assert_eq!(act([seen(5), seen(6)]), Act::Marks { from: 1 });
+    let act = |names| decide(&i, [PerLeg::from(names), PerLeg::default()]);
+    assert_eq!(act([seen(5), seen(6)]), Act::Marks { from: Leg::B });
     assert_eq!(act([seen(5), seen(7)]), Act::Unknown);
 }
 
 #[test]
 fn what_fits_no_state_is_unknown() {
     let seen = |inode| Some(Seen { inode, size: 1 });
-    let with = |kind, inode| Intent {
-        inode,
-        ..Intent::of(kind, 0)
+    let with = |kind, inode: [u64; 2]| Intent {
+        inode: inode.into(),
+        ..Intent::of(kind, Leg::A)
     };
     // The second leg has neither name.
     let names = [[None, None], [seen(1), None]];
     assert_eq!(
-        decide(&with(IntentKind::Rename, [0; 2]), names),
+        decide(&with(IntentKind::Rename, [0; 2]), names.map(PerLeg::from)),
         Act::Unknown
     );
     // Another object has the name.
     let names = [[seen(5), seen(6)], [None; 2]];
     assert_eq!(
-        decide(&with(IntentKind::Write, [4, 6]), names),
+        decide(&with(IntentKind::Write, [4, 6]), names.map(PerLeg::from)),
         Act::Unknown
     );
     // Nobody knows what was exchanged.
     let names = [[seen(1), seen(3)], [seen(2), seen(4)]];
     assert_eq!(
-        decide(&with(IntentKind::Exchange, [0; 2]), names),
+        decide(&with(IntentKind::Exchange, [0; 2]), names.map(PerLeg::from)),
         Act::Unknown
     );
     // Only the second leg has the new name, and it is another file.
     let names = [[seen(1), seen(2)], [None, seen(9)]];
-    assert_eq!(decide(&with(IntentKind::Link, [0; 2]), names), Act::Unknown);
+    assert_eq!(
+        decide(&with(IntentKind::Link, [0; 2]), names.map(PerLeg::from)),
+        Act::Unknown
+    );
     // A file without a name was to get one.
     let names = [[None; 2], [seen(1), None]];
-    assert_eq!(decide(&with(IntentKind::Link, [0; 2]), names), Act::Unknown);
+    assert_eq!(
+        decide(&with(IntentKind::Link, [0; 2]), names.map(PerLeg::from)),
+        Act::Unknown
+    );
 }
 
 #[test]
@@ -255,7 +264,7 @@ fn an_append_is_repaired_from_the_end_of_the_shorter_file() {
     let i = Intent {
         offset: AT_END,
         length: 40 << 20,
-        ..Intent::of(IntentKind::Write, 1)
+        ..Intent::of(IntentKind::Write, Leg::B)
     };
     let names = [
         [
@@ -271,9 +280,9 @@ fn an_append_is_repaired_from_the_end_of_the_shorter_file() {
         [None; 2],
     ];
     assert_eq!(
-        decide(&i, names),
+        decide(&i, names.map(PerLeg::from)),
         Act::Equal {
-            from: 1,
+            from: Leg::B,
             range: Some((300, u64::MAX))
         }
     );
@@ -284,18 +293,22 @@ fn an_append_is_repaired_from_the_end_of_the_shorter_file() {
 #[test]
 fn what_was_never_there_is_no_difference() {
     let here = |inode| [Some(Seen { inode, size: 1 }); 2];
-    let exchange = Intent::of(IntentKind::Exchange, 1);
+    let exchange = Intent::of(IntentKind::Exchange, Leg::B);
     for names in [[[None; 2]; 2], [[None; 2], here(7)], [here(7), [None; 2]]] {
-        assert_eq!(decide(&exchange, names), Act::Nothing, "{names:?}");
+        assert_eq!(
+            decide(&exchange, names.map(PerLeg::from)),
+            Act::Nothing,
+            "{names:?}"
+        );
     }
-    let truncate = Intent::of(IntentKind::Truncate, 0);
-    assert_eq!(decide(&truncate, [[None; 2]; 2]), Act::Nothing);
+    let truncate = Intent::of(IntentKind::Truncate, Leg::A);
+    assert_eq!(decide(&truncate, [PerLeg::default(); 2]), Act::Nothing);
     // The object was known, and is not under its name any more: it may have others.
     let known = Intent {
-        inode: [7, 0],
+        inode: [7, 0].into(),
         ..truncate
     };
-    assert_eq!(decide(&known, [[None; 2]; 2]), Act::Unknown);
+    assert_eq!(decide(&known, [PerLeg::default(); 2]), Act::Unknown);
     let one_leg = [[None, here(7)[0]], here(8)];
-    assert_eq!(decide(&exchange, one_leg), Act::Unknown);
+    assert_eq!(decide(&exchange, one_leg.map(PerLeg::from)), Act::Unknown);
 }

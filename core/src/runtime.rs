@@ -12,6 +12,7 @@
 //!
 //! A transaction occupies the posts of all its objects, and each names the *lead*, the first of them:
 //! its record holds the intent. The lead is occupied first and left last.
+use crate::leg::{Leg, PerLeg};
 use crate::lock::{LockPlan, OBJECTS};
 use crate::path::PATH_MAX;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -170,10 +171,10 @@ impl IntentKind {
 pub struct Intent {
     /// What is being done.
     pub kind: IntentKind,
-    /// The leg that is changed first (0 = a).
-    pub first: u8,
+    /// The leg that is changed first.
+    pub first: Leg,
     /// Inode of the object on each leg, 0 when unknown.
-    pub inode: [u64; 2],
+    pub inode: PerLeg<u64>,
     /// Device of the object on each leg, 0 when unknown.
     pub device: [u64; 2],
     /// Start of the range, or the new size.
@@ -186,11 +187,11 @@ pub struct Intent {
 
 impl Intent {
     /// An intent of `kind` about objects known by their paths alone.
-    pub const fn of(kind: IntentKind, first: u8) -> Intent {
+    pub const fn of(kind: IntentKind, first: Leg) -> Intent {
         Intent {
             kind,
             first,
-            inode: [0; 2],
+            inode: PerLeg { a: 0, b: 0 },
             device: [0; 2],
             offset: 0,
             length: 0,
@@ -203,10 +204,10 @@ impl Intent {
     fn words(&self, path1: &[u8], path2: &[u8]) -> [u64; HEAD_WORDS] {
         let len = |p: &[u8]| p.len().min(PATH_MAX) as u64;
         let head = u64::from(self.kind as u8)
-            | u64::from(self.first) << 8
+            | (self.first.index() as u64) << 8
             | len(path1) << 32
             | len(path2) << 48;
-        let ([ia, ib], [da, db]) = (self.inode, self.device);
+        let (PerLeg { a: ia, b: ib }, [da, db]) = (self.inode, self.device);
         [
             head,
             ia,
@@ -225,8 +226,8 @@ impl Intent {
         let len = |shift: u32| Some((head >> shift) as usize & 0xffff).filter(|&n| n <= PATH_MAX);
         let i = Intent {
             kind: IntentKind::from_u8(head as u8)?,
-            first: (head >> 8) as u8 & 1,
-            inode: [ia, ib],
+            first: Leg::of((head >> 8) as usize),
+            inode: [ia, ib].into(),
             device: [da, db],
             offset,
             length,
@@ -416,8 +417,8 @@ pub(crate) mod tests {
     fn intent_round_trips() {
         let s = zeroed();
         let (mut a, mut b) = ([0; PATH_MAX], [0; PATH_MAX]);
-        let mut i = Intent::of(IntentKind::Rename, 1);
-        i.inode = [7, 9];
+        let mut i = Intent::of(IntentKind::Rename, Leg::B);
+        i.inode = [7, 9].into();
         i.old_size = 3;
         s.store(&i, b"dir/one", b"other/two and more");
         let (j, p1, p2) = s.intent(&mut a, &mut b).unwrap();

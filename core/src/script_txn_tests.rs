@@ -2,7 +2,7 @@
 extern crate std;
 use crate::runtime::ANNOUNCED;
 use crate::{
-    Action, Applied, BothLocked, Errno, Journal, LegIo, LegLock, LockMiss, LockPlan, OBJECTS,
+    Action, Applied, BothLocked, Errno, Journal, Leg, LegIo, LegLock, LockMiss, LockPlan, OBJECTS,
     Posts, Prepared, Refused, StateWord, Step, Untouched, Verdict, transact,
 };
 use std::string::String;
@@ -12,7 +12,7 @@ use std::{format, vec};
 /// Answers are popped from the front of their list; an empty list answers "good".
 pub(crate) struct Script {
     pub(crate) log: Vec<String>,
-    pub(crate) busy: Option<(usize, usize)>,
+    pub(crate) busy: Option<(usize, Leg)>,
     pub(crate) posts: Vec<u32>,
     pub(crate) word: u64,
     pub(crate) late: LockPlan,
@@ -88,19 +88,19 @@ fn next(from: &mut Vec<Result<u64, Errno>>, good: u64) -> Result<u64, Errno> {
     }
 }
 
-fn leg(l: usize) -> char {
-    ['a', 'b'][l]
+fn leg(l: Leg) -> char {
+    ['a', 'b'][l.index()]
 }
 
 impl LegLock for Script {
-    fn try_lock(&mut self, l: usize, object: usize) -> Result<(), LockMiss> {
+    fn try_lock(&mut self, l: Leg, object: usize) -> Result<(), LockMiss> {
         if self.busy == Some((object, l)) {
             return Err(LockMiss::Busy(object));
         }
         self.note(&format!("+{object}{}", leg(l)));
         Ok(())
     }
-    fn unlock(&mut self, l: usize, object: usize) {
+    fn unlock(&mut self, l: Leg, object: usize) {
         self.note(&format!("-{object}{}", leg(l)));
     }
 }

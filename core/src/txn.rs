@@ -6,7 +6,7 @@ use crate::lock::{
 };
 use crate::quiesce::{Posts, quiesce};
 use crate::refused::{Applied, Refused, Untouched};
-use crate::{Errno, ErrorClass};
+use crate::{Errno, ErrorClass, Leg};
 
 /// What a change does, as far as the engine must know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,10 +206,10 @@ fn missed(miss: LockMiss) -> Verdict {
 
 /// Somebody keeps us out, or has died doing so.
 fn meets_exclusive<P: LegLock + Journal + ?Sized>(p: &mut P) -> Verdict {
-    match p.try_lock(0, WHOLE) {
+    match p.try_lock(Leg::A, WHOLE) {
         Ok(()) => {
             let dead = p.word().exclusive();
-            p.unlock(0, WHOLE);
+            p.unlock(Leg::A, WHOLE);
             if dead {
                 Verdict::Recover
             } else {

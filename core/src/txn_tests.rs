@@ -4,8 +4,8 @@ extern crate std;
 use crate::runtime::ANNOUNCED;
 use crate::script_txn_tests::{DIR, FILE, Script, dir, file};
 use crate::{
-    Action, Errno, LockMiss, LockPlan, Prepared, StateWord, Undo, Verdict, WHOLE, Where, recover,
-    transact,
+    Action, Errno, Leg, LockMiss, LockPlan, Prepared, StateWord, Undo, Verdict, WHOLE, Where,
+    recover, transact,
 };
 use std::string::String;
 use std::{format, vec};
@@ -37,7 +37,7 @@ fn effects_come_in_their_order() {
 
 #[test]
 fn a_busy_lock_leaves_nothing_held() {
-    for (l, log) in [(0, ""), (1, "+1a -1a")] {
+    for (l, log) in [(Leg::A, ""), (Leg::B, "+1a -1a")] {
         let mut s = Script {
             busy: Some((DIR, l)),
             ..Script::new()
@@ -62,7 +62,7 @@ fn what_is_found_late_is_locked_before_anything_is_announced() {
     // Busy: nothing is held, nothing was announced.
     let mut s = Script {
         late: file(),
-        busy: Some((FILE, 1)),
+        busy: Some((FILE, Leg::B)),
         ..Script::new()
     };
     assert_eq!(transact(&mut s, dir(), CALL), Verdict::NeedLock(FILE));
@@ -106,7 +106,7 @@ fn a_dead_holder_is_in_the_way_until_it_is_mended() {
 fn exclusive_changes_wait_for_those_inside() {
     let busy = |leaves| {
         let mut s = Script {
-            busy: Some((FILE, 0)),
+            busy: Some((FILE, Leg::A)),
             leaves,
             ..Script::new()
         };
@@ -137,7 +137,7 @@ fn exclusive_changes_wait_for_those_inside() {
 fn who_meets_an_exclusive_holder_touches_nothing() {
     let mut s = Script {
         word: StateWord::FRESH.0 | StateWord::EXCLUSIVE,
-        busy: Some((WHOLE, 0)),
+        busy: Some((WHOLE, Leg::A)),
         ..Script::new()
     };
     assert_eq!(transact(&mut s, dir(), CALL), Verdict::NeedLock(WHOLE));
@@ -156,7 +156,7 @@ fn who_meets_an_exclusive_holder_touches_nothing() {
     s.posts[WHOLE] = 1 | ANNOUNCED;
     s.word |= StateWord::EXCLUSIVE;
     s.posts[FILE] = FILE as u32 + 1;
-    s.busy = Some((FILE, 1));
+    s.busy = Some((FILE, Leg::B));
     assert_eq!(recover(&mut s), Err(LockMiss::Busy(FILE)));
     assert!(StateWord(s.word).exclusive());
 }

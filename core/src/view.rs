@@ -366,8 +366,8 @@ mod tests {
         let lead_of = plan.lead();
         v.enter(plan, lead_of, 77);
         assert!(plan.objects().all(|o| lead(v.state(o)) == lead_of));
-        let mut i = Intent::of(IntentKind::Rename, 1);
-        i.inode = [7, 9];
+        let mut i = Intent::of(IntentKind::Rename, crate::Leg::B);
+        i.inode = [7, 9].into();
         i.device = [1, 2];
         (i.offset, i.length, i.old_size) = (3, 4, 5);
         v.publish(lead_of, &i, b"dir/one", b"other/two");
@@ -398,8 +398,8 @@ mod tests {
         assert_eq!((post(OBJECTS), record(OBJECTS)), (None, None));
         let i = Intent {
             kind: IntentKind::Write,
-            first: 1,
-            inode: [1, 2],
+            first: crate::Leg::B,
+            inode: [1, 2].into(),
             device: [3, 4],
             offset: 5,
             length: 6,

@@ -10,6 +10,7 @@ use mirror_core::record::{Id, LegRecord, crc32, runtime_place};
 use mirror_core::runtime::{Intent, IntentKind};
 use mirror_core::verdicts::{self, Verdict};
 use mirror_core::view::{Change, Guarded, View};
+use mirror_core::{Leg, PerLeg};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
@@ -133,16 +134,16 @@ pub fn intent(data: &[u8]) {
     let object = usize::from(s.byte()) % mirror_core::OBJECTS;
     // Anybody's bytes.
     let noise = memory(s.0);
-    if let Some((i, p1, p2)) = View::Guarded(&noise).intent(object, one, two) {
-        assert!(i.first < 2 && p1.len() <= PATH_MAX && p2.len() <= PATH_MAX);
+    if let Some((_, p1, p2)) = View::Guarded(&noise).intent(object, one, two) {
+        assert!(p1.len() <= PATH_MAX && p2.len() <= PATH_MAX);
     }
     // Our own.
     let kinds = (0..=u8::MAX).filter_map(IntentKind::from_u8);
     let kinds: Vec<IntentKind> = kinds.collect();
     let written = Intent {
         kind: kinds[usize::from(s.byte()) % kinds.len()],
-        first: s.byte() & 1,
-        inode: [s.number(), s.number()],
+        first: Leg::of(usize::from(s.byte())),
+        inode: PerLeg::by(|_| s.number()),
         device: [s.number(), s.number()],
         offset: s.number(),
         length: s.number(),

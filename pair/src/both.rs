@@ -1,8 +1,8 @@
 //! The names of a change on both legs, each by its held directory.
 use libc as c;
 use mirror_core::path::{Name, Path, is_control, split};
-use mirror_core::repair::{Act, Names, Seen};
-use mirror_core::{BothLocked, Errno};
+use mirror_core::repair::{Act, Names, OneName, Seen};
+use mirror_core::{BothLocked, Errno, Leg, PerLeg};
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
 
@@ -31,21 +31,21 @@ pub fn surely<T>(look: impl Fn() -> Sys<T>) -> Sys<T> {
 
 /// One name on both legs.
 pub struct Both {
-    dir: [i32; 2],
-    root: [i32; 2],
-    st: [Option<Stat>; 2],
+    dir: PerLeg<i32>,
+    root: PerLeg<i32>,
+    st: PerLeg<Option<Stat>>,
     /// The last component.
     pub name: Name,
 }
 
 impl Both {
     /// What `rel` is on both legs. Where neither has its directory, it is on neither.
-    pub fn open(roots: [i32; 2], rel: &[u8], open: Open<'_>) -> Sys<Both> {
+    pub fn open(roots: PerLeg<i32>, rel: &[u8], open: Open<'_>) -> Sys<Both> {
         let (parent, name, _) = split(rel);
         let mut b = Both {
             dir: roots,
             root: roots,
-            st: [None; 2],
+            st: PerLeg::default(),
             name: Name::new(),
         };
         if name.is_empty() || name == b".." || name == b"." || is_control(rel) {
@@ -54,9 +54,9 @@ impl Both {
         b.name.set(name).map_err(|_| Errno::ENAMETOOLONG)?;
         if !parent.is_empty() {
             let p = Path::from_bytes(parent).map_err(|_| Errno::ENAMETOOLONG)?;
-            b.dir = [-1; 2];
+            b.dir = PerLeg { a: -1, b: -1 };
             let mut lacks = 0;
-            for (d, &root) in b.dir.iter_mut().zip(&roots) {
+            for (d, &root) in b.dir.iter_mut().zip(roots.iter()) {
                 match surely(|| open(root, &p)) {
                     Err(Errno::ENOENT) => lacks |= 1,
                     r => {
@@ -76,7 +76,7 @@ impl Both {
     }
     /// Looks at both legs anew.
     pub fn look(&mut self) -> Sys<()> {
-        for (st, &d) in self.st.iter_mut().zip(&self.dir) {
+        for (st, &d) in self.st.iter_mut().zip(self.dir.iter()) {
             *st = match surely(|| sys::fstatat(d, &self.name, c::AT_SYMLINK_NOFOLLOW)) {
                 // Where there is no directory there is no name.
                 Err(Errno::ENOENT) | Err(Errno::EBADF) => None,
@@ -86,16 +86,16 @@ impl Both {
         Ok(())
     }
     /// The directory on a leg.
-    pub fn at(&self, leg: usize) -> i32 {
-        self.dir.get(leg).copied().unwrap_or(-1)
+    pub fn at(&self, leg: Leg) -> i32 {
+        self.dir[leg]
     }
     /// What the name was on a leg.
-    pub fn stat(&self, leg: usize) -> Option<Stat> {
-        self.st.get(leg).copied().flatten()
+    pub fn stat(&self, leg: Leg) -> Option<Stat> {
+        self.st[leg]
     }
-    fn seen(&self) -> [Option<Seen>; 2] {
-        self.st.map(|st| {
-            st.map(|st| Seen {
+    fn seen(&self) -> OneName {
+        OneName::by(|leg| {
+            self.st[leg].map(|st| Seen {
                 inode: st.ino(),
                 size: st.size(),
             })
@@ -105,7 +105,7 @@ impl Both {
 
 impl Drop for Both {
     fn drop(&mut self) {
-        for (d, r) in self.dir.iter().zip(&self.root) {
+        for (d, r) in self.dir.iter().zip(self.root.iter()) {
             if *d >= 0 && d != r {
                 let _ = sys::close(*d);
             }
@@ -123,7 +123,7 @@ pub struct Places {
 
 impl Places {
     /// What the two are on both legs.
-    pub fn open(roots: [i32; 2], names: [&[u8]; 2], open: Open<'_>) -> Sys<Places> {
+    pub fn open(roots: PerLeg<i32>, names: [&[u8]; 2], open: Open<'_>) -> Sys<Places> {
         let some = |rel: &[u8]| match rel.is_empty() {
             true => Ok(None),
             false => Both::open(roots, rel, open).map(Some),
@@ -136,7 +136,7 @@ impl Places {
     }
     /// Looks anew; what the decision is made from.
     pub fn look(&mut self) -> Sys<Names> {
-        let mut names = [[None; 2]; 2];
+        let mut names = Names::default();
         for (n, b) in names.iter_mut().zip([&mut self.one, &mut self.two]) {
             if let Some(b) = b {
                 b.look()?;
@@ -147,7 +147,7 @@ impl Places {
     }
     /// One call on the names of one leg.
     pub fn call(&self, act: Act, _: &BothLocked) -> Sys<()> {
-        let moved = |leg, flags| match (&self.one, &self.two) {
+        let moved = |leg: Leg, flags| match (&self.one, &self.two) {
             (Some(a), Some(b)) => {
                 sys::renameat2(a.at(leg), &a.name, b.at(leg), &b.name, flags).map(drop)
             }

@@ -9,14 +9,14 @@
 use mirror_core::path::{CONTROL, PATH_MAX};
 use mirror_core::repair::{Act, Names, decide};
 use mirror_core::runtime::{Intent, IntentKind};
-use mirror_core::{BothLocked, View};
+use mirror_core::{BothLocked, Leg, View};
 
 /// The two legs, as whoever ends a change has them.
 pub trait Ground {
     /// What goes wrong.
     type Error;
     /// The leg that is right, whatever the change has done on either: while a first copy is unfinished.
-    fn right(&self) -> Option<usize> {
+    fn right(&self) -> Option<Leg> {
         None
     }
     /// What the intent's names are on both legs, now.
@@ -26,15 +26,15 @@ pub trait Ground {
     /// Makes what the first name is on the other leg like what it is on leg `from`: [`Act::Equal`].
     fn equal(
         &mut self,
-        from: usize,
+        from: Leg,
         range: Option<(u64, u64)>,
         held: &BothLocked,
     ) -> Result<(), Self::Error>;
     /// Changes the flags and the like of what the first name is on the other leg as the intent's change has
     /// changed them on leg `from`: [`Act::Marks`].
-    fn marks(&mut self, from: usize, i: &Intent, held: &BothLocked) -> Result<(), Self::Error>;
+    fn marks(&mut self, from: Leg, i: &Intent, held: &BothLocked) -> Result<(), Self::Error>;
     /// What no call on names has ended: makes both names like leg `from`'s. Whether that was done.
-    fn copied(&mut self, from: usize, held: &BothLocked) -> Result<bool, Self::Error>;
+    fn copied(&mut self, from: Leg, held: &BothLocked) -> Result<bool, Self::Error>;
 }
 
 /// Ends the change of an intent. `false`: it is not ended, and must be recorded.
@@ -60,7 +60,7 @@ pub fn end<G: Ground>(g: &mut G, i: &Intent, held: &BothLocked) -> Result<bool, 
                 return Ok(true);
             }
             // What one leg has, the other gets.
-            g.copied(leg ^ 1, held)
+            g.copied(leg.other(), held)
         }
         // That is nobody's to guess, unless one leg is right whatever it is.
         Act::Unknown => right.map_or(Ok(false), |from| g.copied(from, held)),
@@ -72,7 +72,7 @@ pub trait Healer {
     /// Ends the change of an intent with these names ([`end`]); whether it is ended.
     fn end(&mut self, i: &Intent, names: [&[u8]; 2], held: &BothLocked) -> bool;
     /// Ends a mend: makes what `rel` is on the other leg like what it is on leg `from`. Whether it is.
-    fn mend(&mut self, from: usize, rel: &[u8], held: &BothLocked) -> bool;
+    fn mend(&mut self, from: Leg, rel: &[u8], held: &BothLocked) -> bool;
     /// Records that `rel` differs.
     fn pending(&mut self, rel: &[u8], held: &BothLocked);
 }
@@ -100,7 +100,7 @@ pub fn recover<H: Healer>(h: &mut H, rt: View<'_>, object: usize, held: &BothLoc
         // It stands somewhere below that name: only a comparison finds it.
         IntentKind::Deep => false,
         // A repair has a direction: what it has half made is no source.
-        IntentKind::Mend => h.mend(usize::from(i.first & 1), one, held),
+        IntentKind::Mend => h.mend(i.first, one, held),
         _ => h.end(&i, names, held),
     };
     if !ended {

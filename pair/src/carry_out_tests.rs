@@ -1,10 +1,10 @@
 //! What is done around an act, on legs that answer as they are told.
 extern crate std;
 use super::*;
-use mirror_core::repair::Seen;
+use mirror_core::repair::{OneName, Seen};
 use mirror_core::runtime::SIZE;
 use mirror_core::view::{Change, Guarded};
-use mirror_core::{LegLock, LockMiss, LockPlan, WHOLE, lock_both};
+use mirror_core::{Leg, LegLock, LockMiss, LockPlan, PerLeg, WHOLE, lock_both};
 use std::cell::RefCell;
 use std::vec::Vec;
 use std::{format, string::String, vec};
@@ -12,10 +12,10 @@ use std::{format, string::String, vec};
 struct Free;
 
 impl LegLock for Free {
-    fn try_lock(&mut self, _: usize, _: usize) -> Result<(), LockMiss> {
+    fn try_lock(&mut self, _: Leg, _: usize) -> Result<(), LockMiss> {
         Ok(())
     }
-    fn unlock(&mut self, _: usize, _: usize) {}
+    fn unlock(&mut self, _: Leg, _: usize) {}
 }
 
 fn held() -> BothLocked {
@@ -25,14 +25,14 @@ fn held() -> BothLocked {
 /// Names as they are at one look after the other, and what was done.
 struct Script {
     looks: Vec<Names>,
-    right: Option<usize>,
+    right: Option<Leg>,
     copies: bool,
     done: Vec<String>,
 }
 
 impl Ground for Script {
     type Error = ();
-    fn right(&self) -> Option<usize> {
+    fn right(&self) -> Option<Leg> {
         self.right
     }
     fn look(&mut self) -> Result<Names, ()> {
@@ -42,80 +42,84 @@ impl Ground for Script {
         self.done.push(format!("{act:?}"));
         Ok(())
     }
-    fn equal(&mut self, from: usize, _: Option<(u64, u64)>, _: &BothLocked) -> Result<(), ()> {
-        self.done.push(format!("equal from {from}"));
+    fn equal(&mut self, from: Leg, _: Option<(u64, u64)>, _: &BothLocked) -> Result<(), ()> {
+        self.done.push(format!("equal from {from:?}"));
         Ok(())
     }
-    fn marks(&mut self, from: usize, _: &Intent, _: &BothLocked) -> Result<(), ()> {
-        self.done.push(format!("marks from {from}"));
+    fn marks(&mut self, from: Leg, _: &Intent, _: &BothLocked) -> Result<(), ()> {
+        self.done.push(format!("marks from {from:?}"));
         Ok(())
     }
-    fn copied(&mut self, from: usize, _: &BothLocked) -> Result<bool, ()> {
-        self.done.push(format!("copied from {from}"));
+    fn copied(&mut self, from: Leg, _: &BothLocked) -> Result<bool, ()> {
+        self.done.push(format!("copied from {from:?}"));
         Ok(self.copies)
     }
 }
 
-fn run(kind: IntentKind, looks: &[Names], right: Option<usize>, copies: bool) -> (bool, String) {
+fn run(kind: IntentKind, looks: &[Names], right: Option<Leg>, copies: bool) -> (bool, String) {
     let mut s = Script {
         looks: looks.to_vec(),
         right,
         copies,
         done: Vec::new(),
     };
-    let ended = end(&mut s, &Intent::of(kind, 0), &held()).expect("no error");
+    let ended = end(&mut s, &Intent::of(kind, Leg::A), &held()).expect("no error");
     (ended, s.done.join(", "))
 }
 
 const A: Option<Seen> = Some(Seen { inode: 1, size: 1 });
-const TORN: Names = [[None, A], [A, None]];
-const AFTER: Names = [[None; 2], [A, A]];
+const NEITHER: OneName = PerLeg { a: None, b: None };
+const ON_A: OneName = PerLeg { a: A, b: None };
+const ON_B: OneName = PerLeg { a: None, b: A };
+const BOTH: OneName = PerLeg { a: A, b: A };
+const TORN: Names = [ON_B, ON_A];
+const AFTER: Names = [NEITHER, BOTH];
 
 #[test]
 fn a_call_on_names_is_looked_at_again() {
     let rename = IntentKind::Rename;
     assert_eq!(
         run(rename, &[TORN, AFTER], None, false),
-        (true, "Rename(1)".into())
+        (true, "Rename(B)".into())
     );
     // rename(2) of two names of one file answers 0 and does nothing.
     let (not, copied) = (
         run(rename, &[TORN, TORN], None, false),
         run(rename, &[TORN, TORN], None, true),
     );
-    assert_eq!(not, (false, "Rename(1), copied from 0".into()));
+    assert_eq!(not, (false, "Rename(B), copied from A".into()));
     assert!(copied.0);
 }
 
 #[test]
 fn a_leg_that_is_right_is_not_changed() {
-    let back: Names = [[A, None], [None, A]];
+    let back: Names = [ON_A, ON_B];
     let rename = IntentKind::Rename;
     assert_eq!(
-        run(rename, &[back], Some(0), true),
-        (true, "copied from 0".into())
+        run(rename, &[back], Some(Leg::A), true),
+        (true, "copied from A".into())
     );
     assert_eq!(
-        run(IntentKind::Open, &[[[A, None], [None; 2]]], Some(1), true),
-        (true, "equal from 1".into())
+        run(IntentKind::Open, &[[ON_A, NEITHER]], Some(Leg::B), true),
+        (true, "equal from B".into())
     );
-    let strange: Names = [[None; 2], [A, None]];
+    let strange: Names = [NEITHER, ON_A];
     assert_eq!(
-        run(rename, &[strange], Some(1), true),
-        (true, "copied from 1".into())
+        run(rename, &[strange], Some(Leg::B), true),
+        (true, "copied from B".into())
     );
     assert_eq!(run(rename, &[strange], None, true), (false, "".into()));
 }
 
 #[test]
 fn flags_follow_the_change_and_no_other_leg() {
-    let both: Names = [[A, A], [None; 2]];
+    let both: Names = [BOTH, NEITHER];
     let marks = IntentKind::Marks;
     assert_eq!(
         run(marks, &[both], None, false),
-        (true, "marks from 0".into())
+        (true, "marks from A".into())
     );
-    assert_eq!(run(marks, &[both], Some(1), true), (false, "".into()));
+    assert_eq!(run(marks, &[both], Some(Leg::B), true), (false, "".into()));
 }
 
 struct Bytes(RefCell<Vec<u8>>);
@@ -146,7 +150,7 @@ impl Healer for Listener {
         self.0.push("ended".into());
         true
     }
-    fn mend(&mut self, _: usize, _: &[u8], _: &BothLocked) -> bool {
+    fn mend(&mut self, _: Leg, _: &[u8], _: &BothLocked) -> bool {
         self.0.push("mended".into());
         true
     }
@@ -160,7 +164,7 @@ fn another_users_word_is_recorded_and_never_lost() {
     let bytes = Bytes(RefCell::new(vec![0; SIZE]));
     let view = View::Guarded(&bytes);
     let said = |kind, one: &[u8], two: &[u8]| {
-        view.publish(WHOLE, &Intent::of(kind, 0), one, two);
+        view.publish(WHOLE, &Intent::of(kind, Leg::A), one, two);
         let mut l = Listener::default();
         recover(&mut l, view, WHOLE, &held());
         l.0.join(" ")

@@ -5,7 +5,7 @@
 use crate::control;
 use libc as c;
 use mirror_core::record::lock_name;
-use mirror_core::{Errno, LockMiss, STRIPES_MAX, View, WHOLE};
+use mirror_core::{Errno, Leg, LockMiss, STRIPES_MAX, View, WHOLE};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -45,6 +45,6 @@ pub fn in_use(object: usize, stripes: usize) -> bool {
 }
 
 /// Whether somebody is to be woken, now that a leg's object was given back: leg a's is the last to go.
-pub fn wakes(rt: View<'_>, leg: usize, object: usize) -> bool {
-    leg == 0 && rt.waited_for(object)
+pub fn wakes(rt: View<'_>, leg: Leg, object: usize) -> bool {
+    leg == Leg::A && rt.waited_for(object)
 }

@@ -1,5 +1,5 @@
 //! The posts: whether one is a crashed process's, and how everybody is kept out.
-use mirror_core::{LegLock, StateWord, View, WHOLE};
+use mirror_core::{Leg, LegLock, StateWord, View, WHOLE};
 
 /// Whether somebody is inside with an object, or keeps everybody else out.
 fn inside(rt: View<'_>, object: usize) -> bool {
@@ -10,11 +10,11 @@ fn inside(rt: View<'_>, object: usize) -> bool {
 /// lock, which the kernel frees at a death. Looked at before the lock is asked for, since nearly all are
 /// free, and again under it, since its owner may have left in between.
 pub fn crashed<L: LegLock + ?Sized>(locks: &mut L, rt: View<'_>, object: usize) -> bool {
-    if !inside(rt, object) || locks.try_lock(0, object).is_err() {
+    if !inside(rt, object) || locks.try_lock(Leg::A, object).is_err() {
         return false;
     }
     let crashed = inside(rt, object);
-    locks.unlock(0, object);
+    locks.unlock(Leg::A, object);
     crashed
 }
 

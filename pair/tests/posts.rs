@@ -1,6 +1,6 @@
 //! Whose a post is, by the locks alone.
 use mirror_core::runtime::RuntimeFile;
-use mirror_core::{Errno, LegLock, LockMiss, StateWord, View, WHOLE};
+use mirror_core::{Errno, Leg, LegLock, LockMiss, StateWord, View, WHOLE};
 use mirror_pair::posts::crashed;
 
 struct Locks<'a> {
@@ -12,8 +12,8 @@ struct Locks<'a> {
 }
 
 impl LegLock for Locks<'_> {
-    fn try_lock(&mut self, leg: usize, _: usize) -> Result<(), LockMiss> {
-        assert_eq!(leg, 0);
+    fn try_lock(&mut self, leg: Leg, _: usize) -> Result<(), LockMiss> {
+        assert_eq!(leg, Leg::A);
         self.asked += 1;
         if self.answer.is_ok() {
             (self.then)();
@@ -21,7 +21,7 @@ impl LegLock for Locks<'_> {
         }
         self.answer
     }
-    fn unlock(&mut self, _: usize, _: usize) {
+    fn unlock(&mut self, _: Leg, _: usize) {
         self.held -= 1;
     }
 }

@@ -6,7 +6,8 @@ use crate::proc::Proc;
 use crate::world::{Pid, Record, World};
 use mirror_core::runtime::{ANNOUNCED, lead};
 use mirror_core::{
-    BothLocked, Errno, Journal, LegLock, LockMiss, LockPlan, Posts, STRIPES_MAX, StateWord, WHOLE,
+    BothLocked, Errno, Journal, Leg, LegLock, LockMiss, LockPlan, Posts, STRIPES_MAX, StateWord,
+    WHOLE,
 };
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -204,13 +205,13 @@ impl World {
 }
 
 impl LegLock for Port<'_> {
-    fn try_lock(&mut self, leg: usize, object: usize) -> Result<(), LockMiss> {
+    fn try_lock(&mut self, leg: Leg, object: usize) -> Result<(), LockMiss> {
         self.step(Err(LockMiss::Failed(Errno::EIO)), |w, p| {
-            w.try_lock(p, w.ordered(p, leg), object)
+            w.try_lock(p, w.ordered(p, leg.index()), object)
         })
     }
-    fn unlock(&mut self, leg: usize, object: usize) {
-        self.step((), |w, p| w.unlock(p, w.ordered(p, leg), object));
+    fn unlock(&mut self, leg: Leg, object: usize) {
+        self.step((), |w, p| w.unlock(p, w.ordered(p, leg.index()), object));
     }
 }
 

@@ -11,9 +11,9 @@ use crate::port::Port;
 use crate::proc::Proc;
 use crate::tree::Ino;
 use crate::world::{Record, World};
-use mirror_core::repair::{Act, Names, Seen};
+use mirror_core::repair::{Act, Names, OneName, Seen};
 use mirror_core::runtime::{AT_END, Intent, IntentKind};
-use mirror_core::{Action, BothLocked, Errno, Where};
+use mirror_core::{Action, BothLocked, Errno, Leg, Where};
 use mirror_pair::carry_out::{Ground, end};
 
 const ALONE: &[Need] = &[Need::Alone];
@@ -47,7 +47,7 @@ impl World {
     /// The intent of the call under way.
     pub fn intent_of(&self, p: &Proc) -> Intent {
         let c = &p.call;
-        let mut i = Intent::of(c.op.kind(), p.first as u8);
+        let mut i = Intent::of(c.op.kind(), Leg::of(p.first));
         for (leg, ino) in i.inode.iter_mut().enumerate() {
             let named = || self.legs[leg].lookup(c.op.paths().first()?).ok();
             *ino = c.object[leg].or_else(named).map_or(0, u64::from);
@@ -82,10 +82,12 @@ impl World {
         if r.op.slot().is_some() {
             let object =
                 |leg: usize| r.object[leg].or_else(|| self.there(1 - leg, r.object[1 - leg]));
-            return [[0, 1].map(|leg| seen(leg, object(leg))), [None; 2]];
+            let one = OneName::by(|leg| seen(leg.index(), object(leg.index())));
+            return [one, OneName::default()];
         }
         let paths = r.op.paths();
-        [0, 1].map(|n| [0, 1].map(|leg| seen(leg, self.legs[leg].lookup(paths.get(n)?).ok())))
+        let found = |leg: usize, n: usize| self.legs[leg].lookup(paths.get(n)?).ok();
+        [0, 1].map(|n| OneName::by(|leg| seen(leg.index(), found(leg.index(), n))))
     }
 
     /// The change that one leg has, on the other.
@@ -160,8 +162,8 @@ impl Ground for Ending<'_, '_> {
             }
             let mut seen = w.seen(self.r);
             if w.sabotage == Some(Sabotage::OneLeg) {
-                let first = self.r.first;
-                seen = seen.map(|n| [n[first], n[first]]);
+                let first = Leg::of(self.r.first);
+                seen = seen.map(|n| OneName::by(|_| n[first]));
             }
             p.seen.insert(at, seen);
             Ok(())
@@ -181,26 +183,22 @@ impl Ground for Ending<'_, '_> {
             return Err(Errno::EINVAL);
         };
         self.acted = true;
-        self.port.step(Ok(()), |w, p| w.again(p, self.r, act, leg))
+        self.port
+            .step(Ok(()), |w, p| w.again(p, self.r, act, leg.index()))
     }
-    fn equal(
-        &mut self,
-        from: usize,
-        range: Option<(u64, u64)>,
-        _: &BothLocked,
-    ) -> Result<(), Errno> {
+    fn equal(&mut self, from: Leg, range: Option<(u64, u64)>, _: &BothLocked) -> Result<(), Errno> {
         self.acted = true;
         let what = match self.r.op.slot() {
             Some(_) => What::Object,
             None => What::Name,
         };
-        self.port.equal(self.r, from, what, range)
+        self.port.equal(self.r, from.index(), what, range)
     }
     /// No call of the model's changes any.
-    fn marks(&mut self, _: usize, _: &Intent, _: &BothLocked) -> Result<(), Errno> {
+    fn marks(&mut self, _: Leg, _: &Intent, _: &BothLocked) -> Result<(), Errno> {
         Err(Errno::ESTALE)
     }
-    fn copied(&mut self, _: usize, _: &BothLocked) -> Result<bool, Errno> {
+    fn copied(&mut self, _: Leg, _: &BothLocked) -> Result<bool, Errno> {
         Ok(false)
     }
 }

@@ -96,10 +96,13 @@ fn world(t: &Torn) -> World {
     let object = t.before.map(|f| [of_a[f], of_b[f]]);
     let op = Rc::new(op(t));
     let intent = Intent {
-        inode: object.map_or([0; 2], |o| o.map(u64::from)),
+        inode: object.map_or([0; 2], |o| o.map(u64::from)).into(),
         offset: t.offset,
         length: t.length,
-        ..Intent::of(IntentKind::from_u8(t.kind).expect("a kind"), t.first as u8)
+        ..Intent::of(
+            IntentKind::from_u8(t.kind).expect("a kind"),
+            mirror_core::Leg::of(t.first),
+        )
     };
     let by_descriptor = op.slot().is_some();
     let record = Record {

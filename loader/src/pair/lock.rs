@@ -5,7 +5,9 @@ use crate::fail::{Context, Res};
 use crate::text;
 use crate::tree::beneath::Root;
 use crate::tree::object::std;
-use mirror_core::{BothLocked, Errno, LegLock, LockMiss, OBJECTS, Posts, StateWord, View, WHOLE};
+use mirror_core::{
+    BothLocked, Errno, Leg, LegLock, LockMiss, OBJECTS, PerLeg, Posts, StateWord, View, WHOLE,
+};
 use mirror_pair::{locks, posts};
 use mirror_sys::Sys;
 use std::collections::BTreeMap;
@@ -14,30 +16,33 @@ use std::time::Duration;
 
 /// This process's own descriptions of the lock objects, opened as they are needed.
 pub struct Locks {
-    legs: [Root; 2],
-    fds: BTreeMap<(usize, usize), OwnedFd>,
+    legs: PerLeg<Root>,
+    fds: BTreeMap<(Leg, usize), OwnedFd>,
 }
 
 impl Locks {
     /// Opens the objects of the whole pair; fails if this user may not.
     pub fn open(legs: [&Root; 2]) -> Res<Locks> {
         let mut l = Locks {
-            legs: [legs[0].again()?, legs[1].again()?],
+            legs: PerLeg {
+                a: legs[0].again()?,
+                b: legs[1].again()?,
+            },
             fds: BTreeMap::new(),
         };
-        for leg in 0..2 {
+        for leg in Leg::BOTH {
             let name = format!("{}/.mirror/locks/whole", text::path(&l.legs[leg].path));
             std(l.fd(leg, WHOLE)).about(name)?;
         }
         Ok(l)
     }
 
-    fn fd(&mut self, leg: usize, object: usize) -> Sys<i32> {
+    fn fd(&mut self, leg: Leg, object: usize) -> Sys<i32> {
         use std::collections::btree_map::Entry;
         match self.fds.entry((leg, object)) {
             Entry::Occupied(e) => Ok(e.get().as_raw_fd()),
             Entry::Vacant(v) => {
-                let root = self.legs[leg & 1].fd().as_raw_fd();
+                let root = self.legs[leg].fd().as_raw_fd();
                 let n = match locks::open(root, object, libc::O_RDWR) {
                     // A comparison of a read-only leg locks too.
                     Err(Errno::EROFS) => locks::open(root, object, libc::O_RDONLY)?,
@@ -57,11 +62,11 @@ impl Locks {
 }
 
 impl LegLock for Locks {
-    fn try_lock(&mut self, leg: usize, object: usize) -> Result<(), LockMiss> {
+    fn try_lock(&mut self, leg: Leg, object: usize) -> Result<(), LockMiss> {
         let taken = self.fd(leg, object).and_then(locks::take);
         taken.map_err(|e| locks::missed(object, e))
     }
-    fn unlock(&mut self, leg: usize, object: usize) {
+    fn unlock(&mut self, leg: Leg, object: usize) {
         if let Ok(n) = self.fd(leg, object) {
             locks::give_back(n);
         }
@@ -79,10 +84,10 @@ pub struct Alone<'a, H> {
 }
 
 impl<H> LegLock for Alone<'_, H> {
-    fn try_lock(&mut self, leg: usize, object: usize) -> Result<(), LockMiss> {
+    fn try_lock(&mut self, leg: Leg, object: usize) -> Result<(), LockMiss> {
         self.locks.try_lock(leg, object)
     }
-    fn unlock(&mut self, leg: usize, object: usize) {
+    fn unlock(&mut self, leg: Leg, object: usize) {
         self.locks.unlock(leg, object);
         if locks::wakes(self.runtime.view(), leg, object) {
             self.runtime.wake(object);

@@ -1,7 +1,7 @@
 //! Taking the pair's locks, and ending what a process left that died holding them.
 use super::equal::Work;
 use crate::fail::{Fail, Kind, Res};
-use crate::pair::control::Leg;
+use crate::pair::control;
 use crate::pair::domain::Attached;
 use crate::pair::lock::{Alone, Locks};
 use crate::text;
@@ -13,7 +13,7 @@ use mirror_core::marks::Value;
 use mirror_core::repair::{Act, Names};
 use mirror_core::runtime::{Intent, IntentKind};
 use mirror_core::word::StateWord;
-use mirror_core::{BothLocked, LockMiss, alone};
+use mirror_core::{BothLocked, Leg, LockMiss, alone};
 use mirror_pair::both::{self, Places};
 use mirror_pair::{carry_out, pending};
 use mirror_sys::{Object, end_marks, open_marked};
@@ -93,7 +93,7 @@ struct Heals<'a>(&'a Attached);
 impl carry_out::Healer for Heals<'_> {
     fn end(&mut self, i: &Intent, names: [&[u8]; 2], held: &BothLocked) -> bool {
         let p = self.0;
-        let places = Places::open(roots(p), names, &both::open_dir);
+        let places = Places::open(roots(p).into(), names, &both::open_dir);
         let ended = places.map(|places| {
             let kind = i.kind;
             let mut e = Ending {
@@ -106,11 +106,8 @@ impl carry_out::Healer for Heals<'_> {
         });
         matches!(ended, Ok(Ok(true)))
     }
-    fn mend(&mut self, from: usize, rel: &[u8], held: &BothLocked) -> bool {
-        let (source, copy) = (
-            &self.0.pair.legs[from & 1],
-            &self.0.pair.legs[1 - (from & 1)],
-        );
+    fn mend(&mut self, from: Leg, rel: &[u8], held: &BothLocked) -> bool {
+        let [source, copy] = directed(self.0, from);
         // What was right is gone; or, a directory that was made, it may lack all that is in it.
         let gone = matches!((at(source, rel), at(copy, rel)), (Ok(None), Ok(Some(_))));
         let unseen = || source.root.names(rel).is_ok_and(|n| !n.is_empty());
@@ -131,8 +128,8 @@ struct Ending<'a> {
 
 impl carry_out::Ground for Ending<'_> {
     type Error = io::Error;
-    fn right(&self) -> Option<usize> {
-        self.p.pair.incomplete().map(|_| self.p.source())
+    fn right(&self) -> Option<Leg> {
+        self.p.pair.incomplete().map(|_| Leg::of(self.p.source()))
     }
     fn look(&mut self) -> io::Result<Names> {
         std(self.places.look())
@@ -140,24 +137,25 @@ impl carry_out::Ground for Ending<'_> {
     fn names(&mut self, act: Act, held: &BothLocked) -> io::Result<()> {
         std(self.places.call(act, held))
     }
-    fn equal(&mut self, from: usize, _: Option<(u64, u64)>, held: &BothLocked) -> io::Result<()> {
+    fn equal(&mut self, from: Leg, _: Option<(u64, u64)>, held: &BothLocked) -> io::Result<()> {
         let counts = self.kind == IntentKind::Unlink;
         make_equal(self.p, from, &self.names[..1], counts, held)
     }
-    fn marks(&mut self, from: usize, i: &Intent, held: &BothLocked) -> io::Result<()> {
-        let (source, copy) = (
-            &self.p.pair.legs[from & 1],
-            &self.p.pair.legs[1 - (from & 1)],
-        );
-        marks([source, copy], i, self.names[0], held)
+    fn marks(&mut self, from: Leg, i: &Intent, held: &BothLocked) -> io::Result<()> {
+        marks(directed(self.p, from), i, self.names[0], held)
     }
-    fn copied(&mut self, from: usize, held: &BothLocked) -> io::Result<bool> {
+    fn copied(&mut self, from: Leg, held: &BothLocked) -> io::Result<bool> {
         make_equal(self.p, from, &self.names, true, held).map(|()| true)
     }
 }
 
 /// Changes the copy's flags and the like as the source's have been changed since the intent was written.
-fn marks([source, copy]: [&Leg; 2], i: &Intent, rel: &[u8], _: &BothLocked) -> io::Result<()> {
+fn marks(
+    [source, copy]: [&control::Leg; 2],
+    i: &Intent,
+    rel: &[u8],
+    _: &BothLocked,
+) -> io::Result<()> {
     let before = Value::announced(i).ok_or(io::ErrorKind::InvalidData)?;
     let (first, second) = (
         flags::open(&source.root, rel)?,
@@ -171,6 +169,11 @@ fn marks([source, copy]: [&Leg; 2], i: &Intent, rel: &[u8], _: &BothLocked) -> i
     std(end()).map(drop)
 }
 
+/// The leg `from`, and the other one.
+fn directed(p: &Attached, from: Leg) -> [&control::Leg; 2] {
+    [from, from.other()].map(|leg| &p.pair.legs[leg.index()])
+}
+
 fn roots(p: &Attached) -> [RawFd; 2] {
     p.pair.legs.each_ref().map(|l| l.root.fd().as_raw_fd())
 }
@@ -179,12 +182,12 @@ fn roots(p: &Attached) -> [RawFd; 2] {
 /// whose other name the intent does not tell is an error: a resync knows all names.
 fn make_equal(
     p: &Attached,
-    from: usize,
+    from: Leg,
     names: &[&[u8]],
     counts: bool,
     held: &BothLocked,
 ) -> io::Result<()> {
-    let (source, copy) = (&p.pair.legs[from & 1], &p.pair.legs[1 - (from & 1)]);
+    let [source, copy] = directed(p, from);
     let fidelity = probe::fidelity([&p.pair.legs[0].root, &p.pair.legs[1].root]);
     let mut w = Work::new(source, copy, fidelity, true, ProgressBar::hidden());
     let names = || names.iter().filter(|n| !n.is_empty());
@@ -203,7 +206,7 @@ fn make_equal(
     Ok(())
 }
 
-fn at(leg: &Leg, rel: &[u8]) -> io::Result<Option<Meta>> {
+fn at(leg: &control::Leg, rel: &[u8]) -> io::Result<Option<Meta>> {
     match leg.root.parent(rel) {
         Ok((dir, name)) => Meta::read(dir.as_fd(), &name),
         Err(e) if matches!(e.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR)) => Ok(None),

@@ -80,8 +80,8 @@ impl Case {
     }
     fn announce(&self, kind: IntentKind, inode: [u64; 2], one: &str, two: &str) {
         let i = Intent {
-            inode,
-            ..Intent::of(kind, 0)
+            inode: inode.into(),
+            ..Intent::of(kind, mirror_core::Leg::A)
         };
         // A process that came in with a directory's lock, announced its change, and died.
         let rt = self.p.runtime.view();

@@ -1,4 +1,5 @@
 //! What a transaction needs of a pair.
+use mirror_core::Leg;
 use mirror_core::View;
 use mirror_core::runtime::RuntimeFile;
 use mirror_pair::memory::{Lift, Memory};
@@ -38,6 +39,15 @@ impl Session {
     /// Whether another user, whom this process does not trust, owns the pair.
     pub fn is_guarded(&self) -> bool {
         self.memory.guarded().is_some()
+    }
+
+    /// O_PATH descriptor of a leg.
+    pub fn at(&self, leg: Leg) -> i32 {
+        let [a, b] = self.root;
+        match leg {
+            Leg::A => a,
+            Leg::B => b,
+        }
     }
 
     /// Wakes whoever waits for an object.

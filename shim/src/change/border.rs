@@ -14,6 +14,7 @@ use libc as c;
 use mirror_core::Errno;
 use mirror_core::path::split;
 use mirror_core::refusal::Refusal;
+use mirror_core::{Leg, PerLeg};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -69,16 +70,16 @@ fn side(root: i32, rel: &Path) -> Border {
 }
 
 /// Where `rel` leads, asked by who addresses leg `lead`. A refusal is recorded.
-pub fn of(s: &Session, lead: usize, rel: &Path) -> Border {
-    between(s, lead, s.root, rel)
+pub fn of(s: &Session, lead: Leg, rel: &Path) -> Border {
+    between(s, lead, s.root.into(), rel)
 }
 
 /// The same of a path that starts from these directories of leg a and b.
 #[cold]
 #[inline(never)]
-pub fn between(s: &Session, lead: usize, from: [i32; 2], rel: &Path) -> Border {
-    let on = |leg: usize| side(from.get(leg).copied().unwrap_or(-1), rel);
-    match (on(lead), on(lead ^ 1)) {
+pub fn between(s: &Session, lead: Leg, from: PerLeg<i32>, rel: &Path) -> Border {
+    let on = |leg: Leg| side(from[leg], rel);
+    match (on(lead), on(lead.other())) {
         (Border::Within, Border::Within) | (Border::Beyond, Border::Beyond) => Border::Within,
         (Border::Kernel, _) => Border::Kernel,
         _ => {

@@ -11,14 +11,17 @@ use crate::path::loc::{Loc, Path};
 use crate::path::outside::identity;
 use crate::path::way::Way;
 use crate::process::limits::park;
-use mirror_core::Errno;
 use mirror_core::refusal::Refusal;
+use mirror_core::{Errno, Leg, PerLeg};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
+/// No directory on either leg.
+pub const NOWHERE: PerLeg<i32> = PerLeg { a: -1, b: -1 };
+
 /// A directory on leg a and b (−1: not found), closed with this.
 pub struct Held {
-    dir: [i32; 2],
+    dir: PerLeg<i32>,
     /// A directory far above it.
     above: Option<Path>,
 }
@@ -27,7 +30,7 @@ impl Held {
     /// Not found yet.
     pub const fn nowhere() -> Held {
         Held {
-            dir: [-1; 2],
+            dir: NOWHERE,
             above: None,
         }
     }
@@ -46,14 +49,14 @@ impl Held {
         self.above.as_ref().map_or(b"", Path::as_bytes)
     }
     /// On a leg.
-    pub fn at(&self, leg: usize) -> i32 {
-        self.dir.get(leg).copied().unwrap_or(-1)
+    pub fn at(&self, leg: Leg) -> i32 {
+        self.dir[leg]
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        for n in self.dir {
+        for &n in self.dir.iter() {
             if n >= 0 {
                 let _ = sys::close(n);
             }
@@ -73,24 +76,24 @@ pub enum Lost {
 
 /// Finds the directory `n` of leg `lead` on both legs.
 #[inline(never)]
-pub fn find(s: &Session, lead: usize, n: i32, held: &mut Held) -> Result<(), Lost> {
+pub fn find(s: &Session, lead: Leg, n: i32, held: &mut Held) -> Result<(), Lost> {
     let id = identity(n).map_err(Lost::First)?;
     if id.nlink == 0 {
         return Err(Lost::First(Errno::ENOENT));
     }
     let mut way = Way::new();
     match way.find(n) {
-        Ok(leg) if leg == (s.pair, lead) => {}
+        Ok(leg) if leg == (s.pair, lead.index()) => {}
         Ok(_) | Err(Errno::ESTALE | Errno::ENOENT) => return Err(Lost::Moved),
         Err(e) => return Err(Lost::First(e)),
     }
     *held = Held::nowhere();
     held.above = Some(way.above());
-    for leg in [lead, lead ^ 1] {
-        let root = s.root.get(leg).copied().unwrap_or(-1);
-        match (way.walk(root, sys::BENEATH_HERE), held.dir.get_mut(leg)) {
-            (Ok(n), Some(slot)) => *slot = n,
-            (Err(Errno::EXDEV), _) => {
+    for leg in [lead, lead.other()] {
+        let root = s.at(leg);
+        match way.walk(root, sys::BENEATH_HERE) {
+            Ok(n) => held.dir[leg] = n,
+            Err(Errno::EXDEV) => {
                 let why = Refused {
                     why: Refusal::Mounted,
                     errno: border::REFUSED,
@@ -98,14 +101,11 @@ pub fn find(s: &Session, lead: usize, n: i32, held: &mut Held) -> Result<(), Los
                 refused::record(s.pair, &why);
                 return Err(Lost::First(border::REFUSED));
             }
-            (Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP), _) if leg == lead => {
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) if leg == lead => {
                 return Err(Lost::Moved);
             }
-            (Err(e), _) if leg == lead => return Err(Lost::First(e)),
-            (Err(e), _) => return Err(Lost::Second(e)),
-            (Ok(n), None) => {
-                let _ = sys::close(n);
-            }
+            Err(e) if leg == lead => return Err(Lost::First(e)),
+            Err(e) => return Err(Lost::Second(e)),
         }
     }
     if !identity(held.at(lead)).is_ok_and(|there| there.same(&id)) {
@@ -119,8 +119,9 @@ pub fn find(s: &Session, lead: usize, n: i32, held: &mut Held) -> Result<(), Los
 #[inline(never)]
 pub fn open_other(s: &Session, loc: &Loc, flags: i32) -> Sys<i32> {
     let mut held = Held::nowhere();
-    match find(s, loc.leg, loc.anchor.fd, &mut held) {
-        Ok(()) => open_below(held.at(loc.leg ^ 1), &loc.rel, flags),
+    let lead = Leg::of(loc.leg);
+    match find(s, lead, loc.anchor.fd, &mut held) {
+        Ok(()) => open_below(held.at(lead.other()), &loc.rel, flags),
         Err(Lost::First(e) | Lost::Second(e)) => Err(e),
         Err(Lost::Moved) => Err(Errno::ENOENT),
     }

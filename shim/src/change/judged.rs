@@ -9,6 +9,7 @@ use crate::process::actor;
 use crate::repair::same;
 use core::sync::atomic::{AtomicU64, Ordering};
 use libc as c;
+use mirror_core::Leg;
 use mirror_core::names::Known;
 use mirror_sys as sys;
 use mirror_sys::Stat;
@@ -18,9 +19,9 @@ const KEPT: usize = 256;
 static KEYS: [AtomicU64; KEPT] = [const { AtomicU64::new(0) }; KEPT];
 
 /// The two objects of a name, by leg; 0 stands for none.
-fn key(pair: usize, from: usize, f: Option<&Stat>, t: Option<&Stat>) -> u64 {
+fn key(pair: usize, from: Leg, f: Option<&Stat>, t: Option<&Stat>) -> u64 {
     let ino = |st: Option<&Stat>| st.map_or(0, Stat::ino);
-    let (a, b) = if from == 0 { (f, t) } else { (t, f) };
+    let (a, b) = if from == Leg::A { (f, t) } else { (t, f) };
     let spread = (pair as u64).wrapping_add(1).wrapping_mul(0x9e37_79b9);
     Known::of([ino(a) ^ spread.rotate_left(32), ino(b)], [0, 0]).hash() | 1
 }
@@ -34,7 +35,7 @@ fn slot(key: u64) -> &'static AtomicU64 {
 /// Whether these two are; `f` is leg `from`'s.
 #[cold]
 #[inline(never)]
-pub fn is(s: &Session, from: usize, f: Option<&Stat>, t: Option<&Stat>) -> bool {
+pub fn is(s: &Session, from: Leg, f: Option<&Stat>, t: Option<&Stat>) -> bool {
     let key = key(s.pair, from, f, t);
     !actor::maybe_guest() && slot(key).load(Ordering::Relaxed) == key
 }
@@ -42,7 +43,7 @@ pub fn is(s: &Session, from: usize, f: Option<&Stat>, t: Option<&Stat>) -> bool 
 /// They are from now on.
 #[cold]
 #[inline(never)]
-pub fn put(s: &Session, from: usize, f: Option<&Stat>, t: Option<&Stat>) {
+pub fn put(s: &Session, from: Leg, f: Option<&Stat>, t: Option<&Stat>) {
     if !actor::maybe_guest() {
         let key = key(s.pair, from, f, t);
         slot(key).store(key, Ordering::Relaxed);
@@ -53,18 +54,18 @@ impl Cx<'_> {
     /// What the only name of this change is on both legs.
     fn only_name(&self) -> Option<[Option<Stat>; 2]> {
         if self.is_held(0) && self.paths().1.is_empty() {
-            return Some([self.lead, self.lead ^ 1].map(|leg| self.look(0, leg).ok()));
+            return Some([self.lead, self.lead.other()].map(|leg: Leg| self.look(0, leg).ok()));
         }
         let (one, other) = self.paths();
         let path = Path::from_bytes(one).ok()?;
         if !other.is_empty() || path.is_empty() {
             return None;
         }
-        let look = |leg: usize| {
-            let root = self.s.root.get(leg).copied().unwrap_or(-1);
+        let look = |leg: Leg| {
+            let root = self.s.at(leg);
             sys::glance(root, &path, c::AT_SYMLINK_NOFOLLOW).ok()
         };
-        Some([look(self.lead), look(self.lead ^ 1)])
+        Some([look(self.lead), look(self.lead.other())])
     }
     /// The object has just been recorded.
     pub fn judged(&self) {

@@ -12,6 +12,7 @@ use crate::path::loc::{Name, Path};
 use crate::process::{actor, fds};
 use crate::repair::same::{self, Found};
 use crate::repair::{kept, pending};
+use mirror_core::Leg;
 use mirror_core::path::PathText;
 
 use libc as c;
@@ -60,8 +61,8 @@ impl Cx<'_> {
     /// are not held: what others do to them meanwhile is no difference.
     pub fn compare_entered(&self, which: usize, first: &Sys<Stat>) -> Result<(), Prepared> {
         let t = self.name(which);
-        let look = |leg: usize| sys::glance(t.at(leg), &t.name, c::AT_SYMLINK_NOFOLLOW);
-        let second = look(self.lead ^ 1);
+        let look = |leg: Leg| sys::glance(t.at(leg), &t.name, c::AT_SYMLINK_NOFOLLOW);
+        let second = look(self.lead.other());
         busy(first, &second)?;
         if self.exclusive {
             return Ok(());
@@ -71,7 +72,7 @@ impl Cx<'_> {
             if r.is_ok() {
                 break;
             }
-            r = self.compare(&look(self.lead), &look(self.lead ^ 1));
+            r = self.compare(&look(self.lead), &look(self.lead.other()));
         }
         r
     }
@@ -91,7 +92,7 @@ impl Cx<'_> {
             && plain
             && let Ok(f) = first
         {
-            let second = sys::glance(t.at(self.lead ^ 1), &t.name, c::AT_SYMLINK_NOFOLLOW);
+            let second = sys::glance(t.at(self.lead.other()), &t.name, c::AT_SYMLINK_NOFOLLOW);
             // The directories have been entered, so this is all that settling would look at.
             if second.is_ok_and(|t| same::alike(self.s, self.lead, f, &t)) {
                 return busy(first, &second);
@@ -103,14 +104,14 @@ impl Cx<'_> {
     /// Whether an entered name can be removed on both legs.
     pub fn removable(&self, which: usize) -> Result<(), Prepared> {
         let t = self.name(which);
-        let look = |leg: usize| sys::glance(t.at(leg), &t.name, c::AT_SYMLINK_NOFOLLOW);
-        busy(&look(self.lead), &look(self.lead ^ 1))
+        let look = |leg: Leg| sys::glance(t.at(leg), &t.name, c::AT_SYMLINK_NOFOLLOW);
+        busy(&look(self.lead), &look(self.lead.other()))
     }
     /// Compares what a name that needs not be entered is on both legs; `first` is known.
     #[cold]
     #[inline(never)]
     pub fn compare_named(&self, which: usize, first: &Sys<Stat>) -> Result<(), Prepared> {
-        self.compare(first, &self.look(which, self.lead ^ 1))
+        self.compare(first, &self.look(which, self.lead.other()))
     }
     /// With exclusive access, before anything is changed: makes the two objects of a name alike. What only
     /// the other leg has is `makes`' own affair, or is recorded.
@@ -142,11 +143,11 @@ impl Cx<'_> {
         };
         pending::pending_once(self.s, rel);
         refused::found(self.s.pair, Refusal::Differ, why, rel);
-        let look = |leg: usize| {
-            let root = self.s.root.get(leg).copied().unwrap_or(-1);
+        let look = |leg: Leg| {
+            let root = self.s.at(leg);
             sys::glance(root, &path, c::AT_SYMLINK_NOFOLLOW).ok()
         };
-        let (f, t) = (look(self.lead), look(self.lead ^ 1));
+        let (f, t) = (look(self.lead), look(self.lead.other()));
         judged::put(self.s, self.lead, f.as_ref(), t.as_ref());
     }
     /// The same of a descriptor and its partner, whose name is a hint.
@@ -160,12 +161,12 @@ impl Cx<'_> {
             return;
         }
         let path = Path::from_bytes(self.paths().0).unwrap_or_default();
-        let is = |leg: usize, st: &Stat| {
-            let root = self.s.root.get(leg).copied().unwrap_or(-1);
+        let is = |leg: Leg, st: &Stat| {
+            let root = self.s.at(leg);
             sys::glance(root, &path, c::AT_SYMLINK_NOFOLLOW)
                 .is_ok_and(|s| (s.dev(), s.ino()) == (st.dev(), st.ino()))
         };
-        if !path.is_empty() && is(self.lead, &f) && is(self.lead ^ 1, &t) {
+        if !path.is_empty() && is(self.lead, &f) && is(self.lead.other(), &t) {
             return self.settle_at(path.as_bytes(), false, held);
         }
         let rel = if path.is_empty() {
@@ -195,7 +196,7 @@ fn put_aside(cx: &Cx<'_>, which: usize, st: &Stat, held: &BothLocked) -> Sys<()>
         return Err(Errno::ENAMETOOLONG);
     }
     let rel = cx.name(which).rel.as_bytes();
-    let root = cx.s.root.get(cx.lead ^ 1).copied().unwrap_or(-1);
+    let root = cx.s.at(cx.lead.other());
     let (above, own, _) = split(rel);
     let name = Name::from_bytes(own).map_err(|_| Errno::ENAMETOOLONG)?;
     let above = Path::from_bytes(above).map_err(|_| Errno::ENAMETOOLONG)?;

@@ -14,8 +14,8 @@ use libc as c;
 use mirror_core::refusal::Refusal;
 use mirror_core::runtime::{Intent, IntentKind};
 use mirror_core::{
-    Action, Applied, BothLocked, Drive, Errno, Journal, LegIo, LegLock, LockMiss, LockPlan, Next,
-    OBJECTS, Posts, Prepared, StateWord, Step, Untouched, WHOLE,
+    Action, Applied, BothLocked, Drive, Errno, Journal, Leg, LegIo, LegLock, LockMiss, LockPlan,
+    Next, OBJECTS, Posts, Prepared, StateWord, Step, Untouched, WHOLE,
 };
 use mirror_pair::{locks, posts};
 use mirror_sys as sys;
@@ -30,7 +30,7 @@ struct Port<'a, 'b> {
     change: &'a mut dyn Change,
     own: bool,
     /// A guest's open lock objects: (leg, object, descriptor or −1).
-    guest: [(usize, usize, i32); GUEST_LOCKS],
+    guest: [(Leg, usize, i32); GUEST_LOCKS],
 }
 
 /// Busy tries in a row, and what was busy: pair, object.
@@ -38,19 +38,19 @@ static MISSES: AtomicU32 = AtomicU32::new(0);
 static BUSY: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 
 impl LegLock for Port<'_, '_> {
-    fn try_lock(&mut self, leg: usize, object: usize) -> Result<(), LockMiss> {
+    fn try_lock(&mut self, leg: Leg, object: usize) -> Result<(), LockMiss> {
         let r = if self.own {
-            let n = mirror_core::numbers::lock(self.cx.s.slot, leg, object);
+            let n = mirror_core::numbers::lock(self.cx.s.slot, leg.index(), object);
             let pair = self.cx.s.pair;
-            session::turn(pair, leg, object, true).and_then(|()| {
+            session::turn(pair, leg.index(), object, true).and_then(|()| {
                 let r = match locks::take(n) {
                     Err(Errno::EBADF) => {
-                        session::open_lock(self.cx.s, leg, object).and_then(locks::take)
+                        session::open_lock(self.cx.s, leg.index(), object).and_then(locks::take)
                     }
                     r => r,
                 };
                 if r.is_err() {
-                    let _ = session::turn(pair, leg, object, false);
+                    let _ = session::turn(pair, leg.index(), object, false);
                 }
                 r
             })
@@ -59,11 +59,11 @@ impl LegLock for Port<'_, '_> {
         };
         r.map_err(|e| locks::missed(object, e))
     }
-    fn unlock(&mut self, leg: usize, object: usize) {
+    fn unlock(&mut self, leg: Leg, object: usize) {
         if self.own {
-            let n = mirror_core::numbers::lock(self.cx.s.slot, leg, object);
+            let n = mirror_core::numbers::lock(self.cx.s.slot, leg.index(), object);
             locks::give_back(n);
-            let _ = session::turn(self.cx.s.pair, leg, object, false);
+            let _ = session::turn(self.cx.s.pair, leg.index(), object, false);
         } else if let Some(g) = self
             .guest
             .iter_mut()
@@ -79,10 +79,10 @@ impl LegLock for Port<'_, '_> {
 }
 
 impl Port<'_, '_> {
-    fn guest_lock(&mut self, leg: usize, object: usize) -> Sys<()> {
+    fn guest_lock(&mut self, leg: Leg, object: usize) -> Sys<()> {
         let slot = self.guest.iter_mut().find(|g| g.2 < 0);
         let slot = slot.ok_or(Errno::ENOLCK)?;
-        let n = session::guest_lock(self.cx.s, leg, object)?;
+        let n = session::guest_lock(self.cx.s, leg.index(), object)?;
         if let Err(e) = locks::take(n) {
             let _ = sys::close(n);
             return Err(e);
@@ -292,7 +292,7 @@ pub enum Ran {
 /// Runs a change on a pair.
 pub fn run(
     pair: usize,
-    lead: usize,
+    lead: Leg,
     t: [Option<&mut Target>; 2],
     kind: IntentKind,
     change: &mut dyn Change,
@@ -314,7 +314,7 @@ pub fn run(
                     t,
                     hint: Hint::none(),
                     slow: false,
-                    intent: Intent::of(kind, lead as u8),
+                    intent: Intent::of(kind, lead),
                     position: None,
                     end: None,
                     exclusive: false,
@@ -325,7 +325,7 @@ pub fn run(
                 },
                 change,
                 own: mine,
-                guest: [(0, 0, -1); GUEST_LOCKS],
+                guest: [(Leg::A, 0, -1); GUEST_LOCKS],
             };
             if mine && session::is_new(pair) {
                 mend_the_dead(&mut p);
@@ -391,7 +391,7 @@ fn drive(p: &mut Port<'_, '_>, kind: IntentKind, action: Action) -> Ran {
             Next::Wait(object) => return busy(p, object),
             Next::Again | Next::Recover(_) => {}
         }
-        p.cx.intent = Intent::of(kind, p.cx.lead as u8);
+        p.cx.intent = Intent::of(kind, p.cx.lead);
         p.cx.position = None;
         p.cx.end = None;
     }

@@ -13,28 +13,29 @@ use crate::repair::{pending, same};
 use libc as c;
 use mirror_core::refusal::Refusal;
 use mirror_core::{Errno, ErrorClass, LockPlan, Prepared};
+use mirror_core::{Leg, PerLeg};
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
 
 impl Cx<'_> {
     /// What a name's path starts from on a leg, and that path.
-    pub fn spot(&self, which: usize, leg: usize) -> (i32, &Path) {
+    pub fn spot(&self, which: usize, leg: Leg) -> (i32, &Path) {
         let t = self.name(which);
         let from = match &t.held {
             // Before it is found on both.
             Some(h) if leg == self.lead && !h.is_found() => t.anchor(),
             Some(h) => h.at(leg),
-            None => self.s.root.get(leg).copied().unwrap_or(-1),
+            None => self.s.at(leg),
         };
         (from, &t.rel)
     }
     /// A look at a name on a leg.
-    pub fn look(&self, which: usize, leg: usize) -> Sys<Stat> {
+    pub fn look(&self, which: usize, leg: Leg) -> Sys<Stat> {
         let (from, rel) = self.spot(which, leg);
         sys::glance(from, rel, c::AT_SYMLINK_NOFOLLOW)
     }
     /// The same with all times.
-    pub fn stat(&self, which: usize, leg: usize) -> Sys<Stat> {
+    pub fn stat(&self, which: usize, leg: Leg) -> Sys<Stat> {
         let (from, rel) = self.spot(which, leg);
         sys::fstatat(from, rel, c::AT_SYMLINK_NOFOLLOW)
     }
@@ -48,8 +49,8 @@ impl Cx<'_> {
     }
     /// On which side of the mount points of the legs a name is.
     pub fn border_at(&self, which: usize) -> Border {
-        let (a, rel) = self.spot(which, 0);
-        border::between(self.s, self.lead, [a, self.spot(which, 1).0], rel)
+        let from = PerLeg::by(|leg| self.spot(which, leg).0);
+        border::between(self.s, self.lead, from, self.spot(which, self.lead).1)
     }
     /// Finds what a name stands in that no path can say. Asked under the locks.
     #[cold]
@@ -96,12 +97,12 @@ impl Cx<'_> {
     fn held_on_a(&mut self, which: usize, then: impl Fn(i32) -> Sys<u64>) -> Result<u64, Prepared> {
         let n = self.name(which).anchor();
         let r = match self.lead {
-            0 => then(n),
-            _ => {
+            Leg::A => then(n),
+            Leg::B => {
                 self.dated = true;
                 let mut held = Held::nowhere();
                 find(self.s, self.lead, n, &mut held).map_err(|lost| self.lost(lost, &held))?;
-                then(held.at(0))
+                then(held.at(Leg::A))
             }
         };
         r.map_err(|e| Prepared::Answer(Err(e)))
@@ -127,8 +128,8 @@ impl Cx<'_> {
     #[cold]
     #[inline(never)]
     pub(super) fn settle_held(&self, which: usize, makes: bool) {
-        let look = |leg: usize| self.look(which, leg);
-        let (f, t) = (look(self.lead), look(self.lead ^ 1));
+        let look = |leg: Leg| self.look(which, leg);
+        let (f, t) = (look(self.lead), look(self.lead.other()));
         let alike = match (&f, &t) {
             (Ok(f), Ok(t)) => same::alike(self.s, self.lead, f, t),
             (Ok(_), Err(Errno::ENOENT)) => false,

@@ -3,7 +3,7 @@
 //! Rules: as in `port`: signals are blocked, nothing waits; all but `plan` runs under the locks.
 use crate::attach::handle::Session;
 use crate::change::border::{self, Border};
-use crate::change::deep::Held;
+use crate::change::deep::{Held, NOWHERE};
 use crate::change::keys;
 use crate::path::below::{hold, open_below, open_by};
 use crate::path::loc::{Loc, Name, Path};
@@ -15,6 +15,7 @@ use libc as c;
 use mirror_core::path::split;
 use mirror_core::runtime::Intent;
 use mirror_core::{Applied, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Untouched};
+use mirror_core::{Leg, PerLeg};
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
 
@@ -25,8 +26,8 @@ pub struct Target {
     /// Its last component as the kernel gets it.
     pub name: Name,
     /// Parent directories on leg a and b.
-    pub dir: [i32; 2],
-    opened: [bool; 2],
+    pub dir: PerLeg<i32>,
+    opened: PerLeg<bool>,
     /// Descriptor (−1: none) and length of [`crate::path::loc::Anchor`].
     anchor: (i32, usize),
     /// Device and inode number that the name must still have: a magic link led to the object.
@@ -41,8 +42,8 @@ impl Target {
         Target {
             rel: loc.rel.clone(),
             name: loc.name.clone(),
-            dir: [-1; 2],
-            opened: [false; 2],
+            dir: NOWHERE,
+            opened: PerLeg { a: false, b: false },
             anchor: (loc.anchor.fd, loc.anchor.len),
             object: loc.jump.map(|j| j.object),
             held: loc.held.then(Held::nowhere),
@@ -77,7 +78,7 @@ impl Target {
     }
     /// Closes what `enter` opened.
     pub fn leave(&mut self) {
-        for (d, o) in self.dir.iter_mut().zip(&mut self.opened) {
+        for (d, o) in self.dir.iter_mut().zip(self.opened.iter_mut()) {
             if *o {
                 let _ = sys::close(*d);
             }
@@ -89,8 +90,8 @@ impl Target {
         }
     }
     /// The directory on a leg.
-    pub fn at(&self, leg: usize) -> i32 {
-        self.dir.get(leg).copied().unwrap_or(-1)
+    pub fn at(&self, leg: Leg) -> i32 {
+        self.dir[leg]
     }
 }
 
@@ -98,8 +99,8 @@ impl Target {
 static NAMELESS: Target = Target {
     rel: Path::new(),
     name: Name::new(),
-    dir: [-1; 2],
-    opened: [false; 2],
+    dir: NOWHERE,
+    opened: PerLeg { a: false, b: false },
     anchor: (-1, 0),
     object: None,
     held: None,
@@ -110,7 +111,7 @@ pub struct Cx<'a> {
     /// The pair.
     pub s: &'a Session,
     /// Index of the leg that the request addresses.
-    pub lead: usize,
+    pub lead: Leg,
     /// The names: none for changes by descriptor, two for rename and link.
     pub t: [Option<&'a mut Target>; 2],
     /// Where repair would look for a descriptor's file.
@@ -209,7 +210,7 @@ impl Cx<'_> {
     /// The lock on the file behind a name that was entered.
     pub fn file_named(&self, which: usize) -> LockPlan {
         let t = self.name(which);
-        match sys::glance(t.at(0), &t.name, c::AT_SYMLINK_NOFOLLOW) {
+        match sys::glance(t.at(Leg::A), &t.name, c::AT_SYMLINK_NOFOLLOW) {
             Ok(st) => self.file(st.ino()),
             // Leg a lacks it: it is made there, with exclusive access.
             Err(_) => LockPlan::EMPTY,
@@ -220,7 +221,7 @@ impl Cx<'_> {
         let known = fds::hint(n) == fds::PAIRED && !actor::maybe_guest();
         let ino = match fds::info(n).filter(|_| known) {
             Some(i) => i.ino[0].load(Ordering::Relaxed),
-            None if self.lead == 0 => sys::fglance(n)?.ino(),
+            None if self.lead == Leg::A => sys::fglance(n)?.ino(),
             None => sys::fglance(n.saturating_add(K))?.ino(),
         };
         Ok(self.file(ino))
@@ -234,7 +235,7 @@ impl Cx<'_> {
             }
             // Leg a is the one that the request addresses: its answer, if the text leads where the
             // request's descriptor is.
-            _ if self.lead == 0 => match self.anchored(which) {
+            _ if self.lead == Leg::A => match self.anchored(which) {
                 Ok(()) => Prepared::Answer(Err(e)),
                 Err(p) => p,
             },
@@ -242,7 +243,7 @@ impl Cx<'_> {
             _ => {
                 let mut dir = Path::new();
                 let _ = dir.set(split(self.name(which).rel.as_bytes()).0);
-                match open_below(self.s.root[1], &dir, c::O_PATH | c::O_DIRECTORY) {
+                match open_below(self.s.at(Leg::B), &dir, c::O_PATH | c::O_DIRECTORY) {
                     Ok(n) => {
                         let _ = sys::close(n);
                         Prepared::Exclusive
@@ -260,10 +261,10 @@ impl Cx<'_> {
         self.exclusive || !self.dated || self.s.runtime().generation() == self.generation
     }
     /// The leg of a step.
-    pub fn leg(&self, step: Step) -> usize {
+    pub fn leg(&self, step: Step) -> Leg {
         match step {
             Step::First => self.lead,
-            Step::Second => self.lead ^ 1,
+            Step::Second => self.lead.other(),
         }
     }
     /// Whether the text still leads where the request's descriptor (or cwd) is. If not, the request is
@@ -286,7 +287,7 @@ impl Cx<'_> {
             .unwrap_or(b".");
         let _ = base.set(text);
         let dot: Name = Name::from_bytes(b".").unwrap_or_default();
-        let root = self.s.root.get(self.lead).copied().unwrap_or(-1);
+        let root = self.s.at(self.lead);
         let by_text = sys::glance(root, &base, c::AT_SYMLINK_NOFOLLOW);
         let by_fd = if fd == c::AT_FDCWD {
             sys::glance(fd, &dot, 0)
@@ -327,10 +328,10 @@ impl Cx<'_> {
             && a.anchor == b.anchor
             && a.held.is_none()
             && b.held.is_none()
-            && a.dir != [-1; 2];
+            && a.dir != NOWHERE;
         if same {
             b.dir = a.dir;
-            b.opened = [false; 2];
+            b.opened = PerLeg::default();
         }
         same
     }
@@ -344,7 +345,7 @@ impl Cx<'_> {
         let mut resolve = sys::BENEATH_HERE;
         for step in [Step::First, Step::Second] {
             let leg = self.leg(step);
-            let root = self.s.root.get(leg).copied().unwrap_or(-1);
+            let root = self.s.at(leg);
             let Some(Some(t)) = self.t.get(which) else {
                 continue;
             };
@@ -394,10 +395,8 @@ impl Cx<'_> {
             let Some(Some(t)) = self.t.get_mut(which) else {
                 continue;
             };
-            if let (Some(d), Some(o)) = (t.dir.get_mut(leg), t.opened.get_mut(leg)) {
-                *d = n;
-                *o = n != root && t.held.is_none();
-            }
+            t.dir[leg] = n;
+            t.opened[leg] = n != root && t.held.is_none();
         }
         Ok(())
     }
@@ -414,7 +413,7 @@ impl Cx<'_> {
             Border::Beyond => {
                 // Two names, and only one of them there: they are on two file systems.
                 let mut other = Path::new();
-                let name = self.t.get(which ^ 1).and_then(Option::as_ref);
+                let name = self.t.get(usize::from(which == 0)).and_then(Option::as_ref);
                 let e = match name {
                     Some(t) => {
                         let _ = other.set(split(t.rel.as_bytes()).0);
@@ -473,11 +472,11 @@ pub trait Change {
     fn heal(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Sys<()> {
         let second = cx.leg(Step::Second);
         let (a, b) = cx.paths();
-        heal::equal(cx.s, second ^ 1, a, held)?;
+        heal::equal(cx.s, second.other(), a, held)?;
         if b.is_empty() {
             Ok(())
         } else {
-            heal::equal(cx.s, second ^ 1, b, held)
+            heal::equal(cx.s, second.other(), b, held)
         }
     }
     /// The write family's view of itself.

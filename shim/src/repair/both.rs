@@ -5,7 +5,7 @@ use crate::path::loc::{Name, Path};
 use libc as c;
 use mirror_core::path::PathText;
 use mirror_core::xattrs::{CAPABILITY, is_copied};
-use mirror_core::{BothLocked, Errno};
+use mirror_core::{BothLocked, Errno, Leg};
 use mirror_pair::attributes::{self, ALL, Want, listed};
 use mirror_pair::both::Both;
 use mirror_sys as sys;
@@ -18,7 +18,7 @@ pub const REPAIR_MAX: u64 = 16 << 20;
 
 /// One name on both legs.
 pub(super) fn open(s: &Session, rel: &[u8]) -> Sys<Both> {
-    Both::open(s.root, rel, &open_dir)
+    Both::open(s.root.into(), rel, &open_dir)
 }
 
 /// The program's limit is not for it.
@@ -37,8 +37,8 @@ pub fn not_led(s: &Session) -> Sys<()> {
 }
 
 #[inline(never)]
-pub fn make(b: &Both, from: usize, f: &Stat, _: &BothLocked) -> Sys<()> {
-    let to = b.at(from ^ 1);
+pub fn make(b: &Both, from: Leg, f: &Stat, _: &BothLocked) -> Sys<()> {
+    let to = b.at(from.other());
     match f.kind() {
         c::S_IFDIR => sys::mkdirat(to, &b.name, 0o700).map(|_| ()),
         c::S_IFLNK => {
@@ -63,9 +63,9 @@ pub fn dot() -> Name {
 }
 
 #[inline(never)]
-pub fn attributes(b: &Both, from: usize, f: &Stat, locks: &BothLocked) -> Sys<()> {
+pub fn attributes(b: &Both, from: Leg, f: &Stat, locks: &BothLocked) -> Sys<()> {
     let source = hold(b.at(from), &b.name)?;
-    let held = hold(b.at(from ^ 1), &b.name)?;
+    let held = hold(b.at(from.other()), &b.name)?;
     sys::stands_for(f, source.stat())?;
     sys::stands_for(f, held.stat())?;
     if privileged(f) {

@@ -2,7 +2,7 @@
 //! drop the program's locks on it.
 use crate::repair::both::REPAIR_MAX;
 use libc as c;
-use mirror_core::{BothLocked, Errno};
+use mirror_core::{BothLocked, Errno, Leg};
 use mirror_pair::both::Both;
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
@@ -11,7 +11,7 @@ use mirror_sys::{Stat, Sys};
 #[inline(never)]
 pub fn copy(
     b: &Both,
-    from: usize,
+    from: Leg,
     f: &Stat,
     range: Option<(u64, u64)>,
     held: &BothLocked,
@@ -42,18 +42,12 @@ pub fn copy(
     }
 }
 
-fn copy_child(
-    b: &Both,
-    from: usize,
-    (start, len): (u64, u64),
-    size: u64,
-    _: &BothLocked,
-) -> Sys<()> {
+fn copy_child(b: &Both, from: Leg, (start, len): (u64, u64), size: u64, _: &BothLocked) -> Sys<()> {
     // The program waits for this child under the locks: a fifo in the place must not block it.
     let flags = c::O_NOFOLLOW | c::O_NONBLOCK | c::O_NOCTTY | c::O_CLOEXEC;
     let src = sys::openat(b.at(from), &b.name, c::O_RDONLY | flags, 0)?;
     // Readable if it may be: what is equal is left alone, with its capabilities and its time.
-    let to = |access| sys::openat(b.at(from ^ 1), &b.name, access | flags, 0);
+    let to = |access| sys::openat(b.at(from.other()), &b.name, access | flags, 0);
     let dst = to(c::O_RDWR).or_else(|_| to(c::O_WRONLY))?;
     let f = sys::fstat(src)?;
     let t = sys::fstat(dst)?;

@@ -16,7 +16,7 @@ use libc as c;
 use mirror_core::marks::Value;
 use mirror_core::repair::{Act, Names};
 use mirror_core::runtime::{Intent, IntentKind};
-use mirror_core::{BothLocked, Errno};
+use mirror_core::{BothLocked, Errno, Leg};
 use mirror_pair::both::{Both, Places};
 use mirror_pair::carry_out;
 use mirror_sys as sys;
@@ -24,7 +24,7 @@ use mirror_sys::Sys;
 
 /// Makes the object at `rel` on the other leg like the one on leg `from`.
 #[inline(never)]
-pub fn equal(s: &Session, from: usize, rel: &[u8], held: &BothLocked) -> Sys<()> {
+pub fn equal(s: &Session, from: Leg, rel: &[u8], held: &BothLocked) -> Sys<()> {
     not_led(s)?;
     equal_at(s, &both::open(s, rel)?, from, None, held)
 }
@@ -33,11 +33,11 @@ pub fn equal(s: &Session, from: usize, rel: &[u8], held: &BothLocked) -> Sys<()>
 fn equal_at(
     s: &Session,
     b: &Both,
-    from: usize,
+    from: Leg,
     range: Option<(u64, u64)>,
     held: &BothLocked,
 ) -> Sys<()> {
-    let to = from ^ 1;
+    let to = from.other();
     match (b.stat(from), b.stat(to)) {
         (None, None) => Ok(()),
         (None, Some(t)) => {
@@ -89,14 +89,14 @@ impl carry_out::Healer for Heals<'_> {
     #[inline(never)]
     fn end(&mut self, i: &Intent, names: [&[u8]; 2], held: &BothLocked) -> bool {
         let Heals(s) = self;
-        let Ok(places) = Places::open(s.root, names, &both::open_dir) else {
+        let Ok(places) = Places::open(s.root.into(), names, &both::open_dir) else {
             return false;
         };
         let kind = i.kind;
         let r = carry_out::end(&mut Ending { s, kind, places }, i, held);
         r == Ok(true)
     }
-    fn mend(&mut self, from: usize, rel: &[u8], held: &BothLocked) -> bool {
+    fn mend(&mut self, from: Leg, rel: &[u8], held: &BothLocked) -> bool {
         finish(self.0, from, rel, held).is_ok()
     }
     fn pending(&mut self, rel: &[u8], _: &BothLocked) {
@@ -119,24 +119,24 @@ impl carry_out::Ground for Ending<'_> {
     fn names(&mut self, act: Act, held: &BothLocked) -> Sys<()> {
         self.places.call(act, held)
     }
-    fn equal(&mut self, from: usize, range: Option<(u64, u64)>, held: &BothLocked) -> Sys<()> {
+    fn equal(&mut self, from: Leg, range: Option<(u64, u64)>, held: &BothLocked) -> Sys<()> {
         let b = self.places.one.as_ref().ok_or(Errno::ESTALE)?;
-        let to = from ^ 1;
+        let to = from.other();
         if let (None, Some(t)) = (b.stat(from), b.stat(to))
             && !matches!(self.kind, IntentKind::Unlink | IntentKind::Rmdir)
         {
             // The change was to make it, and has not: who knows whose it is.
-            let root = self.s.root.get(to).copied().unwrap_or(-1);
+            let root = self.s.at(to);
             return kept::aside(root, b.at(to), &b.name, &t, held);
         }
         equal_at(self.s, b, from, range, held)
     }
-    fn marks(&mut self, from: usize, i: &Intent, held: &BothLocked) -> Sys<()> {
+    fn marks(&mut self, from: Leg, i: &Intent, held: &BothLocked) -> Sys<()> {
         let b = self.places.one.as_ref().ok_or(Errno::ESTALE)?;
         marks(b, from, i, held)
     }
     /// Not under somebody else's call.
-    fn copied(&mut self, _: usize, _: &BothLocked) -> Sys<bool> {
+    fn copied(&mut self, _: Leg, _: &BothLocked) -> Sys<bool> {
         Ok(false)
     }
 }
@@ -144,7 +144,7 @@ impl carry_out::Ground for Ending<'_> {
 /// Flags and the like, in a quiet fork: files are opened for it.
 #[cold]
 #[inline(never)]
-fn marks(b: &Both, from: usize, i: &Intent, held: &BothLocked) -> Sys<()> {
+fn marks(b: &Both, from: Leg, i: &Intent, held: &BothLocked) -> Sys<()> {
     // SAFETY: the child works on its own copy of this memory, makes raw system calls and exits; it never
     // returns into the program.
     let pid = unsafe { sys::quiet_fork() }?;
@@ -159,16 +159,16 @@ fn marks(b: &Both, from: usize, i: &Intent, held: &BothLocked) -> Sys<()> {
     }
 }
 
-fn marks_child(b: &Both, from: usize, i: &Intent, _: &BothLocked) -> Sys<()> {
+fn marks_child(b: &Both, from: Leg, i: &Intent, _: &BothLocked) -> Sys<()> {
     let before = Value::announced(i).ok_or(Errno::EINVAL)?;
     let first = hold(b.at(from), &b.name)?;
-    let second = hold(b.at(from ^ 1), &b.name)?;
+    let second = hold(b.at(from.other()), &b.name)?;
     sys::stands_for(first.stat(), second.stat())?;
     sys::end_marks(before, &first, &second, sys::open_marked).map(|_| ())
 }
 
 /// Ends a mend that a crashed process has announced.
-fn finish(s: &Session, from: usize, rel: &[u8], held: &BothLocked) -> Sys<()> {
+fn finish(s: &Session, from: Leg, rel: &[u8], held: &BothLocked) -> Sys<()> {
     if same::same(s, from, rel, held)? == Found::Extra {
         // What was right is gone.
         return Err(Errno::ESTALE);

@@ -10,6 +10,7 @@ use crate::path::loc::{Name, Path};
 use crate::process::actor::maybe_guest;
 use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use libc as c;
+use mirror_core::Leg;
 use mirror_core::names::{FILE, Known, SIZE};
 use mirror_core::path::CONTROL;
 use mirror_core::record::TMP_DIR;
@@ -23,8 +24,8 @@ const ENTRIES: usize = 1 << 17;
 const DEPTH: usize = 64;
 
 /// The two, in the order of the legs; `from` is the first one's.
-fn known_as(from: usize, f: &Stat, t: &Stat) -> Known {
-    let (a, b) = if from == 0 { (f, t) } else { (t, f) };
+fn known_as(from: Leg, f: &Stat, t: &Stat) -> Known {
+    let (a, b) = if from == Leg::A { (f, t) } else { (t, f) };
     Known::of([a.ino(), b.ino()], [a.nlink(), b.nlink()])
 }
 
@@ -59,7 +60,7 @@ fn keep(pair: usize, k: &Known) {
 /// Whether these two files, which have not as many names, are known to stand for each other.
 #[cold]
 #[inline(never)]
-pub fn known(s: &Session, from: usize, f: &Stat, t: &Stat) -> bool {
+pub fn known(s: &Session, from: Leg, f: &Stat, t: &Stat) -> bool {
     let k = known_as(from, f, t);
     let mut held = row(&k).iter().zip(fields(s.pair, &k));
     if !maybe_guest() && held.all(|(a, b)| a.load(Ordering::Relaxed) == b) {
@@ -81,7 +82,7 @@ pub fn known(s: &Session, from: usize, f: &Stat, t: &Stat) -> bool {
 /// They stand for each other.
 #[cold]
 #[inline(never)]
-pub fn remember(s: &Session, from: usize, f: &Stat, t: &Stat) {
+pub fn remember(s: &Session, from: Leg, f: &Stat, t: &Stat) {
     let k = known_as(from, f, t);
     keep(s.pair, &k);
     if let Ok(n) = mirror_pair::control::common(s.root[0], FILE, c::O_WRONLY) {
@@ -93,8 +94,8 @@ pub fn remember(s: &Session, from: usize, f: &Stat, t: &Stat) {
 /// Whether the two files have the same names inside their legs. The whole pair is locked.
 #[cold]
 #[inline(never)]
-pub fn agree(s: &Session, from: usize, f: &Stat, t: &Stat) -> bool {
-    let (a, b) = if from == 0 { (f, t) } else { (t, f) };
+pub fn agree(s: &Session, from: Leg, f: &Stat, t: &Stat) -> bool {
+    let (a, b) = if from == Leg::A { (f, t) } else { (t, f) };
     if s.is_guarded() || s.pair >= MAX_PAIRS {
         return false;
     }

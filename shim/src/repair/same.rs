@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use libc as c;
 use mirror_core::path::split;
 use mirror_core::runtime::{Intent, IntentKind};
-use mirror_core::{BothLocked, Errno, WHOLE};
+use mirror_core::{BothLocked, Errno, Leg, WHOLE};
 use mirror_pair::both::Both;
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
@@ -35,7 +35,7 @@ fn counts_names(s: &Session) -> bool {
 }
 
 /// Whether two objects of a pair look alike, as far as its legs can be; `f` is leg `from`'s.
-pub fn alike(s: &Session, from: usize, f: &Stat, t: &Stat) -> bool {
+pub fn alike(s: &Session, from: Leg, f: &Stat, t: &Stat) -> bool {
     sys::alike(f, t, counts_names(s)) || (sys::alike(f, t, false) && names::known(s, from, f, t))
 }
 
@@ -57,10 +57,10 @@ pub fn is_beyond(f: &Stat, t: &Stat) -> bool {
 
 /// Makes what `rel` is on the other leg like what it is on leg `from`, if they do not look alike.
 #[inline(never)]
-pub fn same(s: &Session, from: usize, rel: &[u8], held: &BothLocked) -> Sys<Found> {
+pub fn same(s: &Session, from: Leg, rel: &[u8], held: &BothLocked) -> Sys<Found> {
     let parent = Path::from_bytes(split(rel).0).map_err(|_| Errno::ENAMETOOLONG)?;
     let whole = Path::from_bytes(rel).map_err(|_| Errno::ENAMETOOLONG)?;
-    let root = s.root.get(from).copied().unwrap_or(-1);
+    let root = s.at(from);
     match sys::fstatat(root, &whole, c::AT_SYMLINK_NOFOLLOW) {
         Ok(_) | Err(Errno::ENOENT) => {}
         // The request itself meets this (a directory that may not be searched), and answers.
@@ -68,8 +68,8 @@ pub fn same(s: &Session, from: usize, rel: &[u8], held: &BothLocked) -> Sys<Foun
     }
     let mut lacks = false;
     if !parent.is_empty() {
-        for leg in [from, from ^ 1] {
-            let root = s.root.get(leg).copied().unwrap_or(-1);
+        for leg in [from, from.other()] {
+            let root = s.at(leg);
             match open_below(root, &parent, c::O_PATH | c::O_DIRECTORY) {
                 Ok(n) => {
                     let _ = sys::close(n);
@@ -89,7 +89,7 @@ pub fn same(s: &Session, from: usize, rel: &[u8], held: &BothLocked) -> Sys<Foun
 /// Makes missing directories above a path (the other leg lacks one that `from` has). `name` in the last of
 /// them is the caller's affair; one that holds more is recorded, since nothing else of it is looked at.
 #[inline(never)]
-pub fn parents(s: &Session, from: usize, rel: &Path, name: &[u8], held: &BothLocked) {
+pub fn parents(s: &Session, from: Leg, rel: &Path, name: &[u8], held: &BothLocked) {
     let bytes = rel.as_bytes();
     for end in (1..=bytes.len()).filter(|&i| i == bytes.len() || bytes.get(i) == Some(&b'/')) {
         let dir = bytes.get(..end).unwrap_or(&[]);
@@ -105,7 +105,7 @@ pub fn parents(s: &Session, from: usize, rel: &Path, name: &[u8], held: &BothLoc
 }
 
 /// An object whose parents are there. `but` is a name in it that needs no look.
-fn here(s: &Session, from: usize, rel: &[u8], but: &[u8], held: &BothLocked) -> Sys<Found> {
+fn here(s: &Session, from: Leg, rel: &[u8], but: &[u8], held: &BothLocked) -> Sys<Found> {
     let b = match both::open(s, rel) {
         Ok(b) => b,
         // It could not be looked at: that is no difference, and the request itself meets it.
@@ -118,12 +118,12 @@ fn here(s: &Session, from: usize, rel: &[u8], but: &[u8], held: &BothLocked) -> 
 fn same_at(
     s: &Session,
     b: &Both,
-    from: usize,
+    from: Leg,
     (rel, but): (&[u8], &[u8]),
     held: &BothLocked,
 ) -> Sys<Found> {
-    let to = from ^ 1;
-    let root = s.root.get(to).copied().unwrap_or(-1);
+    let to = from.other();
+    let root = s.at(to);
     let (f, t) = match (b.stat(from), b.stat(to)) {
         (None, None) => return Ok(Found::Alike),
         (None, Some(_)) => return Ok(Found::Extra),
@@ -177,21 +177,21 @@ fn same_at(
 }
 
 /// Before anything is changed: who is killed in the middle must not leave a difference that nobody knows.
-fn announce(s: &Session, from: usize, rel: &[u8]) {
-    let intent = Intent::of(IntentKind::Mend, from as u8);
+fn announce(s: &Session, from: Leg, rel: &[u8]) {
+    let intent = Intent::of(IntentKind::Mend, from);
     s.runtime().publish(WHOLE, &intent, rel, b"");
 }
 
 /// Whether these files may have the numbers of names that they have: equal ones, or the names are not the
 /// pair's.
-pub fn may_differ(s: &Session, from: usize, f: &Stat, t: &Stat) -> bool {
+pub fn may_differ(s: &Session, from: Leg, f: &Stat, t: &Stat) -> bool {
     f.nlink() == t.nlink() || lacks_links(s) || names::agree(s, from, f, t)
 }
 
 /// Only leg `from` has it.
 fn made(
     b: &Both,
-    from: usize,
+    from: Leg,
     f: &Stat,
     (whole, but): (bool, &[u8]),
     held: &BothLocked,
@@ -234,15 +234,15 @@ pub(super) fn holds_nothing(dir: i32, name: &Name, but: &[u8]) -> bool {
 }
 
 /// Two symlinks of different lengths, as far as the file system tells.
-fn text(b: &Both, from: usize, root: i32, t: &Stat, held: &BothLocked) -> Sys<Found> {
+fn text(b: &Both, from: Leg, root: i32, t: &Stat, held: &BothLocked) -> Sys<Found> {
     let (mut one, mut other) = (Path::new(), Path::new());
     sys::readlinkat(b.at(from), &b.name, &mut one)?;
-    sys::readlinkat(b.at(from ^ 1), &b.name, &mut other)?;
+    sys::readlinkat(b.at(from.other()), &b.name, &mut other)?;
     if one.as_bytes() == other.as_bytes() {
         return Ok(Found::Alike);
     }
     let f = hold(b.at(from), &b.name)?;
-    kept::aside(root, b.at(from ^ 1), &b.name, t, held)?;
+    kept::aside(root, b.at(from.other()), &b.name, t, held)?;
     make(b, from, f.stat(), held)?;
     attributes(b, from, f.stat(), held)?;
     Ok(Found::Mended)
@@ -250,7 +250,7 @@ fn text(b: &Both, from: usize, root: i32, t: &Stat, held: &BothLocked) -> Sys<Fo
 
 /// Two files, in a quiet fork.
 #[inline(never)]
-fn data(b: &Both, from: usize, root: i32, held: &BothLocked) -> Sys<Found> {
+fn data(b: &Both, from: Leg, root: i32, held: &BothLocked) -> Sys<Found> {
     // SAFETY: the child works on its own copy of this memory, makes raw system calls and exits; it never
     // returns into the program.
     let pid = unsafe { sys::quiet_fork() }?;
@@ -269,10 +269,10 @@ fn data(b: &Both, from: usize, root: i32, held: &BothLocked) -> Sys<Found> {
     }
 }
 
-fn data_child(b: &Both, from: usize, root: i32, held: &BothLocked) -> Sys<Found> {
+fn data_child(b: &Both, from: Leg, root: i32, held: &BothLocked) -> Sys<Found> {
     let flags = c::O_NOFOLLOW | c::O_NONBLOCK | c::O_NOCTTY | c::O_CLOEXEC;
     let src = sys::openat(b.at(from), &b.name, c::O_RDONLY | flags, 0)?;
-    let dst = sys::openat(b.at(from ^ 1), &b.name, c::O_RDONLY | flags, 0)?;
+    let dst = sys::openat(b.at(from.other()), &b.name, c::O_RDONLY | flags, 0)?;
     let (f, t) = (sys::fstat(src)?, sys::fstat(dst)?);
     sys::stands_for(&f, &t)?;
     if f.kind() != c::S_IFREG || f.size().max(t.size()) > REPAIR_MAX {
@@ -294,7 +294,7 @@ fn data_child(b: &Both, from: usize, root: i32, held: &BothLocked) -> Sys<Found>
     if equal == f.size() && equal == t.size() {
         return Ok(Found::Alike);
     }
-    let dst = sys::openat(b.at(from ^ 1), &b.name, c::O_RDWR | flags, 0)?;
+    let dst = sys::openat(b.at(from.other()), &b.name, c::O_RDWR | flags, 0)?;
     let now = sys::fstat(dst)?;
     if (now.dev(), now.ino(), now.size()) != (t.dev(), t.ino(), t.size()) {
         return Err(Errno::EAGAIN);

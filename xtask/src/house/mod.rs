@@ -195,6 +195,14 @@ fn places() -> Result<Vec<String>> {
             found.extend(proof::unproven(&shown, &t));
             let row = STATICS.iter().find(|(f, _)| *f == shown);
             if INSIDE.contains(&name) {
+                let flips = t
+                    .windows(2)
+                    .filter(|w| w[0].text == "^" && w[1].text == "1");
+                found.extend(
+                    flips.map(|w| {
+                        format!("{shown}:{}: ^ 1 (the other leg is Leg::other)", w[0].line)
+                    }),
+                );
                 for s in items::statics(&t) {
                     match row {
                         Some((f, _)) => _ = known.insert(*f),

@@ -22,6 +22,7 @@ use crate::regs::{NATIVE, Regs, arg, fail, fd_arg, raw};
 use crate::repair::pending;
 use core::sync::atomic::Ordering;
 use libc as c;
+use mirror_core::Leg;
 use mirror_core::marks::Value;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{
@@ -63,21 +64,21 @@ struct Attr<'a> {
 impl Attr<'_> {
     /// The object of the name on a leg, held. What was looked at is what is changed: on neither leg is a
     /// symlink followed that somebody may have put there meanwhile.
-    fn object(&self, cx: &Cx<'_>, leg: usize) -> Sys<Object> {
+    fn object(&self, cx: &Cx<'_>, leg: Leg) -> Sys<Object> {
         if self.root {
             return hold(self.dir(cx, leg), &self.name(cx));
         }
         hold_here(cx, self.dir(cx, leg), &self.name(cx))
     }
     /// The second leg's object, if it can stand for the first leg's.
-    fn second_object(&self, cx: &Cx<'_>, leg: usize) -> Sys<Object> {
+    fn second_object(&self, cx: &Cx<'_>, leg: Leg) -> Sys<Object> {
         let o = self.object(cx, leg)?;
         sys::stands_for(self.before.as_ref().ok_or(Errno::EIO)?, o.stat())?;
         Ok(o)
     }
-    fn dir(&self, cx: &Cx<'_>, leg: usize) -> i32 {
+    fn dir(&self, cx: &Cx<'_>, leg: Leg) -> i32 {
         if self.root {
-            cx.s.root.get(leg).copied().unwrap_or(-1)
+            cx.s.at(leg)
         } else {
             cx.name(0).at(leg)
         }
@@ -91,7 +92,7 @@ impl Attr<'_> {
         });
         n
     }
-    fn stat(&self, cx: &Cx<'_>, leg: usize, first: bool) -> Sys<Stat> {
+    fn stat(&self, cx: &Cx<'_>, leg: Leg, first: bool) -> Sys<Stat> {
         match self.by_fd {
             Some((n, _)) if first => sys::fstat(n),
             Some((n, true)) => sys::fstat(n.saturating_add(K)),
@@ -100,7 +101,7 @@ impl Attr<'_> {
     }
 
     /// The change on a leg, by name.
-    fn by_name(&mut self, cx: &mut Cx<'_>, held: &BothLocked, leg: usize, step: Step) -> Sys<u64> {
+    fn by_name(&mut self, cx: &mut Cx<'_>, held: &BothLocked, leg: Leg, step: Step) -> Sys<u64> {
         let o = if step == Step::First {
             let o = self.object(cx, leg)?;
             if o.stat().kind() == c::S_IFLNK && self.call.last == Last::Follow {
@@ -140,13 +141,13 @@ impl Attr<'_> {
 
     /// The same after a change of size: what has been cut off on both legs cannot be taken back, so that is no
     /// refusal any more. A partner's time is made equal later.
-    fn times_after(&self, cx: &Cx<'_>, held: &BothLocked, leg: usize, second: i32) -> Sys<()> {
+    fn times_after(&self, cx: &Cx<'_>, held: &BothLocked, leg: Leg, second: i32) -> Sys<()> {
         let cut = match self.call.kind {
             Kind::Truncate(size) => self.before.is_none_or(|st| size < st.size()),
             _ => false,
         };
         let equal = || -> Sys<bool> {
-            let first = self.object(cx, leg ^ 1)?.stat().mtime();
+            let first = self.object(cx, leg.other())?.stat().mtime();
             Ok(first == sys::fstat(second)?.mtime())
         };
         match (self.times(cx, held, leg, second), self.by_fd) {
@@ -160,10 +161,10 @@ impl Attr<'_> {
     }
 
     /// Copies the first leg's times to the second leg's object.
-    fn times(&self, cx: &Cx<'_>, held: &BothLocked, leg: usize, second: i32) -> Sys<u64> {
+    fn times(&self, cx: &Cx<'_>, held: &BothLocked, leg: Leg, second: i32) -> Sys<u64> {
         let first = match self.by_fd {
             Some((n, _)) => Object::of(n)?,
-            None => self.object(cx, leg ^ 1)?,
+            None => self.object(cx, leg.other())?,
         };
         // atime is not part of the copy, but a program that sets it means both.
         let atime = if self.call.kind == Kind::Times {
@@ -255,7 +256,7 @@ impl Change for Attr<'_> {
             return LockPlan::EMPTY;
         }
         match self.before {
-            Some(st) if cx.lead == 0 => cx.file(st.ino()),
+            Some(st) if cx.lead == Leg::A => cx.file(st.ino()),
             _ => cx.file_named(0),
         }
     }
@@ -313,9 +314,7 @@ impl Change for Attr<'_> {
             };
             return Prepared::Answer(Err(e));
         }
-        if let Some(i) = cx.intent.inode.get_mut(cx.lead) {
-            *i = st.ino();
-        }
+        cx.intent.inode[cx.lead] = st.ino();
         cx.intent.old_size = st.size();
         self.before = Some(st);
         if matches!(self.by_fd, Some((_, false)))
@@ -465,7 +464,7 @@ pub fn attribute(regs: &mut Regs) -> usize {
         };
         match run(
             loc.pair,
-            loc.leg,
+            Leg::of(loc.leg),
             [Some(&mut t), None],
             kind,
             &mut change,

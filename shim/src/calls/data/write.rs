@@ -12,6 +12,7 @@ use crate::regs::{NATIVE, Regs, arg, copy_of, fail, fd_arg, raw};
 use crate::user::Array;
 use core::sync::atomic::Ordering;
 use libc as c;
+use mirror_core::Leg;
 use mirror_core::calls::Call;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{
@@ -306,22 +307,22 @@ fn try_pair(regs: &mut Regs, n: i32) -> Result<Option<usize>, ()> {
 }
 
 /// Pair and leg of a paired descriptor. A guest's is not on record: its path tells.
-pub fn place(n: i32) -> (usize, usize) {
+pub fn place(n: i32) -> (usize, Leg) {
     match fds::info(n).filter(|_| fds::hint(n) == fds::PAIRED) {
         Some(i) => (
             usize::from(i.pair.load(Ordering::Relaxed)),
-            usize::from(i.leg.load(Ordering::Relaxed)),
+            Leg::of(usize::from(i.leg.load(Ordering::Relaxed))),
         ),
         None => place_by_path(n),
     }
 }
 
 #[inline(never)]
-fn place_by_path(n: i32) -> (usize, usize) {
+fn place_by_path(n: i32) -> (usize, Leg) {
     let mut loc = Loc::new();
     match crate::path::object::named(n, &mut loc) {
-        Place::In | Place::Nameless | Place::Linked => (loc.pair, loc.leg),
-        _ => (0, 0),
+        Place::In | Place::Nameless | Place::Linked => (loc.pair, Leg::of(loc.leg)),
+        _ => (0, Leg::A),
     }
 }
 

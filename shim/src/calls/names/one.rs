@@ -12,6 +12,7 @@ use crate::process::actor::THREADED;
 use crate::regs::{NATIVE, Regs, arg, fail, raw};
 use core::sync::atomic::Ordering;
 use libc as c;
+use mirror_core::Leg;
 use mirror_core::calls::Call;
 use mirror_core::path::split;
 use mirror_core::runtime::IntentKind;
@@ -47,10 +48,10 @@ struct One<'a> {
 /// unlink: what is removed from both legs was one file, or is the first leg's alone.
 fn unequal(cx: &Cx<'_>) -> Result<(), Prepared> {
     let t = cx.name(0);
-    let look = |leg: usize| sys::glance(t.at(leg), &t.name, c::AT_SYMLINK_NOFOLLOW);
+    let look = |leg: Leg| sys::glance(t.at(leg), &t.name, c::AT_SYMLINK_NOFOLLOW);
     let first = look(cx.lead);
     match cx.compare_entered(0, &first) {
-        Err(_) if first.is_ok() && matches!(look(cx.lead ^ 1), Err(Errno::ENOENT)) => Ok(()),
+        Err(_) if first.is_ok() && matches!(look(cx.lead.other()), Err(Errno::ENOENT)) => Ok(()),
         r => r,
     }
 }
@@ -76,7 +77,7 @@ impl One<'_> {
             }
             What::Bind if step == Step::First => return raw(self.regs),
             What::Bind => {
-                let st = sys::fstatat(t.at(leg ^ 1), name, c::AT_SYMLINK_NOFOLLOW)?;
+                let st = sys::fstatat(t.at(leg.other()), name, c::AT_SYMLINK_NOFOLLOW)?;
                 sys::mknodat(dir, name, c::S_IFSOCK | 0o600, 0)?;
                 self.second = true;
                 let made = hold(dir, name)?;
@@ -90,7 +91,7 @@ impl One<'_> {
             && THREADED.load(Ordering::Relaxed)
             && matches!(self.what, What::Mkdir(_) | What::Mknod(..))
         {
-            let first = sys::glance(t.at(leg ^ 1), name, c::AT_SYMLINK_NOFOLLOW)?;
+            let first = sys::glance(t.at(leg.other()), name, c::AT_SYMLINK_NOFOLLOW)?;
             let made = hold(dir, name)?;
             sys::stands_for(&first, made.stat())?;
             if first.mode() != made.stat().mode() {
@@ -101,7 +102,7 @@ impl One<'_> {
         if step == Step::Second
             && matches!(self.what, What::Mknod(m, _) if m & c::S_IFMT == c::S_IFREG || m & c::S_IFMT == 0)
         {
-            let st = sys::fstatat(t.at(leg ^ 1), name, c::AT_SYMLINK_NOFOLLOW)?;
+            let st = sys::fstatat(t.at(leg.other()), name, c::AT_SYMLINK_NOFOLLOW)?;
             let made = hold(dir, name)?;
             sys::stands_for(&st, made.stat())?;
             match made.set_times(OMIT, st.mtime()) {
@@ -152,7 +153,7 @@ impl Change for One<'_> {
         }
         if !matches!(self.what, What::Rmdir | What::Unlink) {
             let t = cx.name(0);
-            let dirs = (t.at(cx.lead), t.at(cx.lead ^ 1));
+            let dirs = (t.at(cx.lead), t.at(cx.lead.other()));
             if let Err(p) = in_the_way(cx, held, dirs, &t.name, 0, Errno::EEXIST) {
                 return p;
             }
@@ -161,7 +162,7 @@ impl Change for One<'_> {
     }
     fn holds(&mut self, cx: &mut Cx<'_>, why: Errno) -> bool {
         let t = cx.name(0);
-        let there = || sys::glance(t.at(cx.lead ^ 1), &t.name, c::AT_SYMLINK_NOFOLLOW);
+        let there = || sys::glance(t.at(cx.lead.other()), &t.name, c::AT_SYMLINK_NOFOLLOW);
         let removes = matches!(self.what, What::Unlink | What::Rmdir);
         removes && why == Errno::ENOENT && there().is_err()
     }
@@ -182,7 +183,7 @@ impl Change for One<'_> {
                 What::Mkdir(_) => c::AT_REMOVEDIR,
                 _ => 0,
             };
-            sys::unlinkat(cx.name(0).at(cx.lead ^ 1), name, flags)?;
+            sys::unlinkat(cx.name(0).at(cx.lead.other()), name, flags)?;
             self.second = false;
         }
         match self.what {
@@ -299,7 +300,7 @@ pub fn one(regs: &mut Regs) -> usize {
         };
         match run(
             loc.pair,
-            loc.leg,
+            Leg::of(loc.leg),
             [Some(&mut t), None],
             kind,
             &mut change,

@@ -10,6 +10,7 @@ use crate::path::resolve::locate_slow;
 use crate::regs::{NATIVE, Regs, arg, fail};
 use core::sync::atomic::{AtomicBool, Ordering};
 use libc as c;
+use mirror_core::Leg;
 use mirror_core::calls::Call;
 use mirror_core::path::split;
 use mirror_core::runtime::IntentKind;
@@ -164,12 +165,10 @@ impl Change for Two {
             if let Err(p) = cx.pair_entered(1, false, &st, held) {
                 return p;
             }
-            for leg in 0..2 {
-                if let (Ok(st), Some(i)) = (
-                    sys::fstatat(cx.name(0).at(leg), &cx.name(0).name, c::AT_SYMLINK_NOFOLLOW),
-                    cx.intent.inode.get_mut(leg),
-                ) {
-                    *i = st.ino();
+            for leg in Leg::BOTH {
+                let old = cx.name(0);
+                if let Ok(st) = sys::fstatat(old.at(leg), &old.name, c::AT_SYMLINK_NOFOLLOW) {
+                    cx.intent.inode[leg] = st.ino();
                 }
             }
         }
@@ -179,7 +178,7 @@ impl Change for Two {
                 true => Errno::EEXIST,
                 false => Errno::EIO,
             };
-            let (first, second) = (t.at(cx.lead), t.at(cx.lead ^ 1));
+            let (first, second) = (t.at(cx.lead), t.at(cx.lead.other()));
             let mut fits = Ok(());
             if self.kind == IntentKind::Rename {
                 let old = sys::glance(first, &t.name, c::AT_SYMLINK_NOFOLLOW);
@@ -216,7 +215,7 @@ impl Change for Two {
             IntentKind::Link => {
                 if matches!(self.nameless, Some((_, false))) {
                     // A part of the copy may be there.
-                    let _ = sys::unlinkat(b.at(leg ^ 1), &b.name, 0);
+                    let _ = sys::unlinkat(b.at(leg.other()), &b.name, 0);
                 }
                 sys::unlinkat(b.at(leg), &b.name, 0).map(|_| ())
             }
@@ -371,7 +370,7 @@ pub fn two(regs: &mut Regs) -> usize {
         };
         match run(
             l2.pair,
-            l1.leg,
+            Leg::of(l1.leg),
             [Some(&mut a), Some(&mut b)],
             kind,
             &mut change,

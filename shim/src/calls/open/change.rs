@@ -9,6 +9,7 @@ use crate::calls::paired::outer;
 use crate::calls::paired::partner::{install, note};
 use crate::calls::paired::recognise::behind;
 use crate::calls::read_only;
+use crate::change::deep::NOWHERE;
 use crate::change::pairing::in_the_way;
 use crate::change::port::{Patience, Ran, run};
 use crate::change::target::{Change, Cx, Target};
@@ -25,6 +26,7 @@ use mirror_core::runtime::IntentKind;
 use mirror_core::{
     Action, Applied, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Undo, Untouched,
 };
+use mirror_core::{Leg, PerLeg};
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
 
@@ -38,10 +40,10 @@ const REFUSED: Errno = Errno::EOPNOTSUPP;
 struct Open {
     flags: i32,
     mode: u32,
-    fd: [i32; 2],
+    fd: PerLeg<i32>,
     found: Option<Stat>,
     made: bool,
-    stat: [Option<Stat>; 2],
+    stat: PerLeg<Option<Stat>>,
     /// The second leg's file was made here.
     second: bool,
     /// O_TRUNC: the number whose partner the second leg's file is already, or -1.
@@ -62,7 +64,7 @@ impl Open {
     fn tmpfile(&self) -> bool {
         self.flags & TMPFILE == TMPFILE
     }
-    fn open_at(&self, cx: &Cx<'_>, leg: usize, flags: i32) -> Sys<i32> {
+    fn open_at(&self, cx: &Cx<'_>, leg: Leg, flags: i32) -> Sys<i32> {
         let (root, path) = cx.spot(0, leg);
         let makes = flags & c::O_CREAT != 0 || self.tmpfile();
         let mode = if makes { self.mode & 0o7777 } else { 0 };
@@ -91,8 +93,8 @@ impl Open {
 impl Open {
     /// Notes the new pair of descriptors, with TX held: whoever exits next must know what it owes.
     fn remember(&self, cx: &Cx<'_>, n: i32) {
-        let ino = |leg: usize| {
-            let st = self.stat.get(leg).copied().flatten();
+        let ino = |leg: Leg| {
+            let st = self.stat[leg];
             st.map_or(0, |s| s.ino())
         };
         let rel: &[u8] = if self.tmpfile() {
@@ -100,7 +102,7 @@ impl Open {
         } else {
             cx.name(0).text()
         };
-        note(n, cx.s.pair, cx.lead, [ino(0), ino(1)], rel);
+        note(n, cx.s.pair, cx.lead, PerLeg::by(ino), rel);
         if let Some(i) = info(n).filter(|_| hint(n) == PAIRED && !maybe_guest()) {
             i.set_alone(self.flags & c::O_APPEND != 0);
         }
@@ -163,25 +165,23 @@ impl Open {
                 r => r?,
             }
         };
-        if let Some(f) = self.fd.get_mut(leg) {
-            *f = n;
-        }
+        self.fd[leg] = n;
         // The second leg's was looked at when it was opened.
-        if let (Step::First, Some(s)) = (step, self.stat.get_mut(leg)) {
-            *s = self.found.or_else(|| sys::fglance(n).ok());
+        if step == Step::First {
+            self.stat[leg] = self.found.or_else(|| sys::fglance(n).ok());
         }
         if step == Step::First {
             self.emptied = self.found.is_some() && self.flags & c::O_TRUNC != 0 && !self.later;
             return Ok(n as u64);
         }
         // Another thread may have changed the umask in between.
-        if let (true, [Some(a), Some(b)]) = (self.made, self.stat)
+        if let (true, Some(a), Some(b)) = (self.made, self.stat.a, self.stat.b)
             && a.mode() != b.mode()
         {
-            let mode = self.stat.get(leg ^ 1).copied().flatten();
+            let mode = self.stat[leg.other()];
             let _ = sys::fchmod(n, mode.map_or(0, |s| s.mode()) & 0o7777);
         }
-        let first = self.fd.get(leg ^ 1).copied().unwrap_or(-1);
+        let first = self.fd[leg.other()];
         if self.slot < 0 || self.slot != first {
             let r = install(n, first, self.flags & c::O_CLOEXEC);
             let _ = sys::close(n);
@@ -212,15 +212,15 @@ impl Change for Open {
     }
     fn late(&mut self, cx: &mut Cx<'_>) -> LockPlan {
         match self.found {
-            Some(st) if self.flags & c::O_TRUNC != 0 && cx.lead == 0 => cx.file(st.ino()),
+            Some(st) if self.flags & c::O_TRUNC != 0 && cx.lead == Leg::A => cx.file(st.ino()),
             Some(_) if self.flags & c::O_TRUNC != 0 => cx
-                .stat(0, 0)
+                .stat(0, Leg::A)
                 .map_or(LockPlan::EMPTY, |st| cx.file(st.ino())),
             _ => LockPlan::EMPTY,
         }
     }
     fn prepare(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Prepared {
-        (self.found, self.made, self.fd, self.stat) = (None, false, [-1; 2], [None, None]);
+        (self.found, self.made, self.fd, self.stat) = (None, false, NOWHERE, PerLeg::default());
         (self.second, self.slot, self.later, self.emptied) = (false, -1, false, false);
         self.refused = false;
         if let Err(p) = cx.anchored(0) {
@@ -264,7 +264,7 @@ impl Change for Open {
                     _ => Errno::EEXIST,
                 };
                 let (first, rel) = cx.spot(0, cx.lead);
-                let second = cx.spot(0, cx.lead ^ 1).0;
+                let second = cx.spot(0, cx.lead.other()).0;
                 match in_the_way(cx, held, (first, second), rel, 0, why) {
                     Ok(()) => Prepared::Ready,
                     Err(p) => p,
@@ -290,7 +290,7 @@ impl Change for Open {
             self.not_emptied(cx, source)?;
         }
         if self.second && !self.tmpfile() {
-            let (from, rel) = cx.spot(0, cx.lead ^ 1);
+            let (from, rel) = cx.spot(0, cx.lead.other());
             sys::unlinkat(from, rel, 0)?;
             self.second = false;
         }
@@ -299,9 +299,9 @@ impl Change for Open {
             let (from, rel) = cx.spot(0, cx.lead);
             sys::unlinkat(from, rel, 0)?;
         }
-        let n = self.fd.get(cx.lead).copied().unwrap_or(-1);
+        let n = self.fd[cx.lead];
         sys::close(n)?;
-        self.fd = [-1; 2];
+        self.fd = NOWHERE;
         Ok(())
     }
 
@@ -435,10 +435,10 @@ fn opening(
         let mut change = Open {
             flags,
             mode,
-            fd: [-1; 2],
+            fd: NOWHERE,
             found: None,
             made: false,
-            stat: [None, None],
+            stat: PerLeg::default(),
             second: false,
             slot: -1,
             later: false,
@@ -454,7 +454,7 @@ fn opening(
         };
         let ran = run(
             loc.pair,
-            loc.leg,
+            Leg::of(loc.leg),
             [Some(&mut t), None],
             IntentKind::Open,
             &mut change,

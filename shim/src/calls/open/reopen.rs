@@ -14,6 +14,7 @@ use mirror_core::runtime::IntentKind;
 use mirror_core::{
     Action, Applied, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Undo, Untouched,
 };
+use mirror_core::{Leg, PerLeg};
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
 
@@ -93,10 +94,10 @@ impl Reopen {
             Ok(())
         };
         let r = r.and_then(|()| install(m, self.first, self.flags & c::O_CLOEXEC));
-        let mut ino = [0u64; 2];
-        for (leg, n) in [(cx.lead, self.first), (cx.lead ^ 1, m)] {
-            if let (Some(i), Ok(st)) = (ino.get_mut(leg), sys::fglance(n)) {
-                *i = st.ino();
+        let mut ino = PerLeg::<u64>::default();
+        for (leg, n) in [(cx.lead, self.first), (cx.lead.other(), m)] {
+            if let Ok(st) = sys::fglance(n) {
+                ino[leg] = st.ino();
             }
         }
         let _ = sys::close(m);
@@ -185,7 +186,7 @@ pub fn reopen(regs: &mut Regs, n: i32, flags: i32, loc: &Loc) -> Option<usize> {
     };
     let ran = run(
         loc.pair,
-        loc.leg,
+        Leg::of(loc.leg),
         [None, None],
         kind,
         &mut change,

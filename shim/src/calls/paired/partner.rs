@@ -7,6 +7,7 @@ use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::numbers::SENTINEL;
 use mirror_core::{BothLocked, Errno, K, RESERVED};
+use mirror_core::{Leg, PerLeg};
 use mirror_sys as sys;
 use mirror_sys::OMIT;
 use mirror_sys::Sys;
@@ -62,19 +63,19 @@ pub fn install(partner: i32, n: i32, cloexec: i32) -> Sys<()> {
 }
 
 /// Remembers a new pair of descriptors.
-pub fn note(n: i32, pair: usize, leg: usize, ino: [u64; 2], rel: &[u8]) {
+pub fn note(n: i32, pair: usize, leg: Leg, ino: PerLeg<u64>, rel: &[u8]) {
     if guest() {
         return;
     }
     let Some(i) = fds::info(n) else { return };
     i.pair.store(pair as u8, Ordering::Relaxed);
-    i.leg.store(leg as u8, Ordering::Relaxed);
+    i.leg.store(leg.index() as u8, Ordering::Relaxed);
     i.dirty.store(0, Ordering::Relaxed);
     i.places.store(0, Ordering::Relaxed);
     i.set_shared();
     i.set_end(u64::MAX);
-    for (d, s) in i.ino.iter().zip(ino) {
-        d.store(s, Ordering::Relaxed);
+    for (d, s) in i.ino.iter().zip(ino.iter()) {
+        d.store(*s, Ordering::Relaxed);
     }
     i.set_path(rel);
     crate::tables::ACTIVE.store(1, Ordering::Relaxed);

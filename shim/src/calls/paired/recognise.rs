@@ -20,6 +20,7 @@ use mirror_core::{
     Action, Applied, BothLocked, Errno, K, LockPlan, Prepared, RESERVED, Refused, Step, Undo,
     Untouched,
 };
+use mirror_core::{Leg, PerLeg};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -95,19 +96,15 @@ pub fn recognise_held(n: i32, loc: &mut Loc) -> Fd {
     };
     if let (Some(p), Place::In | Place::Nameless | Place::Linked) = (&partner, place) {
         // Inherited: the kernel's text tells the leg, even of a file whose name is gone.
-        let mut ino = [st.ino(), p.ino()];
-        if loc.leg == 1 {
-            ino.swap(0, 1);
-        }
+        let leg = Leg::of(loc.leg);
+        let ino = PerLeg::by(|of| if of == leg { st.ino() } else { p.ino() });
         let rel: &[u8] = if place == Place::In { loc.text() } else { b"" };
         // The same file again, and what it owes: only the hint was lost.
         let owes = fds::info(n).is_some_and(|i| {
-            let same = |leg: usize| {
-                i.ino.get(leg).map(|i| i.load(Ordering::Relaxed)) == ino.get(leg).copied()
-            };
-            i.dirty.load(Ordering::Relaxed) != 0 && same(0) && same(1)
+            let known = i.ino.each_ref().map(|i| i.load(Ordering::Relaxed));
+            i.dirty.load(Ordering::Relaxed) != 0 && ino == known.into()
         });
-        note(n, loc.pair, loc.leg, ino, rel);
+        note(n, loc.pair, leg, ino, rel);
         if owes && !guest() {
             fds::set_dirty(n);
         }
@@ -199,7 +196,7 @@ pub fn behind(place: Place, loc: &mut Loc) -> Option<i32> {
 struct Adopt {
     n: i32,
     flags: i32,
-    ino: [u64; 2],
+    ino: PerLeg<u64>,
 }
 
 impl Adopt {
@@ -221,9 +218,7 @@ impl Adopt {
     fn on_leg(&mut self, cx: &Cx<'_>, step: Step) -> Sys<u64> {
         let leg = cx.leg(step);
         if step == Step::First {
-            if let Some(i) = self.ino.get_mut(leg) {
-                *i = sys::fstat(self.n)?.ino();
-            }
+            self.ino[leg] = sys::fstat(self.n)?.ino();
             return Ok(0);
         }
         let (from, rel) = cx.spot(0, leg);
@@ -233,9 +228,7 @@ impl Adopt {
         })?;
         match self.fits(cx, m) {
             Ok(ino) => {
-                if let Some(i) = self.ino.get_mut(leg) {
-                    *i = ino;
-                }
+                self.ino[leg] = ino;
             }
             Err(e) => {
                 let _ = sys::close(m);
@@ -300,7 +293,7 @@ pub fn adopt(n: i32, loc: &Loc) -> Ran {
     let mut change = Adopt {
         n,
         flags: cloexec,
-        ino: [0; 2],
+        ino: PerLeg::default(),
     };
     let mut t = Target::new(loc);
     let action = Action::Call {
@@ -308,7 +301,7 @@ pub fn adopt(n: i32, loc: &Loc) -> Ran {
     };
     let ran = run(
         loc.pair,
-        loc.leg,
+        Leg::of(loc.leg),
         [Some(&mut t), None],
         IntentKind::Attributes,
         &mut change,
@@ -319,7 +312,7 @@ pub fn adopt(n: i32, loc: &Loc) -> Ran {
         if !sys::is_open(n.saturating_add(K)) {
             return Ran::Done(Err(Errno::EIO));
         }
-        note(n, loc.pair, loc.leg, change.ino, loc.text());
+        note(n, loc.pair, Leg::of(loc.leg), change.ino, loc.text());
     }
     ran
 }

@@ -20,6 +20,7 @@ use crate::regs::{NATIVE, Regs, answer, arg, fail, fd_arg};
 use crate::tables;
 use crate::user::UserPtr;
 use libc as c;
+use mirror_core::Leg;
 use mirror_core::path::split;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{
@@ -83,8 +84,8 @@ impl Drop for Twin {
 /// The other leg's copy of `n`, as seen from `lead`. Opening it drops no lock of the program: those
 /// are on the addressed leg's file.
 #[inline(never)]
-fn twin(s: &Session, lead: usize, n: i32) -> Twin {
-    let other = lead ^ 1;
+fn twin(s: &Session, lead: Leg, n: i32) -> Twin {
+    let other = lead.other();
     let fd = |n| Twin { n, owned: false };
     if s.runtime().word().pending() {
         return Twin::NONE;
@@ -100,13 +101,13 @@ fn twin(s: &Session, lead: usize, n: i32) -> Twin {
     if crate::path::object::named(n, &mut loc) != Place::In || loc.pair != s.pair {
         return Twin::NONE;
     }
-    if loc.leg == other {
+    if Leg::of(loc.leg) == other {
         return fd(n);
     }
     if loc.held {
         return Twin::NONE;
     }
-    let root = |leg: usize| s.root.get(leg).copied().unwrap_or(-1);
+    let root = |leg: Leg| s.at(leg);
     let by_name = sys::fstatat(root(lead), &loc.rel, c::AT_SYMLINK_NOFOLLOW);
     match (sys::fstat(n), by_name) {
         (Ok(a), Ok(b)) if (a.dev(), a.ino()) == (b.dev(), b.ino()) && a.kind() == c::S_IFREG => {
@@ -379,7 +380,7 @@ fn dedupe_second(src: i32, addr: usize) {
     let Ok(s) = locked(|| session::session(loc.pair, guest())) else {
         return;
     };
-    let twin = twin(&s, loc.leg, src);
+    let twin = twin(&s, Leg::of(loc.leg), src);
     // The kernel takes a page of destinations at most.
     for i in 0..((head[2] & 0xffff) as usize).min(127) {
         let entry = UserPtr::<[u64; 2]>::new(
@@ -390,7 +391,7 @@ fn dedupe_second(src: i32, addr: usize) {
             break;
         };
         let n = e[0] as i32;
-        if !twin.there() || fds::hint(n) != fds::PAIRED || place(n) != (s.pair, loc.leg) {
+        if !twin.there() || fds::hint(n) != fds::PAIRED || place(n) != (s.pair, Leg::of(loc.leg)) {
             continue;
         }
         let mut d = sys::Dedupe {

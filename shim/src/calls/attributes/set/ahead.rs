@@ -81,7 +81,7 @@ impl Attr<'_> {
         if self.root || self.second >= 0 {
             return Ok(());
         }
-        let second = self.object(cx, cx.lead ^ 1);
+        let second = self.object(cx, cx.lead.other());
         let looks = match &second {
             Ok(o) => Ok(*o.stat()),
             Err(e) => Err(*e),
@@ -116,7 +116,7 @@ impl Attr<'_> {
     /// are not the program's, so opening and closing it drops none. It must stand for the first leg's.
     pub(super) fn open_other(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
         let flags = c::O_WRONLY | c::O_NOFOLLOW | c::O_NONBLOCK | c::O_NOCTTY | c::O_CLOEXEC;
-        let (dir, name) = (self.dir(cx, cx.lead ^ 1), self.name(cx));
+        let (dir, name) = (self.dir(cx, cx.lead.other()), self.name(cx));
         let before = self.before.ok_or(Errno::EIO)?;
         let refused = match spare(|| sys::openat(dir, &name, flags, 0)) {
             Ok(m) => match sys::fstat(m).and_then(|st| fits(cx, &before, &st)) {

@@ -3,6 +3,7 @@ use crate::calls::attributes::marks;
 use crate::calls::attributes::set::{Attr, Kind};
 use crate::change::target::Cx;
 use libc as c;
+use mirror_core::Leg;
 use mirror_core::calls::Call;
 use mirror_core::marks::By;
 use mirror_core::{BothLocked, Errno, K};
@@ -124,7 +125,7 @@ impl Attr<'_> {
         &mut self,
         cx: &Cx<'_>,
         held: &BothLocked,
-        leg: usize,
+        leg: Leg,
         n: i32,
     ) -> Sys<u64> {
         let m = n.saturating_add(K);

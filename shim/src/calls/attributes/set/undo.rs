@@ -63,7 +63,7 @@ impl Attr<'_> {
     fn other(&self, cx: &Cx<'_>) -> Sys<Object> {
         match self.by_fd {
             Some((n, true)) => Object::of(n.saturating_add(K)),
-            _ => self.second_object(cx, cx.lead ^ 1),
+            _ => self.second_object(cx, cx.lead.other()),
         }
     }
     /// Sets the attribute back to what the second leg has.

@@ -35,10 +35,12 @@ impl Open {
         } else if self.made {
             keep |= c::O_CREAT | c::O_EXCL;
         }
-        let n = open_writable(base, |flags| self.open_at(cx, cx.lead ^ 1, flags | keep))?;
+        let n = open_writable(base, |flags| {
+            self.open_at(cx, cx.lead.other(), flags | keep)
+        })?;
         // From here on an undo takes it away again, whatever becomes of the descriptor.
         self.second = self.made;
-        let opened = self.stat.get(cx.lead).copied().flatten();
+        let opened = self.stat[cx.lead];
         let fits = match opened.or(self.found) {
             Some(first) => {
                 sys::fglance(n).and_then(|st| self.fits(cx, n, &first, &st).map(|()| st))
@@ -47,9 +49,7 @@ impl Open {
         };
         match fits {
             Ok(st) => {
-                if let Some(s) = self.stat.get_mut(cx.lead ^ 1) {
-                    *s = Some(st);
-                }
+                self.stat[cx.lead.other()] = Some(st);
                 Ok(n)
             }
             Err(e) => {
@@ -65,7 +65,7 @@ impl Open {
         if cx.fit(first, second) {
             return Ok(());
         }
-        let opened = self.fd.get(cx.lead).copied().unwrap_or(-1);
+        let opened = self.fd[cx.lead];
         for _ in 0..4 {
             if opened >= 0 && cx.fit(&sys::fglance(opened)?, &sys::fglance(n)?) {
                 return Ok(());
@@ -132,7 +132,7 @@ impl Open {
     #[cold]
     pub(super) fn not_emptied(&self, cx: &Cx<'_>, source: Option<&Untouched<'_>>) -> Sys<()> {
         self.found.filter(|st| st.size() == 0).ok_or(Errno::EIO)?;
-        let n = self.fd.get(cx.lead).copied().unwrap_or(-1);
+        let n = self.fd[cx.lead];
         // What was found has no time; the partner has not been emptied.
         let partner = sys::fstat(n.saturating_add(K))?;
         privileges::emptied_back((cx.s, cx.paths().0), n, &partner, source);
@@ -164,7 +164,7 @@ impl Open {
             return;
         }
         let flags = c::O_CREAT | c::O_EXCL | c::O_WRONLY | c::O_CLOEXEC;
-        match self.open_at(cx, cx.lead ^ 1, flags) {
+        match self.open_at(cx, cx.lead.other(), flags) {
             Ok(n) => {
                 let _ = sys::close(n);
             }
