@@ -18,21 +18,29 @@ use mirror_sys as sys;
 pub fn jump(n: i32, own: i32, loc: &mut Loc) -> Place {
     let mut place = sought(n, loc);
     let object = |n: i32| sys::fstat(n).map(|st| (st.dev(), st.ino()));
-    if let Ok(o) = object(n) {
-        // Whose table the link stood in, does not matter: it is the same object.
-        let same = (0..RESERVED).contains(&own) && object(own) == Ok(o);
-        // Its partner is at hand, wherever it lies.
-        if same && place == Place::Fail(Errno::ENAMETOOLONG) && fds::hint(own) == fds::PAIRED {
-            place = match sys::fstat(n) {
-                Ok(st) if st.nlink() == 0 => Place::Nameless,
-                _ => Place::Linked,
-            };
-        }
-        loc.jump = Some(Jump {
-            object: o,
-            fd: if same { own } else { -1 },
-        });
+    let o = match object(n) {
+        Ok(o) => o,
+        // No descriptor, as it was found already.
+        Err(Errno::EBADF) => return place,
+        Err(e) => return Place::Fail(e),
+    };
+    // Whose table the link stood in, does not matter: it is the same object.
+    let same = match (0..RESERVED).contains(&own).then(|| object(own)) {
+        None | Some(Err(Errno::EBADF)) => false,
+        Some(Ok(other)) => other == o,
+        Some(Err(e)) => return Place::Fail(e),
+    };
+    // Its partner is at hand, wherever it lies.
+    if same && place == Place::Fail(Errno::ENAMETOOLONG) && fds::hint(own) == fds::PAIRED {
+        place = match sys::fstat(n) {
+            Ok(st) if st.nlink() == 0 => Place::Nameless,
+            _ => Place::Linked,
+        };
     }
+    loc.jump = Some(Jump {
+        object: o,
+        fd: if same { own } else { -1 },
+    });
     place
 }
 

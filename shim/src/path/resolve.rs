@@ -179,9 +179,12 @@ fn prove_out(dir: i32, path: &Path, (last, text): (Last, Option<&[u8]>), loc: &m
     if let Some(place) = behind {
         return place;
     }
-    match met.filter(|_| last == Last::Follow) {
-        Some(Ok(id)) if id.kind == c::S_IFLNK => return locate_slow(dir, path, last, loc),
-        Some(Err(e)) => return unreachable(e),
+    let follow = last == Last::Follow;
+    match met {
+        Some(Ok(id)) if follow && id.kind == c::S_IFLNK => {
+            return locate_slow(dir, path, last, loc);
+        }
+        Some(Err(e)) if follow || Outside::unreachable(e).is_err() => return unreachable(e),
         _ => {}
     }
     // Only what the kernel has just proved; a symlink's way out may be turned at any time.
@@ -197,11 +200,10 @@ fn unless_behind(dir: i32, name: &[u8], last: Last, proof: Outside, loc: &mut Lo
     if last == Last::Entry || leaf.set(name).is_err() {
         return Place::Out(proof);
     }
-    let behind = match sys::identity(dir, &leaf) {
-        Ok(id) => mounted(dir, &leaf, &id, false, loc),
-        Err(_) => None,
-    };
-    behind.unwrap_or(Place::Out(proof))
+    match sys::identity(dir, &leaf) {
+        Ok(id) => mounted(dir, &leaf, &id, false, loc).unwrap_or(Place::Out(proof)),
+        Err(e) => unreachable(e),
+    }
 }
 
 /// A name in a directory that is outside: if it is a symlink, that decides.
@@ -267,7 +269,14 @@ pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
         }
         let link = sys::readlinkat(at, &leaf, &mut text);
         if follow && matches!(link, Ok(()) | Err(Errno::ENAMETOOLONG)) {
-            if sys::fs_magic(at) == Ok(PROC_SUPER_MAGIC) {
+            let fs = match sys::fs_magic(at) {
+                Ok(fs) => fs,
+                Err(e) => {
+                    place = Place::Fail(e);
+                    break;
+                }
+            };
+            if fs == PROC_SUPER_MAGIC {
                 place = magic(at, &leaf, loc);
                 // A link in /proc that is an ordinary text (/proc/self, /proc/mounts) is not magic.
                 let ordinary = link.is_ok() && text.as_bytes().first() != Some(&b'/');
@@ -296,23 +305,43 @@ pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
             }
             continue;
         }
+        if let (true, Err(e)) = (follow, link)
+            && let Err(e) = no_link(e)
+        {
+            place = Place::Fail(e);
+            break;
+        }
         place = place_below(at, &leaf, slash, loc);
         if place == Place::In {
             let len = split(loc.rel.as_bytes()).0.len();
             loc.anchor.set(at, len, true);
             return place;
         }
-        if matches!(place, Place::Out(_))
-            && last != Last::Entry
-            && let Ok(id) = sys::identity(at, &leaf)
-            && let Some(behind) = mounted(at, &leaf, &id, slash, loc)
-        {
-            place = behind;
+        if let (Place::Out(proof), true) = (place, last != Last::Entry) {
+            match sys::identity(at, &leaf) {
+                // It was no symlink, and is one.
+                Ok(id) if follow && id.kind == c::S_IFLNK => {
+                    place = Place::Fail(Errno::ELOOP);
+                    continue;
+                }
+                Ok(id) => {
+                    place = mounted(at, &leaf, &id, slash, loc).unwrap_or(Place::Out(proof));
+                }
+                Err(e) => place = unreachable(e),
+            }
         }
         break;
     }
     let _ = sys::close(at);
     place
+}
+
+/// Whether what readlink(2) has refused can be no symlink. An error: nobody could tell.
+pub fn no_link(why: Errno) -> Result<(), Errno> {
+    match why {
+        Errno::EINVAL => Ok(()),
+        e => Outside::unreachable(e).map(|_| ()),
+    }
 }
 
 /// A magic link below /proc jumps to an open object whatever its text says.

@@ -3,7 +3,7 @@
 //! Rules: directories are opened by the kernel, from the program's descriptor and with its `resolve` bits; only the
 //! last component is read here. Where it is a symlink, its text takes its place in the path, so that the kernel
 //! walks that from the same start too. Nothing outside of what the program allowed is ever reached.
-use crate::path::held::place_below;
+use crate::path::held::{place_below, unreachable};
 use crate::path::leaf::mounted;
 use crate::path::loc::{Last, Loc, Name, Path, Place};
 use crate::path::resolve::{self, directory_text};
@@ -59,6 +59,7 @@ fn followed_by(parent: &[u8], link: &[u8]) -> Option<Path> {
 /// The place of a path. `whole`: a directory is meant, the one to which all of it leads.
 #[cold]
 #[inline(never)]
+// long: one symlink after the other, with what was opened
 fn locate(
     dir: i32,
     path: &Path,
@@ -108,6 +109,10 @@ fn locate(
                     None => return Place::Fail(Errno::ENAMETOOLONG),
                 }
             }
+            Err(e) if follow && resolve::no_link(e).is_err() => {
+                let _ = sys::close(at);
+                return Place::Fail(e);
+            }
             _ => {
                 let mut place = place_below(at, &leaf, slash, loc);
                 if place == Place::In {
@@ -115,13 +120,18 @@ fn locate(
                     loc.anchor.set(at, len, true);
                     return place;
                 }
-                if matches!(place, Place::Out(_))
-                    && let Ok(id) = sys::identity(at, &leaf)
-                    && let Some(behind) = mounted(at, &leaf, &id, slash, loc)
-                {
-                    place = behind;
+                if let Place::Out(proof) = place {
+                    place = match sys::identity(at, &leaf) {
+                        // It was no symlink, and is one.
+                        Ok(id) if follow && id.kind == c::S_IFLNK => Place::Fail(Errno::EAGAIN),
+                        Ok(id) => mounted(at, &leaf, &id, slash, loc).unwrap_or(Place::Out(proof)),
+                        Err(e) => unreachable(e),
+                    };
                 }
                 let _ = sys::close(at);
+                if place == Place::Fail(Errno::EAGAIN) {
+                    continue;
+                }
                 return place;
             }
         }
@@ -137,7 +147,7 @@ fn forbidden(dir: i32, path: &Path, at: i32, leaf: &Name, resolve: u64) -> Optio
     if !crate::path::sticky::may_follow(at, leaf) {
         return Some(Errno::EACCES);
     }
-    if sys::fs_magic(at) != Ok(PROC_SUPER_MAGIC) {
+    if sys::fs_magic(at).is_ok_and(|fs| fs != PROC_SUPER_MAGIC) {
         return None;
     }
     // One that jumps is against each of these rules (ELOOP, EXDEV), one that is a text is not: the kernel says.

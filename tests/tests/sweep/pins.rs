@@ -57,4 +57,10 @@ pub const PINS: &[(&str, &str, &str)] = &[
     // An empty file's set-id bits and capabilities were gone from the leg that had been emptied.
     ("open_trunc_empty", "ftruncate", "EIO"),
     ("reopen_trunc_empty", "ftruncate", "ENOSPC"),
+    // Emptied on both legs before its partner was installed: neither had them any more.
+    ("reopen_trunc_empty", "dup3", "EMFILE"),
+    // A link of /proc that could not be read was taken for none, and the file opened on one leg alone.
+    ("reopen_trunc_empty", "readlinkat", "EIO"),
+    ("reopen_trunc_empty", "readlinkat", "ENOENT"),
+    ("reopen_trunc_empty", "openat", "EIO"),
 ];

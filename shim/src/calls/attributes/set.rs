@@ -406,7 +406,7 @@ pub fn attribute(regs: &mut Regs) -> usize {
             return NATIVE;
         }
         place = locate(call.dir, &text, call.last, &mut loc);
-        by_fd = through(place, &mut loc);
+        by_fd = through(&mut place, &mut loc);
     }
     for tries in 0..TRIES {
         let mut call = call;
@@ -479,7 +479,7 @@ pub fn attribute(regs: &mut Regs) -> usize {
             }
             Ran::Slow => {
                 place = locate_slow(call.dir, &text, last, &mut loc);
-                by_fd = through(place, &mut loc);
+                by_fd = through(&mut place, &mut loc);
             }
             r => return verdict(regs, r),
         }
@@ -488,10 +488,12 @@ pub fn attribute(regs: &mut Regs) -> usize {
 }
 
 /// The descriptor of this process that a magic link led to, and whether it has a partner.
-fn through(place: Place, loc: &mut Loc) -> Option<(i32, bool)> {
-    if let Some(n) = behind(place, loc) {
-        return Some((n, true));
+fn through(place: &mut Place, loc: &mut Loc) -> Option<(i32, bool)> {
+    match behind(*place, loc) {
+        Ok(Some(n)) => return Some((n, true)),
+        Ok(None) => {}
+        Err(e) => *place = Place::Fail(e),
     }
-    let own = loc.jump.filter(|j| j.fd >= 0 && place == Place::In);
+    let own = loc.jump.filter(|j| j.fd >= 0 && *place == Place::In);
     own.map(|j| (j.fd, false))
 }

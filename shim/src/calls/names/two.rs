@@ -324,7 +324,10 @@ pub fn two(regs: &mut Regs) -> usize {
         }
         let nameless = match old {
             Place::Linked | Place::Nameless => {
-                let partner = behind(old, &mut l1).map(|n| (n, true));
+                let partner = match behind(old, &mut l1) {
+                    Ok(n) => n.map(|n| (n, true)),
+                    Err(e) => return fail(regs, e),
+                };
                 let own = l1.jump.filter(|j| j.fd >= 0 && old == Place::Nameless);
                 partner.or(own.map(|j| (j.fd, false)))
             }

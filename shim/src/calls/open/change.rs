@@ -399,10 +399,10 @@ fn opening(
             Place::Linked | Place::Nameless => {}
             Place::Root(_) => return NATIVE,
         }
-        let open_file = if tmpfile {
-            None
-        } else {
-            behind(place, &mut loc)
+        let open_file = match behind(place, &mut loc) {
+            _ if tmpfile => None,
+            Ok(n) => n,
+            Err(e) => return fail(regs, e),
         };
         if open_file.is_none() {
             match place {

@@ -25,11 +25,9 @@ struct Reopen {
     object: (u64, u64),
     flags: i32,
     first: i32,
-    /// O_TRUNC: the second leg's file, open before the first leg's is emptied, or −1.
-    second: i32,
+    /// The number whose partner the second leg's file is already, or −1.
+    slot: i32,
     before: Option<Stat>,
-    /// So is the second leg's.
-    emptied: bool,
 }
 
 impl Reopen {
@@ -41,11 +39,15 @@ impl Reopen {
         let m = self.n.saturating_add(K);
         open_writable(self.flags, |flags| spare(|| through(m, flags)))
     }
-    /// Before O_TRUNC empties the first leg's file: what the second leg may refuse is known then.
+    /// Before O_TRUNC empties the first leg's file: the second's is opened, and becomes the partner of the number
+    /// that the program is about to get. What may be refused is known then.
     fn reserve(&mut self) -> Sys<()> {
         match self.open_second() {
             Ok(m) => {
-                self.second = m;
+                let r = install(m, m, self.flags & c::O_CLOEXEC);
+                let _ = sys::close(m);
+                r?;
+                self.slot = m;
                 Ok(())
             }
             Err(e) => {
@@ -57,9 +59,9 @@ impl Reopen {
         }
     }
     fn release(&mut self) {
-        if self.second >= 0 {
-            let _ = sys::close(self.second);
-            self.second = -1;
+        if self.slot >= 0 {
+            let _ = sys::close(self.slot.saturating_add(K));
+            self.slot = -1;
         }
     }
 }
@@ -83,25 +85,28 @@ impl Reopen {
             self.first = r?;
             return Ok(self.first as u64);
         }
-        let m = if self.second >= 0 {
-            core::mem::replace(&mut self.second, -1)
-        } else {
-            self.open_second()?
+        let m = match self.slot {
+            0.. => self.slot.saturating_add(K),
+            _ => self.open_second()?,
         };
-        let r = if self.truncates() {
-            sys::ftruncate(m, 0).map(|_| self.emptied = true)
-        } else {
-            Ok(())
-        };
-        let r = r.and_then(|()| install(m, self.first, self.flags & c::O_CLOEXEC));
+        if self.slot < 0 || self.slot != self.first {
+            self.slot = -1;
+            let r = install(m, self.first, self.flags & c::O_CLOEXEC);
+            let _ = sys::close(m);
+            r?;
+        }
+        self.slot = self.first;
+        let m = self.first.saturating_add(K);
+        if self.truncates() {
+            // Last: until both files are empty, the second leg's says what the first leg's was.
+            sys::ftruncate(m, 0)?;
+        }
         let mut ino = PerLeg::<u64>::default();
         for (leg, n) in [(cx.lead, self.first), (cx.lead.other(), m)] {
             if let Ok(st) = sys::fglance(n) {
                 ino[leg] = st.ino();
             }
         }
-        let _ = sys::close(m);
-        r?;
         let mut buf = [0u8; 232];
         let rel = fds::info(self.n)
             .filter(|_| fds::hint(self.n) == fds::PAIRED)
@@ -148,17 +153,15 @@ impl Change for Reopen {
         held: &BothLocked,
         step: Step,
     ) -> Result<Applied, Refused> {
-        let r = self.on_leg(cx, held, step);
-        r.map(Applied)
-            .map_err(|e| Refused::after(self.emptied && step == Step::Second, e))
+        Ok(Applied(self.on_leg(cx, held, step)?))
     }
     fn undo(&mut self, cx: &mut Cx<'_>, _: &BothLocked, source: Option<&Untouched<'_>>) -> Sys<()> {
-        self.release();
         if self.truncates() {
             let empty = self.before.filter(|st| st.size() == 0);
             let empty = empty.ok_or(Errno::EIO)?;
             privileges::emptied_back((cx.s, cx.paths().0), self.n, &empty, source);
         }
+        self.release();
         sys::close(self.first).map(|_| ())
     }
     fn heal(&mut self, _: &mut Cx<'_>, _: &BothLocked) -> Sys<()> {
@@ -175,9 +178,8 @@ pub fn reopen(regs: &mut Regs, n: i32, flags: i32, loc: &Loc) -> Option<usize> {
         object: loc.jump.map_or((0, 0), |j| j.object),
         flags,
         first: -1,
-        second: -1,
+        slot: -1,
         before: None,
-        emptied: false,
     };
     let kind = if change.truncates() {
         IntentKind::Truncate

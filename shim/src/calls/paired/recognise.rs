@@ -72,8 +72,12 @@ pub fn recognise_held(n: i32, loc: &mut Loc) -> Fd {
     let look = look::begin(n);
     let partner = ANY_PARTNER
         .load(Ordering::Relaxed)
-        .then(|| sys::fstat(n.saturating_add(K)).ok())
-        .flatten();
+        .then(|| sys::fstat(n.saturating_add(K)));
+    let partner = match partner {
+        None | Some(Err(Errno::EBADF)) => None,
+        Some(Ok(st)) => Some(st),
+        Some(Err(e)) => return Fd::Lost(e),
+    };
     let st = match sys::fstat(n) {
         Ok(st) => st,
         Err(e) => {
@@ -173,14 +177,19 @@ const UNREACHABLE: &[u8] = &{
 
 /// The own descriptor through which a magic link of /proc led here, if it has a partner: a change goes
 /// through the two, whatever the file's name is. `loc` then says what the record of the descriptor says.
-pub fn behind(place: Place, loc: &mut Loc) -> Option<i32> {
-    let j = loc.jump.filter(|j| j.fd >= 0)?;
+/// An error: that could not be found out.
+pub fn behind(place: Place, loc: &mut Loc) -> Sys<Option<i32>> {
+    let Some(j) = loc.jump.filter(|j| j.fd >= 0) else {
+        return Ok(None);
+    };
     if !matches!(place, Place::In | Place::Linked | Place::Nameless) {
-        return None;
+        return Ok(None);
     }
     let mut seen = Loc::new();
-    if !matches!(recognise(j.fd, &mut seen), Fd::Paired) {
-        return None;
+    match recognise(j.fd, &mut seen) {
+        Fd::Paired => {}
+        Fd::Lost(e) => return Err(e),
+        Fd::Out(_) | Fd::Bare => return Ok(None),
     }
     if let Some(i) = fds::info(j.fd).filter(|_| fds::hint(j.fd) == fds::PAIRED) {
         loc.pair = usize::from(i.pair.load(Ordering::Relaxed));
@@ -190,7 +199,7 @@ pub fn behind(place: Place, loc: &mut Loc) -> Option<i32> {
             loc.set_text(i.path(&mut buf));
         }
     }
-    Some(j.fd)
+    Ok(Some(j.fd))
 }
 
 struct Adopt {
