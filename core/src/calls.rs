@@ -107,6 +107,8 @@ pub enum Family {
     Mounts,
     /// Changes what another process does.
     Trace,
+    /// A descriptor of another process's is taken out of it.
+    Take,
     /// Gives files to the kernel, which writes them by itself.
     Lend,
     /// Makes a process or a thread.
@@ -310,6 +312,7 @@ table! {
     Quotactl,        "quotactl",          179,  60, may,  Lend,       No,    [Int, In, Int, InOut];
     Swapon,          "swapon",            167, 224, may,  Lend,       No,    [Path, Int];
     Acct,            "acct",              163,  89, may,  Lend,       No,    [Path];
+    PidfdGetfd,      "pidfd_getfd",       438, 438, may, Take,       No,    [Fd, Int, Int];
     Ptrace,          "ptrace",            101, 117, may,  Trace,      No,    [Int, Int, Int, Int];
     // processes
     Fork,            "fork",              57,   -, must, Fork,       No,    [];

@@ -62,11 +62,13 @@ pub enum Kind {
     Beside = 12,
     /// It has ended, and the kernel has written its core file.
     Core = 13,
+    /// It has taken a descriptor out of another process (pidfd_getfd), whose own library does not know it.
+    Taker = 14,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 13] = [
+    pub const ALL: [Kind; 14] = [
         Kind::Static,
         Kind::NoLibc,
         Kind::Go,
@@ -80,6 +82,7 @@ impl Kind {
         Kind::Sender,
         Kind::Beside,
         Kind::Core,
+        Kind::Taker,
     ];
     fn from_number(n: u8) -> Option<Kind> {
         Kind::ALL.into_iter().find(|k| *k as u8 == n)

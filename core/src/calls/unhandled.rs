@@ -76,7 +76,7 @@ pub const UNHANDLED: &[(Why, &[(&str, u32)])] = &[
         ("mq_timedreceive", 243), ("mq_notify", 244), ("mq_getsetattr", 245),
     ]),
     (Why::Received, &[
-        ("recvmsg", 47), ("recvmmsg", 299), ("pidfd_getfd", 438),
+        ("recvmsg", 47), ("recvmmsg", 299),
     ]),
     (Why::Process, &[
         ("getpid", 39), ("gettid", 186), ("getppid", 110), ("getpgrp", 111), ("getpgid", 121),

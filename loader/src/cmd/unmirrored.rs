@@ -33,6 +33,7 @@ fn words(kind: Kind) -> &'static str {
         Kind::Traced => "by ptrace",
         Kind::Beside => "by a name outside the leg",
         Kind::Core => "its core file",
+        Kind::Taker => "by pidfd_getfd",
         Kind::Sender => "to a process that is not known to be mirrored",
     }
 }
@@ -121,6 +122,10 @@ pub fn sentence(records: &[Record]) -> Option<String> {
         one(|r| r.kind == Kind::Traced, "changed another process"),
         one(|r| r.kind == Kind::Core, "dumped core"),
         one(
+            |r| r.kind == Kind::Taker,
+            "took an open file or directory of another",
+        ),
+        one(
             |r| !r.refused && r.kind == Kind::Sender,
             "sent an open file or directory",
         ),
@@ -134,7 +139,7 @@ pub fn sentence(records: &[Record]) -> Option<String> {
 fn ran(r: &Record) -> bool {
     !matches!(
         r.kind,
-        Kind::Sender | Kind::Beside | Kind::Traced | Kind::Core
+        Kind::Sender | Kind::Beside | Kind::Traced | Kind::Core | Kind::Taker
     )
 }
 

@@ -55,6 +55,7 @@ pub fn filter(regs: &mut Regs) -> usize {
         (Family::Ring, _) => fail(regs, Errno::ENOSYS),
         (Family::Message, _) => messages::filter(regs),
         (Family::Trace, _) => trace::filter(regs),
+        (Family::Take, _) => HEAVY,
         (Family::Fork, _) => process::clone_filter(regs),
         (Family::Ioctl, _) => ioctls::filter(regs),
         // What it opens is recognised at its first change; only emptying cannot wait.
@@ -156,6 +157,7 @@ pub fn heavy(regs: &mut Regs) -> usize {
         },
         Family::Lend => lends::lend(regs),
         Family::Trace => trace::trace(regs),
+        Family::Take => messages::take(regs),
         Family::User => process::new_user(regs),
         Family::Fork if matches!(row.call, Call::Fork | Call::Clone) => process::fork(regs),
         Family::Limit => process::limit(regs),

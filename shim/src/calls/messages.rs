@@ -3,12 +3,12 @@
 //! Rules: what the receiver writes with it reaches one leg if it has not the library. Before the message goes,
 //! the pair is to be compared, unless the receiver is shown to have it; a message without descriptors costs a
 //! look at its header. The call itself is always the program's own.
-use crate::calls::exec::count::count_sender;
+use crate::calls::exec::count::{count_sender, count_taker};
 use crate::calls::paired::lent;
 use crate::calls::paired::recognise::{Fd, recognise};
 use crate::path::loc::Loc;
 use crate::process::fds;
-use crate::regs::{HEAVY, NATIVE, Regs, arg, fd_arg};
+use crate::regs::{HEAVY, NATIVE, Regs, answer, arg, fd_arg};
 use crate::user::word;
 use core::sync::atomic::Ordering;
 use libc as c;
@@ -109,6 +109,21 @@ pub fn send(regs: &mut Regs) -> usize {
         true
     });
     NATIVE
+}
+
+/// pidfd_getfd, on the scratch stack. Two processes have the description then, and the one that made it does not
+/// know: what it remembers of it (how it writes, where it stands) may not hold any more.
+#[inline(never)]
+pub fn take(regs: &mut Regs) -> usize {
+    let (pidfd, n, flags) = (arg(regs, 0), arg(regs, 1), arg(regs, 2));
+    // SAFETY: numbers alone; the kernel checks them.
+    let r = sys::ret(unsafe { sys::syscall4(c::SYS_pidfd_getfd, pidfd, n, flags, 0) });
+    if let Ok(n) = r
+        && let Some(pair) = changes(n as i32)
+    {
+        count_taker(pair);
+    }
+    answer(regs, r.map(|n| n as u64))
 }
 
 /// The pair that can be changed through a descriptor (`Some(None)`: any): a file that is open for writing, or

@@ -27,6 +27,7 @@ const ALIKE: &[(&str, &str)] = &[
     ("Splice", "one call"),
     ("Stand", "what is not fchdir or chroot is chdir"),
     ("Sync", "both legs are flushed"),
+    ("Take", "one call"),
     ("Trace", "one call"),
     ("Unshare", "one call"),
     ("User", "whose the process is now is asked"),

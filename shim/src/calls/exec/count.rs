@@ -50,6 +50,15 @@ pub fn count_sender(pair: Option<usize>) {
     enter(Kind::Sender, name, Touched::of_descriptor(pair), false);
 }
 
+/// This process has taken a descriptor of a pair (`None`: of any) out of another one.
+#[cold]
+#[inline(never)]
+pub fn count_taker(pair: Option<usize>) {
+    let name = sys::comm();
+    let name = name.split(|b| *b == 0).next().unwrap_or(&[]);
+    enter(Kind::Taker, name, Touched::of_descriptor(pair), false);
+}
+
 /// Whether [`count_traced`] has counted.
 static TRACED: AtomicBool = AtomicBool::new(false);
 
