@@ -49,6 +49,37 @@ fn what_the_linker_writes_is_recorded() {
     pair.assert_equal();
 }
 
+/// The process that it is taken from does not know that it shares it.
+#[test]
+fn who_takes_a_descriptor_of_another_process_is_recorded() {
+    need!("python3");
+    let pair = Pair::striped(Kind::InPlace, None);
+    let script = |mode: &str| {
+        format!(
+            r#"cd $V && python3 - <<'PY'
+import ctypes, os, sys
+c = ctypes.CDLL(None)
+f = os.open("f", os.{mode} | os.O_CREAT, 0o600)
+parent = os.getpid()
+if os.fork() == 0:
+    n = c.syscall(438, os.pidfd_open(parent), f, 0)
+    os._exit(0 if n >= 0 else 1)
+sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
+PY"#
+        )
+    };
+    let status = || pair.mirror("status", &[pair.v().to_str().unwrap()]);
+    // What only reads changes nothing.
+    pair.run(&script("O_RDONLY")).ok();
+    assert_eq!(status().code, 0);
+    pair.run(&script("O_RDWR")).ok();
+    let o = status();
+    assert_eq!(o.code, 1, "{o:?}");
+    assert!(format!("{o:?}").contains("by pidfd_getfd"), "{o:?}");
+    assert_eq!(pair.mirror("verify", &[pair.v().to_str().unwrap()]).code, 0);
+    assert_eq!(status().code, 0);
+}
+
 fn names(leg: &std::path::Path) -> usize {
     std::fs::read_dir(leg).unwrap().count()
 }

@@ -80,6 +80,8 @@ struct Sweep {
     pair: Pair,
     program: PathBuf,
     runs: usize,
+    /// Strikes at calls that the operation did not make this time.
+    unreached: usize,
     extent: Extent,
     counts: BTreeMap<String, BTreeMap<String, usize>>,
     faults: Vec<String>,
@@ -203,7 +205,9 @@ impl Sweep {
         let mut c = self.mirrored(&op.name, &folder);
         let traced = trace::run(&mut c, Some((n, strike)), || ()).expect("tracing");
         if !traced.struck {
-            self.faults.push(format!("{} {n}: not reached", op.name));
+            // Two times that fall into one tick of the clock spare the call that makes them equal: an
+            // operation may make fewer calls than before. It is judged as one that was not struck.
+            self.unreached += 1;
         }
         let killed = matches!(strike, Strike::Kill | Strike::KillAfter);
         let recovery = match self.runs % 2 {
@@ -299,6 +303,7 @@ fn sweep_on(pair: Pair, part: usize, is_in: impl Fn(usize, &Op) -> bool) {
         pair,
         program,
         runs: 0,
+        unreached: 0,
         extent: extent(),
         counts: BTreeMap::new(),
         faults: Vec::new(),
@@ -345,7 +350,14 @@ fn sweep_on(pair: Pair, part: usize, is_in: impl Fn(usize, &Op) -> bool) {
         }
     }
     s.table();
-    println!("{} runs of {ran} operations", s.runs);
+    println!(
+        "{} runs of {ran} operations, {} struck nothing",
+        s.runs, s.unreached
+    );
+    if s.unreached > 3 + s.runs / 100 {
+        let n = s.unreached;
+        s.faults.push(format!("{n} strikes were not reached"));
+    }
     assert!(
         s.faults.is_empty(),
         "{} faults:\n{}",
