@@ -43,11 +43,13 @@ fn makes(dir: i32, text: &Path) -> Result<(), Errno> {
     }
 }
 
-/// The directory that holds a name must be there.
+/// The directory that holds a name must be there, and let itself be searched.
 fn parent(dir: i32, text: &Path) -> Result<(), Errno> {
     let (up, _, _) = split(text.as_bytes());
     let up = Path::from_bytes(if up.is_empty() { b"." } else { up });
-    let up = up.map_err(|_| Errno::ENAMETOOLONG)?;
+    let mut up = up.map_err(|_| Errno::ENAMETOOLONG)?;
+    // Where that is too long the directory alone is asked.
+    let _ = up.append(b"/.");
     match sys::fstatat(dir, &up, 0)?.kind() {
         c::S_IFDIR => Ok(()),
         _ => Err(Errno::ENOTDIR),
@@ -108,8 +110,10 @@ fn two_names(regs: &Regs, first: bool) -> Result<(), Errno> {
         sys::fstatat(from.0, &old, keep | flags & c::AT_EMPTY_PATH)?;
         return makes(to.0, &new);
     }
-    goes(from.0, &old, first)?;
-    parent(to.0, &new)
+    // Both parents come before both names.
+    parent(from.0, &old)?;
+    parent(to.0, &new)?;
+    goes(from.0, &old, first)
 }
 
 fn attribute(regs: &Regs) -> Result<(), Errno> {
