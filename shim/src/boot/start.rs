@@ -16,7 +16,7 @@ use mirror_core::Errno;
 use mirror_core::numbers::SENTINEL;
 use mirror_core::path::{PATH_MAX, PathText};
 use mirror_core::tab::{self, Entry, Fault};
-use mirror_core::tabs::FILE_MAX;
+use mirror_core::tabs::{self, FILE_MAX};
 use mirror_sys as sys;
 
 /// For tabs that do not fit on the stack; all zeros, so it needs no room in the file.
@@ -137,7 +137,9 @@ fn default_tabs(b: &BootInfo) {
 fn read_home(b: &BootInfo, home: &[u8]) {
     // SAFETY: boot runs alone, and this is the one place that names it.
     let name = unsafe { NAME.boot_mut() };
-    if name.set(home).is_ok() && name.push(b".config/mirror/mirrortab").is_ok() {
+    // As `tabs::of_home`, which would need the room of a path on the stack.
+    let is_path = home.first() == Some(&b'/');
+    if is_path && name.set(home).is_ok() && name.push(tabs::BELOW_HOME.as_bytes()).is_ok() {
         // SAFETY: such a text ends with a NUL.
         read_tab(b, None, unsafe { CStr::from_ptr(name.as_ptr().cast()) });
     }
