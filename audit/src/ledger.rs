@@ -97,7 +97,7 @@ impl Ledger {
             return out.push(self.event(raw, &change, Judged::Open));
         }
         if whole && !own {
-            // What repairs while its parent keeps everybody out changes one leg after the other's image.
+            // What repairs while its parent holds the whole pair changes one leg after the other's image.
             return out.push(self.event(raw, &change, Judged::Mirrored));
         }
         if !(own && (objects || whole)) {

@@ -2,7 +2,7 @@
 //! could not be taken back. [`mirror_core::repair`] decides; here it is carried out, by the library, by the
 //! command and by the simulator.
 //!
-//! Rules: the whole pair is locked, and everybody else kept out. What stands in a record was written by others:
+//! Rules: the whole pair is locked exclusively. What stands in a record was written by others:
 //! names that are none are not followed, and another user's word is not acted on at all. Both legs are looked
 //! at, one act is carried out, and after a call on names both are looked at again: only a state that needs
 //! nothing more is the end. What does not end is recorded, never guessed.

@@ -1,7 +1,7 @@
 //! The posts: whether one is a crashed process's, and how everybody is kept out.
 use mirror_core::{Leg, LegLock, StateWord, View, WHOLE};
 
-/// Whether somebody is inside with an object, or keeps everybody else out.
+/// Whether somebody is inside with an object, or holds the pair exclusively.
 fn inside(rt: View<'_>, object: usize) -> bool {
     rt.state(object) != 0 || (object == WHOLE && rt.word().exclusive())
 }

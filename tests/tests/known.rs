@@ -39,7 +39,7 @@ fn put(root: &Path, name: &str, what: &str) {
     }
 }
 
-/// How often somebody kept everybody out, or removed a directory.
+/// How often somebody took the pair exclusively, or removed a directory.
 fn generation(pair: &Pair) -> u64 {
     let f = fs::File::open(&pair.runtime_files()[0]).unwrap();
     let mut word = [0; 8];

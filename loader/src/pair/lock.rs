@@ -1,5 +1,5 @@
 //! The pair's lock objects in each leg, leg a before leg b: the same objects that every mirrored program
-//! takes. The command takes the whole pair and keeps everybody else out.
+//! takes. The command takes the whole pair, exclusively.
 use super::runtime::Runtime;
 use crate::fail::{Context, Res};
 use crate::text;

@@ -120,6 +120,8 @@ fn turn(old: i32, new: i32) -> Option<look::Turn> {
         if !passes || old == new || hint(old) == OUT || !paired() {
             break;
         }
+        // The one before takes its mark away as it ends.
+        drop(turn.take());
         turn = Some(look::Turn::begin(new));
         sys::sleep_us(GRACE);
     }

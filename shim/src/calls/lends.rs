@@ -55,8 +55,13 @@ fn by_text(text: &Path) -> Result<(), Errno> {
         Place::In => lent::record_at(loc.pair, loc.text()),
         Place::Root(_) => lent::record_at(loc.pair, b""),
         // It may be one.
-        Place::Linked | Place::Fail(Errno::EIO) => return Err(Errno::EIO),
-        Place::Nameless | Place::Control | Place::Out(_) | Place::Fail(_) => {}
+        Place::Linked => return Err(Errno::EIO),
+        // What the kernel will say too; of anything else it could not be found out.
+        Place::Fail(
+            Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES | Errno::ELOOP | Errno::ENAMETOOLONG,
+        ) => {}
+        Place::Fail(e) => return Err(e),
+        Place::Nameless | Place::Control | Place::Out(_) => {}
     }
     Ok(())
 }
@@ -75,8 +80,10 @@ fn setting(regs: &Regs) -> Result<(), Errno> {
         return by_address(value);
     }
     let n = arg(regs, 4) as i32;
-    if matches!(recognise(n, &mut Loc::new()), Fd::Paired | Fd::Bare) {
-        lent::record(n);
+    match recognise(n, &mut Loc::new()) {
+        Fd::Paired | Fd::Bare => lent::record(n),
+        Fd::Lost(Errno::EBADF) | Fd::Out(_) => {}
+        Fd::Lost(e) => return Err(e),
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! Names that no path can say: the directory in which they stand is held on both legs.
 //!
 //! Rules: the request holds it on the first leg; on the second the same way leads to it. The way is found, and
-//! walked on both, under the locks: what stands between it and the root moves only with everybody else kept
-//! out. Records of such an object name a directory above it, and nothing is repaired by them.
+//! walked on both, under the locks: what stands between it and the root moves only under exclusive access.
+//! Records of such an object name a directory above it, and nothing is repaired by them.
 use crate::attach::handle::Session;
 use crate::change::border;
 use crate::events::refused::{self, Refused};

@@ -2,7 +2,7 @@
 //! must fit. If it does not, the change is asked for again exclusively, and then the other
 //! leg's object is made like the first leg's, or is recorded as pending, before anything is changed.
 //!
-//! Rules: without everybody kept out a difference is only suspected, since another's change may be half done.
+//! Rules: without exclusive access a difference is only suspected, since another's change may be half done.
 use crate::change::border::{self, Border};
 use crate::change::judged;
 use crate::change::target::Cx;
@@ -76,7 +76,7 @@ impl Cx<'_> {
         }
         r
     }
-    /// What an entered name is on both legs is compared, or, with everybody kept out, settled: see
+    /// What an entered name is on both legs is compared, or, with exclusive access, settled: see
     /// [`Cx::settle`]. `first` is known.
     pub fn pair_entered(
         &self,

@@ -8,6 +8,7 @@ pub use crate::path::listed::any;
 use crate::path::roots::{self, Roots, differ};
 use crate::process::limits::own_fd;
 use libc as c;
+use mirror_core::Errno;
 use mirror_core::outside::{FILE, HEAD, files, has};
 use mirror_core::path::{Path, PathText};
 use mirror_pair::control;
@@ -36,10 +37,10 @@ pub fn whose(st: &Stat) -> Option<usize> {
         .map(|(pair, _)| pair)
 }
 
-/// Whether a leg's list has an inode. What is damaged has any.
+/// Whether a leg's list has an inode. What is damaged, or cannot be read for want of something, has any.
 fn lists(pair: usize, leg: usize, inode: u64) -> bool {
     match session::root_of(pair, leg) {
-        Some(root) => look_up(root, inode) == Ok(true),
+        Some(root) => look_up(root, inode),
         None => {
             let Some(conf) = CONFIG.get().pairs().get(pair) else {
                 return false;
@@ -50,17 +51,30 @@ fn lists(pair: usize, leg: usize, inode: u64) -> bool {
                 return false;
             }
             let flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
-            let Ok(root) = own_fd(|| sys::openat(c::AT_FDCWD, &path, flags, 0)) else {
-                return false;
+            let root = match own_fd(|| sys::openat(c::AT_FDCWD, &path, flags, 0)) {
+                Ok(root) => root,
+                Err(e) => return !is_absent(e),
             };
             let found = look_up(root, inode);
             let _ = sys::close(root);
-            found == Ok(true)
+            found
         }
     }
 }
 
-fn look_up(root: i32, inode: u64) -> Sys<bool> {
+/// There is no such list, or it is another user's.
+fn is_absent(why: Errno) -> bool {
+    matches!(
+        why,
+        Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES | Errno::EPERM
+    )
+}
+
+fn look_up(root: i32, inode: u64) -> bool {
+    search(root, inode).unwrap_or_else(|e| !is_absent(e))
+}
+
+fn search(root: i32, inode: u64) -> Sys<bool> {
     let n = own_fd(|| control::open(root, &control::text(FILE), c::O_RDONLY, 0))?;
     let mut head = [0u8; HEAD];
     let read = sys::fstat(n).and_then(|st| sys::pread(n, &mut head, 0).map(|_| st.size()));

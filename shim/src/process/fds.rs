@@ -78,7 +78,8 @@ static LENT: AtomicU64 = AtomicU64::new(1);
 
 /// What is known of descriptions to be this process's alone ends here: a process is about to be made (it has
 /// them as well, whatever memory it has), a descriptor is about to be sent, or F_SETFL is about to be called.
-/// Nothing else gives a description away; a pidfd_getfd of others is recorded by them, if they have the library (LIMITS.md).
+/// Nothing else gives a description away; a pidfd_getfd of others is recorded by them, if they have the library
+/// (LIMITS.md).
 pub fn lent() {
     LENT.fetch_add(1, Ordering::SeqCst);
 }

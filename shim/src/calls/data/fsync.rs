@@ -165,7 +165,7 @@ pub fn sync(regs: &mut Regs) -> usize {
 /// Whether nobody is in the middle of a change of the file behind `n`, and nobody has died in one: then
 /// there is nothing to wait for and nothing to end, and a round under the locks would find what is seen
 /// here. Every change of a file's data occupies the post of the file's lock object from before its first
-/// leg until after its second, or the bit says that somebody keeps everybody out; a dead one's post stays
+/// leg until after its second, or the bit says that somebody is exclusive; a crashed process's post stays
 /// occupied until its change has been ended. What begins after this look is not what this sync is about.
 /// Memory that others may cut short is not asked.
 fn is_quiet(n: i32) -> bool {
