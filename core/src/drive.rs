@@ -19,6 +19,8 @@ pub enum Next {
     Answer(Result<u64, Errno>),
     /// Not ours: the kernel's.
     Native,
+    /// Resolve the name again, and begin anew with what is found.
+    Unresolved,
 }
 
 /// One request on its way.
@@ -77,6 +79,7 @@ impl Drive {
             Ok(plan) => Ok(plan),
             Err(Prepared::Answer(r)) => Err(Next::Answer(r)),
             Err(Prepared::Forward) => Err(Next::Native),
+            Err(Prepared::Unresolved) => Err(Next::Unresolved),
             Err(_) => {
                 self.exclusive = true;
                 Ok(LockPlan::EXCLUSIVE)
@@ -85,7 +88,7 @@ impl Drive {
     }
 
     /// After a run. `unequal`: on the way the legs were seen to differ, so an error is no answer before
-    /// The pair was taken exclusively.
+    /// the pair was taken exclusively.
     pub fn ran(&mut self, verdict: Verdict, unequal: bool) -> Next {
         match verdict {
             Verdict::Done(Err(_)) if unequal && !self.exclusive => {
@@ -94,6 +97,7 @@ impl Drive {
             }
             Verdict::Done(r) => Next::Answer(r),
             Verdict::Forward => Next::Native,
+            Verdict::Unresolved => Next::Unresolved,
             Verdict::NeedLock(object) => Next::Wait(object),
             Verdict::Replan => {
                 self.replans = self.replans.saturating_add(1);
@@ -193,6 +197,10 @@ mod tests {
         let answer = d.plan(|| Err(Prepared::Answer(Ok(3))));
         assert_eq!(answer, Err(Next::Answer(Ok(3))));
         assert_eq!(d.plan(|| Err(Prepared::Forward)), Err(Next::Native));
+        let unresolved = d.plan(|| Err(Prepared::Unresolved));
+        assert_eq!(unresolved, Err(Next::Unresolved));
+        assert_eq!(d.ran(Verdict::Unresolved, true), Next::Unresolved);
+        assert!(!d.exclusive());
         assert_eq!(d.plan(|| Err(Prepared::Exclusive)), Ok(LockPlan::EXCLUSIVE));
     }
 }

@@ -12,6 +12,8 @@ pub enum Refused {
     Whole(Errno),
     /// A part was done, or may have been: what is there now is no longer what it was.
     Part(Errno),
+    /// Of the first leg only: the name does not lead where it promised, and nothing was done.
+    Unresolved,
 }
 
 impl Refused {
@@ -27,6 +29,7 @@ impl Refused {
     pub const fn errno(self) -> Errno {
         match self {
             Refused::Whole(e) | Refused::Part(e) => e,
+            Refused::Unresolved => Errno::ELOOP,
         }
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Script {
     pub(crate) holds: bool,
     /// The second leg does a part of what it refuses.
     pub(crate) part: bool,
+    /// The name does not lead where it promised, as the first leg's call finds out.
+    pub(crate) misled: bool,
     /// An undo that fails has begun.
     pub(crate) half: bool,
     pub(crate) size: Result<u64, Errno>,
@@ -56,6 +58,7 @@ impl Script {
             repair: Ok(()),
             holds: false,
             part: false,
+            misled: false,
             half: false,
             size: Ok(100),
             leaves: None,
@@ -171,6 +174,9 @@ impl LegIo for Script {
         } else {
             "second"
         });
+        if self.misled {
+            return Err(Refused::Unresolved);
+        }
         let r = next(&mut self.applies, 7);
         r.map(Applied).map_err(|e| Refused::after(self.part, e))
     }

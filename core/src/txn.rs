@@ -68,6 +68,8 @@ pub enum Prepared {
     /// The legs do not look alike on the way: another change is half done, or somebody touched one tree.
     /// That can be told only with exclusive access.
     Exclusive,
+    /// The name does not lead where it promised: nothing is done, and it is resolved again outside.
+    Unresolved,
 }
 
 /// The intents.
@@ -148,6 +150,8 @@ pub enum Verdict {
     Replan,
     /// Ask again with [`LockPlan::EXCLUSIVE`].
     Exclusive,
+    /// Nothing was done: resolve the name again.
+    Unresolved,
     /// A crashed process's change is in the way: [`crate::recover`], then ask again.
     Recover,
     /// The answer for the program. The second leg lacks the change: it stays announced, and
@@ -254,6 +258,7 @@ fn inside<P: LegLock + Journal + LegIo + ?Sized>(
         Prepared::Answer(r) => Verdict::Done(r),
         Prepared::Replan => Verdict::Replan,
         Prepared::Exclusive => Verdict::Exclusive,
+        Prepared::Unresolved => Verdict::Unresolved,
     };
     (held, verdict)
 }
@@ -306,6 +311,7 @@ fn late<P: LegLock + Journal + ?Sized>(
 fn call<P: Journal + LegIo + ?Sized>(p: &mut P, undo: Undo, held: &BothLocked) -> Verdict {
     let answer = match p.apply(Step::First, held) {
         Ok(Applied(a)) => a,
+        Err(Refused::Unresolved) => return Verdict::Unresolved,
         Err(why) => return Verdict::Done(Err(why.errno())),
     };
     let Err(why) = p.apply(Step::Second, held) else {
@@ -445,7 +451,7 @@ fn write<P: Journal + LegIo + ?Sized>(
                 // Both legs are equal again, shorter by what the second could not take.
                 Some(Ok(())) if done > 0 => Ok(done),
                 Some(Ok(())) => Err(e),
-                Some(Err(Refused::Whole(_))) | None => {
+                Some(Err(Refused::Whole(_) | Refused::Unresolved)) | None => {
                     p.pending(held, e);
                     Ok(k)
                 }

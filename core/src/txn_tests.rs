@@ -165,6 +165,13 @@ fn who_meets_an_exclusive_holder_touches_nothing() {
 fn what_is_not_ours_leaves_nothing_published() {
     let (v, log) = ran(|s| s.prepared = Prepared::Forward, CALL);
     assert_eq!((v, &*log), (Verdict::Forward, "prepare leave"));
+    let (v, log) = ran(|s| s.prepared = Prepared::Unresolved, CALL);
+    assert_eq!((v, &*log), (Verdict::Unresolved, "prepare leave"));
+    let (v, log) = ran(|s| s.misled = true, CALL);
+    assert_eq!(
+        (v, &*log),
+        (Verdict::Unresolved, "prepare publish first leave")
+    );
     let (v, log) = ran(|s| s.prepared = Prepared::Answer(Err(Errno::EBADF)), APPEND);
     assert_eq!(
         (v, &*log),

@@ -35,6 +35,7 @@ impl Val {
             Val::Prep(Prepared::Forward) => [41, 0],
             Val::Prep(Prepared::Replan) => [42, 0],
             Val::Prep(Prepared::Exclusive) => [43, 0],
+            Val::Prep(Prepared::Unresolved) => [47, 0],
             Val::Prep(Prepared::Write(Where::Position)) => [44, 0],
             Val::Prep(Prepared::Write(Where::At(at))) => [45, at],
             Val::Prep(Prepared::Write(Where::End { moves })) => [46, u64::from(moves)],

@@ -189,6 +189,7 @@ impl Proc {
         match next {
             Next::Answer(answer) => self.finish(w, answer),
             Next::Native => w.violate("a call was forwarded".into()),
+            Next::Unresolved => w.violate("a name was to be resolved again".into()),
             // The library gives everything up for a wait, what it has decided too.
             Next::Wait(object) => {
                 self.drive = Drive::new(None, MENDS);

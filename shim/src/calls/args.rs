@@ -19,7 +19,7 @@ const XATTR_SIZE_MAX: usize = 65536;
 /// two names all the time spoils every second try.
 pub const TRIES: usize = 40;
 
-/// What a run means for the stub; `Slow` is the caller's to handle before.
+/// What a run means for the stub; `Unresolved` is the caller's to handle before.
 pub fn verdict(regs: &mut Regs, ran: Ran) -> usize {
     match ran {
         Ran::Done(Err(e)) if read_only::refuses(e) => {
@@ -29,7 +29,7 @@ pub fn verdict(regs: &mut Regs, ran: Ran) -> usize {
         Ran::Done(r) => answer(regs, r),
         Ran::Native | Ran::Alone => NATIVE,
         Ran::Wait => WAIT,
-        Ran::Slow => fail(regs, Errno::ELOOP),
+        Ran::Unresolved => fail(regs, Errno::ELOOP),
     }
 }
 

@@ -6,7 +6,7 @@
 use crate::attach::session;
 use crate::change::target::{Change, Cx, Hint, Target};
 use crate::change::{held, patience};
-use crate::events::refused::{self, Refused};
+use crate::events::refused;
 use crate::process::actor::{SPLIT, TX, guest};
 use crate::repair::{heal, pending, privileges, unwrite};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ use mirror_core::refusal::Refusal;
 use mirror_core::runtime::{Intent, IntentKind};
 use mirror_core::{
     Action, Applied, BothLocked, Drive, Errno, Journal, Leg, LegIo, LegLock, LockMiss, LockPlan,
-    Next, OBJECTS, Posts, Prepared, StateWord, Step, Untouched, WHOLE,
+    Next, OBJECTS, Posts, Prepared, Refused, StateWord, Step, Untouched, WHOLE,
 };
 use mirror_pair::{locks, posts};
 use mirror_sys as sys;
@@ -186,17 +186,17 @@ impl LegIo for Port<'_, '_> {
     fn late(&mut self, _: &BothLocked) -> LockPlan {
         self.change.late(&mut self.cx)
     }
-    fn apply(&mut self, step: Step, held: &BothLocked) -> Result<Applied, mirror_core::Refused> {
-        self.change.apply(&mut self.cx, held, step)
+    fn apply(&mut self, step: Step, held: &BothLocked) -> Result<Applied, Refused> {
+        let r = self.change.apply(&mut self.cx, held, step);
+        r.map(Applied).map_err(|why| match why {
+            Refused::Whole(e) if step == Step::Second => Refused::after(self.change.begun(), e),
+            why => why,
+        })
     }
-    fn undo(
-        &mut self,
-        held: &BothLocked,
-        source: Option<&Untouched<'_>>,
-    ) -> Result<(), mirror_core::Refused> {
+    fn undo(&mut self, held: &BothLocked, source: Option<&Untouched<'_>>) -> Result<(), Refused> {
         self.cx.half.set(false);
         let r = self.change.undo(&mut self.cx, held, source);
-        r.map_err(|e| mirror_core::Refused::after(self.cx.half.get(), e))
+        r.map_err(|e| Refused::after(self.cx.half.get(), e))
     }
     #[cold]
     fn holds(&mut self, why: Errno, held: &BothLocked) -> bool {
@@ -258,7 +258,7 @@ impl LegIo for Port<'_, '_> {
         to: u64,
         old_size: Option<u64>,
         source: &Untouched<'_>,
-    ) -> Result<(), mirror_core::Refused> {
+    ) -> Result<(), Refused> {
         let (n, m) = self.fds()?;
         if old_size.is_some() {
             sys::ftruncate(n, from)?;
@@ -285,8 +285,9 @@ pub enum Ran {
     Alone,
     /// A lock is held elsewhere.
     Wait,
-    /// A symlink is on the way: resolve slowly.
-    Slow,
+    /// The name does not lead where it promised, or the number is another file's: nothing was done, look
+    /// again.
+    Unresolved,
 }
 
 /// Runs a change on a pair.
@@ -313,7 +314,6 @@ pub fn run(
                     lead,
                     t,
                     hint: Hint::none(),
-                    slow: false,
                     intent: Intent::of(kind, lead),
                     position: None,
                     end: None,
@@ -359,16 +359,12 @@ fn drive(p: &mut Port<'_, '_>, kind: IntentKind, action: Action) -> Ran {
     };
     loop {
         let mut next = match d.plan(|| plan(p)) {
-            Err(_) if p.cx.slow => return Ran::Slow,
             Err(next) => next,
             Ok(plan) => {
                 p.cx.exclusive = d.exclusive();
                 let v = mirror_core::transact(p, plan, action);
                 for t in p.cx.t.iter_mut().flatten() {
                     t.leave();
-                }
-                if p.cx.slow {
-                    return Ran::Slow;
                 }
                 d.ran(v, core::mem::take(&mut p.cx.unequal))
             }
@@ -388,6 +384,7 @@ fn drive(p: &mut Port<'_, '_>, kind: IntentKind, action: Action) -> Ran {
                 return Ran::Done(r);
             }
             Next::Native => return Ran::Native,
+            Next::Unresolved => return Ran::Unresolved,
             Next::Wait(object) => return busy(p, object),
             Next::Again | Next::Recover(_) => {}
         }
@@ -437,7 +434,7 @@ fn mend_all(p: &mut Port<'_, '_>) {
 fn busy(p: &Port<'_, '_>, object: usize) -> Ran {
     let s = p.cx.s;
     if s.is_guarded() && patience::is_over(s.pair) {
-        refused::record(s.pair, &Refused::new(Refusal::Wait));
+        refused::record(s.pair, &refused::Refused::new(Refusal::Wait));
         return Ran::Done(Err(Errno::EIO));
     }
     let misses = MISSES.fetch_add(1, Ordering::Relaxed);

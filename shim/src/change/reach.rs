@@ -78,10 +78,7 @@ impl Cx<'_> {
         let answer = |e| Prepared::Answer(Err(e));
         match lost {
             Lost::First(e) => answer(e),
-            Lost::Moved => {
-                self.slow = true;
-                answer(Errno::ESTALE)
-            }
+            Lost::Moved => Prepared::Unresolved,
             Lost::Second(e) if e.class() == ErrorClass::ProcessLocal => answer(e),
             Lost::Second(..) if !self.exclusive => Prepared::Exclusive,
             // Somebody changed one tree alone: only a resync makes directories there.
@@ -121,7 +118,6 @@ impl Cx<'_> {
             id.map(|id| id.ino)
         });
         // Whoever asks goes by the directory above then.
-        self.slow &= ino.is_ok();
         Ok(self.dir(ino.map_err(|_| Errno::ENOENT)?))
     }
     /// With exclusive access: a name's objects, if they differ, are left to a resync.

@@ -14,7 +14,7 @@ use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::path::split;
 use mirror_core::runtime::Intent;
-use mirror_core::{Applied, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Untouched};
+use mirror_core::{BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Untouched};
 use mirror_core::{Leg, PerLeg};
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
@@ -116,8 +116,6 @@ pub struct Cx<'a> {
     pub t: [Option<&'a mut Target>; 2],
     /// Where repair would look for a descriptor's file.
     pub hint: Hint,
-    /// A symlink was met where the text promised none: resolve slowly and ask again.
-    pub slow: bool,
     /// The intent to publish.
     pub intent: Intent,
     /// The descriptor's position, if `prepare` has read it.
@@ -229,10 +227,7 @@ impl Cx<'_> {
     /// What the failure to find a directory without locks means.
     fn unplanned(&mut self, which: usize, e: Errno) -> Prepared {
         match e {
-            Errno::ELOOP | Errno::EXDEV => {
-                self.slow = true;
-                Prepared::Answer(Err(Errno::ELOOP))
-            }
+            Errno::ELOOP | Errno::EXDEV => Prepared::Unresolved,
             // Leg a is the one that the request addresses: its answer, if the text leads where the
             // request's descriptor is.
             _ if self.lead == Leg::A => match self.anchored(which) {
@@ -299,10 +294,7 @@ impl Cx<'_> {
             // A removed cwd or directory: nothing can be made or found in it.
             (_, Ok(b)) if b.nlink() == 0 => Err(Prepared::Answer(Err(Errno::ENOENT))),
             (_, Err(e)) => Err(Prepared::Answer(Err(e))),
-            _ => {
-                self.slow = true;
-                Err(Prepared::Answer(Err(Errno::ESTALE)))
-            }
+            _ => Err(Prepared::Unresolved),
         }
     }
     /// Whether what the first leg has under a name is what the request meant, if that was an object and
@@ -311,10 +303,7 @@ impl Cx<'_> {
         match (self.name(which).object, found) {
             (None, _) => Ok(()),
             (Some(o), Ok(st)) if o == (st.dev(), st.ino()) => Ok(()),
-            _ => {
-                self.slow = true;
-                Err(Prepared::Answer(Err(Errno::ESTALE)))
-            }
+            _ => Err(Prepared::Unresolved),
         }
     }
     /// Two names in one directory: the second is entered with the first, which closes it.
@@ -366,8 +355,7 @@ impl Cx<'_> {
                 match r {
                     Ok(n) => n,
                     Err(Errno::ELOOP | Errno::EXDEV) if step == Step::First => {
-                        self.slow = true;
-                        return Err(Prepared::Answer(Err(Errno::ELOOP)));
+                        return Err(Prepared::Unresolved);
                     }
                     Err(e) if step == Step::First => return Err(Prepared::Answer(Err(e))),
                     // The other leg lacks a directory: a change is half done, or somebody changed one
@@ -461,9 +449,14 @@ pub trait Change {
     }
     /// Resolves under the locks and fills the intent.
     fn prepare(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Prepared;
-    /// The call on one leg.
-    fn apply(&mut self, cx: &mut Cx<'_>, held: &BothLocked, step: Step)
-    -> Result<Applied, Refused>;
+    /// The call on one leg: its answer. Writes, and what `prepare` has answered, have none.
+    fn apply(&mut self, _: &mut Cx<'_>, _: &BothLocked, _: Step) -> Result<u64, Refused> {
+        Err(Refused::Whole(Errno::EINVAL))
+    }
+    /// Whether the second leg, which has just refused the call, may have done a part of it.
+    fn begun(&self) -> bool {
+        false
+    }
     /// Takes the call back on both legs. What the second leg has is a source only with `source`.
     fn undo(&mut self, _: &mut Cx<'_>, _: &BothLocked, _: Option<&Untouched<'_>>) -> Sys<()> {
         Err(Errno::EIO)

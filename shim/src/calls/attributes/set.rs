@@ -26,7 +26,7 @@ use mirror_core::Leg;
 use mirror_core::marks::Value;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{
-    Action, Applied, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Undo, Untouched,
+    Action, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Undo, Untouched,
 };
 use mirror_sys as sys;
 use mirror_sys::{OMIT, Object, Stat, Sys};
@@ -101,12 +101,17 @@ impl Attr<'_> {
     }
 
     /// The change on a leg, by name.
-    fn by_name(&mut self, cx: &mut Cx<'_>, held: &BothLocked, leg: Leg, step: Step) -> Sys<u64> {
+    fn by_name(
+        &mut self,
+        cx: &mut Cx<'_>,
+        held: &BothLocked,
+        leg: Leg,
+        step: Step,
+    ) -> Result<u64, Refused> {
         let o = if step == Step::First {
             let o = self.object(cx, leg)?;
             if o.stat().kind() == c::S_IFLNK && self.call.last == Last::Follow {
-                cx.slow = true;
-                return Err(Errno::ELOOP);
+                return Err(Refused::Unresolved);
             }
             self.before = Some(*o.stat());
             self.look_ahead(cx, held, &o)?;
@@ -121,7 +126,7 @@ impl Attr<'_> {
             self.second_object(cx, leg)?
         };
         let r = match self.call.kind {
-            Kind::Times if step == Step::Second => return self.times(cx, held, leg, o.fd()),
+            Kind::Times if step == Step::Second => return Ok(self.times(cx, held, leg, o.fd())?),
             Kind::Times => self.first_times(&o, held),
             Kind::Marks(by) if step == Step::Second => {
                 self.part = true;
@@ -187,52 +192,6 @@ impl Attr<'_> {
     }
 }
 
-impl Attr<'_> {
-    fn on_leg(&mut self, cx: &mut Cx<'_>, held: &BothLocked, step: Step) -> Sys<u64> {
-        let leg = cx.leg(step);
-        match (self.by_fd, step) {
-            (Some((n, paired)), Step::First) => {
-                if !paired && !self.root {
-                    // The object's own lock may have been taken after `prepare` looked.
-                    self.before = Some(sys::fstat(n)?);
-                }
-                if matches!(
-                    self.call.kind,
-                    Kind::Owner(..) | Kind::Truncate(_) | Kind::Marks(_)
-                ) {
-                    self.look_ahead(cx, held, &Object::of(n)?)?;
-                }
-                // Whether the second leg's object will be changed by its text.
-                let by_text = !paired
-                    && match self.call.kind {
-                        Kind::Mode(_) => !Object::knows_set_mode_held(),
-                        Kind::SetXattr | Kind::RemoveXattr => true,
-                        _ => false,
-                    };
-                if by_text {
-                    Object::of(n)?.has_text()?;
-                }
-                if !paired {
-                    self.hold_second(cx)?;
-                }
-                let r = raw(self.regs);
-                if r.is_err() {
-                    self.close_second();
-                }
-                r
-            }
-            (Some((n, true)), Step::Second) => self.by_partner(cx, held, leg, n),
-            _ => {
-                let r = self.by_name(cx, held, leg, step);
-                if r.is_err() || step == Step::Second {
-                    self.close_second();
-                }
-                r
-            }
-        }
-    }
-}
-
 impl Change for Attr<'_> {
     fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
         if self.root {
@@ -287,8 +246,7 @@ impl Change for Attr<'_> {
                 return p;
             }
             if st.kind() == c::S_IFLNK && self.call.last == Last::Follow {
-                cx.slow = true;
-                return Prepared::Answer(Err(Errno::ELOOP));
+                return Prepared::Unresolved;
             }
             if st.kind() == c::S_IFLNK && matches!(self.call.kind, Kind::Mode(_)) {
                 return Prepared::Answer(Err(Errno::EOPNOTSUPP));
@@ -327,15 +285,52 @@ impl Change for Attr<'_> {
             Err(e) => Prepared::Answer(Err(e)),
         }
     }
-    fn apply(
-        &mut self,
-        cx: &mut Cx<'_>,
-        held: &BothLocked,
-        step: Step,
-    ) -> Result<Applied, Refused> {
+    fn apply(&mut self, cx: &mut Cx<'_>, held: &BothLocked, step: Step) -> Result<u64, Refused> {
         self.part = false;
-        let r = self.on_leg(cx, held, step);
-        r.map(Applied).map_err(|e| Refused::after(self.part, e))
+        let leg = cx.leg(step);
+        match (self.by_fd, step) {
+            (Some((n, paired)), Step::First) => {
+                if !paired && !self.root {
+                    // The object's own lock may have been taken after `prepare` looked.
+                    self.before = Some(sys::fstat(n)?);
+                }
+                if matches!(
+                    self.call.kind,
+                    Kind::Owner(..) | Kind::Truncate(_) | Kind::Marks(_)
+                ) {
+                    self.look_ahead(cx, held, &Object::of(n)?)?;
+                }
+                // Whether the second leg's object will be changed by its text.
+                let by_text = !paired
+                    && match self.call.kind {
+                        Kind::Mode(_) => !Object::knows_set_mode_held(),
+                        Kind::SetXattr | Kind::RemoveXattr => true,
+                        _ => false,
+                    };
+                if by_text {
+                    Object::of(n)?.has_text()?;
+                }
+                if !paired {
+                    self.hold_second(cx)?;
+                }
+                let r = raw(self.regs);
+                if r.is_err() {
+                    self.close_second();
+                }
+                Ok(r?)
+            }
+            (Some((n, true)), Step::Second) => Ok(self.by_partner(cx, held, leg, n)?),
+            _ => {
+                let r = self.by_name(cx, held, leg, step);
+                if r.is_err() || step == Step::Second {
+                    self.close_second();
+                }
+                r
+            }
+        }
+    }
+    fn begun(&self) -> bool {
+        self.part
     }
     fn undo(
         &mut self,
@@ -471,13 +466,13 @@ pub fn attribute(regs: &mut Regs) -> usize {
             action,
             Patience::Wait,
         ) {
-            Ran::Slow if call.path == 0 => {
+            Ran::Unresolved if call.path == 0 => {
                 place = match crate::path::object::sought(fd_arg(&copy, 0), &mut loc) {
                     Place::Nameless | Place::Linked if tries < 8 => Place::In,
                     p => p,
                 }
             }
-            Ran::Slow => {
+            Ran::Unresolved => {
                 place = locate_slow(call.dir, &text, last, &mut loc);
                 by_fd = through(&mut place, &mut loc);
             }

@@ -5,9 +5,9 @@ use crate::calls::paired::recognise::{Fd, recognise};
 use crate::change::port::{Patience, run};
 use crate::change::target::{Change, Cx};
 use crate::path::loc::Loc;
-use crate::regs::{NATIVE, Regs, fd_arg, raw};
+use crate::regs::{NATIVE, Regs, copy_of, fd_arg, raw};
 use mirror_core::runtime::IntentKind;
-use mirror_core::{Action, Applied, BothLocked, Errno, LockPlan, Prepared, Refused, Step, Undo};
+use mirror_core::{Action, BothLocked, LockPlan, Prepared, Undo};
 
 /// F_SETFL: how writes go is changed under the file's lock.
 struct Flags<'a> {
@@ -22,9 +22,6 @@ impl Change for Flags<'_> {
     fn prepare(&mut self, _: &mut Cx<'_>, _: &BothLocked) -> Prepared {
         Prepared::Answer(raw(self.regs))
     }
-    fn apply(&mut self, _: &mut Cx<'_>, _: &BothLocked, _: Step) -> Result<Applied, Refused> {
-        Err(Refused::Whole(Errno::EINVAL))
-    }
 }
 
 /// fcntl F_SETFL of a descriptor that has, or may have, a partner.
@@ -37,13 +34,7 @@ pub fn set_flags(regs: &mut Regs) -> usize {
         return NATIVE;
     }
     let (pair, leg) = place(n);
-    let copy = Regs {
-        nr: regs.nr,
-        args: regs.args,
-        site: regs.site,
-        old_mask: regs.old_mask,
-        scratch: 0,
-    };
+    let copy = copy_of(regs);
     let ran = run(
         pair,
         leg,

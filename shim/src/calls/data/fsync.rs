@@ -22,7 +22,7 @@ use mirror_core::Leg;
 use mirror_core::calls::Call;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{
-    Action, Applied, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Undo, Untouched,
+    Action, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Undo, Untouched,
 };
 use mirror_sys as sys;
 use mirror_sys::{OMIT, Sys};
@@ -39,17 +39,17 @@ impl Change for Settle {
         cx.file_of(self.n).map_err(|e| Prepared::Answer(Err(e)))
     }
     fn prepare(&mut self, cx: &mut Cx<'_>, _: &BothLocked) -> Prepared {
-        describe(self.n, cx).unwrap_or(Prepared::Ready)
+        match describe(self.n, cx) {
+            Ok(()) => Prepared::Ready,
+            Err(p) => p,
+        }
     }
-    fn apply(&mut self, _: &mut Cx<'_>, held: &BothLocked, step: Step) -> Result<Applied, Refused> {
-        if step == Step::First || !self.time {
-            return Ok(Applied(0));
+    fn apply(&mut self, _: &mut Cx<'_>, held: &BothLocked, step: Step) -> Result<u64, Refused> {
+        if step == Step::Second && self.time {
+            let partner = self.n.saturating_add(K);
+            times::copy(self.n, partner, OMIT, held)?;
         }
-        let partner = self.n.saturating_add(K);
-        match times::copy(self.n, partner, OMIT, held) {
-            Ok(()) => Ok(Applied(0)),
-            Err(e) => Err(Refused::Whole(e)),
-        }
+        Ok(0)
     }
     fn undo(&mut self, _: &mut Cx<'_>, _: &BothLocked, _: Option<&Untouched<'_>>) -> Sys<()> {
         // A time that cannot be set on this leg: verify says so; nothing is lost.

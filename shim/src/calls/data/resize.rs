@@ -10,7 +10,7 @@ use crate::repair::{pending, privileges};
 use mirror_core::calls::Call;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{
-    Action, Applied, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Undo, Untouched,
+    Action, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Undo, Untouched,
 };
 use mirror_sys as sys;
 use mirror_sys::{OMIT, Stat, Sys};
@@ -26,7 +26,7 @@ impl Change for Resize<'_> {
         cx.file_of(self.n).map_err(|e| Prepared::Answer(Err(e)))
     }
     fn prepare(&mut self, cx: &mut Cx<'_>, _: &BothLocked) -> Prepared {
-        if let Some(p) = describe(self.n, cx) {
+        if let Err(p) = describe(self.n, cx) {
             return p;
         }
         self.before = sys::fstat(self.n).ok();
@@ -46,12 +46,7 @@ impl Change for Resize<'_> {
         }
         Prepared::Ready
     }
-    fn apply(
-        &mut self,
-        cx: &mut Cx<'_>,
-        held: &BothLocked,
-        step: Step,
-    ) -> Result<Applied, Refused> {
+    fn apply(&mut self, cx: &mut Cx<'_>, held: &BothLocked, step: Step) -> Result<u64, Refused> {
         if step == Step::First {
             let r = raw(self.regs);
             if let (Err(e), Some(range)) = (r, self.allocation())
@@ -59,7 +54,7 @@ impl Change for Resize<'_> {
             {
                 pending::pending(cx.s, cx.paths().0);
             }
-            return r.map(Applied).map_err(Refused::Whole);
+            return Ok(r?);
         }
         let m = self.n.saturating_add(K);
         let r = match self.allocation() {
@@ -78,7 +73,7 @@ impl Change for Resize<'_> {
             }
         };
         owes_time(self.n, held);
-        r.map(|()| Applied(0))
+        r.map(|()| 0)
     }
     fn undo(&mut self, cx: &mut Cx<'_>, _: &BothLocked, source: Option<&Untouched<'_>>) -> Sys<()> {
         // Growth can be taken back; what a shrinking destroyed cannot. Of holes the second leg may have the bytes.
@@ -135,7 +130,7 @@ pub fn resize(regs: &mut Regs) -> usize {
             return v;
         }
         match resize_paired(regs, n) {
-            Ran::Slow => {}
+            Ran::Unresolved => {}
             ran => return verdict(regs, ran),
         }
     }

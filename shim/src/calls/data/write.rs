@@ -15,9 +15,7 @@ use libc as c;
 use mirror_core::Leg;
 use mirror_core::calls::Call;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{
-    Action, Applied, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Where,
-};
+use mirror_core::{Action, BothLocked, Errno, K, LockPlan, Prepared, Where};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -69,22 +67,19 @@ impl Write<'_> {
     }
 }
 
-/// Fills what an intent says of a descriptor. `Some`: the number is not what it was when the pair was
+/// Fills what an intent says of a descriptor. `Err`: the number is not what it was when the pair was
 /// chosen (dup2, close); the caller looks again.
-pub fn describe(n: i32, cx: &mut Cx<'_>) -> Option<Prepared> {
+pub fn describe(n: i32, cx: &mut Cx<'_>) -> Result<(), Prepared> {
     let same =
         (cx.s.pair, cx.lead) == place(n) && (fds::hint(n) == fds::PAIRED || actor::maybe_guest());
-    let Some(i) = fds::info(n).filter(|_| same) else {
-        cx.slow = true;
-        return Some(Prepared::Answer(Err(Errno::EBADF)));
-    };
+    let i = fds::info(n).filter(|_| same).ok_or(Prepared::Unresolved)?;
     if fds::hint(n) == fds::PAIRED {
         for (d, s) in cx.intent.inode.iter_mut().zip(&i.ino) {
             *d = s.load(Ordering::Relaxed);
         }
         cx.hint.read(i);
     }
-    None
+    Ok(())
 }
 
 impl Change for Write<'_> {
@@ -92,7 +87,7 @@ impl Change for Write<'_> {
         cx.file_of(self.n).map_err(|e| Prepared::Answer(Err(e)))
     }
     fn prepare(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Prepared {
-        if let Some(p) = describe(self.n, cx) {
+        if let Err(p) = describe(self.n, cx) {
             return p;
         }
         cx.intent.length = self.len;
@@ -122,9 +117,6 @@ impl Change for Write<'_> {
         self.at_end = matches!(at, Where::End { .. });
         self.moves &= cx.position.is_some();
         Prepared::Write(at)
-    }
-    fn apply(&mut self, _: &mut Cx<'_>, _: &BothLocked, _: Step) -> Result<Applied, Refused> {
-        Err(Refused::Whole(Errno::EINVAL))
     }
     fn data(&mut self) -> Option<&mut dyn Data> {
         Some(self)
@@ -299,7 +291,7 @@ fn try_pair(regs: &mut Regs, n: i32) -> Result<Option<usize>, ()> {
             }
             match adopt(n, &loc) {
                 Ran::Done(Ok(_)) => None,
-                Ran::Slow => return Err(()),
+                Ran::Unresolved => return Err(()),
                 r => Some(verdict(regs, r)),
             }
         }
@@ -335,7 +327,7 @@ pub fn write(regs: &mut Regs) -> usize {
             return v;
         }
         match write_paired(regs, n) {
-            Some(Ran::Slow) => {}
+            Some(Ran::Unresolved) => {}
             Some(ran) => return verdict(regs, ran),
             None => return NATIVE,
         }

@@ -16,9 +16,7 @@ use mirror_core::Leg;
 use mirror_core::calls::Call;
 use mirror_core::path::split;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{
-    Action, Applied, BothLocked, Errno, LockPlan, Prepared, Refused, Step, Undo, Untouched,
-};
+use mirror_core::{Action, BothLocked, Errno, LockPlan, Prepared, Refused, Step, Undo, Untouched};
 use mirror_sys as sys;
 use mirror_sys::{OMIT, Sys};
 
@@ -53,65 +51,6 @@ fn unequal(cx: &Cx<'_>) -> Result<(), Prepared> {
     match cx.compare_entered(0, &first) {
         Err(_) if first.is_ok() && matches!(look(cx.lead.other()), Err(Errno::ENOENT)) => Ok(()),
         r => r,
-    }
-}
-
-impl One<'_> {
-    /// The call on one leg, and what has to follow it there.
-    fn on_leg(&mut self, cx: &Cx<'_>, _: &BothLocked, step: Step) -> Sys<u64> {
-        let leg = cx.leg(step);
-        let t = cx.name(0);
-        let (dir, name) = (t.at(leg), &t.name);
-        let r = match &self.what {
-            What::Mkdir(mode) => sys::mkdirat(dir, name, *mode),
-            What::Mknod(mode, dev) => sys::mknodat(dir, name, *mode, *dev),
-            What::Symlink(target) => sys::symlinkat(target, dir, name),
-            What::Unlink => sys::unlinkat(dir, name, 0),
-            What::Rmdir => {
-                let r = sys::unlinkat(dir, name, c::AT_REMOVEDIR);
-                if r.is_ok() {
-                    // A text that led to it leads nowhere now.
-                    cx.s.runtime().count_generation();
-                }
-                r
-            }
-            What::Bind if step == Step::First => return raw(self.regs),
-            What::Bind => {
-                let st = sys::fstatat(t.at(leg.other()), name, c::AT_SYMLINK_NOFOLLOW)?;
-                sys::mknodat(dir, name, c::S_IFSOCK | 0o600, 0)?;
-                self.second = true;
-                let made = hold(dir, name)?;
-                sys::stands_for(&st, made.stat())?;
-                made.set_mode(st.mode() & 0o7777)
-            }
-        }?;
-        self.second |= step == Step::Second;
-        // Another thread may have changed the umask in between.
-        if step == Step::Second
-            && THREADED.load(Ordering::Relaxed)
-            && matches!(self.what, What::Mkdir(_) | What::Mknod(..))
-        {
-            let first = sys::glance(t.at(leg.other()), name, c::AT_SYMLINK_NOFOLLOW)?;
-            let made = hold(dir, name)?;
-            sys::stands_for(&first, made.stat())?;
-            if first.mode() != made.stat().mode() {
-                made.set_mode(first.mode() & 0o7777)?;
-            }
-        }
-        // A regular file made by mknod has a time that readers compare.
-        if step == Step::Second
-            && matches!(self.what, What::Mknod(m, _) if m & c::S_IFMT == c::S_IFREG || m & c::S_IFMT == 0)
-        {
-            let st = sys::fstatat(t.at(leg.other()), name, c::AT_SYMLINK_NOFOLLOW)?;
-            let made = hold(dir, name)?;
-            sys::stands_for(&st, made.stat())?;
-            match made.set_times(OMIT, st.mtime()) {
-                // A file system that lets only the owner of the mount set times.
-                Ok(_) | Err(Errno::EPERM) => {}
-                Err(e) => return Err(e),
-            }
-        }
-        Ok(r as u64)
     }
 }
 
@@ -166,15 +105,64 @@ impl Change for One<'_> {
         let removes = matches!(self.what, What::Unlink | What::Rmdir);
         removes && why == Errno::ENOENT && there().is_err()
     }
-    fn apply(
-        &mut self,
-        cx: &mut Cx<'_>,
-        held: &BothLocked,
-        step: Step,
-    ) -> Result<Applied, Refused> {
-        let r = self.on_leg(cx, held, step);
-        r.map(Applied)
-            .map_err(|e| Refused::after(self.second && step == Step::Second, e))
+    /// And what has to follow it there.
+    fn apply(&mut self, cx: &mut Cx<'_>, _: &BothLocked, step: Step) -> Result<u64, Refused> {
+        let leg = cx.leg(step);
+        let t = cx.name(0);
+        let (dir, name) = (t.at(leg), &t.name);
+        let r = match &self.what {
+            What::Mkdir(mode) => sys::mkdirat(dir, name, *mode),
+            What::Mknod(mode, dev) => sys::mknodat(dir, name, *mode, *dev),
+            What::Symlink(target) => sys::symlinkat(target, dir, name),
+            What::Unlink => sys::unlinkat(dir, name, 0),
+            What::Rmdir => {
+                let r = sys::unlinkat(dir, name, c::AT_REMOVEDIR);
+                if r.is_ok() {
+                    // A text that led to it leads nowhere now.
+                    cx.s.runtime().count_generation();
+                }
+                r
+            }
+            What::Bind if step == Step::First => return Ok(raw(self.regs)?),
+            What::Bind => {
+                let st = sys::fstatat(t.at(leg.other()), name, c::AT_SYMLINK_NOFOLLOW)?;
+                sys::mknodat(dir, name, c::S_IFSOCK | 0o600, 0)?;
+                self.second = true;
+                let made = hold(dir, name)?;
+                sys::stands_for(&st, made.stat())?;
+                made.set_mode(st.mode() & 0o7777)
+            }
+        }?;
+        self.second |= step == Step::Second;
+        // Another thread may have changed the umask in between.
+        if step == Step::Second
+            && THREADED.load(Ordering::Relaxed)
+            && matches!(self.what, What::Mkdir(_) | What::Mknod(..))
+        {
+            let first = sys::glance(t.at(leg.other()), name, c::AT_SYMLINK_NOFOLLOW)?;
+            let made = hold(dir, name)?;
+            sys::stands_for(&first, made.stat())?;
+            if first.mode() != made.stat().mode() {
+                made.set_mode(first.mode() & 0o7777)?;
+            }
+        }
+        // A regular file made by mknod has a time that readers compare.
+        if step == Step::Second
+            && matches!(self.what, What::Mknod(m, _) if m & c::S_IFMT == c::S_IFREG || m & c::S_IFMT == 0)
+        {
+            let st = sys::fstatat(t.at(leg.other()), name, c::AT_SYMLINK_NOFOLLOW)?;
+            let made = hold(dir, name)?;
+            sys::stands_for(&st, made.stat())?;
+            match made.set_times(OMIT, st.mtime()) {
+                // A file system that lets only the owner of the mount set times.
+                Ok(_) | Err(Errno::EPERM) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(r as u64)
+    }
+    fn begun(&self) -> bool {
+        self.second
     }
     fn undo(&mut self, cx: &mut Cx<'_>, _: &BothLocked, _: Option<&Untouched<'_>>) -> Sys<()> {
         let (dir, name) = (cx.name(0).at(cx.lead), &cx.name(0).name);
@@ -307,7 +295,7 @@ pub fn one(regs: &mut Regs) -> usize {
             Action::Call { undo },
             Patience::Wait,
         ) {
-            Ran::Slow => place = locate_slow(dir, &text, Last::Entry, &mut loc),
+            Ran::Unresolved => place = locate_slow(dir, &text, Last::Entry, &mut loc),
             r => return verdict(regs, r),
         }
     }

@@ -15,7 +15,7 @@ use mirror_core::calls::Call;
 use mirror_core::path::split;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{
-    Action, Applied, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Undo, Untouched,
+    Action, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Undo, Untouched,
 };
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
@@ -65,50 +65,6 @@ impl Two {
         MOVES.store(dir, Ordering::Relaxed);
         dir
     }
-    fn on_leg(&mut self, cx: &Cx<'_>, held: &BothLocked, step: Step) -> Sys<u64> {
-        let leg = cx.leg(step);
-        let (a, b) = (cx.name(0), cx.name(1));
-        if self.kind != IntentKind::Link {
-            let mv = |flags| {
-                sys::renameat2(a.at(leg), &a.name, b.at(leg), &b.name, flags).map(|v| v as u64)
-            };
-            // What only the second leg has is not replaced; and nothing that the undo would not bring back.
-            if self.kind == IntentKind::Rename && !self.replaces {
-                match mv(self.flags | 1) {
-                    // A file system that does not know the flag.
-                    Err(Errno::EINVAL) => {}
-                    Err(Errno::EEXIST) if step == Step::First && self.flags & 1 == 0 => {
-                        self.replaces = true;
-                    }
-                    r => return r,
-                }
-            }
-            return mv(self.flags);
-        }
-        match self.nameless {
-            None => sys::linkat(a.at(leg), &a.name, b.at(leg), &b.name, 0),
-            Some((_, false)) if step == Step::Second => {
-                // It has no partner: received, or opened for reading only.
-                let r = crate::repair::heal::equal(cx.s, cx.lead, b.text(), held);
-                r.map(|()| 0).map_err(|e| match e {
-                    // Too large for a copy under the locks, or no path leads there.
-                    Errno::EFBIG | Errno::EINVAL => Errno::EXDEV,
-                    e => e,
-                })
-            }
-            Some((n, _)) => {
-                let n = if step == Step::First {
-                    n
-                } else {
-                    n.saturating_add(K)
-                };
-                let mut p = Path::new();
-                sys::fd_text(n, &mut p);
-                sys::linkat(c::AT_FDCWD, &p, b.at(leg), &b.name, c::AT_SYMLINK_FOLLOW)
-            }
-        }
-        .map(|v| v as u64)
-    }
 }
 
 impl Change for Two {
@@ -144,8 +100,7 @@ impl Change for Two {
                 return p;
             }
             if self.follow && st.is_ok_and(|st| st.kind() == c::S_IFLNK) {
-                cx.slow = true;
-                return Prepared::Answer(Err(Errno::ELOOP));
+                return Prepared::Unresolved;
             }
             if let Err(p) = cx.pair_entered(0, false, &st, held) {
                 return p;
@@ -197,16 +152,52 @@ impl Change for Two {
         }
         Prepared::Ready
     }
-    fn apply(
-        &mut self,
-        cx: &mut Cx<'_>,
-        held: &BothLocked,
-        step: Step,
-    ) -> Result<Applied, Refused> {
-        let copies = matches!(self.nameless, Some((_, false)));
-        let r = self.on_leg(cx, held, step);
-        r.map(Applied)
-            .map_err(|e| Refused::after(copies && step == Step::Second, e))
+    fn apply(&mut self, cx: &mut Cx<'_>, held: &BothLocked, step: Step) -> Result<u64, Refused> {
+        let leg = cx.leg(step);
+        let (a, b) = (cx.name(0), cx.name(1));
+        if self.kind != IntentKind::Link {
+            let mv = |flags| {
+                sys::renameat2(a.at(leg), &a.name, b.at(leg), &b.name, flags).map(|v| v as u64)
+            };
+            // What only the second leg has is not replaced; and nothing that the undo would not bring back.
+            if self.kind == IntentKind::Rename && !self.replaces {
+                match mv(self.flags | 1) {
+                    // A file system that does not know the flag.
+                    Err(Errno::EINVAL) => {}
+                    Err(Errno::EEXIST) if step == Step::First && self.flags & 1 == 0 => {
+                        self.replaces = true;
+                    }
+                    r => return Ok(r?),
+                }
+            }
+            return Ok(mv(self.flags)?);
+        }
+        let r = match self.nameless {
+            None => sys::linkat(a.at(leg), &a.name, b.at(leg), &b.name, 0),
+            Some((_, false)) if step == Step::Second => {
+                // It has no partner: received, or opened for reading only.
+                let r = crate::repair::heal::equal(cx.s, cx.lead, b.text(), held);
+                r.map(|()| 0).map_err(|e| match e {
+                    // Too large for a copy under the locks, or no path leads there.
+                    Errno::EFBIG | Errno::EINVAL => Errno::EXDEV,
+                    e => e,
+                })
+            }
+            Some((n, _)) => {
+                let n = if step == Step::First {
+                    n
+                } else {
+                    n.saturating_add(K)
+                };
+                let mut p = Path::new();
+                sys::fd_text(n, &mut p);
+                sys::linkat(c::AT_FDCWD, &p, b.at(leg), &b.name, c::AT_SYMLINK_FOLLOW)
+            }
+        };
+        Ok(r? as u64)
+    }
+    fn begun(&self) -> bool {
+        matches!(self.nameless, Some((_, false)))
     }
     fn undo(&mut self, cx: &mut Cx<'_>, _: &BothLocked, _: Option<&Untouched<'_>>) -> Sys<()> {
         let leg = cx.lead;
@@ -382,7 +373,7 @@ pub fn two(regs: &mut Regs) -> usize {
             },
             Patience::Wait,
         ) {
-            Ran::Slow => {
+            Ran::Unresolved => {
                 old = from(&mut l1, true);
                 new = locate_slow(d2, &t2, Last::Entry, &mut l2);
             }

@@ -24,7 +24,7 @@ use libc as c;
 use mirror_core::calls::Call;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{
-    Action, Applied, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Undo, Untouched,
+    Action, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Undo, Untouched,
 };
 use mirror_core::{Leg, PerLeg};
 use mirror_sys as sys;
@@ -113,92 +113,6 @@ impl Open {
     }
 }
 
-impl Open {
-    // long: the two legs of one open side by side
-    fn on_leg(&mut self, cx: &mut Cx<'_>, held: &BothLocked, step: Step) -> Sys<u64> {
-        let leg = cx.leg(step);
-        if step == Step::First && self.found.is_some() && self.flags & c::O_TRUNC != 0 {
-            // What the undo goes by: the file's lock was taken after it was found.
-            let st = cx.look(0, leg)?;
-            if st.kind() != c::S_IFREG {
-                cx.slow = true;
-                return Err(Errno::ELOOP);
-            }
-            self.found = Some(st);
-            self.reserve(cx)?;
-        }
-        let exclusive = if self.made { c::O_CREAT | c::O_EXCL } else { 0 };
-        let base = if self.tmpfile() {
-            self.flags
-        } else {
-            // O_CREAT stays: with it the kernel protects files in sticky directories.
-            self.flags & !c::O_EXCL | exclusive
-        };
-        let n = if step == Step::First {
-            let now = if self.later { base & !c::O_TRUNC } else { base };
-            let r = self.open_at(cx, leg, now);
-            if r.is_err() {
-                self.release();
-            }
-            match r {
-                Err(Errno::ELOOP | Errno::EXDEV) => {
-                    cx.slow = true;
-                    return Err(Errno::ELOOP);
-                }
-                Err(Errno::EINVAL) if self.made && self.flags & c::O_DIRECT != 0 => {
-                    self.made_in_vain(cx, held);
-                    return Err(Errno::EINVAL);
-                }
-                r => r?,
-            }
-        } else if self.slot >= 0 {
-            self.slot.saturating_add(K)
-        } else {
-            // Without O_APPEND pwrite goes where it is told; readable, so that a refused write can be
-            // undone and so that nothing needs another descriptor.
-            match self.open_second(cx, base) {
-                // Immutable or append-only there: nothing that repair could mend.
-                Err(Errno::EPERM) if !self.made && !self.tmpfile() => {
-                    self.refused = true;
-                    return Err(REFUSED);
-                }
-                r => r?,
-            }
-        };
-        self.fd[leg] = n;
-        // The second leg's was looked at when it was opened.
-        if step == Step::First {
-            self.stat[leg] = self.found.or_else(|| sys::fglance(n).ok());
-        }
-        if step == Step::First {
-            self.emptied = self.found.is_some() && self.flags & c::O_TRUNC != 0 && !self.later;
-            return Ok(n as u64);
-        }
-        // Another thread may have changed the umask in between.
-        if let (true, Some(a), Some(b)) = (self.made, self.stat.a, self.stat.b)
-            && a.mode() != b.mode()
-        {
-            let mode = self.stat[leg.other()];
-            let _ = sys::fchmod(n, mode.map_or(0, |s| s.mode()) & 0o7777);
-        }
-        let first = self.fd[leg.other()];
-        if self.slot < 0 || self.slot != first {
-            let r = install(n, first, self.flags & c::O_CLOEXEC);
-            let _ = sys::close(n);
-            r?;
-        }
-        self.slot = first;
-        if self.later {
-            self.empty_first(first, held)?;
-        }
-        if self.emptied {
-            sys::ftruncate(first.saturating_add(K), 0)?;
-        }
-        self.remember(cx, first);
-        Ok(0)
-    }
-}
-
 impl Change for Open {
     fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
         if !self.tmpfile() {
@@ -246,10 +160,7 @@ impl Change for Open {
                 c::S_IFLNK if self.flags & c::O_NOFOLLOW != 0 => {
                     Prepared::Answer(Err(Errno::ELOOP))
                 }
-                c::S_IFLNK => {
-                    cx.slow = true;
-                    Prepared::Answer(Err(Errno::ELOOP))
-                }
+                c::S_IFLNK => Prepared::Unresolved,
                 c::S_IFDIR => Prepared::Answer(Err(Errno::EISDIR)),
                 // A fifo, a socket, a device: no business of ours. The kernel gets the call without O_CREAT.
                 _ if self.flags & c::O_CREAT != 0 && !may_create_over(cx, &st) => {
@@ -274,15 +185,87 @@ impl Change for Open {
         }
     }
 
-    fn apply(
-        &mut self,
-        cx: &mut Cx<'_>,
-        held: &BothLocked,
-        step: Step,
-    ) -> Result<Applied, Refused> {
-        let r = self.on_leg(cx, held, step);
-        r.map(Applied)
-            .map_err(|e| Refused::after(self.second && step == Step::Second, e))
+    // long: the two legs of one open side by side
+    fn apply(&mut self, cx: &mut Cx<'_>, held: &BothLocked, step: Step) -> Result<u64, Refused> {
+        let leg = cx.leg(step);
+        if step == Step::First && self.found.is_some() && self.flags & c::O_TRUNC != 0 {
+            // What the undo goes by: the file's lock was taken after it was found.
+            let st = cx.look(0, leg)?;
+            if st.kind() != c::S_IFREG {
+                return Err(Refused::Unresolved);
+            }
+            self.found = Some(st);
+            self.reserve(cx)?;
+        }
+        let exclusive = if self.made { c::O_CREAT | c::O_EXCL } else { 0 };
+        let base = if self.tmpfile() {
+            self.flags
+        } else {
+            // O_CREAT stays: with it the kernel protects files in sticky directories.
+            self.flags & !c::O_EXCL | exclusive
+        };
+        let n = if step == Step::First {
+            let now = if self.later { base & !c::O_TRUNC } else { base };
+            let r = self.open_at(cx, leg, now);
+            if r.is_err() {
+                self.release();
+            }
+            match r {
+                Err(Errno::ELOOP | Errno::EXDEV) => return Err(Refused::Unresolved),
+                Err(Errno::EINVAL) if self.made && self.flags & c::O_DIRECT != 0 => {
+                    self.made_in_vain(cx, held);
+                    return Err(Errno::EINVAL.into());
+                }
+                r => r?,
+            }
+        } else if self.slot >= 0 {
+            self.slot.saturating_add(K)
+        } else {
+            // Without O_APPEND pwrite goes where it is told; readable, so that a refused write can be
+            // undone and so that nothing needs another descriptor.
+            match self.open_second(cx, base) {
+                // Immutable or append-only there: nothing that repair could mend.
+                Err(Errno::EPERM) if !self.made && !self.tmpfile() => {
+                    self.refused = true;
+                    return Err(REFUSED.into());
+                }
+                r => r?,
+            }
+        };
+        self.fd[leg] = n;
+        // The second leg's was looked at when it was opened.
+        if step == Step::First {
+            self.stat[leg] = self.found.or_else(|| sys::fglance(n).ok());
+        }
+        if step == Step::First {
+            self.emptied = self.found.is_some() && self.flags & c::O_TRUNC != 0 && !self.later;
+            return Ok(n as u64);
+        }
+        // Another thread may have changed the umask in between.
+        if let (true, Some(a), Some(b)) = (self.made, self.stat.a, self.stat.b)
+            && a.mode() != b.mode()
+        {
+            let mode = self.stat[leg.other()];
+            let _ = sys::fchmod(n, mode.map_or(0, |s| s.mode()) & 0o7777);
+        }
+        let first = self.fd[leg.other()];
+        if self.slot < 0 || self.slot != first {
+            let r = install(n, first, self.flags & c::O_CLOEXEC);
+            let _ = sys::close(n);
+            r?;
+        }
+        self.slot = first;
+        if self.later {
+            self.empty_first(first, held)?;
+        }
+        if self.emptied {
+            sys::ftruncate(first.saturating_add(K), 0)?;
+        }
+        self.remember(cx, first);
+        Ok(0)
+    }
+    fn begun(&self) -> bool {
+        self.second
     }
 
     fn undo(&mut self, cx: &mut Cx<'_>, _: &BothLocked, source: Option<&Untouched<'_>>) -> Sys<()> {
@@ -316,7 +299,8 @@ impl Change for Open {
             self.flags &= !c::O_TRUNC;
         }
         self.made = false;
-        self.on_leg(cx, held, Step::Second).map(|_| ())
+        self.apply(cx, held, Step::Second).map_err(Refused::errno)?;
+        Ok(())
     }
 }
 
@@ -462,7 +446,7 @@ fn opening(
             Patience::Wait,
         );
         match ran {
-            Ran::Slow => place = seek(true, &mut loc),
+            Ran::Unresolved => place = seek(true, &mut loc),
             Ran::Done(Err(_)) if change.kernels.get() => return NATIVE,
             Ran::Native => return without_effects(regs),
             Ran::Done(Err(REFUSED)) if change.refused => return fail(regs, Errno::EPERM),

@@ -12,7 +12,7 @@ use crate::repair::privileges;
 use libc as c;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{
-    Action, Applied, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Undo, Untouched,
+    Action, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Undo, Untouched,
 };
 use mirror_core::{Leg, PerLeg};
 use mirror_sys as sys;
@@ -72,8 +72,32 @@ fn through(n: i32, flags: i32) -> Sys<i32> {
     sys::openat(c::AT_FDCWD, &p, flags, 0)
 }
 
-impl Reopen {
-    fn on_leg(&mut self, cx: &Cx<'_>, _: &BothLocked, step: Step) -> Sys<u64> {
+impl Change for Reopen {
+    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
+        cx.file_of(self.n).map_err(|e| Prepared::Answer(Err(e)))
+    }
+    fn prepare(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Prepared {
+        if let Err(p) = crate::calls::data::write::describe(self.n, cx) {
+            return p;
+        }
+        if cx.exclusive {
+            cx.settle_descriptor(self.n, held);
+        }
+        match sys::fstat(self.n) {
+            Ok(st) if (st.dev(), st.ino()) == self.object => {
+                let partner = sys::fglance(self.n.saturating_add(K));
+                if partner.is_ok_and(|t| !cx.fit(&st, &t)) {
+                    return Prepared::Exclusive;
+                }
+                cx.intent.old_size = st.size();
+                self.before = Some(st);
+                Prepared::Ready
+            }
+            // The number is another file's by now.
+            _ => Prepared::Unresolved,
+        }
+    }
+    fn apply(&mut self, cx: &mut Cx<'_>, _: &BothLocked, step: Step) -> Result<u64, Refused> {
         if step == Step::First {
             if self.truncates() {
                 self.reserve()?;
@@ -116,44 +140,6 @@ impl Reopen {
             set_dirty(self.first);
         }
         Ok(0)
-    }
-}
-
-impl Change for Reopen {
-    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
-        cx.file_of(self.n).map_err(|e| Prepared::Answer(Err(e)))
-    }
-    fn prepare(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Prepared {
-        if let Some(p) = crate::calls::data::write::describe(self.n, cx) {
-            return p;
-        }
-        if cx.exclusive {
-            cx.settle_descriptor(self.n, held);
-        }
-        match sys::fstat(self.n) {
-            Ok(st) if (st.dev(), st.ino()) == self.object => {
-                let partner = sys::fglance(self.n.saturating_add(K));
-                if partner.is_ok_and(|t| !cx.fit(&st, &t)) {
-                    return Prepared::Exclusive;
-                }
-                cx.intent.old_size = st.size();
-                self.before = Some(st);
-                Prepared::Ready
-            }
-            // The number is another file's by now.
-            _ => {
-                cx.slow = true;
-                Prepared::Answer(Err(Errno::ESTALE))
-            }
-        }
-    }
-    fn apply(
-        &mut self,
-        cx: &mut Cx<'_>,
-        held: &BothLocked,
-        step: Step,
-    ) -> Result<Applied, Refused> {
-        Ok(Applied(self.on_leg(cx, held, step)?))
     }
     fn undo(&mut self, cx: &mut Cx<'_>, _: &BothLocked, source: Option<&Untouched<'_>>) -> Sys<()> {
         if self.truncates() {
@@ -198,7 +184,7 @@ pub fn reopen(regs: &mut Regs, n: i32, flags: i32, loc: &Loc) -> Option<usize> {
         Patience::Wait,
     );
     Some(match ran {
-        Ran::Slow => return None,
+        Ran::Unresolved => return None,
         Ran::Done(Ok(n)) => {
             let n = n as i32;
             if sys::is_open(n.saturating_add(K)) {

@@ -17,8 +17,7 @@ use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{
-    Action, Applied, BothLocked, Errno, K, LockPlan, Prepared, RESERVED, Refused, Step, Undo,
-    Untouched,
+    Action, BothLocked, Errno, K, LockPlan, Prepared, RESERVED, Refused, Step, Undo, Untouched,
 };
 use mirror_core::{Leg, PerLeg};
 use mirror_sys as sys;
@@ -223,33 +222,6 @@ impl Adopt {
     }
 }
 
-impl Adopt {
-    fn on_leg(&mut self, cx: &Cx<'_>, step: Step) -> Sys<u64> {
-        let leg = cx.leg(step);
-        if step == Step::First {
-            self.ino[leg] = sys::fstat(self.n)?.ino();
-            return Ok(0);
-        }
-        let (from, rel) = cx.spot(0, leg);
-        let own = sys::fcntl(self.n, c::F_GETFL, 0)? as i32;
-        let m = crate::calls::paired::partner::open_writable(own, |flags| {
-            sys::openat2(from, rel, flags, 0, sys::BENEATH)
-        })?;
-        match self.fits(cx, m) {
-            Ok(ino) => {
-                self.ino[leg] = ino;
-            }
-            Err(e) => {
-                let _ = sys::close(m);
-                return Err(e);
-            }
-        }
-        let r = install(m, self.n, self.flags);
-        let _ = sys::close(m);
-        r.map(|()| 0)
-    }
-}
-
 impl Change for Adopt {
     fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
         cx.parent(0)
@@ -274,19 +246,40 @@ impl Change for Adopt {
             cx.settle(0, false, held);
             return Prepared::Ready;
         }
-        cx.slow = true;
-        Prepared::Answer(Err(Errno::EIO))
+        Prepared::Unresolved
     }
-    fn apply(&mut self, cx: &mut Cx<'_>, _: &BothLocked, step: Step) -> Result<Applied, Refused> {
-        let r = self.on_leg(cx, step);
-        r.map(Applied).map_err(Refused::Whole)
+    fn apply(&mut self, cx: &mut Cx<'_>, _: &BothLocked, step: Step) -> Result<u64, Refused> {
+        let leg = cx.leg(step);
+        if step == Step::First {
+            self.ino[leg] = sys::fstat(self.n)?.ino();
+            return Ok(0);
+        }
+        let (from, rel) = cx.spot(0, leg);
+        let own = sys::fcntl(self.n, c::F_GETFL, 0)? as i32;
+        let m = crate::calls::paired::partner::open_writable(own, |flags| {
+            sys::openat2(from, rel, flags, 0, sys::BENEATH)
+        })?;
+        match self.fits(cx, m) {
+            Ok(ino) => {
+                self.ino[leg] = ino;
+            }
+            Err(e) => {
+                let _ = sys::close(m);
+                return Err(e.into());
+            }
+        }
+        let r = install(m, self.n, self.flags);
+        let _ = sys::close(m);
+        r?;
+        Ok(0)
     }
     fn undo(&mut self, _: &mut Cx<'_>, _: &BothLocked, _: Option<&Untouched<'_>>) -> Sys<()> {
         Ok(())
     }
     fn heal(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Sys<()> {
         crate::repair::heal::equal(cx.s, cx.lead, cx.name(0).text(), held)?;
-        self.on_leg(cx, Step::Second).map(|_| ())
+        self.apply(cx, held, Step::Second).map_err(Refused::errno)?;
+        Ok(())
     }
 }
 

@@ -24,7 +24,7 @@ use mirror_core::Leg;
 use mirror_core::path::split;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{
-    Action, Applied, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Undo, Untouched,
+    Action, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Undo, Untouched,
 };
 use mirror_sys as sys;
 use mirror_sys::{CloneRange, Sys};
@@ -179,33 +179,6 @@ impl Clone {
         };
         Ok(())
     }
-    fn on_leg(&mut self, cx: &Cx<'_>, held: &BothLocked, step: Step) -> Sys<u64> {
-        if step == Step::First {
-            let r = sys::clone_range(self.n, &self.range).map(|v| v as u64);
-            if r.is_err() && crate::calls::data::aftermath::refused(self.n, held).is_err() {
-                crate::repair::pending::pending_once(cx.s, cx.paths().0);
-            }
-            return r;
-        }
-        let m = self.n.saturating_add(K);
-        let mut r = Err(Errno::EOPNOTSUPP);
-        if self.twin.there() {
-            r = sys::clone_range(
-                m,
-                &CloneRange {
-                    src: i64::from(self.twin.n),
-                    ..self.range
-                },
-            )
-            .map(|_| ());
-        }
-        if r.is_err() {
-            self.touched = true;
-            r = bring(self.n, m, cx.intent.offset, cx.intent.length, held);
-        }
-        owes_time(self.n, held);
-        r.map(|()| 0)
-    }
 }
 
 impl Change for Clone {
@@ -215,7 +188,7 @@ impl Change for Clone {
         Ok(own.union(source))
     }
     fn prepare(&mut self, cx: &mut Cx<'_>, _: &BothLocked) -> Prepared {
-        if let Some(p) = describe(self.n, cx) {
+        if let Err(p) = describe(self.n, cx) {
             return p;
         }
         if let Err(e) = self.extent(cx) {
@@ -246,15 +219,36 @@ impl Change for Clone {
         }
         Prepared::Ready
     }
-    fn apply(
-        &mut self,
-        cx: &mut Cx<'_>,
-        held: &BothLocked,
-        step: Step,
-    ) -> Result<Applied, Refused> {
-        let r = self.on_leg(cx, held, step);
-        r.map(Applied)
-            .map_err(|e| Refused::after(self.touched && step == Step::Second, e))
+    fn apply(&mut self, cx: &mut Cx<'_>, held: &BothLocked, step: Step) -> Result<u64, Refused> {
+        if step == Step::First {
+            let r = sys::clone_range(self.n, &self.range).map(|v| v as u64);
+            if r.is_err() && crate::calls::data::aftermath::refused(self.n, held).is_err() {
+                crate::repair::pending::pending_once(cx.s, cx.paths().0);
+            }
+            return Ok(r?);
+        }
+        let m = self.n.saturating_add(K);
+        let mut r = Err(Errno::EOPNOTSUPP);
+        if self.twin.there() {
+            r = sys::clone_range(
+                m,
+                &CloneRange {
+                    src: i64::from(self.twin.n),
+                    ..self.range
+                },
+            )
+            .map(|_| ());
+        }
+        if r.is_err() {
+            self.touched = true;
+            r = bring(self.n, m, cx.intent.offset, cx.intent.length, held);
+        }
+        owes_time(self.n, held);
+        r?;
+        Ok(0)
+    }
+    fn begun(&self) -> bool {
+        self.touched
     }
     fn undo(&mut self, cx: &mut Cx<'_>, _: &BothLocked, _: Option<&Untouched<'_>>) -> Sys<()> {
         let (from, old) = (cx.intent.offset, cx.intent.old_size);
@@ -321,7 +315,7 @@ pub fn ioctl(regs: &mut Regs) -> usize {
             touched: false,
         };
         match run_clone(&mut change) {
-            Ran::Slow => {}
+            Ran::Unresolved => {}
             Ran::Done(r) => return answer(regs, r),
             ran => return verdict(regs, ran),
         }

@@ -123,7 +123,7 @@ pub fn next(regs: &mut Regs, ran: Ran, done: u64) -> Next {
             Next::Again
         }
         // The number was replaced by another file meanwhile: begin anew.
-        Ran::Slow if done == 0 => Next::End(WAIT),
+        Ran::Unresolved if done == 0 => Next::End(WAIT),
         _ => Next::Enough,
     }
 }

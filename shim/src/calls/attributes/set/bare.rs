@@ -29,8 +29,7 @@ impl Attr<'_> {
         }
         if !self.again {
             // Renamed meanwhile: it may be found under its new name.
-            cx.slow = true;
-            return Err(Prepared::Answer(Err(Errno::ESTALE)));
+            return Err(Prepared::Unresolved);
         }
         // Its name is gone. Another may live, and was not found: nothing is changed.
         if st.nlink() > 0 && st.kind() != c::S_IFDIR {

@@ -16,7 +16,7 @@ impl Two {
         {
             return self.searched(cx, found);
         }
-        if self.kind != IntentKind::Link || cx.slow || !matches!(found, Prepared::Answer(_)) {
+        if self.kind != IntentKind::Link || !matches!(found, Prepared::Answer(_)) {
             return found;
         }
         let (from, rel) = cx.spot(0, cx.lead);
@@ -26,10 +26,7 @@ impl Two {
         }
         match sys::glance(from, &old, c::AT_SYMLINK_NOFOLLOW) {
             Err(e) => Prepared::Answer(Err(e)),
-            Ok(st) if self.follow && st.kind() == c::S_IFLNK => {
-                cx.slow = true;
-                Prepared::Answer(Err(Errno::ELOOP))
-            }
+            Ok(st) if self.follow && st.kind() == c::S_IFLNK => Prepared::Unresolved,
             Ok(_) => found,
         }
     }
