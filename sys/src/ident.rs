@@ -43,7 +43,7 @@ pub fn identity<const N: usize>(dir: i32, path: &PathText<N>) -> Sys<Identity> {
     let to = x.as_mut_ptr() as usize;
     match statx(dir, path.as_ptr() as usize, flags, to) {
         // Sandboxes that do not know the call.
-        Err(Errno::ENOSYS | Errno::EPERM) => {
+        Err(Errno::ENOSYS | Errno::EPERM) if statx_is_refused() => {
             let st = fstatat(dir, path, flags)?;
             Ok(Identity {
                 dev: st.dev(),
@@ -72,6 +72,14 @@ fn statx(dir: i32, path: usize, flags: i32, to: usize) -> Sys<usize> {
         WANTED,
         to
     )
+}
+
+/// Whether the kernel has no answer to statx but a refusal, whatever is asked: no file says EPERM.
+fn statx_is_refused() -> bool {
+    // SAFETY: there is no path, and nothing is stored.
+    let r =
+        unsafe { crate::raw::syscall5(c::SYS_statx, c::AT_FDCWD as isize as usize, 0, 0, 0, 0) };
+    matches!(crate::raw::ret(r), Err(Errno::ENOSYS | Errno::EPERM))
 }
 
 /// What a short path leads to, through symlinks too. For small stacks: path and answer share the room. `None`:

@@ -23,7 +23,10 @@ static void one(int dir, const char *said, const char *name, struct how how)
     static int count;
     char mark[32];
     int len = snprintf(mark, sizeof mark, "<%d>", ++count);
-    long n = syscall(SYS_openat2, dir, name, &how, sizeof how);
+    long n;
+    /* A rename anywhere makes the kernel unsure about "..": EAGAIN. With RESOLVE_CACHED that is an answer. */
+    do n = syscall(SYS_openat2, dir, name, &how, sizeof how);
+    while (n < 0 && errno == EAGAIN && !(how.resolve & 0x20));
     printf("%llx %llo %s %ld", how.resolve, how.flags, said, n < 0 ? -(long)errno : n);
     if (n >= 0) {
         if (write(n, mark, len) != len) printf(" not written");

@@ -1,11 +1,15 @@
-// stress DIR SEED PROCESSES OPERATIONS [quiet]: random operations of a file system, many at once, below DIR.
+// stress DIR SEED PROCESSES OPERATIONS [sync]: random operations of a file system, many at once, below DIR.
 // Every process works on the same names. With one process each operation and its result are printed,
-// so that two runs with one seed can be compared.
+// so that two runs with one seed can be compared, and at the end how often each was tried and did something.
+// `sync`: file systems are synced as well (all of their files, also those of others).
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fiemap.h>
 #include <linux/fs.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -23,7 +27,8 @@
 
 #define SIZE (1 << 20)
 static uint64_t state;
-static int single, step;
+static int single, step, syncs;
+static unsigned tried[64], done[64], current;
 static char buf[1 << 17] __attribute__((aligned(4096)));
 
 static uint32_t rnd(void) {
@@ -38,8 +43,10 @@ static const char *word(int e) {
 }
 
 static long result(long r, const char *how, ...) {
-    if (!single) return r;
     int e = errno;
+    tried[current]++;
+    done[current] += r >= 0;
+    if (!single) return r;
     va_list a;
     va_start(a, how);
     printf("%d ", step);
@@ -120,7 +127,10 @@ static void op_read(void) {
     int fd = get(O_RDONLY | (below(4) ? 0 : O_DIRECT));
     if (fd < 0) return;
     off_t at = below(64) * 4096;
-    long r = pread(fd, buf, 8192, at);
+    struct iovec v[2] = {{buf, 4096}, {buf + 4096, 4096}};
+    int how = below(4);
+    lseek(fd, at, SEEK_SET);
+    long r = how == 0 ? read(fd, buf, 8192) : how == 1 ? readv(fd, v, 2) : how == 2 ? preadv(fd, v, 2, at) : pread(fd, buf, 8192, at);
     unsigned sum = 0;
     for (long i = 0; i < r; i++) sum = sum * 31 + (unsigned char)buf[i];
     result(r, "read at %ld sum %u", (long)at, sum);
@@ -137,8 +147,9 @@ static void op_fallocate(void) {
 }
 static void op_space(void) {
     struct { short type, whence; long long start, len; int sysid; unsigned pid; int pad[4]; } r = {0};
-    static const int numbers[] = {40, 41, 42, 43, 57};
-    int fd = get(O_RDWR), n = numbers[below(5)];
+    // ALLOCSP and FREESP in both widths, RESVSP, UNRESVSP, both with 64 bits, ZERO_RANGE.
+    static const int numbers[] = {40, 41, 42, 43, 57, 42, 43, 57, 10, 11, 36, 37};
+    int fd = get(O_RDWR), n = numbers[below(12)];
     if (fd < 0) return;
     lseek(fd, 8192, SEEK_SET);
     r.whence = below(3);
@@ -280,23 +291,101 @@ static void op_splice(void) {
     close(a);
     close(b);
 }
+// Beside others that cut the file the page may be gone.
+static sigjmp_buf gone;
+static void lost(int n) { siglongjmp(gone, n); }
+
 static void op_map(void) {
     int fd = get(O_RDWR);
     if (fd < 0) return;
     struct stat st;
     fstat(fd, &st);
-    // Beside others that cut the file the page may be gone: a SIGBUS.
-    if (single && st.st_size >= 4096) {
-        char *m = mmap(NULL, 4096, PROT_READ, below(2) ? MAP_SHARED : MAP_PRIVATE, fd, 0);
-        result(m == MAP_FAILED ? -1 : *m, "map");
-        if (m != MAP_FAILED) munmap(m, 4096);
+    if (st.st_size >= 4096) {
+        volatile char *m = mmap(NULL, 4096, PROT_READ, below(2) ? MAP_SHARED : MAP_PRIVATE, fd, 0);
+        signal(SIGBUS, lost);
+        if (!sigsetjmp(gone, 1)) result(m == MAP_FAILED ? -1 : *m, "map");
+        if (m != MAP_FAILED) munmap((void *)m, 4096);
+    }
+    close(fd);
+}
+// What a program stores through a mapping is refused or mirrored, and natively done: not to be compared.
+static void op_map_write(void) {
+    int fd = get(O_RDWR);
+    if (fd < 0) return;
+    struct stat st;
+    fstat(fd, &st);
+    if (!single && st.st_size >= 4096) {
+        volatile char *m = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        signal(SIGBUS, lost);
+        if (m != MAP_FAILED && !sigsetjmp(gone, 1)) m[below(4096)] = 'm';
+        if (m != MAP_FAILED) munmap((void *)m, 4096);
+        result(0, "map for writing");
     }
     close(fd);
 }
 static void op_sync(void) {
     int fd = get(O_RDWR);
     if (fd < 0) return;
-    result(below(2) ? fsync(fd) : fdatasync(fd), "fsync");
+    int how = below(4);
+    result(how == 0 ? fsync(fd) : how == 1 ? fdatasync(fd) : how == 2 ? sync_file_range(fd, 0, 4096, 7) : syncs ? syncfs(fd) : 0, "sync %d", how);
+    close(fd);
+}
+static void op_get_xattr(void) {
+    char *a = name(), n[20];
+    sprintf(n, "user.x%u", below(6));
+    unsigned sum = 0;
+    long r = lgetxattr(a, n, buf, 4096);
+    for (long i = 0; i < r; i++) sum = sum * 31 + (unsigned char)buf[i];
+    result(r, "getxattr %s %s %u", a, n, sum);
+    // The order is the file system's.
+    r = llistxattr(a, buf, 4096);
+    for (long i = 0; i < r; i++) sum += (unsigned char)buf[i];
+    result(r, "listxattr %s %u", a, sum);
+}
+static void op_fiemap(void) {
+    struct { struct fiemap m; struct fiemap_extent e[8]; } map = {.m = {.fm_length = ~0ull, .fm_extent_count = 8}};
+    int fd = get(O_RDONLY);
+    if (fd < 0) return;
+    // What has blocks already is the file system's own affair.
+    result(ioctl(fd, FS_IOC_FIEMAP, &map), "fiemap");
+    close(fd);
+}
+static void op_fsxattr(void) {
+    struct fsxattr x;
+    int fd = get(O_RDONLY);
+    if (fd < 0) return;
+    if (ioctl(fd, FS_IOC_FSGETXATTR, &x) == 0) {
+        int project = below(3) == 0;
+        if (project) x.fsx_projid = below(4);
+        else x.fsx_xflags ^= below(2) ? FS_XFLAG_NODUMP : FS_XFLAG_NOATIME;
+        result(ioctl(fd, FS_IOC_FSSETXATTR, &x), "fssetxattr %d %x", project, x.fsx_xflags & (FS_XFLAG_NODUMP | FS_XFLAG_NOATIME));
+    }
+    close(fd);
+}
+// XFS_IOC_EXCHANGE_RANGE, and the older XFS_IOC_SWAPEXT with a struct that nobody takes.
+static void op_exchange(void) {
+    struct { int fd, pad; uint64_t here, there, length, flags; } x = {0};
+    int a = get(O_RDWR), b = get(O_RDWR);
+    if (a >= 0 && b >= 0) {
+        x.fd = a;
+        x.here = below(16) * 4096;
+        x.there = below(16) * 4096;
+        x.length = (1 + below(8)) * 4096;
+        x.flags = below(4) ? 0 : 1;
+        result(ioctl(b, _IOW('X', 129, x), &x), "exchange %lu %lu %lu %lu", x.here, x.there, x.length, x.flags);
+        char old[192] = {0};
+        result(ioctl(b, _IOWR('X', 109, old), old), "swapext");
+    }
+    close(a);
+    close(b);
+}
+// XFS_IOC_BULKSTAT.
+static void op_bulkstat(void) {
+    struct { uint64_t inode; uint32_t flags, count, out, group; uint64_t rest[5], first[32]; } q = {.count = 1};
+    struct { uint64_t word[8]; } head;
+    int fd = open(".", O_RDONLY);
+    if (fd < 0) return;
+    result(ioctl(fd, _IOR('X', 127, head), &q), "bulkstat");
     close(fd);
 }
 static void op_tmpfile(void) {
@@ -339,12 +428,13 @@ static void op_stat(void) {
     result(readlink(a, b, sizeof b), "readlink %s", a);
 }
 
-static const struct { void (*run)(void); int weight; } operations[] = {
-    {op_creat, 12}, {op_write, 14}, {op_dwrite, 4}, {op_read, 3}, {op_fallocate, 6}, {op_space, 4},
-    {op_truncate, 5}, {op_link, 3}, {op_unlink, 3}, {op_rmdir, 2}, {op_mkdir, 6}, {op_rename, 8},
-    {op_symlink, 2}, {op_mknod, 2}, {op_chmod, 3}, {op_chown, 3}, {op_xattr, 5}, {op_flags, 2},
-    {op_times, 3}, {op_copy, 4}, {op_clone, 4}, {op_dedupe, 1}, {op_splice, 3}, {op_map, 1},
-    {op_sync, 1}, {op_tmpfile, 2}, {op_renamed, 4}, {op_readdir, 1}, {op_stat, 2},
+#define OP(name, weight) {#name, op_##name, weight}
+static const struct { const char *name; void (*run)(void); int weight; } operations[] = {
+    OP(creat, 12), OP(write, 14), OP(dwrite, 4), OP(read, 3), OP(fallocate, 6), OP(space, 4), OP(truncate, 5),
+    OP(link, 3), OP(unlink, 3), OP(rmdir, 2), OP(mkdir, 6), OP(rename, 8), OP(symlink, 2), OP(mknod, 2),
+    OP(chmod, 3), OP(chown, 3), OP(xattr, 5), OP(get_xattr, 1), OP(flags, 2), OP(fsxattr, 2), OP(times, 3),
+    OP(copy, 4), OP(clone, 4), OP(dedupe, 1), OP(exchange, 2), OP(splice, 3), OP(map, 1), OP(map_write, 1),
+    OP(sync, 1), OP(fiemap, 1), OP(bulkstat, 1), OP(tmpfile, 2), OP(renamed, 4), OP(readdir, 1), OP(stat, 2),
 };
 enum { N = sizeof operations / sizeof *operations };
 
@@ -356,14 +446,17 @@ static void work(uint64_t seed, int count) {
     for (step = 0; step < count; step++) {
         int w = below(total), i = 0;
         while ((w -= operations[i].weight) >= 0) i++;
+        current = i;
         operations[i].run();
     }
+    for (int i = 0; single && i < N; i++) printf("%s %u %u\n", operations[i].name, tried[i], done[i]);
 }
 
 int main(int n, char **v) {
     if (n < 5 || chdir(v[1])) return 9;
     int processes = atoi(v[3]), count = atoi(v[4]), bad = 0, status;
     umask(022);
+    syncs = n > 5;
     if (processes == 1) {
         single = 1;
         work(strtoull(v[2], NULL, 0), count);

@@ -1,5 +1,5 @@
 //! Random operations of a file system, seeded: one process answers as in a plain directory, several leave
-//! equal legs. `MIRROR_SOAK=1` runs longer, and on more pairs of file systems.
+//! equal legs, as a comparison from outside and `mirror verify` say. `MIRROR_SOAK=1` runs longer.
 use mirror_tests::{Fs, FsType, Kind, Pair, compile, soak};
 
 /// Programs by name and source.
@@ -7,6 +7,78 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("stress", include_str!("../programs/stress.c")),
     ("fsx", include_str!("../programs/fsx.c")),
 ];
+
+/// The operations of fsstress, but for those of AIO and io_uring, and which of stress.c they are in.
+const FSSTRESS: &[(&str, &str)] = &[
+    ("allocsp", "space"),
+    ("attr_remove", "xattr"),
+    ("attr_set", "xattr"),
+    ("bulkstat", "bulkstat"),
+    ("bulkstat1", "bulkstat"),
+    ("chown", "chown"),
+    ("clonerange", "clone"),
+    ("collapse", "fallocate"),
+    ("copyrange", "copy"),
+    ("creat", "creat"),
+    ("deduperange", "dedupe"),
+    ("dread", "read"),
+    ("dwrite", "dwrite"),
+    ("exchangerange", "exchange"),
+    ("fallocate", "fallocate"),
+    ("fdatasync", "sync"),
+    ("fiemap", "fiemap"),
+    ("freesp", "space"),
+    ("fsync", "sync"),
+    ("getattr", "flags"),
+    ("getdents", "readdir"),
+    ("getfattr", "get_xattr"),
+    ("insert", "fallocate"),
+    ("link", "link"),
+    ("listfattr", "get_xattr"),
+    ("mkdir", "mkdir"),
+    ("mknod", "mknod"),
+    ("mread", "map"),
+    ("mwrite", "map_write"),
+    ("punch", "fallocate"),
+    ("read", "read"),
+    ("readlink", "stat"),
+    ("readv", "read"),
+    ("removefattr", "xattr"),
+    ("rename", "rename"),
+    ("resvsp", "space"),
+    ("rexchange", "rename"),
+    ("rmdir", "rmdir"),
+    ("rnoreplace", "rename"),
+    ("rwhiteout", "rename"),
+    ("sendfile", "copy"),
+    ("setattr", "flags"),
+    ("setfattr", "xattr"),
+    ("setxattr", "fsxattr"),
+    ("splice", "splice"),
+    ("stat", "stat"),
+    ("symlink", "symlink"),
+    ("sync", "sync"),
+    ("truncate", "truncate"),
+    ("unlink", "unlink"),
+    ("unresvsp", "space"),
+    ("write", "write"),
+    ("writev", "write"),
+    ("xchgrange", "exchange"),
+    ("zero", "fallocate"),
+];
+
+/// Each was tried. What is different natively is left to several processes.
+fn all_tried(output: &str) {
+    for (theirs, ours) in FSSTRESS.iter().filter(|(_, ours)| *ours != "map_write") {
+        let is = |l: &&str| {
+            l.strip_prefix(ours)
+                .is_some_and(|rest| rest.starts_with(' '))
+        };
+        let line = output.lines().rev().take(60).find(is);
+        let line = line.unwrap_or_else(|| panic!("{theirs}: no operation {ours}"));
+        assert!(!line.starts_with(&format!("{ours} 0 ")), "{theirs}: {line}");
+    }
+}
 
 fn helpers(pair: &Pair) -> bool {
     PROGRAMS
@@ -31,6 +103,7 @@ fn one_process(pair: &Pair, few: u64) {
         ));
         assert_eq!(o.code, 0, "{o:?}");
         assert!(o.text().lines().count() > 1000);
+        all_tried(&o.text());
     }
 }
 
@@ -40,11 +113,12 @@ fn several_processes(pair: &Pair, few: u64) {
     }
     for seed in seeds(few) {
         println!("seed {seed}");
+        let sync = if soak() { "sync" } else { "" };
         pair.run(&format!(
-            "mkdir $V/{seed}; $P/stress $V/{seed} {seed} 4 400"
+            "mkdir $V/{seed}; $P/stress $V/{seed} {seed} 4 400 {sync}"
         ))
         .ok();
-        pair.assert_equal();
+        pair.assert_sound();
     }
 }
 

@@ -4,6 +4,7 @@
 //! more than one name, on a leg's device, is looked up in it.
 use crate::attach::session;
 use crate::config::CONFIG;
+use crate::path::denied::denies;
 pub use crate::path::listed::any;
 use crate::path::roots::{self, Roots, differ};
 use crate::process::limits::own_fd;
@@ -22,7 +23,11 @@ pub fn may_be(id: &Identity) -> bool {
 
 /// The same of what a path of the program's names. Nothing is asked while there is no list.
 pub fn may_be_at(dir: i32, path: usize) -> bool {
-    any() && sys::identity_at_address(dir, path).is_ok_and(|id| may_be(&id))
+    any()
+        && match sys::identity_at_address(dir, path) {
+            Ok(id) => may_be(&id),
+            Err(e) => !denies(e) && !matches!(e, Errno::EFAULT | Errno::ELOOP),
+        }
 }
 
 /// The pair of which an object that was met outside is a file.
@@ -96,7 +101,9 @@ pub fn at<const N: usize>(dir: i32, path: &PathText<N>, follow: bool) -> Option<
         return None;
     }
     let flags = if follow { 0 } else { c::AT_SYMLINK_NOFOLLOW };
-    let st = sys::fstatat(dir, path, flags).ok()?;
+    // One call's error is not believed.
+    let look = || sys::fstatat(dir, path, flags);
+    let st = look().or_else(|_| look()).ok()?;
     whose(&st)
 }
 

@@ -6,6 +6,7 @@
 use crate::attach::session;
 use crate::config::CONFIG;
 use crate::events::refused::{self, Refused};
+use crate::path::denied::twice;
 use crate::path::known::{LASTS, fresh};
 use crate::path::mountinfo::{Line, any, below, read_lines};
 use crate::path::roots::differ;
@@ -92,8 +93,13 @@ pub fn shows(id: &Identity, part: &mut Path) -> Result<Shows, Errno> {
     let mut above = false;
     for (pair, conf) in CONFIG.get().pairs().iter().enumerate() {
         for leg in 0..conf.legs.len() {
-            let Some(root) = root(pair, leg) else {
-                continue;
+            let root = match root(pair, leg) {
+                Ok(Some(root)) => root,
+                Ok(None) => continue,
+                Err(e) => {
+                    refused::record(pair, &Refused::new(Refusal::Elsewhere));
+                    return Err(e);
+                }
             };
             if differ(id.dev, (root.dev, root.ino)) {
                 continue;
@@ -149,7 +155,7 @@ pub fn seek() {
 
 /// Whether a leg is known to have a door.
 fn has_door(pair: usize, leg: usize) -> Option<bool> {
-    let own = root(pair, leg)?.mount;
+    let own = root(pair, leg).ok()??.mount;
     let mut lines = [Line::new(), Line::new()];
     read_lines([own, 0], &mut lines).ok()?;
     let [base, _] = &lines;
@@ -166,19 +172,26 @@ fn has_door(pair: usize, leg: usize) -> Option<bool> {
     .ok()
 }
 
-/// A leg's root, if anything is known of it.
-fn root(pair: usize, leg: usize) -> Option<Identity> {
+/// A leg's root, if anything is known of it. An error: that could not be found out.
+fn root(pair: usize, leg: usize) -> Result<Option<Identity>, Errno> {
     let found = match session::root_of(pair, leg) {
-        Some(n) => sys::identity_of(n),
+        Some(n) => sys::identity_of(n)?,
         None => {
             let mut text = Path::new();
-            let conf = CONFIG.get().pairs().get(pair)?;
-            text.set(conf.legs.get(leg)?.to_bytes()).ok()?;
-            text.append(b"/.").ok()?;
-            sys::identity(c::AT_FDCWD, &text)
+            let conf = CONFIG.get().pairs().get(pair).ok_or(Errno::EIO)?;
+            let long = |_| Errno::ENAMETOOLONG;
+            text.set(conf.legs.get(leg).ok_or(Errno::EIO)?.to_bytes())
+                .map_err(long)?;
+            text.append(b"/.").map_err(long)?;
+            let again = || sys::fstatat(c::AT_FDCWD, &text, 0).map(|_| ());
+            match sys::identity(c::AT_FDCWD, &text) {
+                Ok(id) => id,
+                Err(e) if twice(e, again)? => return Ok(None),
+                Err(_) => return Err(Errno::EIO),
+            }
         }
     };
-    found.ok().filter(|id| id.kind == c::S_IFDIR)
+    Ok((found.kind == c::S_IFDIR).then_some(found))
 }
 
 /// The text of what a door leads to, if the leg has at `part` what was met there. An error is on record.
@@ -280,7 +293,7 @@ fn within(pair: usize, leg: usize, base: &Line, out: &mut Path) -> Option<()> {
 pub fn remember_places() {
     for (pair, conf) in CONFIG.get().pairs().iter().enumerate() {
         for leg in 0..conf.legs.len() {
-            let Some(root) = root(pair, leg) else {
+            let Ok(Some(root)) = root(pair, leg) else {
                 continue;
             };
             let mut lines = [Line::new(), Line::new()];

@@ -2,18 +2,19 @@
 use crate::path::base::own_base_text;
 use crate::path::guess::of_text;
 use crate::path::loc::{Loc, Name, Place, Whole};
-use crate::path::outside::{At, Outside, Where, by_climbing, identity, name_of};
+use crate::path::outside::{At, Outside, Reached, Where, by_climbing, identity, name_of};
 use crate::path::way::Way;
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::path::join;
 use mirror_sys as sys;
 
-/// What an error on the way to a place outside means.
-pub fn unreachable(why: Errno) -> Place {
-    match Outside::unreachable(why) {
-        Ok(proof) => Place::Out(proof),
-        Err(e) => Place::Fail(e),
+/// What the kernel has no way to is outside. `None`: it says so, and the opposite.
+pub fn unreachable(reached: Reached) -> Option<Place> {
+    match reached {
+        Reached::No(proof) => Some(Place::Out(proof)),
+        Reached::Perhaps => None,
+        Reached::Unknown(e) => Some(Place::Fail(e)),
     }
 }
 
@@ -106,7 +107,10 @@ fn root_without_text(dir: i32, leaf: &Name, loc: &mut Loc, proof: Outside) -> Pl
     }
     let found = match sys::identity(dir, leaf) {
         Ok(id) => crate::path::roots::Roots::now().find(id.dev, id.ino),
-        Err(e) => return unreachable(e),
+        Err(e) => {
+            let place = unreachable(Outside::no_such_name(e, dir, leaf));
+            return place.unwrap_or(Place::Fail(Errno::EIO));
+        }
     };
     let Some((pair, leg)) = found else {
         return Place::Out(proof);

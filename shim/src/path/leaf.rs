@@ -9,14 +9,18 @@ use libc as c;
 use mirror_sys as sys;
 use mirror_sys::Identity;
 
-/// Where the object `dir/leaf` lies, which was met in a directory outside. `None`: outside too, or a symlink.
+/// Where the object `dir/leaf` lies, which was met in a directory outside. `None`: outside too, or a symlink. What
+/// is there and cannot be opened is an error.
 #[inline(never)]
 pub fn mounted(dir: i32, leaf: &Name, id: &Identity, slash: bool, loc: &mut Loc) -> Option<Place> {
     if id.top == Some(false) || id.kind == c::S_IFLNK {
         return None;
     }
     let flags = c::O_PATH | c::O_NOFOLLOW | c::O_CLOEXEC;
-    let n = own_fd(|| sys::openat(dir, leaf, flags, 0)).ok()?;
+    let n = match own_fd(|| sys::openat(dir, leaf, flags, 0)) {
+        Ok(n) => n,
+        Err(e) => return Some(Place::Fail(e)),
+    };
     let place = held(n, id, loc);
     let _ = sys::close(n);
     loc.slash = slash;

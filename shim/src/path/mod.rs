@@ -3,6 +3,7 @@ pub mod base;
 pub mod below;
 pub mod beside;
 pub mod cwd;
+pub mod denied;
 pub mod dirs;
 pub mod doors;
 pub mod far;

@@ -1,5 +1,6 @@
 //! Where an open object is: its name as the kernel tells it, if that still leads to it.
 use crate::path::base::{base_text, own_base_text};
+use crate::path::denied::denies;
 use crate::path::guess::{Guess, of_text, place_text};
 use crate::path::held::place_below;
 use crate::path::leaf::held;
@@ -50,7 +51,7 @@ pub fn named(n: i32, loc: &mut Loc) -> Place {
     let st = match sys::fstat(n) {
         Ok(st) => st,
         Err(e) => {
-            return match Outside::no_descriptor(e) {
+            return match Outside::no_descriptor(n, e) {
                 Ok(proof) => Place::Out(proof),
                 Err(e) => Place::Fail(e),
             };
@@ -144,8 +145,11 @@ fn file(n: i32, st: &sys::Stat, text: &mut Whole, loc: &mut Loc) -> Place {
     if !known {
         return without_text(st, Errno::EIO);
     }
-    if let Ok(id) = sys::identity_of(n)
-        && id.top == Some(true)
+    let id = match sys::identity_of(n) {
+        Ok(id) => id,
+        Err(e) => return Place::Fail(e),
+    };
+    if id.top == Some(true)
         && let Some(place) = held(n, &id, loc)
     {
         return place;
@@ -179,14 +183,8 @@ fn beside(st: &sys::Stat, text: &mut Whole, loc: &mut Loc) -> Result<Place, Errn
     p.set(parent).map_err(long)?;
     leaf.set(name).map_err(long)?;
     let flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
-    let dir =
-        own_fd(|| sys::openat2(c::AT_FDCWD, &p, flags, 0, sys::NO_SYMLINKS)).map_err(|e| {
-            if Outside::unreachable(e).is_ok() {
-                Errno::EIO
-            } else {
-                e
-            }
-        })?;
+    let dir = own_fd(|| sys::openat2(c::AT_FDCWD, &p, flags, 0, sys::NO_SYMLINKS))
+        .map_err(|e| if denies(e) { Errno::EIO } else { e })?;
     let found = sys::glance(dir, &leaf, c::AT_SYMLINK_NOFOLLOW);
     let base = own_base_text(dir, &mut whole);
     let _ = sys::close(dir);

@@ -5,6 +5,7 @@
 //! is no proof, and what could not be found out is an error.
 use crate::config::{CONFIG, Member, member};
 use crate::path::cwd;
+use crate::path::denied::twice;
 use crate::path::doors::{self, Shows};
 use crate::path::known::{self, Known, remember};
 use crate::path::listing::entry;
@@ -24,21 +25,29 @@ use mirror_sys::Identity;
 pub struct Outside(());
 
 impl Outside {
-    /// The kernel has no way there: the call fails in the same way, and changes nothing.
-    pub fn unreachable(why: Errno) -> Result<Outside, Errno> {
-        match why {
-            Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES | Errno::ENAMETOOLONG => Ok(Outside(())),
-            e => Err(e),
+    /// The kernel has no way there: the call fails in the same way, and changes nothing. One call's word is no
+    /// proof; `again` asks the same by another one.
+    pub fn unreachable(why: Errno, again: impl FnOnce() -> Result<(), Errno>) -> Reached {
+        match twice(why, again) {
+            Ok(true) => Reached::No(Outside(())),
+            Ok(false) => Reached::Perhaps,
+            Err(e) => Reached::Unknown(e),
         }
+    }
+    /// See [`Outside::unreachable`]: of a name in a directory that is held, which statx did not find.
+    pub fn no_such_name(why: Errno, dir: i32, leaf: &Name) -> Reached {
+        let again = || sys::fstatat(dir, leaf, c::AT_SYMLINK_NOFOLLOW).map(|_| ());
+        Outside::unreachable(why, again)
     }
     /// The text is one that no call takes.
     pub fn no_path() -> Outside {
         Outside(())
     }
     /// There is no such descriptor: the call fails.
-    pub fn no_descriptor(why: Errno) -> Result<Outside, Errno> {
+    pub fn no_descriptor(n: i32, why: Errno) -> Result<Outside, Errno> {
         match why {
-            Errno::EBADF => Ok(Outside(())),
+            Errno::EBADF if !sys::is_open(n) => Ok(Outside(())),
+            Errno::EBADF => Err(Errno::EIO),
             e => Err(e),
         }
     }
@@ -88,6 +97,16 @@ impl Outside {
         let plain = id.mount == 0 || doors::shows(&id, &mut Path::new()) == Ok(Shows::Nothing);
         plain.then_some(Outside(()))
     }
+}
+
+/// Whether the kernel has a way to something.
+pub enum Reached {
+    /// It says twice that there is none.
+    No(Outside),
+    /// It has said both.
+    Perhaps,
+    /// It could not be found out.
+    Unknown(Errno),
 }
 
 /// Where a directory is.
@@ -348,10 +367,9 @@ fn leaves_mount(dir: i32, id: &Identity) -> bool {
 /// A leg of which nothing else is known shows itself.
 fn has_control(dir: i32) -> bool {
     let name = Name::from_bytes(CONTROL).unwrap_or_default();
-    !matches!(
-        sys::glance(dir, &name, c::AT_SYMLINK_NOFOLLOW),
-        Err(Errno::ENOENT)
-    )
+    let absent = |r| matches!(r, Err(Errno::ENOENT));
+    let keep = c::AT_SYMLINK_NOFOLLOW;
+    !absent(sys::glance(dir, &name, keep)) || !absent(sys::fstatat(dir, &name, keep))
 }
 
 /// The way up has ended at its own parent: a root.

@@ -6,6 +6,7 @@
 //! kernel says it is decides. Texts come from the copy in our memory, never twice from the program's.
 use crate::config::{Member, member};
 use crate::path::base::{base_is_far, base_text, name_is_away, through_broken};
+use crate::path::denied::denies;
 use crate::path::doors;
 use crate::path::guess::{Guess, place_text};
 use crate::path::held::{place_below, unreachable};
@@ -51,7 +52,7 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
         && (base_is_far(dir) || name_is_away(dir, name))
         && let Some(proof) = Outside::by_hint(dir)
     {
-        return unless_behind(dir, name, last, proof, loc);
+        return unless_behind(dir, path, last, proof, loc);
     }
     if place::mixed() {
         return locate_slow(dir, path, last, loc);
@@ -90,8 +91,8 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
             // Nothing lies between the directory and the name.
             if let Some(proof) = beside.filter(|_| parent.is_empty() && name != b"..") {
                 return match last {
-                    Last::Follow => unless_link(dir, path, name, proof, loc),
-                    _ => unless_behind(dir, name, last, proof, loc),
+                    Last::Follow => unless_link(dir, path, proof, loc),
+                    _ => unless_behind(dir, path, last, proof, loc),
                 };
             }
             let text = full.as_bytes();
@@ -154,7 +155,11 @@ fn prove_out(dir: i32, path: &Path, (last, text): (Last, Option<&[u8]>), loc: &m
     let n = match own_fd(|| sys::openat2(dir, &p, flags, 0, sys::NO_SYMLINKS)) {
         Ok(n) => n,
         Err(Errno::ELOOP) => return locate_slow(dir, path, last, loc),
-        Err(e) => return unreachable(e),
+        Err(e) => {
+            let again = || own_fd(|| sys::openat(dir, &p, flags, 0)).map(|n| _ = sys::close(n));
+            let place = unreachable(Outside::unreachable(e, again));
+            return place.unwrap_or_else(|| locate_slow(dir, path, last, loc));
+        }
     };
     let mut found = outside::of_directory(n, text, &mut Whole::new());
     if found.is_err()
@@ -165,6 +170,10 @@ fn prove_out(dir: i32, path: &Path, (last, text): (Last, Option<&[u8]>), loc: &m
     let mut leaf = Name::new();
     let known = leaf.set(if name.is_empty() { b"." } else { name }).is_ok();
     let met = (last != Last::Entry && known).then(|| sys::identity(n, &leaf));
+    let absent = match met {
+        Some(Err(e)) => Some(unreachable(Outside::no_such_name(e, n, &leaf))),
+        _ => None,
+    };
     let behind = match (&met, &found) {
         (Some(Ok(id)), Ok(Where::Out(_))) => mounted(n, &leaf, id, slash, loc),
         _ => None,
@@ -180,11 +189,12 @@ fn prove_out(dir: i32, path: &Path, (last, text): (Last, Option<&[u8]>), loc: &m
         return place;
     }
     let follow = last == Last::Follow;
-    match met {
-        Some(Ok(id)) if follow && id.kind == c::S_IFLNK => {
+    match (met, absent) {
+        (Some(Ok(id)), _) if follow && id.kind == c::S_IFLNK => {
             return locate_slow(dir, path, last, loc);
         }
-        Some(Err(e)) if follow || Outside::unreachable(e).is_err() => return unreachable(e),
+        (_, Some(None)) => return locate_slow(dir, path, last, loc),
+        (_, Some(Some(place))) if follow || !matches!(place, Place::Out(_)) => return place,
         _ => {}
     }
     // Only what the kernel has just proved; a symlink's way out may be turned at any time.
@@ -195,28 +205,30 @@ fn prove_out(dir: i32, path: &Path, (last, text): (Last, Option<&[u8]>), loc: &m
 }
 
 /// A name in a directory that is outside: what lies behind it, if the object is meant and not the name.
-fn unless_behind(dir: i32, name: &[u8], last: Last, proof: Outside, loc: &mut Loc) -> Place {
+fn unless_behind(dir: i32, path: &Path, last: Last, proof: Outside, loc: &mut Loc) -> Place {
     let mut leaf = Name::new();
-    if last == Last::Entry || leaf.set(name).is_err() {
+    if last == Last::Entry || leaf.set(split(path.as_bytes()).1).is_err() {
         return Place::Out(proof);
     }
     match sys::identity(dir, &leaf) {
         Ok(id) => mounted(dir, &leaf, &id, false, loc).unwrap_or(Place::Out(proof)),
-        Err(e) => unreachable(e),
+        Err(e) => unreachable(Outside::no_such_name(e, dir, &leaf))
+            .unwrap_or_else(|| locate_slow(dir, path, last, loc)),
     }
 }
 
 /// A name in a directory that is outside: if it is a symlink, that decides.
 #[inline(never)]
-fn unless_link(dir: i32, path: &Path, name: &[u8], proof: Outside, loc: &mut Loc) -> Place {
+fn unless_link(dir: i32, path: &Path, proof: Outside, loc: &mut Loc) -> Place {
     let mut leaf = Name::new();
-    if leaf.set(name).is_err() {
+    if leaf.set(split(path.as_bytes()).1).is_err() {
         return Place::Out(proof);
     }
     match sys::identity(dir, &leaf) {
         Ok(id) if id.kind == c::S_IFLNK => locate_slow(dir, path, Last::Follow, loc),
         Ok(id) => mounted(dir, &leaf, &id, false, loc).unwrap_or(Place::Out(proof)),
-        Err(e) => unreachable(e),
+        Err(e) => unreachable(Outside::no_such_name(e, dir, &leaf))
+            .unwrap_or_else(|| locate_slow(dir, path, Last::Follow, loc)),
     }
 }
 
@@ -289,6 +301,11 @@ pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
                 place = Place::Fail(Errno::EACCES);
                 break;
             }
+            // The text of a link that lies in a directory has room.
+            if let Err(e) = link {
+                place = Place::Fail(e);
+                break;
+            }
             let (parent, name, s) = split(text.as_bytes());
             slash |= s;
             if leaf.set(name).is_err() {
@@ -327,7 +344,14 @@ pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
                 Ok(id) => {
                     place = mounted(at, &leaf, &id, slash, loc).unwrap_or(Place::Out(proof));
                 }
-                Err(e) => place = unreachable(e),
+                // Now there, now not: it is asked again.
+                Err(e) => match unreachable(Outside::unreachable(e, || link)) {
+                    Some(p) => place = p,
+                    None => {
+                        place = Place::Fail(Errno::EIO);
+                        continue;
+                    }
+                },
             }
         }
         break;
@@ -340,7 +364,8 @@ pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
 pub fn no_link(why: Errno) -> Result<(), Errno> {
     match why {
         Errno::EINVAL => Ok(()),
-        e => Outside::unreachable(e).map(|_| ()),
+        e if denies(e) => Ok(()),
+        e => Err(e),
     }
 }
 

@@ -6,6 +6,7 @@
 use crate::path::held::{place_below, unreachable};
 use crate::path::leaf::mounted;
 use crate::path::loc::{Last, Loc, Name, Path, Place};
+use crate::path::outside::Outside;
 use crate::path::resolve::{self, directory_text};
 use crate::process::limits::{own_fd, park};
 use libc as c;
@@ -97,11 +98,12 @@ fn locate(
             return Place::Fail(Errno::ENAMETOOLONG);
         }
         let follow = last == Last::Follow || (slash && last == Last::Keep);
-        match sys::readlinkat(at, &leaf, &mut text) {
+        let link = sys::readlinkat(at, &leaf, &mut text);
+        match link {
             Ok(()) | Err(Errno::ENAMETOOLONG) if follow => {
                 let refused = forbidden(dir, &path, at, &leaf, resolve);
                 let _ = sys::close(at);
-                if let Some(e) = refused {
+                if let Some(e) = refused.or(link.err()) {
                     return Place::Fail(e);
                 }
                 match followed_by(parent, text.as_bytes()) {
@@ -125,7 +127,9 @@ fn locate(
                         // It was no symlink, and is one.
                         Ok(id) if follow && id.kind == c::S_IFLNK => Place::Fail(Errno::EAGAIN),
                         Ok(id) => mounted(at, &leaf, &id, slash, loc).unwrap_or(Place::Out(proof)),
-                        Err(e) => unreachable(e),
+                        // Now there, now not: it is asked again.
+                        Err(e) => unreachable(Outside::unreachable(e, || link))
+                            .unwrap_or(Place::Fail(Errno::EAGAIN)),
                     };
                 }
                 let _ = sys::close(at);

@@ -80,7 +80,7 @@ pub fn recognise_held(n: i32, loc: &mut Loc) -> Fd {
     let st = match sys::fstat(n) {
         Ok(st) => st,
         Err(e) => {
-            return match Outside::no_descriptor(e) {
+            return match Outside::no_descriptor(n, e) {
                 Ok(proof) => Fd::Out(proof),
                 Err(e) => Fd::Lost(e),
             };
