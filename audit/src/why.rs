@@ -9,6 +9,9 @@ macro_rules! whys {
         }
 
         impl Why {
+            /// Every one.
+            pub const ALL: &'static [Why] = &[$(Why::$name,)*];
+
             /// In a line of the audit.
             pub const fn word(self) -> &'static str {
                 match self {

@@ -53,16 +53,25 @@ pub fn default_pipe() {
 pub struct Gentle {
     fd: OwnedFd,
     before: libc::sigset_t,
+    after: libc::sigset_t,
 }
 
 impl Gentle {
     /// From here on SIGINT, SIGTERM and SIGHUP are taken by [`Gentle::taken`]. One that is ignored stays so.
-    pub fn begin() -> io::Result<Gentle> {
+    /// `also`: others that do not ask for the end.
+    pub fn begin(also: &[i32]) -> io::Result<Gentle> {
         // SAFETY: the sets are initialised; signalfd returns a new descriptor or -1.
         unsafe {
             let mut set: libc::sigset_t = std::mem::zeroed();
             let mut before: libc::sigset_t = std::mem::zeroed();
             libc::sigemptyset(&mut set);
+            for s in also {
+                libc::sigaddset(&mut set, *s);
+            }
+            let mut after: libc::sigset_t = std::mem::zeroed();
+            libc::sigprocmask(libc::SIG_BLOCK, &set, &mut before);
+            // One of these that waits would end the process.
+            libc::sigprocmask(libc::SIG_BLOCK, std::ptr::null(), &mut after);
             for s in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
                 let mut old: libc::sigaction = std::mem::zeroed();
                 let known = libc::sigaction(s, std::ptr::null(), &mut old) == 0;
@@ -70,7 +79,7 @@ impl Gentle {
                     libc::sigaddset(&mut set, s);
                 }
             }
-            libc::sigprocmask(libc::SIG_BLOCK, &set, &mut before);
+            libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
             let fd = libc::signalfd(-1, &set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
             if fd < 0 {
                 return Err(io::Error::last_os_error());
@@ -78,6 +87,7 @@ impl Gentle {
             Ok(Gentle {
                 fd: OwnedFd::from_raw_fd(fd),
                 before,
+                after,
             })
         }
     }
@@ -104,10 +114,10 @@ impl Gentle {
         }
     }
 
-    /// From here on they do what they do to any program.
+    /// From here on those that ask for the end do what they do to any program.
     pub fn end(&self) {
-        // SAFETY: the mask that this process had.
-        unsafe { libc::sigprocmask(libc::SIG_SETMASK, &self.before, std::ptr::null_mut()) };
+        // SAFETY: the mask that this process had, and the others.
+        unsafe { libc::sigprocmask(libc::SIG_SETMASK, &self.after, std::ptr::null_mut()) };
     }
 }
 

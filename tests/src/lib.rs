@@ -16,6 +16,7 @@ mod output;
 mod pace;
 mod pair;
 mod program;
+mod screen;
 mod talker;
 
 pub use compare::{Differences, Level, Tree};
@@ -27,6 +28,7 @@ pub use output::Output;
 pub use pace::{Clock, slowdown};
 pub use pair::{Fs, Kind, Pair, forget_pairs, runtime_files_of};
 pub use program::{compile, compile_with};
+pub use screen::Screen;
 pub use talker::{PATIENCE, Talker, send};
 
 /// Says why a test is skipped; `xtask test` counts and lists the line.

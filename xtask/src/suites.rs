@@ -93,6 +93,8 @@ const ORDINARY: &[&str] = &[
     "audit heals::one_leg_follows_the_other_t4",
     "audit ends::exit_codes",
     "audit what_this_user",
+    "audit-live the_view",
+    "audit-out what_is_held",
     "uses link::",
     "copies link::",
     "programs in_place::",

@@ -17,6 +17,8 @@ pub enum Done {
     Undone,
     /// Too many names went away at once.
     Held,
+    /// Nothing: only what would be done was asked for.
+    Would(&'static str),
     /// Both legs were changed, apart from each other.
     Conflict,
     /// It could not be carried.
@@ -32,6 +34,7 @@ impl Done {
             Done::Healed => "healed",
             Done::Undone => "undone",
             Done::Held => "held",
+            Done::Would(_) => "would",
             Done::Conflict => "conflict",
             Done::Failed(_) => "failed",
         }

@@ -93,6 +93,16 @@ fn mark(m: &Meta) -> (u64, i64, i64) {
     (m.st.st_ino, m.st.st_ctime, m.st.st_ctime_nsec as i64)
 }
 
+/// What would be done about a finding.
+pub(super) fn would(f: &Finding, seen: &Seen, brake: bool) -> Done {
+    match f.leg {
+        None => Done::Would("left: both legs were changed"),
+        Some(_) if brake && going(f.leg, seen).is_some() => Done::Would("held"),
+        Some(0) => Done::Would("healed"),
+        Some(_) => Done::Would("undone"),
+    }
+}
+
 /// Does what is to be done about a finding.
 pub(super) fn heal(
     p: &Attached,

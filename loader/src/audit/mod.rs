@@ -3,6 +3,7 @@ pub mod bpf;
 pub mod fanotify;
 pub mod finding;
 pub mod heal;
+pub mod held;
 pub mod inotify;
 pub mod open;
 pub mod people;

@@ -185,6 +185,11 @@ impl Suspects {
         self.all.is_empty()
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
     fn due(&self, s: &Suspect) -> Instant {
         let usual = (s.last + QUIET).min(s.first + PATIENCE);
         let burst = match self.last_removal {

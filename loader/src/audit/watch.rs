@@ -6,6 +6,7 @@
 //! locks keep every mirrored program out. Equal: nothing happened that matters. Different: a finding.
 use super::finding::{Done, Finding};
 use super::heal::{self, Brake};
+use super::held::{self, Choice, Decided};
 use super::open::{self, Opened};
 use super::people::{People, Person};
 use super::source::Source;
@@ -14,6 +15,7 @@ use crate::fail::{Fail, Kind, Res};
 use crate::pair::audited::{Audited, Sign};
 use crate::pair::control::Pair;
 use crate::pair::domain::{self, Attached};
+use crate::pair::held::Held;
 use crate::sync::heal::locked;
 use crate::sync::one::{self, One};
 use crate::sync::turn;
@@ -41,12 +43,14 @@ pub struct Ask {
     pub tier: Option<Tier>,
     /// Carry findings.
     pub heal: bool,
+    /// Only say how.
+    pub dry_run: bool,
     /// Names that may go away at once.
     pub brake: u64,
 }
 
 /// What was counted.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Paths that were changed and are equal on both legs.
     pub mirrored: u64,
@@ -122,6 +126,26 @@ impl Watch {
         self.suspects.next()
     }
 
+    /// What is held for a decision.
+    pub fn held(&self) -> Vec<Held> {
+        held::of(&self.pair.pair)
+    }
+
+    /// Does what was decided about it.
+    pub fn decide(&self, choice: Choice) -> Res<Decided> {
+        held::decide(&self.pair, self.fidelity, choice)
+    }
+
+    /// How many paths wait to be judged.
+    pub fn waiting(&self) -> usize {
+        self.suspects.len()
+    }
+
+    /// When it began, and when it last found something, in seconds since 1970 (0: never).
+    pub fn times(&self) -> (u64, u64) {
+        (self.since, self.last)
+    }
+
     /// Takes what the source has. Whether there was anything.
     pub fn read(&mut self) -> io::Result<bool> {
         let mut events = vec![];
@@ -173,7 +197,8 @@ impl Watch {
             };
             self.counts.healed += count(&Done::healed);
             self.counts.left += count(&|d| !d.mended());
-            self.counts.held += count(&|d| !d.mended() && *d != Done::Found);
+            self.counts.held +=
+                count(&|d| matches!(d, Done::Held | Done::Conflict | Done::Failed(_)));
             self.say();
         }
         Ok(found)
@@ -245,8 +270,14 @@ impl Watch {
                             } else if ask.heal {
                                 // Who removes things does not wait for the pair's locks.
                                 held_back |= brake.more(&one, &s, &seen);
-                                heal::heal(pair, &mut one, &mut f, &seen, held_back, ours, held);
+                                if ask.dry_run {
+                                    f.done = heal::would(&f, &seen, held_back);
+                                } else {
+                                    let (one, f) = (&mut one, &mut f);
+                                    heal::heal(pair, one, f, &seen, held_back, ours, held);
+                                }
                             }
+                            held::note(pair, &f, held);
                             if !f.done.mended() && !marked {
                                 pair.set_bits(StateWord::UNMIRRORED, held);
                                 marked = true;

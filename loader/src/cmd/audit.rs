@@ -1,7 +1,24 @@
 //! `mirror audit`: watches both legs and tells each change that is not a mirrored one.
-use super::audit_view::{View, way_out};
+mod args;
+mod decide;
+mod hook;
+mod layout;
+mod live;
+mod log;
+mod metrics;
+mod outputs;
+mod screen;
+mod service;
+mod summary;
+mod terminal;
+mod told;
+pub mod view;
+
+pub use args::Audit;
+
+use super::Found;
 use super::sub::{CommandLine, Sub};
-use super::{Found, look};
+use crate::audit::held::Choice;
 use crate::audit::open;
 use crate::audit::watch::{Ask, Watch};
 use crate::fail::{Context, Fail, Kind, Res};
@@ -10,48 +27,22 @@ use crate::output;
 use crate::signal::Gentle;
 use crate::text;
 use crate::tree::beneath::Root;
-use clap::Args;
 use mirror_audit::Tier;
+use outputs::Outputs;
 use rustix::event::{PollFd, PollFlags, poll};
-use std::ffi::OsString;
+use screen::Wish;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
-
-/// Watch both legs: tell each change that did not go through the mirror
-#[derive(Args)]
-#[command(
-    after_help = "Exit codes: 0 nothing found, 3 changes that were not mirrored, 4 events were lost (whatever else was found); with a COMMAND its own if that is not 0."
-)]
-pub struct Audit {
-    /// The pair (default: all)
-    pub pair: Option<PathBuf>,
-    /// What to watch with: t1 and t2 eBPF, t3 fanotify, t4 inotify (default: the best that is possible)
-    #[arg(long, value_name = "TIER", value_parser = ["auto", "t1", "t2", "t3", "t4"], default_value = "auto")]
-    pub tier: String,
-    /// Carry changes of leg a to leg b, and undo those of leg b; what b loses is kept aside
-    #[arg(long)]
-    pub heal: bool,
-    /// With --heal: hold what removes more than so many objects at once
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    pub brake: u64,
-    /// Machine-readable output: a line for each event
-    #[arg(long)]
-    pub json: bool,
-    /// Say which ways of watching this machine allows, and what each does not see
-    #[arg(long)]
-    pub explain: bool,
-    /// Run this command mirrored, and audit for as long as it runs
-    #[arg(last = true, value_name = "COMMAND")]
-    pub command: Vec<OsString>,
-}
 
 impl Sub for Audit {
     const NAME: &'static str = "audit";
     fn run(&self, _: CommandLine) -> Res<u8> {
         if self.explain {
             return explain(self);
+        }
+        if let Some(what) = &self.held {
+            return decide::run(self, what);
         }
         run(self)
     }
@@ -64,6 +55,7 @@ fn pairs(a: &Audit) -> Res<Vec<Watch>> {
     let ask = Ask {
         tier: Tier::parse(&a.tier),
         heal: a.heal,
+        dry_run: a.dry_run,
         brake: a.brake,
     };
     let mut all = vec![];
@@ -90,6 +82,8 @@ struct Waiting {
     signals: Gentle,
     child: Option<(Child, OwnedFd)>,
     ended: Option<ExitStatus>,
+    /// Somebody wants the end.
+    asked: bool,
 }
 
 impl Waiting {
@@ -116,32 +110,49 @@ impl Waiting {
         Ok(())
     }
 
-    /// Whether it is over.
-    fn over(&mut self) -> Res<bool> {
-        let signal = self.signals.taken();
+    /// Whether it is over; what else signals ask for.
+    fn over(&mut self, out: &mut Outputs, watches: &[Watch]) -> Res<bool> {
+        while let Some(signal) = self.signals.taken() {
+            match (signal, &mut out.live) {
+                (libc::SIGUSR1, _) => out.summary(watches),
+                (libc::SIGWINCH, Some(l)) => l.resized(),
+                (libc::SIGTSTP, Some(l)) => l.stop(),
+                (libc::SIGWINCH | libc::SIGTSTP, None) => {}
+                (s, _) => self.end_asked(s),
+            }
+        }
+        if let Some((child, _)) = &mut self.child {
+            self.ended = child.try_wait().about("the command")?;
+        }
+        Ok(self.asked || self.ended.is_some())
+    }
+
+    /// Somebody wants the end: the command, if there is one, is to end first.
+    fn end_asked(&mut self, signal: i32) {
         let Some((child, _)) = &mut self.child else {
-            return Ok(signal.is_some());
+            self.asked = true;
+            return;
         };
-        if let Some(s) = signal.filter(|s| *s != libc::SIGINT) {
-            // ^C reaches the command by the terminal.
+        // ^C reaches the command by the terminal.
+        if signal != libc::SIGINT {
             let to = rustix::process::Pid::from_child(child);
-            if let Some(s) = rustix::process::Signal::from_named_raw(s) {
+            if let Some(s) = rustix::process::Signal::from_named_raw(signal) {
                 let _ = rustix::process::kill_process(to, s);
             }
         }
-        self.ended = child.try_wait().about("the command")?;
-        Ok(self.ended.is_some())
     }
 
-    fn fds<'a>(&'a self, watches: &'a [Watch]) -> Vec<BorrowedFd<'a>> {
+    fn fds<'a>(&'a self, watches: &'a [Watch], keys: bool) -> Vec<BorrowedFd<'a>> {
         let mut all: Vec<BorrowedFd<'a>> = watches.iter().map(|w| w.source.ready()).collect();
         all.push(self.signals.fd());
         all.extend(self.child.as_ref().map(|c| c.1.as_fd()));
+        all.extend(keys.then(rustix::stdio::stdin));
         all
     }
 
-    fn wait(&self, watches: &[Watch], until: Instant) {
-        let fds = self.fds(watches);
+    /// Waits for something to happen. Whether keys may have been typed.
+    fn wait(&self, watches: &[Watch], until: Instant, keys: bool) -> bool {
+        let fds = self.fds(watches, keys);
         let mut polled: Vec<PollFd<'_>> = fds
             .iter()
             .map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN))
@@ -154,34 +165,36 @@ impl Waiting {
             tv_nsec: (millis % 1000) * 1_000_000,
         };
         let _ = poll(&mut polled, Some(&timeout));
+        keys && polled.last().is_some_and(|p| !p.revents().is_empty())
     }
 }
 
 /// Runs it.
 pub fn run(a: &Audit) -> Res<u8> {
-    let view = View {
-        json: a.json,
-        aside: !a.command.is_empty(),
+    let also: &[i32] = match (a.summary, outputs::drawn(a)) {
+        (true, _) => &[libc::SIGUSR1],
+        (_, true) => &[libc::SIGWINCH, libc::SIGTSTP],
+        _ => &[],
     };
     let mut waiting = Waiting {
-        signals: Gentle::begin().about("signals")?,
+        signals: Gentle::begin(also).about("signals")?,
         child: None,
         ended: None,
+        asked: false,
     };
+    let mut out = Outputs::open(a, &waiting.signals)?;
     let mut watches = pairs(a)?;
-    for w in &watches {
-        let state = look::look(&w.pair.pair.line).state.word();
-        view.start(w, state, a.heal);
-    }
+    out.start(a, &watches)?;
     waiting.start(a, &watches)?;
     let mut lost_root = false;
     let mut roots = Instant::now();
-    while !waiting.over()? && !lost_root {
+    while !waiting.over(&mut out, &watches)? && !lost_root {
         let soon = watches.iter().filter_map(Watch::next).min();
-        let until = roots + ROOTS;
-        waiting.wait(&watches, soon.map_or(until, |s| s.min(until)));
-        for w in &mut watches {
-            turn(w, view)?;
+        let until = [Some(roots + ROOTS), soon, out.next()];
+        let until = until.into_iter().flatten().min().unwrap_or(roots);
+        let typed = waiting.wait(&watches, until, out.listens());
+        for (at, w) in watches.iter_mut().enumerate() {
+            turn(at, w, &mut out)?;
             lost_root |= w.gone.is_some();
         }
         if roots + ROOTS <= Instant::now() {
@@ -191,44 +204,72 @@ pub fn run(a: &Audit) -> Res<u8> {
                 lost_root |= w.gone.is_some();
             }
         }
+        if typed && let Some(l) = &mut out.live {
+            let wishes = l.keys();
+            for wish in wishes {
+                waiting.asked |= wish == Wish::Quit;
+                granted(wish, &watches, &mut out);
+            }
+        }
+        out.turn(&watches);
     }
     // A second signal ends it at once.
     waiting.signals.end();
-    finish(a, view, &mut watches, &mut waiting)
+    out.ends();
+    finish(a, out, &mut watches, &mut waiting)
+}
+
+/// What somebody at the terminal decided about what is held.
+fn granted(wish: Wish, watches: &[Watch], out: &mut Outputs) {
+    let choice = match wish {
+        Wish::Quit => return,
+        Wish::Restore => Choice::Restore,
+        Wish::Carry => Choice::Carry,
+    };
+    let mut said = vec![];
+    for w in watches.iter().filter(|w| !w.held().is_empty()) {
+        said.push(match w.decide(choice) {
+            Ok(d) => decide::sentence(&w.pair.pair, choice, d),
+            Err(e) => e.text,
+        });
+    }
+    if let Some(l) = &mut out.live {
+        l.say(said.join("   "));
+        l.look_soon();
+    }
 }
 
 /// Takes and judges what there is.
-fn turn(w: &mut Watch, view: View) -> Res<()> {
+fn turn(at: usize, w: &mut Watch, out: &mut Outputs) -> Res<()> {
     let lost = w.counts.lost;
     w.read().about("the source of events")?;
     if w.counts.lost > lost {
-        view.lost(w);
+        out.lost(at, w);
     }
     if w.next().is_some_and(|t| t <= Instant::now()) {
         let found = w.judge(false)?;
-        view.findings(w, &found);
+        out.findings(at, w, &found);
     }
     Ok(())
 }
 
-fn finish(a: &Audit, view: View, watches: &mut [Watch], waiting: &mut Waiting) -> Res<u8> {
+fn finish(a: &Audit, mut out: Outputs, watches: &mut [Watch], waiting: &mut Waiting) -> Res<u8> {
     let mut code = 0;
     let mut failed = None;
-    for w in watches {
+    for (at, w) in watches.iter_mut().enumerate() {
         let before = w.counts.lost;
         if let Some(leg) = w.gone {
-            failed = Some(w.vanished(leg));
+            let f = w.vanished(leg);
+            out.gone(w, leg, &f.text);
+            failed = Some(f);
         } else {
             let found = w.end()?;
-            view.findings(w, &found);
+            out.findings(at, w, &found);
         }
         if w.counts.lost > before {
-            view.lost(w);
+            out.lost(at, w);
         }
-        view.end(w);
-        if w.counts.left > 0 && !a.json {
-            output::note!("{}", way_out(&w.pair.pair, w.counts.held > 0));
-        }
+        out.end(at, w, a.json);
         code = match code {
             // There may be more than what was found.
             _ if w.counts.lost > 0 => 4,
@@ -236,6 +277,7 @@ fn finish(a: &Audit, view: View, watches: &mut [Watch], waiting: &mut Waiting) -
             c => c,
         };
     }
+    out.close();
     if let Some(mut child) = waiting.child.take().filter(|_| waiting.ended.is_none()) {
         waiting.ended = child.0.wait().ok();
     }

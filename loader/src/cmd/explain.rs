@@ -212,8 +212,9 @@ const TABLE: [(&str, &str, &str); 28] = [
         "The audit holds removals for a decision.",
         "With --heal, more objects went away on one leg within ten seconds than --brake allows (100). That may be\n\
          a mistake, so it was not carried: the other leg still has all of it, and the paths are pending.\n\
-         Remedy: mirror diff V shows them. To make b like a: mirror resync V; to make a like b: mirror resync V\n\
-         --from b.",
+         Remedy: mirror audit V --held list shows them. mirror audit V --held restore puts them back on the leg\n\
+         where they went away; --held carry removes them on the other leg too, where they are kept aside. Or\n\
+         keys r and c in the live view. Then mirror resync V.",
     ),
     (
         LEG,
@@ -382,7 +383,8 @@ mod tests {
         // Each constant is named by a message somewhere else.
         let here = std::fs::read_to_string(top.join("src/cmd/explain.rs")).unwrap();
         let mut rest = String::new();
-        for e in std::fs::read_dir(top.join("src/cmd")).unwrap().flatten() {
+        let files = |dir: &str| std::fs::read_dir(top.join(dir)).unwrap().flatten();
+        for e in files("src/cmd").chain(files("src/cmd/audit")) {
             if e.file_name() != "explain.rs" {
                 rest += &std::fs::read_to_string(e.path()).unwrap_or_default();
             }

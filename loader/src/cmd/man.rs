@@ -128,6 +128,26 @@ const MORE: [More; 17] = [
                 "makes leg b like leg a again after each; more than 100 removals at once are held",
             ),
             (
+                "mirror audit /srv/data --heal --dry-run",
+                "only says what would be healed",
+            ),
+            (
+                "mirror audit /srv/data --held list",
+                "what the brake held; restore puts it back, carry removes it on the other leg too",
+            ),
+            (
+                "mirror audit /srv/data --summary",
+                "in place of lines a table at the end: who, why, where",
+            ),
+            (
+                "mirror audit --metrics 9555 --log journal",
+                "as a service: numbers for Prometheus, findings in the journal",
+            ),
+            (
+                "mirror audit --exec 'mail -s \"$MIRROR_PAIR: $MIRROR_EVENT\" root </dev/null'",
+                "a command for each finding; MIRROR_LEG, MIRROR_PATH, MIRROR_WHY, MIRROR_DONE, MIRROR_PROGRAM and others say what it is about",
+            ),
+            (
                 "mirror audit -- make install",
                 "runs a command mirrored and says what of it was not",
             ),

@@ -1,6 +1,5 @@
 //! The subcommands.
 pub mod audit;
-pub mod audit_view;
 pub mod completions;
 pub mod config;
 pub mod detach;

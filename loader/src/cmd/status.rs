@@ -199,7 +199,7 @@ pub fn full(view: &View) {
         if let Some(s) = unmirrored::sentence(&ran(view)) {
             output::say!("          {s}");
         }
-        output::say!("audit     {}", super::audit_view::line(p));
+        output::say!("audit     {}", super::audit::view::line(p));
         if view.pending > 0 {
             output::say!("pending   {}", text::plural(view.pending, "path"));
         }
@@ -294,7 +294,7 @@ fn open(view: &View, p: &Pair) -> json::OpenPair {
             changing: who.changing(),
             stale_libraries: who.stale(),
         }),
-        audit: super::audit_view::of(p),
+        audit: super::audit::view::of(p),
         verified: p.verified().map(|r| json::Verified {
             time: text::iso(r.time),
             objects: r.objects,

@@ -438,6 +438,7 @@ pub fn remove_control(root: &Root) -> Res<bool> {
         mirror_core::outside::FILE,
         VERIFIED,
         super::audited::FILE,
+        super::held::FILE,
         KEEP,
         INIT,
         repairing::FILE,

@@ -2,6 +2,7 @@
 pub mod audited;
 pub mod control;
 pub mod domain;
+pub mod held;
 pub mod lock;
 pub mod repairing;
 pub mod room;

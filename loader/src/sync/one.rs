@@ -40,6 +40,16 @@ impl<'a> One<'a> {
         }
     }
 
+    /// The same with either leg as the source.
+    pub fn directed(p: &'a Attached, fidelity: Fidelity, from: usize) -> One<'a> {
+        let [a, b] = &p.pair.legs;
+        let (source, copy) = if from == 0 { (a, b) } else { (b, a) };
+        let bar = ProgressBar::hidden();
+        One {
+            work: Work::new(source, copy, fidelity, false, bar),
+        }
+    }
+
     /// Looks without any lock: what is equal was equal at some moment.
     pub fn look(&self, rel: &[u8]) -> io::Result<Seen> {
         self.work.compare(rel)

@@ -7,6 +7,7 @@ use super::keep::Keeper;
 use super::walk::{Tally, Visit, walk};
 use crate::fail::{Fail, Kind, Res};
 use crate::pair::domain::Attached;
+use crate::pair::held;
 use crate::text;
 use crate::tree::beneath::join;
 use crate::tree::content::STOP;
@@ -301,6 +302,8 @@ impl Ledger {
             }
             if !left {
                 p.clear_bits(StateWord::PENDING, held);
+                // What was held for a decision has been decided.
+                held::clear(&p.pair.legs[0].root, held);
             }
             Ok(())
         })?

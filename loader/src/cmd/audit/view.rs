@@ -1,18 +1,17 @@
 //! How an audit is shown: lines, and JSON lines (docs/JSON.md).
-use super::explain;
-use super::json::{At, Virtual};
+use super::summary::{self, Summary};
+use super::told::{Told, told};
 use crate::audit::finding::{Done, Finding};
 use crate::audit::people::Person;
 use crate::audit::watch::{Counts, Watch};
+use crate::cmd::explain;
+use crate::cmd::json::{At, Virtual};
 use crate::output;
 use crate::pair::audited::{self, Audited};
 use crate::pair::control::{Pair, letter};
 use crate::text;
 use crate::tree::differs::Presence;
-use mirror_audit::Op;
 use serde::Serialize;
-use std::collections::BTreeMap;
-use std::path::Path;
 
 /// The audit of a pair in `status`.
 pub fn line(p: &Pair) -> String {
@@ -43,8 +42,8 @@ pub fn line(p: &Pair) -> String {
 }
 
 /// The same in JSON, if there ever was one.
-pub fn of(p: &Pair) -> Option<super::json::Audit> {
-    audited::of(&p.legs[0].root).map(|(a, on)| super::json::Audit {
+pub fn of(p: &Pair) -> Option<crate::cmd::json::Audit> {
+    audited::of(&p.legs[0].root).map(|(a, on)| crate::cmd::json::Audit {
         on,
         tier: a.tier,
         since: text::iso(a.since),
@@ -54,15 +53,12 @@ pub fn of(p: &Pair) -> Option<super::json::Audit> {
     })
 }
 
-/// Findings of one kind, by one process, above which a line stands for all.
-const MANY: usize = 8;
-
 /// What to type about findings that were not healed.
 pub fn way_out(p: &Pair, held: bool) -> String {
     let v = text::shell(&p.line.virt);
     match held {
         true => format!(
-            "({})    mirror diff {v} shows them    as leg a is: mirror resync {v}    as leg b is: mirror resync {v} --from b",
+            "({})    mirror audit {v} --held list    put back what went away: --held restore    remove it on the other leg too: --held carry    all else: mirror diff {v}, mirror resync {v}",
             explain::AUDIT_HELD
         ),
         false => format!(
@@ -79,6 +75,8 @@ pub struct View {
     pub json: bool,
     /// Standard output is the command's.
     pub aside: bool,
+    /// No lines.
+    pub still: bool,
 }
 
 /// `mirror.audit/1`: what every line begins with.
@@ -159,6 +157,14 @@ struct Counted {
     lost: u64,
 }
 
+/// The table of `--summary`.
+#[derive(Serialize)]
+struct Summed {
+    #[serde(flatten)]
+    head: Head,
+    rows: Vec<summary::Row>,
+}
+
 fn head(w: &Watch, event: &'static str, time: u64) -> Head {
     Head {
         schema: "mirror.audit/1",
@@ -178,12 +184,6 @@ fn what(p: Presence) -> Vec<String> {
     }
 }
 
-/// Hours, minutes and seconds of the day, UTC.
-fn clock(nanos: u64) -> String {
-    let iso = text::iso(nanos / 1_000_000_000);
-    iso.get(11..19).unwrap_or(&iso).to_owned()
-}
-
 fn cell(s: &str, width: usize) -> String {
     format!("{s:width$}")
 }
@@ -191,6 +191,7 @@ fn cell(s: &str, width: usize) -> String {
 impl View {
     fn line(&self, s: &str) {
         match self.aside {
+            _ if self.still => {}
             true => output::note!("{}", s.trim_end()),
             false => output::say!("{}", s.trim_end()),
         }
@@ -207,7 +208,7 @@ impl View {
     }
 
     /// The audit of a pair has begun: everything from here on is seen.
-    pub fn start(&self, w: &Watch, state: &str, heal: bool) {
+    pub fn start(&self, w: &Watch, state: &str, heal: bool, table: bool) {
         let blind = w.source.blind();
         if self.json {
             let not_used = w.refused.iter().map(|(t, why)| NotUsed {
@@ -235,6 +236,9 @@ impl View {
             blind.join("; ")
         ));
         self.line(&format!("watching  {}", w.source.scope()));
+        if !table {
+            return;
+        }
         self.line(&row(
             "TIME",
             "LEG",
@@ -254,32 +258,8 @@ impl View {
             }
             return;
         }
-        let mut alike: BTreeMap<(Option<usize>, Op, u32, &str), Vec<&Finding>> = BTreeMap::new();
-        for f in found {
-            let pid = f.by.as_ref().map_or(0, |b| b.pid);
-            let key = (f.leg, f.op, pid, f.done.key());
-            alike.entry(key).or_default().push(f);
-        }
-        // A rename has two names, and is one line.
-        let other = |f: &Finding| {
-            let names = |o: &Finding| o.op == Op::Rename && o.to.as_ref() == Some(&f.rel);
-            f.op == Op::Rename && f.to.is_none() && found.iter().any(names)
-        };
-        let mut alike: Vec<Vec<&Finding>> = alike.into_values().collect();
-        alike.sort_by_key(|list| list.first().map(|f| f.time));
-        for list in &alike {
-            match list.as_slice() {
-                [first, ..] if list.len() > MANY => {
-                    self.line(&shown(first, list.len(), &common(list)));
-                }
-                list => {
-                    for f in list.iter().filter(|f| !other(f)) {
-                        let to = f.to.as_ref().map(|t| format!(" -> {}", text::show(t)));
-                        let path = text::show(&f.rel) + &to.unwrap_or_default();
-                        self.line(&shown(f, 1, &path));
-                    }
-                }
-            }
+        for t in told(found) {
+            self.line(&shown(&t));
         }
     }
 
@@ -293,6 +273,17 @@ impl View {
             "LOST: the kernel's queue was full: changes may be missing here. mirror verify {v}   ({})",
             explain::AUDIT_LOST
         ));
+    }
+
+    /// The table of `--summary`.
+    pub fn summary(&self, w: &Watch, s: &Summary) {
+        match self.json {
+            true => self.print(&Summed {
+                head: head(w, "summary", text::now()),
+                rows: s.rows(),
+            }),
+            false => s.lines().iter().for_each(|l| self.line(l)),
+        }
     }
 
     /// It is over.
@@ -341,48 +332,16 @@ fn row(time: &str, leg: &str, op: &str, path: &str, by: &str, why: &str, done: &
     .join("  ")
 }
 
-fn shown(f: &Finding, times: usize, path: &str) -> String {
-    let mut op = f.op.word().to_owned();
-    if let Some(r) = f.range {
-        op += &format!(" {}+{}", r.at, r.len);
-    }
-    if times > 1 {
-        op += &format!(" x {times}");
-    }
-    let by = f.by.as_ref().map_or("?".into(), |b| b.shown());
-    let done = match &f.done {
-        Done::Found => "-".to_owned(),
-        Done::Equal => "equal by now".into(),
-        Done::Healed => "healed".into(),
-        Done::Undone => "undone, b's version kept".into(),
-        Done::Held => "HELD (brake)".into(),
-        Done::Conflict => "CONFLICT: both legs were changed".into(),
-        Done::Failed(why) => format!("NOT HEALED: {why}"),
-    };
-    let leg = f.leg.map_or('?', letter).to_string();
-    row(&clock(f.time), &leg, &op, path, &by, f.why.word(), &done)
-}
-
-/// What paths begin with in common.
-fn common(list: &[&Finding]) -> String {
-    let mut dir = Path::new(std::ffi::OsStr::new(""));
-    let paths: Vec<&Path> = list
-        .iter()
-        .map(|f| {
-            let name: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(&f.rel);
-            Path::new(name)
-        })
-        .collect();
-    if let Some(first) = paths.first() {
-        dir = first.parent().unwrap_or(dir);
-        while !paths.iter().all(|p| p.starts_with(dir)) {
-            dir = dir.parent().unwrap_or(Path::new(""));
-        }
-    }
-    match dir.as_os_str().is_empty() {
-        true => "…".into(),
-        false => format!("{}/…", text::path(dir)),
-    }
+fn shown(t: &Told<'_>) -> String {
+    row(
+        &t.clock(),
+        &t.leg().to_string(),
+        &t.operation(),
+        &t.path,
+        &t.by(),
+        t.first.why.word(),
+        &t.done(),
+    )
 }
 
 fn json<'a>(w: &Watch, f: &'a Finding) -> Found<'a> {
