@@ -22,6 +22,7 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 #define TS_COMPAT 2
 #define S_IFMT 0170000
 #define S_IFDIR 0040000
+#define S_IFREG 0100000
 #define O_TRUNC 01000
 #define O_APPEND 02000
 #define FMODE_CREATED 0x100000
@@ -87,6 +88,27 @@ struct {
 } HELD SEC(".maps");
 
 static const u32 ZERO = 0;
+
+/* How often names have been moved: what was known of paths is not known any more. */
+struct {
+	UINT(type, MAP_ARRAY);
+	TYPE(key, u32);
+	TYPE(value, u64);
+	UINT(max_entries, 1);
+} MOVES SEC(".maps");
+
+INLINE u64 moves_made(void)
+{
+	u64 *n = map_lookup(&MOVES, &ZERO);
+	return n ? *n + 1 : 0;
+}
+
+INLINE void moved(void)
+{
+	u64 *n = map_lookup(&MOVES, &ZERO);
+	if (n)
+		__sync_fetch_and_add(n, 1);
+}
 
 INLINE struct setting *setting(void)
 {
@@ -219,20 +241,6 @@ INLINE struct inode *inode_of(struct file *f)
 	return inode;
 }
 
-INLINE struct file *file_of(struct task_struct *task, u64 fd)
-{
-	struct files_struct *files = task->files;
-	struct file *file = 0;
-	if (!files)
-		return 0;
-	struct fdtable *table = files->fdt;
-	if (!table || (u32)fd >= table->max_fds)
-		return 0;
-	struct file **slots = table->fd;
-	read_kernel(&file, sizeof(file), &slots[(u32)fd]);
-	return file;
-}
-
 /* One of the inode's names that lies in a leg. */
 INLINE struct dentry *name_of(struct setting *s, struct inode *inode, int *place)
 {
@@ -309,6 +317,12 @@ INLINE int moves(s32 nr)
 	return nr == 82 || nr == 264 || nr == 316;
 }
 
+/* Whether a call, or what is none, gives an object another place, or one more. */
+INLINE int places(s32 nr)
+{
+	return moves(nr) || nr == 86 || nr == 265 || nr < 0 || nr == 426;
+}
+
 INLINE int touch(struct inode *inode, int page)
 {
 	struct setting *s = setting();
@@ -318,11 +332,13 @@ INLINE int touch(struct inode *inode, int page)
 	if (super != s->super[0] && super != s->super[1])
 		return 0;
 	u64 id = pid_tgid();
-	if ((u32)(id >> 32) == s->own)
-		return 0;
 	struct task_struct *task = current_task();
 	struct pt_regs *regs = task_regs(task);
 	s32 nr = doing(task, regs);
+	if (places(nr) && (inode->i_mode & S_IFMT) == S_IFDIR)
+		moved();
+	if ((u32)(id >> 32) == s->own)
+		return 0;
 	u8 call = call_of(nr);
 	/* Descriptors are looked at when the call ends; a page that a call dirties is its data; the kernel's
 	 * threads dirty pages and inodes also when they only write back. */
@@ -400,6 +416,9 @@ int ext4_dirty(u64 *ctx)
 	return dirtied((struct inode *)ctx[0]);
 }
 
+#include "open.h"
+#include "pairs.h"
+
 /* The command unlocks descriptors of the places: they become known by their dentries. */
 INLINE void learn(struct setting *s, struct file *f)
 {
@@ -423,20 +442,21 @@ INLINE void learn(struct setting *s, struct file *f)
 #define LOCK_EX 2
 #define LOCK_UN 8
 
-INLINE void count_lock(struct setting *s, struct file *f, u32 tgid, u64 how)
+/* The thread has done with its change. */
+INLINE void change_ends(void)
 {
-	struct dentry *d = 0, *up = 0;
-	const unsigned char *name = 0;
-	char first = 0;
-	READ(d, f->f_path.dentry);
-	if (!d)
-		return;
-	READ(up, d->d_parent);
-	u32 leg = (u64)up == s->place[PLACE_LOCKS] ? 0 : (u64)up == s->place[PLACE_LOCKS + 1] ? 1 : 2;
+	u32 tid = (u32)pid_tgid();
+	struct thread *t = map_lookup(&THREADS, &tid);
+	if (t)
+		give_up(t);
+}
+
+INLINE void count_lock(struct setting *s, struct seen *seen, u32 tgid, u64 how)
+{
+	u64 d = seen->dentry, up = seen->up;
+	u32 leg = up == s->place[PLACE_LOCKS] ? 0 : up == s->place[PLACE_LOCKS + 1] ? 1 : 2;
 	if (leg > 1)
 		return;
-	READ(name, d->d_name.name);
-	READ(first, name[0]);
 	struct held none = {}, *h = map_lookup(&HELD, &tgid);
 	if (!h) {
 		if (how & LOCK_UN)
@@ -446,10 +466,11 @@ INLINE void count_lock(struct setting *s, struct file *f, u32 tgid, u64 how)
 		if (!h)
 			return;
 	}
-	u16 *n = first == 'w' ? &h->whole[leg] : &h->objects[leg];
-	if (how & LOCK_UN)
+	u16 *n = d == s->place[PLACE_WHOLE] || d == s->place[PLACE_WHOLE + 1] ? &h->whole[leg] : &h->objects[leg];
+	if (how & LOCK_UN) {
 		*n -= *n ? 1 : 0;
-	else if (how & LOCK_EX)
+		change_ends();
+	} else if (how & LOCK_EX)
 		*n += 1;
 }
 
@@ -479,8 +500,19 @@ INLINE int end_of_names(struct setting *s, struct task_struct *task, struct pt_r
 	tell_who(r, task, KIND_CALL, nr);
 	r->e.flags = outside ? FLAG_OUTSIDE : 0;
 	r->e.result = result;
+	struct thread *t2 = map_lookup(&THREADS, &tid);
+	if (t2) {
+		give_up(t2);
+		if (t2->matched) {
+			r->e.flags |= FLAG_FOLLOWS;
+			r->e.inode = t2->ino[t2->second & 1];
+			r->e.leg = t2->second & 1;
+		}
+	}
 	tell_args(r, regs);
-	u8 names = NAMES[(u32)nr & (CALLS - 1)];
+	u32 n = nr;
+	HIDE(n);
+	u8 names = NAMES[n & (CALLS - 1)];
 	if (nr == 49) {
 		/* The text of an address of a socket begins behind its family. */
 		r->e.args[1] += 2;
@@ -499,36 +531,37 @@ INLINE int changes(u32 command)
 }
 
 /* Where the bytes that a call has written begin. */
-INLINE u64 begins(struct record *r, struct file *f, struct inode *inode)
+INLINE u64 begins(s32 nr, struct pt_regs *regs, struct file *f, s64 result)
 {
 	s64 at = 0;
 	u32 flags = 0;
 	u64 place = 0;
 	READ(flags, f->f_flags);
-	switch (r->e.nr) {
+	switch (nr) {
 	case 275:
-		place = r->e.args[3];
+		place = regs->r10;
 		break;
 	case 326:
-		place = r->e.args[3];
+		place = regs->r10;
 		break;
 	case 18:
 	case 296:
 		if (!(flags & O_APPEND))
-			return r->e.args[3];
+			return regs->r10;
 		break;
 	case 328:
-		if (!(flags & O_APPEND) && r->e.args[3] != (u64)-1)
-			return r->e.args[3];
+		if (!(flags & O_APPEND) && regs->r10 != (u64)-1)
+			return regs->r10;
 		break;
 	}
 	if (place)
 		read_user(&at, sizeof(at), (const void *)place);
-	else if (flags & O_APPEND)
+	else if (flags & O_APPEND) {
+		struct inode *inode = inode_of(f);
 		READ(at, inode->i_size);
-	else
+	} else
 		READ(at, f->f_pos);
-	return at - r->e.result;
+	return at - result;
 }
 
 INLINE int opened(struct record *r, struct file *f)
@@ -558,66 +591,115 @@ INLINE int opened(struct record *r, struct file *f)
 	return r->e.flags & (FLAG_CREATED | FLAG_TRUNC);
 }
 
-SEC("tp_btf/sys_exit")
-int call_end(u64 *ctx)
+INLINE int moves_data(s32 nr)
 {
-	struct pt_regs *regs = (struct pt_regs *)ctx[0];
-	s64 result = (s64)ctx[1];
-	struct setting *s = setting();
-	if (!s || !s->on)
-		return 0;
-	u64 nr = regs->orig_ax;
-	u8 call = call_of((s32)nr);
-	if (call == CALL_NONE)
-		return 0;
-	struct task_struct *task = current_task();
-	if (task->thread_info.status & TS_COMPAT)
-		return 0;
-	u32 tgid = pid_tgid() >> 32;
-	if (call == CALL_NAME)
-		return tgid == s->own || s->on < 2 ? 0 : end_of_names(s, task, regs, (s32)nr, result);
-	if (result < 0)
-		return 0;
-	u64 second = regs->si;
-	u64 fd = call == CALL_OPENED ? (u64)result : call == CALL_FD2 ? regs->dx : regs->di;
-	if (call == CALL_IOCTL && !changes((u32)second))
-		return 0;
-	struct file *f = file_of(task, fd);
-	if (!f)
-		return 0;
-	if (call == CALL_LOCK) {
-		if (tgid == s->own)
-			learn(s, f);
-		else
-			count_lock(s, f, tgid, second);
-		return 0;
-	}
-	struct inode *inode = inode_of(f);
-	if (!inode || tgid == s->own || s->on < 2 || !of_leg(s, inode))
-		return 0;
-	struct dentry *d = 0;
-	u32 links = 0;
-	READ(d, f->f_path.dentry);
-	int place = place_above((u64)d);
-	if (place == -1) {
-		READ(links, inode->i_nlink);
-		if (links > 1)
-			d = name_of(s, inode, &place);
-	}
+	return writes(nr) || nr == 40 || nr == 275 || nr == 326;
+}
+
+/* By its own locks on both legs a write may be half of a mirrored one. */
+INLINE int by_both(u8 held)
+{
+	return (held & (HELD_A | HELD_B | HELD_BY_PARENT)) == (HELD_A | HELD_B);
+}
+
+/* A change of an object of a leg. */
+INLINE int tell_change(struct setting *s, struct task_struct *task, struct pt_regs *regs, struct seen *seen, u8 call,
+		       s64 result)
+{
+	struct file *f = seen->file;
+	u64 d = seen->dentry, ino = 0, id = pid_tgid();
+	int place = seen->place;
+	s32 nr = regs->orig_ax;
+	u32 tid = (u32)id;
+	if (place == -1)
+		d = (u64)name_of(s, inode_of(f), &place);
 	if (!d || (place != 0 && place != 1))
 		return 0;
+	struct thread *t = map_lookup(&THREADS, &tid);
+	if (t) {
+		int may = writes(nr) && seen->place == place && known(t, place, seen) && by_both(held_by(id >> 32));
+		if (may && settled(t, place, nr, begins(nr, regs, f, result), result))
+			return 0;
+		give_up(t);
+	}
 	struct record *r = map_lookup(&SCRATCH, &ZERO);
 	if (!r)
 		return 0;
-	tell_who(r, task, KIND_CALL, (s32)nr);
+	tell_who(r, task, KIND_CALL, nr);
 	r->e.leg = place;
 	r->e.result = result;
 	tell_args(r, regs);
 	if (call == CALL_OPENED && !opened(r, f))
 		return 0;
+	struct inode *inode = inode_of(f);
 	tell_links(r, inode);
-	r->e.offset = begins(r, f, inode);
-	tell_path((u64)d);
+	/* What goes through a fifo or to a device is none of the tree's. */
+	if (moves_data(nr) && (r->e.mode & S_IFMT) != S_IFREG)
+		return 0;
+	r->e.offset = begins(nr, regs, f, result);
+	tell_path(d);
 	tell(r, r->e.path);
+	if (writes(nr) && by_both(r->e.held) && seen->place == place) {
+		READ(ino, inode->i_ino);
+		remember(r, seen, ino);
+	}
 	return 0;
 }
+
+SEC("tp_btf/sys_exit")
+int call_end(u64 *ctx)
+{
+	struct pt_regs *regs = (struct pt_regs *)ctx[0];
+	s64 result = (s64)ctx[1];
+	u64 nr = regs->orig_ax;
+	u8 call = call_of((s32)nr);
+	if (call == CALL_NONE)
+		return 0;
+	struct setting *s = setting();
+	if (!s || !s->on)
+		return 0;
+	struct task_struct *task = current_task();
+	if (call == CALL_NAME) {
+		if (task->thread_info.status & TS_COMPAT || s->on < 2)
+			return 0;
+		if (places((s32)nr) && result >= 0)
+			moved();
+		if (pid_tgid() >> 32 == s->own)
+			return 0;
+		return end_of_names(s, task, regs, (s32)nr, result);
+	}
+	if (result < 0)
+		return 0;
+	if (call == CALL_IOCTL && !changes((u32)regs->si))
+		return 0;
+	struct seen seen = {.place = PLACE_NOT_ASKED};
+	u64 fd = call == CALL_OPENED ? (u64)result : call == CALL_FD2 ? regs->dx : regs->di;
+	if (!look(s, task, fd, call, &seen) || task->thread_info.status & TS_COMPAT)
+		return 0;
+	u32 tgid = pid_tgid() >> 32;
+	if (call == CALL_LOCK) {
+		if (tgid == s->own)
+			learn(s, seen.file);
+		else
+			count_lock(s, &seen, tgid, regs->si);
+		return 0;
+	}
+	if (tgid == s->own || s->on < 2)
+		return 0;
+	return tell_change(s, task, regs, &seen, call, result);
+}
+
+/* What a thread that ends has left without a match. */
+SEC("tp_btf/sched_process_exit")
+int thread_ends(u64 *ctx)
+{
+	u32 tid = (u32)pid_tgid();
+	struct thread *t = map_lookup(&THREADS, &tid);
+	if (t) {
+		give_up(t);
+		map_delete(&THREADS, &tid);
+	}
+	return 0;
+}
+
+#include "began.h"

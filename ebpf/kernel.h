@@ -14,6 +14,7 @@ typedef long long s64;
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct qstr {
+	u64 hash_len;
 	const unsigned char *name;
 };
 struct hlist_node {
@@ -58,6 +59,14 @@ struct fdtable {
 };
 struct files_struct {
 	struct fdtable *fdt;
+	struct file *fd_array[64];
+};
+struct mm_struct {
+	unsigned long arg_start, arg_end, env_start, env_end;
+	unsigned long saved_auxv[2];
+};
+struct linux_binprm {
+	const char *interp;
 };
 struct thread_info {
 	u32 status;
@@ -69,6 +78,7 @@ struct task_struct {
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
 	struct files_struct *files;
+	struct mm_struct *mm;
 };
 struct address_space {
 	struct inode *host;

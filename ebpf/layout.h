@@ -25,6 +25,7 @@
 #define FLAG_CUT 2     /* the path is longer than the record, or deeper than the walk */
 #define FLAG_TRUNC 4   /* an open emptied the file */
 #define FLAG_OUTSIDE 8 /* a directory outside of the legs was touched by the call as well */
+#define FLAG_FOLLOWS 16 /* of `inode`, which the thread has written on both legs, this one as the second */
 
 struct event {
 	u32 kind;
@@ -61,7 +62,8 @@ _Static_assert(__builtin_offsetof(struct event, leg) == 140, "leg");
 #define PLACE_ROOT 0    /* the legs' roots */
 #define PLACE_CONTROL 2 /* their .mirror */
 #define PLACE_LOCKS 4   /* their .mirror/locks */
-#define PLACES 6
+#define PLACE_WHOLE 6   /* the lock object of the whole pair in them */
+#define PLACES 8
 struct setting {
 	u64 place[PLACES]; /* dentries, found when the command unlocks a descriptor of them */
 	u64 super[2];      /* the legs' file systems */
@@ -70,10 +72,47 @@ struct setting {
 	u32 on;            /* 1: locks are counted; 2: changes are told */
 	u32 stamps;        /* the kernel has tracepoints for change times */
 };
-_Static_assert(sizeof(struct setting) == 80, "setting");
+_Static_assert(sizeof(struct setting) == 96, "setting");
 
 struct counts {
 	u64 told;
 	u64 lost;
+	u64 matched; /* pairs of writes that nobody was told of */
+	u64 kept;    /* writes that waited for their match... */
+	u64 settled; /* ...and those that wait no more */
 };
+_Static_assert(sizeof(struct counts) == 40, "counts");
+
+/* What a thread writes on both legs. */
+#define THREAD_TEXT 256
+struct thread {
+	struct event e; /* waits for its match, if `waits` */
+	char text[THREAD_TEXT]; /* the path of both, as in a record */
+	u64 dentry[2];
+	u64 hash[2];
+	u64 ino[2];
+	u64 moves; /* as many names had been moved when it was known that both have that path; 0: it is not known */
+	u64 moves_half;
+	u64 half_at;
+	s64 half_result;
+	u16 path;
+	u8 half; /* 1 + the leg on which the thread has written that path last, and not on the other one */
+	u8 waits;
+	u8 matched; /* a pair was not told, and no change of times has followed it */
+	u8 second;  /* the leg that came second then */
+	u16 rest;
+};
+_Static_assert(sizeof(struct thread) == 496, "thread");
+_Static_assert(__builtin_offsetof(struct thread, waits) == 491, "waits");
+
+/* What a program was started with; texts that are too long are cut. */
+struct began {
+	char file[256];
+	char args[256]; /* each with a NUL */
+	char preload[128];
+	u64 marks;
+};
+#define BEGAN_STATIC 1 /* without an interpreter */
+#define BEGAN_SECURE 2 /* with rights of its own: set-id, capabilities of its file */
+_Static_assert(sizeof(struct began) == 648, "began");
 #endif

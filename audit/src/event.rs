@@ -24,6 +24,23 @@ pub struct Who {
     pub comm: Vec<u8>,
     /// The id of its cgroup, 0 if not known.
     pub cgroup: u64,
+    /// What its program was started with, if the source saw that.
+    pub began: Option<Began>,
+}
+
+/// What a program was started with, as far as it was kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Began {
+    /// The program's file; of a script its interpreter's.
+    pub file: Vec<u8>,
+    /// Its arguments, the first one its name.
+    pub args: Vec<Vec<u8>>,
+    /// LD_PRELOAD.
+    pub preload: Vec<u8>,
+    /// Whether it is static.
+    pub fixed: bool,
+    /// Whether it got rights by its file: set-id or capabilities.
+    pub secure: bool,
 }
 
 /// What the source itself could find out about a change's match.

@@ -33,6 +33,8 @@ struct Thread {
     /// What it has changed on both legs, and which one came second: the library sets that one's times to the
     /// first one's afterwards, on this leg alone.
     following: VecDeque<(Vec<u8>, u8)>,
+    /// The same of what was matched in the kernel: a file, by its number.
+    follows: Option<(u64, u8)>,
     /// When it last told anything.
     last: u64,
 }
@@ -77,6 +79,11 @@ impl Ledger {
                     if raw.result < 0 {
                         return;
                     }
+                    thread.follows = (raw.flags & bits::FOLLOWS != 0
+                        && touched
+                            .iter()
+                            .any(|t| (t.inode, t.leg) == (raw.inode, raw.leg)))
+                    .then_some((raw.inode, raw.leg));
                     of_names(&raw, &touched)
                 } else {
                     of_descriptor(&raw).into_iter().collect()
@@ -124,7 +131,8 @@ impl Ledger {
                 return;
             }
         }
-        if left.op == Op::Times && thread.followed(&left) {
+        let follows = thread.follows.is_some_and(|f| f.1 == left.leg);
+        if left.op == Op::Times && (follows || thread.followed(&left)) {
             return out.push(Event {
                 judged: Judged::Mirrored,
                 ..event
@@ -175,6 +183,7 @@ impl Ledger {
                 uid: Some(raw.uid),
                 comm: raw.comm.clone(),
                 cgroup: 0,
+                began: None,
             }),
             tier: self.tier,
             judged,

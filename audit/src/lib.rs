@@ -16,7 +16,7 @@ mod tier;
 mod why;
 
 pub use change::Change;
-pub use event::{Event, Judged, Range, Who};
+pub use event::{Began, Event, Judged, Range, Who};
 pub use ledger::{Ledger, PATIENCE};
 pub use op::{Class, Op};
 pub use tier::Tier;

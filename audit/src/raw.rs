@@ -1,5 +1,6 @@
 //! A record of the kernel's half, as it stands in the ring buffer (`ebpf/layout.h` is the same, and both
 //! sides check it).
+use crate::Began;
 use alloc::vec::Vec;
 use core::mem::offset_of;
 
@@ -43,8 +44,9 @@ const _: () = assert!(offset_of!(Head, leg) == 140);
 /// What the command tells the programs, in the words of their `struct setting`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Setting {
-    /// The dentries of the roots, of their `.mirror`, of their `.mirror/locks`: the kernel fills them in.
-    pub place: [u64; 6],
+    /// The dentries of the roots, of their `.mirror`, of their `.mirror/locks`, of the whole pair's lock object
+    /// there: the kernel fills them in.
+    pub place: [u64; 8],
     /// The legs' file systems: so too.
     pub super_block: [u64; 2],
     /// The command's process.
@@ -59,25 +61,44 @@ pub struct Setting {
 
 impl Setting {
     /// As it lies in the map.
-    pub fn words(&self) -> [u64; 10] {
+    pub fn words(&self) -> [u64; 12] {
         let two = |a: u32, b: u32| u64::from(a) | u64::from(b) << 32;
-        let [a, b, c, d, e, f] = self.place;
-        let [g, h] = self.super_block;
-        let (i, j) = (two(self.own, self.learn), two(self.on, self.stamps));
-        [a, b, c, d, e, f, g, h, i, j]
+        let [a, b, c, d, e, f, g, h] = self.place;
+        let [i, j] = self.super_block;
+        let (k, l) = (two(self.own, self.learn), two(self.on, self.stamps));
+        [a, b, c, d, e, f, g, h, i, j, k, l]
     }
 
     /// Out of the map.
-    pub fn of(words: [u64; 10]) -> Setting {
-        let [a, b, c, d, e, f, g, h, i, j] = words;
+    pub fn of(words: [u64; 12]) -> Setting {
+        let [a, b, c, d, e, f, g, h, i, j, k, l] = words;
         Setting {
-            place: [a, b, c, d, e, f],
-            super_block: [g, h],
-            own: i as u32,
-            learn: (i >> 32) as u32,
-            on: j as u32,
-            stamps: (j >> 32) as u32,
+            place: [a, b, c, d, e, f, g, h],
+            super_block: [i, j],
+            own: k as u32,
+            learn: (k >> 32) as u32,
+            on: l as u32,
+            stamps: (l >> 32) as u32,
         }
+    }
+}
+
+/// What a program was started with, as the programs keep it.
+pub type BeganWords = [u64; 81];
+
+/// The same, taken apart.
+pub fn began(words: &BeganWords) -> Began {
+    let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_ne_bytes()).collect();
+    let part = |from: usize, to: usize| bytes.get(from..to).unwrap_or_default();
+    let args = part(256, 512);
+    let end = args.iter().rposition(|c| *c != 0).map_or(0, |i| i + 1);
+    let all = args.get(..end).unwrap_or_default().split(|c| *c == 0);
+    Began {
+        file: until_nul(part(0, 256)).to_vec(),
+        args: all.filter(|a| !a.is_empty()).map(<[u8]>::to_vec).collect(),
+        preload: until_nul(part(512, 640)).to_vec(),
+        fixed: bytes.get(640).is_some_and(|m| m & 1 != 0),
+        secure: bytes.get(640).is_some_and(|m| m & 2 != 0),
     }
 }
 
@@ -118,6 +139,24 @@ pub mod bits {
     pub const TRUNCATED: u32 = 4;
     /// A directory outside of the legs was touched by the call as well.
     pub const OUTSIDE: u32 = 8;
+    /// [`Raw::inode`](super::Raw::inode) has been written on both legs by the same thread, and this leg came
+    /// second; nobody was told.
+    pub const FOLLOWS: u32 = 16;
+}
+
+/// A thread as the programs know it: what it writes on one leg waits there for the same on the other one.
+pub type ThreadWords = [u64; 62];
+
+/// Where a thread's words say that its change waits still.
+const WAITS: usize = 491;
+/// Where its path stands.
+const THREAD_TEXT: usize = size_of::<Head>();
+
+/// The write of a thread that waits for its match, as a record.
+pub fn waiting(words: &ThreadWords) -> Option<Raw> {
+    let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_ne_bytes()).collect();
+    (*bytes.get(WAITS)? != 0).then_some(())?;
+    Raw::parse(bytes.get(..THREAD_TEXT + 256)?)
 }
 
 /// A record, taken apart.
@@ -271,6 +310,37 @@ pub(crate) fn is_name(name: &[u8]) -> bool {
 mod tests {
     use super::*;
     use alloc::vec;
+
+    #[test]
+    fn what_a_program_was_started_with() {
+        let mut bytes = [0; 648];
+        bytes[..7].copy_from_slice(b"/bin/sh");
+        bytes[256..263].copy_from_slice(b"sh\0-c\0x");
+        bytes[512..515].copy_from_slice(b"a.s");
+        bytes[640] = 2;
+        let mut words = [0; 81];
+        for (w, b) in words.iter_mut().zip(bytes.chunks(8)) {
+            *w = u64::from_ne_bytes(b.try_into().unwrap());
+        }
+        let b = began(&words);
+        assert_eq!(
+            (&b.file[..], &b.preload[..]),
+            (&b"/bin/sh"[..], &b"a.s"[..])
+        );
+        assert_eq!(b.args, [&b"sh"[..], b"-c", b"x"]);
+        assert!(b.secure && !b.fixed);
+    }
+
+    #[test]
+    fn a_write_that_waits_is_a_record() {
+        let mut words = [0; 62];
+        words[0] = 2;
+        words[WAITS / 8] = 1 << (8 * (WAITS % 8));
+        let raw = waiting(&words).unwrap();
+        assert_eq!((raw.kind, &raw.rel[..]), (Kind::Call, &b""[..]));
+        words[WAITS / 8] = 0;
+        assert_eq!(waiting(&words), None);
+    }
 
     #[test]
     fn a_record_says_what_was_put_into_it() {

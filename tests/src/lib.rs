@@ -7,6 +7,7 @@
 //!
 //! A test that cannot run on this machine prints `SKIP: reason` and returns (see [`need!`]).
 
+mod audited;
 mod compare;
 mod environment;
 mod health;

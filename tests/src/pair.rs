@@ -7,6 +7,7 @@
 //! BASE/s/m    scratch folder and cwd of mirrored runs     BASE/s/n   of native runs
 //! BASE/p      helper programs    BASE/home   BASE/tab
 //! ```
+use crate::audited::Audited;
 use crate::compare::{Level, Tree};
 use crate::environment::{self, PATH, base_dir, built};
 use crate::loops::{FsType, LoopFs};
@@ -44,6 +45,7 @@ pub struct Pair {
     legs: [PathBuf; 2],
     pub(crate) runtime: RefCell<Vec<String>>,
     unstable: RefCell<Vec<String>>,
+    audited: RefCell<Option<Audited>>,
     // Dropped (unmounted) by hand, before the base directory goes.
     mounts: Vec<LoopFs>,
 }
@@ -123,6 +125,7 @@ impl Pair {
             legs,
             runtime: RefCell::new(Vec::new()),
             unstable,
+            audited: RefCell::new(None),
             mounts,
         })
     }
@@ -137,7 +140,17 @@ impl Pair {
         c.arg("--yes").args(more);
         let o = Output::from_std(c.output().expect("running mirror init"));
         self.watch_runtime();
+        if o.code == 0 {
+            let before = self.end_audit();
+            assert!(before.is_empty(), "{before:#?}");
+            *self.audited.borrow_mut() = Audited::begin(self);
+        }
         o
+    }
+
+    fn end_audit(&self) -> Vec<String> {
+        let audit = self.audited.borrow_mut().take();
+        audit.map(Audited::end).unwrap_or_default()
     }
 
     /// Runtime files say in their first bytes which pair's they are, and nothing else does: the id in leg
@@ -529,6 +542,7 @@ fn cache() -> PathBuf {
 
 impl Drop for Pair {
     fn drop(&mut self) {
+        let found = self.end_audit();
         if std::env::var_os("MFS_KEEP").is_some()
             && std::thread::panicking()
             && self.mounts.is_empty()
@@ -555,6 +569,13 @@ impl Drop for Pair {
             .status();
         if let Err(e) = fs::remove_dir_all(&self.base) {
             println!("{}: {e}", self.base.display());
+        }
+        if !found.is_empty() {
+            println!("the audit found:\n{}", found.join("\n"));
+            assert!(
+                std::thread::panicking(),
+                "a program with the library changed one leg alone"
+            );
         }
     }
 }

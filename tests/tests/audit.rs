@@ -63,6 +63,15 @@ impl Audit {
         self.told()
     }
 
+    /// Ends; who stands in the way of a comparison goes on when it has been told to.
+    fn end_with(mut self, other: &mut Child) -> Told {
+        self.signal(libc::SIGTERM);
+        drop(other.stdin.take());
+        let told = self.told();
+        other.wait().unwrap();
+        told
+    }
+
     fn told(&mut self) -> Told {
         let mut text = String::new();
         self.out.read_to_string(&mut text).unwrap();

@@ -16,10 +16,13 @@ const OBJECT: &str = "ebpf/audit.bpf.o";
 const SUMS: &str = "ebpf/audit.bpf.sums";
 const SOURCES: &[&str] = &[
     "ebpf/audit.bpf.c",
+    "ebpf/began.h",
     "ebpf/calls.h",
     "ebpf/helpers.h",
     "ebpf/kernel.h",
     "ebpf/layout.h",
+    "ebpf/open.h",
+    "ebpf/pairs.h",
 ];
 
 /// Builds the object and its sums.

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
   build                        mirror, libmirror.so and mirror-run into target/dist
-  test [--install] [--net] [FILTER]…
+  test [--install] [--net | --audit] [FILTER]…
                                build, then tidy and every test; the last line is `N passed, N failed, N skipped`
                                (FILTER: part of `suite test_name`; --install: apt-get what is missing; --net: all
                                their programs have the net under system call instructions)

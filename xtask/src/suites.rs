@@ -27,6 +27,8 @@ pub struct Test {
     pub user: User,
     /// Every program that it starts has the net under system call instructions.
     pub net: bool,
+    /// Its pairs are audited.
+    pub audit: bool,
 }
 
 impl Test {
@@ -38,12 +40,21 @@ impl Test {
             ""
         };
         let net = if self.net { " (net)" } else { "" };
-        format!("{} {}{user}{net}", self.suite, self.name)
+        let audit = if self.audit { " (audit)" } else { "" };
+        format!("{} {}{user}{net}{audit}", self.suite, self.name)
     }
 
     /// The same, with the net armed by force.
     pub fn with_the_net(self) -> Test {
         Test { net: true, ..self }
+    }
+
+    /// The same, with an audit of each pair: root's, where eBPF can be used.
+    pub fn with_an_audit(self) -> Test {
+        Test {
+            audit: true,
+            ..self
+        }
     }
 
     /// Whether it must run alone.
@@ -122,6 +133,15 @@ const NET: &[&str] = &[
     "storms in_place::processes_and_their_children",
 ];
 
+/// What runs a second time with an audit of its pair, in every run; `--audit` does so with whatever is asked
+/// for.
+const AUDITED: &[&str] = &[
+    "scenarios in_place::f1_appends",
+    "programs in_place::",
+    "uses link::",
+    "races in_place::opens_against_renames",
+];
+
 /// Builds all test binaries and lists their tests. The library is no_std and has none of its own.
 pub fn list() -> Result<Vec<Test>> {
     let build = cargo()
@@ -155,6 +175,7 @@ pub fn list() -> Result<Vec<Test>> {
                     name,
                     user: User::Own,
                     net: false,
+                    audit: false,
                 });
             }
         }
@@ -181,6 +202,14 @@ pub fn netted(tests: &[Test]) -> Vec<Test> {
         .iter()
         .filter(|t| NET.iter().any(|part| t.title().starts_with(part)));
     chosen.cloned().map(Test::with_the_net).collect()
+}
+
+/// The tests that run with an audit too.
+pub fn audited(tests: &[Test]) -> Vec<Test> {
+    let chosen = tests
+        .iter()
+        .filter(|t| AUDITED.iter().any(|part| t.title().starts_with(part)));
+    chosen.cloned().map(Test::with_an_audit).collect()
 }
 
 /// `  Executable tests/x.rs (target/debug/deps/x-0123)` or `  Executable unittests src/lib.rs (…)`.
@@ -241,6 +270,7 @@ mod tests {
             name: name.into(),
             user: User::Own,
             net: false,
+            audit: false,
         };
         assert!(t("races", "link::serial_mixed").serial());
         assert!(!t("races", "link::mixed").serial());

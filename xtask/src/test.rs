@@ -60,7 +60,7 @@ pub fn test(args: &[String]) -> Result<bool> {
     let filters: Vec<&String> = args.iter().filter(|a| !a.starts_with("--")).collect();
     if let Some(unknown) = args
         .iter()
-        .find(|a| a.starts_with("--") && !["--install", "--net"].contains(&a.as_str()))
+        .find(|a| a.starts_with("--") && !["--install", "--net", "--audit"].contains(&a.as_str()))
     {
         return Err(format!("unknown option {unknown}"));
     }
@@ -72,13 +72,17 @@ pub fn test(args: &[String]) -> Result<bool> {
     build::build()?;
     let mut tests = suites::list()?;
     let netted = suites::netted(&tests);
+    let audited = suites::audited(&tests);
     if mirror_tests::is_root() {
         tests.extend(suites::ordinary(&tests));
     }
     if args.iter().any(|a| a == "--net") {
         tests = tests.into_iter().map(Test::with_the_net).collect();
+    } else if args.iter().any(|a| a == "--audit") {
+        tests = tests.into_iter().map(Test::with_an_audit).collect();
     } else {
         tests.extend(netted);
+        tests.extend(audited);
     }
     tests.retain(|t| wanted(&filters, &t.title()));
     let checks: Vec<_> = tidy::CHECKS
@@ -235,6 +239,9 @@ impl Run {
             .env("RUST_BACKTRACE", "0");
         if test.net {
             c.env("MIRROR_NET", "always");
+        }
+        if test.audit {
+            c.env("MIRROR_AUDIT", "always");
         }
         c.env_remove("LD_PRELOAD")
             .env_remove("MIRROR")

@@ -5,8 +5,8 @@ use crate::tree::beneath::Root;
 use aya::maps::{Array, HashMap, MapData, PerCpuArray, RingBuf};
 use aya::programs::{BtfTracePoint, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader};
-use mirror_audit::raw::{Raw, Setting};
-use mirror_audit::{Event, Ledger, Tier};
+use mirror_audit::raw::{self, BeganWords, Raw, Setting, ThreadWords};
+use mirror_audit::{Began, Event, Judged, Ledger, PATIENCE, Tier};
 use mirror_core::record::CONTROL;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::time::{
@@ -31,19 +31,33 @@ const DIRTIED: &[(&str, &str)] = &[
 ];
 const PAGES: (&str, &str) = ("page_dirty", "writeback_dirty_folio");
 const CALLS: (&str, &str) = ("call_end", "sys_exit");
+/// What threads do with themselves.
+const LIVES: &[(&str, &str)] = &[
+    ("thread_ends", "sched_process_exit"),
+    ("program_begins", "sched_process_exec"),
+    ("process_forks", "sched_process_fork"),
+];
 
 /// How often the ring is looked at: the kernel wakes nobody for a record.
 const PERIOD: i64 = 20_000_000;
 
-/// The places that the kernel learns, in their order: the roots, `.mirror`, `.mirror/locks`.
-const PLACES: [&[u8]; 3] = [b"", CONTROL, b".mirror/locks"];
+/// The places that the kernel learns, in their order: the roots, `.mirror`, `.mirror/locks`, the whole's object.
+const PLACES: [&[u8]; 4] = [b"", CONTROL, b".mirror/locks", b".mirror/locks/whole"];
 
 /// The programs, attached.
 struct Bpf {
     _programs: Ebpf,
     ring: RingBuf<MapData>,
-    counts: PerCpuArray<MapData, [u64; 2]>,
+    counts: PerCpuArray<MapData, [u64; 5]>,
+    /// What threads write on one leg waits here for the same on the other one.
+    threads: HashMap<MapData, u32, ThreadWords>,
     ledger: Ledger,
+    /// What programs were started with.
+    began: HashMap<MapData, u32, BeganWords>,
+    /// Processes that have only forked, and whose program they run.
+    images: HashMap<MapData, u32, u32>,
+    /// By thread: when it wrote what waits too long, and has been taken for unmatched.
+    told: std::collections::HashMap<u32, u64>,
     timer: OwnedFd,
     stamps: bool,
     /// The kernel knows the places by their dentries, which stay while they are open.
@@ -66,7 +80,7 @@ pub fn open(legs: [&Root; 2], tier: Option<Tier>) -> Result<Box<dyn Source>, Str
         .btf(Some(&btf))
         .load(aya::include_bytes_aligned!("../../../ebpf/audit.bpf.o"))
         .map_err(|e| refusal(&e))?;
-    let mut setting: Array<_, [u64; 10]> = taken(&mut bpf, "SETTING")?;
+    let mut setting: Array<_, [u64; 12]> = taken(&mut bpf, "SETTING")?;
     let mut told = Setting {
         own: std::process::id(),
         on: 1,
@@ -83,6 +97,9 @@ pub fn open(legs: [&Root; 2], tier: Option<Tier>) -> Result<Box<dyn Source>, Str
         }
     }
     attach(&mut bpf, &btf, PAGES)?;
+    for p in LIVES {
+        attach(&mut bpf, &btf, *p)?;
+    }
     told.stamps = u32::from(stamps);
     told.on = 2;
     let mut held: HashMap<_, u32, [u16; 4]> = taken(&mut bpf, "HELD")?;
@@ -98,10 +115,14 @@ pub fn open(legs: [&Root; 2], tier: Option<Tier>) -> Result<Box<dyn Source>, Str
     Ok(Box::new(Bpf {
         ring: RingBuf::try_from(bpf.take_map("RING").ok_or("no RING")?).map_err(text)?,
         counts: taken(&mut bpf, "COUNTS")?,
+        threads: taken(&mut bpf, "THREADS")?,
+        began: taken(&mut bpf, "BEGAN")?,
+        images: taken(&mut bpf, "IMAGE")?,
         ledger: Ledger::new(
             Tier::T2,
             now(ClockId::Realtime).wrapping_sub(now(ClockId::Monotonic)),
         ),
+        told: std::collections::HashMap::new(),
         timer: timer().map_err(text)?,
         stamps,
         _places: places,
@@ -112,13 +133,13 @@ pub fn open(legs: [&Root; 2], tier: Option<Tier>) -> Result<Box<dyn Source>, Str
 /// Makes the places known to the kernel: their dentries are those of the descriptors that are unlocked here.
 fn learn(
     legs: [&Root; 2],
-    setting: &mut Array<MapData, [u64; 10]>,
+    setting: &mut Array<MapData, [u64; 12]>,
     told: &mut Setting,
 ) -> Result<Vec<OwnedFd>, String> {
     let mut places = Vec::new();
     for (i, name) in PLACES.iter().enumerate() {
         for (leg, root) in legs.iter().enumerate() {
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let fd = match root.open_at(name, flags, Mode::empty()) {
                 // No pair yet.
                 Err(e) if i > 0 && e.kind() == io::ErrorKind::NotFound => continue,
@@ -171,17 +192,62 @@ impl Source for Bpf {
                 self.ledger.take(raw, events);
             }
         }
+        self.unmatched(started, events);
         self.ledger.expire(started, events);
+        self.name(events);
         Ok(())
     }
 
     fn rest(&mut self, events: &mut Vec<Event>) {
+        self.unmatched(u64::MAX, events);
         self.ledger.expire(u64::MAX, events);
+        self.name(events);
     }
 
     fn lost(&self) -> u64 {
-        let all = self.counts.get(&0, 0);
-        all.map_or(u64::MAX, |c| c.iter().map(|[_, lost]| lost).sum())
+        self.counted(1).unwrap_or(u64::MAX)
+    }
+
+    fn matched(&self) -> u64 {
+        self.counted(2).unwrap_or(0)
+    }
+}
+
+impl Bpf {
+    /// One of the programs' counts: told, lost, matched, kept, settled.
+    fn counted(&self, which: usize) -> Option<u64> {
+        let all = self.counts.get(&0, 0).ok()?;
+        Some(all.iter().filter_map(|c| c.get(which)).sum())
+    }
+
+    /// Adds what the kernel knows of those who made changes that may be findings.
+    fn name(&self, events: &mut [Event]) {
+        let mut known: BTreeMap<u32, Option<Began>> = BTreeMap::new();
+        let doubtful = events.iter_mut().filter(|e| e.judged != Judged::Mirrored);
+        for who in doubtful.filter_map(|e| e.who.as_mut()) {
+            let of = |pid| {
+                let image = self.images.get(&pid, 0).unwrap_or(pid);
+                self.began.get(&image, 0).ok().map(|w| raw::began(&w))
+            };
+            who.began = known.entry(who.pid).or_insert_with(|| of(who.pid)).clone();
+        }
+    }
+
+    /// What has waited for its match in the kernel for too long. Its thread has done nothing since: it stands
+    /// still in a change, or it is not the library that holds the locks.
+    fn unmatched(&mut self, now: u64, events: &mut Vec<Event>) {
+        if self.counted(3) == self.counted(4) {
+            return;
+        }
+        for (_, words) in self.threads.iter().flatten() {
+            let late = raw::waiting(&words).filter(|w| {
+                now.saturating_sub(w.time) >= PATIENCE && self.told.get(&w.tid) != Some(&w.time)
+            });
+            if let Some(write) = late {
+                self.told.insert(write.tid, write.time);
+                self.ledger.take(write, events);
+            }
+        }
     }
 }
 

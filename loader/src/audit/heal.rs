@@ -103,16 +103,19 @@ pub(super) fn would(f: &Finding, seen: &Seen, brake: bool) -> Done {
     }
 }
 
-/// Does what is to be done about a finding.
+/// How often what is changed while it is carried is carried again.
+const TRIES: u8 = 20;
+
+/// Does what is to be done about a finding. False: it was changed meanwhile, and is to be looked at again.
 pub(super) fn heal(
     p: &Attached,
     one: &mut One<'_>,
     f: &mut Finding,
     seen: &Seen,
-    brake: bool,
+    (brake, tries): (bool, u8),
     ours: &mut HashMap<Vec<u8>, (u64, i64, i64)>,
     held: &BothLocked,
-) {
+) -> bool {
     let vanished = going(f.leg, seen).is_some();
     f.done = match f.leg {
         None => Done::Conflict,
@@ -126,6 +129,7 @@ pub(super) fn heal(
                 let own = seen.is_some_and(|m| ours.get(&f.rel) == Some(&mark(&m)));
                 let keep = !own || leg == 1 || vanished;
                 match one.carry(&f.rel, keep, held) {
+                    Ok(c) if c.changing && tries < TRIES => return false,
                     Ok(c) => {
                         if ours.len() >= OURS {
                             ours.clear();
@@ -149,4 +153,5 @@ pub(super) fn heal(
     if !f.done.mended() {
         let _ = append_pending(p, std::slice::from_ref(&f.rel), held);
     }
+    true
 }

@@ -3,6 +3,7 @@ use crate::launch::program::{self, Unmirrorable};
 use crate::text;
 use mirror_audit::{Who, Why};
 use std::collections::HashMap;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -74,7 +75,7 @@ fn ask(who: &Who, id: u32) -> Person {
         line.split_whitespace().next()?.parse().ok()
     };
     let Some(pid) = field("Tgid:") else {
-        return p;
+        return ended(p, who);
     };
     p.pid = pid;
     p.uid = p.uid.or(field("Uid:"));
@@ -97,6 +98,37 @@ fn ask(who: &Who, id: u32) -> Person {
         () if kernel(&read("stat")) => Why::Kernel,
         () => judge(folder.join("exe")),
     };
+    match p.why {
+        // It is dead already, and only not waited for.
+        Why::Unknown => ended(p, who),
+        _ => p,
+    }
+}
+
+/// The same of a process that has ended: by what its program was started with.
+fn ended(mut p: Person, who: &Who) -> Person {
+    let Some(b) = &who.began else {
+        return p;
+    };
+    let words: Vec<String> = b.args.iter().map(|a| text::show(a)).collect();
+    if p.command.is_empty() {
+        p.command = words.join(" ");
+    }
+    let file = PathBuf::from(std::ffi::OsStr::from_bytes(&b.file));
+    let preloaded = b.preload.windows(13).any(|w| w == b"/libmirror.so");
+    let by_file = match file.is_absolute() {
+        true => judge(file),
+        false => Why::Unknown,
+    };
+    // The file may be gone, or have another name here: then the kernel's own word counts.
+    p.why = match by_file {
+        Why::Unknown if b.secure => Why::SetId,
+        Why::Unknown if b.fixed => Why::Static,
+        Why::NotPreloaded | Why::Unknown if preloaded => Why::Mirrored,
+        Why::Unknown => Why::NotPreloaded,
+        why => why,
+    };
+    p.mirrored = p.why == Why::Mirrored;
     p
 }
 

@@ -19,6 +19,10 @@ pub trait Source {
     fn rest(&mut self, _events: &mut Vec<Event>) {}
     /// How often events have been lost since it was made: whole changes are missing then.
     fn lost(&self) -> u64;
+    /// How many changes have been matched where they happened, and are not told.
+    fn matched(&self) -> u64 {
+        0
+    }
     /// What is watched, as it is shown.
     fn scope(&self) -> String {
         "both legs".into()

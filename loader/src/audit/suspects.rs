@@ -44,6 +44,8 @@ pub struct Suspect {
     pub touched: [Vec<Touch>; 2],
     /// The source itself knows that a change had no match.
     pub certain: bool,
+    /// How often it was changed while it was carried.
+    pub tries: u8,
     first: Instant,
     last: Instant,
     not_before: Instant,
@@ -57,6 +59,7 @@ impl Suspect {
             to: None,
             touched: [vec![], vec![]],
             certain: false,
+            tries: 0,
             first: now,
             last: now,
             not_before: now,
@@ -88,6 +91,7 @@ impl Suspect {
         self.not_before = self.not_before.max(other.not_before);
         self.to = self.to.take().or(other.to);
         self.certain |= other.certain;
+        self.tries = self.tries.max(other.tries);
         for (mine, theirs) in self.touched.iter_mut().zip(other.touched) {
             for t in theirs {
                 let same = |m: &&mut Touch| (m.op, m.tid) == (t.op, t.tid);

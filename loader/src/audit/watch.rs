@@ -33,6 +33,8 @@ use std::time::{Duration, Instant};
 const HOLD: usize = 32;
 /// How often what has happened in the meantime is taken at the end.
 const ROUNDS: usize = 20;
+/// What is changed while it is carried is looked at again after so long.
+const SOON: Duration = Duration::from_millis(100);
 /// What differs while a repair runs is looked at again after so long.
 const LATER: Duration = Duration::from_millis(500);
 
@@ -86,6 +88,8 @@ pub struct Watch {
     people: People,
     /// Losses that have been told.
     lost: u64,
+    /// Matches that have been counted.
+    matched: u64,
     sign: Option<Sign>,
     since: u64,
     last: u64,
@@ -112,6 +116,7 @@ impl Watch {
             suspects: Suspects::default(),
             people: People::default(),
             lost: 0,
+            matched: 0,
             since: text::now(),
             last: 0,
             brake: Brake::new(ask.brake),
@@ -156,6 +161,9 @@ impl Watch {
             let gone = note(e, &mut self.suspects, &mut self.people, &mut self.counts);
             self.gone = gone.or(self.gone);
         }
+        let matched = self.source.matched();
+        self.counts.mirrored += matched.saturating_sub(self.matched);
+        self.matched = matched;
         let more = self.source.lost() - self.lost;
         if more > 0 {
             self.lost += more;
@@ -224,6 +232,7 @@ impl Watch {
     }
 
     /// Looks with the locks held, and repairs if that is asked for.
+    // long: one path after the other under one hold of the locks
     fn settle(&mut self, mut doubts: Vec<Suspect>, found: &mut Vec<Finding>) -> Res<()> {
         let known = self.pair.pair.pending();
         let mut held_back = self.ask.heal && {
@@ -273,8 +282,13 @@ impl Watch {
                                 if ask.dry_run {
                                     f.done = heal::would(&f, &seen, held_back);
                                 } else {
+                                    let how = (held_back, s.tries);
                                     let (one, f) = (&mut one, &mut f);
-                                    heal::heal(pair, one, f, &seen, held_back, ours, held);
+                                    if !heal::heal(pair, one, f, &seen, how, ours, held) {
+                                        s.tries += 1;
+                                        suspects.again(s, SOON);
+                                        continue;
+                                    }
                                 }
                             }
                             held::note(pair, &f, held);
@@ -353,6 +367,10 @@ fn note(
     people: &mut People,
     counts: &mut Counts,
 ) -> Option<usize> {
+    // What becomes of a file that is kept aside while somebody still writes it.
+    if e.rel.starts_with(b".mirror/") || e.rel == b".mirror" {
+        return None;
+    }
     let own = std::process::id();
     if e.who.as_ref().is_some_and(|w| w.pid == own || w.tid == own) {
         return None;

@@ -5,7 +5,7 @@ use crate::fail::{Context, Fail, Kind, Res};
 use crate::launch::library;
 use crate::pair::control::{Leg, Pair, read_record, remove_control};
 use crate::pair::who::Census;
-use crate::pair::{domain, tab, tabwrite};
+use crate::pair::{audited, domain, tab, tabwrite};
 use crate::sync::own;
 use crate::tree::beneath::Root;
 use crate::{output, text};
@@ -116,6 +116,18 @@ fn named(f: Fail, l: &tab::Line) -> Fail {
     let Some(pair) = (f.kind == Kind::Busy).then(|| Pair::open(l).ok()).flatten() else {
         return f;
     };
+    let audit = audited::of(&pair.legs[0].root).filter(|(_, runs)| *runs);
+    if let Some((audit, _)) = audit {
+        return Fail::new(
+            f.kind,
+            format!(
+                "{0} is audited (mirror audit, process {1}). End that first: kill {1}; mirror detach {2}",
+                text::path(&l.virt),
+                audit.pid,
+                text::shell(&l.virt)
+            ),
+        );
+    }
     let who = Census::take(library::current()).of(&pair);
     let names: Vec<String> = who
         .users

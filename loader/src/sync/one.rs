@@ -26,6 +26,8 @@ pub struct One<'a> {
 pub struct Carried {
     /// Both legs are equal there now.
     pub whole: bool,
+    /// Somebody has changed it meanwhile.
+    pub changing: bool,
     /// What leg b has now.
     pub now: Option<Meta>,
 }
@@ -102,6 +104,7 @@ impl<'a> One<'a> {
         };
         Ok(Carried {
             whole: seen.what.equal() && (links || !self.work.fidelity.links),
+            changing: !seen.what.equal(),
             now: seen.copy,
         })
     }

@@ -64,6 +64,21 @@ fn status_says_it_until_a_comparison() {
 }
 
 #[test]
+fn a_pair_under_audit_is_not_detached() {
+    Pair::with(Kind::InPlace, |pair| {
+        let audit = Audit::of(pair, &["--tier", "t4"]);
+        let pid = audit.child.id();
+        let v = pair.v().to_str().unwrap();
+        let o = pair.mirror("detach", &[v]);
+        let err = String::from_utf8_lossy(&o.err).into_owned();
+        assert_ne!(o.code, 0);
+        assert!(err.contains(&format!("kill {pid}; mirror detach")), "{err}");
+        assert_eq!(audit.end().code, 0);
+        pair.mirror("detach", &[v]).ok();
+    });
+}
+
+#[test]
 fn lost_events_are_counted() {
     Pair::with(Kind::InPlace, |pair| {
         let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();

@@ -177,3 +177,29 @@ fn a_leg_that_goes_away_is_no_mass_removal() {
         assert_eq!(fs::read(pair.b().join("f")).unwrap(), b"one\n");
     });
 }
+
+/// What is undone while its program goes on with it is undone again, until both are equal.
+#[test]
+fn a_program_at_work_on_leg_b() {
+    need!(root);
+    Pair::with(Kind::InPlace, |pair| {
+        if !tracepoints(pair) {
+            return;
+        }
+        pair.run("mkdir $V/old; for i in $(seq 50); do echo $i > $V/old/$i; done")
+            .ok();
+        pair.bypass(
+            "mkdir $S/t; for i in $(seq 400); do echo $i > $S/t/$i; done; tar cf $S/t.tar -C $S t",
+        )
+        .ok();
+        let audit = Audit::of(pair, &["--tier", "t2", "--heal", "--brake", "10000"]);
+        pair.in_legs("cd $B; tar xf $S/t.tar; for i in $(seq 50); do mv old/$i old/r$i; mv old/r$i old/$i; done");
+        let told = audit.end();
+        let failed: Vec<&Value> = told.findings().filter(|f| f["done"] == "failed").collect();
+        assert!(failed.is_empty(), "{failed:#?}");
+        assert!(!told.places().iter().any(|p| p.contains(".mirror")));
+        assert!(!exists(pair.b().join("t")));
+        assert!(in_sync(pair));
+        pair.assert_equal();
+    });
+}

@@ -122,7 +122,7 @@ const WORK: &str = "
     ln d/m1 l; ln -s log s; chmod 600 l; chmod 700 d; touch -d 2001-01-01 d; truncate -s 3 log
     tar cf t.tar d; mkdir x; tar xf t.tar -C x; cp -a x y; rm -r x d l s
     (for i in 1 2 3 4 5 6 7 8 9; do echo a >> shared; done) & (for i in 1 2 3 4 5 6 7 8 9; do echo b >> shared; done)
-    wait; mv y z; rm -r z; sh -c 'echo hi > h; exec cat h' > /dev/null
+    wait; mkfifo pipe; (cat pipe > /dev/null & echo through > pipe; wait); mv y z; rm -r z; sh -c 'echo hi > h; exec cat h' > /dev/null
     if command -v git > /dev/null; then
         git init -q g; cp log g; git -C g add .
         git -C g -c user.name=n -c user.email=e commit -qm m; git -C g gc -q
@@ -163,6 +163,84 @@ fn a_resync_is_no_finding() {
     .ok();
     quiet(&audit.end());
     pair.assert_equal();
+}
+
+/// Programs that have ended long before anybody asks who they were.
+#[test]
+fn programs_that_have_ended_are_named() {
+    need!(root);
+    let pair = Pair::new(Kind::InPlace, mirror_tests::Fs::Plain).unwrap();
+    let source = include_str!("../../programs/audited.c");
+    if compile_with(&pair.programs(), "fixed", source, "c", &["-static"]).is_none() {
+        return skip("needs a static C library");
+    }
+    let Some(audit) = t2(&pair) else { return };
+    audit.signal(libc::SIGSTOP);
+    pair.bypass(
+        "cp /bin/cp $P/setid; chgrp 65534 $P/setid; chmod g+s $P/setid; cd $P; (echo x > $A/sub)
+         sh -c 'echo x > $A/other'; ./fixed write $A/fixed < /dev/null > $S/out
+         ./setid $S/out $B/setid; rm setid fixed",
+    )
+    .ok();
+    audit.signal(libc::SIGCONT);
+    let told = audit.end();
+    let rows = [
+        ("a", "sub", "not-preloaded"),
+        ("a", "other", "not-preloaded"),
+        ("a", "fixed", "static"),
+        ("b", "setid", "set-id"),
+    ];
+    for (leg, path, why) in rows {
+        let found = told.findings().find(|f| text(f, "path") == path);
+        let f = found.unwrap_or_else(|| panic!("{path}: {:?}", told.places()));
+        assert_eq!((text(f, "leg"), text(f, "why")), (leg, why), "{f}");
+    }
+}
+
+/// Writes that the kernel matches by itself are nobody's secret: who holds the locks and goes on to write one
+/// leg alone is found, also while it stands still with its locks.
+#[test]
+fn a_pair_that_was_matched_proves_nothing_of_the_next() {
+    need!(root);
+    const SOURCE: &str = r#"
+        #include <fcntl.h>
+        #include <stdio.h>
+        #include <sys/file.h>
+        #include <unistd.h>
+        int main(int argc, char **argv) {
+            int fd[2];
+            for (int i = 0; i < 2; i++) {
+                if (flock(open(argv[i + 1], O_RDONLY), LOCK_EX)) return 1;
+                fd[i] = open(argv[i + 3], O_WRONLY);
+            }
+            for (int n = 0; n < 50; n++)
+                for (int i = 0; i < 2; i++)
+                    if (pwrite(fd[i], "x", 1, n % 3) != 1) return 2;
+            if (pwrite(fd[1], "y", 1, 9) != 1) return 3;
+            puts("done");
+            fflush(stdout);
+            return getchar() == 'x';
+        }"#;
+    let pair = Pair::new(Kind::InPlace, mirror_tests::Fs::Plain).unwrap();
+    if compile(&pair.programs(), "locker", SOURCE).is_none() {
+        return;
+    }
+    pair.run("echo 1234567890 > $V/alone").ok();
+    let Some(audit) = t2(&pair) else { return };
+    let lock = |leg: &Path| leg.join(".mirror/locks/f00").display().to_string();
+    let file = |leg: &Path| leg.join("alone").display().to_string();
+    let args = [
+        lock(pair.a()),
+        lock(pair.b()),
+        file(pair.a()),
+        file(pair.b()),
+    ];
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let mut standing = super::done_by(&pair.programs().join("locker"), &args);
+    let told = audit.end_with(&mut standing);
+    assert_eq!(told.places(), ["b alone"]);
+    // The pairs before it were matched where they happened.
+    assert!(told.count("mirrored") >= 49, "{}", told.count("mirrored"));
 }
 
 /// Who takes the locks of both legs and changes one of them all the same is found.

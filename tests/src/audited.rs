@@ -1,0 +1,65 @@
+//! A pair under audit for as long as its test runs (`MIRROR_AUDIT=always`, and who gets it by itself): what a
+//! program with the library changed on one leg alone is no test's purpose.
+use crate::pair::Pair;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+use std::thread::JoinHandle;
+
+/// The audit of a pair.
+pub(crate) struct Audited {
+    child: Child,
+    lines: JoinHandle<Vec<String>>,
+}
+
+impl Audited {
+    /// Begins, if that is asked for and possible here.
+    pub(crate) fn begin(pair: &Pair) -> Option<Audited> {
+        if std::env::var_os("MIRROR_AUDIT").is_none_or(|v| v != "always") {
+            return None;
+        }
+        let child = pair
+            .mirror_command("audit")
+            .arg(pair.v())
+            .args(["--json", "--tier", "t2"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        let mut child = child.expect("mirror audit");
+        let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut first = String::new();
+        let _ = out.read_line(&mut first);
+        if !first.contains("\"event\":\"start\"") {
+            let _ = child.wait();
+            crate::skip(format!("no audit by eBPF here: {first}"));
+            return None;
+        }
+        let lines = std::thread::spawn(move || out.lines().map_while(Result::ok).collect());
+        Some(Audited { child, lines })
+    }
+
+    /// What programs with the library changed on one leg alone, by the audit's own lines.
+    pub(crate) fn end(mut self) -> Vec<String> {
+        // SAFETY: a child of ours that has not been waited for.
+        unsafe { libc::kill(self.child.id() as i32, libc::SIGTERM) };
+        let lines = self.lines.join().unwrap_or_default();
+        let _ = self.child.wait();
+        let guilty = |l: &String| {
+            let finding = l.contains("\"event\":\"finding\"") || l.contains("\"event\":\"lost\"");
+            finding
+                && !OTHERS
+                    .iter()
+                    .any(|w| l.contains(&format!("\"why\":\"{w}\"")))
+        };
+        lines.into_iter().filter(guilty).collect()
+    }
+}
+
+/// Whose changes of one leg are the test's purpose: the library is not loaded there.
+const OTHERS: &[&str] = &[
+    "not-preloaded",
+    "static",
+    "set-id",
+    "go",
+    "no-libc",
+    "foreign",
+];
