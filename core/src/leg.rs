@@ -54,6 +54,17 @@ impl<T> PerLeg<T> {
         let a = of(Leg::A);
         PerLeg { a, b: of(Leg::B) }
     }
+    /// What `to` makes of each.
+    pub fn map<U>(self, mut to: impl FnMut(T) -> U) -> PerLeg<U> {
+        PerLeg {
+            a: to(self.a),
+            b: to(self.b),
+        }
+    }
+    /// Each with its leg, leg a's first.
+    pub fn each(&self) -> impl DoubleEndedIterator<Item = (Leg, &T)> {
+        [(Leg::A, &self.a), (Leg::B, &self.b)].into_iter()
+    }
     /// Both, leg a's first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &T> {
         [&self.a, &self.b].into_iter()
@@ -61,6 +72,14 @@ impl<T> PerLeg<T> {
     /// The same, to be changed.
     pub fn iter_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut T> {
         [&mut self.a, &mut self.b].into_iter()
+    }
+}
+
+impl<T> IntoIterator for PerLeg<T> {
+    type Item = T;
+    type IntoIter = core::array::IntoIter<T, 2>;
+    fn into_iter(self) -> Self::IntoIter {
+        [self.a, self.b].into_iter()
     }
 }
 
@@ -106,5 +125,7 @@ mod tests {
         assert_eq!(p, PerLeg { a: 0, b: 7 });
         p.iter_mut().for_each(|v| *v += 1);
         assert!(p.iter().copied().eq([1, 8]));
+        assert_eq!(p.map(|v| v + 1), PerLeg { a: 2, b: 9 });
+        assert!(p.each().eq([(Leg::A, &1), (Leg::B, &8)]));
     }
 }

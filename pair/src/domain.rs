@@ -5,18 +5,18 @@
 //! are held alone, which is when nobody is attached, and after one look more.
 
 use libc as c;
-use mirror_core::Errno;
 use mirror_core::facts::Facts;
 use mirror_core::owner::{OWNER_SIZE, Owner};
 use mirror_core::record::Id;
 use mirror_core::runtime::SIZE;
 use mirror_core::trust::{runtime_guarded, runtime_trusted};
+use mirror_core::{Errno, Leg, PerLeg};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
 /// The domain that both legs' records name: they must agree.
-pub fn named([a, b]: [Option<Owner>; 2]) -> Option<Owner> {
-    a.filter(|_| a == b)
+pub fn named(records: PerLeg<Option<Owner>>) -> Option<Owner> {
+    records.a.filter(|_| records.a == records.b)
 }
 
 /// What an open record says.
@@ -28,7 +28,7 @@ pub fn read(n: i32) -> Option<Owner> {
 
 /// Locks both records, shared or alone, without waiting; `false`: somebody is in the way, and the first may
 /// be held.
-pub fn lock(records: [i32; 2], exclusive: bool) -> Sys<bool> {
+pub fn lock(records: PerLeg<i32>, exclusive: bool) -> Sys<bool> {
     let how = if exclusive { c::LOCK_EX } else { c::LOCK_SH };
     for n in records {
         match retried(|| sys::flock(n, how | c::LOCK_NB)) {
@@ -43,7 +43,7 @@ pub fn lock(records: [i32; 2], exclusive: bool) -> Sys<bool> {
 /// Both records shared again, after a look at a domain that was founded or not. Where that is not one step (a
 /// network file system), somebody may hold one alone for a moment: they find the domain, and share it. Who went
 /// on without the lock would be attached while others believe that nobody is.
-pub fn share(records: [i32; 2], mut pause: impl FnMut()) -> Sys<()> {
+pub fn share(records: PerLeg<i32>, mut pause: impl FnMut()) -> Sys<()> {
     for _ in 0..TRIES {
         if lock(records, false)? {
             return Ok(());
@@ -54,7 +54,7 @@ pub fn share(records: [i32; 2], mut pause: impl FnMut()) -> Sys<()> {
 }
 
 /// Gives both back.
-pub fn unlock(records: [i32; 2]) {
+pub fn unlock(records: PerLeg<i32>) {
     for n in records {
         let _ = retried(|| sys::flock(n, c::LOCK_UN));
     }
@@ -161,13 +161,13 @@ pub trait Founding {
     /// Looks whether the folder of runtime files can be used; makes it if it is the system's own.
     fn folder(&mut self) -> Result<(), Self::Error>;
     /// What both records say now.
-    fn records(&self) -> [Option<Owner>; 2];
+    fn records(&self) -> PerLeg<Option<Owner>>;
     /// Removes the runtime files of earlier domains, as far as they are this pair's own.
-    fn remove(&mut self, before: &[Option<Owner>; 2]);
+    fn remove(&mut self, before: &PerLeg<Option<Owner>>);
     /// A random id.
     fn random(&mut self) -> Result<Id, Self::Error>;
     /// Writes a leg's record, and waits until the disk has it.
-    fn write(&mut self, leg: usize, record: &[u8; OWNER_SIZE]) -> Result<(), Self::Error>;
+    fn write(&mut self, leg: Leg, record: &[u8; OWNER_SIZE]) -> Result<(), Self::Error>;
     /// Makes the runtime file. `vanished`: see [`found`]. `None`: somebody has that name.
     fn make(&mut self, id: Id, vanished: bool) -> Result<Option<Self::Runtime>, Self::Error>;
 }
@@ -188,7 +188,7 @@ pub fn found<F: Founding>(f: &mut F, boot: Id) -> Result<Option<F::Runtime>, F::
     let vanished = before.iter().flatten().any(|o| o.boot == boot);
     let made = begin(f, boot, vanished);
     if !matches!(made, Ok(Some(_))) {
-        for (leg, o) in before.iter().enumerate() {
+        for (leg, o) in before.each() {
             let _ = f.write(leg, &o.map_or([0; OWNER_SIZE], |o| o.encode()));
         }
     }
@@ -199,8 +199,9 @@ fn begin<F: Founding>(f: &mut F, boot: Id, vanished: bool) -> Result<Option<F::R
     for _ in 0..NAMES {
         let runtime = f.random()?;
         let record = Owner { runtime, boot }.encode();
-        f.write(0, &record)?;
-        f.write(1, &record)?;
+        for leg in Leg::BOTH {
+            f.write(leg, &record)?;
+        }
         if let Some(made) = f.make(runtime, vanished)? {
             return Ok(Some(made));
         }
@@ -223,19 +224,20 @@ mod tests {
         File::create(&path).unwrap();
         let open = || File::open(&path).unwrap();
         let (mine, other) = (open(), open());
-        let records = [mine.as_raw_fd(); 2];
-        assert!(lock([other.as_raw_fd(); 2], true).unwrap());
+        let both = |f: &File| PerLeg::by(|_| f.as_raw_fd());
+        let records = both(&mine);
+        assert!(lock(both(&other), true).unwrap());
         let mut waited = 0;
         let r = share(records, || {
             waited += 1;
             if waited == 3 {
-                unlock([other.as_raw_fd(); 2]);
+                unlock(both(&other));
             }
         });
         assert_eq!((r, waited), (Ok(()), 3));
-        assert!(!lock([other.as_raw_fd(); 2], true).unwrap());
+        assert!(!lock(both(&other), true).unwrap());
         unlock(records);
-        assert!(lock([other.as_raw_fd(); 2], true).unwrap());
+        assert!(lock(both(&other), true).unwrap());
         assert_eq!(share(records, || {}), Err(Errno::EAGAIN));
         std::fs::remove_file(&path).unwrap();
     }

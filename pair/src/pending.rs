@@ -6,6 +6,7 @@
 //! round a bit could stand for a path that nobody knows.
 use crate::control::{common, open, text};
 use libc as c;
+use mirror_core::PerLeg;
 use mirror_core::path::PATH_MAX;
 use mirror_core::record::PENDING_LOG;
 use mirror_sys as sys;
@@ -27,7 +28,7 @@ pub fn line(rel: &[u8], out: &mut [u8]) -> usize {
 /// descriptor (the library lifts the program's limit of file sizes meanwhile). Whether a list has it now.
 #[inline(never)]
 pub fn mark(
-    roots: [i32; 2],
+    roots: PerLeg<i32>,
     rel: &[u8],
     write: impl Fn(i32, &[u8]) -> Sys<usize>,
     set: impl FnOnce(),

@@ -10,7 +10,7 @@ use mirror_core::owner::Owner;
 use mirror_core::record::{CONTROL, Id, LegRecord, PENDING_LOG};
 use mirror_core::runtime::{FACTS_SIZE, SIZE};
 use mirror_core::trust::runtime_removable;
-use mirror_core::{Errno, StateWord};
+use mirror_core::{Errno, PerLeg, StateWord};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -20,7 +20,7 @@ pub struct Place<'a> {
     /// Leg a's record.
     pub record: &'a LegRecord,
     /// Both legs' roots.
-    pub roots: [i32; 2],
+    pub roots: PerLeg<i32>,
 }
 
 /// A runtime file that was mapped.
@@ -35,7 +35,7 @@ impl Place<'_> {
     /// What the runtime file with this id must say of itself.
     pub fn facts(&self, id: Id, boot: Id) -> Sys<Facts> {
         let mut legs = [(0, 0); 2];
-        for (l, &root) in legs.iter_mut().zip(&self.roots) {
+        for (l, &root) in legs.iter_mut().zip(self.roots.iter()) {
             let st = sys::fstat(root)?;
             *l = (st.dev(), st.ino());
         }
@@ -50,7 +50,7 @@ impl Place<'_> {
 
     /// User and group of the pair: those of leg a's control folder.
     pub fn control(&self) -> Sys<(u32, u32)> {
-        let st = sys::fstatat(self.roots[0], &text(CONTROL), c::AT_SYMLINK_NOFOLLOW)?;
+        let st = sys::fstatat(self.roots.a, &text(CONTROL), c::AT_SYMLINK_NOFOLLOW)?;
         Ok((st.uid(), st.gid()))
     }
 

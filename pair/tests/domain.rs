@@ -3,6 +3,7 @@ use mirror_core::facts::Facts;
 use mirror_core::owner::{OWNER_SIZE, Owner};
 use mirror_core::record::Id;
 use mirror_core::runtime::SIZE;
+use mirror_core::{Leg, PerLeg};
 use mirror_pair::domain::{File, Founding, Ground, TRIES, found, is_live, join, named};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,7 +126,7 @@ fn only_the_file_of_this_boot_and_pair_is_live() {
         pair: id(9),
         ..facts
     };
-    assert_eq!(named([Some(o), Some(o)]), Some(o));
+    assert_eq!(named([Some(o); 2].into()), Some(o));
     let elsewhere = Owner { boot: id(9), ..o };
     for two in [
         [Some(o), None],
@@ -133,7 +134,7 @@ fn only_the_file_of_this_boot_and_pair_is_live() {
         [None, None],
         [Some(o), Some(elsewhere)],
     ] {
-        assert_eq!(named(two), None, "{two:?}");
+        assert_eq!(named(two.into()), None, "{two:?}");
     }
     let want = Some(facts);
     assert!(is_live(o, id(2), false, want, want) && is_live(o, id(2), true, want, want));
@@ -170,7 +171,7 @@ fn a_file_is_mapped_only_whole_and_from_the_pairs_own() {
 
 /// A folder and two records. What is written stands; one thing can go wrong.
 struct Site {
-    records: [Option<Owner>; 2],
+    records: PerLeg<Option<Owner>>,
     /// Names that others have.
     taken: u8,
     fails: &'static str,
@@ -185,10 +186,10 @@ impl Founding for Site {
     fn folder(&mut self) -> Result<(), Self::Error> {
         self.fail("folder")
     }
-    fn records(&self) -> [Option<Owner>; 2] {
+    fn records(&self) -> PerLeg<Option<Owner>> {
         self.records
     }
-    fn remove(&mut self, before: &[Option<Owner>; 2]) {
+    fn remove(&mut self, before: &PerLeg<Option<Owner>>) {
         assert_eq!(*before, self.records);
         self.removed = true;
     }
@@ -197,8 +198,8 @@ impl Founding for Site {
         self.fail("random")?;
         Ok(Id([self.ids; 16]))
     }
-    fn write(&mut self, leg: usize, record: &[u8; OWNER_SIZE]) -> Result<(), Self::Error> {
-        let fails = if leg == 0 { "first" } else { "second" };
+    fn write(&mut self, leg: Leg, record: &[u8; OWNER_SIZE]) -> Result<(), Self::Error> {
+        let fails = if leg == Leg::A { "first" } else { "second" };
         if self.fails == fails {
             self.fails = "";
             return Err(fails);
@@ -249,14 +250,15 @@ fn what_does_not_begin_leaves_the_records_as_they_were() {
         ([old(boot); 2], true),
         ([None, old(boot)], true),
     ] {
+        let records = PerLeg::from(records);
         let mut s = site(records, 3, "");
         assert_eq!(found(&mut s, boot), Ok(Some(Id([4; 16]))));
         assert_eq!(
             s.records,
-            [Some(Owner {
+            PerLeg::by(|_| Some(Owner {
                 runtime: Id([4; 16]),
                 boot
-            }); 2]
+            }))
         );
         assert_eq!(s.vanished, vanished, "{records:?}");
         let mut s = site(records, 9, "");

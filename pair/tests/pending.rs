@@ -26,8 +26,8 @@ impl Legs {
         });
         Legs { base, roots }
     }
-    fn fds(&self) -> [i32; 2] {
-        self.roots.each_ref().map(AsRawFd::as_raw_fd)
+    fn fds(&self) -> mirror_core::PerLeg<i32> {
+        self.roots.each_ref().map(AsRawFd::as_raw_fd).into()
     }
     fn list(&self, leg: &str) -> PathBuf {
         self.base.join(leg).join(".mirror/pending")

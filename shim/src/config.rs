@@ -8,7 +8,7 @@ use core::mem::MaybeUninit;
 use mirror_core::numbers::{self, TEXTS_MAX};
 use mirror_core::path::{Under, under};
 use mirror_core::tab::{Entry, Fault, Options};
-use mirror_core::{MAX_PAIRS, RESERVED};
+use mirror_core::{Leg, MAX_PAIRS, PerLeg, RESERVED};
 
 /// One configured pair.
 #[derive(Clone, Copy)]
@@ -16,7 +16,7 @@ pub struct PairConf {
     /// V, then the legs, as NUL-terminated absolute normal texts.
     pub virt: &'static CStr,
     /// Legs a and b.
-    pub legs: [&'static CStr; 2],
+    pub legs: PerLeg<&'static CStr>,
     /// Not one of the pairs that were named to `mirror run`: nothing in it may be changed.
     pub closed: bool,
     /// What the tab says besides.
@@ -89,7 +89,7 @@ impl Config {
         let [virt, a, b] = e.0;
         self.slots().last_mut()?.write(PairConf {
             virt,
-            legs: [a, b],
+            legs: PerLeg { a, b },
             closed: false,
             options,
         });
@@ -145,17 +145,17 @@ pub enum Member<'a> {
     /// An ancestor directory of a root.
     Near,
     /// A root: pair, leg, and whether the text is V of a link pair (the symlink itself).
-    Root(usize, usize, bool),
+    Root(usize, Leg, bool),
     /// Below a root: pair, addressed leg, relative text, and whether the text leads through V of a link
     /// pair.
-    In(usize, usize, &'a [u8], bool),
+    In(usize, Leg, &'a [u8], bool),
 }
 
 /// Classifies a text of the system's root. V addresses the source leg.
 pub fn member(text: &[u8]) -> Member<'_> {
     let mut near = false;
     for (i, p) in CONFIG.get().pairs().iter().enumerate() {
-        for (leg, root) in p.legs.iter().enumerate() {
+        for (leg, root) in p.legs.each() {
             match under(root.to_bytes(), text) {
                 Under::Root => return Member::Root(i, leg, false),
                 Under::Below(rel) => return Member::In(i, leg, rel, false),
@@ -164,8 +164,8 @@ pub fn member(text: &[u8]) -> Member<'_> {
             }
         }
         match under(p.virt.to_bytes(), text) {
-            Under::Root => return Member::Root(i, 0, true),
-            Under::Below(rel) => return Member::In(i, 0, rel, true),
+            Under::Root => return Member::Root(i, Leg::A, true),
+            Under::Below(rel) => return Member::In(i, Leg::A, rel, true),
             Under::Ancestor => near = true,
             Under::Outside => {}
         }

@@ -5,15 +5,15 @@ use super::verified::{VERIFIED, Verified};
 use crate::fail::{Context, Fail, Kind, Res, reason};
 use crate::text;
 use crate::tree::beneath::Root;
-use mirror_core::OBJECTS;
 use mirror_core::path::PathText;
 use mirror_core::record::{
     CONTROL, Id, LegRecord, OWNER_RECORD, PENDING_LOG, RecordFault, lock_name, runtime_place,
 };
 use mirror_core::trust::{Control, Distrust, control_trusted};
+use mirror_core::{OBJECTS, PerLeg};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -499,6 +499,11 @@ impl Pair {
             line: line.clone(),
             legs,
         })
+    }
+
+    /// The descriptors of the legs' roots.
+    pub fn roots(&self) -> PerLeg<RawFd> {
+        self.legs.each_ref().map(|l| l.root.fd().as_raw_fd()).into()
     }
 
     /// The pair's id.

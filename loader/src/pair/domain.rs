@@ -8,10 +8,10 @@ use crate::fail::{Context, Fail, Kind, Res};
 use crate::text;
 use crate::tree::beneath::Root;
 use crate::tree::object::std;
-use mirror_core::Errno;
 use mirror_core::facts::Facts;
 use mirror_core::owner::{OWNER_SIZE, Owner};
 use mirror_core::record::{Id, OWNER_RECORD};
+use mirror_core::{Errno, PerLeg};
 use mirror_pair::{domain, locks, runtime};
 use parking_lot::Mutex;
 use rustix::fs::{Mode, OFlags};
@@ -49,7 +49,7 @@ pub fn boot_of(p: &Pair) -> Res<Id> {
 
 /// The domain that both legs name.
 fn named(p: &Pair) -> Option<Owner> {
-    domain::named(p.legs.each_ref().map(read_owner))
+    domain::named(p.legs.each_ref().map(read_owner).into())
 }
 
 fn read_owner(leg: &Leg) -> Option<Owner> {
@@ -60,7 +60,7 @@ fn read_owner(leg: &Leg) -> Option<Owner> {
 fn runtime(p: &Pair) -> runtime::Place<'_> {
     runtime::Place {
         record: &p.legs[0].record,
-        roots: p.legs.each_ref().map(|l| l.root.fd().as_raw_fd()),
+        roots: p.roots(),
     }
 }
 
@@ -197,8 +197,8 @@ struct Joining<'a> {
 }
 
 impl Joining<'_> {
-    fn records(&self) -> [RawFd; 2] {
-        self.owners.each_ref().map(AsRawFd::as_raw_fd)
+    fn records(&self) -> PerLeg<RawFd> {
+        self.owners.each_ref().map(AsRawFd::as_raw_fd).into()
     }
     fn about(&self, e: Errno) -> Fail {
         let e = io::Error::from_raw_os_error(e.0);
@@ -218,17 +218,17 @@ impl domain::Founding for Joining<'_> {
     fn folder(&mut self) -> Res<()> {
         folder(self.pair)
     }
-    fn records(&self) -> [Option<Owner>; 2] {
-        self.pair.legs.each_ref().map(read_owner)
+    fn records(&self) -> PerLeg<Option<Owner>> {
+        self.pair.legs.each_ref().map(read_owner).into()
     }
-    fn remove(&mut self, _: &[Option<Owner>; 2]) {
+    fn remove(&mut self, _: &PerLeg<Option<Owner>>) {
         self.pair.legs.iter().for_each(|leg| remove(self.pair, leg));
     }
     fn random(&mut self) -> Res<Id> {
         random_id()
     }
-    fn write(&mut self, leg: usize, record: &[u8; OWNER_SIZE]) -> Res<()> {
-        let (fd, root) = (&self.owners[leg & 1], &self.pair.legs[leg & 1].root);
+    fn write(&mut self, leg: mirror_core::Leg, record: &[u8; OWNER_SIZE]) -> Res<()> {
+        let (fd, root) = (&self.owners[leg.index()], &self.pair.legs[leg.index()].root);
         let name = || format!("{}/{}", text::path(&root.path), text::show(OWNER_RECORD));
         if rustix::io::pwrite(fd, record, 0).about(name())? != record.len() {
             return Err(Fail::failed(format!("{}: cannot be written", name())));

@@ -18,7 +18,7 @@ use mirror_pair::both::{self, Places};
 use mirror_pair::{carry_out, pending};
 use mirror_sys::{Object, end_marks, open_marked};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
 /// Runs `act` with the whole pair locked exclusively, and nothing half done: what dead
@@ -79,7 +79,7 @@ fn heal(p: &Attached, object: usize, held: &BothLocked) {
 
 /// Records paths as known to differ, on both legs.
 pub fn append_pending(p: &Attached, paths: &[Vec<u8>], held: &BothLocked) -> bool {
-    let roots = roots(p);
+    let roots = p.pair.roots();
     let mut all = true;
     for path in paths {
         let set = || p.set_bits(StateWord::PENDING, held);
@@ -93,7 +93,7 @@ struct Heals<'a>(&'a Attached);
 impl carry_out::Healer for Heals<'_> {
     fn end(&mut self, i: &Intent, names: [&[u8]; 2], held: &BothLocked) -> bool {
         let p = self.0;
-        let places = Places::open(roots(p).into(), names, &both::open_dir);
+        let places = Places::open(p.pair.roots(), names, &both::open_dir);
         let ended = places.map(|places| {
             let kind = i.kind;
             let mut e = Ending {
@@ -172,10 +172,6 @@ fn marks(
 /// The leg `from`, and the other one.
 fn directed(p: &Attached, from: Leg) -> [&control::Leg; 2] {
     [from, from.other()].map(|leg| &p.pair.legs[leg.index()])
-}
-
-fn roots(p: &Attached) -> [RawFd; 2] {
-    p.pair.legs.each_ref().map(|l| l.root.fd().as_raw_fd())
 }
 
 /// Makes what the names are on the other leg like what they are on leg `from`. With `counts`, a hard link

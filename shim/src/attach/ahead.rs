@@ -21,7 +21,7 @@ pub fn before_chroot(root: &[u8]) {
     }
     for (pair, conf) in CONFIG.get().pairs().iter().enumerate() {
         remember_roots(pair, conf);
-        let texts = [conf.virt, conf.legs[0], conf.legs[1]];
+        let texts = [conf.virt, conf.legs.a, conf.legs.b];
         let near = texts
             .iter()
             .any(|t| !matches!(under(t.to_bytes(), root), Under::Outside));

@@ -9,6 +9,7 @@ use mirror_core::owner::{OWNER_SIZE, Owner};
 use mirror_core::record::{CONTROL, Id};
 use mirror_core::refusal::Refusal;
 use mirror_core::trust::{self, Control};
+use mirror_core::{Leg, PerLeg};
 use mirror_pair::control::text;
 use mirror_pair::domain;
 use mirror_pair::runtime::{Joined, Place};
@@ -62,7 +63,7 @@ pub struct Domain<'a> {
     /// Where its runtime file is.
     pub place: Place<'a>,
     /// The descriptors of both legs' `.mirror/owner`.
-    pub owner: [i32; 2],
+    pub owner: PerLeg<i32>,
 }
 
 /// The session joins the pair's domain, or founds it (`mirror_pair::domain`).
@@ -96,10 +97,10 @@ impl domain::Founding for Joining<'_> {
             false => Err(Errno::EIO),
         }
     }
-    fn records(&self) -> [Option<Owner>; 2] {
+    fn records(&self) -> PerLeg<Option<Owner>> {
         self.d.owner.map(domain::read)
     }
-    fn remove(&mut self, before: &[Option<Owner>; 2]) {
+    fn remove(&mut self, before: &PerLeg<Option<Owner>>) {
         for o in before.iter().flatten() {
             self.d.place.remove(o.runtime);
         }
@@ -109,8 +110,8 @@ impl domain::Founding for Joining<'_> {
         sys::random(&mut id)?;
         Ok(Id(id))
     }
-    fn write(&mut self, leg: usize, record: &[u8; OWNER_SIZE]) -> Sys<()> {
-        let n = self.d.owner.get(leg).copied().unwrap_or(-1);
+    fn write(&mut self, leg: Leg, record: &[u8; OWNER_SIZE]) -> Sys<()> {
+        let n = self.d.owner[leg];
         sys::pwrite(n, record, 0)?;
         sys::fdatasync(n).map(drop)
     }
@@ -161,7 +162,7 @@ impl Domain<'_> {
             o.boot == boot && sys::fstatat(c::AT_FDCWD, &path, c::AT_SYMLINK_NOFOLLOW).is_ok()
         };
         match self.owner.map(domain::read) {
-            [Some(a), _] if there(&a) => Refusal::Runtime,
+            PerLeg { a: Some(a), .. } if there(&a) => Refusal::Runtime,
             _ => Refusal::Domain,
         }
     }

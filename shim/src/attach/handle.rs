@@ -1,7 +1,7 @@
 //! What a transaction needs of a pair.
-use mirror_core::Leg;
 use mirror_core::View;
 use mirror_core::runtime::RuntimeFile;
+use mirror_core::{Leg, PerLeg};
 use mirror_pair::memory::{Lift, Memory};
 use mirror_sys::Sys;
 
@@ -13,7 +13,7 @@ pub struct Session {
     /// Its block of numbers.
     pub slot: usize,
     /// O_PATH descriptors of leg a and b.
-    pub root: [i32; 2],
+    pub root: PerLeg<i32>,
     /// Inode of leg a's root: its key.
     pub root_ino: u64,
     /// Stripes of each lock table.
@@ -21,7 +21,7 @@ pub struct Session {
     /// The mapping of the runtime file.
     pub(super) memory: Memory<OwnFile>,
     /// A guest's domain records, held for the transaction.
-    pub(super) owner: [i32; 2],
+    pub(super) owner: PerLeg<i32>,
 }
 
 impl Session {
@@ -43,11 +43,7 @@ impl Session {
 
     /// O_PATH descriptor of a leg.
     pub fn at(&self, leg: Leg) -> i32 {
-        let [a, b] = self.root;
-        match leg {
-            Leg::A => a,
-            Leg::B => b,
-        }
+        self.root[leg]
     }
 
     /// Wakes whoever waits for an object.

@@ -4,6 +4,7 @@ use crate::events::refused::Refused;
 use core::sync::atomic::AtomicBool;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering;
+use mirror_core::Leg;
 use mirror_core::MAX_PAIRS;
 use mirror_core::refusal::Refusal;
 use mirror_sys as sys;
@@ -39,8 +40,8 @@ pub fn remember_roots(pair: usize, conf: &PairConf) {
     if !crate::process::place::plain() {
         return;
     }
-    for (leg, path) in conf.legs.iter().enumerate() {
-        let slot = ROOTS.get(pair.wrapping_mul(2).wrapping_add(leg));
+    for (leg, path) in conf.legs.each() {
+        let slot = ROOTS.get(pair.wrapping_mul(2).wrapping_add(leg.index()));
         if let (Some([dev, ino]), Ok(st)) = (slot, sys::stat_static(path)) {
             dev.store(st.dev(), Ordering::Relaxed);
             ino.store(st.ino(), Ordering::Relaxed);
@@ -60,8 +61,8 @@ pub fn is_root(st: &sys::Stat) -> bool {
 }
 
 /// What a leg's root was before roots or mounts were changed, if it could be told.
-pub fn remembered(pair: usize, leg: usize) -> Option<(u64, u64)> {
-    let slot = ROOTS.get(pair.wrapping_mul(2).wrapping_add(leg))?;
+pub fn remembered(pair: usize, leg: Leg) -> Option<(u64, u64)> {
+    let slot = ROOTS.get(pair.wrapping_mul(2).wrapping_add(leg.index()))?;
     let [dev, ino] = slot.each_ref().map(|v| v.load(Ordering::Relaxed));
     (ino != 0).then_some((dev, ino))
 }

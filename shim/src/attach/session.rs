@@ -20,6 +20,7 @@ use mirror_core::path::PathText;
 use mirror_core::record::{self, LegRecord};
 use mirror_core::refusal::Refusal;
 use mirror_core::runtime::{self, RuntimeFile};
+use mirror_core::{Leg, PerLeg};
 use mirror_pair::control::text;
 use mirror_pair::locks;
 use mirror_pair::memory::Memory;
@@ -40,10 +41,10 @@ unsafe impl Sync for Slot {}
     reason = "the pattern of a static array, never read itself"
 )]
 const NONE: Session = Session {
-    owner: [0; 2],
+    owner: PerLeg { a: 0, b: 0 },
     pair: 0,
     slot: 0,
-    root: [0; 2],
+    root: PerLeg { a: 0, b: 0 },
     root_ino: 0,
     stripes: 0,
     memory: Memory::none(),
@@ -54,6 +55,8 @@ static SLOTS: [Slot; MAX_PAIRS] = [const {
         session: UnsafeCell::new(NONE),
     }
 }; MAX_PAIRS];
+
+const NO_FDS: PerLeg<i32> = PerLeg { a: -1, b: -1 };
 
 /// How many pairs the owner is attached to: the next one's block of numbers.
 static ATTACHED: AtomicUsize = AtomicUsize::new(0);
@@ -131,13 +134,13 @@ pub fn join(pair: usize, guest: bool) -> Result<Session, Refused> {
 }
 
 /// The descriptor of a leg's root, if the owner of this memory is attached to its pair.
-pub fn root_of(pair: usize, leg: usize) -> Option<i32> {
+pub fn root_of(pair: usize, leg: Leg) -> Option<i32> {
     let slot = SLOTS.get(pair)?;
     if !slot.ready.load(Ordering::Acquire) {
         return None;
     }
     // SAFETY: written before `ready` was released, never changed since.
-    unsafe { (*slot.session.get()).root.get(leg).copied() }
+    unsafe { Some((&*slot.session.get()).root[leg]) }
 }
 
 /// Keeps a descriptor of "/proc" for texts of descriptors, as long as the process lives. TX is held.
@@ -164,7 +167,7 @@ pub fn is_new(pair: usize) -> bool {
 /// has one of its own may have got it before.
 pub fn here(pair: usize) -> bool {
     let root = |leg| root_of(pair, leg).is_none_or(sys::is_open);
-    root(0) && root(1)
+    root(Leg::A) && root(Leg::B)
 }
 
 /// Whether this memory's owner is attached to the pair.
@@ -198,14 +201,14 @@ pub fn found_family() {
 }
 
 /// Among those that share descriptions: takes the turn for a lock object, or gives it back.
-pub fn turn(pair: usize, leg: usize, object: usize, on: bool) -> Sys<()> {
+pub fn turn(pair: usize, leg: Leg, object: usize, on: bool) -> Sys<()> {
     if !FAMILY.load(Ordering::Relaxed) {
         return Ok(());
     }
     let slot = SLOTS.get(pair).ok_or(Errno::EIO)?;
     // SAFETY: who asks for a turn is attached: written before, never changed since.
     let slot = unsafe { (*slot.session.get()).slot };
-    let at = numbers::lock(slot, leg, object) as usize;
+    let at = numbers::lock(slot, leg.index(), object) as usize;
     sys::lock_byte(numbers::own(0, 3), at, on)
 }
 
@@ -239,8 +242,8 @@ pub fn reopen() {
             continue;
         };
         for object in 0..OBJECTS {
-            for leg in 0..2 {
-                let n = numbers::lock(s.slot, leg, object);
+            for leg in Leg::BOTH {
+                let n = numbers::lock(s.slot, leg.index(), object);
                 if locks::in_use(object, s.stripes) && !sys::is_open(n) {
                     let _ = open_lock(&s, leg, object);
                 }
@@ -251,11 +254,11 @@ pub fn reopen() {
 
 /// Ends what a guest's session holds beyond the transaction.
 pub fn release_guest(s: &Session) {
-    if s.owner == [-1; 2] {
+    if s.owner == NO_FDS {
         return;
     }
     let guarded = s.memory.guarded();
-    for n in s.root.iter().chain(&s.owner).chain(&guarded) {
+    for n in s.root.iter().chain(s.owner.iter()).chain(&guarded) {
         if *n >= 0 {
             let _ = sys::close(*n);
         }
@@ -341,18 +344,18 @@ fn settle_fd(n: i32, slot: usize, to: i32, guest: bool) -> Sys<i32> {
 /// it, never the other way round, since a description that is replaced loses its lock.
 #[cold]
 #[inline(never)]
-pub fn open_lock(s: &Session, leg: usize, object: usize) -> Sys<i32> {
-    if leg != 0 {
+pub fn open_lock(s: &Session, leg: Leg, object: usize) -> Sys<i32> {
+    if leg == Leg::B {
         let n = guest_lock(s, leg, object)?;
-        return settle_fd(n, s.slot, numbers::lock(s.slot, leg, object), false);
+        return settle_fd(n, s.slot, numbers::lock(s.slot, leg.index(), object), false);
     }
-    let a = guest_lock(s, 0, object)?;
-    let b = guest_lock(s, 1, object);
-    let to = |leg| numbers::lock(s.slot, leg, object);
+    let a = guest_lock(s, Leg::A, object)?;
+    let b = guest_lock(s, Leg::B, object);
+    let to = |leg: Leg| numbers::lock(s.slot, leg.index(), object);
     let r = b.and_then(|b| {
         with_limit(s.slot.wrapping_add(1), || {
-            sys::dup3(a, to(0), c::O_CLOEXEC)?;
-            sys::dup3(b, to(1), c::O_CLOEXEC)
+            sys::dup3(a, to(Leg::A), c::O_CLOEXEC)?;
+            sys::dup3(b, to(Leg::B), c::O_CLOEXEC)
         })
     });
     let _ = sys::close(a);
@@ -361,9 +364,8 @@ pub fn open_lock(s: &Session, leg: usize, object: usize) -> Sys<i32> {
 }
 
 /// Opens a lock object for a guest's single transaction.
-pub fn guest_lock(s: &Session, leg: usize, object: usize) -> Sys<i32> {
-    let root = s.root.get(leg).copied().ok_or(Errno::EIO)?;
-    let open = || locks::open(root, object, c::O_RDWR);
+pub fn guest_lock(s: &Session, leg: Leg, object: usize) -> Sys<i32> {
+    let open = || locks::open(s.root[leg], object, c::O_RDWR);
     crate::process::limits::spare(open).map_err(|e| {
         refused::record(
             s.pair,
@@ -383,20 +385,19 @@ fn attach(pair: usize, guest: bool) -> Result<Session, Refused> {
     let conf = CONFIG.get().pairs().get(pair).ok_or(Errno::EIO)?;
     let slot = ATTACHED.load(Ordering::Relaxed);
     let mut s = Session {
-        owner: [-1; 2],
+        owner: NO_FDS,
         pair,
         slot,
-        root: [-1; 2],
+        root: NO_FDS,
         root_ino: 0,
         stripes: 1,
         memory: Memory::none(),
     };
     let mut first: Option<LegRecord> = None;
-    for (leg, to) in [(0usize, 0), (1, 1)] {
-        let path = PathText::<{ mirror_core::path::PATH_MAX }>::from_bytes(
-            conf.legs.get(leg).map_or(&b""[..], |l| l.to_bytes()),
-        )
-        .map_err(|_| Errno::EIO)?;
+    for (leg, to) in [(Leg::A, 0), (Leg::B, 1)] {
+        let path =
+            PathText::<{ mirror_core::path::PATH_MAX }>::from_bytes(conf.legs[leg].to_bytes())
+                .map_err(|_| Errno::EIO)?;
         let n = sys::openat2(
             c::AT_FDCWD,
             &path,
@@ -413,16 +414,14 @@ fn attach(pair: usize, guest: bool) -> Result<Session, Refused> {
             },
         })?;
         let root = settle_fd(n, slot, numbers::own(slot, to), guest)?;
-        if let Some(r) = s.root.get_mut(leg) {
-            *r = root;
-        }
+        s.root[leg] = root;
         let rec = read_record(root)?;
         if conf.options.id.is_some_and(|id| id != rec.pair) {
             return Err(Refused::new(Refusal::Distrust));
         }
         crate::attach::domain::trust(root, rec.group, conf.options.uid)?;
         // Positions in the tab are the legs' letters; a copied or swapped leg is not ours to guess.
-        if usize::from(rec.leg) != leg {
+        if usize::from(rec.leg) != leg.index() {
             return Err(Refused::new(Refusal::Swapped));
         }
         if !rec.complete {
@@ -440,14 +439,11 @@ fn attach(pair: usize, guest: bool) -> Result<Session, Refused> {
     }
     let record = first.ok_or(Errno::EIO)?;
     let owner_name = text(record::OWNER_RECORD);
-    let mut owner = [-1i32; 2];
-    for (leg, to) in [(0usize, 5), (1, 6)] {
-        let root = s.root.get(leg).copied().unwrap_or(-1);
-        let n = mirror_pair::control::open(root, &owner_name, c::O_RDWR, 0)
+    let mut owner = NO_FDS;
+    for (leg, to) in [(Leg::A, 5), (Leg::B, 6)] {
+        let n = mirror_pair::control::open(s.root[leg], &owner_name, c::O_RDWR, 0)
             .map_err(unless_told(Refusal::Record))?;
-        if let Some(o) = owner.get_mut(leg) {
-            *o = settle_fd(n, slot, numbers::own(slot, to), guest)?;
-        }
+        owner[leg] = settle_fd(n, slot, numbers::own(slot, to), guest)?;
     }
     let joined = crate::attach::domain::join_domain(&crate::attach::domain::Domain {
         place: Place {

@@ -307,7 +307,7 @@ fn add(origin: &Origin<'_>, line: u32, parse: impl Fn(&mut Entry<'_>) -> Result<
 
 /// Whether the pair has not been read before. It must not overlap another one.
 fn is_new(origin: &Origin<'_>, e: &Entry<'_>) -> bool {
-    let texts = |p: &PairConf| [p.virt, p.legs[0], p.legs[1]].map(CStr::to_bytes);
+    let texts = |p: &PairConf| [p.virt, p.legs.a, p.legs.b].map(CStr::to_bytes);
     let pairs = CONFIG.get().pairs();
     if let Some(nth) = pairs.iter().position(|p| texts(p) == e.paths()) {
         // SAFETY: boot runs alone; references handed out before are to texts that stay.

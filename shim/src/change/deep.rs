@@ -83,7 +83,7 @@ pub fn find(s: &Session, lead: Leg, n: i32, held: &mut Held) -> Result<(), Lost>
     }
     let mut way = Way::new();
     match way.find(n) {
-        Ok(leg) if leg == (s.pair, lead.index()) => {}
+        Ok(leg) if leg == (s.pair, lead) => {}
         Ok(_) | Err(Errno::ESTALE | Errno::ENOENT) => return Err(Lost::Moved),
         Err(e) => return Err(Lost::First(e)),
     }
@@ -119,7 +119,7 @@ pub fn find(s: &Session, lead: Leg, n: i32, held: &mut Held) -> Result<(), Lost>
 #[inline(never)]
 pub fn open_other(s: &Session, loc: &Loc, flags: i32) -> Sys<i32> {
     let mut held = Held::nowhere();
-    let lead = Leg::of(loc.leg);
+    let lead = loc.leg;
     match find(s, lead, loc.anchor.fd, &mut held) {
         Ok(()) => open_below(held.at(lead.other()), &loc.rel, flags),
         Err(Lost::First(e) | Lost::Second(e)) => Err(e),

@@ -96,7 +96,7 @@ fn known(s: &Session, rel: &[u8], generation: u64) -> Option<u64> {
 fn ask(s: &Session, rel: &[u8]) -> Sys<u64> {
     let mut p = Path::new();
     p.set(rel).map_err(|_| Errno::ENAMETOOLONG)?;
-    let n = open_below(s.root[0], &p, c::O_PATH | c::O_DIRECTORY)?;
+    let n = open_below(s.root.a, &p, c::O_PATH | c::O_DIRECTORY)?;
     let st = sys::fglance(n);
     let _ = sys::close(n);
     st.map(|st| st.ino())

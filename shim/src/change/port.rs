@@ -42,15 +42,15 @@ impl LegLock for Port<'_, '_> {
         let r = if self.own {
             let n = mirror_core::numbers::lock(self.cx.s.slot, leg.index(), object);
             let pair = self.cx.s.pair;
-            session::turn(pair, leg.index(), object, true).and_then(|()| {
+            session::turn(pair, leg, object, true).and_then(|()| {
                 let r = match locks::take(n) {
                     Err(Errno::EBADF) => {
-                        session::open_lock(self.cx.s, leg.index(), object).and_then(locks::take)
+                        session::open_lock(self.cx.s, leg, object).and_then(locks::take)
                     }
                     r => r,
                 };
                 if r.is_err() {
-                    let _ = session::turn(pair, leg.index(), object, false);
+                    let _ = session::turn(pair, leg, object, false);
                 }
                 r
             })
@@ -63,7 +63,7 @@ impl LegLock for Port<'_, '_> {
         if self.own {
             let n = mirror_core::numbers::lock(self.cx.s.slot, leg.index(), object);
             locks::give_back(n);
-            let _ = session::turn(self.cx.s.pair, leg.index(), object, false);
+            let _ = session::turn(self.cx.s.pair, leg, object, false);
         } else if let Some(g) = self
             .guest
             .iter_mut()
@@ -82,7 +82,7 @@ impl Port<'_, '_> {
     fn guest_lock(&mut self, leg: Leg, object: usize) -> Sys<()> {
         let slot = self.guest.iter_mut().find(|g| g.2 < 0);
         let slot = slot.ok_or(Errno::ENOLCK)?;
-        let n = session::guest_lock(self.cx.s, leg.index(), object)?;
+        let n = session::guest_lock(self.cx.s, leg, object)?;
         if let Err(e) = locks::take(n) {
             let _ = sys::close(n);
             return Err(e);

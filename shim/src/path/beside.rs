@@ -10,6 +10,7 @@ use crate::path::roots::{self, Roots, differ};
 use crate::process::limits::own_fd;
 use libc as c;
 use mirror_core::Errno;
+use mirror_core::Leg;
 use mirror_core::outside::{FILE, HEAD, files, has};
 use mirror_core::path::{Path, PathText};
 use mirror_pair::control;
@@ -43,7 +44,7 @@ pub fn whose(st: &Stat) -> Option<usize> {
 }
 
 /// Whether a leg's list has an inode. What is damaged, or cannot be read for want of something, has any.
-fn lists(pair: usize, leg: usize, inode: u64) -> bool {
+fn lists(pair: usize, leg: Leg, inode: u64) -> bool {
     match session::root_of(pair, leg) {
         Some(root) => look_up(root, inode),
         None => {
@@ -51,7 +52,7 @@ fn lists(pair: usize, leg: usize, inode: u64) -> bool {
                 return false;
             };
             let mut path = Path::new();
-            let text = conf.legs.get(leg).map_or(&b""[..], |t| t.to_bytes());
+            let text = conf.legs[leg].to_bytes();
             if text.is_empty() || path.set(text).is_err() {
                 return false;
             }
@@ -109,7 +110,7 @@ pub fn at<const N: usize>(dir: i32, path: &PathText<N>, follow: bool) -> Option<
 
 // An object on a device of a leg's, by the roots.
 impl Roots {
-    fn of_device(&self, dev: u64) -> impl Iterator<Item = (usize, usize)> + '_ {
+    fn of_device(&self, dev: u64) -> impl Iterator<Item = (usize, Leg)> + '_ {
         self.each()
             .filter(move |(_, _, ids)| ids.iter().any(|id| !differ(dev, *id)))
             .map(|(pair, leg, _)| (pair, leg))

@@ -75,7 +75,7 @@ pub fn learn(before: &Before, text: &[u8]) {
 
 fn roots() -> impl Iterator<Item = &'static [u8]> {
     let pairs = CONFIG.get().pairs().iter();
-    pairs.flat_map(|p| [p.virt, p.legs[0], p.legs[1]].map(|r| r.to_bytes()))
+    pairs.flat_map(|p| [p.virt, p.legs.a, p.legs.b].map(|r| r.to_bytes()))
 }
 
 /// A root below a directory, and where its text goes on there; 0: there is none. `None`: cannot be noted.

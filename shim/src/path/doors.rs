@@ -15,6 +15,7 @@ use crate::process::clock::cycles;
 use crate::process::place;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use libc as c;
+use mirror_core::Leg;
 use mirror_core::path::{Path, Whole};
 use mirror_core::refusal::Refusal;
 use mirror_core::{Errno, MAX_PAIRS};
@@ -29,7 +30,7 @@ pub enum Shows {
     /// A directory above a leg, or a whole one: the way up meets the leg's root.
     Above,
     /// What lies in this leg of this pair.
-    Part(usize, usize),
+    Part(usize, Leg),
 }
 
 struct Slot {
@@ -91,8 +92,8 @@ pub fn shows(id: &Identity, part: &mut Path) -> Result<Shows, Errno> {
         return Ok(known);
     }
     let mut above = false;
-    for (pair, conf) in CONFIG.get().pairs().iter().enumerate() {
-        for leg in 0..conf.legs.len() {
+    for pair in 0..CONFIG.get().pairs().len() {
+        for leg in Leg::BOTH {
             let root = match root(pair, leg) {
                 Ok(Some(root)) => root,
                 Ok(None) => continue,
@@ -143,8 +144,8 @@ pub fn seek() {
     }
     LOOKS.store(0, Ordering::Relaxed);
     let now = cycles();
-    for (pair, conf) in CONFIG.get().pairs().iter().enumerate() {
-        for leg in 0..conf.legs.len() {
+    for pair in 0..CONFIG.get().pairs().len() {
+        for leg in Leg::BOTH {
             if has_door(pair, leg) != Some(false) {
                 return;
             }
@@ -154,7 +155,7 @@ pub fn seek() {
 }
 
 /// Whether a leg is known to have a door.
-fn has_door(pair: usize, leg: usize) -> Option<bool> {
+fn has_door(pair: usize, leg: Leg) -> Option<bool> {
     let own = root(pair, leg).ok()??.mount;
     let mut lines = [Line::new(), Line::new()];
     read_lines([own, 0], &mut lines).ok()?;
@@ -173,15 +174,14 @@ fn has_door(pair: usize, leg: usize) -> Option<bool> {
 }
 
 /// A leg's root, if anything is known of it. An error: that could not be found out.
-fn root(pair: usize, leg: usize) -> Result<Option<Identity>, Errno> {
+fn root(pair: usize, leg: Leg) -> Result<Option<Identity>, Errno> {
     let found = match session::root_of(pair, leg) {
         Some(n) => sys::identity_of(n)?,
         None => {
             let mut text = Path::new();
             let conf = CONFIG.get().pairs().get(pair).ok_or(Errno::EIO)?;
             let long = |_| Errno::ENAMETOOLONG;
-            text.set(conf.legs.get(leg).ok_or(Errno::EIO)?.to_bytes())
-                .map_err(long)?;
+            text.set(conf.legs[leg].to_bytes()).map_err(long)?;
             text.append(b"/.").map_err(long)?;
             let again = || sys::fstatat(c::AT_FDCWD, &text, 0).map(|_| ());
             match sys::identity(c::AT_FDCWD, &text) {
@@ -197,14 +197,14 @@ fn root(pair: usize, leg: usize) -> Result<Option<Identity>, Errno> {
 /// The text of what a door leads to, if the leg has at `part` what was met there. An error is on record.
 pub fn lead(
     pair: usize,
-    leg: usize,
+    leg: Leg,
     part: &Path,
     met: &Identity,
     out: &mut Whole,
 ) -> Result<(), Errno> {
     let mut whole = || {
         let conf = CONFIG.get().pairs().get(pair)?;
-        out.set(conf.legs.get(leg)?.to_bytes()).ok()?;
+        out.set(conf.legs[leg].to_bytes()).ok()?;
         if part.is_empty() {
             return Some(());
         }
@@ -231,7 +231,7 @@ enum Relation {
 }
 
 /// How what mount `there` shows lies to a leg whose root was met on mount `own`. `None`: it is not known.
-fn relation(pair: usize, leg: usize, own: u64, there: u64, part: &mut Path) -> Option<Relation> {
+fn relation(pair: usize, leg: Leg, own: u64, there: u64, part: &mut Path) -> Option<Relation> {
     if own == 0 || there == 0 {
         return None;
     }
@@ -267,13 +267,13 @@ fn relation(pair: usize, leg: usize, own: u64, there: u64, part: &mut Path) -> O
 }
 
 /// Where a leg's root lies in its file system, by the line of its mount.
-fn within(pair: usize, leg: usize, base: &Line, out: &mut Path) -> Option<()> {
+fn within(pair: usize, leg: Leg, base: &Line, out: &mut Path) -> Option<()> {
     let mut text = Path::new();
     match session::root_of(pair, leg) {
         Some(n) => sys::fd_path(n, &mut text).ok()?,
         None if place::plain() => {
             let conf = CONFIG.get().pairs().get(pair)?;
-            text.set(conf.legs.get(leg)?.to_bytes()).ok()?;
+            text.set(conf.legs[leg].to_bytes()).ok()?;
         }
         None => return None,
     }
@@ -291,8 +291,8 @@ fn within(pair: usize, leg: usize, base: &Line, out: &mut Path) -> Option<()> {
 #[cold]
 #[inline(never)]
 pub fn remember_places() {
-    for (pair, conf) in CONFIG.get().pairs().iter().enumerate() {
-        for leg in 0..conf.legs.len() {
+    for pair in 0..CONFIG.get().pairs().len() {
+        for leg in Leg::BOTH {
             let Ok(Some(root)) = root(pair, leg) else {
                 continue;
             };
@@ -328,11 +328,11 @@ static PLACES: [Kept; MAX_PAIRS * 2] = [const {
     }
 }; MAX_PAIRS * 2];
 
-fn kept(pair: usize, leg: usize) -> Option<&'static Kept> {
-    PLACES.get(pair.wrapping_mul(2).wrapping_add(leg))
+fn kept(pair: usize, leg: Leg) -> Option<&'static Kept> {
+    PLACES.get(pair.wrapping_mul(2).wrapping_add(leg.index()))
 }
 
-fn keep(pair: usize, leg: usize, device: u64, place: &Path) {
+fn keep(pair: usize, leg: Leg, device: u64, place: &Path) {
     let relaxed = Ordering::Relaxed;
     let Some(k) = kept(pair, leg).filter(|_| place.len() <= LONGEST && !guest()) else {
         return;
@@ -350,7 +350,7 @@ fn keep(pair: usize, leg: usize, device: u64, place: &Path) {
     k.len.store(place.len() as u32, Ordering::Release);
 }
 
-fn recall(pair: usize, leg: usize, place: &mut Path) -> Option<u64> {
+fn recall(pair: usize, leg: Leg, place: &mut Path) -> Option<u64> {
     let relaxed = Ordering::Relaxed;
     let k = kept(pair, leg)?;
     let len = match k.len.load(Ordering::Acquire) {

@@ -32,7 +32,7 @@ pub fn living_name(n: i32, loc: &mut Loc) -> bool {
         .get()
         .pairs()
         .get(loc.pair)
-        .and_then(|p| p.legs.get(loc.leg))
+        .map(|p| p.legs[loc.leg])
     else {
         return false;
     };

@@ -6,6 +6,7 @@ use crate::process::clock::cycles;
 use crate::process::place;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use libc as c;
+use mirror_core::Leg;
 use mirror_core::outside::FILE;
 use mirror_core::path::Path;
 use mirror_pair::control;
@@ -27,7 +28,7 @@ pub fn ask() {
     }
     let mut found = false;
     for (pair, conf) in CONFIG.get().pairs().iter().enumerate() {
-        for (leg, text) in conf.legs.iter().enumerate() {
+        for (leg, text) in conf.legs.each() {
             found |= has_list(pair, leg, text.to_bytes());
         }
     }
@@ -35,7 +36,7 @@ pub fn ask() {
     AT.store(cycles(), Ordering::Relaxed);
 }
 
-fn has_list(pair: usize, leg: usize, text: &[u8]) -> bool {
+fn has_list(pair: usize, leg: Leg, text: &[u8]) -> bool {
     if let Some(root) = session::root_of(pair, leg) {
         return sys::glance(root, &control::text(FILE), c::AT_SYMLINK_NOFOLLOW).is_ok();
     }

@@ -1,7 +1,7 @@
 //! What a path leads to, as a value: texts, places, and what they were reached from.
 use crate::path::outside::Outside;
 use crate::process::limits::park;
-use mirror_core::Errno;
+use mirror_core::{Errno, Leg};
 use mirror_sys as sys;
 
 pub use mirror_core::path::{Name, Path, Whole};
@@ -11,7 +11,7 @@ pub struct Loc {
     /// Pair index.
     pub pair: usize,
     /// The leg that the path addresses.
-    pub leg: usize,
+    pub leg: Leg,
     /// Relative path of the object.
     pub rel: Path,
     /// Its last component.
@@ -105,7 +105,7 @@ impl Loc {
     pub fn new() -> Loc {
         Loc {
             pair: 0,
-            leg: 0,
+            leg: Leg::A,
             rel: Path::new(),
             name: Name::new(),
             slash: false,

@@ -312,7 +312,7 @@ fn climb(
         }
         gone |= level == 0 && id.nlink == 0;
         if let Some((pair, leg)) = roots.find(id.dev, id.ino) {
-            let root = CONFIG.get().pairs().get(pair).and_then(|p| p.legs.get(leg));
+            let root = CONFIG.get().pairs().get(pair).map(|p| p.legs[leg]);
             let root = root.ok_or(Errno::EIO)?.to_bytes();
             return match names(n, level, root, out) {
                 // Nothing can be made or found in a directory that has no name.

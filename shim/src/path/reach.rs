@@ -56,12 +56,11 @@ pub fn leads(pair: usize) -> bool {
 
 fn is_link(conf: &config::PairConf) -> bool {
     let mut to = PathText::<512>::new();
-    if sys::readlink_static(conf.virt, &mut to).is_ok() && to.as_bytes() == conf.legs[0].to_bytes()
-    {
+    if sys::readlink_static(conf.virt, &mut to).is_ok() && to.as_bytes() == conf.legs.a.to_bytes() {
         return true;
     }
     // Another text may lead there too (a relative one).
-    match (sys::stat_static(conf.virt), sys::stat_static(conf.legs[0])) {
+    match (sys::stat_static(conf.virt), sys::stat_static(conf.legs.a)) {
         (Ok(v), Ok(a)) => v.ino() == a.ino() && v.dev() == a.dev(),
         _ => false,
     }

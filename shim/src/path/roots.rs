@@ -10,15 +10,15 @@ use crate::process::clock::cycles;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
 use mirror_core::path::{CONTROL, Path};
 use mirror_core::refusal::Refusal;
-use mirror_core::{Errno, MAX_PAIRS};
+use mirror_core::{Errno, Leg, MAX_PAIRS, PerLeg};
 use mirror_sys as sys;
 
 /// How long what was found is taken for true, in cycles: some milliseconds.
 pub const FRESH: u64 = 1 << 24;
 
 /// Of each leg: what is known of it from before, and what its text leads to now. No inode: nothing.
-pub type Leg = [(u64, u64); 2];
-type Ids = [[Leg; 2]; MAX_PAIRS];
+pub type Known = [(u64, u64); 2];
+type Ids = [PerLeg<Known>; MAX_PAIRS];
 
 /// The roots of all legs.
 pub struct Roots {
@@ -49,7 +49,7 @@ pub fn forget() {
 }
 
 /// One leg's root, as far as it can be told.
-fn ask(pair: usize, leg: usize) -> Option<Leg> {
+fn ask(pair: usize, leg: Leg) -> Option<Known> {
     let id = |st: sys::Stat| (st.dev(), st.ino());
     if let Some(n) = session::root_of(pair, leg)
         && let Ok(st) = sys::fglance(n)
@@ -58,7 +58,7 @@ fn ask(pair: usize, leg: usize) -> Option<Leg> {
         return Some([id(st), (0, 0)]);
     }
     let before = crate::attach::past::remembered(pair, leg).unwrap_or((0, 0));
-    let path = CONFIG.get().pairs().get(pair)?.legs.get(leg)?;
+    let path = CONFIG.get().pairs().get(pair)?.legs[leg];
     let now = sys::stat_static(path).map_or((0, 0), id);
     // Another directory has come to its place, and where the leg is now is not known.
     if before.1 == 0 && now.1 != 0 && is_no_leg(path.to_bytes()) {
@@ -120,7 +120,7 @@ impl Roots {
     #[inline(never)]
     pub fn now() -> Roots {
         let mut r = Roots {
-            ids: [[[(0, 0); 2]; 2]; MAX_PAIRS],
+            ids: [PerLeg::default(); MAX_PAIRS],
             pairs: CONFIG.get().pairs().len(),
             unknown: false,
         };
@@ -129,9 +129,9 @@ impl Roots {
         }
         crate::path::listed::ask();
         for (pair, ids) in r.ids.iter_mut().enumerate().take(r.pairs) {
-            for (leg, slot) in ids.iter_mut().enumerate() {
+            for leg in Leg::BOTH {
                 match ask(pair, leg) {
-                    Some(found) => *slot = found,
+                    Some(found) => ids[leg] = found,
                     None => r.unknown = true,
                 }
             }
@@ -187,16 +187,13 @@ impl Roots {
     }
 
     /// Of each leg, what is known of its root.
-    pub fn each(&self) -> impl Iterator<Item = (usize, usize, Leg)> + '_ {
+    pub fn each(&self) -> impl Iterator<Item = (usize, Leg, Known)> + '_ {
         let pairs = self.ids.iter().enumerate().take(self.pairs);
-        pairs.flat_map(|(pair, ids)| {
-            let legs = ids.iter().enumerate();
-            legs.map(move |(leg, id)| (pair, leg, *id))
-        })
+        pairs.flat_map(|(pair, ids)| ids.each().map(move |(leg, id)| (pair, leg, *id)))
     }
 
     /// The leg whose root this is.
-    pub fn find(&self, dev: u64, ino: u64) -> Option<(usize, usize)> {
+    pub fn find(&self, dev: u64, ino: u64) -> Option<(usize, Leg)> {
         let mut all = self.each();
         all.find(|(_, _, ids)| ino != 0 && ids.contains(&(dev, ino)))
             .map(|(pair, leg, _)| (pair, leg))
@@ -223,7 +220,7 @@ impl Roots {
         let pairs = CONFIG.get().pairs();
         !self.unknown
             && self.each().all(|(pair, leg, ids)| {
-                let path = pairs.get(pair).and_then(|p| p.legs.get(leg));
+                let path = pairs.get(pair).map(|p| p.legs[leg]);
                 path.and_then(|p| sys::stat_static(p).ok())
                     .is_some_and(|st| ids.contains(&(st.dev(), st.ino())))
             })

@@ -16,7 +16,7 @@ pub fn away(dir: i32, t: &[u8]) -> bool {
     }
     if t.first() == Some(&b'/') {
         return CONFIG.get().pairs().iter().all(|p| {
-            [p.virt, p.legs[0], p.legs[1]]
+            [p.virt, p.legs.a, p.legs.b]
                 .iter()
                 .all(|r| matches!(under(r.to_bytes(), t), Under::Outside))
         });
@@ -138,7 +138,7 @@ pub fn above(dir: i32, parent: &[u8], id: &sys::Identity) -> bool {
 /// A name that is no component of a root's text.
 pub fn no_root_is_called(name: &[u8]) -> bool {
     CONFIG.get().pairs().iter().all(|p| {
-        let mut roots = [p.virt, p.legs[0], p.legs[1]].into_iter();
+        let mut roots = [p.virt, p.legs.a, p.legs.b].into_iter();
         roots.all(|r| r.to_bytes().split(|&b| b == b'/').all(|c| c != name))
     })
 }

@@ -11,6 +11,7 @@ use crate::process::limits::own_fd;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::Errno;
+use mirror_core::Leg;
 use mirror_core::path::PATH_MAX;
 use mirror_sys as sys;
 use mirror_sys::{Identity, Sys};
@@ -76,9 +77,9 @@ fn hold() -> Option<Held> {
 }
 
 impl Held {
-    fn leg(&self) -> Option<(usize, usize)> {
+    fn leg(&self) -> Option<(usize, Leg)> {
         let n = LAST.leg.load(R).checked_sub(1)?;
-        Some((n >> 1, n & 1))
+        Some((n >> 1, Leg::of(n)))
     }
     /// How many bytes of the last way lead to a directory.
     fn has(&self, id: &Identity) -> Option<usize> {
@@ -91,7 +92,7 @@ impl Held {
         LAST.leg.store(0, R);
     }
     /// Keeps a way of which the first `prefix` bytes are the last one's.
-    fn keep(&self, way: &Way, (pair, leg): (usize, usize), prefix: usize) {
+    fn keep(&self, way: &Way, (pair, leg): (usize, Leg), prefix: usize) {
         let names = way.names();
         for (to, b) in LAST.text.iter().zip(names).skip(prefix) {
             to.store(*b, R);
@@ -119,7 +120,7 @@ impl Held {
         }
         LAST.count
             .store(stay.saturating_add(way.count).min(DIRS), R);
-        LAST.leg.store((pair << 1 | leg).wrapping_add(1), R);
+        LAST.leg.store((pair << 1 | leg.index()).wrapping_add(1), R);
     }
 }
 
@@ -217,7 +218,7 @@ impl Way {
     }
     /// The leg in which a directory lies, and the way to it. An error: there is none, or it cannot be told.
     #[inline(never)]
-    pub fn find(&mut self, n: i32) -> Result<(usize, usize), Errno> {
+    pub fn find(&mut self, n: i32) -> Result<(usize, Leg), Errno> {
         let roots = Roots::now();
         let last = hold();
         if let Some(l) = &last
@@ -243,7 +244,7 @@ impl Way {
         n: i32,
         roots: &Roots,
         last: Option<&Held>,
-    ) -> Result<((usize, usize), usize), Errno> {
+    ) -> Result<((usize, Leg), usize), Errno> {
         (self.from, self.count) = (MOST, 0);
         let mut at = At::borrowed(n);
         let mut id = identity(n)?;

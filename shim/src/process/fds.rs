@@ -4,6 +4,7 @@
 use crate::process::actor::SPLIT;
 use crate::tables::HINTS;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, Ordering};
+use mirror_core::Leg;
 use mirror_core::RESERVED;
 
 /// Hint of a descriptor: nothing is known.
@@ -119,6 +120,11 @@ impl FdInfo {
     pub fn appends(&self) -> Option<bool> {
         let known = self.alone.load(Ordering::Relaxed);
         (known >> 1 == LENT.load(Ordering::SeqCst)).then_some(known & 1 == 1)
+    }
+
+    /// The leg that it is open on.
+    pub fn leg(&self) -> Leg {
+        Leg::of(usize::from(self.leg.load(Ordering::Relaxed)))
     }
 
     /// Remembers the path that repair would look under; too long a one is forgotten.

@@ -66,7 +66,7 @@ pub fn known(s: &Session, from: Leg, f: &Stat, t: &Stat) -> bool {
     if !maybe_guest() && held.all(|(a, b)| a.load(Ordering::Relaxed) == b) {
         return true;
     }
-    let Ok(n) = mirror_pair::control::open(s.root[0], &text(FILE), c::O_RDONLY, 0) else {
+    let Ok(n) = mirror_pair::control::open(s.root.a, &text(FILE), c::O_RDONLY, 0) else {
         return false;
     };
     let mut entry = [0u8; SIZE];
@@ -85,7 +85,7 @@ pub fn known(s: &Session, from: Leg, f: &Stat, t: &Stat) -> bool {
 pub fn remember(s: &Session, from: Leg, f: &Stat, t: &Stat) {
     let k = known_as(from, f, t);
     keep(s.pair, &k);
-    if let Ok(n) = mirror_pair::control::common(s.root[0], FILE, c::O_WRONLY) {
+    if let Ok(n) = mirror_pair::control::common(s.root.a, FILE, c::O_WRONLY) {
         let _ = crate::process::limits::own_file(|| sys::pwrite(n, &k.encode(), k.place()));
         let _ = sys::close(n);
     }
@@ -101,7 +101,7 @@ pub fn agree(s: &Session, from: Leg, f: &Stat, t: &Stat) -> bool {
     }
     // Whoever shares this memory may be looking too.
     if !maybe_guest() && (CENSUS.covers(s.pair, a, b) || CENSUS.take(s)) {
-        match [CENSUS.names(0, a.ino()), CENSUS.names(1, b.ino())] {
+        match [CENSUS.names(Leg::A, a.ino()), CENSUS.names(Leg::B, b.ino())] {
             [Names::One, Names::One] => return true,
             // The listing has other numbers than the files.
             [Names::None, _] | [_, Names::None] => return false,
@@ -205,8 +205,8 @@ impl Census {
         self.busy.store(false, Ordering::Release);
         whole
     }
-    fn names(&self, leg: usize, ino: u64) -> Names {
-        let Some(sets) = self.sets.get(leg) else {
+    fn names(&self, leg: Leg, ino: u64) -> Names {
+        let Some(sets) = self.sets.get(leg.index()) else {
             return Names::None;
         };
         let both = || places(ino).into_iter().zip(sets);
@@ -236,8 +236,8 @@ fn moment(root: i32) -> Sys<(i64, i64)> {
 /// Whether leg a's names of `a` are leg b's names of `b`, and all of those.
 fn same_names(s: &Session, a: &Stat, b: &Stat) -> bool {
     let (mut of_a, mut of_b) = (0u64, 0u64);
-    let other = s.root[1];
-    let whole = walk(s.root[0], |rel, e| {
+    let other = s.root.b;
+    let whole = walk(s.root.a, |rel, e| {
         if e.ino != a.ino() {
             return true;
         }
@@ -248,7 +248,7 @@ fn same_names(s: &Session, a: &Stat, b: &Stat) -> bool {
                 .is_ok_and(|st| (st.dev(), st.ino()) == (b.dev(), b.ino()))
     });
     whole
-        && walk(s.root[1], |_, e| {
+        && walk(s.root.b, |_, e| {
             of_b = of_b.saturating_add(u64::from(e.ino == b.ino()));
             of_b <= of_a
         })

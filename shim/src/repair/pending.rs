@@ -12,7 +12,7 @@ pub fn pending_once(s: &Session, rel: &[u8]) {
     let mut line = [0u8; pending::LINE_MAX];
     let len = pending::line(rel, &mut line);
     let line = line.get(..len).unwrap_or(&[]);
-    if !s.runtime().word().pending() || !pending::has(s.root[0], line) {
+    if !s.runtime().word().pending() || !pending::has(s.root.a, line) {
         pending(s, rel);
     }
 }

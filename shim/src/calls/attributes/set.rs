@@ -381,7 +381,7 @@ pub fn attribute(regs: &mut Regs) -> usize {
                     return NATIVE;
                 };
                 loc.pair = usize::from(i.pair.load(Ordering::Relaxed));
-                loc.leg = usize::from(i.leg.load(Ordering::Relaxed));
+                loc.leg = i.leg();
                 let mut buf = [0u8; 232];
                 loc.set_text(i.path(&mut buf));
                 by_fd = Some((n, true));
@@ -459,7 +459,7 @@ pub fn attribute(regs: &mut Regs) -> usize {
         };
         match run(
             loc.pair,
-            Leg::of(loc.leg),
+            loc.leg,
             [Some(&mut t), None],
             kind,
             &mut change,

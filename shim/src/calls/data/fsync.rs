@@ -18,7 +18,6 @@ use crate::regs::{NATIVE, Regs, WAIT, answer, fd_arg, raw};
 
 use core::sync::atomic::Ordering;
 use libc as c;
-use mirror_core::Leg;
 use mirror_core::calls::Call;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{
@@ -196,7 +195,7 @@ fn sync_partner(regs: &Regs, loc: &Loc) -> Sys<()> {
     if loc.held {
         return sync_held(regs, &s, loc);
     }
-    let root = s.at(Leg::of(loc.leg).other());
+    let root = s.at(loc.leg.other());
     let mut rel = Path::new();
     let _ = rel.set(if loc.rel.is_empty() {
         b"."

@@ -301,10 +301,7 @@ fn try_pair(regs: &mut Regs, n: i32) -> Result<Option<usize>, ()> {
 /// Pair and leg of a paired descriptor. A guest's is not on record: its path tells.
 pub fn place(n: i32) -> (usize, Leg) {
     match fds::info(n).filter(|_| fds::hint(n) == fds::PAIRED) {
-        Some(i) => (
-            usize::from(i.pair.load(Ordering::Relaxed)),
-            Leg::of(usize::from(i.leg.load(Ordering::Relaxed))),
-        ),
+        Some(i) => (usize::from(i.pair.load(Ordering::Relaxed)), i.leg()),
         None => place_by_path(n),
     }
 }
@@ -313,7 +310,7 @@ pub fn place(n: i32) -> (usize, Leg) {
 fn place_by_path(n: i32) -> (usize, Leg) {
     let mut loc = Loc::new();
     match crate::path::object::named(n, &mut loc) {
-        Place::In | Place::Nameless | Place::Linked => (loc.pair, Leg::of(loc.leg)),
+        Place::In | Place::Nameless | Place::Linked => (loc.pair, loc.leg),
         _ => (0, Leg::A),
     }
 }

@@ -288,7 +288,7 @@ pub fn one(regs: &mut Regs) -> usize {
         };
         match run(
             loc.pair,
-            Leg::of(loc.leg),
+            loc.leg,
             [Some(&mut t), None],
             kind,
             &mut change,

@@ -364,7 +364,7 @@ pub fn two(regs: &mut Regs) -> usize {
         };
         match run(
             l2.pair,
-            Leg::of(l1.leg),
+            l1.leg,
             [Some(&mut a), Some(&mut b)],
             kind,
             &mut change,

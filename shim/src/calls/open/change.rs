@@ -438,7 +438,7 @@ fn opening(
         };
         let ran = run(
             loc.pair,
-            Leg::of(loc.leg),
+            loc.leg,
             [Some(&mut t), None],
             IntentKind::Open,
             &mut change,

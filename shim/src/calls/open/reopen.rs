@@ -10,11 +10,11 @@ use crate::process::limits::spare;
 use crate::regs::{Regs, answer, fail};
 use crate::repair::privileges;
 use libc as c;
+use mirror_core::PerLeg;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{
     Action, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Undo, Untouched,
 };
-use mirror_core::{Leg, PerLeg};
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
 
@@ -174,7 +174,7 @@ pub fn reopen(regs: &mut Regs, n: i32, flags: i32, loc: &Loc) -> Option<usize> {
     };
     let ran = run(
         loc.pair,
-        Leg::of(loc.leg),
+        loc.leg,
         [None, None],
         kind,
         &mut change,

@@ -15,11 +15,11 @@ use crate::process::fds::{self, ANY_PARTNER};
 use crate::process::look;
 use core::sync::atomic::Ordering;
 use libc as c;
+use mirror_core::PerLeg;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{
     Action, BothLocked, Errno, K, LockPlan, Prepared, RESERVED, Refused, Step, Undo, Untouched,
 };
-use mirror_core::{Leg, PerLeg};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -99,7 +99,7 @@ pub fn recognise_held(n: i32, loc: &mut Loc) -> Fd {
     };
     if let (Some(p), Place::In | Place::Nameless | Place::Linked) = (&partner, place) {
         // Inherited: the kernel's text tells the leg, even of a file whose name is gone.
-        let leg = Leg::of(loc.leg);
+        let leg = loc.leg;
         let ino = PerLeg::by(|of| if of == leg { st.ino() } else { p.ino() });
         let rel: &[u8] = if place == Place::In { loc.text() } else { b"" };
         // The same file again, and what it owes: only the hint was lost.
@@ -192,7 +192,7 @@ pub fn behind(place: Place, loc: &mut Loc) -> Sys<Option<i32>> {
     }
     if let Some(i) = fds::info(j.fd).filter(|_| fds::hint(j.fd) == fds::PAIRED) {
         loc.pair = usize::from(i.pair.load(Ordering::Relaxed));
-        loc.leg = usize::from(i.leg.load(Ordering::Relaxed));
+        loc.leg = i.leg();
         let mut buf = [0u8; 232];
         if place != Place::In {
             loc.set_text(i.path(&mut buf));
@@ -303,7 +303,7 @@ pub fn adopt(n: i32, loc: &Loc) -> Ran {
     };
     let ran = run(
         loc.pair,
-        Leg::of(loc.leg),
+        loc.leg,
         [Some(&mut t), None],
         IntentKind::Attributes,
         &mut change,
@@ -314,7 +314,7 @@ pub fn adopt(n: i32, loc: &Loc) -> Ran {
         if !sys::is_open(n.saturating_add(K)) {
             return Ran::Done(Err(Errno::EIO));
         }
-        note(n, loc.pair, Leg::of(loc.leg), change.ino, loc.text());
+        note(n, loc.pair, loc.leg, change.ino, loc.text());
     }
     ran
 }

@@ -101,7 +101,7 @@ fn twin(s: &Session, lead: Leg, n: i32) -> Twin {
     if crate::path::object::named(n, &mut loc) != Place::In || loc.pair != s.pair {
         return Twin::NONE;
     }
-    if Leg::of(loc.leg) == other {
+    if loc.leg == other {
         return fd(n);
     }
     if loc.held {
@@ -156,10 +156,10 @@ impl Clone {
             // No twin is looked for, so nothing of the source is relied on.
             return Ok(LockPlan::EMPTY);
         }
-        let ino = if loc.leg == 0 {
+        let ino = if loc.leg == Leg::A {
             sys::fstat(src)?.ino()
         } else {
-            sys::fstatat(cx.s.root[0], &loc.rel, c::AT_SYMLINK_NOFOLLOW)?.ino()
+            sys::fstatat(cx.s.root.a, &loc.rel, c::AT_SYMLINK_NOFOLLOW)?.ino()
         };
         let mut parent = Path::new();
         let _ = parent.set(split(loc.rel.as_bytes()).0);
@@ -374,7 +374,7 @@ fn dedupe_second(src: i32, addr: usize) {
     let Ok(s) = locked(|| session::session(loc.pair, guest())) else {
         return;
     };
-    let twin = twin(&s, Leg::of(loc.leg), src);
+    let twin = twin(&s, loc.leg, src);
     // The kernel takes a page of destinations at most.
     for i in 0..((head[2] & 0xffff) as usize).min(127) {
         let entry = UserPtr::<[u64; 2]>::new(
@@ -385,7 +385,7 @@ fn dedupe_second(src: i32, addr: usize) {
             break;
         };
         let n = e[0] as i32;
-        if !twin.there() || fds::hint(n) != fds::PAIRED || place(n) != (s.pair, Leg::of(loc.leg)) {
+        if !twin.there() || fds::hint(n) != fds::PAIRED || place(n) != (s.pair, loc.leg) {
             continue;
         }
         let mut d = sys::Dedupe {

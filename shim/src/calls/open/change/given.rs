@@ -5,7 +5,7 @@ use crate::path::loc::Loc;
 use crate::process::fds::set_dirty;
 use crate::regs::{Regs, fail};
 use libc as c;
-use mirror_core::{Errno, K, Leg};
+use mirror_core::{Errno, K};
 use mirror_sys as sys;
 
 impl Open {
@@ -21,7 +21,7 @@ impl Open {
             let _ = sys::close(n);
             return fail(regs, Errno::EIO);
         }
-        if self.fd[Leg::of(loc.leg).other()] < 0 && !self.tmpfile() {
+        if self.fd[loc.leg.other()] < 0 && !self.tmpfile() {
             // The second leg's file came by repair, after its open had failed.
             for _ in 0..100 {
                 match crate::calls::paired::recognise::adopt(n, loc) {
