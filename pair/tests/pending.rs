@@ -81,6 +81,6 @@ fn the_bit_is_set_also_where_no_list_takes_it() {
     assert!(pending::mark(l.fds(), b"x", sys::write, || set.set(true)));
     assert!(set.get() && fs::read(l.list("b")).unwrap() == b"x\n");
     let name = control::text(PENDING_LOG);
-    let opened = control::open(l.fds()[0], &name, libc::O_RDONLY, 0);
+    let opened = control::open(l.fds().a, &name, libc::O_RDONLY, 0);
     assert_eq!(opened, Err(mirror_core::Errno::EIO));
 }

@@ -1,5 +1,6 @@
 //! What is done with an intercepted call, by family.
 pub mod args;
+pub mod at_place;
 pub mod attributes;
 pub mod data;
 pub mod descriptors;

@@ -71,7 +71,7 @@ fn side(root: i32, rel: &Path) -> Border {
 
 /// Where `rel` leads, asked by who addresses leg `lead`. A refusal is recorded.
 pub fn of(s: &Session, lead: Leg, rel: &Path) -> Border {
-    between(s, lead, s.root.into(), rel)
+    between(s, lead, s.root, rel)
 }
 
 /// The same of a path that starts from these directories of leg a and b.

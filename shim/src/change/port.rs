@@ -7,6 +7,7 @@ use crate::attach::session;
 use crate::change::target::{Change, Cx, Hint, Target};
 use crate::change::{held, patience};
 use crate::events::refused;
+use crate::path::loc::Loc;
 use crate::process::actor::{SPLIT, TX, guest};
 use crate::repair::{heal, pending, privileges, unwrite};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -15,7 +16,7 @@ use mirror_core::refusal::Refusal;
 use mirror_core::runtime::{Intent, IntentKind};
 use mirror_core::{
     Action, Applied, BothLocked, Drive, Errno, Journal, Leg, LegIo, LegLock, LockMiss, LockPlan,
-    Next, OBJECTS, Posts, Prepared, Refused, StateWord, Step, Untouched, WHOLE,
+    Next, OBJECTS, Posts, Prepared, Refused, StateWord, Step, Undo, Untouched, WHOLE,
 };
 use mirror_pair::{locks, posts};
 use mirror_sys as sys;
@@ -290,16 +291,51 @@ pub enum Ran {
     Unresolved,
 }
 
-/// Runs a change on a pair.
-pub fn run(
+/// Where a change runs, and as what it is announced.
+pub struct Job {
     pair: usize,
     lead: Leg,
-    t: [Option<&mut Target>; 2],
     kind: IntentKind,
-    change: &mut dyn Change,
     action: Action,
     patience: Patience,
-) -> Ran {
+}
+
+impl Job {
+    /// A call on a leg of a pair, which can be taken back and waits for locks.
+    pub fn on((pair, lead): (usize, Leg), kind: IntentKind) -> Job {
+        Job {
+            pair,
+            lead,
+            kind,
+            action: Action::Call {
+                undo: Undo::Possible,
+            },
+            patience: Patience::Wait,
+        }
+    }
+    /// The same at a place.
+    pub fn at(loc: &Loc, kind: IntentKind) -> Job {
+        Job::on((loc.pair, loc.leg), kind)
+    }
+    /// It is another action.
+    pub fn action(self, action: Action) -> Job {
+        Job { action, ..self }
+    }
+    /// Who waits, and how.
+    pub fn patience(self, patience: Patience) -> Job {
+        Job { patience, ..self }
+    }
+}
+
+/// Runs a change on a pair.
+pub fn run(job: Job, t: [Option<&mut Target>; 2], change: &mut dyn Change) -> Ran {
+    let Job {
+        pair,
+        lead,
+        kind,
+        action,
+        patience,
+    } = job;
     let own = !guest();
     if own && patience == Patience::Wait {
         TX.lock();

@@ -18,7 +18,7 @@ pub const REPAIR_MAX: u64 = 16 << 20;
 
 /// One name on both legs.
 pub(super) fn open(s: &Session, rel: &[u8]) -> Sys<Both> {
-    Both::open(s.root.into(), rel, &open_dir)
+    Both::open(s.root, rel, &open_dir)
 }
 
 /// The program's limit is not for it.

@@ -89,7 +89,7 @@ impl carry_out::Healer for Heals<'_> {
     #[inline(never)]
     fn end(&mut self, i: &Intent, names: [&[u8]; 2], held: &BothLocked) -> bool {
         let Heals(s) = self;
-        let Ok(places) = Places::open(s.root.into(), names, &both::open_dir) else {
+        let Ok(places) = Places::open(s.root, names, &both::open_dir) else {
             return false;
         };
         let kind = i.kind;

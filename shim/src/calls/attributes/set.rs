@@ -5,12 +5,13 @@
 //!
 //! Rules: a name is made an [`Object`] on each leg and changed as that, so that no symlink is followed
 //! there, and the second leg's must be of the first one's type.
-use crate::calls::args::{TRIES, copy_path, verdict};
+use crate::calls::args::{copy_path, verdict};
+use crate::calls::at_place::at_place;
 use crate::calls::attributes::call::{Kind, Request, is_cwd, parse};
 use crate::calls::paired::outer;
 use crate::calls::paired::partner::owes_time;
 use crate::calls::paired::recognise::{Fd, behind, recognise};
-use crate::change::port::{Patience, Ran, run};
+use crate::change::port::{Job, Ran, run};
 use crate::change::target::{Change, Cx, Target, hold_here};
 use crate::change::times;
 use crate::path::below::hold;
@@ -18,16 +19,14 @@ use crate::path::beside;
 use crate::path::loc::{Last, Loc, Name, Path, Place};
 use crate::path::resolve::{locate, locate_slow};
 use crate::process::fds;
-use crate::regs::{NATIVE, Regs, arg, fail, fd_arg, raw};
+use crate::regs::{NATIVE, Regs, arg, copy_of, fail, fd_arg, raw};
 use crate::repair::pending;
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::Leg;
 use mirror_core::marks::Value;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{
-    Action, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Undo, Untouched,
-};
+use mirror_core::{BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Untouched};
 use mirror_sys as sys;
 use mirror_sys::{OMIT, Object, Stat, Sys};
 
@@ -355,21 +354,14 @@ pub fn attribute(regs: &mut Regs) -> usize {
         call.last = Last::Follow;
         let _ = text.set(b".");
     }
-    let copy = Regs {
-        nr: regs.nr,
-        args: regs.args,
-        site: regs.site,
-        old_mask: regs.old_mask,
-        scratch: 0,
-    };
+    let copy = copy_of(regs);
     let kind = match call.kind {
         Kind::Truncate(_) => IntentKind::Truncate,
         Kind::Marks(_) => IntentKind::Marks,
         _ => IntentKind::Attributes,
     };
     let mut loc = Loc::new();
-    let mut by_fd;
-    let last = call.last;
+    let by_fd;
     let mut place;
     if call.path == 0 {
         let n = fd_arg(regs, 0);
@@ -403,8 +395,56 @@ pub fn attribute(regs: &mut Regs) -> usize {
         place = locate(call.dir, &text, call.last, &mut loc);
         by_fd = through(&mut place, &mut loc);
     }
-    for tries in 0..TRIES {
-        let mut call = call;
+    let asked = Asked {
+        call,
+        regs: &copy,
+        text: &text,
+        kind,
+    };
+    at_place(
+        regs,
+        (place, by_fd),
+        &mut loc,
+        |loc, found, tries| asked.again(loc, found, tries),
+        |regs, found, loc, tries| asked.run(regs, found, loc, tries),
+    )
+}
+
+/// Where an attribute is, and the descriptor that leads there: does it have a partner?
+type Found = (Place, Option<(i32, bool)>);
+
+/// What the call has asked for.
+struct Asked<'a> {
+    call: Request,
+    regs: &'a Regs,
+    text: &'a Path,
+    kind: IntentKind,
+}
+
+impl Asked<'_> {
+    /// Looks slowly for what has misled.
+    fn again(&self, loc: &mut Loc, (_, by_fd): Found, tries: usize) -> Found {
+        if self.call.path == 0 {
+            let place = match crate::path::object::sought(fd_arg(self.regs, 0), loc) {
+                Place::Nameless | Place::Linked if tries < 8 => Place::In,
+                p => p,
+            };
+            return (place, by_fd);
+        }
+        let mut place = locate_slow(self.call.dir, self.text, self.call.last, loc);
+        let by_fd = through(&mut place, loc);
+        (place, by_fd)
+    }
+
+    /// The answer, at this place; `None`: it misled.
+    fn run(
+        &self,
+        regs: &mut Regs,
+        (place, by_fd): Found,
+        loc: &mut Loc,
+        tries: usize,
+    ) -> Option<usize> {
+        let mut call = self.call;
         if loc.jump.is_some() {
             // The link's end is the object, also where that is a symlink.
             call.last = Last::Keep;
@@ -412,22 +452,26 @@ pub fn attribute(regs: &mut Regs) -> usize {
         let root = match place {
             Place::Linked | Place::Nameless if matches!(by_fd, Some((_, true))) => false,
             // It lives somewhere in the leg, and where is not known: nothing is changed.
-            Place::Linked => return fail(regs, Errno::EIO),
+            Place::Linked => return Some(fail(regs, Errno::EIO)),
             Place::Out(_) | Place::Nameless => {
                 if call.path != 0 {
-                    outer::changed(beside::at(call.dir, &text, last == Last::Follow));
+                    outer::changed(beside::at(
+                        call.dir,
+                        self.text,
+                        self.call.last == Last::Follow,
+                    ));
                 }
-                return NATIVE;
+                return Some(NATIVE);
             }
-            Place::Control => return fail(regs, Errno::ENOENT),
-            Place::Fail(e) => return fail(regs, e),
+            Place::Control => return Some(fail(regs, Errno::ENOENT)),
+            Place::Fail(e) => return Some(fail(regs, e)),
             // The symlink V itself is nobody's component.
-            Place::Root(true) if call.last == Last::Keep => return NATIVE,
+            Place::Root(true) if call.last == Last::Keep => return Some(NATIVE),
             Place::Root(_) => true,
             Place::In => false,
         };
         if root && matches!(call.kind, Kind::Truncate(_)) {
-            return NATIVE;
+            return Some(NATIVE);
         }
         // "name/" is followed by the kernel: through a symlink that might lead from one leg to the other.
         let slash = loc.slash && call.path != 0;
@@ -438,10 +482,10 @@ pub fn attribute(regs: &mut Regs) -> usize {
                 loc.name.truncate(bare);
             }
         }
-        let mut t = Target::new(&loc);
+        let mut t = Target::new(loc);
         let mut change = Attr {
             call,
-            regs: &copy,
+            regs: self.regs,
             by_fd,
             before: None,
             root,
@@ -454,32 +498,12 @@ pub fn attribute(regs: &mut Regs) -> usize {
             other: None,
             part: false,
         };
-        let action = Action::Call {
-            undo: Undo::Possible,
-        };
-        match run(
-            loc.pair,
-            loc.leg,
-            [Some(&mut t), None],
-            kind,
-            &mut change,
-            action,
-            Patience::Wait,
-        ) {
-            Ran::Unresolved if call.path == 0 => {
-                place = match crate::path::object::sought(fd_arg(&copy, 0), &mut loc) {
-                    Place::Nameless | Place::Linked if tries < 8 => Place::In,
-                    p => p,
-                }
-            }
-            Ran::Unresolved => {
-                place = locate_slow(call.dir, &text, last, &mut loc);
-                by_fd = through(&mut place, &mut loc);
-            }
-            r => return verdict(regs, r),
+        let job = Job::at(loc, self.kind);
+        match run(job, [Some(&mut t), None], &mut change) {
+            Ran::Unresolved => None,
+            ran => Some(verdict(regs, ran)),
         }
     }
-    fail(regs, Errno::ELOOP)
 }
 
 /// The descriptor of this process that a magic link led to, and whether it has a partner.

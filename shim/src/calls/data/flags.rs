@@ -2,7 +2,7 @@
 use crate::calls::args::verdict;
 use crate::calls::data::write::place;
 use crate::calls::paired::recognise::{Fd, recognise};
-use crate::change::port::{Patience, run};
+use crate::change::port::{Job, run};
 use crate::change::target::{Change, Cx};
 use crate::path::loc::Loc;
 use crate::regs::{NATIVE, Regs, copy_of, fd_arg, raw};
@@ -36,13 +36,9 @@ pub fn set_flags(regs: &mut Regs) -> usize {
     let (pair, leg) = place(n);
     let copy = copy_of(regs);
     let ran = run(
-        pair,
-        leg,
+        Job::on((pair, leg), IntentKind::Attributes).action(Action::Call { undo: Undo::Never }),
         [None, None],
-        IntentKind::Attributes,
         &mut Flags { n, regs: &copy },
-        Action::Call { undo: Undo::Never },
-        Patience::Wait,
     );
     verdict(regs, ran)
 }

@@ -7,7 +7,7 @@ use crate::attach::session;
 use crate::calls::data::write::{describe, place};
 use crate::calls::paired::recognise::{Fd, recognise};
 use crate::change::deep::open_other;
-use crate::change::port::{Patience, Ran, run};
+use crate::change::port::{Job, Patience, Ran, run};
 use crate::change::target::{Change, Cx};
 use crate::change::times;
 use crate::path::below::open_below;
@@ -20,9 +20,7 @@ use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::calls::Call;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{
-    Action, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Undo, Untouched,
-};
+use mirror_core::{BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Untouched};
 use mirror_sys as sys;
 use mirror_sys::{OMIT, Sys};
 
@@ -105,17 +103,10 @@ fn round(n: i32, time: bool, patience: Patience) -> Option<usize> {
     }
     let (pair, leg) = place(n);
     let mut change = Settle { n, time };
-    let action = Action::Call {
-        undo: Undo::Possible,
-    };
     let ran = run(
-        pair,
-        leg,
+        Job::on((pair, leg), IntentKind::Attributes).patience(patience),
         [None, None],
-        IntentKind::Attributes,
         &mut change,
-        action,
-        patience,
     );
     if !matches!(ran, Ran::Wait) {
         return None;

@@ -1,17 +1,15 @@
 //! The size of a descriptor's file, and what is allocated of it: ftruncate, fallocate.
-use crate::calls::args::{TRIES, verdict};
-use crate::calls::data::write::{describe, paired, place};
+use crate::calls::at_place::on_pair;
+use crate::calls::data::write::{describe, place};
 use crate::calls::data::{aftermath, alloc};
 use crate::calls::paired::partner::owes_time;
-use crate::change::port::{Patience, Ran, run};
+use crate::change::port::{Job, Ran, run};
 use crate::change::target::{Change, Cx};
-use crate::regs::{Regs, copy_of, fail, fd_arg, raw};
+use crate::regs::{Regs, copy_of, fd_arg, raw};
 use crate::repair::{pending, privileges};
 use mirror_core::calls::Call;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{
-    Action, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Undo, Untouched,
-};
+use mirror_core::{BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Untouched};
 use mirror_sys as sys;
 use mirror_sys::{OMIT, Stat, Sys};
 
@@ -125,16 +123,7 @@ impl Resize<'_> {
 #[inline(never)]
 pub fn resize(regs: &mut Regs) -> usize {
     let n = fd_arg(regs, 0);
-    for _ in 0..TRIES {
-        if let Some(v) = paired(regs, n) {
-            return v;
-        }
-        match resize_paired(regs, n) {
-            Ran::Unresolved => {}
-            ran => return verdict(regs, ran),
-        }
-    }
-    fail(regs, Errno::EBADF)
+    on_pair(regs, n, |regs| resize_paired(regs, n))
 }
 
 pub fn resize_paired(regs: &Regs, n: i32) -> Ran {
@@ -150,16 +139,5 @@ pub fn resize_paired(regs: &Regs, n: i32) -> Ran {
         regs: &copy,
         before: None,
     };
-    let action = Action::Call {
-        undo: Undo::Possible,
-    };
-    run(
-        pair,
-        leg,
-        [None, None],
-        kind,
-        &mut change,
-        action,
-        Patience::Wait,
-    )
+    run(Job::on((pair, leg), kind), [None, None], &mut change)
 }

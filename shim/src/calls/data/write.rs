@@ -1,14 +1,13 @@
 //! Data of a descriptor: the write family.
 use crate::attach::session::SHARED_FILES;
-use crate::calls::args::{TRIES, verdict};
+use crate::calls::at_place::on_pair;
 use crate::calls::data::aftermath;
 use crate::calls::paired::partner::owes_time;
-use crate::calls::paired::recognise::{Fd, adopt, recognise};
-use crate::change::port::{Patience, Ran, run};
+use crate::change::port::{Job, Ran, run};
 use crate::change::target::{Change, Cx, Data};
 use crate::path::loc::{Loc, Place};
 use crate::process::{actor, fds};
-use crate::regs::{NATIVE, Regs, arg, copy_of, fail, fd_arg, raw};
+use crate::regs::{Regs, arg, copy_of, fd_arg, raw};
 use crate::user::Array;
 use core::sync::atomic::Ordering;
 use libc as c;
@@ -250,54 +249,6 @@ fn trim(
     Ok(n)
 }
 
-/// Sees to it that `n` is paired. `Some`: what to answer instead.
-pub fn paired(regs: &mut Regs, n: i32) -> Option<usize> {
-    if fds::hint(n) == fds::PAIRED {
-        None
-    } else {
-        pair_up(regs, n)
-    }
-}
-
-#[inline(never)]
-fn pair_up(regs: &mut Regs, n: i32) -> Option<usize> {
-    for _ in 0..TRIES {
-        if let Ok(v) = try_pair(regs, n) {
-            return v;
-        }
-        // The name was renamed or the number replaced meanwhile: look again.
-    }
-    Some(fail(regs, Errno::EIO))
-}
-
-/// `Err`: changed meanwhile.
-fn try_pair(regs: &mut Regs, n: i32) -> Result<Option<usize>, ()> {
-    let mut loc = Loc::new();
-    Ok(match recognise(n, &mut loc) {
-        Fd::Paired => None,
-        Fd::Out(_) => Some(NATIVE),
-        Fd::Lost(e) => Some(fail(regs, e)),
-        Fd::Bare => {
-            // The kernel refuses what was opened for reading only.
-            let look = sys::fcntl(n, c::F_GETFL, 0).and_then(|fl| Ok((fl, sys::fstat(n)?)));
-            let (fl, st) = match look {
-                Ok(v) => v,
-                Err(Errno::EBADF) => return Ok(Some(NATIVE)),
-                Err(e) => return Ok(Some(fail(regs, e))),
-            };
-            let regular = st.kind() == c::S_IFREG;
-            if !regular || fl as i32 & c::O_ACCMODE == c::O_RDONLY || fl as i32 & c::O_PATH != 0 {
-                return Ok(Some(NATIVE));
-            }
-            match adopt(n, &loc) {
-                Ran::Done(Ok(_)) => None,
-                Ran::Unresolved => return Err(()),
-                r => Some(verdict(regs, r)),
-            }
-        }
-    })
-}
-
 /// Pair and leg of a paired descriptor. A guest's is not on record: its path tells.
 pub fn place(n: i32) -> (usize, Leg) {
     match fds::info(n).filter(|_| fds::hint(n) == fds::PAIRED) {
@@ -319,17 +270,7 @@ fn place_by_path(n: i32) -> (usize, Leg) {
 #[inline(never)]
 pub fn write(regs: &mut Regs) -> usize {
     let n = fd_arg(regs, 0);
-    for _ in 0..TRIES {
-        if let Some(v) = paired(regs, n) {
-            return v;
-        }
-        match write_paired(regs, n) {
-            Some(Ran::Unresolved) => {}
-            Some(ran) => return verdict(regs, ran),
-            None => return NATIVE,
-        }
-    }
-    fail(regs, Errno::EBADF)
+    on_pair(regs, n, |regs| write_paired(regs, n).unwrap_or(Ran::Native))
 }
 
 /// `None`: the kernel refuses it.
@@ -359,14 +300,9 @@ pub fn write_paired(regs: &Regs, n: i32) -> Option<Ran> {
         moves: false,
     };
     let ran = run(
-        pair,
-        leg,
+        Job::on((pair, leg), IntentKind::Write).action(Action::Write(Where::Position)),
         [None, None],
-        IntentKind::Write,
         &mut change,
-        // Where, is found under the lock.
-        Action::Write(Where::Position),
-        Patience::Wait,
     );
     Some(ran)
 }

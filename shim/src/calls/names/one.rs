@@ -1,13 +1,14 @@
 //! One name: mkdir, mknod, symlink, bind, unlink, rmdir (op class *entry*).
-use crate::calls::args::{TRIES, copy_path, locate_arg, verdict};
+use crate::calls::args::{copy_path, verdict};
+use crate::calls::at_place::at_place;
 use crate::calls::sockets::socket_path;
 use crate::change::pairing::in_the_way;
-use crate::change::port::{Patience, Ran, run};
+use crate::change::port::{Job, Ran, run};
 use crate::change::target::{Change, Cx, Target};
 use crate::path::below::hold;
 use crate::path::loc::{Last, Loc, Path, Place};
 use crate::path::proofs::{self, SYMLINKED};
-use crate::path::resolve::locate_slow;
+use crate::path::resolve::{locate, locate_slow};
 use crate::process::actor::THREADED;
 use crate::regs::{NATIVE, Regs, arg, fail, raw};
 use core::sync::atomic::Ordering;
@@ -21,14 +22,11 @@ use mirror_sys as sys;
 use mirror_sys::{OMIT, Sys};
 
 /// What is done to the name.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "no allocation: the link's text is held by value"
-)]
+#[derive(Clone, Copy)]
 enum What {
     Mkdir(u32),
     Mknod(u32, u64),
-    Symlink(Path),
+    Symlink,
     Bind,
     Unlink,
     Rmdir,
@@ -36,6 +34,8 @@ enum What {
 
 struct One<'a> {
     what: What,
+    /// What a symlink says.
+    target: &'a Path,
     regs: &'a Regs,
     /// rmdir: only the parent is locked.
     alone: bool,
@@ -110,10 +110,10 @@ impl Change for One<'_> {
         let leg = cx.leg(step);
         let t = cx.name(0);
         let (dir, name) = (t.at(leg), &t.name);
-        let r = match &self.what {
-            What::Mkdir(mode) => sys::mkdirat(dir, name, *mode),
-            What::Mknod(mode, dev) => sys::mknodat(dir, name, *mode, *dev),
-            What::Symlink(target) => sys::symlinkat(target, dir, name),
+        let r = match self.what {
+            What::Mkdir(mode) => sys::mkdirat(dir, name, mode),
+            What::Mknod(mode, dev) => sys::mknodat(dir, name, mode, dev),
+            What::Symlink => sys::symlinkat(self.target, dir, name),
             What::Unlink => sys::unlinkat(dir, name, 0),
             What::Rmdir => {
                 let r = sys::unlinkat(dir, name, c::AT_REMOVEDIR);
@@ -187,119 +187,102 @@ impl Change for One<'_> {
     }
 }
 
-/// One name.
-#[inline(never)]
-// long: locate, run, try again: the stack is used once
-pub fn one(regs: &mut Regs) -> usize {
+impl What {
+    /// What a record says of it.
+    fn kind(self) -> IntentKind {
+        match self {
+            What::Mkdir(_) => IntentKind::Mkdir,
+            What::Mknod(..) | What::Bind => IntentKind::Mknod,
+            What::Symlink => IntentKind::Symlink,
+            What::Unlink => IntentKind::Unlink,
+            What::Rmdir => IntentKind::Rmdir,
+        }
+    }
+    fn removes(self) -> bool {
+        matches!(self, What::Unlink | What::Rmdir)
+    }
+}
+
+/// Directory, address of the path, and what is done there; `None`: the kernel refuses it. `target` gets a
+/// symlink's text, `text` the path that bind has in its address.
+fn asked(regs: &Regs, text: &mut Path, target: &mut Path) -> Option<(i32, usize, What)> {
     let (a0, a1, a2, a3) = (arg(regs, 0), arg(regs, 1), arg(regs, 2), arg(regs, 3));
     let cwd = c::AT_FDCWD;
-    let mut socket = Path::new();
-    let mut is_bind = false;
-    let (dir, path, what, kind) = match regs.call() {
-        Some(Call::Mkdir) => (cwd, a0, What::Mkdir(a1 as u32), IntentKind::Mkdir),
-        Some(Call::Mkdirat) => (a0 as i32, a1, What::Mkdir(a2 as u32), IntentKind::Mkdir),
-        Some(Call::Mknod) => (
-            cwd,
-            a0,
-            What::Mknod(a1 as u32, a2 as u64),
-            IntentKind::Mknod,
-        ),
-        Some(Call::Mknodat) => (
-            a0 as i32,
-            a1,
-            What::Mknod(a2 as u32, a3 as u64),
-            IntentKind::Mknod,
-        ),
-        Some(Call::Unlink) => (cwd, a0, What::Unlink, IntentKind::Unlink),
-        Some(Call::Rmdir) => (cwd, a0, What::Rmdir, IntentKind::Rmdir),
-        Some(Call::Unlinkat) if a2 as u32 == 0 => (a0 as i32, a1, What::Unlink, IntentKind::Unlink),
-        Some(Call::Unlinkat) if a2 as i32 == c::AT_REMOVEDIR => {
-            (a0 as i32, a1, What::Rmdir, IntentKind::Rmdir)
-        }
-        Some(Call::Symlink | Call::Symlinkat) => {
+    Some(match regs.call()? {
+        Call::Mkdir => (cwd, a0, What::Mkdir(a1 as u32)),
+        Call::Mkdirat => (a0 as i32, a1, What::Mkdir(a2 as u32)),
+        Call::Mknod => (cwd, a0, What::Mknod(a1 as u32, a2 as u64)),
+        Call::Mknodat => (a0 as i32, a1, What::Mknod(a2 as u32, a3 as u64)),
+        Call::Unlink => (cwd, a0, What::Unlink),
+        Call::Rmdir => (cwd, a0, What::Rmdir),
+        Call::Unlinkat if a2 as u32 == 0 => (a0 as i32, a1, What::Unlink),
+        Call::Unlinkat if a2 as i32 == c::AT_REMOVEDIR => (a0 as i32, a1, What::Rmdir),
+        Call::Symlink | Call::Symlinkat => {
             SYMLINKED.store(true, Ordering::Relaxed);
             proofs::forget();
-            let mut target = Path::new();
             // An empty one is refused before the name is looked at.
-            if copy_path(a0, &mut target).is_none() || target.is_empty() {
-                return NATIVE;
+            copy_path(a0, target).filter(|()| !target.is_empty())?;
+            match regs.is(Call::Symlink) {
+                true => (cwd, a1, What::Symlink),
+                false => (a1 as i32, a2, What::Symlink),
             }
-            let (dir, p) = if regs.is(Call::Symlink) {
-                (cwd, a1)
-            } else {
-                (a1 as i32, a2)
-            };
-            (dir, p, What::Symlink(target), IntentKind::Symlink)
         }
-        Some(Call::Bind) => {
-            if !socket_path(a1, a2, &mut socket) {
-                return NATIVE;
-            }
-            is_bind = true;
-            (cwd, 0, What::Bind, IntentKind::Mknod)
-        }
-        _ => return NATIVE,
-    };
-    if let What::Mknod(mode, _) = what
-        && !matches!(
+        Call::Bind if socket_path(a1, a2, text) => (cwd, 0, What::Bind),
+        _ => return None,
+    })
+    .filter(|(.., what)| match what {
+        // No other type is made by mknod: refused before the name is looked at.
+        What::Mknod(mode, _) => matches!(
             mode & c::S_IFMT,
             0 | c::S_IFREG | c::S_IFIFO | c::S_IFCHR | c::S_IFBLK | c::S_IFSOCK
-        )
-    {
-        // No type that mknod makes: refused before the name is looked at.
+        ),
+        _ => true,
+    })
+}
+
+/// One name.
+#[inline(never)]
+pub fn one(regs: &mut Regs) -> usize {
+    let (mut text, mut target, mut loc) = (Path::new(), Path::new(), Loc::new());
+    let Some((dir, path, what)) = asked(regs, &mut text, &mut target) else {
+        return NATIVE;
+    };
+    if !matches!(what, What::Bind) && copy_path(path, &mut text).is_none() {
         return NATIVE;
     }
-    let mut text = Path::new();
-    let mut loc = Loc::new();
-    let place = if is_bind {
-        text = socket;
-        crate::path::resolve::locate(dir, &text, Last::Entry, &mut loc)
-    } else {
-        match locate_arg(dir, path, Last::Entry, &mut text, &mut loc) {
-            Some(p) => p,
-            None => return NATIVE,
-        }
-    };
+    let place = locate(dir, &text, Last::Entry, &mut loc);
     if matches!(split(text.as_bytes()).1, b"" | b"." | b"..") {
         // EINVAL, EEXIST, ENOTEMPTY, ENOENT…: nothing can change.
         return NATIVE;
     }
-    let removal = matches!(what, What::Unlink | What::Rmdir);
-    let undo = if removal { Undo::Never } else { Undo::Possible };
-    let mut place = place;
-    for _ in 0..TRIES {
-        if let Some(v) = not_inside(regs, place, removal) {
-            return v;
-        }
-        let mut t = Target::new(&loc);
-        let what = match &what {
-            What::Symlink(p) => What::Symlink(p.clone()),
-            What::Mkdir(m) => What::Mkdir(*m),
-            What::Mknod(m, d) => What::Mknod(*m, *d),
-            What::Bind => What::Bind,
-            What::Unlink => What::Unlink,
-            What::Rmdir => What::Rmdir,
-        };
-        let mut change = One {
-            what,
-            regs,
-            alone: true,
-            second: false,
-        };
-        match run(
-            loc.pair,
-            loc.leg,
-            [Some(&mut t), None],
-            kind,
-            &mut change,
-            Action::Call { undo },
-            Patience::Wait,
-        ) {
-            Ran::Unresolved => place = locate_slow(dir, &text, Last::Entry, &mut loc),
-            r => return verdict(regs, r),
-        }
-    }
-    fail(regs, Errno::ELOOP)
+    let undo = match what.removes() {
+        true => Undo::Never,
+        false => Undo::Possible,
+    };
+    at_place(
+        regs,
+        place,
+        &mut loc,
+        |loc, _, _| locate_slow(dir, &text, Last::Entry, loc),
+        |regs, place, loc, _| {
+            if let Some(v) = not_inside(regs, place, what.removes()) {
+                return Some(v);
+            }
+            let mut t = Target::new(loc);
+            let mut change = One {
+                what,
+                target: &target,
+                regs,
+                alone: true,
+                second: false,
+            };
+            let job = Job::at(loc, what.kind()).action(Action::Call { undo });
+            match run(job, [Some(&mut t), None], &mut change) {
+                Ran::Unresolved => None,
+                ran => Some(verdict(regs, ran)),
+            }
+        },
+    )
 }
 
 /// What stands for a place that is not in a leg; `None`: it is.

@@ -1,8 +1,9 @@
 //! Two names: rename, link (op classes *entry* and *rename*).
-use crate::calls::args::{TRIES, copy_path, locate_arg, verdict};
+use crate::calls::args::{copy_path, locate_arg, verdict};
+use crate::calls::at_place::at_place;
 use crate::calls::paired::recognise::behind;
 use crate::change::pairing::{in_the_way, nothing_beside};
-use crate::change::port::{Patience, Ran, run};
+use crate::change::port::{Job, Ran, run};
 use crate::change::target::{Change, Cx, Target};
 use crate::path::loc::{Last, Loc, Name, Path, Place};
 use crate::path::proofs::{self, SYMLINKED};
@@ -14,9 +15,7 @@ use mirror_core::Leg;
 use mirror_core::calls::Call;
 use mirror_core::path::split;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{
-    Action, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Undo, Untouched,
-};
+use mirror_core::{BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Untouched};
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
 
@@ -270,7 +269,7 @@ pub fn two(regs: &mut Regs) -> usize {
     }
     let follow = is_link && flags & c::AT_SYMLINK_FOLLOW as usize != 0;
     let (mut t1, mut t2) = (Path::new(), Path::new());
-    let (mut l1, mut l2) = (Loc::new(), Loc::new());
+    let mut locs = (Loc::new(), Loc::new());
     let last1 = match (is_link, follow) {
         (true, true) => Last::Follow,
         (true, false) => Last::Keep,
@@ -289,9 +288,9 @@ pub fn two(regs: &mut Regs) -> usize {
             crate::path::resolve::locate(d1, &t1, last1, l1)
         }
     };
-    let mut old = from(&mut l1, false);
-    l2.led = l1.led;
-    let Some(mut new) = locate_arg(d2, p2, Last::Entry, &mut t2, &mut l2) else {
+    let old = from(&mut locs.0, false);
+    locs.1.led = locs.0.led;
+    let Some(new) = locate_arg(d2, p2, Last::Entry, &mut t2, &mut locs.1) else {
         return NATIVE;
     };
     if SYMLINKED.load(Ordering::Relaxed) {
@@ -305,19 +304,67 @@ pub fn two(regs: &mut Regs) -> usize {
     if by_number && let Err(e) = may_link(d1) {
         return fail(regs, e);
     }
-    for _ in 0..TRIES {
+    let asked = Asked {
+        old: (d1, &t1),
+        new: (d2, &t2),
+        flags,
+        is_link,
+        follow,
+        by_number,
+    };
+    at_place(
+        regs,
+        (old, new),
+        &mut locs,
+        |(l1, l2), _, _| (from(l1, true), locate_slow(d2, &t2, Last::Entry, l2)),
+        |regs, places, (l1, l2), _| asked.run(regs, places, l1, l2),
+    )
+}
+
+/// What the call has asked for.
+struct Asked<'a> {
+    /// Directory and text of the old name.
+    old: (i32, &'a Path),
+    /// The same of the new one.
+    new: (i32, &'a Path),
+    flags: usize,
+    is_link: bool,
+    /// link: a symlink at the old name is followed.
+    follow: bool,
+    /// link: the old name is none, but a descriptor.
+    by_number: bool,
+}
+
+impl Asked<'_> {
+    /// The answer, from these places; `None`: they misled.
+    // long: what is refused between two places, in the kernel's order, and the change
+    fn run(
+        &self,
+        regs: &mut Regs,
+        (old, new): (Place, Place),
+        l1: &mut Loc,
+        l2: &mut Loc,
+    ) -> Option<usize> {
+        let Asked {
+            old: (d1, t1),
+            new: (d2, t2),
+            flags,
+            is_link,
+            follow,
+            by_number,
+        } = *self;
         if let (Place::Out(_), Place::Out(_)) = (old, new) {
             let exchange = flags & 2 != 0;
-            if !is_link && (above(&l1, d1, &t1) || exchange && above(&l2, d2, &t2)) {
-                return fail(regs, Errno::EBUSY);
+            if !is_link && (above(l1, d1, t1) || exchange && above(l2, d2, t2)) {
+                return Some(fail(regs, Errno::EBUSY));
             }
-            return NATIVE;
+            return Some(NATIVE);
         }
         let nameless = match old {
             Place::Linked | Place::Nameless => {
-                let partner = match behind(old, &mut l1) {
+                let partner = match behind(old, l1) {
                     Ok(n) => n.map(|n| (n, true)),
-                    Err(e) => return fail(regs, e),
+                    Err(e) => return Some(fail(regs, e)),
                 };
                 let own = l1.jump.filter(|j| j.fd >= 0 && old == Place::Nameless);
                 partner.or(own.map(|j| (j.fd, false)))
@@ -326,28 +373,28 @@ pub fn two(regs: &mut Regs) -> usize {
         };
         let here = old == Place::In || nameless.is_some();
         if !(here && new == Place::In && l1.pair == l2.pair) {
-            let old_text = if by_number { None } else { Some(&t1) };
+            let old_text = if by_number { None } else { Some(t1) };
             let last = refusal(is_link, old, new);
-            let mut e = border((d1, old_text), (d2, &t2), is_link, follow);
+            let mut e = border((d1, old_text), (d2, t2), is_link, follow);
             if e.is_ok() && !is_link && old == Place::In {
                 // Within the pair it is looked up before a new name that is too long.
                 e = match last {
                     Errno::ENAMETOOLONG => {
-                        sys::fstatat(d1, &without_slash(&t1), c::AT_SYMLINK_NOFOLLOW).map(|_| ())
+                        sys::fstatat(d1, &without_slash(t1), c::AT_SYMLINK_NOFOLLOW).map(|_| ())
                     }
                     _ => Ok(()),
                 };
             }
-            return fail(regs, e.err().unwrap_or(last));
+            return Some(fail(regs, e.err().unwrap_or(last)));
         }
-        let mut a = Target::new(&l1);
+        let mut a = Target::new(l1);
         if nameless.is_some() {
             a.forget();
         }
-        let mut b = Target::new(&l2);
+        let mut b = Target::new(l2);
         if !is_link && flags & 4 != 0 {
             // RENAME_WHITEOUT is overlayfs's; a kill in it could not be told from "not done".
-            return fail(regs, Errno::EINVAL);
+            return Some(fail(regs, Errno::EINVAL));
         }
         let kind = match (is_link, flags & 2 != 0) {
             (true, _) => IntentKind::Link,
@@ -362,25 +409,12 @@ pub fn two(regs: &mut Regs) -> usize {
             follow: follow && l1.jump.is_none(),
             replaces: false,
         };
-        match run(
-            l2.pair,
-            l1.leg,
-            [Some(&mut a), Some(&mut b)],
-            kind,
-            &mut change,
-            Action::Call {
-                undo: Undo::Possible,
-            },
-            Patience::Wait,
-        ) {
-            Ran::Unresolved => {
-                old = from(&mut l1, true);
-                new = locate_slow(d2, &t2, Last::Entry, &mut l2);
-            }
-            r => return verdict(regs, r),
+        let job = Job::on((l2.pair, l1.leg), kind);
+        match run(job, [Some(&mut a), Some(&mut b)], &mut change) {
+            Ran::Unresolved => None,
+            ran => Some(verdict(regs, ran)),
         }
     }
-    fail(regs, Errno::ELOOP)
 }
 
 /// Whether a name is that of a directory above a root: a pair's texts must go on to lead to it.

@@ -2,7 +2,8 @@
 //!
 //! Rules: nothing that can block for long is opened here (a fifo, a device: the kernel gets the
 //! program's call); data files are opened only to become n or n + K.
-use crate::calls::args::{TRIES, copy_path, verdict};
+use crate::calls::args::{copy_path, verdict};
+use crate::calls::at_place::at_place;
 use crate::calls::open::flags::{OPEN_FLAGS, TMPFILE, probe_strict, without_effects};
 use crate::calls::open::sticky::may_create_over;
 use crate::calls::paired::outer;
@@ -11,7 +12,7 @@ use crate::calls::paired::recognise::behind;
 use crate::calls::read_only;
 use crate::change::deep::NOWHERE;
 use crate::change::pairing::in_the_way;
-use crate::change::port::{Patience, Ran, run};
+use crate::change::port::{Job, Ran, run};
 use crate::change::target::{Change, Cx, Target};
 use crate::path::beside;
 use crate::path::loc::{Last, Loc, Path, Place};
@@ -23,9 +24,7 @@ use crate::regs::{NATIVE, Regs, arg, fail};
 use libc as c;
 use mirror_core::calls::Call;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{
-    Action, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Undo, Untouched,
-};
+use mirror_core::{BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Untouched};
 use mirror_core::{Leg, PerLeg};
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
@@ -363,62 +362,91 @@ fn opening(
     let seek = |slow, loc: &mut Loc| {
         ruled::seek(strict.as_ref(), (dir, &text), (last, tmpfile), slow, loc)
     };
-    let mut place = seek(false, &mut loc);
-    for _ in 0..TRIES {
+    let asked = Asked {
+        dir,
+        text: &text,
+        flags,
+        mode,
+        last,
+        strict,
+    };
+    let place = seek(false, &mut loc);
+    at_place(
+        regs,
+        place,
+        &mut loc,
+        |loc, _, _| seek(true, loc),
+        |regs, place, loc, _| asked.run(regs, place, loc),
+    )
+}
+
+/// What the call has asked for.
+struct Asked<'a> {
+    dir: i32,
+    text: &'a Path,
+    flags: i32,
+    mode: u32,
+    last: Last,
+    strict: Option<sys::OpenHow>,
+}
+
+impl Asked<'_> {
+    /// The answer, at this place; `None`: it misled.
+    // long: what is no file of a leg, in its order, and the change
+    fn run(&self, regs: &mut Regs, place: Place, loc: &mut Loc) -> Option<usize> {
+        let (dir, text, flags) = (self.dir, self.text, self.flags);
+        let tmpfile = flags & TMPFILE == TMPFILE;
         match place {
             Place::In => {}
             Place::Root(_) if tmpfile => {}
-            Place::Control => return fail(regs, Errno::ENOENT),
+            Place::Control => return Some(fail(regs, Errno::ENOENT)),
             Place::Fail(e) => {
-                let answer = strict.as_ref().and_then(|h| probe_strict(regs, h).err());
-                return answer.unwrap_or_else(|| fail(regs, e));
+                let answer = self
+                    .strict
+                    .as_ref()
+                    .and_then(|h| probe_strict(regs, h).err());
+                return Some(answer.unwrap_or_else(|| fail(regs, e)));
             }
             Place::Out(_) if loc.deep => {
-                return crate::calls::open::deep::open(regs, dir, &text, flags);
+                return Some(crate::calls::open::deep::open(regs, dir, text, flags));
             }
             Place::Out(_) => {
-                outer::changed(beside::at(dir, &text, last == Last::Follow));
-                return NATIVE;
+                outer::changed(beside::at(dir, text, self.last == Last::Follow));
+                return Some(NATIVE);
             }
             Place::Linked | Place::Nameless => {}
-            Place::Root(_) => return NATIVE,
+            Place::Root(_) => return Some(NATIVE),
         }
-        let open_file = match behind(place, &mut loc) {
+        let open_file = match behind(place, loc) {
             _ if tmpfile => None,
             Ok(n) => n,
-            Err(e) => return fail(regs, e),
+            Err(e) => return Some(fail(regs, e)),
         };
         if open_file.is_none() {
             match place {
                 // It lives somewhere in the leg, and where is not known: nothing is changed.
-                Place::Linked => return fail(regs, Errno::EIO),
+                Place::Linked => return Some(fail(regs, Errno::EIO)),
                 // Without a partner it is the program's alone; a link to it copies it to the other leg.
-                Place::Nameless => return NATIVE,
+                Place::Nameless => return Some(NATIVE),
                 _ => {}
             }
         }
         // "name/" opens a directory or nothing.
         if loc.slash && !tmpfile {
-            return NATIVE;
+            return Some(NATIVE);
         }
         // The program set RESOLVE_* bits: what they forbid, the kernel shall say.
-        if let Some(how) = &strict
+        if let Some(how) = &self.strict
             && let Err(v) = probe_strict(regs, how)
         {
-            return v;
+            return Some(v);
         }
         if let Some(n) = open_file {
-            match crate::calls::open::reopen::reopen(regs, n, flags, &loc) {
-                Some(v) => return v,
-                None => {
-                    place = seek(true, &mut loc);
-                    continue;
-                }
-            }
+            return crate::calls::open::reopen::reopen(regs, n, flags, loc);
         }
         let mut change = Open {
             flags,
-            mode,
+            mode: self.mode,
             fd: NOWHERE,
             found: None,
             made: false,
@@ -432,33 +460,25 @@ fn opening(
             kernels: core::cell::Cell::new(false),
         };
         loc.anchor.park();
-        let mut t = Target::new(&loc);
-        let action = Action::Call {
-            undo: Undo::Possible,
-        };
+        let mut t = Target::new(loc);
         let ran = run(
-            loc.pair,
-            loc.leg,
+            Job::at(loc, IntentKind::Open),
             [Some(&mut t), None],
-            IntentKind::Open,
             &mut change,
-            action,
-            Patience::Wait,
         );
-        match ran {
-            Ran::Unresolved => place = seek(true, &mut loc),
-            Ran::Done(Err(_)) if change.kernels.get() => return NATIVE,
-            Ran::Native => return without_effects(regs),
-            Ran::Done(Err(REFUSED)) if change.refused => return fail(regs, Errno::EPERM),
+        Some(match ran {
+            Ran::Unresolved => return None,
+            Ran::Done(Err(_)) if change.kernels.get() => NATIVE,
+            Ran::Native => without_effects(regs),
+            Ran::Done(Err(REFUSED)) if change.refused => fail(regs, Errno::EPERM),
             Ran::Done(Err(e)) if !tmpfile && read_only::refuses(e) => {
-                return match read_only::of_open(dir, &text, flags, e) {
+                match read_only::of_open(dir, text, flags, e) {
                     Some(why) => fail(regs, why),
                     None => without_effects(regs),
-                };
+                }
             }
-            Ran::Done(Ok(n)) => return change.opened(regs, n as i32, &loc),
-            r => return verdict(regs, r),
-        }
+            Ran::Done(Ok(n)) => change.opened(regs, n as i32, loc),
+            ran => verdict(regs, ran),
+        })
     }
-    fail(regs, Errno::ELOOP)
 }

@@ -2,7 +2,7 @@
 //! no name is needed, and it does not matter whether one is left.
 use crate::calls::args::verdict;
 use crate::calls::paired::partner::{install, note, open_writable};
-use crate::change::port::{Patience, Ran, run};
+use crate::change::port::{Job, Ran, run};
 use crate::change::target::{Change, Cx};
 use crate::path::loc::{Loc, Path};
 use crate::process::fds::{self, set_dirty};
@@ -12,9 +12,7 @@ use crate::repair::privileges;
 use libc as c;
 use mirror_core::PerLeg;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{
-    Action, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Undo, Untouched,
-};
+use mirror_core::{BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Untouched};
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
 
@@ -172,17 +170,7 @@ pub fn reopen(regs: &mut Regs, n: i32, flags: i32, loc: &Loc) -> Option<usize> {
     } else {
         IntentKind::Attributes
     };
-    let ran = run(
-        loc.pair,
-        loc.leg,
-        [None, None],
-        kind,
-        &mut change,
-        Action::Call {
-            undo: Undo::Possible,
-        },
-        Patience::Wait,
-    );
+    let ran = run(Job::at(loc, kind), [None, None], &mut change);
     Some(match ran {
         Ran::Unresolved => return None,
         Ran::Done(Ok(n)) => {

@@ -5,7 +5,7 @@
 use crate::calls::paired::outer;
 use crate::calls::paired::partner::{install, note};
 use crate::change::border::{self, Border};
-use crate::change::port::{Patience, Ran, run};
+use crate::change::port::{Job, Ran, run};
 use crate::change::target::{Change, Cx, Target};
 use crate::path::beside;
 use crate::path::loc::{Loc, Place};
@@ -17,9 +17,7 @@ use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::PerLeg;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{
-    Action, BothLocked, Errno, K, LockPlan, Prepared, RESERVED, Refused, Step, Undo, Untouched,
-};
+use mirror_core::{BothLocked, Errno, K, LockPlan, Prepared, RESERVED, Refused, Step, Untouched};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -298,17 +296,10 @@ pub fn adopt(n: i32, loc: &Loc) -> Ran {
         ino: PerLeg::default(),
     };
     let mut t = Target::new(loc);
-    let action = Action::Call {
-        undo: Undo::Possible,
-    };
     let ran = run(
-        loc.pair,
-        loc.leg,
+        Job::at(loc, IntentKind::Attributes),
         [Some(&mut t), None],
-        IntentKind::Attributes,
         &mut change,
-        action,
-        Patience::Wait,
     );
     if let Ran::Done(Ok(_)) = ran {
         if !sys::is_open(n.saturating_add(K)) {

@@ -5,27 +5,25 @@
 //! small; a large one is refused before anything happens, and programs copy piece by piece.
 use crate::attach::handle::Session;
 use crate::attach::session;
-use crate::calls::args::{TRIES, verdict};
+use crate::calls::at_place::on_pair;
 use crate::calls::data::pieces::{SMALL, bring};
-use crate::calls::data::write::{describe, paired, place};
+use crate::calls::data::write::{describe, place};
 use crate::calls::paired::partner::owes_time;
-use crate::change::port::{Patience, Ran, run};
+use crate::change::port::{Job, Ran, run};
 use crate::change::target::{Change, Cx};
 use crate::config::is_ours;
 use crate::path::below::open_below;
 use crate::path::loc::{Loc, Path, Place};
 use crate::process::actor::{self, guest, locked};
 use crate::process::fds;
-use crate::regs::{NATIVE, Regs, answer, arg, fail, fd_arg};
+use crate::regs::{NATIVE, Regs, arg, fd_arg};
 use crate::tables;
 use crate::user::UserPtr;
 use libc as c;
 use mirror_core::Leg;
 use mirror_core::path::split;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{
-    Action, BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Undo, Untouched,
-};
+use mirror_core::{BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Untouched};
 use mirror_sys as sys;
 use mirror_sys::{CloneRange, Sys};
 
@@ -266,15 +264,9 @@ impl Change for Clone {
 fn run_clone(change: &mut Clone) -> Ran {
     let (pair, leg) = place(change.n);
     run(
-        pair,
-        leg,
+        Job::on((pair, leg), IntentKind::Write),
         [None, None],
-        IntentKind::Write,
         change,
-        Action::Call {
-            undo: Undo::Possible,
-        },
-        Patience::Wait,
     )
 }
 
@@ -287,40 +279,30 @@ pub fn ioctl(regs: &mut Regs) -> usize {
         dedupe_second(n, arg(regs, 2));
         return NATIVE;
     }
-    for _ in 0..TRIES {
-        if let Some(v) = paired(regs, n) {
-            return v;
-        }
-        let range = if command == FICLONE {
-            CloneRange {
+    on_pair(regs, n, |regs| {
+        let range = match command {
+            FICLONE => CloneRange {
                 src: i64::from(arg(regs, 2) as i32),
                 src_offset: 0,
                 length: 0,
                 dst_offset: 0,
-            }
-        } else {
-            match UserPtr::<CloneRange>::new(arg(regs, 2)).read().ok() {
-                Some(r) => r,
-                None => return fail(regs, Errno::EFAULT),
-            }
+            },
+            _ => match UserPtr::<CloneRange>::new(arg(regs, 2)).read() {
+                Ok(range) => range,
+                Err(_) => return Ran::Done(Err(Errno::EFAULT)),
+            },
         };
         if is_ours(range.src as i32) {
-            return fail(regs, Errno::EBADF);
+            return Ran::Done(Err(Errno::EBADF));
         }
-        let mut change = Clone {
+        run_clone(&mut Clone {
             n,
             range,
             twin: Twin::NONE,
             carry: true,
             touched: false,
-        };
-        match run_clone(&mut change) {
-            Ran::Unresolved => {}
-            Ran::Done(r) => return answer(regs, r),
-            ran => return verdict(regs, ran),
-        }
-    }
-    fail(regs, Errno::EBADF)
+        })
+    })
 }
 
 /// The part of a copy_file_range that both legs can share with the source. Anything but a number of

@@ -4,7 +4,8 @@
 //! read into a buffer outside the locks, and each piece is an ordinary mirrored write: both legs get
 //! the same bytes even if somebody changes the source meanwhile. The locks are held for one piece.
 use crate::calls::data::pieces::Buffer;
-use crate::calls::data::write::{paired, write_paired};
+use crate::calls::data::write::write_paired;
+use crate::calls::paired::pair_up::paired;
 use crate::calls::range::clone;
 use crate::change::port::Ran;
 use crate::config::is_ours;

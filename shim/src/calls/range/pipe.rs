@@ -5,7 +5,7 @@
 //! signal mask, in a tee: it is interrupted and restarted by signals exactly as splice is.
 use crate::calls::data::pieces::Buffer;
 use crate::calls::data::resize::resize_paired;
-use crate::calls::data::write::paired;
+use crate::calls::paired::pair_up::paired;
 use crate::calls::range::copy::{Next, Offset, call, next, put};
 use crate::change::port::Ran;
 use crate::config::is_ours;

@@ -1,0 +1,58 @@
+//! The partner of a descriptor that may have lost it, before a change through it.
+use crate::calls::args::{TRIES, verdict};
+use crate::calls::paired::recognise::{Fd, adopt, recognise};
+use crate::change::port::Ran;
+use crate::path::loc::Loc;
+use crate::process::fds;
+use crate::regs::{NATIVE, Regs, fail};
+use libc as c;
+use mirror_core::Errno;
+use mirror_sys as sys;
+
+/// Sees to it that `n` is paired. `Some`: what to answer instead.
+pub fn paired(regs: &mut Regs, n: i32) -> Option<usize> {
+    if fds::hint(n) == fds::PAIRED {
+        None
+    } else {
+        pair_up(regs, n)
+    }
+}
+
+#[inline(never)]
+fn pair_up(regs: &mut Regs, n: i32) -> Option<usize> {
+    for _ in 0..TRIES {
+        if let Ok(v) = try_pair(regs, n) {
+            return v;
+        }
+        // The name was renamed or the number replaced meanwhile: look again.
+    }
+    Some(fail(regs, Errno::EIO))
+}
+
+/// `Err`: changed meanwhile.
+fn try_pair(regs: &mut Regs, n: i32) -> Result<Option<usize>, ()> {
+    let mut loc = Loc::new();
+    Ok(match recognise(n, &mut loc) {
+        Fd::Paired => None,
+        Fd::Out(_) => Some(NATIVE),
+        Fd::Lost(e) => Some(fail(regs, e)),
+        Fd::Bare => {
+            // The kernel refuses what was opened for reading only.
+            let look = sys::fcntl(n, c::F_GETFL, 0).and_then(|fl| Ok((fl, sys::fstat(n)?)));
+            let (fl, st) = match look {
+                Ok(v) => v,
+                Err(Errno::EBADF) => return Ok(Some(NATIVE)),
+                Err(e) => return Ok(Some(fail(regs, e))),
+            };
+            let regular = st.kind() == c::S_IFREG;
+            if !regular || fl as i32 & c::O_ACCMODE == c::O_RDONLY || fl as i32 & c::O_PATH != 0 {
+                return Ok(Some(NATIVE));
+            }
+            match adopt(n, &loc) {
+                Ran::Done(Ok(_)) => None,
+                Ran::Unresolved => return Err(()),
+                r => Some(verdict(regs, r)),
+            }
+        }
+    })
+}
