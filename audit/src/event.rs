@@ -80,3 +80,22 @@ pub struct Event {
     /// Whether it has a match on the other leg.
     pub judged: Judged,
 }
+
+impl Event {
+    /// A change of which the source knows no more than this.
+    pub fn seen(tier: Tier, time: u64, leg: u8, rel: Vec<u8>, op: Op) -> Event {
+        Event {
+            time,
+            leg,
+            rel,
+            to: None,
+            op,
+            range: None,
+            object: None,
+            result: None,
+            who: None,
+            tier,
+            judged: Judged::Open,
+        }
+    }
+}

@@ -15,3 +15,4 @@ pub mod memory;
 pub mod pending;
 pub mod posts;
 pub mod runtime;
+pub mod session;

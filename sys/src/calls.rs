@@ -265,12 +265,17 @@ pub fn readlink_static<const M: usize>(
     path: &'static core::ffi::CStr,
     out: &mut PathText<M>,
 ) -> Sys<()> {
+    readlink(c::AT_FDCWD, path.as_ptr() as usize, out)
+}
+
+/// `path`: the address of a text that ends with NUL.
+fn readlink<const M: usize>(dir: i32, path: usize, out: &mut PathText<M>) -> Sys<()> {
     let room = out.buffer();
     let n = call!(
         syscall4,
         c::SYS_readlinkat,
-        fd(c::AT_FDCWD),
-        path.as_ptr() as usize,
+        fd(dir),
+        path,
         room.as_mut_ptr() as usize,
         room.len()
     )?;
@@ -364,20 +369,7 @@ pub fn readlinkat<const N: usize, const M: usize>(
     path: &PathText<N>,
     out: &mut PathText<M>,
 ) -> Sys<()> {
-    let room = out.buffer();
-    let n = call!(
-        syscall4,
-        c::SYS_readlinkat,
-        fd(dir),
-        path.as_ptr() as usize,
-        room.as_mut_ptr() as usize,
-        room.len()
-    )?;
-    if n >= M {
-        return Err(Errno::ENAMETOOLONG);
-    }
-    out.set_len(n);
-    Ok(())
+    readlink(dir, path.as_ptr() as usize, out)
 }
 
 /// The kernel's text for an open descriptor (/proc/thread-self/fd/N: the first thread may be gone, and a

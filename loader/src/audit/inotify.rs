@@ -5,7 +5,7 @@ use super::watches::{Place, Watches};
 use crate::fail::{Fail, Kind, Res};
 use crate::text;
 use crate::tree::beneath::{Root, join};
-use mirror_audit::{Event, Judged, Op, Tier};
+use mirror_audit::{Event, Op, Tier};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 use std::io;
@@ -228,19 +228,7 @@ fn refused(e: &Errno, root: &Root) -> Fail {
 }
 
 fn event(leg: u8, rel: Vec<u8>, op: Op) -> Event {
-    Event {
-        time: super::source::now(),
-        leg,
-        rel,
-        to: None,
-        op,
-        range: None,
-        object: None,
-        result: None,
-        who: None,
-        tier: Tier::T4,
-        judged: Judged::Open,
-    }
+    Event::seen(Tier::T4, super::source::now(), leg, rel, op)
 }
 
 impl Source for Inotify {

@@ -254,19 +254,7 @@ mod tests {
     use mirror_audit::Tier;
 
     fn event(leg: u8, rel: &str, op: Op) -> Event {
-        Event {
-            time: 1,
-            leg,
-            rel: rel.into(),
-            to: None,
-            op,
-            range: None,
-            object: None,
-            result: None,
-            who: None,
-            tier: Tier::T4,
-            judged: Judged::Open,
-        }
+        Event::seen(Tier::T4, 1, leg, rel.into(), op)
     }
 
     #[test]

@@ -9,8 +9,9 @@ use mirror_core::path::PathText;
 use mirror_core::record::{
     CONTROL, Id, LegRecord, OWNER_RECORD, PENDING_LOG, RecordFault, lock_name, runtime_place,
 };
-use mirror_core::trust::{Control, Distrust, control_trusted};
-use mirror_core::{OBJECTS, PerLeg};
+use mirror_core::trust::Distrust;
+use mirror_core::{Errno, OBJECTS, PerLeg};
+use mirror_pair::session::{self, Doubt, Pinned};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -178,42 +179,40 @@ impl Leg {
     fn trusted(&self, line: &Line) -> Res<()> {
         let shown = text::path(&self.root.path);
         let refuse = |why: String| Err(Fail::new(Kind::Distrust, format!("{shown}: {why}")));
-        if line.id.is_some_and(|id| id != self.record.pair) {
-            return refuse(format!(
-                "its .mirror is that of another pair than {} names (id=). If somebody replaced it, put the old one back; if this pair is the right one: mirror detach, then mirror init",
-                line.place()
-            ));
-        }
-        let about = |e: rustix::io::Errno| Fail::io(&shown, e);
-        let root = rustix::fs::fstat(self.root.fd()).map_err(about)?;
-        let fd = self
-            .root
-            .open_at(CONTROL, OFlags::PATH | OFlags::NOFOLLOW, Mode::empty())
-            .about(&shown)?;
-        let m = rustix::fs::fstat(&fd).map_err(about)?;
-        let c = Control {
-            owner: (m.st_uid, m.st_gid),
-            mode: m.st_mode,
-            root: (root.st_uid, root.st_gid),
+        let pinned = Pinned {
+            id: line.id,
+            uid: line.uid,
         };
-        let me = rustix::process::geteuid().as_raw();
-        let owner = text::user(m.st_uid);
-        match control_trusted(&c, self.record.group, line.uid, me) {
-            Ok(()) => Ok(()),
-            Err(Distrust::Open) => refuse(
+        let doubt = session::believe(self.root.fd().as_raw_fd(), &self.record, &pinned);
+        let (why, folder) = match doubt {
+            Err(Doubt::Folder(why, folder)) => (why, folder),
+            Err(Doubt::Unasked(e)) => {
+                return Err(Fail::io(&shown, io::Error::from_raw_os_error(e.0)));
+            }
+            Err(_) => {
+                return refuse(format!(
+                    "its .mirror is that of another pair than {} names (id=). If somebody replaced it, put the old one back; if this pair is the right one: mirror detach, then mirror init",
+                    line.place()
+                ));
+            }
+            Ok(()) => return Ok(()),
+        };
+        let owner = text::user(folder.owner.0);
+        match why {
+            Distrust::Open => refuse(
                 "everybody can write its .mirror. chmod o-w it, if nothing in it was changed"
                     .into(),
             ),
-            Err(Distrust::Pinned) => refuse(format!(
+            Distrust::Pinned => refuse(format!(
                 "its .mirror belongs to {owner}, not to {}, as {} says (uid=). Somebody may have replaced it: look at it, and put the old one back",
                 line.uid.map(text::user).unwrap_or_default(),
                 line.place()
             )),
-            Err(Distrust::Stranger) => refuse(format!(
+            Distrust::Stranger => refuse(format!(
                 "its .mirror belongs to {owner}, the directory to {}. Somebody may have put it there. If it is the right one, say so in {}: uid={}",
-                text::user(root.st_uid),
+                text::user(folder.root.0),
                 line.place(),
-                m.st_uid
+                folder.owner.0
             )),
         }
     }
@@ -259,19 +258,25 @@ pub fn letter(leg: usize) -> char {
 /// The record at a root; `None` if there is none.
 pub fn read_record(root: &Root) -> Res<Option<LegRecord>> {
     let name = || format!("{}/.mirror/leg", text::path(&root.path));
-    match root.read(b".mirror/leg") {
-        Ok(b) => LegRecord::parse(&b).map(Some).map_err(|f| {
-            let why = match f {
-                RecordFault::Version => "of another version, or not a leg record",
-                RecordFault::Malformed => "malformed",
-                RecordFault::Checksum => "damaged (checksum)",
-            };
-            Fail::new(Kind::Leg, format!("{}: {why}. The other leg is not touched; mirror detach and init make a new record", name()))
-        }),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(e) if matches!(e.raw_os_error(), Some(libc::ENOTDIR | libc::ELOOP)) => Ok(None),
-        Err(e) => Err(Fail::io(name(), e)),
-    }
+    let why = match session::record(root.fd().as_raw_fd()) {
+        Ok(record) => return Ok(Some(record)),
+        Err(Doubt::Unread(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP)) => return Ok(None),
+        Err(Doubt::Unread(e)) => return Err(Fail::io(name(), io::Error::from_raw_os_error(e.0))),
+        Err(Doubt::Damaged(RecordFault::Version)) => "of another version, or not a leg record",
+        Err(Doubt::Damaged(RecordFault::Checksum)) => "damaged (checksum)",
+        Err(Doubt::Damaged(RecordFault::Malformed)) => "malformed",
+        Err(_) => {
+            let planted = "not a regular file of the pair's own. Move it away";
+            return Err(Fail::io(name(), io::Error::other(planted)));
+        }
+    };
+    Err(Fail::new(
+        Kind::Leg,
+        format!(
+            "{}: {why}. The other leg is not touched; mirror detach and init make a new record",
+            name()
+        ),
+    ))
 }
 
 /// Makes the control folder at a root: for this user alone, or for a group.
@@ -476,7 +481,7 @@ impl Pair {
     pub fn open(line: &Line) -> Res<Pair> {
         let one = Leg::open(&line.legs[0])?;
         let two = Leg::open(&line.legs[1])?;
-        if !one.record.pairs_with(&two.record) {
+        if session::partners(&one.record, &two.record).is_err() {
             return Err(Fail::new(
                 Kind::Leg,
                 format!(

@@ -14,9 +14,10 @@ use mirror_core::BothLocked;
 use mirror_core::xattrs::CAPABILITY;
 use rustix::fs::{FileType, StatVfsMountFlags};
 use rustix::io::Errno;
+use std::ffi::CString;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 /// Two legs with a direction.
 pub struct Work<'a> {
@@ -281,22 +282,19 @@ impl<'a> Work<'a> {
         {
             return self.join(rel, &first, s, held);
         }
-        let bar = self.bar.clone();
-        let tick = |n| bar.inc(n);
-        let temp = file::make_temp(
-            &self.source.root,
-            rel,
-            s,
-            &self.copy.root,
-            self.fidelity,
-            &tick,
-            held,
-        )?;
+        let temp = self.temp(rel, s, held)?;
         file::place_temp(temp, &self.copy.root, rel, held)?;
         if s.is_dir() {
             self.made.push(rel.to_vec());
         }
         Ok(())
+    }
+
+    /// Makes the copy of the source's object at `rel` in the copy's folder of temporary objects.
+    fn temp(&self, rel: &[u8], s: &Meta, held: &BothLocked) -> io::Result<(OwnedFd, CString)> {
+        let tick = |n| self.bar.inc(n);
+        let (source, copy) = (&self.source.root, &self.copy.root);
+        file::make_temp(source, rel, s, copy, self.fidelity, &tick, held)
     }
 
     /// Keeps the copy's object at `rel`, if there is one, before another takes its name.
@@ -337,18 +335,8 @@ impl<'a> Work<'a> {
             self.discard(rel, held)?;
             return self.create(rel, s, held);
         }
-        let bar = self.bar.clone();
-        let tick = |n| bar.inc(n);
         // First make the new one, then take the old one away: a full disk loses nothing.
-        let temp = file::make_temp(
-            &self.source.root,
-            rel,
-            s,
-            &self.copy.root,
-            self.fidelity,
-            &tick,
-            held,
-        )?;
+        let temp = self.temp(rel, s, held)?;
         self.save(rel, held)?;
         file::place_temp(temp, &self.copy.root, rel, held)
     }

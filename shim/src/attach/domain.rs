@@ -6,9 +6,8 @@ use crate::events::refused::{Refused, unless_told};
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::owner::{OWNER_SIZE, Owner};
-use mirror_core::record::{CONTROL, Id};
+use mirror_core::record::Id;
 use mirror_core::refusal::Refusal;
-use mirror_core::trust::{self, Control};
 use mirror_core::{Leg, PerLeg};
 use mirror_pair::control::text;
 use mirror_pair::domain;
@@ -166,19 +165,4 @@ impl Domain<'_> {
             _ => Refusal::Domain,
         }
     }
-}
-
-/// Refuses a leg whose `.mirror` somebody else may have put there.
-pub fn trust(root: i32, group: bool, pin: Option<u32>) -> Result<(), Refused> {
-    let (r, m) = (
-        sys::fstat(root)?,
-        sys::fstatat(root, &text(CONTROL), c::AT_SYMLINK_NOFOLLOW)?,
-    );
-    let c = Control {
-        owner: (m.uid(), m.gid()),
-        mode: m.mode(),
-        root: (r.uid(), r.gid()),
-    };
-    let [_, me, _] = sys::user_ids();
-    trust::control_trusted(&c, group, pin, me).map_err(|_| Refused::new(Refusal::Distrust))
 }

@@ -25,6 +25,7 @@ use mirror_pair::control::text;
 use mirror_pair::locks;
 use mirror_pair::memory::Memory;
 use mirror_pair::runtime::Place;
+use mirror_pair::session::{self, Doubt, Pinned};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -393,6 +394,10 @@ fn attach(pair: usize, guest: bool) -> Result<Session, Refused> {
         stripes: 1,
         memory: Memory::none(),
     };
+    let pinned = Pinned {
+        id: conf.options.id,
+        uid: conf.options.uid,
+    };
     let mut first: Option<LegRecord> = None;
     for (leg, to) in [(Leg::A, 0), (Leg::B, 1)] {
         let path =
@@ -415,26 +420,16 @@ fn attach(pair: usize, guest: bool) -> Result<Session, Refused> {
         })?;
         let root = settle_fd(n, slot, numbers::own(slot, to), guest)?;
         s.root[leg] = root;
-        let rec = read_record(root)?;
-        if conf.options.id.is_some_and(|id| id != rec.pair) {
-            return Err(Refused::new(Refusal::Distrust));
-        }
-        crate::attach::domain::trust(root, rec.group, conf.options.uid)?;
-        // Positions in the tab are the legs' letters; a copied or swapped leg is not ours to guess.
-        if usize::from(rec.leg) != leg.index() {
-            return Err(Refused::new(Refusal::Swapped));
-        }
-        if !rec.complete {
-            return Err(Refused::new(Refusal::Incomplete));
-        }
+        let record = session::record(root).map_err(refusal)?;
+        session::believe(root, &record, &pinned).map_err(refusal)?;
+        session::usable(&record, leg).map_err(refusal)?;
         match &first {
             None => {
                 s.root_ino = sys::fstat(root)?.ino();
-                s.stripes = usize::from(rec.stripes);
-                first = Some(rec);
+                s.stripes = usize::from(record.stripes);
+                first = Some(record);
             }
-            Some(a) if a.pairs_with(&rec) => {}
-            Some(_) => return Err(Refused::new(Refusal::Strangers)),
+            Some(a) => session::partners(a, &record).map_err(refusal)?,
         }
     }
     let record = first.ok_or(Errno::EIO)?;
@@ -460,13 +455,17 @@ fn attach(pair: usize, guest: bool) -> Result<Session, Refused> {
     Ok(s)
 }
 
-fn read_record(root: i32) -> Result<LegRecord, Refused> {
-    let n = mirror_pair::control::open(root, &text(record::LEG_RECORD), c::O_RDONLY, 0)
-        .map_err(unless_told(Refusal::Record))?;
-    let mut buf = [0u8; record::RECORD_MAX];
-    let len = sys::pread(n, &mut buf, 0);
-    let _ = sys::close(n);
-    LegRecord::parse(buf.get(..len?).unwrap_or(&[])).map_err(|_| Refused::new(Refusal::Record))
+/// The reason that a doubt about a leg is on record with.
+fn refusal(doubt: Doubt) -> Refused {
+    Refused::new(match doubt {
+        Doubt::Unread(e) => return unless_told(Refusal::Record)(e),
+        Doubt::Unasked(e) => return e.into(),
+        Doubt::Alien | Doubt::Damaged(_) => Refusal::Record,
+        Doubt::OtherPair | Doubt::Folder(..) => Refusal::Distrust,
+        Doubt::Swapped => Refusal::Swapped,
+        Doubt::Incomplete => Refusal::Incomplete,
+        Doubt::Strangers => Refusal::Strangers,
+    })
 }
 
 /// Whether this process is attached to any pair.

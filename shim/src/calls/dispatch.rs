@@ -128,7 +128,7 @@ pub fn heavy(regs: &mut Regs) -> usize {
     }
     match row.family {
         Family::Open if row.call == Call::Openat2 => steady::heavy(regs, row, how::open_how),
-        Family::Open => match steady::heavy(regs, row, change::open) {
+        Family::Open => match steady::heavy(regs, row, change::entry::open) {
             NATIVE => fast::again(regs),
             r => r,
         },
@@ -140,9 +140,9 @@ pub fn heavy(regs: &mut Regs) -> usize {
         Family::RangeCopy => copy::copy(regs),
         Family::Splice => pipe::splice(regs),
         Family::Ioctl => ioctls::ioctl(regs),
-        Family::Attribute => steady::heavy(regs, row, set::attribute),
+        Family::Attribute => steady::heavy(regs, row, set::entry::attribute),
         Family::Entry => steady::heavy(regs, row, one::one),
-        Family::TwoNames => steady::heavy(regs, row, two::two),
+        Family::TwoNames => steady::heavy(regs, row, two::entry::two),
         Family::Close => descriptors::close(regs),
         Family::CloseRange => descriptors::close_range(regs),
         Family::Fcntl if arg(regs, 1) as i32 == c::F_SETFL => flags::set_flags(regs),

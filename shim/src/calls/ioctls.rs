@@ -54,7 +54,7 @@ pub fn ioctl(regs: &mut Regs) -> usize {
             NATIVE
         }
         Verdict::Lends(lent) => lend(regs, n, lent),
-        Verdict::Marks(_) | Verdict::Recorded if of_a_pair(n) => set::attribute(regs),
+        Verdict::Marks(_) | Verdict::Recorded if of_a_pair(n) => set::entry::attribute(regs),
         _ => NATIVE,
     }
 }

@@ -96,18 +96,19 @@ pub fn carried(source: &Object, to: &Object) -> Sys<()> {
     Ok(())
 }
 
+/// The names in a listing of `n` bytes that belong to the copy.
+fn copied(list: &[u8], n: usize) -> impl Iterator<Item = &[u8]> {
+    let list = list.get(..n).unwrap_or(&[]);
+    list.split(|&b| b == 0).filter(|name| is_copied(name))
+}
+
 /// Extended attributes, access control lists among them, as far as this process may see and set them.
 #[inline(never)]
 fn xattrs(src: &Object, dst: &Object, _: &BothLocked) -> Sys<()> {
     let mut list = [0u8; 4096];
     let (mut value, mut other) = ([0u8; 4096], [0u8; 4096]);
     let n = listed(src.xattrs(&mut list))?;
-    for name in list
-        .get(..n)
-        .unwrap_or(&[])
-        .split(|&b| b == 0)
-        .filter(|n| is_copied(n))
-    {
+    for name in copied(&list, n) {
         let name: PathText<264> = PathText::from_bytes(name).map_err(|_| Errno::ERANGE)?;
         let len = src.xattr(&name, &mut value)?;
         let want = value.get(..len).unwrap_or(&[]);
@@ -120,12 +121,7 @@ fn xattrs(src: &Object, dst: &Object, _: &BothLocked) -> Sys<()> {
         }
     }
     let n = listed(dst.xattrs(&mut list))?;
-    for name in list
-        .get(..n)
-        .unwrap_or(&[])
-        .split(|&b| b == 0)
-        .filter(|n| is_copied(n))
-    {
+    for name in copied(&list, n) {
         let name: PathText<264> = PathText::from_bytes(name).map_err(|_| Errno::ERANGE)?;
         if src.xattr(&name, &mut value) == Err(Errno::ENODATA) {
             dst.remove_xattr(&name)?;

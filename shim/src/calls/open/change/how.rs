@@ -1,5 +1,5 @@
 //! openat2: the program's struct, and its own rules.
-use crate::calls::open::change::opening;
+use crate::calls::open::change::entry::opening;
 use crate::calls::{args, readers};
 use crate::path::loc::Path;
 use crate::regs::{NATIVE, Regs, arg, fail};
