@@ -60,12 +60,13 @@ fn a_record_is_there_whole_and_the_pairs_own() {
     root.put(b"mirror-leg=9\n");
     let version = RecordFault::Version;
     assert!(matches!(doubt(), Some(Doubt::Damaged(why)) if why == version));
-    // Another name of it is somebody else's.
-    root.put(leg(1).encode().as_bytes());
-    fs::hard_link(root.0.join(".mirror/leg"), root.0.join("again")).unwrap();
+    let at = root.0.join(".mirror/leg");
+    fs::remove_file(&at).unwrap();
+    fs::write(root.0.join("planted"), leg(1).encode().as_bytes()).unwrap();
+    std::os::unix::fs::symlink("../planted", &at).unwrap();
     assert!(matches!(doubt(), Some(Doubt::Alien)));
-    fs::remove_file(root.0.join(".mirror/leg")).unwrap();
-    fs::create_dir(root.0.join(".mirror/leg")).unwrap();
+    fs::remove_file(&at).unwrap();
+    fs::create_dir(&at).unwrap();
     assert!(matches!(doubt(), Some(Doubt::Alien)));
 }
 

@@ -319,7 +319,14 @@ fn xattrs(path: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let mut names = vec![0u8; 1 << 16];
     // SAFETY: the path is NUL-terminated and the buffer has the length that is given.
     let n = unsafe { libc::llistxattr(c.as_ptr(), names.as_mut_ptr().cast(), names.len()) };
-    for name in names[..usize::try_from(n).unwrap_or(0)]
+    let n = match usize::try_from(n) {
+        Ok(n) => n,
+        Err(_) => match io::Error::last_os_error() {
+            e if e.raw_os_error() == Some(libc::EOPNOTSUPP) => 0,
+            e => panic!("{}: {e}", path.display()),
+        },
+    };
+    for name in names[..n]
         .split(|b| *b == 0)
         .filter(|n| !n.is_empty())
     {
@@ -337,7 +344,11 @@ fn xattrs(path: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
                 value.len(),
             )
         };
-        value.truncate(usize::try_from(n).unwrap_or(0));
+        let n = usize::try_from(n).unwrap_or_else(|_| {
+            let e = io::Error::last_os_error();
+            panic!("{}: {cname:?}: {e}", path.display())
+        });
+        value.truncate(n);
         out.insert(name.to_vec(), value);
     }
     out

@@ -101,13 +101,17 @@ impl Pair {
     #[track_caller]
     pub fn evidence(&self) -> Evidence {
         use std::io::Read;
-        let owner = fs::read(self.a().join(".mirror/owner")).unwrap_or_default();
+        // Both are there from the beginning, empty.
+        let read = |leg: &std::path::Path, name: &str| {
+            let file = leg.join(".mirror").join(name);
+            fs::read(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()))
+        };
+        let owner = read(self.a(), "owner");
         let id = owner.get(OWNER_ID).unwrap_or_default();
         let id: String = id.iter().map(|b| format!("{b:02x}")).collect();
         let named = |p: &std::path::PathBuf| !id.is_empty() && p.to_string_lossy().ends_with(&id);
         let Some(file) = self.runtime_files().into_iter().find(named) else {
-            let list = |leg: &std::path::Path| fs::read(leg.join(".mirror/pending"));
-            let pending = [self.a(), self.b()].map(|l| list(l).is_ok_and(|t| !t.is_empty()));
+            let pending = [self.a(), self.b()].map(|l| !read(l, "pending").is_empty());
             return Evidence {
                 inside: false,
                 pending: pending.contains(&true),

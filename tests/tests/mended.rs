@@ -53,7 +53,8 @@ fn clear(pair: &Pair) {
 
 /// Whether a text is somewhere in a tree.
 fn holds(root: &Path, text: &str) -> bool {
-    fs::read_dir(root).into_iter().flatten().flatten().any(|e| {
+    fs::read_dir(root).unwrap().any(|e| {
+        let e = e.unwrap();
         let path = e.path();
         match e.file_type().unwrap() {
             t if t.is_dir() => holds(&path, text),

@@ -69,7 +69,8 @@ fn helper(pair: &Pair) -> Option<PathBuf> {
 
 /// Everything that is in a tree, control folder included, as text.
 fn texts(root: &Path, all: &mut String) {
-    for e in fs::read_dir(root).into_iter().flatten().flatten() {
+    for e in fs::read_dir(root).unwrap() {
+        let e = e.unwrap();
         let path = e.path();
         match e.file_type().unwrap() {
             t if t.is_dir() => texts(&path, all),
@@ -203,7 +204,7 @@ fn by_hand(pair: &Pair, shell: &str, script: &str, expected: &str) {
     fs::write(pair.scratch().join("script"), whole).unwrap();
     pair.bypass(&format!("set -e; {shell} -e $S/script")).ok();
     for root in [pair.a(), pair.b()] {
-        let text = fs::read_to_string(root.join("out")).unwrap_or_default();
+        let text = fs::read_to_string(root.join("out")).unwrap();
         assert_eq!(text, expected, "{shell}: {script}: {}", root.display());
     }
     pair.assert_equal();

@@ -56,7 +56,7 @@ pub fn look(dir: &Path) -> Look {
 
 /// Folders that the list of pending objects names.
 pub fn recorded(pair: &Pair) -> BTreeSet<String> {
-    let list = fs::read_to_string(pair.a().join(".mirror/pending")).unwrap_or_default();
+    let list = fs::read_to_string(pair.a().join(".mirror/pending")).unwrap();
     let folder = |l: &str| l.split('/').next().unwrap_or_default().to_owned();
     list.lines().map(folder).collect()
 }

@@ -130,7 +130,6 @@ fn turn(old: i32, new: i32) -> Option<look::Turn> {
 
 /// dup, dup2, dup3, F_DUPFD, F_DUPFD_CLOEXEC, F_SETFD where a partner may be.
 #[inline(never)]
-// long: one descriptor, and its partner
 pub fn dup(regs: &mut Regs) -> usize {
     let old = fd_arg(regs, 0);
     let nr = regs.call();

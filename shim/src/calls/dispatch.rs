@@ -110,7 +110,6 @@ fn by_name(regs: &mut Regs, call: Call, row: &Row) -> usize {
 }
 
 /// On the scratch stack: NATIVE, DONE or WAIT.
-// long: one arm for each call
 pub fn heavy(regs: &mut Regs) -> usize {
     if crate::net::owes() && !guest() {
         count::count_self(Kind::OwnCalls);

@@ -8,7 +8,7 @@ fn heals(pair: &Pair, tier: &str) {
     let told = audit.end();
     // What lies in a new directory went with it.
     let with_it = |f: &Value| {
-        let path = f["path"].as_str().unwrap_or_default();
+        let path = f["path"].as_str().unwrap();
         f["done"] == "equal" && path.contains("/new/")
     };
     let wrong: Vec<&Value> = told

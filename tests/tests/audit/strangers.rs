@@ -41,7 +41,7 @@ fn t2(pair: &Pair) -> Option<Audit> {
 }
 
 fn text<'a>(f: &'a Value, key: &str) -> &'a str {
-    f[key].as_str().unwrap_or_default()
+    f[key].as_str().unwrap_or_else(|| panic!("no {key} in {f}"))
 }
 
 fn strangers(pair: &Pair, args: &[&Path]) -> (u32, String) {

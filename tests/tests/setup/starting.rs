@@ -93,7 +93,7 @@ fn a_relative_preload_reaches_children() {
         );
         for leg in ["a", "b"] {
             assert_eq!(
-                fs::read(e.p(leg).join(name)).unwrap_or_default(),
+                fs::read(e.p(leg).join(name)).unwrap(),
                 b"child\nagain\n",
                 "{word}: leg {leg}"
             );
@@ -123,7 +123,7 @@ fn a_relative_preload_reaches_children() {
             "{word}"
         );
         assert_eq!(
-            fs::read(e.p("b").join(name)).unwrap_or_default(),
+            fs::read(e.p("b").join(name)).unwrap(),
             b"child\nagain\n",
             "{word}"
         );

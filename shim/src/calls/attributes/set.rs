@@ -209,7 +209,6 @@ impl Change for Attr<'_> {
             _ => cx.file_named(0),
         }
     }
-    // long: one look at both legs, in its order
     fn prepare(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Prepared {
         if !self.root
             && cx.name(0).is_named()

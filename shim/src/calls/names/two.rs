@@ -72,7 +72,6 @@ impl Change for Two {
             Err(p) => Err(self.sooner(cx, p)),
         }
     }
-    // long: one look at both names on both legs, in its order
     fn prepare(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Prepared {
         for which in 0..2 {
             if which == 0 && self.nameless.is_some() {

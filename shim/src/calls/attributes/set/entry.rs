@@ -18,7 +18,6 @@ use mirror_core::runtime::IntentKind;
 
 /// The family's entry.
 #[inline(never)]
-// long: locate, run, try again: the stack is used once
 pub fn attribute(regs: &mut Regs) -> usize {
     let Some(mut call) = parse(regs) else {
         return NATIVE;

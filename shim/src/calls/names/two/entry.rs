@@ -21,7 +21,7 @@ use mirror_sys::Sys;
 
 /// Two names.
 #[inline(never)]
-// long: locate, run, try again: the stack is used once
+// long: what the call asks for, and the loop around it
 pub fn two(regs: &mut Regs) -> usize {
     let cwd = c::AT_FDCWD;
     let (a0, a1, a2, a3, a4) = (

@@ -38,7 +38,6 @@ pub fn open(regs: &mut Regs) -> usize {
 }
 
 #[inline(never)]
-// long: locate, run, try again: the stack is used once
 pub(super) fn opening(
     regs: &mut Regs,
     dir: i32,
