@@ -326,10 +326,7 @@ fn xattrs(path: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
             e => panic!("{}: {e}", path.display()),
         },
     };
-    for name in names[..n]
-        .split(|b| *b == 0)
-        .filter(|n| !n.is_empty())
-    {
+    for name in names[..n].split(|b| *b == 0).filter(|n| !n.is_empty()) {
         if name == b"security.selinux" || name.starts_with(b"trusted.") {
             continue;
         }
