@@ -4,7 +4,7 @@
 //! sees one without the other. Numbers from RESERVED on do not exist for the program.
 use crate::calls::data::fsync::settle;
 use crate::calls::paired::partner::{any, install};
-use crate::change::port::Patience;
+use crate::change::job::Patience;
 use crate::config::{self, is_ours};
 use crate::path::dirs;
 use crate::process::actor::{THREADED, guest, locked, maybe_guest};

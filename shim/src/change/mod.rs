@@ -2,6 +2,7 @@
 pub mod border;
 pub mod deep;
 pub mod held;
+pub mod job;
 pub mod judged;
 pub mod keys;
 pub mod pairing;

@@ -4,10 +4,10 @@
 //! has lock descriptions of its own. Nothing here waits for another process, except `pause`: with the
 //! whole pair locked it waits at most some twenty milliseconds for others to end their change.
 use crate::attach::session;
+use crate::change::job::{Job, Patience};
 use crate::change::target::{Change, Cx, Hint, Target};
 use crate::change::{held, patience};
 use crate::events::refused;
-use crate::path::loc::Loc;
 use crate::process::actor::{SPLIT, TX, guest};
 use crate::repair::{heal, pending, privileges, unwrite};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ use mirror_core::refusal::Refusal;
 use mirror_core::runtime::{Intent, IntentKind};
 use mirror_core::{
     Action, Applied, BothLocked, Drive, Errno, Journal, Leg, LegIo, LegLock, LockMiss, LockPlan,
-    Next, OBJECTS, Posts, Prepared, Refused, StateWord, Step, Undo, Untouched, WHOLE,
+    Next, OBJECTS, Posts, Prepared, Refused, StateWord, Step, Untouched, WHOLE,
 };
 use mirror_pair::{locks, posts};
 use mirror_sys as sys;
@@ -291,42 +291,6 @@ pub enum Ran {
     Unresolved,
 }
 
-/// Where a change runs, and as what it is announced.
-pub struct Job {
-    pair: usize,
-    lead: Leg,
-    kind: IntentKind,
-    action: Action,
-    patience: Patience,
-}
-
-impl Job {
-    /// A call on a leg of a pair, which can be taken back and waits for locks.
-    pub fn on((pair, lead): (usize, Leg), kind: IntentKind) -> Job {
-        Job {
-            pair,
-            lead,
-            kind,
-            action: Action::Call {
-                undo: Undo::Possible,
-            },
-            patience: Patience::Wait,
-        }
-    }
-    /// The same at a place.
-    pub fn at(loc: &Loc, kind: IntentKind) -> Job {
-        Job::on((loc.pair, loc.leg), kind)
-    }
-    /// It is another action.
-    pub fn action(self, action: Action) -> Job {
-        Job { action, ..self }
-    }
-    /// Who waits, and how.
-    pub fn patience(self, patience: Patience) -> Job {
-        Job { patience, ..self }
-    }
-}
-
 /// Runs a change on a pair.
 pub fn run(job: Job, t: [Option<&mut Target>; 2], change: &mut dyn Change) -> Ran {
     let Job {
@@ -482,15 +446,6 @@ fn busy(p: &Port<'_, '_>, object: usize) -> Ran {
     BUSY[0].store(s.pair, Ordering::Relaxed);
     BUSY[1].store(object, Ordering::Relaxed);
     Ran::Wait
-}
-
-/// Who holds TX, and who waits for a busy lock.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Patience {
-    /// The run takes TX; the program waits, on its own stack with its own signals.
-    Wait,
-    /// The caller holds TX; the program waits.
-    HeldWait,
 }
 
 /// Waits until the busy object may be free. Program's stack and mask; nothing is held.

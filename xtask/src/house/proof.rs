@@ -135,7 +135,7 @@ const NOT_A_LEG: &[(&str, &str, &str)] = &[
     ),
     ("shim/src/repair/names.rs", "remember", "the list of names"),
     (
-        "shim/src/calls/names/two.rs",
+        "shim/src/calls/names/two/entry.rs",
         "may_link",
         "a trial that always fails",
     ),

@@ -2,7 +2,8 @@
 use crate::calls::args::verdict;
 use crate::calls::data::write::place;
 use crate::calls::paired::recognise::{Fd, recognise};
-use crate::change::port::{Job, run};
+use crate::change::job::Job;
+use crate::change::port::run;
 use crate::change::target::{Change, Cx};
 use crate::path::loc::Loc;
 use crate::regs::{NATIVE, Regs, copy_of, fd_arg, raw};

@@ -2,8 +2,9 @@
 use crate::calls::args::{copy_path, verdict};
 use crate::calls::at_place::at_place;
 use crate::calls::sockets::socket_path;
+use crate::change::job::Job;
 use crate::change::pairing::in_the_way;
-use crate::change::port::{Job, Ran, run};
+use crate::change::port::{Ran, run};
 use crate::change::target::{Change, Cx, Target};
 use crate::path::below::hold;
 use crate::path::loc::{Last, Loc, Path, Place};

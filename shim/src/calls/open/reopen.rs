@@ -2,7 +2,8 @@
 //! no name is needed, and it does not matter whether one is left.
 use crate::calls::args::verdict;
 use crate::calls::paired::partner::{install, note, open_writable};
-use crate::change::port::{Job, Ran, run};
+use crate::change::job::Job;
+use crate::change::port::{Ran, run};
 use crate::change::target::{Change, Cx};
 use crate::path::loc::{Loc, Path};
 use crate::process::fds::{self, set_dirty};

@@ -5,7 +5,8 @@
 use crate::calls::paired::outer;
 use crate::calls::paired::partner::{install, note};
 use crate::change::border::{self, Border};
-use crate::change::port::{Job, Ran, run};
+use crate::change::job::Job;
+use crate::change::port::{Ran, run};
 use crate::change::target::{Change, Cx, Target};
 use crate::path::beside;
 use crate::path::loc::{Loc, Place};
