@@ -1,5 +1,7 @@
 //! `cargo xtask demo`: the main job, step by step, with ordinary programs; no root, no network,
 //! everything in /tmp/mfs-demo. What is measured is measured now; what is not built says so.
+mod bypass;
+
 use crate::{Result, build};
 use mirror_tests::{Level, Tree};
 use std::fs;
@@ -269,40 +271,6 @@ impl Demo {
         Self::more(&format!(
             "by hand (every record written twice): {different} of {WRITERS} left different   (measured now)"
         ));
-        Ok(())
-    }
-
-    fn bypass(&mut self) -> Result<()> {
-        let root = self.root.display();
-        // This program is not preloaded: what it writes goes past the mirror.
-        fs::write(
-            self.path("disk1/bypass"),
-            "written behind the mirror's back\n",
-        )
-        .map_err(|e| e.to_string())?;
-        let v = format!("{root}/data");
-        let (found, text) = self.mirror(&["verify", &v])?;
-        self.say(
-            "somebody bypasses the mirror",
-            "an unmirrored program wrote disk1/bypass: $ mirror verify",
-        );
-        Self::more(text.lines().find(|l| l.contains("bypass")).unwrap_or(&text));
-        self.must(
-            found == 1 && text.contains("bypass"),
-            &format!("verify: exit {found}"),
-        );
-        let (code, text) = self.mirror(&["resync", &v, "--yes"])?;
-        self.must(code == 0, &text);
-        let (code, _) = self.mirror(&["verify", &v])?;
-        Self::more(&format!(
-            "$ mirror resync; mirror verify   -> {}",
-            if code == 0 {
-                "repaired, equal"
-            } else {
-                "NOT EQUAL"
-            }
-        ));
-        self.must(code == 0 && self.compare().2.is_empty(), "still different");
         Ok(())
     }
 
