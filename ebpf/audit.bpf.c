@@ -25,6 +25,7 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 #define S_IFREG 0100000
 #define O_TRUNC 01000
 #define O_APPEND 02000
+#define O_PATH 010000000
 #define FMODE_CREATED 0x100000
 
 struct record {
@@ -586,7 +587,7 @@ INLINE int opened(struct record *r, struct file *f)
 	}
 	if (mode & FMODE_CREATED)
 		r->e.flags |= FLAG_CREATED;
-	else if (flags & O_TRUNC)
+	else if (flags & O_TRUNC && !(flags & O_PATH))
 		r->e.flags |= FLAG_TRUNC;
 	return r->e.flags & (FLAG_CREATED | FLAG_TRUNC);
 }

@@ -138,7 +138,7 @@ const NET: &[&str] = &[
 const AUDITED: &[&str] = &[
     "scenarios in_place::f1_appends",
     "programs in_place::",
-    "uses link::",
+    "uses in_place::open_flags",
     "races in_place::opens_against_renames",
 ];
 
