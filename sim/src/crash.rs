@@ -3,10 +3,11 @@ use crate::fault::Sabotage;
 use crate::rng::Rng;
 use crate::tree::Body;
 use crate::world::World;
+use mirror_core::Leg;
 
 impl World {
     /// A leg writes down all that it has taken.
-    pub fn sync(&mut self, leg: usize) {
+    pub fn sync(&mut self, leg: Leg) {
         if self.sabotage != Some(Sabotage::Sync) || leg == self.source {
             self.disks[leg].history.clear();
         }
@@ -14,7 +15,7 @@ impl World {
 
     /// A leg loses a suffix of what was not synced. With `lag`, the bytes of files may be older than
     /// their sizes and names.
-    pub fn crash(&mut self, leg: usize, lag: bool, r: &mut Rng) {
+    pub fn crash(&mut self, leg: Leg, lag: bool, r: &mut Rng) {
         let now = &self.legs[leg];
         let d = &mut self.disks[leg];
         let n = d.history.len();
@@ -44,7 +45,7 @@ impl World {
         let promised = d.promised;
         if survived < promised {
             self.violate(format!(
-                "synced: leg {leg} keeps {survived} changes, and fsync promised {promised}"
+                "synced: leg {leg:?} keeps {survived} changes, and fsync promised {promised}"
             ));
         }
     }
@@ -57,7 +58,7 @@ impl World {
         } else {
             self.source
         };
-        for leg in 0..2 {
+        for leg in Leg::BOTH {
             self.disks[leg].gone = false;
             if let Some(t) = self.disks[leg].kept.take() {
                 self.legs[leg] = t;

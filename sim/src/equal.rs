@@ -8,6 +8,7 @@ use crate::proc::Proc;
 use crate::tree::{Body, Ino};
 use crate::world::{Record, World};
 use mirror_core::Errno;
+use mirror_core::Leg;
 
 const ALONE: &[Need] = &[Need::Alone];
 
@@ -36,15 +37,16 @@ enum Part {
 
 impl World {
     /// The two objects.
-    fn both(&self, r: &Record, from: usize, what: What) -> Option<(Ino, Ino)> {
-        let named = |leg: usize, n: usize| self.legs[leg].lookup(r.op.paths().get(n)?).ok();
-        let object = |leg: usize| r.object[leg].or_else(|| self.there(1 - leg, r.object[1 - leg]));
-        let of = |leg: usize| match what {
+    fn both(&self, r: &Record, from: Leg, what: What) -> Option<(Ino, Ino)> {
+        let named = |leg: Leg, n: usize| self.legs[leg].lookup(r.op.paths().get(n)?).ok();
+        let object =
+            |leg: Leg| r.object[leg].or_else(|| self.there(leg.other(), r.object[leg.other()]));
+        let of = |leg: Leg| match what {
             What::Trail(n) => named(leg, n),
             What::Name => named(leg, 0),
             What::Object => object(leg),
         };
-        Some((of(from)?, of(1 - from)?))
+        Some((of(from)?, of(from.other())?))
     }
 
     /// The name; and how many pieces are to be copied, from where, is noted.
@@ -52,10 +54,10 @@ impl World {
         &mut self,
         p: &mut Proc,
         r: &Record,
-        (from, what): (usize, What),
+        (from, what): (Leg, What),
         range: Option<(u64, u64)>,
     ) -> Result<u64, Errno> {
-        self.met(p, 1 - from, Place::Effect)?;
+        self.met(p, from.other(), Place::Effect)?;
         if self.disks[from].gone {
             return Err(Errno::EIO);
         }
@@ -72,7 +74,7 @@ impl World {
         };
         let (f, t) = (
             &self.legs[from].node(s).body,
-            &self.legs[1 - from].node(t).body,
+            &self.legs[from.other()].node(t).body,
         );
         if !f.same_type(t) {
             return Err(Errno::EEXIST);
@@ -86,15 +88,15 @@ impl World {
     }
 
     /// One name in directories that both legs have.
-    fn equal_name(&mut self, p: &Proc, r: &Record, from: usize) -> Result<(), Errno> {
+    fn equal_name(&mut self, p: &Proc, r: &Record, from: Leg) -> Result<(), Errno> {
         let path = r.op.paths()[0].to_owned();
         let (ds, name) = self.legs[from].parent(&path)?;
-        let (dt, _) = self.legs[1 - from].parent(&path)?;
+        let (dt, _) = self.legs[from.other()].parent(&path)?;
         let s = self.legs[from].entry(ds, name).ok();
-        let t = self.legs[1 - from].entry(dt, name).ok();
+        let t = self.legs[from.other()].entry(dt, name).ok();
         if let (Some(s), Some(t)) = (s, t) {
             let f = &self.legs[from].node(s).body;
-            if !f.same_type(&self.legs[1 - from].node(t).body) {
+            if !f.same_type(&self.legs[from.other()].node(t).body) {
                 return Err(Errno::EEXIST);
             }
         }
@@ -104,12 +106,12 @@ impl World {
     fn part(
         &mut self,
         p: &mut Proc,
-        from: usize,
+        from: Leg,
         (s, t): (Ino, Ino),
         part: Part,
     ) -> Result<(), Errno> {
         let good = self.legs[from].node(s);
-        let now = self.legs[1 - from].node(t);
+        let now = self.legs[from.other()].node(t);
         let mut then = now.clone();
         match (part, &good.body, &mut then.body) {
             (Part::Piece(n), Body::File(good), Body::File(bytes)) => {
@@ -147,8 +149,8 @@ impl World {
         {
             then.meta.strip();
         }
-        self.met(p, 1 - from, Place::Effect)?;
-        *self.change(p.pid, 1 - from, ALONE).node_mut(t) = then;
+        self.met(p, from.other(), Place::Effect)?;
+        *self.change(p.pid, from.other(), ALONE).node_mut(t) = then;
         Ok(())
     }
 }
@@ -157,7 +159,7 @@ impl World {
 fn from_image<T>(
     w: &mut World,
     p: &mut Proc,
-    from: usize,
+    from: Leg,
     write: impl FnOnce(&mut World, &mut Proc) -> T,
 ) -> T {
     let Some(image) = p.image.clone() else {
@@ -182,7 +184,7 @@ impl Port<'_> {
     pub(crate) fn equal(
         &self,
         r: &Record,
-        from: usize,
+        from: Leg,
         what: What,
         range: Option<(u64, u64)>,
     ) -> Result<(), Errno> {

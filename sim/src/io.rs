@@ -7,6 +7,7 @@ use crate::port::Port;
 use crate::proc::Proc;
 use crate::tree::Ino;
 use crate::world::{Entry, Left, Record, World};
+use mirror_core::Leg;
 use mirror_core::{
     Applied, BothLocked, Errno, ErrorClass, Journal, LegIo, LockPlan, Prepared, Refused, Step,
     Untouched,
@@ -14,7 +15,7 @@ use mirror_core::{
 
 impl World {
     /// A call on a leg: the error that is due there is kept with the log.
-    pub fn met(&mut self, p: &mut Proc, leg: usize, place: Place) -> Result<(), Errno> {
+    pub fn met(&mut self, p: &mut Proc, leg: Leg, place: Place) -> Result<(), Errno> {
         self.fault(leg, place).inspect_err(|_| self.faulted(p))
     }
 
@@ -53,7 +54,7 @@ impl World {
     /// The inode behind the descriptor on the second leg: opened, or found later.
     fn second(&self, p: &Proc) -> Option<Ino> {
         let c = &p.call;
-        c.object[1 - p.first].or_else(|| self.there(p.first, c.object[p.first]))
+        c.object[p.first.other()].or_else(|| self.there(p.first, c.object[p.first]))
     }
 
     fn prepare_object(&mut self, p: &mut Proc) -> Prepared {
@@ -62,8 +63,8 @@ impl World {
             return Prepared::Answer(Err(Errno::EBADF));
         };
         p.call.object = self.descs[d].object;
-        p.call.object[1 - p.first] = self.second(p);
-        if p.call.object.contains(&None) {
+        p.call.object[p.first.other()] = self.second(p);
+        if p.call.object.iter().any(Option::is_none) {
             p.call.faulted = true;
             return Prepared::Answer(Err(Errno::EIO));
         }
@@ -86,15 +87,15 @@ impl World {
 
     /// The second leg's file is there by now.
     fn is_there(&mut self, p: &mut Proc) {
-        let leg = 1 - p.first;
+        let leg = p.first.other();
         p.call.made[leg] = self.there(p.first, p.call.made[p.first]);
     }
 
     /// Whether the second leg already is as the call would leave it.
     fn is_done(&self, p: &Proc, why: Errno) -> bool {
         let there = |n: usize| {
-            let (d, name) = p.call.at(1 - p.first).name(&p.call.op, n)?;
-            self.legs[1 - p.first].entry(d, name)
+            let (d, name) = p.call.at(p.first.other()).name(&p.call.op, n)?;
+            self.legs[p.first.other()].entry(d, name)
         };
         match self.sabotage {
             Some(Sabotage::Alike) if matches!(&*p.call.op, Op::Rename { .. }) => {
@@ -325,7 +326,7 @@ impl LegIo for Port<'_> {
     ) -> Result<(), Refused> {
         let (gone, unwrite) = self.look(|w, p| {
             (
-                w.disks[1 - p.first].gone,
+                w.disks[p.first.other()].gone,
                 w.sabotage != Some(Sabotage::Unwrite),
             )
         });
@@ -343,8 +344,8 @@ impl LegIo for Port<'_> {
                 r.map_err(|e| self.partly(e))?;
             }
             let len = self.step(Err(Errno::EIO), |w, p| {
-                let there = p.call.object[1 - p.first].ok_or(Errno::EIO)?;
-                Ok(w.legs[1 - p.first].bytes(there)?.len() as u64)
+                let there = p.call.object[p.first.other()].ok_or(Errno::EIO)?;
+                Ok(w.legs[p.first.other()].bytes(there)?.len() as u64)
             });
             size = len.map_err(|e| self.partly(e))? as usize;
         }

@@ -6,21 +6,22 @@ use crate::op::Op;
 use crate::proc::Proc;
 use crate::tree::{CAPABILITY, Ino, Meta};
 use crate::world::{Left, World};
+use mirror_core::Leg;
 use mirror_core::{Errno, ErrorClass, Step};
 
 /// Bytes that one call of a copy carries.
 pub const PIECE: usize = 4;
 
 impl World {
-    fn leg_of(p: &Proc, step: Step) -> usize {
+    fn leg_of(p: &Proc, step: Step) -> Leg {
         match step {
             Step::First => p.first,
-            Step::Second => 1 - p.first,
+            Step::Second => p.first.other(),
         }
     }
 
     /// What the call is about on a leg: the descriptor's file, what was opened, or what the name is.
-    fn subject(&self, p: &Proc, leg: usize) -> Result<Ino, Errno> {
+    fn subject(&self, p: &Proc, leg: Leg) -> Result<Ino, Errno> {
         let c = &p.call;
         let named = || {
             let (d, name) = c.at(leg).name(&c.op, 0)?;
@@ -83,14 +84,14 @@ impl World {
             }
             Does::Times => {
                 self.met(p, leg, Place::Effect)?;
-                let (here, there) = (self.subject(p, leg)?, self.subject(p, 1 - leg)?);
-                let mtime = self.legs[1 - leg].node(there).meta.mtime;
+                let (here, there) = (self.subject(p, leg)?, self.subject(p, leg.other())?);
+                let mtime = self.legs[leg.other()].node(there).meta.mtime;
                 self.altered(p, leg).node_mut(here).meta.mtime = mtime;
             }
             Does::Level => {
                 self.met(p, leg, Place::Effect)?;
-                let (here, there) = (self.subject(p, leg)?, self.subject(p, 1 - leg)?);
-                let len = self.legs[1 - leg].bytes(there)?.len();
+                let (here, there) = (self.subject(p, leg)?, self.subject(p, leg.other())?);
+                let len = self.legs[leg.other()].bytes(there)?.len();
                 if self.legs[leg].bytes(here)?.len() != len {
                     self.altered(p, leg).bytes_mut(here)?.resize(len, 0);
                 }
@@ -103,7 +104,7 @@ impl World {
     /// Whether an object of the second leg is of the first one's type.
     fn stands_for(&self, p: &Proc, second: Ino) -> Result<(), Errno> {
         let first = self.subject(p, p.first)?;
-        let [f, s] = [(p.first, first), (1 - p.first, second)];
+        let [f, s] = [(p.first, first), (p.first.other(), second)];
         if self.legs[f.0]
             .node(f.1)
             .body
@@ -116,7 +117,7 @@ impl World {
     }
 
     /// A leg, to change what the call under way is about.
-    fn altered(&mut self, p: &Proc, leg: usize) -> &mut crate::tree::Tree {
+    fn altered(&mut self, p: &Proc, leg: Leg) -> &mut crate::tree::Tree {
         let mut locked = needs(&self.legs[leg], &p.call.op, &p.call.at(leg));
         if matches!(&*p.call.op, Op::Open { .. } | Op::Mknod { .. }) && p.call.before[0].is_none() {
             // What was made has no other user yet.
@@ -167,14 +168,15 @@ impl World {
                 self.set_left(p, Left::Call);
             }
         }
-        if let (Step::Second, [Some(a), Some(b)], None) = (step, p.call.made, p.call.before[0]) {
-            self.pair(0, a, b);
+        let made = (p.call.made.a, p.call.made.b);
+        if let (Step::Second, (Some(a), Some(b)), None) = (step, made, p.call.before[0]) {
+            self.pair(Leg::A, a, b);
         }
         Ok(done.value)
     }
 
     /// A shift that fails has moved some bytes already, on the second leg as on the first.
-    fn begun(&mut self, p: &mut Proc, step: Step, leg: usize) {
+    fn begun(&mut self, p: &mut Proc, step: Step, leg: Leg) {
         if let (true, Step::Second, Ok(i)) = (p.call.op.shifts(), step, self.subject(p, leg))
             && let Ok(b) = self.altered(p, leg).bytes_mut(i)
         {
@@ -192,7 +194,7 @@ impl World {
 
     /// The object of a call is from now on neither what it was nor what the call makes of it.
     pub fn halve(&mut self, p: &Proc) {
-        for leg in 0..2 {
+        for leg in Leg::BOTH {
             let it = self.subject(p, leg);
             self.half.extend(it.map(|i| (leg, i)));
         }
@@ -239,8 +241,8 @@ impl World {
             _ => {}
         }
         let i = self.subject(p, leg)?;
-        let other = self.subject(p, 1 - leg);
-        let there = |w: &World| other.map(|o| w.legs[1 - leg].node(o).clone());
+        let other = self.subject(p, leg.other());
+        let there = |w: &World| other.map(|o| w.legs[leg.other()].node(o).clone());
         let now = self.legs[leg].node(i).clone();
         let mut meta: Meta = now.meta.clone();
         let mut bytes = self.legs[leg].bytes(i).ok().cloned();
@@ -280,7 +282,7 @@ impl World {
                 }
             }
             Does::Bytes => {
-                let good = self.legs[1 - leg].bytes(other?)?;
+                let good = self.legs[leg.other()].bytes(other?)?;
                 let Op::Allocate { at, len, .. } = *p.call.op else {
                     return Ok(0);
                 };

@@ -7,6 +7,7 @@ use crate::fault::{Faults, Place, Which};
 use crate::op::Op;
 use crate::tree::{Body, Ino, Tree};
 use crate::world::{Entry, Left, World};
+use mirror_core::Leg;
 use mirror_core::{Errno, ErrorClass};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -66,7 +67,7 @@ fn told(w: &World, faults: &Faults) -> Result<(), String> {
 }
 
 /// The leg that must hold the history: the first, or the one that lived.
-fn witness(w: &World, faults: &Faults) -> usize {
+fn witness(w: &World, faults: &Faults) -> Leg {
     match faults.crash.map(|c| c.which) {
         Some(Which::First) => w.other(),
         _ => w.source,

@@ -8,6 +8,7 @@ use crate::proc::Proc;
 use crate::tree::Ino;
 use crate::world::World;
 use mirror_core::{Errno, ErrorClass, LockPlan, Prepared};
+use mirror_core::{Leg, PerLeg};
 
 /// The directory part of a path.
 pub fn dirs(path: &str) -> &str {
@@ -16,13 +17,13 @@ pub fn dirs(path: &str) -> &str {
 
 impl World {
     /// The plan for a file by its numbers on both legs.
-    fn file_plan(&self, p: &Proc, object: [Option<Ino>; 2]) -> LockPlan {
+    fn file_plan(&self, p: &Proc, object: PerLeg<Option<Ino>>) -> LockPlan {
         let leg = if self.sabotage == Some(Sabotage::Keys) {
             p.first
         } else {
-            0
+            Leg::A
         };
-        let key = object[leg].or_else(|| self.there(1 - leg, object[1 - leg]));
+        let key = object[leg].or_else(|| self.there(leg.other(), object[leg.other()]));
         key.map_or(LockPlan::EXCLUSIVE, |k| self.file(k))
     }
     fn dir_plan(&self, p: &Proc, dir: Ino, path: &str) -> LockPlan {
@@ -31,8 +32,8 @@ impl World {
                 let name = last(path).bytes().fold(7, |n, b| n * 31 + u32::from(b));
                 self.dir(dir.wrapping_mul(131).wrapping_add(name))
             }
-            Some(Sabotage::Keys) if p.first == 1 => {
-                self.dir(self.there(0, Some(dir)).unwrap_or(dir))
+            Some(Sabotage::Keys) if p.first == Leg::B => {
+                self.dir(self.there(Leg::A, Some(dir)).unwrap_or(dir))
             }
             _ => self.dir(dir),
         }
@@ -40,7 +41,7 @@ impl World {
 }
 
 /// What a name is: number and type in one answer.
-fn what(w: &World, leg: usize, path: &str) -> Result<u64, Errno> {
+fn what(w: &World, leg: Leg, path: &str) -> Result<u64, Errno> {
     let i = w.legs[leg].lookup(path)?;
     Ok(u64::from(i) << 1 | u64::from(w.legs[leg].is_dir(i)))
 }
@@ -70,7 +71,7 @@ impl Port<'_> {
         }
         if matches!(&*op, Op::Rmdir { .. }) || op.attributes() {
             let path = op.paths()[0];
-            let found = self.step(Err(Errno::EIO), |w, _| what(w, 0, path));
+            let found = self.step(Err(Errno::EIO), |w, _| what(w, Leg::A, path));
             if let Ok(f) = found {
                 let (ino, dir) = ((f >> 1) as Ino, f & 1 == 1);
                 self.note((), |_, p| p.call.target = Some(ino).filter(|_| dir));
@@ -91,7 +92,7 @@ impl Port<'_> {
     fn plan_dir(&self, n: usize, path: &str) -> Result<Option<Ino>, Errno> {
         let text = dirs(path);
         if text.is_empty() {
-            let root = self.look(|w, _| w.legs[0].root());
+            let root = self.look(|w, _| w.legs.a.root());
             self.note((), |_, p| p.call.want[n] = Some(root));
             return Ok(Some(root));
         }
@@ -103,23 +104,23 @@ impl Port<'_> {
             return Ok(Some(ino));
         }
         let found = self.step(Err(Errno::EIO), |w, _| {
-            w.legs[0].parent(path).map(|(d, _)| u64::from(d))
+            w.legs.a.parent(path).map(|(d, _)| u64::from(d))
         });
         match found {
             Ok(d) => {
                 self.note((), |_, p| p.call.want[n] = Some(d as Ino));
                 Ok(Some(d as Ino))
             }
-            Err(e) if self.look(|_, p| p.first == 0) => Err(e),
+            Err(e) if self.look(|_, p| p.first == Leg::A) => Err(e),
             // The program addresses the other leg: it must not hear what leg a says alone.
             Err(_) => self
-                .step(Err(Errno::EIO), |w, _| w.legs[1].parent(path).map(|_| 0))
+                .step(Err(Errno::EIO), |w, _| w.legs.b.parent(path).map(|_| 0))
                 .map(|_| None),
         }
     }
 
     /// Resolves the directory of a name, a step each.
-    fn resolve(&self, leg: usize, path: &str) -> Result<Ino, Errno> {
+    fn resolve(&self, leg: Leg, path: &str) -> Result<Ino, Errno> {
         let mut at = self.look(|w, _| w.legs[leg].root());
         for c in dirs(path).split('/').filter(|c| !c.is_empty()) {
             at = self.step(Err(Errno::EIO), |w, p| {
@@ -144,10 +145,10 @@ impl Port<'_> {
             self.note((), |_, p| p.cache.clear());
             return Prepared::Replan;
         }
-        for leg in 0..2 {
+        for leg in Leg::BOTH {
             let found = self.resolve(leg, path);
             match found {
-                Ok(i) if leg == 0 => {
+                Ok(i) if leg == Leg::A => {
                     let trust = fresh || sabotage == Some(Sabotage::Plan);
                     if !trust && self.look(|_, p| p.call.want[n] != Some(i)) {
                         return Prepared::Replan;
@@ -157,13 +158,13 @@ impl Port<'_> {
                 Err(e) if leg == first && e.class() != ErrorClass::Semantic => {
                     return Prepared::Answer(Err(e));
                 }
-                Err(_) if leg == 0 && leg == first => return Prepared::Replan,
+                Err(_) if leg == Leg::A && leg == first => return Prepared::Replan,
                 Err(_) => return Prepared::Exclusive,
             }
             self.note((), |_, p| p.call.dirs[leg][n] = found.ok());
         }
         self.note((), |_, p| {
-            if let (Some(a), false) = (p.call.dirs[0][n], dirs(path).is_empty()) {
+            if let (Some(a), false) = (p.call.dirs.a[n], dirs(path).is_empty()) {
                 p.cache.insert(dirs(path).to_owned(), (a, now));
             }
         });
@@ -177,18 +178,20 @@ impl Port<'_> {
             Ok(i) => self.note((), |_, p| p.call.dirs[first][n] = Some(i)),
             Err(e) => return Prepared::Answer(Err(e)),
         }
-        let mut found = self.resolve(1 - first, path);
+        let mut found = self.resolve(first.other(), path);
         if found.is_err() {
             found = self
                 .step(Err(Errno::EIO), |w, p| {
-                    w.met(p, 1 - first, Place::Effect)?;
+                    w.met(p, first.other(), Place::Effect)?;
                     w.heal_parents(p.pid, path, first)?;
-                    w.legs[1 - first].parent(path).map(|(d, _)| u64::from(d))
+                    w.legs[first.other()]
+                        .parent(path)
+                        .map(|(d, _)| u64::from(d))
                 })
                 .map(|d| d as Ino);
         }
         self.note((), |_, p| match found {
-            Ok(i) => p.call.dirs[1 - first][n] = Some(i),
+            Ok(i) => p.call.dirs[first.other()][n] = Some(i),
             Err(e) => p.call.lacks = Some(e),
         });
         Prepared::Ready
@@ -216,8 +219,8 @@ impl World {
     /// Looks at the names themselves, and keeps what the rest of the transaction needs.
     fn prove_names(&self, p: &mut Proc, alone: bool) -> Prepared {
         let (op, first) = (p.call.op.clone(), p.first);
-        let at = [0, 1].map(|leg| p.call.at(leg));
-        let entry = |leg: usize, n: usize| {
+        let at = PerLeg::by(|leg| p.call.at(leg));
+        let entry = |leg: Leg, n: usize| {
             at[leg]
                 .name(&op, n)
                 .and_then(|(d, name)| self.legs[leg].entry(d, name))
@@ -232,19 +235,21 @@ impl World {
             return Prepared::Answer(Err(Errno::EEXIST));
         }
         if !alone {
-            let moves = (0..2).any(|l| moves_directory(&self.legs[l], &op, &at[l]));
+            let moves = Leg::BOTH
+                .into_iter()
+                .any(|l| moves_directory(&self.legs[l], &op, &at[l]));
             if moves && self.sabotage != Some(Sabotage::Rename) {
                 return Prepared::Exclusive;
             }
-            let found = entry(0, 0).ok();
-            let dir = found.filter(|&i| self.legs[0].is_dir(i));
+            let found = entry(Leg::A, 0).ok();
+            let dir = found.filter(|&i| self.legs.a.is_dir(i));
             let planned = matches!(&*op, Op::Rmdir { .. }) || op.attributes();
             if planned && dir != p.call.target && self.sabotage != Some(Sabotage::Plan) {
                 return Prepared::Replan;
             }
             // A directory is locked, not the one above: it may be half made.
             let whole = op.attributes() && dir.is_some();
-            if whole && entry(1, 0).is_err() {
+            if whole && entry(Leg::B, 0).is_err() {
                 return Prepared::Exclusive;
             }
             let late = match &*op {
@@ -265,7 +270,13 @@ impl World {
     pub fn late(&self, p: &Proc) -> LockPlan {
         match p.call.late {
             Some(_) if self.sabotage == Some(Sabotage::Late) => LockPlan::EMPTY,
-            Some(i) => self.file_plan(p, [Some(i), self.there(0, Some(i))]),
+            Some(i) => self.file_plan(
+                p,
+                PerLeg {
+                    a: Some(i),
+                    b: self.there(Leg::A, Some(i)),
+                },
+            ),
             None => LockPlan::EMPTY,
         }
     }

@@ -75,10 +75,10 @@ impl<'a> Port<'a> {
 }
 
 impl World {
-    fn try_lock(&mut self, p: &mut Proc, leg: usize, object: usize) -> Result<(), LockMiss> {
+    fn try_lock(&mut self, p: &mut Proc, leg: Leg, object: usize) -> Result<(), LockMiss> {
         let pid = p.pid;
         self.used.insert(object);
-        if leg == 1 && self.sabotage == Some(Sabotage::SecondLock) {
+        if leg == Leg::B && self.sabotage == Some(Sabotage::SecondLock) {
             return Ok(());
         }
         self.fault(leg, Place::Lock).map_err(|e| {
@@ -88,10 +88,10 @@ impl World {
         let mine = |h: &std::collections::BTreeMap<usize, Pid>| {
             h.iter().any(|(&o, &p)| p == pid && o >= object)
         };
-        let below = leg == 1 && self.holders[0].get(&object) != Some(&pid);
+        let below = leg == Leg::B && self.holders.a.get(&object) != Some(&pid);
         if self.strict && (mine(&self.holders[leg]) || below) {
             self.violate(format!(
-                "process {pid} locks {object} on leg {leg} out of order: {:?}",
+                "process {pid} locks {object} on leg {leg:?} out of order: {:?}",
                 self.holders
             ));
         }
@@ -108,19 +108,19 @@ impl World {
     }
 
     /// Which leg's lock is taken first: leg a's, but for a mistake.
-    fn ordered(&self, p: &Proc, leg: usize) -> usize {
-        let turned = self.sabotage == Some(Sabotage::LegOrder) && p.first == 1;
-        if turned { 1 - leg } else { leg }
+    fn ordered(&self, p: &Proc, leg: Leg) -> Leg {
+        let turned = self.sabotage == Some(Sabotage::LegOrder) && p.first == Leg::B;
+        if turned { leg.other() } else { leg }
     }
 
-    fn unlock(&mut self, p: &Proc, leg: usize, object: usize) {
+    fn unlock(&mut self, p: &Proc, leg: Leg, object: usize) {
         if self.sabotage == Some(Sabotage::Hold) && p.missed {
             return;
         }
         if self.holders[leg].remove(&object) != Some(p.pid) {
             let pid = p.pid;
             self.violate(format!(
-                "process {pid} gave back {object} of leg {leg} without holding it"
+                "process {pid} gave back {object} of leg {leg:?} without holding it"
             ));
         }
     }
@@ -135,7 +135,7 @@ impl World {
             return;
         };
         self.records.remove(&lead);
-        let mine = self.holders[0].iter().filter(|h| *h.1 == p.pid);
+        let mine = self.holders.a.iter().filter(|h| *h.1 == p.pid);
         for object in mine.map(|h| *h.0).collect::<Vec<_>>() {
             self.posts.remove(&object);
         }
@@ -185,8 +185,8 @@ impl World {
 
     fn record(&self, p: &Proc) -> Record {
         let c = &p.call;
-        let mut before: Vec<(usize, u32)> = Vec::new();
-        for leg in 0..2 {
+        let mut before: Vec<(Leg, u32)> = Vec::new();
+        for leg in Leg::BOTH {
             let names = c.op.paths();
             let found = names.iter().filter_map(|p| self.legs[leg].lookup(p).ok());
             before.extend(found.map(|i| (leg, i)));
@@ -207,11 +207,11 @@ impl World {
 impl LegLock for Port<'_> {
     fn try_lock(&mut self, leg: Leg, object: usize) -> Result<(), LockMiss> {
         self.step(Err(LockMiss::Failed(Errno::EIO)), |w, p| {
-            w.try_lock(p, w.ordered(p, leg.index()), object)
+            w.try_lock(p, w.ordered(p, leg), object)
         })
     }
     fn unlock(&mut self, leg: Leg, object: usize) {
-        self.step((), |w, p| w.unlock(p, w.ordered(p, leg.index()), object));
+        self.step((), |w, p| w.unlock(p, w.ordered(p, leg), object));
     }
 }
 

@@ -7,6 +7,7 @@ use crate::tree::{Ino, Meta, Tree};
 use crate::world::{Pid, Record, World};
 use mirror_core::repair::Names;
 use mirror_core::{Drive, Errno, LockPlan};
+use mirror_core::{Leg, PerLeg};
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
@@ -19,7 +20,7 @@ pub struct Call {
     /// Description behind the slot.
     pub desc: Option<usize>,
     /// Inodes behind it.
-    pub object: [Option<Ino>; 2],
+    pub object: PerLeg<Option<Ino>>,
     /// Planned directories on leg a, by name.
     pub want: [Option<Ino>; 2],
     /// The generation of those that were remembered.
@@ -29,7 +30,7 @@ pub struct Call {
     /// The planned directory itself, on leg a.
     pub target: Option<Ino>,
     /// Directories as resolved under the locks: leg, name.
-    pub dirs: [[Option<Ino>; 2]; 2],
+    pub dirs: PerLeg<[Option<Ino>; 2]>,
     /// Why the second leg has none.
     pub lacks: Option<Errno>,
     /// What the names meant on the first leg.
@@ -55,7 +56,7 @@ pub struct Call {
     /// The file to lock late, on leg a.
     pub late: Option<Ino>,
     /// What was opened or made, by leg.
-    pub made: [Option<Ino>; 2],
+    pub made: PerLeg<Option<Ino>>,
     /// Renames of directories when it was resolved.
     pub moves: u64,
     /// The object that leads its intent, until the second leg's turn.
@@ -73,12 +74,12 @@ impl Call {
         Call {
             op,
             desc,
-            object: [None; 2],
+            object: PerLeg::default(),
             want: [None; 2],
             known: [None; 2],
             read: [None; 2],
             target: None,
-            dirs: [[None; 2]; 2],
+            dirs: PerLeg::default(),
             lacks: None,
             before: [None; 2],
             destroys: false,
@@ -91,7 +92,7 @@ impl Call {
             half: false,
             unequal: false,
             late: None,
-            made: [None; 2],
+            made: PerLeg::default(),
             moves: 0,
             lead: None,
             position: None,
@@ -100,7 +101,7 @@ impl Call {
         }
     }
     /// Where the call acts on a leg.
-    pub fn at(&self, leg: usize) -> At {
+    pub fn at(&self, leg: Leg) -> At {
         At {
             dirs: self.dirs[leg],
             object: self.object[leg],
@@ -116,7 +117,7 @@ pub(crate) enum Phase {
     /// Ending what crashed processes left, or what this change left.
     Recover,
     /// Syncing the legs: how many are done, and the changes that are promised.
-    Sync(usize, [u64; 2]),
+    Sync(usize, PerLeg<u64>),
     /// An open without locks (a sabotage): the inode on the first leg.
     Opened(Ino),
     /// exit: waits for the other threads.
@@ -140,7 +141,7 @@ pub struct Proc {
     /// Its number.
     pub pid: Pid,
     /// The leg that it addresses.
-    pub first: usize,
+    pub first: Leg,
     /// Whether it goes on.
     pub life: Life,
     /// By SIGSTOP.
@@ -217,7 +218,7 @@ impl Proc {
     }
 
     /// A process that has not begun. Slots 0 and 1 are open.
-    pub fn new(pid: Pid, first: usize, program: &[Op]) -> Proc {
+    pub fn new(pid: Pid, first: Leg, program: &[Op]) -> Proc {
         Proc {
             pid,
             first,

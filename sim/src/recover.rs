@@ -47,10 +47,10 @@ impl World {
     /// The intent of the call under way.
     pub fn intent_of(&self, p: &Proc) -> Intent {
         let c = &p.call;
-        let mut i = Intent::of(c.op.kind(), Leg::of(p.first));
-        for (leg, ino) in i.inode.iter_mut().enumerate() {
+        let mut i = Intent::of(c.op.kind(), p.first);
+        for leg in Leg::BOTH {
             let named = || self.legs[leg].lookup(c.op.paths().first()?).ok();
-            *ino = c.object[leg].or_else(named).map_or(0, u64::from);
+            i.inode[leg] = c.object[leg].or_else(named).map_or(0, u64::from);
         }
         if let Op::Allocate { how, at, len, .. } = *c.op {
             let size = c.object[p.first].and_then(|i| self.legs[p.first].bytes(i).ok());
@@ -73,7 +73,7 @@ impl World {
 
     /// What the names of an intent are on both legs.
     pub fn seen(&self, r: &Record) -> Names {
-        let seen = |leg: usize, ino: Option<Ino>| {
+        let seen = |leg: Leg, ino: Option<Ino>| {
             ino.map(|i| Seen {
                 inode: u64::from(i),
                 size: self.legs[leg].bytes(i).map_or(0, |b| b.len() as u64),
@@ -81,19 +81,19 @@ impl World {
         };
         if r.op.slot().is_some() {
             let object =
-                |leg: usize| r.object[leg].or_else(|| self.there(1 - leg, r.object[1 - leg]));
-            let one = OneName::by(|leg| seen(leg.index(), object(leg.index())));
+                |leg: Leg| r.object[leg].or_else(|| self.there(leg.other(), r.object[leg.other()]));
+            let one = OneName::by(|leg| seen(leg, object(leg)));
             return [one, OneName::default()];
         }
         let paths = r.op.paths();
-        let found = |leg: usize, n: usize| self.legs[leg].lookup(paths.get(n)?).ok();
-        [0, 1].map(|n| OneName::by(|leg| seen(leg.index(), found(leg.index(), n))))
+        let found = |leg: Leg, n: usize| self.legs[leg].lookup(paths.get(n)?).ok();
+        [0, 1].map(|n| OneName::by(|leg| seen(leg, found(leg, n))))
     }
 
     /// The change that one leg has, on the other.
-    fn again(&mut self, p: &mut Proc, r: &Record, act: Act, leg: usize) -> Result<(), Errno> {
+    fn again(&mut self, p: &mut Proc, r: &Record, act: Act, leg: Leg) -> Result<(), Errno> {
         self.met(p, leg, Place::Effect)?;
-        if self.disks[1 - leg].gone {
+        if self.disks[leg.other()].gone {
             return Err(Errno::EIO);
         }
         let paths: Vec<String> = r.op.paths().into_iter().map(str::to_owned).collect();
@@ -157,12 +157,12 @@ impl Ground for Ending<'_, '_> {
         let at = (self.n, self.looks);
         self.looks += 1;
         let look = |w: &mut World, p: &mut Proc| {
-            for leg in 0..2 {
+            for leg in Leg::BOTH {
                 w.met(p, leg, Place::Look)?;
             }
             let mut seen = w.seen(self.r);
             if w.sabotage == Some(Sabotage::OneLeg) {
-                let first = Leg::of(self.r.first);
+                let first = self.r.first;
                 seen = seen.map(|n| OneName::by(|_| n[first]));
             }
             p.seen.insert(at, seen);
@@ -183,8 +183,7 @@ impl Ground for Ending<'_, '_> {
             return Err(Errno::EINVAL);
         };
         self.acted = true;
-        self.port
-            .step(Ok(()), |w, p| w.again(p, self.r, act, leg.index()))
+        self.port.step(Ok(()), |w, p| w.again(p, self.r, act, leg))
     }
     fn equal(&mut self, from: Leg, range: Option<(u64, u64)>, _: &BothLocked) -> Result<(), Errno> {
         self.acted = true;
@@ -192,7 +191,7 @@ impl Ground for Ending<'_, '_> {
             Some(_) => What::Object,
             None => What::Name,
         };
-        self.port.equal(self.r, from.index(), what, range)
+        self.port.equal(self.r, from, what, range)
     }
     /// No call of the model's changes any.
     fn marks(&mut self, _: Leg, _: &Intent, _: &BothLocked) -> Result<(), Errno> {

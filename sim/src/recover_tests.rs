@@ -4,17 +4,18 @@ use crate::fault::Faults;
 use crate::steps::settle;
 use crate::tree::{Body, Meta, Tree};
 use mirror_core::runtime::ANNOUNCED;
+use mirror_core::{Leg, PerLeg};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
 #[path = "../../tests/torn/states.rs"]
 mod states;
-use states::{Leg, Look, Torn};
+use states::{Look, Torn};
 
 /// Any object with one file stripe; which one, no recovery asks.
 const LEAD: usize = 1;
 
-fn tree(base: Ino, leg: &Leg) -> (Tree, Vec<Ino>) {
+fn tree(base: Ino, leg: &states::Leg) -> (Tree, Vec<Ino>) {
     let mut t = Tree::new(base);
     let files: Vec<Ino> = leg
         .files
@@ -83,26 +84,24 @@ fn op(t: &Torn) -> Op {
 
 /// A world with nothing but this state, whose process is dead.
 fn world(t: &Torn) -> World {
-    let mut w = World::new(0, t.first, &Faults::default(), None);
+    let first = Leg::of(t.first);
+    let mut w = World::new(0, first, &Faults::default(), None);
     w.strict = false;
     w.descs.clear();
     w.partner = Default::default();
     let [(a, of_a), (b, of_b)] = [tree(1000, &t.legs[0]), tree(5000, &t.legs[1])];
-    w.pair(0, a.root(), b.root());
+    w.pair(Leg::A, a.root(), b.root());
     for (a, b) in of_a.iter().zip(&of_b) {
-        w.pair(0, *a, *b);
+        w.pair(Leg::A, *a, *b);
     }
-    w.legs = [a, b];
+    w.legs = PerLeg { a, b };
     let object = t.before.map(|f| [of_a[f], of_b[f]]);
     let op = Rc::new(op(t));
     let intent = Intent {
         inode: object.map_or([0; 2], |o| o.map(u64::from)).into(),
         offset: t.offset,
         length: t.length,
-        ..Intent::of(
-            IntentKind::from_u8(t.kind).expect("a kind"),
-            mirror_core::Leg::of(t.first),
-        )
+        ..Intent::of(IntentKind::from_u8(t.kind).expect("a kind"), first)
     };
     let by_descriptor = op.slot().is_some();
     let record = Record {
@@ -110,9 +109,9 @@ fn world(t: &Torn) -> World {
         touched: BTreeSet::new(),
         object: object
             .filter(|_| by_descriptor)
-            .map_or([None; 2], |o| o.map(Some)),
+            .map_or(PerLeg::default(), |o| o.map(Some).into()),
         op,
-        first: t.first,
+        first,
         intent,
         before: Vec::new(),
         tainted: false,
@@ -129,9 +128,9 @@ fn torn_states_end_as_the_library_and_the_command_end_them() {
     for n in 0..10_000 {
         let t = states::state(n);
         let mut w = world(&t);
-        let before = [look(&w.legs[0]), look(&w.legs[1])];
+        let before = [look(&w.legs.a), look(&w.legs.b)];
         settle(&mut w, 1).expect("nobody is in the way");
-        let now = [look(&w.legs[0]), look(&w.legs[1])];
+        let now = [look(&w.legs.a), look(&w.legs.b)];
         let pending = !w.pending.causes.is_empty();
         assert!(w.posts.is_empty(), "{n}: {t:?}");
         assert_eq!(pending, t.end.is_none(), "{n}: {t:?}");

@@ -3,6 +3,7 @@ use crate::effect::{Need, last};
 use crate::tree::{Body, Ino, Meta};
 use crate::world::{Pid, World};
 use mirror_core::Errno;
+use mirror_core::Leg;
 use std::collections::BTreeMap;
 
 const ALONE: &[Need] = &[Need::Alone];
@@ -10,7 +11,7 @@ const ALONE: &[Need] = &[Need::Alone];
 impl World {
     /// Makes what a path leads through equal, from leg `from`, directory by directory; the last name is
     /// the same object on both legs then, if not yet of the same content.
-    pub fn heal_name(&mut self, pid: Pid, path: &str, from: usize) -> Result<(), Errno> {
+    pub fn heal_name(&mut self, pid: Pid, path: &str, from: Leg) -> Result<(), Errno> {
         let trail = self.legs[from].trail(path);
         let trail: Vec<(Ino, String, Option<Ino>)> = trail
             .into_iter()
@@ -24,7 +25,7 @@ impl World {
     }
 
     /// Makes the directories above a path equal.
-    pub fn heal_parents(&mut self, pid: Pid, path: &str, from: usize) -> Result<(), Errno> {
+    pub fn heal_parents(&mut self, pid: Pid, path: &str, from: Leg) -> Result<(), Errno> {
         match path.rsplit_once('/') {
             Some((dirs, _)) => self.heal_name(pid, dirs, from),
             None => Ok(()),
@@ -34,12 +35,12 @@ impl World {
     pub(crate) fn heal_entry(
         &mut self,
         pid: Pid,
-        from: usize,
+        from: Leg,
         (ds, dt): (Ino, Ino),
         name: &str,
         s: Option<Ino>,
     ) -> Result<(), Errno> {
-        let to = 1 - from;
+        let to = from.other();
         if !self.legs[to].is_dir(dt) || !self.legs[from].is_dir(ds) {
             return Err(Errno::ENOTDIR);
         }
@@ -49,9 +50,9 @@ impl World {
     }
 
     /// The partner of `s`, made if need be; what is below a new directory with its content.
-    fn counterpart(&mut self, pid: Pid, from: usize, s: Ino) -> Ino {
+    fn counterpart(&mut self, pid: Pid, from: Leg, s: Ino) -> Ino {
         let node = self.legs[from].node(s).clone();
-        let to = 1 - from;
+        let to = from.other();
         if let Some(t) = self.there(from, Some(s))
             && self.legs[to].node(t).body.same_type(&node.body)
         {
@@ -78,9 +79,9 @@ impl World {
         t
     }
 
-    fn sync_node(&mut self, pid: Pid, from: usize, s: Ino, t: Ino) {
+    fn sync_node(&mut self, pid: Pid, from: Leg, s: Ino, t: Ino) {
         let node = self.legs[from].node(s).clone();
-        let there = self.change(pid, 1 - from, ALONE).node_mut(t);
+        let there = self.change(pid, from.other(), ALONE).node_mut(t);
         if !there.body.same_type(&node.body) {
             return;
         }
@@ -92,28 +93,28 @@ impl World {
     }
 
     /// Makes the other leg wholly like `from`: `mirror resync`. Nobody else is there.
-    pub fn resync(&mut self, from: usize) {
+    pub fn resync(&mut self, from: Leg) {
         self.strict = false;
-        for leg in 0..2 {
+        for leg in Leg::BOTH {
             let both =
-                |&i: &Ino, &mut j: &mut Ino| self.legs[leg].has(i) && self.legs[1 - leg].has(j);
+                |&i: &Ino, &mut j: &mut Ino| self.legs[leg].has(i) && self.legs[leg.other()].has(j);
             self.partner[leg].retain(both);
         }
-        let (s, t) = (self.legs[from].root(), self.legs[1 - from].root());
+        let (s, t) = (self.legs[from].root(), self.legs[from.other()].root());
         self.resync_dir(from, s, t);
     }
 
-    fn resync_dir(&mut self, from: usize, s: Ino, t: Ino) {
+    fn resync_dir(&mut self, from: Leg, s: Ino, t: Ino) {
         self.sync_node(0, from, s, t);
         let here = self.legs[from].dir(s).cloned().unwrap_or_default();
-        let there = self.legs[1 - from].dir(t).cloned().unwrap_or_default();
+        let there = self.legs[from.other()].dir(t).cloned().unwrap_or_default();
         for name in there.keys().filter(|n| !here.contains_key(*n)) {
-            self.legs[1 - from].set(t, last(name), None);
+            self.legs[from.other()].set(t, last(name), None);
         }
         for (name, i) in here {
             let c = self.counterpart(0, from, i);
             self.sync_node(0, from, i, c);
-            self.legs[1 - from].set(t, &name, Some(c));
+            self.legs[from.other()].set(t, &name, Some(c));
             if self.legs[from].is_dir(i) {
                 self.resync_dir(from, i, c);
             }

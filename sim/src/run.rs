@@ -7,6 +7,7 @@ use crate::rng::Rng;
 use crate::steps::settle;
 use crate::world::{Pid, World};
 use mirror_core::Errno;
+use mirror_core::Leg;
 
 /// More steps than this are a livelock.
 const LIMIT: u32 = 60_000;
@@ -38,7 +39,7 @@ pub struct Case {
     /// Seed of the schedule.
     pub seed: u64,
     /// The leg that is changed first.
-    pub source: usize,
+    pub source: Leg,
     /// Every second process addresses the other leg.
     pub mixed: bool,
     /// Stripes of a lock table.
@@ -81,7 +82,7 @@ impl Case {
     pub fn of(programs: Vec<Vec<Op>>) -> Case {
         Case {
             seed: 0,
-            source: 0,
+            source: Leg::A,
             mixed: false,
             stripes: mirror_core::STRIPES_DEFAULT,
             programs,
@@ -94,7 +95,7 @@ impl Case {
     /// A random case without faults.
     pub fn random(seed: u64, processes: usize, ops: usize) -> Case {
         let mut r = Rng::new(seed);
-        let source = r.below(2);
+        let source = Leg::of(r.below(2));
         let stripes = [1, 2, 3, 64][r.below(4)];
         let programs = (0..processes)
             .map(|_| (0..ops).map(|_| random(&mut r)).collect())
@@ -155,8 +156,11 @@ impl Case {
         self
     }
     /// The leg that a process addresses.
-    fn first(&self, pid: Pid) -> usize {
-        (self.source + usize::from(self.mixed) * pid) % 2
+    fn first(&self, pid: Pid) -> Leg {
+        match self.mixed && pid % 2 == 1 {
+            true => self.source.other(),
+            false => self.source,
+        }
     }
 }
 
@@ -284,8 +288,8 @@ fn crash(m: &mut Model, case: &Case, r: &mut Rng) {
     let Some(c) = case.faults.crash.filter(|c| c.at == m.total) else {
         return;
     };
-    let (first, second) = (case.source, 1 - case.source);
-    let legs: &[usize] = match c.which {
+    let (first, second) = (case.source, case.source.other());
+    let legs: &[Leg] = match c.which {
         Which::First => &[first],
         Which::Second => &[second],
         Which::Both => &[first, second],

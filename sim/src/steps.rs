@@ -4,6 +4,7 @@ use crate::op::Op;
 use crate::port::Port;
 use crate::proc::{Call, Life, MENDS, Phase, Proc};
 use crate::world::{Desc, Left, Pid, World};
+use mirror_core::PerLeg;
 use mirror_core::{Drive, Errno, LockMiss, LockPlan, Next, Prepared, Verdict, transact};
 
 impl Proc {
@@ -14,7 +15,7 @@ impl Proc {
         self.wait = None;
         for object in std::mem::take(&mut self.late) {
             // Not sooner than the locks were given back.
-            match w.holders[0].get(&object) {
+            match w.holders.a.get(&object) {
                 Some(&holder) if holder == self.pid => self.late.push(object),
                 _ => w.free(object),
             }
@@ -34,9 +35,9 @@ impl Proc {
             Phase::Opened(ino) => {
                 self.memo.fuel = 0;
                 let path = self.call.op.paths()[0].to_owned();
-                let there = w.legs[1 - self.first].lookup(&path).ok();
+                let there = w.legs[self.first.other()].lookup(&path).ok();
                 self.call.made[self.first] = Some(ino);
-                self.call.made[1 - self.first] = there;
+                self.call.made[self.first.other()] = there;
                 let Op::Open { slot, .. } = *self.call.op else {
                     return;
                 };
@@ -73,7 +74,7 @@ impl Proc {
             }
             Op::Fsync { .. } => {
                 self.memo.fuel = 0;
-                let promise = [0, 1].map(|l| w.disks[l].changes);
+                let promise = PerLeg::by(|l| w.disks[l].changes);
                 self.phase = Phase::Sync(0, promise);
             }
             Op::Exit => {
@@ -102,9 +103,13 @@ impl Proc {
     }
 
     /// fsync: both legs, one after the other; what was changed before it is promised.
-    fn sync(&mut self, w: &mut World, n: usize, promise: [u64; 2]) {
+    fn sync(&mut self, w: &mut World, n: usize, promise: PerLeg<u64>) {
         self.memo.fuel = 0;
-        let leg = if n == 0 { self.first } else { 1 - self.first };
+        let leg = if n == 0 {
+            self.first
+        } else {
+            self.first.other()
+        };
         if n == 2 || w.fault(leg, Place::Effect).is_err() {
             for (d, p) in w.disks.iter_mut().zip(promise) {
                 d.promised = if n == 2 {

@@ -8,6 +8,7 @@ use crate::rng::Rng;
 use crate::tree::{CAPABILITY, Ino, Tree};
 use mirror_core::runtime::Intent;
 use mirror_core::{Errno, LockPlan, WHOLE};
+use mirror_core::{Leg, PerLeg};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
@@ -19,7 +20,7 @@ pub type Pid = usize;
 #[derive(Clone, Debug, Hash)]
 pub struct Desc {
     /// Inode on each leg, as it was opened there.
-    pub object: [Option<Ino>; 2],
+    pub object: PerLeg<Option<Ino>>,
     /// The name it was opened by.
     pub path: String,
     /// O_APPEND.
@@ -40,13 +41,13 @@ pub struct Record {
     /// The call.
     pub op: Rc<Op>,
     /// The leg that is changed first.
-    pub first: usize,
+    pub first: Leg,
     /// The inodes behind its descriptor.
-    pub object: [Option<Ino>; 2],
+    pub object: PerLeg<Option<Ino>>,
     /// What it says for whoever must end it.
     pub intent: Intent,
     /// Inodes that its names meant before the change, with their leg.
-    pub before: Vec<(usize, Ino)>,
+    pub before: Vec<(Leg, Ino)>,
     /// It touches what is pending already.
     pub tainted: bool,
 }
@@ -55,9 +56,9 @@ pub struct Record {
 #[derive(Clone, Debug, Default, Hash)]
 pub struct Pending {
     /// Inodes, with their leg.
-    pub inos: BTreeSet<(usize, Ino)>,
+    pub inos: BTreeSet<(Leg, Ino)>,
     /// Names: leg, directory, name.
-    pub entries: BTreeSet<(usize, Ino, String)>,
+    pub entries: BTreeSet<(Leg, Ino, String)>,
     /// What was recorded, and why; for the oracle.
     pub causes: Vec<(Rc<Op>, Errno)>,
 }
@@ -105,17 +106,17 @@ pub struct Entry {
 #[derive(Clone, Debug)]
 pub struct World {
     /// The legs by id.
-    pub legs: [Tree; 2],
+    pub legs: PerLeg<Tree>,
     /// Inode of the same object on the other leg, by leg.
-    pub partner: [BTreeMap<Ino, Ino>; 2],
+    pub partner: PerLeg<BTreeMap<Ino, Ino>>,
     /// The leg that is changed first, or that the first process changes first.
-    pub source: usize,
+    pub source: Leg,
     /// Not all processes address the same leg.
     pub mixed: bool,
     /// Stripes of each lock table.
     pub stripes: usize,
     /// Holders of the lock objects, by leg.
-    pub holders: [BTreeMap<usize, Pid>; 2],
+    pub holders: PerLeg<BTreeMap<usize, Pid>>,
     /// Occupied posts.
     pub posts: BTreeMap<usize, u32>,
     /// Intents, by lead.
@@ -149,11 +150,11 @@ pub struct World {
     /// Errors of a second leg that the engine counted.
     pub partner_errors: u32,
     /// What a process was taking back when it died, with its leg: neither as before nor as after.
-    pub half: BTreeSet<(usize, Ino)>,
+    pub half: BTreeSet<(Leg, Ino)>,
     /// The program has ended by itself.
     pub exited: bool,
     /// Crash state of the legs.
-    pub disks: [Disk; 2],
+    pub disks: PerLeg<Disk>,
     /// A defect, to test the oracles.
     pub sabotage: Option<Sabotage>,
     /// Whether locks are looked at too, not outcomes alone.
@@ -161,7 +162,7 @@ pub struct World {
     /// The tree that both legs start from (numbers of the first leg).
     pub start: Rc<Tree>,
     faults: Rc<Faults>,
-    counts: [[u32; 3]; 2],
+    counts: PerLeg<[u32; 3]>,
     short: Option<Rng>,
 }
 
@@ -173,7 +174,7 @@ impl Hash for World {
         (&self.violation, self.healed, self.deaths, self.left).hash(h);
         // Calls are counted for the errors that are still to come.
         for e in &self.faults.errors {
-            let leg = self.source ^ usize::from(e.second);
+            let leg = if e.second { self.other() } else { self.source };
             let past = e.nth.saturating_add(e.times);
             self.counts[leg][e.place as usize].min(past).hash(h);
         }
@@ -183,9 +184,12 @@ impl Hash for World {
 
 impl World {
     /// Both legs with the same small population; descriptions 0 and 1 are open on `shared`.
-    pub fn new(seed: u64, source: usize, faults: &Faults, sabotage: Option<Sabotage>) -> World {
+    pub fn new(seed: u64, source: Leg, faults: &Faults, sabotage: Option<Sabotage>) -> World {
         let mut w = World {
-            legs: [Tree::new(1000), Tree::new(5000)],
+            legs: PerLeg {
+                a: Tree::new(1000),
+                b: Tree::new(5000),
+            },
             partner: Default::default(),
             source,
             mixed: false,
@@ -219,15 +223,15 @@ impl World {
         };
         w.populate();
         w.start = Rc::new(w.legs[source].clone());
-        for d in &mut w.disks {
+        for d in w.disks.iter_mut() {
             d.keep = faults.crash.is_some();
         }
         w
     }
 
     fn populate(&mut self) {
-        let (a, b) = (self.legs[0].root(), self.legs[1].root());
-        self.pair(0, a, b);
+        let (a, b) = (self.legs.a.root(), self.legs.b.root());
+        self.pair(Leg::A, a, b);
         let dir = |path: &str| Op::Mkdir {
             path: path.into(),
             mode: 0o755,
@@ -241,20 +245,25 @@ impl World {
             append: false,
             mode: 0o644,
         };
-        let mut shared = [None; 2];
+        let mut shared = PerLeg::default();
         for op in [dir("d"), dir("d/e"), file("a"), file("d/b"), file("shared")] {
-            let made = [0, 1].map(|l| {
+            let made = PerLeg::by(|l| {
                 let at = At::find(&self.legs[l], &op, None).expect("a new tree");
                 let done = effect(&mut self.legs[l], &op, &at).expect("a new tree");
                 done.ino
             });
-            if let [Some(a), Some(b)] = made {
-                self.pair(0, a, b);
+            if let (Some(a), Some(b)) = (made.a, made.b) {
+                self.pair(Leg::A, a, b);
             }
             shared = made;
         }
         // Two have what a change of data or owner takes away.
-        for (leg, path) in [(0, "a"), (1, "a"), (0, "shared"), (1, "shared")] {
+        for (leg, path) in [
+            (Leg::A, "a"),
+            (Leg::B, "a"),
+            (Leg::A, "shared"),
+            (Leg::B, "shared"),
+        ] {
             let t = &mut self.legs[leg];
             let i = t.lookup(path).expect("a new tree");
             let m = &mut t.node_mut(i).meta;
@@ -273,18 +282,18 @@ impl World {
     }
 
     /// The leg that is not the source.
-    pub fn other(&self) -> usize {
-        1 - self.source
+    pub fn other(&self) -> Leg {
+        self.source.other()
     }
 
     /// Says that two inodes are one object.
-    pub fn pair(&mut self, leg: usize, here: Ino, there: Ino) {
+    pub fn pair(&mut self, leg: Leg, here: Ino, there: Ino) {
         self.partner[leg].insert(here, there);
-        self.partner[1 - leg].insert(there, here);
+        self.partner[leg.other()].insert(there, here);
     }
 
     /// An inode's partner.
-    pub fn there(&self, leg: usize, ino: Option<Ino>) -> Option<Ino> {
+    pub fn there(&self, leg: Leg, ino: Option<Ino>) -> Option<Ino> {
         self.partner[leg].get(&ino?).copied()
     }
 
@@ -299,7 +308,7 @@ impl World {
     }
 
     /// A leg, to change it: both legs' locks of the right objects must be held (claim 6).
-    pub fn change(&mut self, pid: Pid, leg: usize, needs: &[Need]) -> &mut Tree {
+    pub fn change(&mut self, pid: Pid, leg: Leg, needs: &[Need]) -> &mut Tree {
         if self.strict {
             self.check(pid, leg, needs);
         }
@@ -308,10 +317,10 @@ impl World {
         &mut self.legs[leg]
     }
 
-    fn check(&mut self, pid: Pid, leg: usize, needs: &[Need]) {
+    fn check(&mut self, pid: Pid, leg: Leg, needs: &[Need]) {
         if self.holds(pid, WHOLE) {
             if let Some(p) = self.inside.iter().find(|&&p| p != pid) {
-                let what = format!("process {pid} changed leg {leg} alone with {p} inside");
+                let what = format!("process {pid} changed leg {leg:?} alone with {p} inside");
                 self.violate(what);
             }
             return;
@@ -322,10 +331,10 @@ impl World {
                 continue;
             }
             let key = |i: Ino| {
-                if leg == 0 {
+                if leg == Leg::A {
                     Some(i)
                 } else {
-                    self.there(1, Some(i))
+                    self.there(Leg::B, Some(i))
                 }
             };
             let object = match *need {
@@ -336,7 +345,7 @@ impl World {
             let Some(object) = object else { continue };
             if !self.holds(pid, object) {
                 self.violate(format!(
-                    "process {pid} changed leg {leg} without both locks of {need:?}"
+                    "process {pid} changed leg {leg:?} without both locks of {need:?}"
                 ));
             }
             self.touch(pid, object);
@@ -367,7 +376,7 @@ impl World {
     }
 
     /// Counts a call on a leg; the error that is due there.
-    pub fn fault(&mut self, leg: usize, place: Place) -> Result<(), Errno> {
+    pub fn fault(&mut self, leg: Leg, place: Place) -> Result<(), Errno> {
         let n = self.counts[leg][place as usize];
         self.counts[leg][place as usize] += 1;
         let locks = self.faults.crash.is_some_and(|c| c.locks);
@@ -409,7 +418,7 @@ impl World {
     /// A process is no more: the kernel frees its locks; its posts stay.
     pub fn die(&mut self, pid: Pid) {
         if self.sabotage != Some(Sabotage::Leak) {
-            for h in &mut self.holders {
+            for h in self.holders.iter_mut() {
                 h.retain(|_, p| *p != pid);
             }
         }
@@ -422,13 +431,13 @@ impl World {
     }
 
     /// Whether an inode is known to differ.
-    pub fn covered(&self, leg: usize, ino: Option<Ino>) -> bool {
+    pub fn covered(&self, leg: Leg, ino: Option<Ino>) -> bool {
         ino.is_some_and(|i| self.pending.inos.contains(&(leg, i)))
     }
 
     /// Whether the call's objects, or what they lie in, are pending.
-    pub fn touches_pending(&self, op: &Op, object: [Option<Ino>; 2]) -> bool {
-        (0..2).any(|leg| {
+    pub fn touches_pending(&self, op: &Op, object: PerLeg<Option<Ino>>) -> bool {
+        Leg::BOTH.into_iter().any(|leg| {
             let names = |p: &&str| {
                 self.legs[leg].trail(p).into_iter().any(|(dir, name, ino)| {
                     self.covered(leg, ino)
@@ -445,7 +454,7 @@ impl World {
             return;
         }
         self.pending.inos.extend(r.before.iter().copied());
-        for leg in 0..2 {
+        for leg in Leg::BOTH {
             self.pending.inos.extend(r.object[leg].map(|i| (leg, i)));
             for p in r.op.paths() {
                 if let Ok((d, n)) = self.legs[leg].parent(p) {

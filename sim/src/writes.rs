@@ -8,6 +8,7 @@ use crate::proc::Proc;
 use crate::tree::{CAPABILITY, Meta};
 use crate::world::{Left, World};
 use mirror_core::Errno;
+use mirror_core::Leg;
 
 impl World {
     /// The first leg's call.
@@ -50,7 +51,7 @@ impl World {
         done: u64,
         upto: u64,
     ) -> Result<u64, Errno> {
-        let leg = 1 - p.first;
+        let leg = p.first.other();
         self.second_leg(p);
         if let Err(e) = self.met(p, leg, Place::Effect) {
             self.beside(p, leg, e);
@@ -84,7 +85,7 @@ impl World {
 
     /// A call that has failed on a leg takes set-id bits and capabilities away all the same: they go
     /// before it is known whether there is room.
-    pub fn beside(&mut self, p: &mut Proc, leg: usize, e: Errno) {
+    pub fn beside(&mut self, p: &mut Proc, leg: Leg, e: Errno) {
         let (Some(i), true) = (
             p.call.object[leg],
             matches!(e, Errno::ENOSPC | Errno::EDQUOT),
@@ -100,11 +101,11 @@ impl World {
 
     /// What the first leg's call has taken although it failed, is taken on the second.
     pub fn aftermath(&mut self, p: &mut Proc) -> Result<(), Errno> {
-        let leg = 1 - p.first;
-        let [Some(_), Some(_)] = p.call.object else {
+        let leg = p.first.other();
+        let (Some(_), Some(_)) = (p.call.object.a, p.call.object.b) else {
             return Ok(());
         };
-        let meta = |leg: usize| p.call.object[leg].map(|i| self.legs[leg].node(i).meta.clone());
+        let meta = |leg: Leg| p.call.object[leg].map(|i| self.legs[leg].node(i).meta.clone());
         let (Some(first), Some(mut second)) = (meta(p.first), meta(leg)) else {
             return Ok(());
         };
@@ -128,8 +129,8 @@ impl World {
     pub fn unwrite(&mut self, p: &mut Proc, from: u64, to: u64, n: usize) -> Result<(), Errno> {
         let leg = p.first;
         let ino = p.call.object[leg].ok_or(Errno::EBADF)?;
-        let there = p.call.object[1 - leg].ok_or(Errno::EIO)?;
-        let good = self.legs[1 - leg].bytes(there)?.clone();
+        let there = p.call.object[leg.other()].ok_or(Errno::EIO)?;
+        let good = self.legs[leg.other()].bytes(there)?.clone();
         let start = from as usize + n * PIECE;
         let end = (start + PIECE).min(to as usize).min(good.len());
         if start >= end {
@@ -161,11 +162,11 @@ impl World {
     /// Set-id bits, then capabilities, that the second leg still has.
     pub fn given_back(&mut self, p: &mut Proc, capability: bool) -> Result<(), Errno> {
         let leg = p.first;
-        let [Some(_), Some(_)] = p.call.object else {
+        let (Some(_), Some(_)) = (p.call.object.a, p.call.object.b) else {
             return Ok(());
         };
-        let meta = |leg: usize| p.call.object[leg].map(|i| self.legs[leg].node(i).meta.clone());
-        let (Some(mut m), Some(there)) = (meta(leg), meta(1 - leg)) else {
+        let meta = |leg: Leg| p.call.object[leg].map(|i| self.legs[leg].node(i).meta.clone());
+        let (Some(mut m), Some(there)) = (meta(leg), meta(leg.other())) else {
             return Ok(());
         };
         let was = m.clone();

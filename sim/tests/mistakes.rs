@@ -1,6 +1,6 @@
 //! The old mistakes, put back one by one: each must be seen by an oracle within so many random cases, and
 //! the case that shows it must be good without the mistake.
-use mirror_core::Errno;
+use mirror_core::{Errno, Leg};
 use mirror_sim::{CAPABILITY, Case, ErrorAt, How, Op, Place, Range, Rng, Sabotage, run};
 
 /// Random cases that a mistake may take to be seen.
@@ -48,7 +48,7 @@ fn refused(calls: &[Op], both: bool) -> impl Fn(&mut Rng) -> Case {
     move |r| {
         let op = calls[r.below(calls.len())].clone();
         let mut case = Case {
-            source: r.below(2),
+            source: Leg::of(r.below(2)),
             ..Case::of(vec![vec![op]])
         };
         let errno = [Errno::ENOSPC, Errno::EIO, Errno::EPERM, Errno::EMFILE][r.below(4)];
@@ -74,7 +74,7 @@ fn killed(calls: &[Op]) -> impl Fn(&mut Rng) -> Case {
             mode: 0o600,
         };
         let mut case = Case {
-            source: r.below(2),
+            source: Leg::of(r.below(2)),
             stripes: [1, 64][r.below(2)],
             ..Case::of(vec![vec![op], vec![by.clone(), by]])
         };
@@ -193,7 +193,7 @@ fn a_rename_that_replaced_nothing_is_not_taken_back() {
 fn what_a_failed_call_took_is_left_on_the_second_leg() {
     seen(Sabotage::After, SILENT, |r| {
         let mut case = Case {
-            source: r.below(2),
+            source: Leg::of(r.below(2)),
             ..Case::of(vec![vec![write(r.below(2), 3)]])
         };
         let errno = [Errno::ENOSPC, Errno::EDQUOT][r.below(2)];
@@ -258,7 +258,7 @@ fn what_is_pending_is_a_source() {
     // The second leg refuses for good, the first leg's undo fails: recorded. Then it refuses once more.
     seen(Sabotage::Source, SILENT, |r| {
         let mut case = Case {
-            source: r.below(2),
+            source: Leg::of(r.below(2)),
             ..Case::of(vec![vec![value(1), value(2)]])
         };
         let errno = Errno::EIO;
@@ -352,7 +352,7 @@ fn absence_is_believed() {
     let call = Op::Unlink { path: s("a") };
     seen(Sabotage::Believed, &["legs"], |r| {
         let mut case = Case {
-            source: r.below(2),
+            source: Leg::of(r.below(2)),
             ..Case::of(vec![vec![call.clone()]])
         };
         case.faults
@@ -371,7 +371,7 @@ fn both_names_are_there_so_the_two_are_equal() {
     };
     seen(Sabotage::Alike, &["legs"], |r| {
         let mut case = Case {
-            source: r.below(2),
+            source: Leg::of(r.below(2)),
             ..Case::of(vec![vec![call.clone()]])
         };
         case.faults

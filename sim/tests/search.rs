@@ -2,7 +2,7 @@
 //! search ends when no state is left that was not looked at.
 //!
 //! `MIRROR_SIM_STEPS` set: all pairs also with deaths, and three processes (minutes).
-use mirror_core::Errno;
+use mirror_core::{Errno, Leg};
 use mirror_sim::{Budget, Case, ErrorAt, How, Op, Place, explore};
 
 const LIMIT: usize = 3_000_000;
@@ -88,7 +88,7 @@ fn pairs(part: impl Fn(usize) -> bool, kills: usize, mixed: bool) {
             }
             let c = Case {
                 stripes: [1, 64, 3][n % 3],
-                source: n % 2,
+                source: Leg::of(n),
                 mixed,
                 ..Case::of(vec![vec![a.clone()], vec![b.clone()]])
             };

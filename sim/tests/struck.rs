@@ -2,7 +2,7 @@
 //! once and for good, is cut short, or its process dies before it and after it; alone, and with a second
 //! process that comes by. What is right then, the oracles say: success, and both trees have it; an error, and
 //! both are as before; or it is recorded. Never a difference in silence.
-use mirror_core::Errno;
+use mirror_core::{Errno, Leg};
 use mirror_sim::{CAPABILITY, Case, ErrorAt, How, Op, Place, Range, run};
 
 const ERRNOS: [Errno; 8] = [
@@ -236,7 +236,7 @@ fn cases() -> impl Iterator<Item = Case> {
             }
             Case {
                 seed: n as u64,
-                source: n % 2,
+                source: Leg::of(n),
                 stripes: [1, 64, 3, 2][n],
                 ..Case::of(programs)
             }

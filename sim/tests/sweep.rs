@@ -1,5 +1,5 @@
 //! Every kind of call, killed at each of its yield points, and failed at each of its effects.
-use mirror_core::Errno;
+use mirror_core::{Errno, Leg};
 use mirror_sim::{Case, Crash, ErrorAt, How, Op, Place, Which, run};
 
 fn open(path: &str, create: bool, trunc: bool, append: bool) -> Op {
@@ -92,7 +92,7 @@ fn calls() -> Vec<Op> {
 /// Some content first, the call, then more that depends on it. A second process looks on.
 fn cases() -> impl Iterator<Item = Case> {
     calls().into_iter().flat_map(|op| {
-        (0..2).map(move |source| {
+        Leg::BOTH.into_iter().map(move |source| {
             let first = Op::PWrite {
                 slot: 0,
                 at: 0,
@@ -106,7 +106,7 @@ fn cases() -> impl Iterator<Item = Case> {
             Case {
                 programs,
                 source,
-                ..Case::random(source as u64, 0, 0)
+                ..Case::random(source.index() as u64, 0, 0)
             }
         })
     })
