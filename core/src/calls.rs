@@ -97,6 +97,8 @@ pub enum Family {
     Map,
     /// Changes what a mapping allows.
     Protect,
+    /// Makes stores through a mapping durable.
+    Msync,
     /// Takes pages away.
     Pages,
     /// Changes the working directory or the root.
@@ -288,13 +290,15 @@ table! {
     Getdents64,      "getdents64",        217,  61, may,  List,       No,    [Fd, Out, Int];
     // mappings
     Mmap,            "mmap",              9, 222, must, Map,        No,    [Int, Int, Int, Int, Fd, Int];
-    Mprotect,        "mprotect",          10, 226, may,  Protect,    No,    [Int, Int, Int];
+    Mprotect,        "mprotect",          10, 226, must, Protect,    No,    [Int, Int, Int];
     PkeyMprotect,    "pkey_mprotect",     329, 288, may,  Protect,    No,    [Int, Int, Int, Int];
     Madvise,         "madvise",           28, 233, may,  Protect,    No,    [Int, Int, Int];
     ProcessMadvise,  "process_madvise",   440, 440, may,  Protect,    No,    [Fd, In, Int, Int, Int];
+    Msync,           "msync",             26, 227, must, Msync,      No,    [Int, Int, Int];
+    RemapFilePages,  "remap_file_pages",  216, 234, may, Pages,      No,    [Int, Int, Int, Int, Int];
     // pages that go away: what was found readable is forgotten
     Munmap,          "munmap",            11, 215, may,  Pages,      No,    [Int, Int];
-    Mremap,          "mremap",            25, 216, may,  Pages,      No,    [Int, Int, Int, Int, Int];
+    Mremap,          "mremap",            25, 216, must, Pages,      No,    [Int, Int, Int, Int, Int];
     Brk,             "brk",               12, 214, may,  Pages,      No,    [Int];
     Shmdt,           "shmdt",             67, 197, may,  Pages,      No,    [Int];
     // where a process stands

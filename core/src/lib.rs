@@ -16,6 +16,8 @@ pub mod image;
 pub mod ioctls;
 mod leg;
 mod lock;
+pub mod mapped;
+mod mapped_view;
 pub mod maps;
 pub mod marks;
 pub mod names;

@@ -3,7 +3,7 @@
 //! ```text
 //! 0 .. RESERVED     the program's
 //! RESERVED .. K     the library's; only the sentinel stands there
-//! K .. 2K           partners: that of n is n + K
+//! K .. 2K           partners: that of n is n + K; above the last one the library's of mapped files
 //! from 2K           a block for each pair that a process has attached to, in the order of attaching:
 //!                   eight numbers of its own (roots, domain records), then its lock objects
 //! ```
@@ -29,8 +29,17 @@ pub const fn block(slot: usize) -> i32 {
     (2 * K).saturating_add((slot as i32).saturating_mul(BLOCK))
 }
 
+/// Most files that a process can have mapped for writing.
+pub const MAPPED_MAX: usize = 32;
+
+/// What names a mapped file on a leg.
+pub const fn mapped(nth: usize, leg: usize) -> i32 {
+    let i = nth.wrapping_mul(2).wrapping_add(leg);
+    K.saturating_add(RESERVED).saturating_add(i as i32)
+}
+
 /// One of the eight numbers of a block: 0 and 1 roots of the legs, 4 a runtime file that is not looked at, 5
-/// and 6 the domain records. In the first block 2 is "/proc" and 3 the file of turns among relatives.
+/// and 6 the domain records, 7 what says that files are mapped. In the first block 2 is "/proc" and 3 the file of turns among relatives.
 pub const fn own(slot: usize, which: i32) -> i32 {
     block(slot).saturating_add(which)
 }
@@ -77,6 +86,8 @@ mod tests {
             assert_eq!(needed(slot + 1), next);
         }
         assert!((RESERVED..K).contains(&SENTINEL));
+        assert_eq!(mapped(0, 0), RESERVED - 1 + K + 1);
+        assert!(mapped(MAPPED_MAX - 1, 1) < 2 * K);
         // What docs/LIMITS.md says.
         assert_eq!((needed(1), needed(2) - needed(1)), (8458, 266));
     }

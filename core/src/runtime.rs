@@ -4,6 +4,7 @@
 //! 0      header   the facts: whose file this is; then the state word and counters
 //! 4096   posts    one for each lock object: who is inside
 //! then   records  one for each lock object: the intent of the transaction that leads with it
+//! then   mapped   files that are mapped for writing (`crate::mapped`)
 //! ```
 //! All fields behind the header are atomics, so that a view of the mapping is a plain `&RuntimeFile`
 //! and no reader can see a torn word. Only the holder of an object's locks stores into its post and its
@@ -23,7 +24,7 @@ pub const FACTS_SIZE: usize = 128;
 /// "MIRRORRT" in ASCII, little-endian.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"MIRRORRT");
 /// Version of this layout. Another one is refused.
-pub const VERSION: u64 = 3;
+pub const VERSION: u64 = 4;
 /// Offset of a write that goes to the end, wherever that is.
 pub const AT_END: u64 = u64::MAX;
 /// Words of path text per intent: two paths of PATH_MAX.
@@ -96,6 +97,8 @@ pub struct RuntimeFile {
     pub posts: [Post; OBJECTS],
     /// Intents, by lock object.
     pub records: [Record; OBJECTS],
+    /// Files that are mapped for writing.
+    pub mapped: crate::mapped::Table,
 }
 
 /// Bytes of a runtime file (a multiple of the page size).

@@ -82,7 +82,7 @@ fn checked(g: &dyn Guarded, ok: bool) {
     }
 }
 
-fn get<const N: usize>(g: &dyn Guarded, at: usize) -> [u8; N] {
+pub(crate) fn get<const N: usize>(g: &dyn Guarded, at: usize) -> [u8; N] {
     let mut b = [0u8; N];
     // As a sequentially consistent load would, behind every store before it.
     fence(Ordering::SeqCst);
@@ -93,7 +93,7 @@ fn get<const N: usize>(g: &dyn Guarded, at: usize) -> [u8; N] {
     b
 }
 
-fn put(g: &dyn Guarded, at: usize, bytes: &[u8]) {
+pub(crate) fn put(g: &dyn Guarded, at: usize, bytes: &[u8]) {
     checked(g, g.write(at, bytes));
     fence(Ordering::SeqCst);
 }

@@ -11,6 +11,7 @@ pub mod carry_out;
 pub mod control;
 pub mod domain;
 pub mod locks;
+pub mod mapped;
 pub mod memory;
 pub mod pending;
 pub mod posts;

@@ -8,6 +8,7 @@
 mod calls;
 mod gate;
 mod ident;
+mod mapped;
 mod marks;
 mod mounts;
 mod moves;
@@ -22,6 +23,7 @@ mod walk;
 pub use calls::*;
 pub use gate::{direct, forbid};
 pub use ident::*;
+pub use mapped::*;
 pub use marks::*;
 pub use mirror_core::Errno;
 pub use mounts::*;

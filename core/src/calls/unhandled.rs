@@ -11,7 +11,7 @@ pub enum Why {
     Locks,
     /// Flushes both legs anyway.
     Flushes,
-    /// Memory: no writable shared mapping of a pair's file exists, since mmap and mprotect refuse it.
+    /// Memory: which files are mapped does not change, nor what of them.
     Memory,
     /// Sockets, timers and other descriptors that are no files.
     Descriptors,
@@ -54,10 +54,10 @@ pub const UNHANDLED: &[(Why, &[(&str, u32)])] = &[
         ("sync", 162),
     ]),
     (Why::Memory, &[
-        ("msync", 26), ("mincore", 27), ("mlock", 149),
+        ("mincore", 27), ("mlock", 149),
         ("mlock2", 325), ("munlock", 150), ("mlockall", 151), ("munlockall", 152), ("mbind", 237),
         ("set_mempolicy", 238), ("get_mempolicy", 239), ("set_mempolicy_home_node", 450),
-        ("migrate_pages", 256), ("move_pages", 279), ("remap_file_pages", 216), ("memfd_create", 319),
+        ("migrate_pages", 256), ("move_pages", 279), ("memfd_create", 319),
         ("memfd_secret", 447), ("pkey_alloc", 330), ("pkey_free", 331),
         ("map_shadow_stack", 453), ("mseal", 462), ("membarrier", 324), ("process_vm_readv", 310),
         ("process_mrelease", 448), ("shmget", 29), ("shmat", 30), ("shmctl", 31),

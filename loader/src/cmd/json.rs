@@ -185,6 +185,7 @@ pub struct Pair<'a> {
 pub struct OpenPair {
     pub id: String,
     pub pending: u64,
+    pub mapped: u64,
     pub legs: Vec<Leg>,
     #[serde(flatten)]
     pub who: Option<Attended>,

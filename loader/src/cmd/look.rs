@@ -10,6 +10,7 @@ use crate::pair::lock::Locks;
 use crate::pair::runtime::Runtime;
 use crate::pair::state::State;
 use crate::pair::tab::Line;
+use crate::sync::mapped;
 use crate::sync::turn::{self, Open, Running, Unfinished};
 use crate::text;
 use crate::tree::beneath::Root;
@@ -425,6 +426,7 @@ fn stopped(u: &Unfinished, v: &str) -> Finding {
 fn to_recover(rt: &Runtime, pair: &Pair) -> bool {
     Locks::open([&pair.legs[0].root, &pair.legs[1].root])
         .is_ok_and(|mut locks| locks.any_dead(rt.view()))
+        || mapped::count(rt, pair).dead != 0
 }
 
 /// Legs that cannot be written: mounted read-only, or without room.

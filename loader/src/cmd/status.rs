@@ -8,6 +8,7 @@ use crate::pair::control::Pair;
 use crate::pair::state::State;
 use crate::pair::tab::{self, Line};
 use crate::pair::who::{Attendance, Census};
+use crate::sync::mapped;
 use crate::text;
 use crate::tree::probe;
 use clap::Args;
@@ -203,6 +204,9 @@ pub fn full(view: &View) {
         if view.pending > 0 {
             output::say!("pending   {}", text::plural(view.pending, "path"));
         }
+        if let Some(s) = mapped::sentence(mapped::live(p)) {
+            output::say!("mapped    {s}");
+        }
         match p.verified() {
             Some(r) => output::say!(
                 "verified  {}  {}  {}  {}{}",
@@ -288,6 +292,7 @@ fn open(view: &View, p: &Pair) -> json::OpenPair {
     json::OpenPair {
         id: String::from_utf8_lossy(&p.pair_id().hex()).into_owned(),
         pending: view.pending,
+        mapped: mapped::live(p),
         legs: vec![leg(p, 0), leg(p, 1)],
         who: view.who.as_ref().map(|who| json::Attended {
             attached: who.programs().count(),

@@ -7,6 +7,7 @@ use crate::fail::{Fail, Kind, Res};
 use crate::output;
 use crate::pair::domain::{self, Attached};
 use crate::pair::state::State;
+use crate::sync::mapped;
 use crate::sync::session::{self, Difference, Ledger};
 use crate::sync::turn::{self, Open};
 use crate::sync::walk::Tally;
@@ -186,6 +187,9 @@ fn report(p: &Attached, r: &Compared, secs: f64) {
             text::plural(trouble, "object")
         ),
         state => output::say!("{head}  {}  {differences}", state.word()),
+    }
+    if let Some(s) = mapped::sentence(mapped::count(&p.runtime, &p.pair).live) {
+        output::say!("  {s}");
     }
     for d in &r.found {
         output::say!("{}", line(d, s, c));

@@ -1,5 +1,6 @@
 //! Taking the pair's locks, and ending what a process left that died holding them.
 use super::equal::Work;
+use super::mapped;
 use crate::fail::{Fail, Kind, Res};
 use crate::pair::control;
 use crate::pair::domain::Attached;
@@ -14,7 +15,7 @@ use mirror_core::repair::{Act, Names};
 use mirror_core::runtime::{Intent, IntentKind};
 use mirror_core::word::StateWord;
 use mirror_core::{BothLocked, Leg, LockMiss, alone};
-use mirror_pair::both::{self, Places};
+use mirror_pair::both::{self, Both, Places};
 use mirror_pair::{carry_out, pending};
 use mirror_sys::{Object, end_marks, open_marked};
 use std::io;
@@ -43,7 +44,12 @@ pub fn locked<T>(p: &Attached, act: impl FnOnce(&BothLocked) -> T) -> Res<T> {
             ));
         }
         let mut port = port(p, &mut locks);
-        let done = alone(&mut port, |_, held| act.take().map(|act| act(held)));
+        let done = alone(&mut port, |_, held| {
+            act.take().map(|act| {
+                settle_mapped(p, held);
+                act(held)
+            })
+        });
         match done {
             Ok(Some(r)) => return Ok(r),
             Ok(None) => return Err(Fail::failed("a change was asked for twice")),
@@ -61,7 +67,34 @@ pub fn locked<T>(p: &Attached, act: impl FnOnce(&BothLocked) -> T) -> Res<T> {
 /// was.
 pub fn recover(p: &Attached) -> bool {
     let mut locks = p.locks.lock();
-    locks.any_dead(p.runtime.view()) && alone(&mut port(p, &mut locks), |_, _| ()).is_ok()
+    let any = locks.any_dead(p.runtime.view()) || any_mapped_dead(p);
+    any && alone(&mut port(p, &mut locks), |_, held| settle_mapped(p, held)).is_ok()
+}
+
+/// Whether files are left that a killed program had mapped for writing.
+fn any_mapped_dead(p: &Attached) -> bool {
+    mapped::count(&p.runtime, &p.pair).dead != 0
+}
+
+/// Carries them over; what is not where it was is recorded as pending.
+fn settle_mapped(p: &Attached, held: &BothLocked) {
+    let view = p.runtime.view();
+    if !view.any_mapped() {
+        return;
+    }
+    let Some(n) = mapped::marks(&p.pair) else {
+        return;
+    };
+    let roots = p.pair.roots();
+    let dead: Vec<_> = mirror_pair::mapped::dead(view, n.as_raw_fd()).collect();
+    for (nth, m) in dead {
+        let there = Both::open(roots, m.path(), &both::open_dir);
+        let there = there.is_ok_and(|b| mirror_pair::mapped::is_there(&b, &m));
+        let equal = there && make_equal(p, Leg::A, &[m.path()], false, held).is_ok();
+        if equal || append_pending(p, &[m.path().to_vec()], held) {
+            view.forget_mapped(nth);
+        }
+    }
 }
 
 fn port<'a>(p: &'a Attached, locks: &'a mut Locks) -> Alone<'a, impl FnMut(usize, &BothLocked)> {

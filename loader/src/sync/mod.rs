@@ -5,6 +5,7 @@ pub mod heal;
 pub mod held;
 pub mod keep;
 pub mod links;
+pub mod mapped;
 pub mod one;
 pub mod own;
 pub mod session;

@@ -4,6 +4,7 @@ use super::equal::{Seen, Work};
 use super::file;
 use super::heal::locked;
 use super::keep::Keeper;
+use super::mapped;
 use super::walk::{Tally, Visit, walk};
 use crate::fail::{Fail, Kind, Res};
 use crate::pair::domain::Attached;
@@ -11,7 +12,7 @@ use crate::pair::held;
 use crate::text;
 use crate::tree::beneath::join;
 use crate::tree::content::STOP;
-use crate::tree::differs::Presence;
+use crate::tree::differs::{Differs, Presence};
 use crate::tree::probe;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mirror_core::record::PENDING_LOG;
@@ -50,7 +51,10 @@ struct Confirm<'a, F> {
 
 impl<F: FnMut(&[u8], &Seen)> Visit for Confirm<'_, F> {
     fn differs(&mut self, work: &mut Work<'_>, rel: &[u8], _: Seen) -> io::Result<Seen> {
-        let seen = locked(self.pair, |held| work.compare_held(rel, held)).map_err(to_io)??;
+        let mut seen = locked(self.pair, |held| work.compare_held(rel, held)).map_err(to_io)??;
+        if mapped::explains(self.pair, &seen) {
+            seen.what = Presence::Both(Differs::empty());
+        }
         if seen.what.equal() {
             work.settle(rel)?;
         } else {

@@ -6,15 +6,15 @@
 //! own address (NATIVE).
 use crate::calls::args::{self, reader_path};
 use crate::calls::attributes::set;
-use crate::calls::data::{flags, fsync, resize, write};
+use crate::calls::data::{flags, resize, write};
 use crate::calls::exec::{call, count};
 use crate::calls::names::{one, two};
 use crate::calls::open::change::{self, ahead, how};
 use crate::calls::paired::partner;
 use crate::calls::range::{copy, pipe};
 use crate::calls::{
-    descriptors, fast, fast_fd, ioctls, lends, messages, process, readers, rules, sandbox, steady,
-    trace,
+    descriptors, fast, fast_fd, ioctls, lends, mapped, messages, pages, process, readers, rules,
+    sandbox, steady, trace,
 };
 use crate::net::{signals, stacks};
 use crate::process::actor::guest;
@@ -46,7 +46,9 @@ pub fn filter(regs: &mut Regs) -> usize {
         (Family::CloseRange, _) => descriptors::close_range_filter(regs),
         (Family::Map, _) => readers::mmap_filter(regs),
         (Family::Protect, _) => readers::mprotect_filter(regs),
-        (Family::Pages, _) => readers::pages_go(regs),
+        (Family::Msync, _) if !mapped::call::concerns(regs) => NATIVE,
+        (Family::Pages, _) if mapped::call::concerns(regs) => HEAVY,
+        (Family::Pages, _) => pages::pages_go(regs),
         (Family::List, _) => readers::getdents(regs),
         (Family::Pager, _) => {
             user::paged();
@@ -135,7 +137,7 @@ pub fn heavy(regs: &mut Regs) -> usize {
         Family::Look => readers::look(regs),
         Family::Data => write::write(regs),
         Family::Resize => resize::resize(regs),
-        Family::Sync => fsync::sync(regs),
+        Family::Sync => mapped::sync::sync(regs),
         Family::RangeCopy => copy::copy(regs),
         Family::Splice => pipe::splice(regs),
         Family::Ioctl => ioctls::ioctl(regs),
@@ -148,6 +150,8 @@ pub fn heavy(regs: &mut Regs) -> usize {
         Family::Fcntl | Family::Duplicate => descriptors::dup(regs),
         Family::Map => readers::mmap(regs),
         Family::Protect => readers::mprotect(regs),
+        Family::Msync => mapped::call::msync(regs),
+        Family::Pages => mapped::call::pages(regs),
         Family::Stand => process::chdir(regs),
         Family::Unshare => process::unshare(regs),
         Family::Mounts => match lends::lend(regs) {
@@ -166,7 +170,6 @@ pub fn heavy(regs: &mut Regs) -> usize {
         // Answered by `filter`, or by an entry of its own.
         Family::Fork
         | Family::List
-        | Family::Pages
         | Family::Pager
         | Family::Ring
         | Family::Signals

@@ -2,6 +2,7 @@
 use crate::arch::gates;
 use crate::attach::session;
 use crate::calls::data::fsync::settle_all;
+use crate::calls::mapped::{hooks, marks};
 use crate::net::{self, arming};
 use crate::path::cwd;
 use crate::path::loc::{Path, Whole};
@@ -55,6 +56,7 @@ pub fn clone_filter(regs: &mut Regs) -> usize {
     // until its first call (see `own_copy`), or until it execs.
     if stack != 0 || regs.is(Call::Clone3) || flags & c::CLONE_FILES as usize != 0 {
         actor::copied();
+        marks::share();
         SHARES.store(flags & c::CLONE_FILES as usize != 0, Ordering::Relaxed);
         net::clone(regs, flags)
     } else {
@@ -96,6 +98,7 @@ fn clone_args(regs: &Regs) -> Option<(usize, usize)> {
 /// fork: with TX held, so that no transaction of this process is half done in the copy.
 pub fn fork(regs: &mut Regs) -> usize {
     if guest() {
+        marks::share();
         if !arming::on() {
             return NATIVE;
         }
@@ -108,6 +111,7 @@ pub fn fork(regs: &mut Regs) -> usize {
     TX.lock();
     // What another thread has opened since the filter: the child has it as well.
     fds::lent();
+    let holds = marks::before_fork();
     let r = raw(regs);
     if r == Ok(0) {
         net::child();
@@ -116,6 +120,7 @@ pub fn fork(regs: &mut Regs) -> usize {
         crate::process::look::after_fork_in_child();
         session::after_fork_in_child();
     }
+    holds.after(r == Ok(0));
     TX.unlock();
     answer(regs, r)
 }
@@ -410,6 +415,7 @@ pub fn before_exit(regs: &mut Regs) {
         return;
     }
     settle_all();
+    hooks::settle_all(true);
     // TX stays and no handler runs: no change begins between this and the end.
     regs.old_mask = u64::MAX;
 }

@@ -1,12 +1,14 @@
 //! Calls of readers that must see a plain directory: listings, and mappings that would write.
 use crate::calls::args::locate_arg;
+use crate::calls::mapped;
+use crate::calls::pages::pages_go;
 use crate::calls::paired::recognise::{Fd, recognise};
 use crate::config::{self, CONFIG, Member, is_ours};
 use crate::path::loc::{Last, Loc, Path, Place};
 use crate::process::{actor, fds, place};
 use crate::regs::{HEAVY, NATIVE, Regs, answer, arg, fail, fd_arg, raw};
 use crate::tables;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::calls::Call;
@@ -24,7 +26,9 @@ pub fn mmap_filter(regs: &mut Regs) -> usize {
     let shared = kind == c::MAP_SHARED as usize || kind == 3;
     let fixed = flags & c::MAP_FIXED as usize != 0;
     let nothing = |regs: &mut Regs| {
-        if fixed && prot & (c::PROT_READ | c::PROT_WRITE) as usize == 0 {
+        if fixed && mapped::call::concerns(regs) {
+            HEAVY
+        } else if fixed && prot & (c::PROT_READ | c::PROT_WRITE) as usize == 0 {
             pages_go(regs)
         } else {
             NATIVE
@@ -46,13 +50,28 @@ fn may_write(n: i32) -> bool {
     sys::opened_for(n, |mode| mode == c::O_RDWR)
 }
 
-/// A shared mapping of a file that this process may write was let through for reading.
+/// A shared mapping of a file that this process may write was let through for reading, and is not known.
 static MAPPED: AtomicBool = AtomicBool::new(false);
 
 /// Stores through a mapping make no call: what cannot be mirrored is refused.
 #[inline(never)]
 pub fn mmap(regs: &mut Regs) -> usize {
     let n = fd_arg(regs, 4);
+    let flags = arg(regs, 3);
+    let shared = flags & 0xf != c::MAP_PRIVATE as usize && flags & c::MAP_ANONYMOUS as usize == 0;
+    let r = if shared && n >= 0 {
+        map_file(regs, n)
+    } else {
+        NATIVE
+    };
+    // Over a mapping that is known.
+    if r == NATIVE && flags & c::MAP_FIXED as usize != 0 && mapped::call::concerns(regs) {
+        return mapped::call::pages(regs);
+    }
+    r
+}
+
+fn map_file(regs: &mut Regs, n: i32) -> usize {
     let mut loc = Loc::new();
     match recognise(n, &mut loc) {
         Fd::Out(_) if crate::calls::paired::lent::is_ring(n) => {
@@ -64,41 +83,15 @@ pub fn mmap(regs: &mut Regs) -> usize {
         }
         Fd::Out(_) => NATIVE,
         _ if !may_write(n) => NATIVE,
-        _ if arg(regs, 2) & c::PROT_WRITE as usize != 0 => refuse(regs),
-        _ => {
-            MAPPED.store(true, Ordering::Relaxed);
-            NATIVE
-        }
-    }
-}
-
-/// Where the heap ended.
-static BREAK: AtomicUsize = AtomicUsize::new(usize::MAX);
-
-/// A call that takes pages away, or their readability. Here, since they are forgotten after it: before,
-/// another thread might find them readable once more.
-pub fn pages_go(regs: &mut Regs) -> usize {
-    let [at, len, to, flags, new, _] = regs.args;
-    let end = at.saturating_add(len);
-    let r = raw(regs);
-    match regs.nr as i64 {
-        // Beyond the heap's new end, as far as it may have gone.
-        c::SYS_brk => {
-            let end = r.map_or(0, |v| v as usize);
-            if BREAK.swap(end, Ordering::Relaxed) > end {
-                crate::user::forget(end, usize::MAX);
+        _ => match mapped::call::map(regs) {
+            Some(v) => v,
+            None if arg(regs, 2) & c::PROT_WRITE as usize != 0 => refuse(regs),
+            None => {
+                MAPPED.store(true, Ordering::Relaxed);
+                NATIVE
             }
-        }
-        c::SYS_shmdt => crate::user::forget(0, usize::MAX),
-        c::SYS_mremap => {
-            crate::user::forget(at, end);
-            if flags & c::MREMAP_FIXED as usize != 0 {
-                crate::user::forget(new, new.saturating_add(to));
-            }
-        }
-        _ => crate::user::forget(at, end),
+        },
     }
-    answer(regs, r)
 }
 
 /// A writable mapping: the kernel's errno if it would refuse it anyway, else ENODEV. Asked with the same
@@ -139,14 +132,16 @@ fn refuse(regs: &mut Regs) -> usize {
 /// A mapping that only read may be about to store.
 pub fn mprotect_filter(regs: &mut Regs) -> usize {
     if matches!(regs.call(), Some(Call::Madvise | Call::ProcessMadvise)) {
-        return if advises(regs, c::MADV_REMOVE) && MAPPED.load(Ordering::Relaxed) {
+        let some = || MAPPED.load(Ordering::Relaxed) || mapped::table::files().next().is_some();
+        return if advises(regs, c::MADV_REMOVE) && some() {
             HEAVY
         } else {
             NATIVE
         };
     }
     let prot = arg(regs, 2);
-    if prot & c::PROT_WRITE as usize != 0 && MAPPED.load(Ordering::Relaxed) {
+    let some = || MAPPED.load(Ordering::Relaxed) || mapped::call::concerns(regs);
+    if prot & c::PROT_WRITE as usize != 0 && some() {
         HEAVY
     } else if prot & c::PROT_READ as usize == 0 || regs.is(Call::PkeyMprotect) {
         pages_go(regs)
@@ -170,6 +165,13 @@ pub fn mprotect(regs: &mut Regs) -> usize {
         return fail(regs, Errno::EINVAL);
     }
     let (start, end) = (arg(regs, 0), arg(regs, 0).saturating_add(arg(regs, 1)));
+    if !regs.is(Call::Madvise) {
+        match mapped::call::protect(regs) {
+            NATIVE if !MAPPED.load(Ordering::Relaxed) => return NATIVE,
+            NATIVE => {}
+            r => return r,
+        }
+    }
     let name: PathText<32> = PathText::from_bytes(b"/proc/thread-self/maps").unwrap_or_default();
     let Ok(n) = sys::openat(c::AT_FDCWD, &name, c::O_RDONLY | c::O_CLOEXEC, 0) else {
         return fail(regs, Errno::EACCES);
@@ -195,7 +197,7 @@ pub fn mprotect(regs: &mut Regs) -> usize {
             .get(..last)
             .unwrap_or(&[])
             .split(|&b| b == b'\n')
-            .any(|l| stores(l, start, end));
+            .any(|l| stores(l, start, end, regs));
         let rest = last.saturating_add(1);
         for i in rest..have {
             let b = buf.get(i).copied().unwrap_or(0);
@@ -215,11 +217,17 @@ pub fn mprotect(regs: &mut Regs) -> usize {
 
 /// Whether a line of /proc/thread-self/maps is a shared mapping of a file of a pair inside the range. What
 /// cannot be read as such a line may be one.
-fn stores(line: &[u8], start: usize, end: usize) -> bool {
+fn stores(line: &[u8], start: usize, end: usize, regs: &Regs) -> bool {
     let Some(m) = maps::parse(line) else {
         return true;
     };
+    // A known one was announced.
+    let known = !regs.is(Call::Madvise)
+        && mapped::table::pieces(start.max(m.start as usize), end.min(m.end as usize))
+            .next()
+            .is_some();
     m.shared
+        && !known
         && m.start < end as u64
         && m.end > start as u64
         && (!place::ROOT.is_default() || matches!(config::member(m.path), Member::In(..)))

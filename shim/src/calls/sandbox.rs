@@ -70,7 +70,7 @@ const CORE: [(i64, [u64; 6]); 21] = [
 ];
 
 /// What else the library calls on its own account: it can do without, or answers an error.
-const REST: [i64; 55] = [
+const REST: [i64; 58] = [
     c::SYS_clock_gettime,
     c::SYS_close_range,
     c::SYS_dup3,
@@ -104,6 +104,8 @@ const REST: [i64; 55] = [
     c::SYS_memfd_create,
     c::SYS_mkdirat,
     c::SYS_mknodat,
+    c::SYS_mremap,
+    c::SYS_msync,
     c::SYS_munmap,
     c::SYS_newfstatat,
     c::SYS_openat,
@@ -112,6 +114,7 @@ const REST: [i64; 55] = [
     c::SYS_poll,
     c::SYS_pread64,
     c::SYS_prlimit64,
+    c::SYS_process_vm_readv,
     c::SYS_read,
     c::SYS_readlinkat,
     c::SYS_removexattr,

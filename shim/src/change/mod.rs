@@ -5,6 +5,7 @@ pub mod held;
 pub mod job;
 pub mod judged;
 pub mod keys;
+mod mapped;
 pub mod pairing;
 pub mod patience;
 pub mod port;

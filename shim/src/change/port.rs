@@ -9,7 +9,7 @@ use crate::change::target::{Change, Cx, Hint, Target};
 use crate::change::{held, patience};
 use crate::events::refused;
 use crate::process::actor::{SPLIT, TX, guest};
-use crate::repair::{heal, pending, privileges, unwrite};
+use crate::repair::{heal, mapped, pending, privileges, unwrite};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::refusal::Refusal;
@@ -196,6 +196,7 @@ impl LegIo for Port<'_, '_> {
     }
     fn undo(&mut self, held: &BothLocked, source: Option<&Untouched<'_>>) -> Result<(), Refused> {
         self.cx.half.set(false);
+        let source = source.filter(|_| !self.cx.is_mapped());
         let r = self.change.undo(&mut self.cx, held, source);
         r.map_err(|e| Refused::after(self.cx.half.get(), e))
     }
@@ -265,6 +266,10 @@ impl LegIo for Port<'_, '_> {
             sys::ftruncate(n, from)?;
             self.give_back(n, m, source);
             return Ok(());
+        }
+        if self.cx.is_mapped() {
+            // What stands there lacks what others have stored.
+            return Err(Refused::Whole(Errno::EIO));
         }
         unwrite::from_second(n, m, from, to, source)?;
         if self.cx.position.is_some() {
@@ -408,7 +413,16 @@ fn mend_the_dead(p: &mut Port<'_, '_>) {
         let s = p.cx.s;
         if posts::crashed(p, s.runtime(), object) {
             mend_all(p);
-            return;
+            break;
+        }
+    }
+    if mapped::any(p.cx.s) {
+        for _ in 0..MENDS {
+            let act = |p: &mut Port<'_, '_>, held: &BothLocked| mapped::settle(p.cx.s, held);
+            if !matches!(mirror_core::alone(p, act), Err(LockMiss::Busy(_))) {
+                return;
+            }
+            sys::sleep_us(500);
         }
     }
 }

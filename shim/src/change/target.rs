@@ -136,8 +136,8 @@ pub struct Cx<'a> {
 
 /// A short path by value.
 pub struct Hint {
-    buf: [u8; 232],
-    len: usize,
+    pub(super) buf: [u8; 232],
+    pub(super) len: usize,
 }
 
 impl Hint {

@@ -3,6 +3,7 @@ pub mod both;
 pub mod copying;
 pub mod heal;
 pub mod kept;
+pub mod mapped;
 pub mod names;
 pub mod pending;
 pub mod privileges;

@@ -156,6 +156,15 @@ pub const STATICS: &[(&str, &str)] = &[
         "pairs whose files were changed by names outside",
     ),
     (
+        "shim/src/calls/mapped/marks.rs",
+        "whether a copy of this process holds entries with it",
+    ),
+    (
+        "shim/src/calls/mapped/table.rs",
+        "what this process has mapped",
+    ),
+    ("shim/src/calls/pages.rs", "where the heap ended"),
+    (
         "shim/src/calls/readers.rs",
         "whether a shared mapping was let through",
     ),

@@ -38,6 +38,10 @@ impl Change for Resize<'_> {
                 let clears = alloc::clears(mode);
                 (cx.intent.offset, cx.intent.length) = if clears { (off, len) } else { (size, 0) };
             }
+            if alloc::shifts(mode) && cx.is_mapped() {
+                // What is stored meanwhile would move on one leg alone.
+                return Prepared::Answer(Err(Errno::EOPNOTSUPP));
+            }
             let m = self.n.saturating_add(K);
             if let Err(e) = alloc::prepare(self.n, m, mode, off, size) {
                 return Prepared::Answer(Err(e));

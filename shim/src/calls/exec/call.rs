@@ -60,6 +60,7 @@ pub fn exec(regs: &mut Regs) -> usize {
         // the exec is healed by the next holder of the locks.
         TX.lock();
         settle_all();
+        crate::calls::mapped::hooks::settle_all(false);
         TX.unlock();
     }
     if target == Target::Mirrorable {

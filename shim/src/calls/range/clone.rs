@@ -86,7 +86,8 @@ impl Drop for Twin {
 fn twin(s: &Session, lead: Leg, n: i32) -> Twin {
     let other = lead.other();
     let fd = |n| Twin { n, owned: false };
-    if s.runtime().word().pending() {
+    if s.runtime().word().pending() || s.runtime().any_mapped() {
+        // The other leg's may lack what was stored.
         return Twin::NONE;
     }
     if fds::hint(n) == fds::PAIRED {

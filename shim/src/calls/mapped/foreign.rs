@@ -1,0 +1,97 @@
+//! Stores of other processes, through mappings that this one has not: both files are opened anew, in a short-lived
+//! child, since closing them here would drop the program's locks on them.
+use crate::change::job::Job;
+use crate::change::port::{Ran, run};
+use crate::change::target::{Change, Cx};
+use libc as c;
+use mirror_core::mapped::Mapped;
+use mirror_core::path::PathText;
+use mirror_core::runtime::IntentKind;
+use mirror_core::{BothLocked, Errno, Leg, LockPlan, Prepared, Refused, Step, Untouched};
+use mirror_sys as sys;
+use mirror_sys::Sys;
+
+struct Foreign<'a> {
+    /// Descriptors on leg a and leg b.
+    at: [i32; 2],
+    m: &'a Mapped,
+}
+
+/// Carries over what others have stored. `at`: descriptors of the file on leg a and leg b.
+pub fn carry(pair: usize, at: [i32; 2], m: &Mapped) -> Ran {
+    let mut change = Foreign { at, m };
+    let job = Job::on((pair, Leg::A), IntentKind::Write);
+    run(job, [None, None], &mut change)
+}
+
+impl Change for Foreign<'_> {
+    fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
+        Ok(cx.file(self.m.inode))
+    }
+    fn prepare(&mut self, cx: &mut Cx<'_>, _: &BothLocked) -> Prepared {
+        cx.intent.inode.a = self.m.inode;
+        cx.intent.inode.b = self.m.other;
+        let len = self.m.to.saturating_sub(self.m.from);
+        (cx.intent.offset, cx.intent.length) = (self.m.from, len);
+        cx.hint.set(self.m.path());
+        Prepared::Ready
+    }
+    fn apply(&mut self, _: &mut Cx<'_>, held: &BothLocked, step: Step) -> Result<u64, Refused> {
+        if step == Step::Second {
+            return Ok(0);
+        }
+        // SAFETY: the child works on its own copy of this memory, makes raw system calls and exits; it never
+        // returns into the program.
+        let pid = unsafe { sys::quiet_fork() }.map_err(Refused::Whole)?;
+        if pid == 0 {
+            let _ = crate::process::limits::lift();
+            sys::exit_group(i32::from(child(self.at, self.m, held).is_err()));
+        }
+        match sys::wait_quiet(pid) {
+            0 => Ok(0),
+            _ => Err(Refused::Whole(Errno::EIO)),
+        }
+    }
+    fn undo(&mut self, _: &mut Cx<'_>, _: &BothLocked, _: Option<&Untouched<'_>>) -> Sys<()> {
+        Ok(())
+    }
+}
+
+fn again(n: i32, access: i32) -> Sys<i32> {
+    let mut text = PathText::<40>::new();
+    sys::fd_text(n, &mut text);
+    let flags = access | c::O_NONBLOCK | c::O_NOCTTY | c::O_CLOEXEC;
+    sys::openat(c::AT_FDCWD, &text, flags, 0)
+}
+
+fn child([a, b]: [i32; 2], m: &Mapped, held: &BothLocked) -> Sys<()> {
+    let (src, dst) = (again(a, c::O_RDONLY)?, again(b, c::O_RDWR)?);
+    let (f, t) = (sys::fstat(src)?, sys::fstat(dst)?);
+    sys::stands_for(&f, &t)?;
+    if f.ino() != m.inode {
+        return Err(Errno::ESTALE);
+    }
+    let end = m.to.min(f.size());
+    let mut at = m.from;
+    let (mut one, mut other) = ([0u8; 16384], [0u8; 16384]);
+    while at < end {
+        let want = end.saturating_sub(at).min(one.len() as u64) as usize;
+        let k = sys::pread(src, one.get_mut(..want).unwrap_or(&mut []), at)?;
+        if k == 0 {
+            break;
+        }
+        let there = sys::pread(dst, other.get_mut(..k).unwrap_or(&mut []), at);
+        let same = there == Ok(k) && other.get(..k) == one.get(..k);
+        let mut done = if same { k } else { 0 };
+        while done < k {
+            let piece = one.get(done..k).unwrap_or(&[]);
+            done = done.saturating_add(sys::pwrite(dst, piece, at.saturating_add(done as u64))?);
+        }
+        at = at.saturating_add(k as u64);
+    }
+    let _ = held;
+    match sys::set_times(dst, sys::OMIT, f.mtime()) {
+        Err(Errno::EPERM) => Ok(()),
+        r => r.map(drop),
+    }
+}

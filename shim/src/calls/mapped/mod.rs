@@ -1,0 +1,9 @@
+//! Files of a pair that are mapped so that stores reach them.
+pub mod call;
+pub mod carry;
+pub mod foreign;
+pub mod hooks;
+mod map;
+pub mod marks;
+pub mod sync;
+pub mod table;
