@@ -241,7 +241,7 @@ impl Outputs {
             m.update(at, w, &[], None);
         }
         if c.left > 0 && !json {
-            output::note!("{}", way_out(&w.pair.pair, c.held > 0));
+            output::note!("{}", way_out(&w.pair.pair, !w.held().is_empty()));
         }
     }
 

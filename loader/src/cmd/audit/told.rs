@@ -2,6 +2,7 @@
 use crate::audit::finding::{Done, Finding};
 use crate::pair::control::letter;
 use crate::text;
+use crate::tree::differs::Presence;
 use mirror_audit::Op;
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
@@ -88,7 +89,10 @@ impl Told<'_> {
     pub fn operation(&self) -> String {
         let mut op = self.first.op.word().to_owned();
         if let Some(r) = self.first.range.filter(|_| self.times == 1) {
-            op += &format!(" {}+{}", r.at, r.len);
+            op += &match r.len {
+                0 => format!(" {}", r.at),
+                n => format!(" {}+{n}", r.at),
+            };
         }
         if self.times > 1 {
             op += &format!(" x {}", text::count(self.times as u64));
@@ -112,6 +116,8 @@ impl Told<'_> {
             Done::Found => "-".to_owned(),
             Done::Equal => "equal by now".into(),
             Done::Healed => "healed".into(),
+            // Leg b had nothing there any more.
+            Done::Undone if self.first.what == Presence::OnlySource => "undone".into(),
             Done::Undone => "undone, b's version kept".into(),
             Done::Held => "HELD (brake)".into(),
             Done::Would(what) => format!("would be {what}"),

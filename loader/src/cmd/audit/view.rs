@@ -16,11 +16,14 @@ use serde::Serialize;
 /// The audit of a pair in `status`.
 pub fn line(p: &Pair) -> String {
     let counts = |a: &Audited| {
+        let lost = match a.lost {
+            0 => String::new(),
+            n => format!(", events lost {}", text::plural(n, "time")),
+        };
         format!(
-            "{} not mirrored, {} healed, events lost {}",
+            "{} not mirrored, {} healed{lost}",
             text::plural(a.findings, "change"),
-            text::count(a.healed),
-            text::plural(a.lost, "time")
+            text::count(a.healed)
         )
     };
     match audited::of(&p.legs[0].root) {
@@ -304,7 +307,11 @@ impl View {
             format!("mirrored {}", text::count(mirrored)),
             format!("unmirrored {}", text::count(unmirrored)),
         ];
-        for (n, word) in [(healed, "healed"), (held, "held"), (open, "not judged")] {
+        for (n, word) in [
+            (healed, "healed"),
+            (held, "not healed"),
+            (open, "not judged"),
+        ] {
             if n > 0 {
                 parts.push(format!("{word} {}", text::count(n)));
             }
