@@ -1,5 +1,6 @@
 //! The first bytes of a runtime file: whose it is. Written before anybody maps it, and read from the file:
 //! the mapping may belong to somebody who is not believed yet.
+use crate::LockKind;
 use crate::record::{Id, crc32};
 use crate::runtime::{FACTS_SIZE, MAGIC, SIZE, VERSION};
 
@@ -14,6 +15,8 @@ pub struct Facts {
     pub pair: Id,
     /// Stripes of each lock table.
     pub stripes: u64,
+    /// Which locks its processes take.
+    pub locks: LockKind,
     /// Device and inode of the roots of leg a and b.
     pub legs: [(u64, u64); 2],
 }
@@ -42,7 +45,7 @@ impl Facts {
             ia,
             db,
             ib,
-            0,
+            self.locks.number(),
         ];
         let mut out = [0u8; FACTS_SIZE + 8];
         let mut put = |n: usize, w: u64| {
@@ -80,6 +83,7 @@ impl Facts {
             boot: id(40)?,
             pair: id(56)?,
             stripes: word(9)?,
+            locks: LockKind::of(word(14)?)?,
             legs: [(word(10)?, word(11)?), (word(12)?, word(13)?)],
         })
     }
@@ -96,11 +100,12 @@ mod tests {
             boot: Id([9; 16]),
             pair: Id([5; 16]),
             stripes: 7,
+            locks: LockKind::Memory,
             legs: [(1, 2), (3, 4)],
         };
         let mut b = f.encode();
         assert_eq!(Facts::parse(&b), Some(f));
-        for at in [0, 8, 16, 24, 79, 80, 104, 120] {
+        for at in [0, 8, 16, 24, 79, 80, 104, 112, 120] {
             b[at] ^= 1;
             assert_eq!(Facts::parse(&b), None, "{at}");
             b[at] ^= 1;

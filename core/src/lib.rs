@@ -45,6 +45,7 @@ pub mod unmirrored;
 pub mod verdicts;
 pub mod view;
 pub mod word;
+pub mod words;
 pub mod xattrs;
 
 pub use drive::{Drive, Next};
@@ -60,3 +61,4 @@ pub use refused::{Applied, Refused, Untouched};
 pub use txn::{Action, Journal, LegIo, Prepared, Step, Undo, Verdict, Where, transact};
 pub use view::View;
 pub use word::{LegState, StateWord};
+pub use words::{LockKind, LockWord};

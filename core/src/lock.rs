@@ -15,7 +15,7 @@
 //! The order is table, stripe, leg. Nothing is upgraded. What is found late (the file behind a name) is
 //! of the last table. [`BothLocked`] has no public constructor: only [`lock_both`] and [`lock_more`] make
 //! one, and every port that changes a leg demands it.
-use crate::{Errno, Leg};
+use crate::{Errno, Leg, StateWord};
 
 /// Most stripes of a table.
 pub const STRIPES_MAX: usize = 64;
@@ -185,6 +185,15 @@ pub enum LockMiss {
 pub trait LegLock {
     /// Takes `leg`'s lock object, exclusively.
     fn try_lock(&mut self, leg: Leg, object: usize) -> Result<(), LockMiss>;
+    /// The same; whether a holder lives is asked at once, and not only of one who is met again.
+    fn try_lock_asking(&mut self, leg: Leg, object: usize) -> Result<(), LockMiss> {
+        self.try_lock(leg, object)
+    }
+    /// Whether what is held keeps everybody out whom it must, now that others see this process inside and the
+    /// state word is this.
+    fn stands(&self, _: StateWord) -> bool {
+        true
+    }
     /// Gives it back.
     fn unlock(&mut self, leg: Leg, object: usize);
 }

@@ -38,10 +38,19 @@ pub const fn mapped(nth: usize, leg: usize) -> i32 {
     K.saturating_add(RESERVED).saturating_add(i as i32)
 }
 
-/// One of the eight numbers of a block: 0 and 1 roots of the legs, 4 a runtime file that is not looked at, 5
+/// One of the eight numbers of a block: 0 and 1 roots of the legs, 4 the runtime file (where locks are words, or it is not looked at), 5
 /// and 6 the domain records, 7 what says that files are mapped. In the first block 2 is "/proc" and 3 the file of turns among relatives.
 pub const fn own(slot: usize, which: i32) -> i32 {
     block(slot).saturating_add(which)
+}
+
+/// The description of the runtime file that has the process's slot's byte (`crate::words`), for a block.
+pub const fn prover(slot: usize) -> i32 {
+    match slot {
+        // Beside the sentinel: the first block has no number left.
+        0 => SENTINEL.saturating_add(33),
+        n => own(n, 3),
+    }
 }
 
 /// The number of a lock object on a leg.

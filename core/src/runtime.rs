@@ -24,7 +24,7 @@ pub const FACTS_SIZE: usize = 128;
 /// "MIRRORRT" in ASCII, little-endian.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"MIRRORRT");
 /// Version of this layout. Another one is refused.
-pub const VERSION: u64 = 4;
+pub const VERSION: u64 = 5;
 /// Offset of a write that goes to the end, wherever that is.
 pub const AT_END: u64 = u64::MAX;
 /// Words of path text per intent: two paths of PATH_MAX.
@@ -44,7 +44,9 @@ pub struct Header {
     pub partner_errors: AtomicU64,
     /// The last one: errno, then the intent's kind << 32, for `status`.
     pub last_error: AtomicU64,
-    rest: [AtomicU64; 512 - 20],
+    /// How many slots were given to processes ([`crate::words`]).
+    pub slots: AtomicU64,
+    rest: [AtomicU64; 512 - 21],
 }
 
 /// Who is inside with a lock object. On a cache line of its own.
@@ -58,6 +60,18 @@ pub struct Post {
     pub waiting: AtomicU32,
     /// Transactions that came in since the file was made (wraps).
     pub entries: AtomicU64,
+    /// Who holds the object, on leg a and b, where locks are words ([`crate::words`]).
+    pub(crate) held: [AtomicU64; 2],
+}
+
+impl Post {
+    pub(crate) fn word(&self, leg: Leg) -> &AtomicU64 {
+        let [a, b] = &self.held;
+        match leg {
+            Leg::A => a,
+            Leg::B => b,
+        }
+    }
 }
 
 /// In a lead's [`Post::state`]: its record holds an intent.
@@ -411,6 +425,10 @@ pub(crate) mod tests {
         assert_eq!(size_of::<Header>(), 4096);
         assert_eq!(offset_of!(Header, word), 128);
         assert_eq!(offset_of!(Header, partner_errors), 144);
+        assert_eq!(
+            (offset_of!(Header, slots), offset_of!(Post, held)),
+            (160, 24)
+        );
         assert_eq!(size_of::<Post>(), 64);
         assert_eq!(size_of::<Record>(), 128 + 8192);
         assert_eq!(SIZE % 4096, 0);
@@ -449,6 +467,7 @@ pub(crate) mod tests {
             pid: AtomicU32::new(0),
             waiting: AtomicU32::new(0),
             entries: AtomicU64::new(0),
+            held: [const { AtomicU64::new(0) }; 2],
         };
         assert_eq!(lead(p.state.load(Ordering::Relaxed)), 65);
         const { assert!(OBJECTS < 255, "a lead fits into eight bits") };

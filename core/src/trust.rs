@@ -169,6 +169,7 @@ mod tests {
             boot: Id([2; 16]),
             pair: Id([3; 16]),
             stripes: 64,
+            locks: crate::LockKind::Flock,
             legs,
         };
         let may =

@@ -186,6 +186,11 @@ pub fn transact<P: LegLock + Journal + LegIo + ?Sized>(
         unlock_both(p, held);
         return meets_exclusive(p);
     }
+    if !p.stands(word) {
+        p.leave(&held, plan);
+        unlock_both(p, held);
+        return Verdict::Replan;
+    }
     let (held, verdict) = inside(p, held, action);
     if !matches!(verdict, Verdict::Left(_)) {
         p.leave(&held, held.plan());

@@ -9,7 +9,7 @@ use crate::runtime::{
     ANNOUNCED, Header, Intent, Post, RECORD_HEAD, Record, RuntimeFile, TEXT_AT, occupied,
     parse_head,
 };
-use crate::{Errno, LockPlan, OBJECTS, StateWord};
+use crate::{Errno, Leg, LockPlan, LockWord, OBJECTS, StateWord};
 use core::mem::{offset_of, size_of};
 use core::sync::atomic::{AtomicU32, Ordering, fence};
 
@@ -116,6 +116,14 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The mapping, where it may be looked at: lock words can be changed there alone.
+    pub fn own(&self) -> Option<&'a RuntimeFile> {
+        match *self {
+            View::Own(f) => Some(f),
+            View::Guarded(_) => None,
+        }
+    }
+
     /// Whether others who can write the memory are not trusted.
     pub fn is_guarded(&self) -> bool {
         matches!(self, View::Guarded(_))
@@ -126,6 +134,34 @@ impl<'a> View<'a> {
         match self {
             View::Own(f) => f.state(object),
             View::Guarded(g) => post(object).map_or(0, |at| u32::from_le_bytes(get(*g, at))),
+        }
+    }
+
+    /// A lock word: who holds an object on a leg.
+    pub fn lock_word(&self, leg: Leg, object: usize) -> LockWord {
+        match self {
+            View::Own(f) => f.lock_word(leg, object),
+            View::Guarded(g) => {
+                let at = leg
+                    .index()
+                    .wrapping_mul(8)
+                    .wrapping_add(offset_of!(Post, held));
+                let word = post(object).map(|p| u64::from_le_bytes(get(*g, p.wrapping_add(at))));
+                LockWord(word.unwrap_or(0))
+            }
+        }
+    }
+
+    /// The pid in a post, for display.
+    pub fn pid(&self, object: usize) -> u32 {
+        match self {
+            View::Own(f) => f
+                .posts
+                .get(object)
+                .map_or(0, |p| p.pid.load(Ordering::Relaxed)),
+            View::Guarded(g) => post(object).map_or(0, |p| {
+                u32::from_le_bytes(get(*g, p.wrapping_add(offset_of!(Post, pid))))
+            }),
         }
     }
 
@@ -393,7 +429,7 @@ mod tests {
         let size = offset_of!(RuntimeFile, records) + 2 * size_of::<Record>();
         assert_eq!(TEXT_AT, 128);
         assert_eq!((WORD, GENERATION, ERRORS, LAST_ERROR), (128, 136, 144, 152));
-        assert_eq!(post(1), Some(4096 + 64));
+        assert_eq!((post(1), offset_of!(Post, held)), (Some(4096 + 64), 24));
         assert_eq!(record(1), Some(size - size_of::<Record>()));
         assert_eq!((post(OBJECTS), record(OBJECTS)), (None, None));
         let i = Intent {

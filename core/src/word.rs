@@ -10,6 +10,7 @@
 //! bit   6      PENDING          objects are known to differ (`.mirror/pending`)
 //! bit   7      UNMIRRORED       a program that could not be mirrored ran with files of the pair open
 //! bit   8      VANISHED         the runtime file before this one was removed under the pair
+//! bit  16      FLOCKED          where locks are words: somebody sees flocks alone, so all take these as well
 //! ```
 
 /// What a leg is to the pair.
@@ -38,6 +39,8 @@ impl StateWord {
     pub const UNMIRRORED: u64 = 1 << 7;
     /// The runtime file before this one is gone, and with it what a killed program had announced.
     pub const VANISHED: u64 = 1 << 8;
+    /// Somebody relies on the flocks: whoever takes a lock word takes the flock as well.
+    pub const FLOCKED: u64 = 1 << 16;
 
     /// Changes of who is in sync, so far.
     pub const fn epoch(self) -> u32 {
@@ -66,6 +69,10 @@ impl StateWord {
     /// Whether the runtime file before this one was removed since the last comparison.
     pub const fn vanished(self) -> bool {
         self.0 & Self::VANISHED != 0
+    }
+    /// Whether flocks are taken beside lock words.
+    pub const fn flocked(self) -> bool {
+        self.0 & Self::FLOCKED != 0
     }
     /// The word that a new domain begins with.
     pub const fn of_new(pending: bool, vanished: bool) -> StateWord {

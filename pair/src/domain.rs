@@ -118,6 +118,11 @@ pub trait Ground {
     fn unlock(&mut self) -> Result<(), Self::Error>;
     /// The runtime file that both legs name, if it is there, whole, and the pair's own.
     fn live(&mut self) -> Option<Self::Runtime>;
+    /// The live runtime file of a domain with other locks, now with those that are asked for. Both records
+    /// are held exclusively.
+    fn turned(&mut self) -> Option<Self::Runtime> {
+        None
+    }
     /// Founds a new domain. Both records are held exclusively.
     fn found(&mut self) -> Result<Self::Runtime, Self::Error>;
     /// Founded, or not: both records shared again, as everybody attached holds them.
@@ -138,7 +143,7 @@ pub fn join<G: Ground>(g: &mut G) -> Result<Option<G::Runtime>, G::Error> {
             }
             if g.lock(true)? {
                 // Somebody may have founded it between the two locks.
-                let runtime = match g.live() {
+                let runtime = match g.live().or_else(|| g.turned()) {
                     Some(found) => Ok(found),
                     None => g.found(),
                 };

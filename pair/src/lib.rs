@@ -17,3 +17,4 @@ pub mod pending;
 pub mod posts;
 pub mod runtime;
 pub mod session;
+pub mod words;

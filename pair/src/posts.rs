@@ -10,7 +10,7 @@ fn inside(rt: View<'_>, object: usize) -> bool {
 /// lock, which the kernel frees at a death. Looked at before the lock is asked for, since nearly all are
 /// free, and again under it, since its owner may have left in between.
 pub fn crashed<L: LegLock + ?Sized>(locks: &mut L, rt: View<'_>, object: usize) -> bool {
-    if !inside(rt, object) || locks.try_lock(Leg::A, object).is_err() {
+    if !inside(rt, object) || locks.try_lock_asking(Leg::A, object).is_err() {
         return false;
     }
     let crashed = inside(rt, object);

@@ -10,7 +10,7 @@ use mirror_core::owner::Owner;
 use mirror_core::record::{CONTROL, Id, LegRecord, PENDING_LOG};
 use mirror_core::runtime::{FACTS_SIZE, SIZE};
 use mirror_core::trust::runtime_removable;
-use mirror_core::{Errno, PerLeg, StateWord};
+use mirror_core::{Errno, LockKind, PerLeg, StateWord};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -21,19 +21,25 @@ pub struct Place<'a> {
     pub record: &'a LegRecord,
     /// Both legs' roots.
     pub roots: PerLeg<i32>,
+    /// The locks that its line asks for.
+    pub locks: Option<LockKind>,
 }
 
 /// A runtime file that was mapped.
 pub struct Joined {
     /// Where.
     pub at: usize,
-    /// Its descriptor, if the mapping must not be looked at.
-    pub guarded: Option<i32>,
+    /// Its descriptor: where the mapping must not be looked at, and where locks are words.
+    pub file: Option<i32>,
+    /// The mapping must not be looked at.
+    pub guarded: bool,
+    /// The locks of its processes.
+    pub locks: LockKind,
 }
 
 impl Place<'_> {
     /// What the runtime file with this id must say of itself.
-    pub fn facts(&self, id: Id, boot: Id) -> Sys<Facts> {
+    pub fn facts(&self, id: Id, boot: Id, locks: LockKind) -> Sys<Facts> {
         let mut legs = [(0, 0); 2];
         for (l, &root) in legs.iter_mut().zip(self.roots.iter()) {
             let st = sys::fstat(root)?;
@@ -44,6 +50,7 @@ impl Place<'_> {
             boot,
             pair: self.record.pair,
             stripes: u64::from(self.record.stripes),
+            locks,
             legs,
         })
     }
@@ -59,7 +66,7 @@ impl Place<'_> {
     pub fn boot_in_memory(&self, named: Option<Owner>) -> Option<Id> {
         let o = named?;
         let n = open(self.record, o.runtime).ok()?;
-        let this = in_memory(n) && self.facts(o.runtime, o.boot).ok() == read_facts(n);
+        let this = in_memory(n) && self.is_this(o, read_facts(n));
         let _ = sys::close(n);
         this.then_some(o.boot)
     }
@@ -68,14 +75,43 @@ impl Place<'_> {
     pub fn live(&self, named: Option<Owner>, boot: Id) -> Option<Joined> {
         let o = named?;
         let n = open(self.record, o.runtime).ok()?;
-        let expected = self.facts(o.runtime, o.boot).ok();
-        let this = domain::is_live(o, boot, in_memory(n), expected, read_facts(n));
-        let joined = if this { self.map(n) } else { Err(Errno::EIO) };
+        let found = read_facts(n);
+        let locks = self
+            .locks
+            .or(found.map(|f| f.locks))
+            .unwrap_or(LockKind::DEFAULT);
+        let expected = self.facts(o.runtime, o.boot, locks).ok();
+        let this = domain::is_live(o, boot, in_memory(n), expected, found);
+        let joined = if this {
+            self.map(n, locks)
+        } else {
+            Err(Errno::EIO)
+        };
         kept(n, joined).ok()
     }
 
-    /// Maps a runtime file that has the right size and that only the pair's own can have made. EIO: another.
-    fn map(&self, n: i32) -> Sys<Joined> {
+    fn is_this(&self, o: Owner, found: Option<Facts>) -> bool {
+        found.is_some_and(|f| self.facts(o.runtime, o.boot, f.locks) == Ok(f))
+    }
+
+    /// The live runtime file, turned to the locks that the line asks for. Nobody is attached; what crashed
+    /// processes left in it stays.
+    pub fn turned(&self, named: Option<Owner>, boot: Id) -> Option<Joined> {
+        let (o, wanted) = (named?, self.locks?);
+        let n = open(self.record, o.runtime).ok()?;
+        let (found, trusted) = (read_facts(n), self.trusted(n).is_ok());
+        let live = domain::is_live(o, boot, in_memory(n), found, found);
+        let facts = self.facts(o.runtime, o.boot, wanted).map(|f| f.encode());
+        let turned = trusted && live && self.is_this(o, found) && {
+            let bytes = facts.as_ref().ok().and_then(|f| f.get(..FACTS_SIZE));
+            bytes.is_some_and(|b| sys::pwrite(n, b, 0) == Ok(FACTS_SIZE))
+        };
+        let _ = sys::close(n);
+        turned.then(|| self.live(named, boot)).flatten()
+    }
+
+    /// Whether the mapping must not be looked at. EIO: it must not be mapped.
+    fn trusted(&self, n: i32) -> Sys<bool> {
         let st = sys::fstat(n)?;
         let file = domain::File {
             mode: st.mode(),
@@ -83,10 +119,17 @@ impl Place<'_> {
             size: st.size(),
         };
         let guarded = file.guarded(self.record.group, self.control()?, sys::user_ids());
-        let guarded = guarded.ok_or(Errno::EIO)?;
+        guarded.ok_or(Errno::EIO)
+    }
+
+    /// Maps a runtime file that has the right size and that only the pair's own can have made. EIO: another.
+    fn map(&self, n: i32, locks: LockKind) -> Sys<Joined> {
+        let guarded = self.trusted(n)?;
         Ok(Joined {
             at: sys::map_shared(n, SIZE)?,
-            guarded: guarded.then_some(n),
+            file: (guarded || locks == LockKind::Memory).then_some(n),
+            guarded,
+            locks,
         })
     }
 
@@ -109,7 +152,8 @@ impl Place<'_> {
     /// Makes a runtime file. EEXIST: somebody has that name. The limit of file sizes is lifted.
     pub fn make(&self, id: Id, boot: Id, vanished: bool) -> Sys<Joined> {
         let path = self.record.runtime_file(id);
-        let first = self.facts(id, boot)?.encode();
+        let locks = self.locks.unwrap_or(LockKind::DEFAULT);
+        let first = self.facts(id, boot, locks)?.encode();
         let flags = c::O_RDWR | c::O_CREAT | c::O_EXCL | c::O_CLOEXEC | c::O_NOFOLLOW;
         let n = sys::openat(c::AT_FDCWD, &path, flags, 0o600)?;
         let word = StateWord::of_new(self.has_pending(), vanished);
@@ -121,7 +165,7 @@ impl Place<'_> {
         };
         let joined = fill()
             .and_then(|_| self.hand_over(n))
-            .and_then(|()| self.map(n));
+            .and_then(|()| self.map(n, locks));
         let joined = kept(n, joined);
         if joined.is_err() {
             let _ = sys::unlinkat(c::AT_FDCWD, &path, 0);
@@ -131,7 +175,8 @@ impl Place<'_> {
 
     /// One that nobody else has.
     pub fn private(&self, id: Id, boot: Id) -> Sys<Joined> {
-        let first = self.facts(id, boot)?.encode();
+        let locks = LockKind::Flock;
+        let first = self.facts(id, boot, locks)?.encode();
         let n = sys::memory_file(&text(b"mirror"))?;
         let at = sys::ftruncate(n, SIZE as u64)
             .and_then(|_| sys::pwrite(n, &first, 0))
@@ -139,7 +184,9 @@ impl Place<'_> {
         let _ = sys::close(n);
         Ok(Joined {
             at: at?,
-            guarded: None,
+            file: None,
+            guarded: false,
+            locks,
         })
     }
 
@@ -165,7 +212,7 @@ impl Place<'_> {
         let (Ok(n), Ok(control)) = (open(self.record, id), self.control()) else {
             return;
         };
-        let legs = |found: &Facts| Some(self.facts(id, found.boot).ok()?.legs);
+        let legs = |found: &Facts| Some(self.facts(id, found.boot, found.locks).ok()?.legs);
         let ours = removable(n, id, self.record, control, legs);
         let _ = sys::close(n);
         if ours {
@@ -209,7 +256,7 @@ pub fn removable(
 
 /// A descriptor that is not needed any more is closed.
 fn kept(n: i32, joined: Sys<Joined>) -> Sys<Joined> {
-    if joined.as_ref().map_or(true, |j| j.guarded.is_none()) {
+    if joined.as_ref().map_or(true, |j| j.file.is_none()) {
         let _ = sys::close(n);
     }
     joined

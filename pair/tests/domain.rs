@@ -120,6 +120,7 @@ fn only_the_file_of_this_boot_and_pair_is_live() {
         boot: id(2),
         pair: id(3),
         stripes: 64,
+        locks: mirror_core::LockKind::Flock,
         legs: [(1, 2), (3, 4)],
     };
     let other = Facts {

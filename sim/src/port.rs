@@ -75,7 +75,13 @@ impl<'a> Port<'a> {
 }
 
 impl World {
-    fn try_lock(&mut self, p: &mut Proc, leg: Leg, object: usize) -> Result<(), LockMiss> {
+    fn try_lock(
+        &mut self,
+        p: &mut Proc,
+        leg: Leg,
+        object: usize,
+        asks: bool,
+    ) -> Result<(), LockMiss> {
         let pid = p.pid;
         self.used.insert(object);
         if leg == Leg::B && self.sabotage == Some(Sabotage::SecondLock) {
@@ -94,6 +100,15 @@ impl World {
                 "process {pid} locks {object} on leg {leg:?} out of order: {:?}",
                 self.holders
             ));
+        }
+        let asks = asks || p.asks;
+        if let Some(&dead) = self.corpses[leg].get(&object) {
+            if !asks && p.met != Some(dead) {
+                p.met = Some(dead);
+                p.missed = true;
+                return Err(LockMiss::Busy(object));
+            }
+            self.corpses[leg].remove(&object);
         }
         match self.holders[leg].get(&object) {
             Some(&o) if o == pid && self.sabotage == Some(Sabotage::Hold) => {}
@@ -207,7 +222,12 @@ impl World {
 impl LegLock for Port<'_> {
     fn try_lock(&mut self, leg: Leg, object: usize) -> Result<(), LockMiss> {
         self.step(Err(LockMiss::Failed(Errno::EIO)), |w, p| {
-            w.try_lock(p, w.ordered(p, leg), object)
+            w.try_lock(p, w.ordered(p, leg), object, false)
+        })
+    }
+    fn try_lock_asking(&mut self, leg: Leg, object: usize) -> Result<(), LockMiss> {
+        self.step(Err(LockMiss::Failed(Errno::EIO)), |w, p| {
+            w.try_lock(p, w.ordered(p, leg), object, true)
         })
     }
     fn unlock(&mut self, leg: Leg, object: usize) {

@@ -168,6 +168,10 @@ pub struct Proc {
     pub entered: bool,
     /// It has missed a lock (for a sabotage).
     pub missed: bool,
+    /// The dead holder that it met last.
+    pub met: Option<Pid>,
+    /// It asks for whoever it meets, as the command does.
+    pub asks: bool,
     pub(crate) program: Rc<Vec<Rc<Op>>>,
     pub(crate) next: usize,
     pub(crate) slots: BTreeMap<usize, usize>,
@@ -199,6 +203,7 @@ impl Proc {
             &self.late,
             self.entered,
             self.missed,
+            self.met,
         )
             .hash(h);
         for (text, &(dir, g)) in &self.cache {
@@ -235,6 +240,8 @@ impl Proc {
             cache: BTreeMap::new(),
             entered: false,
             missed: false,
+            met: None,
+            asks: false,
             program: Rc::new(program.iter().cloned().map(Rc::new).collect()),
             next: 0,
             slots: [(0, 0), (1, 1)].into(),

@@ -44,6 +44,8 @@ pub struct Case {
     pub mixed: bool,
     /// Stripes of a lock table.
     pub stripes: usize,
+    /// Locks are words, in which the dead stay.
+    pub words: bool,
     /// A program per process.
     pub programs: Vec<Vec<Op>>,
     /// What goes wrong.
@@ -85,6 +87,7 @@ impl Case {
             source: Leg::A,
             mixed: false,
             stripes: mirror_core::STRIPES_DEFAULT,
+            words: false,
             programs,
             faults: Faults::default(),
             sabotage: None,
@@ -104,6 +107,7 @@ impl Case {
             seed,
             source,
             stripes,
+            words: seed % 2 == 1,
             ..Case::of(programs)
         }
     }
@@ -180,6 +184,7 @@ impl Model {
     pub fn new(case: &Case) -> Model {
         let mut world = World::new(case.seed, case.source, &case.faults, case.sabotage);
         (world.stripes, world.mixed, world.strict) = (case.stripes, case.mixed, case.strict);
+        world.words = case.words;
         let procs = case.programs.iter().enumerate();
         Model {
             world,
@@ -432,5 +437,6 @@ fn smaller(best: &Case) -> Vec<Case> {
     }
     with(&|c| c.stripes = 1);
     with(&|c| c.mixed = false);
+    with(&|c| c.words = false);
     out
 }

@@ -293,6 +293,6 @@ impl Proc {
 /// Ends what crashed processes left, in one go: who comes after all others.
 pub fn settle(w: &mut World, pid: Pid) -> Result<(), LockMiss> {
     let mut p = Proc::new(pid, w.source, &[]);
-    p.memo.fuel = u32::MAX;
+    (p.memo.fuel, p.asks) = (u32::MAX, true);
     mirror_core::recover(&mut Port::new(w, &mut p))
 }

@@ -117,6 +117,10 @@ pub struct World {
     pub stripes: usize,
     /// Holders of the lock objects, by leg.
     pub holders: PerLeg<BTreeMap<usize, Pid>>,
+    /// Locks are words: the kernel frees none, and who meets a dead holder twice succeeds it.
+    pub words: bool,
+    /// Words of the dead, by leg and object.
+    pub corpses: PerLeg<BTreeMap<usize, Pid>>,
     /// Occupied posts.
     pub posts: BTreeMap<usize, u32>,
     /// Intents, by lead.
@@ -179,6 +183,7 @@ impl Hash for World {
             self.counts[leg][e.place as usize].min(past).hash(h);
         }
         (self.injected, self.partner_errors, self.exited, &self.half).hash(h);
+        (self.words, &self.corpses).hash(h);
     }
 }
 
@@ -195,6 +200,8 @@ impl World {
             mixed: false,
             stripes: mirror_core::STRIPES_DEFAULT,
             holders: Default::default(),
+            words: false,
+            corpses: Default::default(),
             posts: BTreeMap::new(),
             records: BTreeMap::new(),
             exclusive: false,
@@ -418,7 +425,10 @@ impl World {
     /// A process is no more: the kernel frees its locks; its posts stay.
     pub fn die(&mut self, pid: Pid) {
         if self.sabotage != Some(Sabotage::Leak) {
-            for h in self.holders.iter_mut() {
+            for (h, left) in self.holders.iter_mut().zip(self.corpses.iter_mut()) {
+                if self.words {
+                    left.extend(h.iter().filter(|l| *l.1 == pid));
+                }
                 h.retain(|_, p| *p != pid);
             }
         }

@@ -387,7 +387,7 @@ pub fn fd_path<const M: usize>(n: i32, out: &mut PathText<M>) -> Sys<()> {
 }
 
 /// A descriptor of "/proc", or −1: the path leads there.
-static PROC: AtomicI32 = AtomicI32::new(-1);
+pub(crate) static PROC: AtomicI32 = AtomicI32::new(-1);
 
 /// From now on texts of descriptors come from this descriptor of "/proc": after a chroot there may be none.
 pub fn keep_proc(n: i32) {

@@ -5,6 +5,7 @@
 //! return value. All wrappers are async-signal-safe.
 #![no_std]
 
+mod bytes;
 mod calls;
 mod gate;
 mod ident;
@@ -20,6 +21,7 @@ mod raw;
 mod sockets;
 mod walk;
 
+pub use bytes::*;
 pub use calls::*;
 pub use gate::{direct, forbid};
 pub use ident::*;

@@ -19,6 +19,7 @@ mod pair;
 mod program;
 mod screen;
 mod talker;
+pub mod words;
 
 pub use compare::{Differences, Level, Tree};
 pub use environment::{PATH, base_dir, dist, have, is_root, race_seed, soak, tool};

@@ -138,6 +138,11 @@ impl Pair {
             c.arg("--at").arg(&self.v);
         }
         c.arg("--yes").args(more);
+        // The same suites with the other kind of locks.
+        if let Some(locks) = std::env::var_os("MIRROR_LOCKS").filter(|_| !more.contains(&"--locks"))
+        {
+            c.arg("--locks").arg(locks);
+        }
         let o = Output::from_std(c.output().expect("running mirror init"));
         self.watch_runtime();
         if o.code == 0 {

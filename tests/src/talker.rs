@@ -38,6 +38,11 @@ impl Talker {
         Talker { child, lines }
     }
 
+    /// Its standard input, if that is a pipe; asked once.
+    pub fn input(&mut self) -> std::process::ChildStdin {
+        self.child.stdin.take().expect("piped")
+    }
+
     /// Its process id.
     pub fn pid(&self) -> i32 {
         i32::try_from(self.child.id()).expect("a pid")

@@ -29,6 +29,8 @@ pub struct Test {
     pub net: bool,
     /// Its pairs are audited.
     pub audit: bool,
+    /// Its pairs have this kind of locks (none: the default).
+    pub locks: Option<&'static str>,
 }
 
 impl Test {
@@ -41,7 +43,8 @@ impl Test {
         };
         let net = if self.net { " (net)" } else { "" };
         let audit = if self.audit { " (audit)" } else { "" };
-        format!("{} {}{user}{net}{audit}", self.suite, self.name)
+        let locks = self.locks.map_or(String::new(), |l| format!(" ({l})"));
+        format!("{} {}{user}{net}{audit}{locks}", self.suite, self.name)
     }
 
     /// The same, with the net armed by force.
@@ -53,6 +56,14 @@ impl Test {
     pub fn with_an_audit(self) -> Test {
         Test {
             audit: true,
+            ..self
+        }
+    }
+
+    /// The same, with pairs whose locks are words in memory.
+    pub fn with_words(self) -> Test {
+        Test {
+            locks: Some("memory"),
             ..self
         }
     }
@@ -119,6 +130,7 @@ const ORDINARY: &[&str] = &[
     "states conditions_of_control",
     "refusals causes",
     "deep-programs link::",
+    "lockwords what_the_dead",
 ];
 
 /// What runs a second time with the net armed by force, in every run; `--net` does so with whatever is
@@ -140,6 +152,19 @@ const AUDITED: &[&str] = &[
     "programs in_place::",
     "uses in_place::open_flags",
     "races in_place::opens_against_renames",
+];
+
+/// What runs a second time with locks in memory, in every run; `--memory` does so with whatever is asked for.
+const WORDS: &[&str] = &[
+    "races in_place::appends_of_eight_processes",
+    "races in_place::opens_against_renames",
+    "races in_place::random_calls_of_4",
+    "scenarios in_place::f16_a_spawned_child_does_not",
+    "scenarios in_place::f27_stopped_in_a_rename_of",
+    "storms in_place::processes_and_their_children",
+    "storms kinds::in_place::two_pid_namespaces",
+    "crash link::random_kills",
+    "trust the_owner_cannot_hang",
 ];
 
 /// Builds all test binaries and lists their tests. The library is no_std and has none of its own.
@@ -176,6 +201,7 @@ pub fn list() -> Result<Vec<Test>> {
                     user: User::Own,
                     net: false,
                     audit: false,
+                    locks: None,
                 });
             }
         }
@@ -210,6 +236,14 @@ pub fn audited(tests: &[Test]) -> Vec<Test> {
         .iter()
         .filter(|t| AUDITED.iter().any(|part| t.title().starts_with(part)));
     chosen.cloned().map(Test::with_an_audit).collect()
+}
+
+/// The tests that run with locks in memory too.
+pub fn worded(tests: &[Test]) -> Vec<Test> {
+    let chosen = tests
+        .iter()
+        .filter(|t| WORDS.iter().any(|part| t.title().starts_with(part)));
+    chosen.cloned().map(Test::with_words).collect()
 }
 
 /// `  Executable tests/x.rs (target/debug/deps/x-0123)` or `  Executable unittests src/lib.rs (…)`.
@@ -271,11 +305,13 @@ mod tests {
             user: User::Own,
             net: false,
             audit: false,
+            locks: None,
         };
         assert!(t("races", "link::serial_mixed").serial());
         assert!(!t("races", "link::mixed").serial());
         assert!(t("abi", "cpython_os").limit() > t("abi", "vfork").limit());
         let with = t("races", "a").with_the_net();
         assert_eq!(with.title(), "races a (net)");
+        assert_eq!(t("races", "a").with_words().title(), "races a (memory)");
     }
 }

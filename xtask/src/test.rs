@@ -58,10 +58,9 @@ pub fn sweep(what: &[String]) -> Result<bool> {
 /// Runs it all; `Ok(false)` when a test failed.
 pub fn test(args: &[String]) -> Result<bool> {
     let filters: Vec<&String> = args.iter().filter(|a| !a.starts_with("--")).collect();
-    if let Some(unknown) = args
-        .iter()
-        .find(|a| a.starts_with("--") && !["--install", "--net", "--audit"].contains(&a.as_str()))
-    {
+    if let Some(unknown) = args.iter().find(|a| {
+        a.starts_with("--") && !["--install", "--net", "--audit", "--memory"].contains(&a.as_str())
+    }) {
         return Err(format!("unknown option {unknown}"));
     }
     if args.iter().any(|a| a == "--install") {
@@ -73,6 +72,7 @@ pub fn test(args: &[String]) -> Result<bool> {
     let mut tests = suites::list()?;
     let netted = suites::netted(&tests);
     let audited = suites::audited(&tests);
+    let worded = suites::worded(&tests);
     if mirror_tests::is_root() {
         tests.extend(suites::ordinary(&tests));
     }
@@ -83,6 +83,11 @@ pub fn test(args: &[String]) -> Result<bool> {
     } else {
         tests.extend(netted);
         tests.extend(audited);
+    }
+    if args.iter().any(|a| a == "--memory") {
+        tests = tests.into_iter().map(Test::with_words).collect();
+    } else {
+        tests.extend(worded);
     }
     tests.retain(|t| wanted(&filters, &t.title()));
     let checks: Vec<_> = tidy::CHECKS
@@ -242,6 +247,9 @@ impl Run {
         }
         if test.audit {
             c.env("MIRROR_AUDIT", "always");
+        }
+        if let Some(locks) = test.locks {
+            c.env("MIRROR_LOCKS", locks);
         }
         c.env_remove("LD_PRELOAD")
             .env_remove("MIRROR")

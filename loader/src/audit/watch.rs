@@ -11,7 +11,7 @@ use super::open::{self, Opened};
 use super::people::{People, Person};
 use super::source::Source;
 use super::suspects::{Suspect, Suspects};
-use crate::fail::{Fail, Kind, Res};
+use crate::fail::{Context, Fail, Kind, Res};
 use crate::pair::audited::{Audited, Sign};
 use crate::pair::control::Pair;
 use crate::pair::domain::{self, Attached};
@@ -21,8 +21,9 @@ use crate::sync::one::{self, One};
 use crate::sync::turn;
 use crate::text;
 use crate::tree::differs::Presence;
-use crate::tree::object::Fidelity;
+use crate::tree::object::{Fidelity, std};
 use mirror_audit::{Event, Judged, Op, Tier, Why};
+use mirror_core::LockKind;
 use mirror_core::word::StateWord;
 use std::collections::HashMap;
 use std::io;
@@ -98,12 +99,25 @@ pub struct Watch {
     ours: HashMap<Vec<u8>, (u64, i64, i64)>,
 }
 
+/// Who goes by flocks sees those of programs whose locks are words only when they have been asked to take them
+/// too, and when the last change that began without has ended: what it has seen before is nothing.
+fn with_flocks(p: &Attached, ask: Ask, opened: Opened) -> Res<Opened> {
+    let by_flocks = matches!(opened.source.tier(), Tier::T1 | Tier::T2);
+    if !by_flocks || p.runtime.locks == LockKind::Flock {
+        return Ok(opened);
+    }
+    drop(opened);
+    std(p.runtime.rely()).about("the pair's runtime file")?;
+    locked(p, |_| ())?;
+    open::open([&p.pair.legs[0].root, &p.pair.legs[1].root], ask.tier)
+}
+
 impl Watch {
     /// Begins.
     pub fn open(pair: Pair, ask: Ask) -> Res<Watch> {
-        let Opened { source, refused } =
-            open::open([&pair.legs[0].root, &pair.legs[1].root], ask.tier)?;
+        let opened = open::open([&pair.legs[0].root, &pair.legs[1].root], ask.tier)?;
         let pair = domain::attach(pair)?;
+        let Opened { source, refused } = with_flocks(&pair, ask, opened)?;
         let watch = Watch {
             fidelity: one::fidelity(&pair),
             sign: Sign::put(&pair.pair.legs[0].root).ok(),

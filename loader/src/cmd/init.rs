@@ -163,6 +163,7 @@ fn place(a: &Init) -> Res<(Line, PathBuf, [Root; 2])> {
             init_args::Unmirrorable::Refuse => Unmirrorable::Refuse,
             init_args::Unmirrorable::Quiet => Unmirrorable::Quiet,
         },
+        locks: a.locks.map(init_args::Locks::kind),
         file: Some(tab.clone()),
         number: 0,
     };

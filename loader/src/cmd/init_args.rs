@@ -2,6 +2,7 @@
 use super::sharing::Share;
 use super::side::Side;
 use clap::{Args, ValueEnum};
+use mirror_core::LockKind;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -43,6 +44,25 @@ pub enum Unmirrorable {
     Quiet,
 }
 
+/// What keeps a pair's programs apart.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Locks {
+    /// flock(2) on files of both legs
+    Flock,
+    /// Words in memory that the programs share
+    Memory,
+}
+
+impl Locks {
+    /// As the tab has it.
+    pub fn kind(self) -> LockKind {
+        match self {
+            Locks::Flock => LockKind::Flock,
+            Locks::Memory => LockKind::Memory,
+        }
+    }
+}
+
 /// Make two directories the legs of a pair
 #[derive(Args)]
 pub struct Init {
@@ -75,6 +95,9 @@ pub struct Init {
     /// When a mirrored program starts one that cannot be mirrored
     #[arg(long, value_enum, default_value = "warn")]
     pub unmirrorable: Unmirrorable,
+    /// What keeps the pair's programs apart [default: flock]
+    #[arg(long, value_enum, hide_short_help = true)]
+    pub locks: Option<Locks>,
     /// Locks of each kind (directories, files), 1 to 64: more let more processes change the pair at a
     /// time [default: 64]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=mirror_core::STRIPES_MAX as i64), hide_short_help = true)]

@@ -424,8 +424,7 @@ fn stopped(u: &Unfinished, v: &str) -> Finding {
 
 /// Whether an announced change is that of a crashed process: its locks are free.
 fn to_recover(rt: &Runtime, pair: &Pair) -> bool {
-    Locks::open([&pair.legs[0].root, &pair.legs[1].root])
-        .is_ok_and(|mut locks| locks.any_dead(rt.view()))
+    Locks::open([&pair.legs[0].root, &pair.legs[1].root]).is_ok_and(|mut locks| locks.any_dead(rt))
         || mapped::count(rt, pair).dead != 0
 }
 

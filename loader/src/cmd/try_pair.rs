@@ -159,6 +159,7 @@ fn make(dir: &Path) -> Res<()> {
         on_full: OnFull::Error,
         unmirrorable: Unmirrorable::Warn,
         stripes: None,
+        locks: None,
         json: false,
         share: Share::Owner,
         dry_run: false,

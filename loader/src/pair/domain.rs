@@ -61,6 +61,7 @@ fn runtime(p: &Pair) -> runtime::Place<'_> {
     runtime::Place {
         record: &p.legs[0].record,
         roots: p.roots(),
+        locks: p.line.locks,
     }
 }
 
@@ -257,6 +258,14 @@ impl domain::Ground for Joining<'_> {
     }
     fn live(&mut self) -> Option<Runtime> {
         existing(self.pair, self.boot)
+    }
+    fn turned(&mut self) -> Option<Runtime> {
+        if self.fixed {
+            return None;
+        }
+        let _lifted = SizeLimit::lift();
+        let turned = runtime(self.pair).turned(named(self.pair), self.boot);
+        turned.map(Runtime::of)
     }
     fn found(&mut self) -> Res<Runtime> {
         if self.fixed {

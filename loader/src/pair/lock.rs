@@ -6,8 +6,10 @@ use crate::text;
 use crate::tree::beneath::Root;
 use crate::tree::object::std;
 use mirror_core::{
-    BothLocked, Errno, Leg, LegLock, LockMiss, OBJECTS, PerLeg, Posts, StateWord, View, WHOLE,
+    BothLocked, Errno, Leg, LegLock, LockKind, LockMiss, LockWord, OBJECTS, PerLeg, Posts,
+    StateWord, WHOLE,
 };
+use mirror_pair::words::{self, Standing, Taken, Wanted};
 use mirror_pair::{locks, posts};
 use mirror_sys::Sys;
 use std::collections::BTreeMap;
@@ -18,6 +20,10 @@ use std::time::Duration;
 pub struct Locks {
     legs: PerLeg<Root>,
     fds: BTreeMap<(Leg, usize), OwnedFd>,
+    /// Where locks are words: how this process takes part, and the description with its slot's byte.
+    standing: Option<(Standing, Option<OwnedFd>)>,
+    taken: Taken,
+    count: u64,
 }
 
 impl Locks {
@@ -29,6 +35,9 @@ impl Locks {
                 b: legs[1].again()?,
             },
             fds: BTreeMap::new(),
+            standing: None,
+            taken: Taken::default(),
+            count: 0,
         };
         for leg in Leg::BOTH {
             let name = format!("{}/.mirror/locks/whole", text::path(&l.legs[leg].path));
@@ -56,20 +65,95 @@ impl Locks {
     }
 
     /// Whether any post is a crashed process's.
-    pub fn any_dead(&mut self, rt: View<'_>) -> bool {
-        (WHOLE..OBJECTS).any(|o| posts::crashed(self, rt, o))
+    pub fn any_dead(&mut self, runtime: &Runtime) -> bool {
+        let mut of = Of {
+            locks: self,
+            runtime,
+        };
+        (WHOLE..OBJECTS).any(|o| posts::crashed(&mut of, runtime.view(), o))
+    }
+
+    fn flock(&mut self, leg: Leg, object: usize, on: bool) -> Sys<()> {
+        let n = self.fd(leg, object)?;
+        match on {
+            true => locks::take(n),
+            false => {
+                locks::give_back(n);
+                Ok(())
+            }
+        }
+    }
+
+    /// How this process takes part where locks are words.
+    fn standing(&mut self, runtime: &Runtime) -> Sys<Standing> {
+        if let Some((standing, _)) = &self.standing {
+            return Ok(*standing);
+        }
+        let file = runtime.file.as_ref().ok_or(Errno::EIO)?.as_raw_fd();
+        let own = runtime.view().own().and_then(|rt| {
+            let n = mirror_sys::open_again(file, libc::O_RDWR).ok()?;
+            // SAFETY: a descriptor that was opened just now and belongs to nobody else.
+            Some((rt, unsafe { OwnedFd::from_raw_fd(n) }))
+        });
+        let standing = match own {
+            Some((rt, n)) => (Standing::Words(words::prove(n.as_raw_fd(), rt)?), Some(n)),
+            None => {
+                runtime.rely()?;
+                (Standing::Flocks(file), None)
+            }
+        };
+        Ok(self.standing.insert(standing).0)
+    }
+
+    /// Whether a holder lives is asked at once: of those who look once whether somebody has died, too.
+    fn take(&mut self, rt: &Runtime, leg: Leg, object: usize) -> Result<(), LockMiss> {
+        let failed = |e| locks::missed(object, e);
+        if rt.locks == LockKind::Flock {
+            return self.flock(leg, object, true).map_err(failed);
+        }
+        let standing = self.standing(rt).map_err(failed)?;
+        let mut seen = rt.view().lock_word(leg, object);
+        self.count = self.count.wrapping_add(1);
+        let (count, pid) = (self.count, std::process::id());
+        let mut taken = std::mem::take(&mut self.taken);
+        let flock = &mut |on| self.flock(leg, object, on);
+        let w = Wanted { leg, object, flock };
+        let next = |slot| LockWord::of(slot, count);
+        let r = taken.take(rt.view(), standing, w, next, &mut seen, pid);
+        self.taken = taken;
+        r
+    }
+
+    fn give_back(&mut self, rt: &Runtime, leg: Leg, object: usize) {
+        match self.standing {
+            Some((standing, _)) => {
+                let mut taken = std::mem::take(&mut self.taken);
+                let flock = &mut |on| self.flock(leg, object, on);
+                taken.give_back(rt.view(), standing, Wanted { leg, object, flock });
+                self.taken = taken;
+            }
+            None => {
+                let _ = self.flock(leg, object, false);
+            }
+        }
+        if locks::wakes(rt.view(), leg, object) {
+            rt.wake(object);
+        }
     }
 }
 
-impl LegLock for Locks {
+/// The locks of a pair with this runtime file.
+struct Of<'a> {
+    locks: &'a mut Locks,
+    runtime: &'a Runtime,
+}
+
+impl LegLock for Of<'_> {
     fn try_lock(&mut self, leg: Leg, object: usize) -> Result<(), LockMiss> {
-        let taken = self.fd(leg, object).and_then(locks::take);
-        taken.map_err(|e| locks::missed(object, e))
+        self.locks.take(self.runtime, leg, object)
     }
     fn unlock(&mut self, leg: Leg, object: usize) {
-        if let Ok(n) = self.fd(leg, object) {
-            locks::give_back(n);
-        }
+        self.locks.give_back(self.runtime, leg, object);
     }
 }
 
@@ -85,13 +169,13 @@ pub struct Alone<'a, H> {
 
 impl<H> LegLock for Alone<'_, H> {
     fn try_lock(&mut self, leg: Leg, object: usize) -> Result<(), LockMiss> {
-        self.locks.try_lock(leg, object)
+        self.locks.take(self.runtime, leg, object)
     }
     fn unlock(&mut self, leg: Leg, object: usize) {
-        self.locks.unlock(leg, object);
-        if locks::wakes(self.runtime.view(), leg, object) {
-            self.runtime.wake(object);
-        }
+        self.locks.give_back(self.runtime, leg, object);
+    }
+    fn stands(&self, word: StateWord) -> bool {
+        self.locks.taken.stands(word)
     }
 }
 

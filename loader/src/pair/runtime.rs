@@ -3,27 +3,37 @@ use crate::fail::{Fail, Kind, Res};
 use mirror_core::runtime::{RuntimeFile, SIZE};
 use mirror_core::view::View;
 use mirror_core::word::StateWord;
+use mirror_core::{Errno, LockKind};
 use mirror_pair::memory::{Lift, Memory};
 use mirror_pair::runtime::Joined;
+use mirror_pair::words;
 use mirror_sys::Sys;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::cell::Cell;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::time::Duration;
 
 /// A shared mapping of a runtime file.
 pub struct Runtime {
     memory: Memory<Lifted>,
-    /// What the mapping is used by, where it must not be looked at.
-    _guarded: Option<OwnedFd>,
+    /// Its descriptor, where the mapping must not be looked at, and where locks are words.
+    pub file: Option<OwnedFd>,
+    /// Which locks its pair has.
+    pub locks: LockKind,
+    /// This process relies on the flocks.
+    relies: Cell<bool>,
 }
 
 impl Runtime {
     /// What was mapped.
     pub fn of(joined: Joined) -> Runtime {
-        // SAFETY: the mapping's own descriptor, which belongs to nobody else.
+        // SAFETY: the file's own descriptor, which belongs to nobody else.
         let own = |n| unsafe { OwnedFd::from_raw_fd(n) };
         Runtime {
-            memory: Memory::new(joined.at, joined.guarded),
-            _guarded: joined.guarded.map(own),
+            memory: Memory::new(joined.at, joined.file.filter(|_| joined.guarded)),
+            file: joined.file.map(own),
+            locks: joined.locks,
+            relies: Cell::new(false),
         }
     }
     /// The file's records.
@@ -47,6 +57,14 @@ impl Runtime {
             )
         })
     }
+    /// From now on, as long as this lives, whoever takes a lock word takes the flock as well.
+    pub fn rely(&self) -> Sys<()> {
+        let file = self.file.as_ref().ok_or(Errno::EIO)?.as_raw_fd();
+        let pause = || std::thread::sleep(Duration::from_millis(1));
+        words::rely(file, self.view(), pause)?;
+        self.relies.set(true);
+        Ok(())
+    }
     /// Wakes whoever waits for an object.
     pub fn wake(&self, object: usize) {
         self.memory.wake(object);
@@ -55,6 +73,9 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
+        if let (true, Some(file)) = (self.relies.get(), &self.file) {
+            words::settle(file.as_raw_fd(), self.view());
+        }
         // SAFETY: our own mapping of exactly this size; no reference outlives self.
         unsafe { mirror_sys::unmap(self.memory.at(), SIZE) };
     }

@@ -2,6 +2,7 @@
 //! same places by the same rules.
 use crate::fail::{Fail, Kind, Res, reason};
 use crate::text;
+use mirror_core::LockKind;
 use mirror_core::path::PATH_MAX;
 use mirror_core::record::Id;
 use mirror_core::tab::{
@@ -34,6 +35,8 @@ pub struct Line {
     pub root_wait: u32,
     /// `unmirrorable=`
     pub unmirrorable: Unmirrorable,
+    /// `locks=`
+    pub locks: Option<LockKind>,
     /// The file it stands in; `None` for MIRROR.
     pub file: Option<PathBuf>,
     /// Its line number, from 1.
@@ -52,6 +55,7 @@ impl Line {
             uid: e.options.uid,
             root_wait: e.options.root_wait,
             unmirrorable: e.options.unmirrorable,
+            locks: e.options.locks,
             file: file.map(Path::to_path_buf),
             number: e.line,
         }
@@ -121,6 +125,9 @@ impl Line {
         }
         if self.root_wait != ROOT_WAIT {
             s += &format!(",root-wait={}", self.root_wait);
+        }
+        if let Some(locks) = self.locks {
+            s += &format!(",locks={}", locks.word());
         }
         s
     }
@@ -264,13 +271,14 @@ pub fn read_trusted(file: &Path) -> Res<Option<Vec<u8>>> {
     Ok(Some(out))
 }
 
-const OPTIONS: [&str; 7] = [
+const OPTIONS: [&str; 8] = [
     "on-failure",
     "on-full",
     "defaults",
     "id",
     "uid",
     "root-wait",
+    "locks",
     "unmirrorable",
 ];
 

@@ -182,6 +182,7 @@ mod tests {
             uid: Some(5),
             root_wait: 9,
             unmirrorable: Unmirrorable::Refuse,
+            locks: Some(mirror_core::LockKind::Memory),
             file: None,
             number: 0,
         };
@@ -196,9 +197,10 @@ mod tests {
                 read[1].id,
                 read[1].uid,
                 read[1].root_wait,
-                read[1].unmirrorable
+                read[1].unmirrorable,
+                read[1].locks
             ),
-            (l.id, l.uid, l.root_wait, l.unmirrorable)
+            (l.id, l.uid, l.root_wait, l.unmirrorable, l.locks)
         );
         assert!(
             Held::take(&file)

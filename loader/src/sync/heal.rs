@@ -67,7 +67,7 @@ pub fn locked<T>(p: &Attached, act: impl FnOnce(&BothLocked) -> T) -> Res<T> {
 /// was.
 pub fn recover(p: &Attached) -> bool {
     let mut locks = p.locks.lock();
-    let any = locks.any_dead(p.runtime.view()) || any_mapped_dead(p);
+    let any = locks.any_dead(&p.runtime) || any_mapped_dead(p);
     any && alone(&mut port(p, &mut locks), |_, held| settle_mapped(p, held)).is_ok()
 }
 

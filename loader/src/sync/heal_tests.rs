@@ -55,6 +55,7 @@ impl Case {
             uid: None,
             root_wait: 0,
             unmirrorable: Unmirrorable::Warn,
+            locks: None,
             number: 0,
         };
         let p = attach(Pair::open(&line).unwrap()).unwrap();

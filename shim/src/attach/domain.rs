@@ -135,6 +135,9 @@ impl domain::Ground for Joining<'_> {
     fn live(&mut self) -> Option<Joined> {
         self.d.place.live(self.d.named(), self.boot)
     }
+    fn turned(&mut self) -> Option<Joined> {
+        self.d.place.turned(self.d.named(), self.boot)
+    }
     fn found(&mut self) -> Result<Joined, Refused> {
         // The program's limit of file sizes is not for the runtime file.
         let found = crate::process::limits::own_file(|| self.found());

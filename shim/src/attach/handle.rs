@@ -1,4 +1,5 @@
 //! What a transaction needs of a pair.
+use mirror_core::LockKind;
 use mirror_core::View;
 use mirror_core::runtime::RuntimeFile;
 use mirror_core::{Leg, PerLeg};
@@ -18,6 +19,10 @@ pub struct Session {
     pub root_ino: u64,
     /// Stripes of each lock table.
     pub stripes: usize,
+    /// Which locks the pair has.
+    pub locks: LockKind,
+    /// A description of the runtime file, where locks are words or the mapping must not be looked at; or −1.
+    pub file: i32,
     /// The mapping of the runtime file.
     pub(super) memory: Memory<OwnFile>,
     /// A guest's domain records, held for the transaction.

@@ -2,5 +2,7 @@
 pub mod ahead;
 pub mod domain;
 pub mod handle;
+pub mod holder;
 pub mod past;
 pub mod session;
+pub mod settle;

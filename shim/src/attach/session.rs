@@ -4,14 +4,18 @@
 //! Rules: called with all signals blocked, and by the owner of the memory with [`TX`] held. What is
 //! stored belongs to the owner; a guest works on a copy with locks of its own and stores nothing.
 use crate::attach::handle::Session;
+use crate::attach::holder;
+use crate::attach::settle::settle_fd;
 use crate::config::CONFIG;
 use crate::events::refused::{self, Refused, unless_told};
+use crate::process::actor::guest as is_guest;
 use crate::process::fds::ANY_PARTNER;
 use crate::process::limits::with_limit;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::Errno;
+use mirror_core::LockKind;
 use mirror_core::MAX_PAIRS;
 use mirror_core::OBJECTS;
 use mirror_core::RESERVED;
@@ -48,6 +52,8 @@ const NONE: Session = Session {
     root: PerLeg { a: 0, b: 0 },
     root_ino: 0,
     stripes: 0,
+    locks: LockKind::Flock,
+    file: -1,
     memory: Memory::none(),
 };
 static SLOTS: [Slot; MAX_PAIRS] = [const {
@@ -182,6 +188,7 @@ pub fn attached(pair: usize) -> bool {
 pub fn after_fork_in_child() {
     if any() && !FAMILY.load(Ordering::Relaxed) {
         close_locks();
+        holder::after_fork_in_child(attached_pairs());
     }
 }
 
@@ -213,8 +220,12 @@ pub fn turn(pair: usize, leg: Leg, object: usize, on: bool) -> Sys<()> {
     sys::lock_byte(numbers::own(0, 3), at, on)
 }
 
+fn attached_pairs() -> usize {
+    ATTACHED.load(Ordering::Relaxed).min(MAX_PAIRS)
+}
+
 fn close_locks() {
-    for slot in 0..ATTACHED.load(Ordering::Relaxed).min(MAX_PAIRS) {
+    for slot in 0..attached_pairs() {
         let (first, last) = numbers::locks(slot);
         sys::close_numbers(first, last.saturating_add(1), false);
     }
@@ -230,6 +241,7 @@ fn let_go() {
     // Before any attach the numbers may be the program's own.
     if any() && !SHARED_FILES.load(Ordering::Relaxed) {
         close_locks();
+        holder::let_go(attached_pairs());
     }
 }
 
@@ -242,6 +254,10 @@ pub fn reopen() {
         let Ok(s) = session(pair, false) else {
             continue;
         };
+        // A guest's would end with the guest.
+        if s.locks == LockKind::Memory && !is_guest() {
+            let _ = holder::of_owner(&s);
+        }
         for object in 0..OBJECTS {
             for leg in Leg::BOTH {
                 let n = numbers::lock(s.slot, leg.index(), object);
@@ -258,8 +274,7 @@ pub fn release_guest(s: &Session) {
     if s.owner == NO_FDS {
         return;
     }
-    let guarded = s.memory.guarded();
-    for n in s.root.iter().chain(s.owner.iter()).chain(&guarded) {
+    for n in s.root.iter().chain(s.owner.iter()).chain([&s.file]) {
         if *n >= 0 {
             let _ = sys::close(*n);
         }
@@ -330,17 +345,6 @@ fn numbers_are_free() -> Result<(), Refused> {
     }
 }
 
-/// Moves a fresh descriptor to its reserved number. A guest's stay where they are: its numbers are not
-/// on record, and they end with the transaction.
-fn settle_fd(n: i32, slot: usize, to: i32, guest: bool) -> Sys<i32> {
-    if guest {
-        return Ok(n);
-    }
-    let r = with_limit(slot.wrapping_add(1), || sys::dup3(n, to, c::O_CLOEXEC));
-    let _ = sys::close(n);
-    r.map(|_| to)
-}
-
 /// Opens a lock object under its number. TX is held. Leg a's is the first to be wanted: leg b's comes with
 /// it, never the other way round, since a description that is replaced loses its lock.
 #[cold]
@@ -392,6 +396,8 @@ fn attach(pair: usize, guest: bool) -> Result<Session, Refused> {
         root: NO_FDS,
         root_ino: 0,
         stripes: 1,
+        locks: LockKind::Flock,
+        file: -1,
         memory: Memory::none(),
     };
     let pinned = Pinned {
@@ -444,11 +450,14 @@ fn attach(pair: usize, guest: bool) -> Result<Session, Refused> {
         place: Place {
             record: &record,
             roots: s.root,
+            locks: conf.options.locks,
         },
         owner,
     })?;
     let settle = |n| settle_fd(n, slot, numbers::own(slot, 4), guest);
-    s.memory = Memory::new(joined.at, joined.guarded.map(settle).transpose()?);
+    let file = joined.file.map(settle).transpose()?;
+    s.memory = Memory::new(joined.at, file.filter(|_| joined.guarded));
+    (s.locks, s.file) = (joined.locks, file.unwrap_or(-1));
     if guest {
         s.owner = owner;
     }

@@ -8,12 +8,16 @@ use crate::repair::pending;
 use core::sync::atomic::{AtomicU64, Ordering};
 use libc as c;
 use mirror_core::path::PathText;
+use mirror_core::{Leg, LockKind};
+use mirror_pair::words;
 use mirror_sys as sys;
 
 /// Misses between two questions, and how long a stop lasts, in milliseconds, that somebody else, or another thread
 /// of this process, is not about to end.
 const FEW: u32 = 16;
 const LONG: u64 = 300;
+/// Pairs of a holder that are looked through for this one.
+const FEW_PAIRS: usize = 8;
 
 /// The process of which it was so: the next question comes at once, and whether it is so still needs no time. 0:
 /// none.
@@ -33,10 +37,15 @@ pub fn waits_for_us(s: &Session, object: usize, misses: u32) -> bool {
         return false;
     }
     let waited = sys::clock_ms().saturating_sub(SINCE.load(Ordering::Relaxed));
-    for leg in 0..2 {
-        let n = mirror_core::numbers::lock(s.slot, leg, object);
-        let inode = sys::fstat(n).map(|st| st.ino());
-        if let Some(pid) = inode.ok().and_then(holder)
+    for leg in Leg::BOTH {
+        let found = match s.locks {
+            LockKind::Flock => {
+                let n = mirror_core::numbers::lock(s.slot, leg.index(), object);
+                sys::fstat(n).ok().and_then(|st| holder(st.ino()))
+            }
+            LockKind::Memory => word_holder(s, leg, object),
+        };
+        if let Some(pid) = found
             && stopped_by_us(pid, waited >= LONG || pid == before)
         {
             BEFORE.store(pid, Ordering::Relaxed);
@@ -108,6 +117,30 @@ fn holder(inode: u64) -> Option<u64> {
             .and_then(number)?;
         (kind == b"FLOCK" && at == inode && pid != 0).then_some(pid)
     })
+}
+
+/// Who has a lock word: the process that its post names, if that has the byte of the word's slot. (Pids of another
+/// namespace are not this one's: the process is not found.)
+fn word_holder(s: &Session, leg: Leg, object: usize) -> Option<u64> {
+    let rt = s.runtime();
+    let (word, pid) = (rt.lock_word(leg, object), rt.pid(object));
+    (0..FEW_PAIRS).find_map(|block| {
+        let mut name = PathText::<48>::new();
+        let _ = name.append(b"/proc/");
+        sys::append_number(pid, &mut name);
+        let _ = name.append(b"/fdinfo/");
+        sys::append_number(mirror_core::numbers::prover(block) as u32, &mut name);
+        // `lock:	1: OFDLCK ADVISORY  WRITE -1 00:1a:4711 1099511627777 1099511627777`.
+        lines(name.as_bytes(), |line| {
+            let words = || {
+                line.split(|b| matches!(b, b' ' | b'\t'))
+                    .filter(|w| !w.is_empty())
+            };
+            let at = words().next_back().and_then(number)?;
+            (words().nth(2) == Some(b"OFDLCK") && at == words::byte(word.slot())).then_some(())
+        })
+    })?;
+    (pid != 0).then_some(u64::from(pid))
 }
 
 /// Whether that process is stopped, and by what only this one ends.

@@ -5,6 +5,7 @@ pub mod held;
 pub mod job;
 pub mod judged;
 pub mod keys;
+pub mod locks;
 mod mapped;
 pub mod pairing;
 pub mod patience;

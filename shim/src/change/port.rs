@@ -5,6 +5,7 @@
 //! whole pair locked it waits at most some twenty milliseconds for others to end their change.
 use crate::attach::session;
 use crate::change::job::{Job, Patience};
+use crate::change::locks::Held;
 use crate::change::target::{Change, Cx, Hint, Target};
 use crate::change::{held, patience};
 use crate::events::refused;
@@ -18,20 +19,14 @@ use mirror_core::{
     Action, Applied, BothLocked, Drive, Errno, Journal, Leg, LegIo, LegLock, LockMiss, LockPlan,
     Next, OBJECTS, Posts, Prepared, Refused, StateWord, Step, Untouched, WHOLE,
 };
-use mirror_pair::{locks, posts};
+use mirror_pair::posts;
 use mirror_sys as sys;
 use mirror_sys::Sys;
-
-/// Most lock descriptions of a guest's transaction: two directories, a file, the whole, and one of a
-/// crashed process, on two legs.
-const GUEST_LOCKS: usize = 12;
 
 struct Port<'a, 'b> {
     cx: Cx<'b>,
     change: &'a mut dyn Change,
-    own: bool,
-    /// A guest's open lock objects: (leg, object, descriptor or −1).
-    guest: [(Leg, usize, i32); GUEST_LOCKS],
+    held: Held,
 }
 
 /// Busy tries in a row, and what was busy: pair, object.
@@ -40,57 +35,20 @@ static BUSY: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 
 impl LegLock for Port<'_, '_> {
     fn try_lock(&mut self, leg: Leg, object: usize) -> Result<(), LockMiss> {
-        let r = if self.own {
-            let n = mirror_core::numbers::lock(self.cx.s.slot, leg.index(), object);
-            let pair = self.cx.s.pair;
-            session::turn(pair, leg, object, true).and_then(|()| {
-                let r = match locks::take(n) {
-                    Err(Errno::EBADF) => {
-                        session::open_lock(self.cx.s, leg, object).and_then(locks::take)
-                    }
-                    r => r,
-                };
-                if r.is_err() {
-                    let _ = session::turn(pair, leg, object, false);
-                }
-                r
-            })
-        } else {
-            self.guest_lock(leg, object)
-        };
-        r.map_err(|e| locks::missed(object, e))
+        self.held.take(self.cx.s, leg, object, false)
+    }
+    fn try_lock_asking(&mut self, leg: Leg, object: usize) -> Result<(), LockMiss> {
+        self.held.take(self.cx.s, leg, object, true)
     }
     fn unlock(&mut self, leg: Leg, object: usize) {
-        if self.own {
-            let n = mirror_core::numbers::lock(self.cx.s.slot, leg.index(), object);
-            locks::give_back(n);
-            let _ = session::turn(self.cx.s.pair, leg, object, false);
-        } else if let Some(g) = self
-            .guest
-            .iter_mut()
-            .find(|g| g.2 >= 0 && (g.0, g.1) == (leg, object))
-        {
-            let _ = sys::close(g.2);
-            g.2 = -1;
-        }
-        if locks::wakes(self.cx.s.runtime(), leg, object) {
-            self.cx.s.wake(object);
-        }
+        self.held.give_back(self.cx.s, leg, object);
+    }
+    fn stands(&self, word: StateWord) -> bool {
+        self.held.stands(word)
     }
 }
 
 impl Port<'_, '_> {
-    fn guest_lock(&mut self, leg: Leg, object: usize) -> Sys<()> {
-        let slot = self.guest.iter_mut().find(|g| g.2 < 0);
-        let slot = slot.ok_or(Errno::ENOLCK)?;
-        let n = session::guest_lock(self.cx.s, leg, object)?;
-        if let Err(e) = locks::take(n) {
-            let _ = sys::close(n);
-            return Err(e);
-        }
-        *slot = (leg, object, n);
-        Ok(())
-    }
     fn fds(&mut self) -> Result<(i32, i32), Errno> {
         let n = self.change.data().ok_or(Errno::EIO)?.fd();
         Ok((n, n.saturating_add(mirror_core::K)))
@@ -329,13 +287,13 @@ pub fn run(job: Job, t: [Option<&mut Target>; 2], change: &mut dyn Change) -> Ra
                     half: core::cell::Cell::new(false),
                 },
                 change,
-                own: mine,
-                guest: [(Leg::A, 0, -1); GUEST_LOCKS],
+                held: Held::nothing(mine),
             };
             if mine && session::is_new(pair) {
                 mend_the_dead(&mut p);
             }
             let ran = drive(&mut p, kind, action);
+            p.held.end();
             if !mine {
                 session::release_guest(&s);
             }

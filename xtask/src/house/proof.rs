@@ -113,6 +113,7 @@ const NOT_A_LEG: &[(&str, &str, &str)] = &[
     ("pair/src/runtime.rs", "private", "a file in memory"),
     ("pair/src/runtime.rs", "hand_over", "a runtime file"),
     ("pair/src/runtime.rs", "remove", "a runtime file"),
+    ("pair/src/runtime.rs", "turned", "a runtime file"),
     (
         "shim/src/repair/kept.rs",
         "folder",

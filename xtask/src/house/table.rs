@@ -135,6 +135,10 @@ pub const STATICS: &[(&str, &str)] = &[
         "shim/src/arch/gates.rs",
         "what the assembler of the net reads",
     ),
+    (
+        "shim/src/attach/holder.rs",
+        "this process among those that take lock words",
+    ),
     ("shim/src/attach/past.rs", "what the process was before"),
     ("shim/src/attach/session.rs", "the table of attached pairs"),
     ("shim/src/boot/entry.rs", "boot runs once"),
