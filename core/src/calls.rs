@@ -404,6 +404,13 @@ pub fn row(nr: u32) -> Option<&'static Row> {
     TABLE.get(usize::from(i).checked_sub(1)?)
 }
 
+/// The name of a call, seen or not.
+pub fn name(nr: u32) -> Option<&'static str> {
+    let seen = row(nr).map(Row::name);
+    let mut rest = UNHANDLED.iter().flat_map(|(_, calls)| calls.iter());
+    seen.or_else(|| rest.find(|(_, n)| *n == nr).map(|(name, _)| *name))
+}
+
 /// What tells this table from another one: an image that was made by it has the sites of these calls.
 pub const HASH: u64 = {
     let mut sum = crate::fnv::FNV_START;

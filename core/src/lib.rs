@@ -7,6 +7,7 @@
 
 pub mod bpf;
 pub mod calls;
+pub mod cores;
 mod drive;
 mod errno;
 pub mod escape;

@@ -1,8 +1,9 @@
 //! Why a program's change in V was refused: a ring of records for each user, written by the library and
 //! shown by `mirror status`. It lies beside the runtime files, so that it works when the legs do not.
-//! A record is [`SIZE`] bytes, little-endian: magic "MRF2", reason, errno (u16 each), pid, uid (u32),
+//! A record is [`SIZE`] bytes, little-endian: magic "MRF3", reason, errno (u16 each), pid, uid (u32),
 //! time (u64, seconds), the program's name (16 bytes), length of V's text (u16), the pair's tag (u64; 0: not
-//! known), V's text (up to 200 bytes; a NUL and an object's path below V may be among them), CRC-32 of all that.
+//! known), the system call that failed (u16: its number and 1; 0: not known, or none), V's text (up to 200 bytes; a
+//! NUL and an object's path below V may be among them), CRC-32 of all that.
 use crate::Errno;
 use crate::path::PathText;
 use crate::record::crc32;
@@ -19,7 +20,7 @@ pub const TIME: core::ops::Range<usize> = 16..24;
 pub const ROOTS: &[u8] = b"/run/mirror/refused";
 /// What the names of other users' rings begin with; the user's number follows.
 pub const OTHERS: &[u8] = b"/dev/shm/mirror-refused-";
-const MAGIC: &[u8; 4] = b"MRF2";
+const MAGIC: &[u8; 4] = b"MRF3";
 /// Room for V's text.
 pub const TEXT: usize = 200;
 
@@ -143,6 +144,7 @@ pub struct Record {
     /// The program's name as the kernel has it, ended by zeros.
     pub comm: [u8; 16],
     pair: u64,
+    call: u16,
     text: [u8; TEXT],
     len: u16,
 }
@@ -169,9 +171,19 @@ impl Record {
             time,
             comm,
             pair,
+            call: 0,
             text,
             len: v.len().min(TEXT) as u16,
         }
+    }
+    /// The same with the number of the system call that failed, if it is known.
+    pub fn of_call(self, call: Option<u16>) -> Record {
+        let call = call.and_then(|nr| nr.checked_add(1)).unwrap_or(0);
+        Record { call, ..self }
+    }
+    /// The number of the system call that failed, if it is known.
+    pub fn call(&self) -> Option<u16> {
+        self.call.checked_sub(1)
     }
     fn parts(&self) -> impl Iterator<Item = &[u8]> {
         let text = self.text.get(..usize::from(self.len)).unwrap_or(&[]);
@@ -208,6 +220,7 @@ impl Record {
         put(&self.comm);
         put(&self.len.to_le_bytes());
         put(&self.pair.to_le_bytes());
+        put(&self.call.to_le_bytes());
         put(&self.text);
         let crc = out.get(..CRC).map_or(0, crc32).to_le_bytes();
         for (d, s) in out.iter_mut().skip(CRC).zip(crc) {
@@ -235,13 +248,14 @@ impl Record {
             time: u64::from_le_bytes(*body.get(TIME)?.first_chunk()?),
             comm: *body.get(24..40)?.first_chunk()?,
             pair: u64::from_le_bytes(*body.get(42..50)?.first_chunk()?),
-            text: *body.get(50..50 + TEXT)?.first_chunk()?,
+            call: u16_at(50)?,
+            text: *body.get(52..52 + TEXT)?.first_chunk()?,
             len,
         })
     }
 }
 
-const CRC: usize = 50 + TEXT;
+const CRC: usize = 52 + TEXT;
 
 /// Whether two tags may be of one pair.
 pub(crate) fn same_pair(a: u64, b: u64) -> bool {
@@ -295,6 +309,7 @@ mod tests {
             *b"rsync\0\0\0\0\0\0\0\0\0\0\0",
             (b"/srv/data", 7),
         )
+        .of_call(Some(437))
     }
 
     #[test]
@@ -320,8 +335,12 @@ mod tests {
         assert_eq!((&b[..4], &b[4..8]), (&MAGIC[..], &[11, 0, 5, 0][..]));
         assert_eq!(&b[TIME], 1_700_000_000u64.to_le_bytes());
         assert_eq!(
-            (&b[24..29], &b[40..43], &b[50..59]),
-            (&b"rsync"[..], &[9, 0, 7][..], &b"/srv/data"[..])
+            (&b[24..29], &b[40..43], &b[50..61]),
+            (&b"rsync"[..], &[9, 0, 7][..], &b"\xb6\x01/srv/data"[..])
+        );
+        assert_eq!(
+            (some().call(), some().of_call(None).call()),
+            (Some(437), None)
         );
         const { assert!(CRC + 4 <= SIZE) };
     }

@@ -64,11 +64,14 @@ pub enum Kind {
     Core = 13,
     /// It has taken a descriptor out of another process (pidfd_getfd), whose own library does not know it.
     Taker = 14,
+    /// It could not tell what is written past the library for it (by ld.so, by the kernel, by a thread that meets a
+    /// dup2).
+    Unsure = 15,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 14] = [
+    pub const ALL: [Kind; 15] = [
         Kind::Static,
         Kind::NoLibc,
         Kind::Go,
@@ -83,6 +86,7 @@ impl Kind {
         Kind::Beside,
         Kind::Core,
         Kind::Taker,
+        Kind::Unsure,
     ];
     fn from_number(n: u8) -> Option<Kind> {
         Kind::ALL.into_iter().find(|k| *k as u8 == n)

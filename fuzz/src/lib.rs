@@ -5,12 +5,14 @@
 //! panics in both.
 mod audit;
 mod records;
+mod rings;
 mod texts;
 
 pub use audit::audit_record;
 pub use records::{
     domain_record, filter, image_header, intent, leg_record, names_file, outside_file, verdicts,
 };
+pub use rings::{core_files, refusal_record, unmirrored_record};
 pub use texts::{maps_line, paths, pending_line, tab};
 
 /// A reader's promises, put to the test with some bytes.
@@ -31,6 +33,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("filter", filter),
     ("verdicts", verdicts),
     ("audit_record", audit_record),
+    ("refusal_record", refusal_record),
+    ("unmirrored_record", unmirrored_record),
+    ("core_files", core_files),
 ];
 
 /// Numbers and texts made of a target's bytes; zeros and nothing when they have run out.

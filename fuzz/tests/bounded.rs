@@ -100,5 +100,5 @@ macro_rules! bounded {
 
 bounded! {
     tab leg_record domain_record intent image_header paths maps_line pending_line names_file outside_file filter verdicts
-    audit_record
+    audit_record refusal_record unmirrored_record core_files
 }

@@ -9,6 +9,7 @@ pub mod attributes;
 pub mod both;
 pub mod carry_out;
 pub mod control;
+pub mod cores;
 pub mod domain;
 pub mod locks;
 pub mod mapped;

@@ -27,7 +27,7 @@ macro_rules! call {
         // SAFETY: the arguments are integers or point to live Rust objects of the size that the
         // kernel reads or writes for this call (each wrapper below takes references or PathTexts,
         // which are NUL-terminated).
-        $crate::raw::ret(unsafe { $crate::raw::$f($nr $(, $a)*) })
+        $crate::raw::told($nr, unsafe { $crate::raw::$f($nr $(, $a)*) })
     };
 }
 pub(crate) use call;

@@ -35,8 +35,8 @@ pub use object::*;
 pub use probe::*;
 pub use process::*;
 pub use raw::{
-    GATE, GATED, frequent2, frequent4, frequent6, lead_through, ret, syscall0, syscall1, syscall2,
-    syscall3, syscall4, syscall5, syscall6, syscall6_at, thread_pointer,
+    GATE, GATED, failed, frequent2, frequent4, frequent6, lead_through, ret, syscall0, syscall1,
+    syscall2, syscall3, syscall4, syscall5, syscall6, syscall6_at, thread_pointer,
 };
 pub use sockets::*;
 pub use walk::*;

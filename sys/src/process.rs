@@ -376,6 +376,11 @@ pub fn file_size_limit() -> u64 {
     old.rlim_cur
 }
 
+/// The soft RLIMIT_CORE: 0, and the kernel writes no core file.
+pub fn core_limit() -> u64 {
+    limit(c::RLIMIT_CORE as usize, None).map_or(0, |(soft, _)| soft)
+}
+
 /// The uid by which files are judged: that of the file system follows it, but for a few file servers.
 pub fn euid() -> u32 {
     call!(syscall0, c::SYS_geteuid).map_or(u32::MAX, |u| u as u32)

@@ -4,7 +4,7 @@
 //! There is one, behind [`GATE`]: under system call user dispatch all calls of this crate must be made
 //! by an instruction of libc's, so the address of a `syscall; ret` is a variable.
 use core::arch::{asm, global_asm};
-use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering};
 use mirror_core::Errno;
 
 global_asm!(
@@ -52,6 +52,26 @@ pub fn ret(r: isize) -> Result<usize, Errno> {
     } else {
         Ok(r as usize)
     }
+}
+
+/// The last call that failed: number << 16 | errno. A hint: another thread's may be in its place.
+#[unsafe(link_section = ".data.boot")]
+static FAILED: AtomicU32 = AtomicU32::new(0);
+
+/// As [`ret`]; a failure is remembered.
+#[inline(always)]
+pub(crate) fn told(nr: i64, r: isize) -> Result<usize, Errno> {
+    if (-4095..0).contains(&r) {
+        let errno = -r as u32;
+        FAILED.store((nr as u32) << 16 | errno, Ordering::Relaxed);
+    }
+    ret(r)
+}
+
+/// The number of the call that has failed last, if it failed with this errno.
+pub fn failed(errno: Errno) -> Option<u16> {
+    let last = FAILED.load(Ordering::Relaxed);
+    (last != 0 && last & 0xffff == errno.0 as u32).then_some((last >> 16) as u16)
 }
 
 macro_rules! syscalls {

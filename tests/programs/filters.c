@@ -1,4 +1,4 @@
-// Programs below filters of their own: `filters DIR [CASE]`, `filters lent HOW`. What a case prints is the same in a plain directory
+// Programs below filters of their own: `filters DIR [CASE]`, `filters lent HOW`, `filters goes DIR CALL`. What a case prints is the same in a plain directory
 // and mirrored.
 #define _GNU_SOURCE
 #include <errno.h>
@@ -96,8 +96,32 @@ static int lent(const char *how)
     return st != 0;
 }
 
+// The same, and the child goes on to change files of a directory below a filter that kills for a call of the
+// library's. What this one does then is its own affair again.
+static int lent_goes_on(const char *dir, const char *which)
+{
+    static const int fcntl_only[] = { SYS_fcntl, -1 }, fstat_only[] = { SYS_fstat, SYS_newfstatat, SYS_statx, -1 };
+    const int *list = *which == 'f' ? flock_only : *which == 'o' ? openat2_only : *which == 'c' ? fcntl_only : fstat_only;
+    char path[4096], mine[4096]; int st, before;
+    snprintf(path, sizeof path, "%s/theirs", dir); snprintf(mine, sizeof mine, "%s/mine", dir);
+    if ((before = open(path, O_CREAT | O_WRONLY | O_APPEND, 0644)) < 0 || write(before, "before\n", 7) != 7) return 1;
+    pid_t p = vfork();
+    if (!p) {
+        if (filter(list, 1, SECCOMP_RET_KILL_PROCESS, 0)) _exit(1);
+        if (write(before, "after\n", 6) != 6 || close(before)) _exit(2);
+        strcpy(path + strlen(path) - 6, "new"); before = open(path, O_CREAT | O_WRONLY, 0644);
+        if (before < 0 || write(before, "new\n", 4) != 4 || rename(path, path) || chmod(path, 0600)) _exit(3);
+        _exit(0);
+    }
+    waitpid(p, &st, 0);
+    printf("%s %d\n", WIFSIGNALED(st) ? "signal" : "exit", WIFSIGNALED(st) ? WTERMSIG(st) : WEXITSTATUS(st));
+    int f = open(mine, O_CREAT | O_WRONLY | O_APPEND, 0644);
+    return f < 0 || write(f, "mine\n", 5) != 5 || close(f);
+}
+
 int main(int n, char **v)
 {
+    if (n > 3 && !strcmp(v[1], "goes")) return lent_goes_on(v[2], v[3]);
     if (n > 2 && !strcmp(v[1], "lent")) return lent(v[2]);
     if (n < 2) return 2;
     int only = n > 2 ? atoi(v[2]) : -1;

@@ -110,6 +110,37 @@ fn a_filter_of_a_childs_in_its_parents_memory() {
     }
 }
 
+/// Such a child whose filter kills for a call of the library's lives as natively, and who has lent it its memory is
+/// mirrored again afterwards.
+#[test]
+fn a_child_in_its_parents_memory_goes_on_below_its_filter() {
+    for call in ["flock", "openat2", "control", "stat"] {
+        let pair = Pair::new(Kind::InPlace, Fs::Plain).unwrap();
+        if !helpers(&pair) {
+            return;
+        }
+        let script = format!("$P/filters goes $V {call}");
+        let (plain, o) = (pair.plain(&script), pair.run(&script));
+        assert_eq!(
+            (plain.text(), plain.code),
+            (o.text(), o.code),
+            "{call}: {o:?}"
+        );
+        let by_a = Tree::read(&pair.native()).differences(&Tree::read(pair.a()), Level::NoTimes);
+        assert!(by_a.0.is_empty(), "{call}: {by_a}");
+        assert_eq!(
+            fs::read(pair.b().join("mine")).unwrap(),
+            b"mine\n",
+            "{call}"
+        );
+        let (code, text) = status(&pair);
+        assert!(
+            code == 1 && text.contains("its own filter"),
+            "{call}: {text}"
+        );
+    }
+}
+
 /// A second pair in the tab of the first.
 fn two(first: &[&str], second: &[&str]) -> Option<(Pair, Pair)> {
     let pair = |more: &[&str]| {

@@ -295,3 +295,18 @@ fn causes_that_need_root() {
     need!("python3", "unshare");
     ROOTS_CAUSES.iter().for_each(goes);
 }
+
+/// A call that a filter refuses, or that fails otherwise, is named.
+#[test]
+fn the_call_that_failed_is_named() {
+    need!("strace");
+    let p = pair();
+    let o = p.run("strace -f -o $S/log -e trace=openat2 -P .mirror/leg -e inject=openat2:error=EPERM sh -c 'echo x > $V/new'");
+    assert!(o.code != 0, "{o:?}");
+    let shown = p.mirror("status", &[p.v().to_str().unwrap()]).text();
+    assert!(shown.contains(", from openat2)"), "{shown}");
+    let json = p
+        .mirror("status", &[p.v().to_str().unwrap(), "--json"])
+        .text();
+    assert!(json.contains("\"call\":\"openat2\""), "{json}");
+}

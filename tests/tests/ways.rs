@@ -60,6 +60,7 @@ impl Programs {
             include_str!("../programs/ways/calls.c"),
             include_str!("../programs/ways/odd.c"),
             include_str!("../programs/ways/later.c"),
+            include_str!("../programs/ways/more.c"),
             include_str!("../programs/ways/main.c"),
         );
         let ways = compile_with(&folder, "ways", source, "c", &["-pthread", "-ldl"])?;

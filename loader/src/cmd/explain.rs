@@ -43,6 +43,8 @@ pub const AUDIT: &str = "M-128";
 pub const AUDIT_LOST: &str = "M-129";
 /// The audit holds removals.
 pub const AUDIT_HELD: &str = "M-130";
+/// The kernel has written core files on one leg alone.
+pub const CORE: &str = "M-131";
 /// A leg cannot be used.
 pub const LEG: &str = "M-201";
 /// Two directories cannot be legs of one pair.
@@ -64,7 +66,7 @@ pub const SWAPPED: &str = "M-214";
 pub const DISTRUST: &str = "M-215";
 
 /// Code, one line, the text. In the order of the codes; a code is never used again for something else.
-const TABLE: [(&str, &str, &str); 28] = [
+const TABLE: [(&str, &str, &str); 29] = [
     (
         PENDING,
         "Objects are known to differ between the legs.",
@@ -215,6 +217,13 @@ const TABLE: [(&str, &str, &str); 28] = [
          Remedy: mirror audit V --held list shows them. mirror audit V --held restore puts them back on the leg\n\
          where they went away; --held carry removes them on the other leg too, where they are kept aside. Or\n\
          keys r and c in the live view. Then mirror resync V.",
+    ),
+    (
+        CORE,
+        "The kernel has written core files on one leg alone.",
+        "A program ended by a signal while core files were on (ulimit -c), and the kernel wrote its core file into\n\
+         a directory of the pair, when no library was there any more to mirror it.\n\
+         Remedy: mirror resync V copies it to the other leg; or remove it.",
     ),
     (
         LEG,

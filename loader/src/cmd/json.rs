@@ -240,6 +240,7 @@ pub struct Refused {
     pub reason: u16,
     pub why: &'static str,
     pub errno: u16,
+    pub call: Option<&'static str>,
     pub pid: u32,
     pub uid: u32,
     pub program: String,

@@ -5,6 +5,7 @@ use super::{explain, lost, sharing, unmirrored};
 use crate::fail::Kind;
 use crate::pair::audited;
 use crate::pair::control::{Faults, Pair};
+use crate::pair::cores;
 use crate::pair::domain;
 use crate::pair::lock::Locks;
 use crate::pair::runtime::Runtime;
@@ -259,6 +260,7 @@ fn judge(pair: &Pair, paths: &[Vec<u8>], v: &str, found: &mut Vec<Finding>) {
         );
     }
     found.extend(compared(pair, &open, v));
+    found.extend(core_files(pair, v));
     found.extend(unfinished(&open, v));
     let ran = unmirrored::of(&pair.line, pair.verified().map_or(0, |v| v.time));
     let removed = boot.is_some_and(|b| domain::vanished(pair, b));
@@ -281,6 +283,16 @@ fn judge(pair: &Pair, paths: &[Vec<u8>], v: &str, found: &mut Vec<Finding>) {
             ),
         );
     }
+}
+
+/// Core files that the kernel has written on one leg alone.
+fn core_files(pair: &Pair, v: &str) -> Option<Finding> {
+    let what = cores::words(&cores::found(pair))?;
+    let f = Finding::new(State::Different, explain::CORE, what);
+    Some(
+        f.act(format!("mirror diff {v}"), "shows both sides")
+            .act(format!("mirror resync {v}"), "copies them (or remove them)"),
+    )
 }
 
 /// What an audit has found since the last comparison.

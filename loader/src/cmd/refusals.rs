@@ -92,6 +92,11 @@ pub fn name(r: &Record) -> String {
     text::show(r.comm.split(|b| *b == 0).next().unwrap_or(&[]))
 }
 
+/// The system call that failed, if it is known.
+fn call(r: &Record) -> Option<&'static str> {
+    mirror_core::calls::name(u32::from(r.call()?))
+}
+
 /// The lines for a person: how many, then the last three.
 pub fn lines(all: &[Record]) -> Vec<String> {
     let Some(last) = all.last() else {
@@ -106,13 +111,14 @@ pub fn lines(all: &[Record]) -> Vec<String> {
     out.extend(all.iter().rev().take(3).map(|r| {
         let e = std::io::Error::from_raw_os_error(i32::from(r.errno));
         format!(
-            "{}  {}[{}] of user {}: {} ({})",
+            "{}  {}[{}] of user {}: {} ({}{})",
             text::iso(r.time),
             name(r),
             r.pid,
             r.uid,
             words(r.why),
-            crate::fail::reason(&e)
+            crate::fail::reason(&e),
+            call(r).map_or(String::new(), |name| format!(", from {name}"))
         )
     }));
     out
@@ -125,6 +131,7 @@ pub fn json(all: &[Record]) -> Vec<Refused> {
         reason: r.why as u16,
         why: words(r.why),
         errno: r.errno,
+        call: call(r),
         pid: r.pid,
         uid: r.uid,
         program: name(r),

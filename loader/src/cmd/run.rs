@@ -10,6 +10,7 @@ use crate::launch::trial::{self, Trial};
 use crate::launch::{calls, library, program};
 use crate::output;
 use crate::pair::control::Pair;
+use crate::pair::cores;
 use crate::pair::domain::{self, Attached};
 use crate::pair::state::State;
 use crate::pair::tab::Line;
@@ -148,8 +149,13 @@ pub fn start(a: &Run) -> Res<End> {
         super::unmirrored::count(why, &p.name, &lines);
     }
     let end = supervise::run(c, &name, prove);
+    let mut found = false;
+    for pair in &pairs {
+        found |= tell_core_files(pair);
+    }
     if let Ok(End::Status(status)) = &end
         && supervise::left_a_core_file(*status)
+        && !found
     {
         dumped(&pairs, &p.name);
     }
@@ -237,8 +243,22 @@ fn ready(pair: Pair, a: &Run) -> Res<Attached> {
     Ok(p)
 }
 
-/// The kernel has written a core file into the command's last directory, whichever that was: on one leg alone if it
-/// was in a pair.
+/// Says which core files one leg alone has; whether there are any.
+fn tell_core_files(p: &Attached) -> bool {
+    let Some(what) = cores::words(&cores::found(&p.pair)) else {
+        return false;
+    };
+    let v = &p.pair.line.virt;
+    output::note!(
+        "mirror: {}: {what}. mirror resync {}",
+        text::path(v),
+        text::shell(v)
+    );
+    true
+}
+
+/// The kernel has written a core file into the command's last directory, which the command's library has not listed:
+/// on one leg alone if it was in a pair.
 fn dumped(pairs: &[Attached], name: &str) {
     for p in pairs {
         let marked = heal::locked(p, |held| p.set_bits(StateWord::UNMIRRORED, held));

@@ -34,6 +34,7 @@ fn words(kind: Kind) -> &'static str {
         Kind::Beside => "by a name outside the leg",
         Kind::Core => "its core file",
         Kind::Taker => "by pidfd_getfd",
+        Kind::Unsure => "what is written for it could not be told",
         Kind::Sender => "to a process that is not known to be mirrored",
     }
 }
@@ -121,6 +122,7 @@ pub fn sentence(records: &[Record]) -> Option<String> {
         one(|r| r.kind == Kind::Beside, "changed a file of a leg"),
         one(|r| r.kind == Kind::Traced, "changed another process"),
         one(|r| r.kind == Kind::Core, "dumped core"),
+        one(|r| r.kind == Kind::Unsure, "may have changed one leg alone"),
         one(
             |r| r.kind == Kind::Taker,
             "took an open file or directory of another",
@@ -139,7 +141,7 @@ pub fn sentence(records: &[Record]) -> Option<String> {
 fn ran(r: &Record) -> bool {
     !matches!(
         r.kind,
-        Kind::Sender | Kind::Beside | Kind::Traced | Kind::Core | Kind::Taker
+        Kind::Sender | Kind::Beside | Kind::Traced | Kind::Core | Kind::Taker | Kind::Unsure
     )
 }
 

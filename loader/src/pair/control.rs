@@ -441,6 +441,7 @@ pub fn remove_control(root: &Root) -> Res<bool> {
         PENDING_LOG,
         mirror_core::names::FILE,
         mirror_core::outside::FILE,
+        mirror_core::cores::FILE,
         VERIFIED,
         super::audited::FILE,
         super::held::FILE,

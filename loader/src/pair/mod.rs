@@ -1,6 +1,7 @@
 //! Pairs: where they are configured, their control folders, the domain they run in, their locks.
 pub mod audited;
 pub mod control;
+pub mod cores;
 pub mod domain;
 pub mod held;
 pub mod lock;

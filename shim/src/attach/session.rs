@@ -341,6 +341,7 @@ fn numbers_are_free() -> Result<(), Refused> {
         Err(Refused {
             why: Refusal::Numbers,
             errno: Errno::EMFILE,
+            call: None,
         })
     }
 }
@@ -418,6 +419,7 @@ fn attach(pair: usize, guest: bool) -> Result<Session, Refused> {
         )
         .map_err(|errno| Refused {
             why: Refusal::Leg,
+            call: sys::failed(errno),
             errno: if Refusal::of(errno) == Refusal::Descriptors {
                 errno
             } else {

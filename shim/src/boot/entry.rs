@@ -14,7 +14,7 @@ use crate::arch::gates;
 use crate::boot::end::{Start, fail};
 use crate::boot::start;
 use crate::calls::exec::count;
-use crate::calls::lends;
+use crate::calls::{cores, lends};
 use crate::door::{dispatched, slots};
 use crate::program::elf::{self, Libc, LinkMap, Linker};
 use crate::program::env;
@@ -140,6 +140,7 @@ extern "C" fn boot(linker: usize) {
         own_calls(&info);
     }
     linkers_files(&info);
+    cores::at_boot();
     start::prove(&info);
 }
 

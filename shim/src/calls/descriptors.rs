@@ -3,13 +3,16 @@
 //! Rules: partner away first, then n; n first, then its partner; both with TX held, so that no write
 //! sees one without the other. Numbers from RESERVED on do not exist for the program.
 use crate::calls::data::fsync::settle;
+use crate::calls::exec::count::count_unsure;
 use crate::calls::paired::partner::{any, install};
+use crate::calls::paired::recognise::{Fd, recognise};
 use crate::change::job::Patience;
 use crate::config::{self, is_ours};
 use crate::path::dirs;
+use crate::path::loc::Loc;
 use crate::process::actor::{THREADED, guest, locked, maybe_guest};
 use crate::process::fds::{self, ANY_PARTNER, PAIRED, UNKNOWN, hint, set_hint};
-use crate::process::look;
+use crate::process::{look, passed};
 use crate::regs::{HEAVY, NATIVE, Regs, answer, arg, fail, fd_arg, raw};
 use crate::tables::OUT;
 use core::sync::atomic::Ordering;
@@ -112,8 +115,9 @@ pub fn fcntl_filter(regs: &mut Regs) -> usize {
 
 /// A number that leads outside is to become one of a pair, and other threads may have passed the look at its hint:
 /// what they call reaches the old object. Nothing is held meanwhile; who comes later waits for the new object.
+/// Where one of them cannot be shown to have come to its call, the pair is one to be compared.
 fn turn(old: i32, new: i32) -> Option<look::Turn> {
-    let mut turn = None;
+    let (mut turn, mut past) = (None, true);
     for _ in 0..TURNS {
         let passes = hint(new) == OUT && THREADED.load(Ordering::Relaxed) && !guest();
         let paired = || sys::is_open(old) && sys::is_open(old.saturating_add(K));
@@ -124,8 +128,26 @@ fn turn(old: i32, new: i32) -> Option<look::Turn> {
         drop(turn.take());
         turn = Some(look::Turn::begin(new));
         sys::sleep_us(GRACE);
+        past &= passed::all();
+    }
+    if !past {
+        count_unsure(pair_of(old));
     }
     turn
+}
+
+/// The pair that a descriptor is of, if that can be told.
+#[cold]
+#[inline(never)]
+fn pair_of(n: i32) -> Option<usize> {
+    if let (PAIRED, Some(i)) = (hint(n), fds::info(n)) {
+        return Some(usize::from(i.pair.load(Ordering::Relaxed)));
+    }
+    let mut loc = Loc::new();
+    match recognise(n, &mut loc) {
+        Fd::Paired | Fd::Bare => Some(loc.pair),
+        _ => None,
+    }
 }
 
 /// dup, dup2, dup3, F_DUPFD, F_DUPFD_CLOEXEC, F_SETFD where a partner may be.

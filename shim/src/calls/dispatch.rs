@@ -17,7 +17,7 @@ use crate::calls::{
     sandbox, steady, trace,
 };
 use crate::net::{signals, stacks};
-use crate::process::actor::guest;
+use crate::process::actor::{self, guest};
 use crate::process::look;
 use crate::regs::{HEAVY, NATIVE, Regs, WAIT, arg, fail, fd_arg};
 use crate::user;
@@ -28,6 +28,9 @@ use mirror_core::unmirrored::Kind;
 
 /// On the program's stack: NATIVE, DONE or HEAVY.
 pub fn filter(regs: &mut Regs) -> usize {
+    if actor::is_aside() {
+        return NATIVE;
+    }
     crate::net::look();
     if rules::denied(regs) {
         return NATIVE;

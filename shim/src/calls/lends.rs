@@ -2,6 +2,7 @@
 //! overlay, what lies below an eCryptfs.
 //!
 //! Rules: an object of a pair is recorded as different before the call is made; the call is the kernel's.
+use crate::calls::exec::count::count_unsure;
 use crate::calls::paired::lent;
 use crate::calls::paired::recognise::{Fd, recognise};
 use crate::path::loc::{Last, Loc, Path, Place};
@@ -150,8 +151,14 @@ pub fn linkers_file(text: &[u8]) {
         ([], _, _) => b".",
         (parent, _, _) => parent,
     };
-    if dir.set(parent).is_ok() {
-        let _ = by_text(&dir);
+    let _ = dir.set(parent);
+    written(&dir);
+}
+
+/// ld.so asks nobody: where it cannot be told, the pairs are to be compared.
+fn written(dir: &Path) {
+    if by_text(dir).is_err() {
+        count_unsure(None);
     }
 }
 
@@ -160,6 +167,6 @@ pub fn linkers_file(text: &[u8]) {
 #[inline(never)]
 pub fn linkers_directory(text: &[u8]) {
     if let Ok(dir) = Path::from_bytes(text) {
-        let _ = by_text(&dir);
+        written(&dir);
     }
 }

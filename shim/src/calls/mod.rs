@@ -2,6 +2,7 @@
 pub mod args;
 pub mod at_place;
 pub mod attributes;
+pub mod cores;
 pub mod data;
 pub mod descriptors;
 pub mod dispatch;

@@ -1,6 +1,7 @@
 //! Processes: fork, chdir, limits, sandboxes, exit.
 use crate::arch::gates;
 use crate::attach::session;
+use crate::calls::cores;
 use crate::calls::data::fsync::settle_all;
 use crate::calls::mapped::{hooks, marks};
 use crate::net::{self, arming};
@@ -170,7 +171,7 @@ pub fn chdir(regs: &mut Regs) -> usize {
         // A call that has looked at the cwd before it became known that names move with it is over by then.
         sys::sleep_us(2000);
     }
-    actor::locked(|| {
+    let done = actor::locked(|| {
         cwd::forget();
         let root = if regs.is(Call::Chroot) {
             new_root(arg(regs, 0))
@@ -198,7 +199,9 @@ pub fn chdir(regs: &mut Regs) -> usize {
         });
         cwd::forget();
         answer(regs, r)
-    })
+    });
+    cores::moved();
+    done
 }
 
 /// Whether chdir, fchdir or chroot may lead into a pair: no proof says that it does not.
@@ -346,7 +349,7 @@ pub fn new_user(regs: &Regs) -> usize {
     NATIVE
 }
 
-/// setrlimit and prlimit64 of RLIMIT_NOFILE.
+/// setrlimit and prlimit64 of RLIMIT_NOFILE and RLIMIT_CORE.
 pub fn limit_filter(regs: &mut Regs) -> usize {
     let which = if regs.is(Call::Setrlimit) {
         arg(regs, 0)
@@ -358,7 +361,7 @@ pub fn limit_filter(regs: &mut Regs) -> usize {
     } else {
         arg(regs, 2)
     };
-    if which as u32 == c::RLIMIT_NOFILE && new != 0 {
+    if matches!(which as u32, c::RLIMIT_NOFILE | c::RLIMIT_CORE) && new != 0 {
         HEAVY
     } else {
         NATIVE
@@ -367,6 +370,10 @@ pub fn limit_filter(regs: &mut Regs) -> usize {
 
 /// The program's soft limit stays below the library's numbers once there are any.
 pub fn limit(regs: &mut Regs) -> usize {
+    let which = usize::from(!regs.is(Call::Setrlimit));
+    if arg(regs, which) as u32 == c::RLIMIT_CORE {
+        return cores::limit(regs);
+    }
     if !ANY_PARTNER.load(Ordering::Relaxed) && !session::any() {
         return NATIVE;
     }

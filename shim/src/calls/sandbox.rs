@@ -10,7 +10,7 @@ use crate::calls::exec::count;
 use crate::calls::paired::{lent, recognise};
 use crate::calls::rules;
 use crate::net::{self, arming};
-use crate::process::actor::{THREADED, TX, guest};
+use crate::process::actor::{self, THREADED, TX, guest};
 use crate::regs::{FINISH, NATIVE, Regs, answer, arg, raw};
 use crate::tables::{ACTIVE, WATCH};
 use crate::user::{Array, UserPtr};
@@ -206,8 +206,7 @@ fn look(at: usize) {
     if asked.contains(&Answer::Ends) {
         sys::ask_by_futex();
     }
-    let needed = [c::SYS_rt_sigprocmask, c::SYS_getpid, c::SYS_sched_yield];
-    EXECS.store(!needed.iter().any(|nr| staged(*nr)), Ordering::Relaxed);
+    EXECS.store(!NEEDED.iter().any(|nr| staged(*nr)), Ordering::Relaxed);
     FATE.fetch_max(fate, Ordering::Relaxed);
     RETURNS.store(!ends(c::SYS_rt_sigreturn, [0; 6]), Ordering::Relaxed);
     let arm = [DISPATCH as u64, 1, P, 4096, 0, 0];
@@ -231,21 +230,36 @@ fn parts(regs: &Regs) -> (bool, usize, usize) {
     }
 }
 
-/// A guest's: what is remembered is its lender's, so that mirroring can neither end nor go on with less. Where
-/// the filter would end the program for a call of the library's, it counts as one that cannot be mirrored.
+/// What a guest needs to be told from its lender, and to end.
+const NEEDED: [i64; 3] = [c::SYS_rt_sigprocmask, c::SYS_getpid, c::SYS_sched_yield];
+
+/// A guest's: what is remembered is its lender's, so that mirroring cannot go on with less. Where the filter would
+/// end the program for a call of the library's, it counts as one that cannot be mirrored, and its calls are the
+/// kernel's from then on, if it may still be asked who it is.
 #[cold]
 #[inline(never)]
-fn guests(strict: bool, code: usize) {
-    let harmless = !strict
-        && Code::read(code).is_none_or(|code| {
-            let passes = |nr, args| code.ask(nr, args) != Answer::Ends;
-            CORE.iter().all(|(nr, args)| passes(*nr, *args))
-                && REST.iter().all(|nr| passes(*nr, typical(*nr)))
-        });
-    if !harmless {
-        lent::record_writable(false);
-        count::count_self(Kind::Filter);
+fn guests(regs: &mut Regs, strict: bool, code: usize) -> usize {
+    let (mut harmless, mut asked) = (!strict, !strict);
+    if !strict && let Some(code) = Code::read(code) {
+        let passes = |nr, args| code.ask(nr, args) != Answer::Ends;
+        let core = || CORE.iter().filter(|(nr, _)| NEEDED.contains(nr));
+        asked = core().all(|(nr, args)| passes(*nr, *args));
+        harmless = CORE.iter().all(|(nr, args)| passes(*nr, *args))
+            && REST.iter().all(|nr| passes(*nr, typical(*nr)));
     }
+    if harmless {
+        return NATIVE;
+    }
+    lent::record_writable(false);
+    count::count_self(Kind::Filter);
+    if !asked {
+        return NATIVE;
+    }
+    let r = raw(regs);
+    if r.is_ok() {
+        actor::stand_aside();
+    }
+    answer(regs, r)
 }
 
 /// Before the exec of a program that cannot be mirrored, and here, what it may write from now on is
@@ -253,8 +267,7 @@ fn guests(strict: bool, code: usize) {
 pub fn install(regs: &mut Regs) -> usize {
     let (strict, flags, code) = parts(regs);
     if guest() {
-        guests(strict, code);
-        return NATIVE;
+        return guests(regs, strict, code);
     }
     recognise::all();
     let whole = flags & c::SECCOMP_FILTER_FLAG_TSYNC as usize != 0;

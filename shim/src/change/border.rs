@@ -86,6 +86,7 @@ pub fn between(s: &Session, lead: Leg, from: PerLeg<i32>, rel: &Path) -> Border 
             let why = Refused {
                 why: Refusal::Mounted,
                 errno: REFUSED,
+                call: None,
             };
             refused::record(s.pair, &why);
             Border::Beyond

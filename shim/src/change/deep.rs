@@ -97,6 +97,7 @@ pub fn find(s: &Session, lead: Leg, n: i32, held: &mut Held) -> Result<(), Lost>
                 let why = Refused {
                     why: Refusal::Mounted,
                     errno: border::REFUSED,
+                    call: None,
                 };
                 refused::record(s.pair, &why);
                 return Err(Lost::First(border::REFUSED));

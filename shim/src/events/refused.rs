@@ -19,6 +19,8 @@ pub struct Refused {
     pub why: Refusal,
     /// What it began with.
     pub errno: Errno,
+    /// The system call that answered so, if it was one.
+    pub call: Option<u16>,
 }
 
 impl From<Errno> for Refused {
@@ -26,6 +28,7 @@ impl From<Errno> for Refused {
         Refused {
             why: Refusal::of(errno),
             errno,
+            call: sys::failed(errno),
         }
     }
 }
@@ -36,6 +39,7 @@ impl Refused {
         Refused {
             why,
             errno: Errno::EIO,
+            call: None,
         }
     }
 }
@@ -43,9 +47,12 @@ impl Refused {
 /// A reason for errors that do not tell it themselves; where a permission, a limit or room is missing, that
 /// is the reason.
 pub fn unless_told(why: Refusal) -> impl Fn(Errno) -> Refused {
-    move |errno| match Refusal::of(errno) {
-        Refusal::Other => Refused { why, errno },
-        told => Refused { why: told, errno },
+    move |errno| {
+        let told = Refused::from(errno);
+        match told.why {
+            Refusal::Other => Refused { why, ..told },
+            _ => told,
+        }
     }
 }
 
@@ -83,7 +90,12 @@ pub fn found(pair: usize, why: Refusal, errno: Errno, rel: &[u8]) {
         used = used.saturating_add(1);
     }
     let text = text.get(..used).unwrap_or(&[]);
-    let _ = write((text, conf.tag()), &Refused { why, errno });
+    let found = Refused {
+        why,
+        errno,
+        call: None,
+    };
+    let _ = write((text, conf.tag()), &found);
 }
 
 fn write(v: (&[u8], u64), r: &Refused) -> Sys<()> {
@@ -94,7 +106,9 @@ fn write(v: (&[u8], u64), r: &Refused) -> Sys<()> {
     let uid = sys::euid();
     let n = open_ring(&refusal::ring(uid), refusal::OTHERS, uid)?;
     let who = (sys::getpid() as u32, uid);
-    let bytes = Record::new(r.why, r.errno, who, sys::realtime(), sys::comm(), v).encode();
+    let bytes = Record::new(r.why, r.errno, who, sys::realtime(), sys::comm(), v)
+        .of_call(r.call)
+        .encode();
     let done = put(n, uid, &bytes);
     let _ = sys::close(n);
     done

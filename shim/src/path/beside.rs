@@ -31,6 +31,11 @@ pub fn may_be_at(dir: i32, path: usize) -> bool {
         }
 }
 
+/// What the kernel's own walk will fail with.
+fn is_nowhere(why: Errno) -> bool {
+    matches!(why, Errno::EFAULT | Errno::ELOOP | Errno::ENAMETOOLONG) || is_absent(why)
+}
+
 /// The pair of which an object that was met outside is a file.
 #[inline(never)]
 pub fn whose(st: &Stat) -> Option<usize> {
@@ -96,16 +101,19 @@ fn search(root: i32, inode: u64) -> Sys<bool> {
     found
 }
 
-/// The one that a path of a program's leads to, if it was met outside.
-pub fn at<const N: usize>(dir: i32, path: &PathText<N>, follow: bool) -> Option<usize> {
+/// The one that a path of a program's leads to, if it was met outside. An error: that could not be found out.
+pub fn at<const N: usize>(dir: i32, path: &PathText<N>, follow: bool) -> Sys<Option<usize>> {
     if !any() {
-        return None;
+        return Ok(None);
     }
     let flags = if follow { 0 } else { c::AT_SYMLINK_NOFOLLOW };
     // One call's error is not believed.
     let look = || sys::fstatat(dir, path, flags);
-    let st = look().or_else(|_| look()).ok()?;
-    whose(&st)
+    match look().or_else(|_| look()) {
+        Ok(st) => Ok(whose(&st)),
+        Err(e) if is_nowhere(e) => Ok(None),
+        Err(e) => Err(e),
+    }
 }
 
 // An object on a device of a leg's, by the roots.

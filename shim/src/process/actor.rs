@@ -111,6 +111,59 @@ fn lent_by(me: usize) -> Option<&'static AtomicUsize> {
     LENT.iter().find(|s| s.load(Ordering::Relaxed) == me)
 }
 
+/// Guests that are not mirrored: pid and thread pointer, which is their lender's too.
+static ASIDE: [(AtomicI32, AtomicUsize); 8] =
+    [const { (AtomicI32::new(0), AtomicUsize::new(0)) }; 8];
+/// How many there are.
+#[unsafe(link_section = ".data.boot")]
+static ASIDES: AtomicU32 = AtomicU32::new(0);
+
+/// This guest's calls are the kernel's from now on; false: there is no room.
+pub fn stand_aside() -> bool {
+    let me = sys::getpid();
+    let free = |(pid, thread): &(AtomicI32, AtomicUsize)| {
+        let relaxed = Ordering::Relaxed;
+        let taken = pid.compare_exchange(0, me, relaxed, relaxed).is_ok();
+        if taken {
+            thread.store(thread_pointer(), relaxed);
+        }
+        taken
+    };
+    ASIDES.fetch_add(1, Ordering::Relaxed);
+    let stands = ASIDE.iter().any(free);
+    if !stands {
+        ASIDES.fetch_sub(1, Ordering::Relaxed);
+    }
+    stands
+}
+
+/// Whether this is such a guest.
+#[inline]
+pub fn is_aside() -> bool {
+    ASIDES.load(Ordering::Relaxed) != 0 && asks_aside()
+}
+
+/// A lender, or a copy, that runs with a guest's thread pointer is not that guest, which is gone then.
+#[cold]
+#[inline(never)]
+fn asks_aside() -> bool {
+    let (here, me) = (thread_pointer(), sys::getpid());
+    let relaxed = Ordering::Relaxed;
+    for (pid, thread) in &ASIDE {
+        let whose = pid.load(relaxed);
+        if whose == 0 || thread.load(relaxed) != here {
+            continue;
+        }
+        if whose == me {
+            return true;
+        }
+        thread.store(0, relaxed);
+        pid.store(0, relaxed);
+        ASIDES.fetch_sub(1, relaxed);
+    }
+    false
+}
+
 /// A copy of this memory is about to be made without our fork.
 pub fn copied() {
     if mark().is_none() && !guest() {
@@ -257,4 +310,9 @@ pub fn locked<T>(f: impl FnOnce() -> T) -> T {
         TX.unlock();
     }
     r
+}
+
+/// The same, where TX may be held already.
+pub fn in_turn<T>(f: impl FnOnce() -> T) -> T {
+    if holds() { f() } else { locked(f) }
 }

@@ -4,5 +4,6 @@ pub mod clock;
 pub mod fds;
 pub mod limits;
 pub mod look;
+pub mod passed;
 pub mod place;
 pub mod scratch;

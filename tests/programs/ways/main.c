@@ -85,6 +85,9 @@ static const struct way ways[] = {
     W(BESIDE, beside_write) W(BESIDE, beside_truncate) 
     O(BESIDE, beside_held, beside, given_write)
     W(PROGRAMS, ptrace)
+    W(STDIO, backtrace_fd) W(STDIO, gmon) W(STDIO, fortify_message) W(STDIO, assert_message) W(STDIO, error_message) W(STDIO, psignal) W(STARTS, spawn_addfchdir)
+    W(WRITE, pwritev2_noappend) W(WRITE, pwritev2_dontcache) W(ATTRIBUTES, fchmodat2_empty) W(ATTRIBUTES, file_setattr_empty) W(DESCRIPTORS, rights_chain) W(DESCRIPTORS, rights_sendmmsg)
+    W(PROCESSES, landlock) W(PROCESSES, landlock_held)
 };
 #define COUNT (sizeof ways / sizeof *ways)
 

@@ -21,15 +21,8 @@ const OTHERS: &[&str] = &[
     "program_rustix",
 ];
 
-/// With the net too.
-const NAMED: &[(&str, &str)] = &[("core", "the kernel writes it when the program has ended")];
-
 /// Why a silent way is no surprise in this mode.
 pub fn silent(way: &Way, mode: &str) -> Option<&'static str> {
     let foreign = FAMILIES.contains(&way.family.as_str()) || OTHERS.contains(&way.name.as_str());
-    if foreign && mode == "never" {
-        return Some(FOREIGN);
-    }
-    let named = NAMED.iter().find(|(name, _)| way.name == *name);
-    named.map(|(_, why)| *why)
+    (foreign && mode == "never").then_some(FOREIGN)
 }

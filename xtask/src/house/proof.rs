@@ -103,6 +103,7 @@ const NOT_A_LEG: &[(&str, &str, &str)] = &[
         "like_folder",
         "a file of the control folder",
     ),
+    ("pair/src/cores.rs", "add", "a list in the control folder"),
     ("pair/src/memory.rs", "write", "a runtime file"),
     (
         "pair/src/runtime.rs",

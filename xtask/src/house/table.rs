@@ -148,6 +148,10 @@ pub const STATICS: &[(&str, &str)] = &[
         "memory that a child of vfork leaves to its parent",
     ),
     (
+        "shim/src/calls/cores.rs",
+        "whether the process may leave a core file",
+    ),
+    (
         "shim/src/calls/names/two.rs",
         "whether a directory was renamed last",
     ),

@@ -59,6 +59,15 @@ pub fn count_taker(pair: Option<usize>) {
     enter(Kind::Taker, name, Touched::of_descriptor(pair), false);
 }
 
+/// Something is written past the library, to a pair (`None`: to any, if to one at all).
+#[cold]
+#[inline(never)]
+pub fn count_unsure(pair: Option<usize>) {
+    let name = sys::comm();
+    let name = name.split(|b| *b == 0).next().unwrap_or(&[]);
+    enter(Kind::Unsure, name, Touched::of_descriptor(pair), false);
+}
+
 /// Whether [`count_traced`] has counted.
 static TRACED: AtomicBool = AtomicBool::new(false);
 

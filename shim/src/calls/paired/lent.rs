@@ -3,11 +3,13 @@
 //!
 //! Rules: a writer that is let go makes its object pending; one that can be kept out is refused.
 use crate::attach::session;
+use crate::calls::paired::outer;
 use crate::path::loc::Loc;
-use crate::process::actor::guest;
+use crate::process::actor::{guest, in_turn};
 use crate::process::fds::{self, ANY_PARTNER, PAIRED};
 use core::sync::atomic::Ordering;
 use libc as c;
+use mirror_core::Errno;
 use mirror_core::K;
 use mirror_core::RESERVED;
 use mirror_core::StateWord;
@@ -36,12 +38,18 @@ pub fn record(n: i32) {
 pub fn record_at(pair: usize, rel: &[u8]) {
     // Without a name it may be anything.
     let rel: &[u8] = if rel.is_empty() { b"." } else { rel };
-    if let Ok(s) = session::session(pair, guest()) {
+    let listed = in_turn(|| {
+        let s = session::session(pair, guest())?;
         crate::repair::pending::pending(&s, rel);
         s.runtime().set_bits(StateWord::UNMIRRORED);
         if guest() {
             session::release_guest(&s);
         }
+        Ok::<(), Errno>(())
+    });
+    // The pair itself cannot be told.
+    if listed.is_err() {
+        outer::unsure(pair);
     }
 }
 

@@ -1,0 +1,125 @@
+//! Core files that the kernel has written on one leg alone: it is looked for them in the directories that the
+//! library has listed (`mirror_core::cores`), and where the kernel's pattern itself leads into a leg.
+use super::control::{Pair, letter};
+use crate::text;
+use crate::tree::beneath::{Root, join};
+use mirror_core::cores::{FILE, HEAD, PATTERN, is_core, place};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// Directories below a listed one that are looked into, where the pattern puts a varying one between.
+const BELOW: usize = 1024;
+
+/// A core file: the leg that has it, or has another one there; its path.
+pub type Found = (usize, Vec<u8>);
+
+/// All of them.
+pub fn found(pair: &Pair) -> Vec<Found> {
+    let pattern = std::fs::read(OsStr::from_bytes(PATTERN)).unwrap_or_default();
+    let place = place(&pattern);
+    let mut dirs: BTreeSet<Vec<u8>> = listed(pair).into_iter().collect();
+    let fixed = place.filter(|p| p.dir.first() == Some(&b'/'));
+    dirs.extend(fixed.and_then(|p| in_a_leg(pair, p.dir)));
+    if place.is_some_and(|p| p.deeper) {
+        let below: Vec<Vec<u8>> = dirs.iter().flat_map(|d| directories(pair, d)).collect();
+        dirs.extend(below.into_iter().take(BELOW));
+    }
+    dirs.iter().flat_map(|d| of_directory(pair, d)).collect()
+}
+
+/// What is said of them.
+pub fn words(found: &[Found]) -> Option<String> {
+    if found.is_empty() {
+        return None;
+    }
+    let some: Vec<String> = found
+        .iter()
+        .take(3)
+        .map(|(leg, path)| format!("{} (leg {})", text::show(path), letter(*leg)))
+        .collect();
+    let more = if found.len() > 3 { " …" } else { "" };
+    Some(format!(
+        "{} written by the kernel on one leg alone: {}{more}",
+        text::plural(found.len() as u64, "core file"),
+        some.join("  ")
+    ))
+}
+
+/// The list; the root is the empty path.
+fn listed(pair: &Pair) -> Vec<Vec<u8>> {
+    let list = pair.legs[0].root.read(FILE).unwrap_or_default();
+    list.split(|b| *b == b'\n')
+        .filter(|l| !l.is_empty())
+        .map(text::unescape)
+        .map(|l| if l == b"." { vec![] } else { l })
+        .collect()
+}
+
+/// Where in a leg an absolute path leads.
+fn in_a_leg(pair: &Pair, dir: &[u8]) -> Option<Vec<u8>> {
+    let real = std::fs::canonicalize(Path::new(OsStr::from_bytes(dir))).ok()?;
+    pair.legs.iter().find_map(|leg| {
+        let root = std::fs::canonicalize(&leg.root.path).ok()?;
+        let rel = real.strip_prefix(root).ok()?;
+        Some(rel.as_os_str().as_bytes().to_vec())
+    })
+}
+
+fn names(root: &Root, dir: &[u8]) -> Vec<Vec<u8>> {
+    root.names(dir).unwrap_or_default()
+}
+
+/// The names that a directory has on either leg.
+fn both(pair: &Pair, dir: &[u8]) -> BTreeSet<Vec<u8>> {
+    let legs = pair.legs.iter();
+    legs.flat_map(|l| names(&l.root, dir)).collect()
+}
+
+fn look(root: &Root, path: &[u8]) -> Option<Stat> {
+    let (dir, name) = root.parent(path).ok()?;
+    rustix::fs::statat(&dir, &name, AtFlags::SYMLINK_NOFOLLOW).ok()
+}
+
+fn kind(st: &Stat) -> FileType {
+    FileType::from_raw_mode(st.st_mode)
+}
+
+fn directories(pair: &Pair, dir: &[u8]) -> Vec<Vec<u8>> {
+    let paths = both(pair, dir).into_iter().map(|name| join(dir, &name));
+    let is = |path: &Vec<u8>| {
+        let mut legs = pair.legs.iter();
+        legs.any(|l| look(&l.root, path).is_some_and(|st| kind(&st) == FileType::Directory))
+    };
+    paths.filter(is).take(BELOW).collect()
+}
+
+/// The core files of a directory that differ.
+fn of_directory(pair: &Pair, dir: &[u8]) -> Vec<Found> {
+    let what = |st: &Stat| (st.st_size, st.st_mtime, st.st_mtime_nsec);
+    let one = |name: Vec<u8>| {
+        let path = join(dir, &name);
+        let st = [0, 1].map(|i| look(&pair.legs[i].root, &path));
+        let file = |i: usize| st[i].filter(|st| kind(st) == FileType::RegularFile);
+        let files = [file(0), file(1)];
+        if files[0].as_ref().map(what) == files[1].as_ref().map(what) {
+            return None;
+        }
+        let is = |i: &usize| files[*i].is_some() && begins_so(&pair.legs[*i].root, &path);
+        [0, 1].into_iter().find(is).map(|leg| (leg, path.clone()))
+    };
+    both(pair, dir).into_iter().filter_map(one).collect()
+}
+
+fn begins_so(root: &Root, path: &[u8]) -> bool {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY;
+    let Ok(fd) = root.open_at(path, flags, Mode::empty()) else {
+        return false;
+    };
+    let mut head = [0u8; HEAD];
+    File::from(fd).read_exact_at(&mut head, 0).is_ok() && is_core(&head)
+}
