@@ -33,7 +33,9 @@ fn a_name_outside_that_cannot_be_looked_up_is_recorded() {
         ));
         let log = std::fs::read_to_string(pair.scratch().join("log")).unwrap();
         assert!(log.contains("(INJECTED)"), "{failing}: {log}");
-        assert_eq!(o.code, 0, "{failing}: {o:?}");
+        // An open file that cannot be looked at is not written to.
+        let lost = failing.contains("statx");
+        assert!(o.code == 0 || lost, "{failing}: {o:?}");
         let told = said(&o).contains("by a name outside the leg");
         assert_eq!(told, recorded, "{failing}: {o:?}");
     }

@@ -8,8 +8,8 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::File;
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// Directories below a listed one that are looked into, where the pattern puts a varying one between.
@@ -29,7 +29,18 @@ pub fn found(pair: &Pair) -> Vec<Found> {
         let below: Vec<Vec<u8>> = dirs.iter().flat_map(|d| directories(pair, d)).collect();
         dirs.extend(below.into_iter().take(BELOW));
     }
-    dirs.iter().flat_map(|d| of_directory(pair, d)).collect()
+    let both = dirs.iter().filter(|d| !is_left_out(pair, d));
+    both.flat_map(|d| of_directory(pair, d)).collect()
+}
+
+/// Whether a directory is on a mount that one leg alone has.
+fn is_left_out(pair: &Pair, dir: &[u8]) -> bool {
+    let below = |m: &Vec<u8>| {
+        let rest = dir.strip_prefix(m.as_slice());
+        rest.is_some_and(|r| r.is_empty() || r.starts_with(b"/"))
+    };
+    let mut legs = pair.legs.iter();
+    legs.any(|l| l.root.left_mounts().iter().any(below))
 }
 
 /// What is said of them.
@@ -98,6 +109,9 @@ fn directories(pair: &Pair, dir: &[u8]) -> Vec<Vec<u8>> {
     paths.filter(is).take(BELOW).collect()
 }
 
+/// What is compared of two core files of one size. The registers and numbers of the process stand at the beginning.
+const COMPARED: usize = 64 * 1024;
+
 /// The core files of a directory that differ.
 fn of_directory(pair: &Pair, dir: &[u8]) -> Vec<Found> {
     let what = |st: &Stat| (st.st_size, st.st_mtime, st.st_mtime_nsec);
@@ -109,17 +123,27 @@ fn of_directory(pair: &Pair, dir: &[u8]) -> Vec<Found> {
         if files[0].as_ref().map(what) == files[1].as_ref().map(what) {
             return None;
         }
-        let is = |i: &usize| files[*i].is_some() && begins_so(&pair.legs[*i].root, &path);
-        [0, 1].into_iter().find(is).map(|leg| (leg, path.clone()))
+        let heads = [0, 1].map(|i| files[i].and_then(|_| head(&pair.legs[i].root, &path)));
+        let begins = |i: &usize| {
+            let head = heads[*i].as_ref().and_then(|h| h.first_chunk::<HEAD>());
+            head.is_some_and(is_core)
+        };
+        let leg = [0, 1].into_iter().find(begins)?;
+        // A leg may be unable to hold the other one's time.
+        let size = |i: usize| files[i].map(|st| st.st_size);
+        let same = size(0) == size(1) && heads[0] == heads[1];
+        (!same).then_some((leg, path))
     };
     both(pair, dir).into_iter().filter_map(one).collect()
 }
 
-fn begins_so(root: &Root, path: &[u8]) -> bool {
+fn head(root: &Root, path: &[u8]) -> Option<Vec<u8>> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY;
-    let Ok(fd) = root.open_at(path, flags, Mode::empty()) else {
-        return false;
-    };
-    let mut head = [0u8; HEAD];
-    File::from(fd).read_exact_at(&mut head, 0).is_ok() && is_core(&head)
+    let fd = root.open_at(path, flags, Mode::empty()).ok()?;
+    let mut head = Vec::new();
+    File::from(fd)
+        .take(COMPARED as u64)
+        .read_to_end(&mut head)
+        .ok()?;
+    Some(head)
 }
