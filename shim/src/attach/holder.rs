@@ -7,17 +7,20 @@
 use crate::attach::handle::Session;
 use crate::attach::settle::settle_fd;
 use crate::process::limits::spare;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use libc as c;
 use mirror_core::{Errno, LockWord, MAX_PAIRS, numbers};
 use mirror_pair::words::{self, Holder, Standing};
 use mirror_sys as sys;
-use mirror_sys::Sys;
+use mirror_sys::{Byte, Sys};
 
 /// This memory's owner's slot in each pair. 0: none yet.
 static SLOTS: [AtomicU64; MAX_PAIRS] = [const { AtomicU64::new(0) }; MAX_PAIRS];
 /// In its place: it relies on the flocks.
 const RELIES: u64 = u64::MAX;
+/// The description was lost once: its number may be another thread's of that name (a table of its own), whose
+/// byte this one's does not hold.
+static LOST: AtomicBool = AtomicBool::new(false);
 /// Words taken so far.
 static COUNT: AtomicU64 = AtomicU64::new(0);
 /// The word that was missed last.
@@ -38,14 +41,25 @@ pub fn miss(word: LockWord) {
     SEEN.store(word.0, Ordering::Relaxed);
 }
 
-/// The owner's standing, which it takes first if need be. TX is held.
+/// Whether the byte is held still: the program may have closed the description by system calls of its own, which
+/// nobody sees, and its words would look dead. Once lost, an open number says too little: to lock what one has
+/// locked changes nothing, and fails where it is another's.
+fn stands(h: Holder) -> bool {
+    match LOST.load(Ordering::Relaxed) {
+        false => sys::is_open(h.fd),
+        true => sys::lock_of_description(h.fd, words::byte(h.slot), Byte::Alone).is_ok(),
+    }
+}
+
+/// The owner's standing, which it takes first if need be, and anew if its description is gone. TX is held.
 pub fn of_owner(s: &Session) -> Sys<Standing> {
     let slot = SLOTS.get(s.pair).ok_or(Errno::EIO)?;
     let fd = numbers::prover(s.slot);
     match slot.load(Ordering::Relaxed) {
         0 => {}
         RELIES => return Ok(Standing::Flocks(s.file)),
-        slot => return Ok(Standing::Words(Holder { fd, slot })),
+        slot if stands(Holder { fd, slot }) => return Ok(Standing::Words(Holder { fd, slot })),
+        _ => LOST.store(true, Ordering::Relaxed),
     }
     let standing = new(s, |n| settle_fd(n, s.slot, fd, false))?;
     slot.store(
