@@ -189,6 +189,8 @@ fn attributes(r: &Raw, leg: u8, touched: &[&Raw]) -> Option<Change> {
 pub fn of_touch(t: &Raw) -> Change {
     let op = match t.nr {
         nr::FAULT => Op::Map,
+        // The kernel stores for a program into its memory: what read, recv or process_vm_readv have given.
+        0 | 17 | 19 | 45 | 47 | 295 | 310 | 327 if !t.is_dir() => Op::Map,
         call::IOCTL => Op::Attributes,
         // Bytes come to a file by a ring or a thread of the kernel; a directory changes by names.
         _ if t.is_dir() => Op::Change,

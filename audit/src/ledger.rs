@@ -68,7 +68,12 @@ impl Ledger {
             }
             Kind::Touch => {
                 let change = of_touch(&raw);
-                out.push(self.event(&raw, &change, Judged::Unmirrored));
+                // A store is carried over later, and carried over without a change of its own.
+                let judged = match change.op {
+                    Op::Map => Judged::Open,
+                    _ => Judged::Unmirrored,
+                };
+                out.push(self.event(&raw, &change, judged));
             }
             Kind::Call => {
                 let of_this = raw.nr;

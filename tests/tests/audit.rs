@@ -12,6 +12,8 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 mod ends;
 #[path = "audit/heals.rs"]
 mod heals;
+#[path = "audit/mapped.rs"]
+mod mapped;
 #[path = "audit/strangers.rs"]
 mod strangers;
 

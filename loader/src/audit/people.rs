@@ -27,6 +27,11 @@ pub struct Person {
 }
 
 impl Person {
+    /// Whether the library is known not to be loaded in it.
+    pub fn foreign(&self) -> bool {
+        !self.mirrored && self.why != Why::Unknown
+    }
+
     /// `hugo[9950] www`
     pub fn shown(&self) -> String {
         let name = match self.name.as_str() {

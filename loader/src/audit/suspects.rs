@@ -131,6 +131,12 @@ impl Suspect {
         }
     }
 
+    /// Whether nothing speaks against it that mirrored programs did all of it.
+    pub fn by_mirrored(&self) -> bool {
+        let mut all = self.touched.iter().flatten();
+        !self.certain && all.all(|t| t.by.as_ref().is_none_or(|b| !b.foreign()))
+    }
+
     /// The change that says most, and who made it.
     pub fn told(&self, leg: Option<usize>) -> Option<&Touch> {
         let both = [0, 1];

@@ -17,6 +17,7 @@ use crate::pair::control::Pair;
 use crate::pair::domain::{self, Attached};
 use crate::pair::held::Held;
 use crate::sync::heal::locked;
+use crate::sync::mapped;
 use crate::sync::one::{self, One};
 use crate::sync::turn;
 use crate::text;
@@ -38,6 +39,8 @@ const ROUNDS: usize = 20;
 const SOON: Duration = Duration::from_millis(100);
 /// What differs while a repair runs is looked at again after so long.
 const LATER: Duration = Duration::from_millis(500);
+/// What differs because a mirrored program stores there is looked at again after so long.
+const STORED: Duration = Duration::from_secs(2);
 
 /// What is asked for.
 #[derive(Clone, Copy)]
@@ -196,7 +199,7 @@ impl Watch {
     pub fn judge(&mut self, all: bool) -> Res<Vec<Finding>> {
         let mut found = vec![];
         let due = self.suspects.take(all);
-        let doubts = self.doubts(due);
+        let doubts = self.doubts(due, all);
         if !doubts.is_empty() {
             let repair = turn::running(&self.pair.pair).is_some();
             if repair || self.pair.pair.incomplete().is_some() {
@@ -227,7 +230,7 @@ impl Watch {
     }
 
     /// Looks without locks: what is equal has been mirrored, or does not matter any more.
-    fn doubts(&mut self, due: Vec<Suspect>) -> Vec<Suspect> {
+    fn doubts(&mut self, due: Vec<Suspect>, all: bool) -> Vec<Suspect> {
         if due.is_empty() {
             return vec![];
         }
@@ -239,6 +242,11 @@ impl Watch {
             self.suspects.took(&s.rel, begun.elapsed());
             match seen {
                 Ok(seen) if seen.what.equal() && !s.certain => self.counts.mirrored += 1,
+                // A program has it mapped and carries it over: until then nobody can say more.
+                Ok(seen) if s.by_mirrored() && mapped::explains(&self.pair, &seen) => match all {
+                    true => self.counts.open += 1,
+                    false => self.suspects.again(s, STORED),
+                },
                 _ => doubts.push(s),
             }
         }
@@ -283,6 +291,9 @@ impl Watch {
                     suspects.more_of(&mut s);
                     match one.sure(&s.rel, held) {
                         Ok(seen) if seen.what.equal() && !s.certain => counts.mirrored += 1,
+                        Ok(seen) if s.by_mirrored() && mapped::explains(pair, &seen) => {
+                            suspects.again(s, STORED)
+                        }
                         // Recorded already, by whoever met it.
                         Ok(_) if known.contains(&s.rel) && !s.certain => counts.mirrored += 1,
                         Err(_) => counts.open += 1,
@@ -376,7 +387,7 @@ impl Watch {
 
 /// Takes an event in. The leg whose root has gone away by it.
 fn note(
-    e: Event,
+    mut e: Event,
     suspects: &mut Suspects,
     people: &mut People,
     counts: &mut Counts,
@@ -400,6 +411,10 @@ fn note(
         let thread = if w.tid != 0 { w.tid } else { w.pid };
         (thread, people.of(w))
     });
+    // What a program without the library stores is nobody's to carry over.
+    if e.op == Op::Map && by.as_ref().is_some_and(|b| b.1.foreign()) {
+        e.judged = Judged::Unmirrored;
+    }
     suspects.add(e, by);
     None
 }
