@@ -243,10 +243,12 @@ impl Watch {
             match seen {
                 Ok(seen) if seen.what.equal() && !s.certain => self.counts.mirrored += 1,
                 // A program has it mapped and carries it over: until then nobody can say more.
-                Ok(seen) if s.by_mirrored() && mapped::explains(&self.pair, &seen) => match all {
-                    true => self.counts.open += 1,
-                    false => self.suspects.again(s, STORED),
-                },
+                Ok(seen) if s.by_mirrored() && mapped::may_explain(&self.pair, &seen) => {
+                    match all {
+                        true => self.counts.open += 1,
+                        false => self.suspects.again(s, STORED),
+                    }
+                }
                 _ => doubts.push(s),
             }
         }
@@ -291,7 +293,7 @@ impl Watch {
                     suspects.more_of(&mut s);
                     match one.sure(&s.rel, held) {
                         Ok(seen) if seen.what.equal() && !s.certain => counts.mirrored += 1,
-                        Ok(seen) if s.by_mirrored() && mapped::explains(pair, &seen) => {
+                        Ok(seen) if s.by_mirrored() && mapped::may_explain(pair, &seen) => {
                             suspects.again(s, STORED)
                         }
                         // Recorded already, by whoever met it.

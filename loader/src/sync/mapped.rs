@@ -59,8 +59,8 @@ pub fn sentence(live: u64) -> Option<String> {
     })
 }
 
-/// Whether a difference is what a program stores that has the file mapped now.
-pub fn explains(p: &Attached, seen: &Seen) -> bool {
+/// Whether a difference may be what a program stores that has the file mapped now.
+pub fn may_explain(p: &Attached, seen: &Seen) -> bool {
     let Presence::Both(d) = seen.what else {
         return false;
     };

@@ -12,7 +12,7 @@ use crate::pair::held;
 use crate::text;
 use crate::tree::beneath::join;
 use crate::tree::content::STOP;
-use crate::tree::differs::{Differs, Presence};
+use crate::tree::differs::Presence;
 use crate::tree::probe;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mirror_core::record::PENDING_LOG;
@@ -51,9 +51,10 @@ struct Confirm<'a, F> {
 
 impl<F: FnMut(&[u8], &Seen)> Visit for Confirm<'_, F> {
     fn differs(&mut self, work: &mut Work<'_>, rel: &[u8], _: Seen) -> io::Result<Seen> {
-        let mut seen = locked(self.pair, |held| work.compare_held(rel, held)).map_err(to_io)??;
-        if mapped::explains(self.pair, &seen) {
-            seen.what = Presence::Both(Differs::empty());
+        let seen = locked(self.pair, |held| work.compare_held(rel, held)).map_err(to_io)??;
+        if mapped::may_explain(self.pair, &seen) {
+            // Nobody knows which of the two it is: such a file is not said to be equal, nor different.
+            return Err(io::Error::other("a program has it mapped for writing"));
         }
         if seen.what.equal() {
             work.settle(rel)?;

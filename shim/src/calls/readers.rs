@@ -81,17 +81,23 @@ fn map_file(regs: &mut Regs, n: i32) -> usize {
             }
             fail(regs, Errno::ENODEV)
         }
+        Fd::Out(_) if may_write(n) && mapped::nameless::is(n) => cannot(regs),
         Fd::Out(_) => NATIVE,
         _ if !may_write(n) => NATIVE,
         _ => match mapped::call::map(regs) {
             Some(v) => v,
-            None if arg(regs, 2) & c::PROT_WRITE as usize != 0 => refuse(regs),
-            None => {
-                MAPPED.store(true, Ordering::Relaxed);
-                NATIVE
-            }
+            None => cannot(regs),
         },
     }
+}
+
+/// What cannot be mirrored is refused, now or when it is made writable.
+fn cannot(regs: &mut Regs) -> usize {
+    if arg(regs, 2) & c::PROT_WRITE as usize != 0 {
+        return refuse(regs);
+    }
+    MAPPED.store(true, Ordering::Relaxed);
+    NATIVE
 }
 
 /// A writable mapping: the kernel's errno if it would refuse it anyway, else ENODEV. Asked with the same

@@ -3,7 +3,7 @@
 //! Rules: both legs are compared, and what differs is copied: nothing is known of what was stored. Both are looked
 //! at through the library's own mappings, by the kernel: what is not there any more (a file cut short by
 //! somebody else) is an error and no signal. The sizes are equal under the lock; nothing is carried behind the end.
-use crate::calls::mapped::{marks, table};
+use crate::calls::mapped::{foreign, marks, table};
 use crate::change::job::{Job, Patience};
 use crate::change::port::{Ran, run};
 use crate::change::target::{Change, Cx};
@@ -154,39 +154,38 @@ fn carry(nth: usize, (from, to): (u64, u64), held: &BothLocked) -> Sys<()> {
         }
         let (x, y) = (one.get(..len), other.get(..len));
         if x != y {
-            blocks(
-                x.unwrap_or(&[]),
-                y.unwrap_or(&[]),
-                (source, copy),
-                off,
-                held,
-            )?;
+            let (x, y) = (x.unwrap_or(&[]), y.unwrap_or(&[]));
+            if !blocks(x, y, (source, copy), off, held) {
+                // A write tells why, or can what a mapping could not.
+                foreign::apart([a, b], st.ino(), (at, end), held)?;
+                break;
+            }
         }
         at = at.saturating_add(len as u64);
     }
     time((a, b), held)
 }
 
-/// Copies the blocks that differ.
+/// Copies the blocks that differ. False: the second leg did not take one.
 fn blocks(
     one: &[u8],
     other: &[u8],
     (source, copy): (usize, usize),
     off: usize,
     _: &BothLocked,
-) -> Sys<()> {
+) -> bool {
     let mut at = off;
     for (x, y) in one.chunks(BLOCK).zip(other.chunks(BLOCK)) {
         if x != y {
             let (to, from) = (copy.wrapping_add(at), source.wrapping_add(at));
             // SAFETY: the library's own mapping of the second leg's file, into which nobody has a reference.
             if unsafe { sys::copy_memory(to, from, x.len()) } != Ok(x.len()) {
-                return Err(Errno::EIO);
+                return false;
             }
         }
         at = at.wrapping_add(x.len());
     }
-    Ok(())
+    true
 }
 
 /// The second leg's mtime after the first's.

@@ -40,17 +40,9 @@ impl Change for Foreign<'_> {
         if step == Step::Second {
             return Ok(0);
         }
-        // SAFETY: the child works on its own copy of this memory, makes raw system calls and exits; it never
-        // returns into the program.
-        let pid = unsafe { sys::quiet_fork() }.map_err(Refused::Whole)?;
-        if pid == 0 {
-            let _ = crate::process::limits::lift();
-            sys::exit_group(i32::from(child(self.at, self.m, held).is_err()));
-        }
-        match sys::wait_quiet(pid) {
-            0 => Ok(0),
-            _ => Err(Refused::Whole(Errno::EIO)),
-        }
+        apart(self.at, self.m.inode, (self.m.from, self.m.to), held)
+            .map(|()| 0)
+            .map_err(Refused::Whole)
     }
     fn undo(&mut self, _: &mut Cx<'_>, _: &BothLocked, _: Option<&Untouched<'_>>) -> Sys<()> {
         Ok(())
@@ -64,15 +56,33 @@ fn again(n: i32, access: i32) -> Sys<i32> {
     sys::openat(c::AT_FDCWD, &text, flags, 0)
 }
 
-fn child([a, b]: [i32; 2], m: &Mapped, held: &BothLocked) -> Sys<()> {
+/// Makes these bytes equal in a short-lived child; what stopped it, in the words of a write.
+pub fn apart(at: [i32; 2], inode: u64, range: (u64, u64), held: &BothLocked) -> Sys<()> {
+    // SAFETY: the child works on its own copy of this memory, makes raw system calls and exits; it never
+    // returns into the program.
+    let pid = unsafe { sys::quiet_fork() }?;
+    if pid == 0 {
+        let _ = crate::process::limits::lift();
+        let r = child(at, inode, range, held);
+        sys::exit_group(r.map_or_else(|e| e.0, |()| 0));
+    }
+    match sys::wait_quiet(pid) {
+        0 => Ok(()),
+        // What the second leg has no room for.
+        n @ (c::ENOSPC | c::EDQUOT | c::EFBIG | c::ENOMEM) => Err(Errno(n)),
+        _ => Err(Errno::EIO),
+    }
+}
+
+fn child([a, b]: [i32; 2], inode: u64, (from, to): (u64, u64), held: &BothLocked) -> Sys<()> {
     let (src, dst) = (again(a, c::O_RDONLY)?, again(b, c::O_RDWR)?);
     let (f, t) = (sys::fstat(src)?, sys::fstat(dst)?);
     sys::stands_for(&f, &t)?;
-    if f.ino() != m.inode {
+    if f.ino() != inode {
         return Err(Errno::ESTALE);
     }
-    let end = m.to.min(f.size());
-    let mut at = m.from;
+    let end = to.min(f.size());
+    let mut at = from;
     let (mut one, mut other) = ([0u8; 16384], [0u8; 16384]);
     while at < end {
         let want = end.saturating_sub(at).min(one.len() as u64) as usize;

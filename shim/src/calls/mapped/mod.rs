@@ -5,5 +5,6 @@ pub mod foreign;
 pub mod hooks;
 mod map;
 pub mod marks;
+pub mod nameless;
 pub mod sync;
 pub mod table;

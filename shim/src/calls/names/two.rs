@@ -58,6 +58,12 @@ impl Two {
     }
 }
 
+/// Whether a process has the file of a descriptor without a partner mapped: it would store on into another file of
+/// the second leg.
+fn mapped_elsewhere(cx: &Cx<'_>, n: i32) -> bool {
+    sys::fstat(n).is_ok_and(|st| cx.s.runtime().mapped_file(st.ino()).is_some())
+}
+
 impl Change for Two {
     fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
         if self.nameless.is_some() {
@@ -72,6 +78,7 @@ impl Change for Two {
             Err(p) => Err(self.sooner(cx, p)),
         }
     }
+    // long: what is asked of two names, in the kernel's order
     fn prepare(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Prepared {
         for which in 0..2 {
             if which == 0 && self.nameless.is_some() {
@@ -96,9 +103,14 @@ impl Change for Two {
                 return p;
             }
         }
-        // A copy is made as by repair.
-        if matches!(self.nameless, Some((_, false))) && !cx.exclusive {
-            return Prepared::Exclusive;
+        if let Some((n, false)) = self.nameless {
+            // A copy is made as by repair.
+            if !cx.exclusive {
+                return Prepared::Exclusive;
+            }
+            if mapped_elsewhere(cx, n) {
+                return Prepared::Answer(Err(Errno::EXDEV));
+            }
         }
         if !cx.exclusive && self.moves_directory(cx, &old) {
             MOVES.store(true, Ordering::Relaxed);
