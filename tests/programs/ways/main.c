@@ -79,6 +79,7 @@ static const struct way ways[] = {
     R(MOUNTS, mount_readonly_off, "root") R(MOUNTS, mount_namespace_of_another, "root") R(KERNEL, overlay, "root") R(KERNEL, overlay_fsconfig, "root") R(KERNEL, loop_configure, "root") W(KERNEL, core)
     W(MEMORY, madvise_remove) W(MEMORY, madvise_remove_late) W(MEMORY, madvise_by_number) W(MEMORY, process_madvise) R(MEMORY, map_files, "root") R(MEMORY, map_files_private, "root") R(MEMORY, map_files_truncate, "root")
     R(MEMORY, map_files_chmod, "root") W(MEMORY, own_memory) W(MEMORY, vm_writev)
+    W(MEMORY, mremap_mprotect) W(MEMORY, mmap_none) W(MEMORY, mprotect_child) W(MEMORY, mremap_copy) W(MEMORY, mremap_copy_mprotect)
     W(DESCRIPTORS, recvmmsg) W(DESCRIPTORS, rights_peeked) R(DESCRIPTORS, fanotify, "root") R(DESCRIPTORS, handle_directory, "root") R(DESCRIPTORS, handle_path, "root") W(DESCRIPTORS, reopen_path)
     O(DESCRIPTORS, outsiders_fd, holder, outsiders_fd) O(DESCRIPTORS, outsiders_fd_truncate, holder, outsiders_fd_truncate) O(DESCRIPTORS, outsiders_cwd, holder, outsiders_cwd) O(DESCRIPTORS, outsiders_root, holder, outsiders_root) O(DESCRIPTORS, given_away, receiver, given_away)
     W(NAMES, bind_by_proc) W(DATA, memfd_sendfile)

@@ -56,3 +56,20 @@ static int w_landlock_held(void)
     r = syscall(444, &all, 8, 0); TRY(r); TRY(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)); TRY(syscall(446, r, 0));
     TRY(write(f, "sandbox", 7)); TRY(close(f)); return 0;
 }
+
+/* ---- mappings that become writable by detours; the descriptor is gone */
+static char *mapped(int prot) { int f = fd_rw(); char *m = f < 0 ? MAP_FAILED : mmap(NULL, 4096, prot, MAP_SHARED, f, 0); close(f); return m; }
+static int allowed(char *m, const char *text) { TRY(mprotect(m, 4096, PROT_READ | PROT_WRITE)); memcpy(m, text, 6); return 0; }
+static int w_mremap_mprotect(void)
+{
+    char *m = mapped(PROT_READ), *to = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); TRY(m); TRY(to);
+    m = mremap(m, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, to); TRY(m); return allowed(m, "MOVED!");
+}
+static int w_mmap_none(void) { char *m = mapped(PROT_NONE); TRY(m); return allowed(m, "OPENED"); }
+static int w_mprotect_child(void) { char *m = mapped(PROT_READ); TRY(m); pid_t p = fork(); if (!p) _exit(allowed(m, "CHILD!")); return ended(p); }
+static int w_mremap_copy(void)
+{
+    char *m = mapped(PROT_READ | PROT_WRITE), *to; TRY(m); to = mremap(m, 0, 4096, MREMAP_MAYMOVE); TRY(to); TRY(munmap(m, 4096));
+    memcpy(to, "COPIED", 6); TRY(munmap(to, 4096)); return 0;
+}
+static int w_mremap_copy_mprotect(void) { char *m = mapped(PROT_READ), *to; TRY(m); to = mremap(m, 0, 4096, MREMAP_MAYMOVE); TRY(to); TRY(munmap(m, 4096)); return allowed(to, "COPIED"); }
