@@ -95,7 +95,7 @@ pub struct Init {
     /// When a mirrored program starts one that cannot be mirrored
     #[arg(long, value_enum, default_value = "warn")]
     pub unmirrorable: Unmirrorable,
-    /// What keeps the pair's programs apart [default: flock]
+    /// What keeps the pair's programs apart; memory is experimental [default: flock]
     #[arg(long, value_enum, hide_short_help = true)]
     pub locks: Option<Locks>,
     /// Locks of each kind (directories, files), 1 to 64: more let more processes change the pair at a
