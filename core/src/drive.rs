@@ -21,6 +21,8 @@ pub enum Next {
     Native,
     /// Resolve the name again, and begin anew with what is found.
     Unresolved,
+    /// Leg b is away: the kernel's, on leg a.
+    Alone,
 }
 
 /// One request on its way.
@@ -36,6 +38,16 @@ pub struct Drive {
     recoveries: u32,
     /// How often the own change is tried to be ended before that is left to others.
     patience: u32,
+}
+
+impl Verdict {
+    /// Leg b is away; but locks that do not stand have kept nobody out.
+    pub(crate) const fn alone(stands: bool) -> Verdict {
+        match stands {
+            true => Verdict::Alone,
+            false => Verdict::Replan,
+        }
+    }
 }
 
 impl Drive {
@@ -98,6 +110,7 @@ impl Drive {
             Verdict::Done(r) => Next::Answer(r),
             Verdict::Forward => Next::Native,
             Verdict::Unresolved => Next::Unresolved,
+            Verdict::Alone => Next::Alone,
             Verdict::NeedLock(object) => Next::Wait(object),
             Verdict::Replan => {
                 self.replans = self.replans.saturating_add(1);

@@ -5,6 +5,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod away;
 pub mod bpf;
 pub mod calls;
 pub mod cores;
@@ -26,6 +27,7 @@ pub mod numbers;
 pub mod outside;
 pub mod owner;
 pub mod path;
+pub mod policy;
 pub mod program;
 mod quiesce;
 pub mod record;

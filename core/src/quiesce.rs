@@ -90,7 +90,8 @@ fn recover_object<P: Posts + ?Sized>(p: &mut P, object: usize, held: &BothLocked
     if state == 0 {
         return;
     }
-    if state & ANNOUNCED != 0 && lead(state) == object {
+    // With leg b away, what leg a has is what there is.
+    if state & ANNOUNCED != 0 && lead(state) == object && !p.word().alone() {
         p.recover(object, held);
     }
     p.forget(object, held);

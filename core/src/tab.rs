@@ -60,7 +60,7 @@ pub const ROOT_WAIT: u32 = 120;
 impl Options {
     /// What stands for an empty or missing field, or `defaults`.
     pub const DEFAULT: Options = Options {
-        on_failure: OnFailure::Degrade,
+        on_failure: OnFailure::Fail,
         on_full: OnFull::Error,
         id: None,
         uid: None,

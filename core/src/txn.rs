@@ -144,6 +144,9 @@ pub enum Verdict {
     Done(Result<u64, Errno>),
     /// Not ours.
     Forward,
+    /// Leg b is away: the kernel's, on leg a alone. Whoever changes the object on both legs has ended it: its
+    /// locks on leg a were held.
+    Alone,
     /// This object is held elsewhere: wait holding nothing, then ask again.
     NeedLock(usize),
     /// The plan is out of date: make it anew.
@@ -170,8 +173,15 @@ pub fn transact<P: LegLock + Journal + LegIo + ?Sized>(
         Err(miss) => return missed(miss),
     };
     if plan.objects().any(|o| p.state(o) != 0) {
+        let word = p.word();
+        let stands = p.stands(word);
         unlock_both(p, held);
-        return Verdict::Recover;
+        // What crashed processes have left is nobody's concern then: all is compared before leg b is back.
+        return if word.alone() && !word.exclusive() {
+            Verdict::alone(stands)
+        } else {
+            Verdict::Recover
+        };
     }
     if plan.is_exclusive() {
         return exclusive(p, held, action);
@@ -186,10 +196,11 @@ pub fn transact<P: LegLock + Journal + LegIo + ?Sized>(
         unlock_both(p, held);
         return meets_exclusive(p);
     }
-    if !p.stands(word) {
+    let stands = p.stands(word);
+    if word.alone() || !stands {
         p.leave(&held, plan);
         unlock_both(p, held);
-        return Verdict::Replan;
+        return Verdict::alone(word.alone() && stands);
     }
     let (held, verdict) = inside(p, held, action);
     if !matches!(verdict, Verdict::Left(_)) {
@@ -240,6 +251,11 @@ fn exclusive<P: LegLock + Journal + LegIo + ?Sized>(
         p.set_exclusive(&held, false);
         unlock_both(p, held);
         return missed(miss);
+    }
+    if p.word().alone() {
+        p.set_exclusive(&held, false);
+        unlock_both(p, held);
+        return Verdict::Alone;
     }
     p.enter(&held, LockPlan::EXCLUSIVE);
     let (held, verdict) = inside(p, held, action);

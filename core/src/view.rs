@@ -282,6 +282,27 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Leg b is away from now on, in the next epoch. The holder of the mark's lock alone does this.
+    pub fn leave_behind(&self) {
+        match self {
+            View::Own(f) => {
+                let next = |w: u64| {
+                    let away = (w | StateWord::AWAY_B).wrapping_add(1 << 32);
+                    (!StateWord(w).alone()).then_some(away)
+                };
+                let _ = f
+                    .header
+                    .word
+                    .fetch_update(Ordering::SeqCst, Ordering::SeqCst, next);
+            }
+            View::Guarded(_) if self.word().alone() => {}
+            View::Guarded(g) => {
+                checked(*g, g.change(WORD + 4, Change::Count));
+                bits(*g, StateWord::AWAY_B, Change::Set);
+            }
+        }
+    }
+
     /// See [`Header::generation`].
     pub fn generation(&self) -> u64 {
         match self {

@@ -5,7 +5,7 @@
 //! bits 63..32  epoch            counts changes of who is in sync
 //! bits  1..0   leg a            0 in sync, 1 away, 2 joining
 //! bits  3..2   leg b
-//! bit   4      DEGRADING        the mark of a lost leg is not yet durable
+//! bit   4      unused           (the mark of a lost leg is durable before the word says that it is away)
 //! bit   5      EXCLUSIVE        a directory rename or a repair is under way: everybody else keeps out
 //! bit   6      PENDING          objects are known to differ (`.mirror/pending`)
 //! bit   7      UNMIRRORED       a program that could not be mirrored ran with files of the pair open
@@ -31,6 +31,8 @@ pub struct StateWord(pub u64);
 impl StateWord {
     /// Both legs in sync, epoch 1.
     pub const FRESH: StateWord = StateWord(1 << 32);
+    /// Leg b is away.
+    pub const AWAY_B: u64 = 1 << 2;
     /// A directory rename or a repair is under way.
     pub const EXCLUSIVE: u64 = 1 << 5;
     /// Objects are known to differ.
@@ -53,6 +55,10 @@ impl StateWord {
             1 => LegState::Away,
             _ => LegState::Joining,
         }
+    }
+    /// Whether leg b is away: changes are leg a's alone.
+    pub const fn alone(self) -> bool {
+        matches!(self.leg(1), LegState::Away)
     }
     /// Whether everybody but the holder of the whole pair's lock keeps out.
     pub const fn exclusive(self) -> bool {

@@ -10,7 +10,8 @@ mod texts;
 
 pub use audit::audit_record;
 pub use records::{
-    domain_record, filter, image_header, intent, leg_record, names_file, outside_file, verdicts,
+    away_mark, domain_record, filter, image_header, intent, leg_record, names_file, outside_file,
+    verdicts,
 };
 pub use rings::{core_files, refusal_record, unmirrored_record};
 pub use texts::{maps_line, paths, pending_line, tab};
@@ -22,6 +23,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("tab", tab),
     ("leg_record", leg_record),
+    ("away_mark", away_mark),
     ("domain_record", domain_record),
     ("intent", intent),
     ("image_header", image_header),

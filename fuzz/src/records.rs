@@ -1,5 +1,6 @@
 //! Records of fixed layout: what was written is read again, and damaged bytes are nothing.
 use crate::Source;
+use mirror_core::away::{AWAY_SIZE, Away, Mark, Why};
 use mirror_core::bpf;
 use mirror_core::image::{HEADER_LEN, Header, MAX_BUILD_ID, MAX_PAGES};
 use mirror_core::names;
@@ -83,6 +84,35 @@ pub fn domain_record(data: &[u8]) {
     let bytes = o.encode();
     assert_eq!(Owner::parse(&bytes), Some(o));
     assert_eq!(Owner::parse(&damaged(&bytes[..44], &mut s)), None);
+}
+
+/// `.mirror/away`.
+pub fn away_mark(data: &[u8]) {
+    if let Mark::Back(a) | Mark::Stands(a) = Mark::of(data) {
+        assert_eq!(Away::parse(&a.encode()), Some(a));
+    }
+    // Any body with the right sum.
+    let mut body = [0u8; AWAY_SIZE - 4];
+    for (d, s) in body
+        .iter_mut()
+        .zip(b"MIRRAWAY\x01\0\0\0".iter().chain(data))
+    {
+        *d = *s;
+    }
+    let whole = [&body[..], &crc32(&body).to_le_bytes()].concat();
+    if let Some(a) = Away::parse(&whole) {
+        assert!(a.path().len() <= 256 && a.program().len() <= 16);
+        assert_eq!(Away::parse(&a.encode()), Some(a));
+    } else {
+        assert_eq!(Mark::of(&whole), Mark::Damaged);
+    }
+    let mut s = Source(data);
+    let mut a = Away::of(Id(s.bytes()), Id(s.bytes()), Why::Failed);
+    a.since = s.number();
+    a.set_path(data);
+    let bytes = a.encode();
+    assert_eq!(Mark::of(&bytes), Mark::Stands(a));
+    assert_eq!(Mark::of(&damaged(&bytes, &mut s)), Mark::Damaged);
 }
 
 /// A runtime file of which nothing is there but what was stored; the rest repeats some bytes.

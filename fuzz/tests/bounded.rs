@@ -99,6 +99,6 @@ macro_rules! bounded {
 }
 
 bounded! {
-    tab leg_record domain_record intent image_header paths maps_line pending_line names_file outside_file filter verdicts
+    tab leg_record away_mark domain_record intent image_header paths maps_line pending_line names_file outside_file filter verdicts
     audit_record refusal_record unmirrored_record core_files
 }

@@ -2,8 +2,8 @@
 //! What belongs to one of them is in its file in `cmd/`.
 use crate::cmd::sub::Sub;
 use crate::cmd::{
-    audit, completions, config, detach, diff, doctor, explain, init_args, json, man, probe_lock,
-    ps, resync, run, status, try_pair, verify, wait,
+    audit, completions, config, detach, diff, doctor, explain, init_args, json, leg, man,
+    probe_lock, ps, resync, run, status, try_pair, verify, wait,
 };
 use crate::fail::{Fail, Kind, Res};
 use crate::{output, text};
@@ -52,6 +52,7 @@ subcommands! {
     Diff(diff::Diff),
     #[command(alias = "monitor")]
     Audit(audit::Audit),
+    Leg(leg::Leg),
     Ps(ps::Ps),
     Wait(wait::Wait),
     Try(try_pair::Try),

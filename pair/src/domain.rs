@@ -53,6 +53,42 @@ pub fn share(records: PerLeg<i32>, mut pause: impl FnMut()) -> Sys<()> {
     Err(Errno::EAGAIN)
 }
 
+/// With leg b away, before leg a's record is shared: whoever comes must share its locks with all who may be in
+/// the middle of a change on both legs. The record names a runtime file that can be joined (`live`), or none; one
+/// of a domain that has ended is emptied, while nobody is attached. `false`: somebody is attached to what cannot be
+/// joined from here. `own` runs what writes a file of the library's own.
+pub fn settle(
+    owner: i32,
+    live: impl Fn(Owner) -> bool,
+    own: impl Fn(&dyn Fn() -> Sys<usize>) -> Sys<usize>,
+    mut pause: impl FnMut(),
+) -> Sys<bool> {
+    let settled = || -> Sys<bool> {
+        let mut b = [0u8; OWNER_SIZE];
+        let len = sys::pread(owner, &mut b, 0)?;
+        let bytes = b.get(..len).unwrap_or(&[]);
+        Ok(bytes.iter().all(|x| *x == 0) || Owner::parse(bytes).is_some_and(&live))
+    };
+    let alone = PerLeg { a: owner, b: owner };
+    for _ in 0..TRIES {
+        if settled()? {
+            return Ok(true);
+        }
+        if lock(alone, true)? {
+            let empty = || sys::pwrite(owner, &[0; OWNER_SIZE], 0);
+            let r = match settled() {
+                Ok(false) => own(&empty).and_then(|_| sys::fdatasync(owner)).map(drop),
+                r => r.map(drop),
+            };
+            unlock(alone);
+            r?;
+        } else {
+            pause();
+        }
+    }
+    settled()
+}
+
 /// Gives both back.
 pub fn unlock(records: PerLeg<i32>) {
     for n in records {

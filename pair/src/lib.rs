@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod attributes;
+pub mod away;
 pub mod both;
 pub mod carry_out;
 pub mod control;

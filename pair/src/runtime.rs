@@ -173,6 +173,55 @@ impl Place<'_> {
         joined
     }
 
+    /// With leg b away: the runtime file that leg a's record names; where it names none, one that nobody else
+    /// has, whose word says that leg b is away. EAGAIN: it names one that is not to be had here. Somebody may have
+    /// locks in it (`crate::domain::settle`).
+    pub fn lone(&self, named: Option<Owner>, boot: Option<Id>) -> Sys<Joined> {
+        if let Some(o) = named {
+            return self.lone_live(o, boot).ok_or(Errno::EAGAIN);
+        }
+        let n = sys::memory_file(&text(b"mirror"))?;
+        let word = StateWord(StateWord::FRESH.0 | StateWord::AWAY_B);
+        let at = sys::ftruncate(n, SIZE as u64)
+            .and_then(|_| sys::pwrite(n, &word.0.to_le_bytes(), FACTS_SIZE as u64))
+            .and_then(|_| sys::map_shared(n, SIZE));
+        let _ = sys::close(n);
+        Ok(Joined {
+            at: at?,
+            file: None,
+            guarded: false,
+            locks: LockKind::Flock,
+        })
+    }
+
+    /// The runtime file that leg a's record names, whatever leg b is.
+    pub fn lone_live(&self, o: Owner, boot: Option<Id>) -> Option<Joined> {
+        let n = open(self.record, o.runtime).ok()?;
+        let found = self.lone_facts(n, o, boot).ok_or(Errno::EIO);
+        kept(n, found.and_then(|f| self.map(n, f.locks))).ok()
+    }
+
+    /// Whether it can be joined.
+    pub fn is_lone_live(&self, o: Owner, boot: Option<Id>) -> bool {
+        let Ok(n) = open(self.record, o.runtime) else {
+            return false;
+        };
+        let is = self.lone_facts(n, o, boot).is_some() && self.trusted(n).is_ok();
+        let _ = sys::close(n);
+        is
+    }
+
+    fn lone_facts(&self, n: i32, o: Owner, boot: Option<Id>) -> Option<Facts> {
+        let root = sys::fstat(self.roots.a).ok()?;
+        let ours = |f: Facts| {
+            (f.id, f.boot, f.pair) == (o.runtime, o.boot, self.record.pair)
+                && f.stripes == u64::from(self.record.stripes)
+                && f.legs[0] == (root.dev(), root.ino())
+        };
+        let now = in_memory(n) || boot == Some(o.boot);
+        read_facts(n).filter(|f| now && ours(*f))
+    }
+
     /// One that nobody else has.
     pub fn private(&self, id: Id, boot: Id) -> Sys<Joined> {
         let locks = LockKind::Flock;

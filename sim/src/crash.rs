@@ -4,8 +4,35 @@ use crate::rng::Rng;
 use crate::tree::Body;
 use crate::world::World;
 use mirror_core::Leg;
+use mirror_core::policy::{Act, decide};
+use mirror_core::tab::{OnFailure, Options};
+use mirror_core::{Errno, StateWord};
 
 impl World {
+    /// What the pair does about an error of leg b.
+    pub fn policy(&self, why: Errno) -> Act {
+        let on_failure = match self.faults.degrade {
+            true => OnFailure::Degrade,
+            false => OnFailure::Fail,
+        };
+        let options = Options {
+            on_failure,
+            ..Options::DEFAULT
+        };
+        let away = if self.away { StateWord::AWAY_B } else { 0 };
+        let word = StateWord(StateWord::FRESH.0 | away);
+        match decide(word, Leg::B, why, &options) {
+            // The probe.
+            Act::Probe if !self.disks[Leg::B].gone => Act::Fail,
+            act => act,
+        }
+    }
+
+    /// Whether leg b has crashed, and programs are to go on.
+    pub fn degrades(&self) -> bool {
+        self.faults.degrade && self.disks[Leg::B].gone && !self.disks[Leg::A].gone
+    }
+
     /// A leg writes down all that it has taken.
     pub fn sync(&mut self, leg: Leg) {
         if self.sabotage != Some(Sabotage::Sync) || leg == self.source {

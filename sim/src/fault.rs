@@ -64,6 +64,8 @@ pub struct Faults {
     pub short: bool,
     /// The crash of a leg.
     pub crash: Option<Crash>,
+    /// `on-failure=degrade`: leg b is left behind when it fails. The first leg is leg a then.
+    pub degrade: bool,
 }
 
 impl Faults {
@@ -98,6 +100,8 @@ pub enum Sabotage {
     Generation,
     /// The EXCLUSIVE bit is not looked at.
     Bit,
+    /// Leg b is left behind without a mark.
+    Mark,
     /// Nobody is waited for after the EXCLUSIVE bit is set.
     Quiesce,
     /// Directories are renamed under their parents' locks (F19).

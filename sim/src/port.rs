@@ -84,6 +84,9 @@ impl World {
     ) -> Result<(), LockMiss> {
         let pid = p.pid;
         self.used.insert(object);
+        if leg == Leg::B && p.alone {
+            return Ok(());
+        }
         if leg == Leg::B && self.sabotage == Some(Sabotage::SecondLock) {
             return Ok(());
         }
@@ -129,7 +132,7 @@ impl World {
     }
 
     fn unlock(&mut self, p: &Proc, leg: Leg, object: usize) {
-        if self.sabotage == Some(Sabotage::Hold) && p.missed {
+        if self.sabotage == Some(Sabotage::Hold) && p.missed || leg == Leg::B && p.alone {
             return;
         }
         if self.holders[leg].remove(&object) != Some(p.pid) {
@@ -243,7 +246,9 @@ impl Posts for Port<'_> {
                 w.inside.insert(p.pid);
             }
             let bit = |on: bool, b: u64| if on { b } else { 0 };
-            bit(out, StateWord::EXCLUSIVE) | bit(!w.pending.causes.is_empty(), StateWord::PENDING)
+            bit(out, StateWord::EXCLUSIVE)
+                | bit(w.away, StateWord::AWAY_B)
+                | bit(!w.pending.causes.is_empty(), StateWord::PENDING)
         });
         StateWord(StateWord::FRESH.0 | bits)
     }
@@ -319,8 +324,11 @@ impl Journal for Port<'_> {
             self.step((), |w, p| w.leave(p, o));
         }
     }
-    fn partner_error(&mut self, _: Errno) {
-        self.note((), |w, _| w.partner_errors += 1);
+    fn partner_error(&mut self, why: Errno) {
+        self.note((), |w, p| {
+            w.partner_errors += 1;
+            p.lost = Some(why);
+        });
     }
     fn is_pending(&self, held: &BothLocked) -> bool {
         let lead = held.lead();

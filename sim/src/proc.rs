@@ -114,6 +114,10 @@ pub(crate) enum Phase {
     Start,
     Plan,
     Run(LockPlan),
+    /// The change has come to this answer, and leg b is left behind: first the mark, then the word.
+    Mark(Result<u64, Errno>, bool),
+    /// Leg b is away: the kernel's, on leg a.
+    Lone,
     /// Ending what crashed processes left, or what this change left.
     Recover,
     /// Syncing the legs: how many are done, and the changes that are promised.
@@ -172,6 +176,10 @@ pub struct Proc {
     pub met: Option<Pid>,
     /// It asks for whoever it meets, as the command does.
     pub asks: bool,
+    /// Leg b was away when this attempt began.
+    pub alone: bool,
+    /// What leg b has answered to it.
+    pub lost: Option<Errno>,
     pub(crate) program: Rc<Vec<Rc<Op>>>,
     pub(crate) next: usize,
     pub(crate) slots: BTreeMap<usize, usize>,
@@ -204,6 +212,8 @@ impl Proc {
             self.entered,
             self.missed,
             self.met,
+            self.alone,
+            self.lost,
         )
             .hash(h);
         for (text, &(dir, g)) in &self.cache {
@@ -219,6 +229,8 @@ impl Proc {
             Phase::Sync(n, p) => (4, n, p).hash(h),
             Phase::Opened(i) => (5, i, 0).hash(h),
             Phase::Exit => (6, 0, 0).hash(h),
+            Phase::Mark(answer, marked) => (7, answer, marked).hash(h),
+            Phase::Lone => (8, 0, 0).hash(h),
         }
     }
 
@@ -242,6 +254,8 @@ impl Proc {
             missed: false,
             met: None,
             asks: false,
+            alone: false,
+            lost: None,
             program: Rc::new(program.iter().cloned().map(Rc::new).collect()),
             next: 0,
             slots: [(0, 0), (1, 1)].into(),

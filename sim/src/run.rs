@@ -73,6 +73,8 @@ pub struct Report {
     pub partner_errors: u32,
     /// Objects recorded as pending.
     pub pending: usize,
+    /// Changes of leg a alone, with leg b away.
+    pub lone: u32,
     /// Yield points of each process.
     pub steps: Vec<u32>,
     /// The log as text: equal for equal cases.
@@ -364,6 +366,7 @@ pub fn run(case: &Case) -> Result<Report, String> {
         injected: w.injected,
         partner_errors: w.partner_errors,
         pending: w.pending.causes.len(),
+        lone: w.lone,
         steps,
         trace: format!("{:?}", w.log),
     })

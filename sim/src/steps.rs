@@ -1,11 +1,14 @@
 //! The steps of a process: the loop around the engine that the library has too.
+use crate::effect::{At, effect};
 use crate::fault::{Place, Sabotage};
 use crate::op::Op;
 use crate::port::Port;
 use crate::proc::{Call, Life, MENDS, Phase, Proc};
 use crate::world::{Desc, Left, Pid, World};
-use mirror_core::PerLeg;
-use mirror_core::{Drive, Errno, LockMiss, LockPlan, Next, Prepared, Verdict, transact};
+use mirror_core::policy::Act;
+use mirror_core::{
+    Drive, Errno, ErrorClass, Leg, LockMiss, LockPlan, Next, PerLeg, Prepared, Verdict, transact,
+};
 
 impl Proc {
     /// One step: one call of a port, and what follows from it.
@@ -31,6 +34,8 @@ impl Proc {
             Phase::Plan => self.plan(w),
             Phase::Run(plan) => self.run(w, plan),
             Phase::Recover => self.recover(w),
+            Phase::Mark(answer, marked) => self.mark(w, answer, marked),
+            Phase::Lone => self.carry_out_alone(w),
             Phase::Sync(n, promise) => self.sync(w, n, promise),
             Phase::Opened(ino) => {
                 self.memo.fuel = 0;
@@ -155,7 +160,10 @@ impl Proc {
         }
         self.drive = drive;
         match plan {
-            Ok(plan) => self.begin(Phase::Run(plan)),
+            Ok(plan) => {
+                (self.alone, self.lost) = (w.away, None);
+                self.begin(Phase::Run(plan));
+            }
             // What is remembered of one name is no ground for an answer about the other.
             Err(_) if self.call.known != [None; 2] => {
                 self.cache.clear();
@@ -192,9 +200,16 @@ impl Proc {
 
     fn follow(&mut self, w: &mut World, next: Next) {
         match next {
+            Next::Answer(answer) if self.leaves(w, answer) => {
+                self.begin(Phase::Mark(answer, false));
+            }
             Next::Answer(answer) => self.finish(w, answer),
             Next::Native => w.violate("a call was forwarded".into()),
             Next::Unresolved => w.violate("a name was to be resolved again".into()),
+            Next::Alone => {
+                self.void(w);
+                self.begin(Phase::Lone);
+            }
             // The library gives everything up for a wait, what it has decided too.
             Next::Wait(object) => {
                 self.drive = Drive::new(None, MENDS);
@@ -236,7 +251,84 @@ impl Proc {
         self.follow(w, next);
     }
 
+    /// Whether leg b is away after a change that came to `answer`, or is to be left behind.
+    fn leaves(&self, w: &World, answer: Result<u64, Errno>) -> bool {
+        let why = match (self.lost, answer) {
+            (Some(e), _) => e,
+            (None, Err(e)) if e.class() == ErrorClass::Leg => e,
+            _ => return false,
+        };
+        self.first == Leg::A && !self.alone && w.policy(why) != Act::Fail
+    }
+
+    /// A step for the mark, one for the word: whoever dies in between has left the mark alone.
+    fn mark(&mut self, w: &mut World, answer: Result<u64, Errno>, marked: bool) {
+        self.memo.fuel = 0;
+        if !marked && w.sabotage != Some(Sabotage::Mark) {
+            w.mark = true;
+            self.phase = Phase::Mark(answer, true);
+            return;
+        }
+        w.away = true;
+        match answer {
+            Ok(_) => self.finish(w, answer),
+            // It was put back: leg a's to do again.
+            Err(_) => self.again(w, None),
+        }
+    }
+
+    /// The kernel's call, on leg a.
+    fn carry_out_alone(&mut self, w: &mut World) {
+        self.memo.fuel = 0;
+        if !w.mark {
+            w.violate("changed leg a alone without a mark".into());
+        }
+        w.lone += 1;
+        let op = self.call.op.clone();
+        let object = self.call.desc.and_then(|d| w.descs[d].object[Leg::A]);
+        let answer = match (op.data(), self.call.desc, object) {
+            (Some(data), Some(d), Some(ino)) => {
+                let end = w.legs[Leg::A].bytes(ino).map_or(0, |b| b.len() as u64);
+                let at = match &*op {
+                    _ if w.descs[d].append => end,
+                    Op::PWrite { at, .. } => *at,
+                    _ => w.descs[d].pos,
+                };
+                self.call.position = Some(w.descs[d].pos);
+                let done = w.legs[Leg::A].write(ino, at, data);
+                if let (Ok(n), Op::Write { .. }) = (done, &*op) {
+                    w.descs[d].pos = at + n;
+                }
+                done
+            }
+            _ if op.slot().is_some()
+                && self.call.desc.is_none()
+                && !matches!(&*op, Op::Open { .. }) =>
+            {
+                Err(Errno::EBADF)
+            }
+            _ => At::find(&w.legs[Leg::A], &op, object)
+                .and_then(|at| effect(&mut w.legs[Leg::A], &op, &at))
+                .map(|done| {
+                    self.call.made = [done.ino, None].into();
+                    done.value
+                }),
+        };
+        self.finish(w, answer);
+    }
+
     fn finish(&mut self, w: &mut World, answer: Result<u64, Errno>) {
+        let lacks =
+            self.lost.is_some() && w.disks[Leg::B].gone && w.policy(Errno::EIO) != Act::Fail;
+        if answer.is_ok() && self.first == Leg::A && lacks && !w.mark {
+            w.violate(format!("success before the mark: {:?}", self.call.op));
+        }
+        if answer == Err(Errno::EIO) && self.first == Leg::A && w.degrades() {
+            w.violate(format!(
+                "an error although leg a goes on: {:?}",
+                self.call.op
+            ));
+        }
         let n = w.log(self, Some(answer));
         let answer = self.handed_out(w, n, answer);
         w.log[n].answer = Some(answer);

@@ -7,8 +7,7 @@ use crate::op::Op;
 use crate::rng::Rng;
 use crate::tree::{CAPABILITY, Ino, Tree};
 use mirror_core::runtime::Intent;
-use mirror_core::{Errno, LockPlan, WHOLE};
-use mirror_core::{Leg, PerLeg};
+use mirror_core::{Errno, Leg, LockPlan, PerLeg, WHOLE};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
@@ -155,6 +154,12 @@ pub struct World {
     pub partner_errors: u32,
     /// What a process was taking back when it died, with its leg: neither as before nor as after.
     pub half: BTreeSet<(Leg, Ino)>,
+    /// The mark of leg b is on leg a's disk.
+    pub mark: bool,
+    /// The word says that leg b is away.
+    pub away: bool,
+    /// Changes of leg a alone.
+    pub lone: u32,
     /// The program has ended by itself.
     pub exited: bool,
     /// Crash state of the legs.
@@ -165,7 +170,7 @@ pub struct World {
     pub strict: bool,
     /// The tree that both legs start from (numbers of the first leg).
     pub start: Rc<Tree>,
-    faults: Rc<Faults>,
+    pub(crate) faults: Rc<Faults>,
     counts: PerLeg<[u32; 3]>,
     short: Option<Rng>,
 }
@@ -184,6 +189,7 @@ impl Hash for World {
         }
         (self.injected, self.partner_errors, self.exited, &self.half).hash(h);
         (self.words, &self.corpses).hash(h);
+        (self.mark, self.away).hash(h);
     }
 }
 
@@ -219,6 +225,9 @@ impl World {
             injected: 0,
             partner_errors: 0,
             half: BTreeSet::new(),
+            mark: false,
+            away: false,
+            lone: 0,
             exited: false,
             disks: Default::default(),
             sabotage,

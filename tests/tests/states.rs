@@ -362,15 +362,18 @@ fn nothing_is_changed_through_a_v_that_is_not_the_link() {
 }
 
 #[test]
-fn policies_say_that_they_are_not_built() {
-    let p = Pair::bare(Kind::InPlace, Fs::Plain).expect("plain folders");
-    p.init(&[]).ok();
-    for args in [&["status"][..], &["config", "check"], &["init", "--help"]] {
-        expect(
-            args[0],
-            &p.mirror(args[0], &args[1..]),
-            0,
-            &["not built yet"],
-        );
+fn policies_are_shown() {
+    for (options, shown) in [
+        (&[][..], "on-failure=fail,on-full=error"),
+        (
+            &["--on-failure", "degrade", "--on-full", "degrade"],
+            "on-failure=degrade,on-full=degrade",
+        ),
+    ] {
+        let p = Pair::bare(Kind::InPlace, Fs::Plain).expect("plain folders");
+        p.init(options).ok();
+        for args in [&["status"][..], &["config", "check"]] {
+            expect(args[0], &p.mirror(args[0], &args[1..]), 0, &[shown]);
+        }
     }
 }

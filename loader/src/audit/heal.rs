@@ -3,6 +3,7 @@
 //! held for a decision, and so is what was changed on both legs.
 use super::finding::{Done, Finding};
 use super::suspects::Suspect;
+use crate::pair::away;
 use crate::pair::domain::Attached;
 use crate::sync::equal::Seen;
 use crate::sync::heal::append_pending;
@@ -122,7 +123,9 @@ pub(super) fn heal(
         Some(_) if brake && vanished => Done::Held,
         Some(leg) => {
             // An empty or replaced leg is no source, whatever its events were.
-            if !p.pair.legs.iter().all(|l| l.unchanged()) {
+            if away::is_away(&p.pair) {
+                Done::Failed("leg b was left behind".into())
+            } else if !p.pair.legs.iter().all(|l| l.unchanged()) {
                 Done::Held
             } else {
                 let seen = one.look(&f.rel).ok().and_then(|s| s.copy);

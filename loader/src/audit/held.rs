@@ -1,6 +1,7 @@
 //! What is held for a decision: put back from the leg that still has it, or removed from there too.
 use super::finding::{Done, Finding};
 use crate::fail::{Context, Res};
+use crate::pair::away;
 use crate::pair::control::Pair;
 use crate::pair::domain::Attached;
 use crate::pair::held::{self, Held};
@@ -95,7 +96,7 @@ fn one(
     h: &Held,
     held: &BothLocked,
 ) -> Option<bool> {
-    if !p.pair.legs.iter().all(|l| l.unchanged()) {
+    if away::is_away(&p.pair) || !p.pair.legs.iter().all(|l| l.unchanged()) {
         return None;
     }
     let other = 1 - (h.leg & 1);

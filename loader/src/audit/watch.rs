@@ -13,6 +13,7 @@ use super::source::Source;
 use super::suspects::{Suspect, Suspects};
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::pair::audited::{Audited, Sign};
+use crate::pair::away;
 use crate::pair::control::Pair;
 use crate::pair::domain::{self, Attached};
 use crate::pair::held::Held;
@@ -120,6 +121,18 @@ impl Watch {
     pub fn open(pair: Pair, ask: Ask) -> Res<Watch> {
         let opened = open::open([&pair.legs[0].root, &pair.legs[1].root], ask.tier)?;
         let pair = domain::attach(pair)?;
+        if away::is_away(&pair.pair) {
+            let (shown, v) = (
+                text::path(&pair.pair.line.virt),
+                text::shell(&pair.pair.line.virt),
+            );
+            return Err(Fail::new(
+                Kind::Leg,
+                format!(
+                    "{shown}: leg b was left behind: there is nothing to compare with. mirror status {v}"
+                ),
+            ));
+        }
         let Opened { source, refused } = with_flocks(&pair, ask, opened)?;
         let watch = Watch {
             fidelity: one::fidelity(&pair),

@@ -11,6 +11,8 @@ pub const PENDING: &str = "M-101";
 pub const UNMIRRORED: &str = "M-102";
 /// A writer died.
 pub const RECOVER: &str = "M-103";
+/// Leg b was left behind.
+pub const DEGRADED: &str = "M-104";
 /// The first copy is not finished.
 pub const INCOMPLETE: &str = "M-105";
 /// verify found differences.
@@ -64,9 +66,11 @@ pub const STRANGERS: &str = "M-213";
 pub const SWAPPED: &str = "M-214";
 /// Somebody else may have put a leg's control folder there.
 pub const DISTRUST: &str = "M-215";
+/// Each leg says that the other was left behind.
+pub const SPLIT: &str = "M-301";
 
 /// Code, one line, the text. In the order of the codes; a code is never used again for something else.
-const TABLE: [(&str, &str, &str); 29] = [
+const TABLE: [(&str, &str, &str); 31] = [
     (
         PENDING,
         "Objects are known to differ between the legs.",
@@ -88,6 +92,17 @@ const TABLE: [(&str, &str, &str); 29] = [
         "A program was killed in the middle of a change.",
         "The change was announced before it began, so it is known which object may differ.\n\
          The next change of any mirrored program repairs it, and so does mirror resync V.",
+    ),
+    (
+        DEGRADED,
+        "Leg b was left behind: new data exists once, on leg a.",
+        "Leg b failed (on-failure=degrade), was full (on-full=degrade), or was taken offline. The mark stands in\n\
+         .mirror/away of leg a, on its disk before any program was told of a change that leg b lacks. Programs go on\n\
+         with leg a; a change by leg b's own path gets an I/O error. Nothing is written to leg b, which can be\n\
+         unmounted: programs let go of it at their next change.\n\
+         Remedy: mirror leg online V b (or mirror resync V) makes leg b like leg a beside running programs. Leg b is\n\
+         part of the pair again when a whole comparison has found both equal while no program worked on leg a\n\
+         alone: stop them for the end of it. A disk that is lost for good: mirror detach V, then mirror init.",
     ),
     (
         INCOMPLETE,
@@ -297,6 +312,13 @@ const TABLE: [(&str, &str, &str); 29] = [
          Remedy: look whose it is, and whether the old one was renamed. Put the old one back, or give it to its\n\
          owner (chown -R). If it is right as it is, say so in the mirrortab: uid=NUMBER. Let nobody else write\n\
          the leg's root (chmod go-w, or chmod +t).",
+    ),
+    (
+        SPLIT,
+        "Leg b says that it went on without leg a.",
+        "A mark .mirror/away stands on leg b, which only leg a can have: the legs were exchanged, or each was changed\n\
+         without the other. Programs cannot change the pair.\n\
+         Remedy: mirror diff V shows both sides. If leg a is right, remove the mark on leg b, then mirror resync V.",
     ),
 ];
 

@@ -18,9 +18,9 @@ pub enum Wanted {
 /// What a pair does when a leg is lost.
 #[derive(Clone, Copy, ValueEnum)]
 pub enum OnFailure {
-    /// Go on with the other leg
+    /// Programs go on with leg a, and leg b is left behind until it is brought back
     Degrade,
-    /// The program gets the error
+    /// Programs get the error
     Fail,
 }
 
@@ -29,7 +29,7 @@ pub enum OnFailure {
 pub enum OnFull {
     /// The program gets "no space", both legs stay equal
     Error,
-    /// Go on with the other leg
+    /// Programs go on with leg a, and leg b is left behind until it is brought back
     Degrade,
 }
 
@@ -86,10 +86,10 @@ pub struct Init {
     /// When one leg cannot hold what the other can
     #[arg(long, value_enum, default_value = "possible")]
     pub fidelity: Wanted,
-    /// When a leg is lost (stored only: not built yet)
-    #[arg(long, value_enum, default_value = "degrade")]
+    /// When leg b is lost
+    #[arg(long, value_enum, default_value = "fail")]
     pub on_failure: OnFailure,
-    /// When a leg is full (stored only: not built yet)
+    /// When leg b is full
     #[arg(long, value_enum, default_value = "error")]
     pub on_full: OnFull,
     /// When a mirrored program starts one that cannot be mirrored

@@ -1,7 +1,8 @@
 //! Looks at a pair and says in which state it is, why, and what to type. Changes nothing. Everything
 //! that asks for a pair's state asks here.
 use super::finding::Finding;
-use super::{explain, lost, sharing, unmirrored};
+use super::signs::{read_only, resyncing};
+use super::{degraded, explain, lost, sharing, unmirrored};
 use crate::fail::Kind;
 use crate::pair::audited;
 use crate::pair::control::{Faults, Pair};
@@ -14,10 +15,8 @@ use crate::pair::tab::Line;
 use crate::sync::mapped;
 use crate::sync::turn::{self, Open, Running, Unfinished};
 use crate::text;
-use crate::tree::beneath::Root;
 use crate::tree::probe;
-use mirror_core::record::{OWNER_RECORD, PENDING_LOG};
-use rustix::fs::{Mode, OFlags};
+use mirror_core::record::PENDING_LOG;
 use std::path::Path;
 
 /// What is known about one pair.
@@ -84,6 +83,9 @@ impl Look {
 /// Looks at one pair.
 pub fn look(l: &Line) -> Look {
     let v = text::shell(&l.virt);
+    if let Some((pair, found)) = degraded::look(l) {
+        return Look::new(l, pair, 0, vec![found]);
+    }
     let pair = match Pair::open(l) {
         Ok(p) => p,
         Err(e) if e.kind == Kind::Permission => {
@@ -218,22 +220,6 @@ fn incomplete(pair: &Pair, sink: usize, now: Option<&Running>, v: &str) -> Findi
         format!("mirror detach {v}"),
         "gives up; both trees stay as they are",
     )
-}
-
-/// A repair is under way.
-fn resyncing(r: &Running, v: &str) -> Finding {
-    Finding {
-        code: None,
-        ..Finding::new(
-            State::Resyncing,
-            explain::PENDING,
-            format!(
-                "{} -> {} (pid {}): safe again when done; programs keep running",
-                r.way.0, r.way.1, r.pid
-            ),
-        )
-    }
-    .act(format!("mirror wait {v}"), "returns when in sync")
 }
 
 /// What the records and the runtime file say of differences.
@@ -476,10 +462,4 @@ fn rooms(pair: &Pair, v: &str) -> Vec<Finding> {
         }
     }
     found
-}
-
-/// Whether a leg cannot be written. A file system that has shut itself down may not say so when asked.
-pub fn read_only(root: &Root) -> bool {
-    let open = || root.control(OWNER_RECORD, OFlags::RDWR, Mode::empty());
-    probe::read_only(root) || open().is_err_and(|e| e.raw_os_error() == Some(libc::EROFS))
 }

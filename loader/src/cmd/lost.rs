@@ -117,7 +117,7 @@ pub fn finding(l: &Line, e: Fail) -> Finding {
 }
 
 /// The init that makes the pair again, with a new directory in place of leg `lost`, if that is gone.
-fn again(l: &Line, lost: usize, gone: bool) -> String {
+pub(super) fn again(l: &Line, lost: usize, gone: bool) -> String {
     let leg = |i: usize| {
         if gone && i == lost {
             "NEW".to_string()

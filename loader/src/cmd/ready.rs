@@ -1,8 +1,9 @@
 //! Before a repair: whether the pair can be repaired, and its control files.
 use super::finding::Finding;
-use super::look::{link_fault, read_only};
-use super::lost;
+use super::look::link_fault;
 use super::side::Side;
+use super::signs::read_only;
+use super::{degraded, lost};
 use crate::fail::{Fail, Kind, Res};
 use crate::output;
 use crate::pair::control::{Faults, Pair, mend};
@@ -25,6 +26,9 @@ pub fn fit(pair: &Pair, from: Option<Side>, dry_run: bool) -> Res<bool> {
             ),
         ))
     };
+    if let Some(f) = degraded::split(pair) {
+        return refuse(f);
+    }
     if let Some(f) = lost::swapped(pair) {
         return refuse(f);
     }

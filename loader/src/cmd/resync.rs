@@ -6,6 +6,8 @@ use super::verify::line;
 use super::{Found, ask, can_ask, fill, json, left_out, look, ready};
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::output;
+use crate::pair::away;
+use crate::pair::back::Watch;
 use crate::pair::control::letter;
 use crate::pair::domain::{self, Attached};
 use crate::sync::heal;
@@ -171,6 +173,7 @@ fn not_empty(p: &Attached, from: usize) -> Res<()> {
     Ok(())
 }
 
+// long: the steps in their order, each with its refusal
 fn one(p: &mut Attached, a: &Resync) -> Res<u8> {
     let virt = p.pair.line.virt.clone();
     let from = source(p, a)?;
@@ -207,7 +210,7 @@ fn one(p: &mut Attached, a: &Resync) -> Res<u8> {
                 }
             }
         };
-        if n == 0 {
+        if n == 0 && !away::is_away(&p.pair) {
             ledger.settle(p)?;
             whole(p, &mut turn)?;
             left_out(p, links_out);
@@ -215,6 +218,9 @@ fn one(p: &mut Attached, a: &Resync) -> Res<u8> {
             return Ok(0);
         }
         ledger.restore(p)?;
+        if n == 0 {
+            return repair(p, from, a.allow_privileged, &mut turn);
+        }
         if !can_ask() {
             return Err(Fail::new(
                 Kind::Usage,
@@ -307,6 +313,9 @@ fn repair(p: &Attached, from: usize, privileged: bool, turn: &mut Turn) -> Res<u
     let mut kept = before.kept;
     session::sweep(p, from)?;
     for pass in 1..=PASSES {
+        let watch = away::is_away(&p.pair)
+            .then(|| Watch::begin(p))
+            .transpose()?;
         let ledger = Ledger::begin(p)?;
         let bar = session::bar(
             session::total(p, from),
@@ -370,6 +379,13 @@ fn repair(p: &Attached, from: usize, privileged: bool, turn: &mut Turn) -> Res<u
             );
             return Ok(1);
         }
+        if n == 0
+            && let Some(w) = &watch
+            && !w.end(p)?
+        {
+            ledger.restore(p)?;
+            return Ok(at_work(p, repaired));
+        }
         if n == 0 {
             ledger.settle(p)?;
             p.pair.set_verified(r.tally.objects, 0, 0);
@@ -393,6 +409,27 @@ fn repair(p: &Attached, from: usize, privileged: bool, turn: &mut Turn) -> Res<u
         letter(from)
     );
     Ok(1)
+}
+
+/// Leg b is like leg a, and stays away: programs work on leg a alone.
+fn at_work(p: &Attached, repaired: u64) -> u8 {
+    let (shown, v) = (
+        text::path(&p.pair.line.virt),
+        text::shell(&p.pair.line.virt),
+    );
+    let n = domain::holders(&p.pair.legs[0].root).unwrap_or(0);
+    let who = match n {
+        0 => "programs have worked".into(),
+        n => format!("{} still at work", text::plural(n, "program")),
+    };
+    output::say!(
+        "{shown}    DEGRADED  {} repaired; {who} on leg a alone, so leg b is not back",
+        text::plural(repaired, "path")
+    );
+    output::say!(
+        "action    stop them (mirror ps {v}), then: mirror leg online {v} b    what is equal is not copied again"
+    );
+    1
 }
 
 /// A repair that ended early: how far it came, in which direction, and what goes on.

@@ -9,6 +9,7 @@ use crate::launch::supervise::{self, End};
 use crate::launch::trial::{self, Trial};
 use crate::launch::{calls, library, program};
 use crate::output;
+use crate::pair::away;
 use crate::pair::control::Pair;
 use crate::pair::cores;
 use crate::pair::domain::{self, Attached};
@@ -175,7 +176,16 @@ fn pairs(a: &Run) -> Res<Vec<Attached>> {
     let must = !a.pair.is_empty() || a.require.is_some();
     let mut good = Vec::new();
     let mut lost: Vec<(Line, Fail)> = Vec::new();
+    let mut alone = false;
     for found in super::each(&a.pair, false)? {
+        if let Some(l) = degraded(&found) {
+            // Programs go on with leg a; this command holds nothing of leg b.
+            if a.require.is_some() {
+                return Err(required(&look::look(l)));
+            }
+            alone = true;
+            continue;
+        }
         let (line, tried) = match found {
             Found::Pair(p) => (p.line.clone(), ready(*p, a)),
             Found::Lost(k) => (k.line.clone(), Err(unfit(&k))),
@@ -187,6 +197,7 @@ fn pairs(a: &Run) -> Res<Vec<Attached>> {
         }
     }
     if good.is_empty()
+        && !alone
         && let Some((_, e)) = lost.pop()
     {
         return Err(e);
@@ -199,6 +210,24 @@ fn pairs(a: &Run) -> Res<Vec<Attached>> {
         );
     }
     Ok(good)
+}
+
+/// The line of a pair whose leg b was left behind.
+fn degraded(found: &Found) -> Option<&Line> {
+    match found {
+        Found::Pair(p) if away::is_away(p) => Some(&p.line),
+        Found::Lost(k) if k.state == State::Degraded => Some(&k.line),
+        _ => None,
+    }
+}
+
+/// What `--require in-sync` forbids.
+fn required(k: &Look) -> Fail {
+    Fail::failed(format!(
+        "{}, and --require in-sync was given. mirror status {}",
+        k.sentence(),
+        text::shell(&k.line.virt)
+    ))
 }
 
 /// A pair that programs cannot change.
@@ -233,11 +262,7 @@ fn ready(pair: Pair, a: &Run) -> Res<Attached> {
     if a.require.is_some() {
         let k = look::look(l);
         if k.state != State::InSync {
-            return Err(Fail::failed(format!(
-                "{}, and --require in-sync was given. mirror status {}",
-                k.sentence(),
-                text::shell(&l.virt)
-            )));
+            return Err(required(&k));
         }
     }
     Ok(p)

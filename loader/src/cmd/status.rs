@@ -129,7 +129,9 @@ fn leg_word(p: &Pair, i: usize) -> &'static str {
     let leg = &p.legs[i];
     if !leg.record.complete {
         "sink, incomplete"
-    } else if super::look::read_only(&leg.root) {
+    } else if i == 1 && crate::pair::away::is_away(p) {
+        "stale"
+    } else if super::signs::read_only(&leg.root) {
         "read-only"
     } else if probe::full(&leg.root).is_some() {
         "full"

@@ -216,7 +216,7 @@ fn report(p: &Attached, r: &Compared, secs: f64) {
     for leg in &r.unrecorded {
         output::say!(
             "! this could not be recorded on leg {leg}: {}. mirror status {v} says what was recorded last",
-            match super::look::read_only(&p.pair.legs[usize::from(*leg == 'b')].root) {
+            match super::signs::read_only(&p.pair.legs[usize::from(*leg == 'b')].root) {
                 true => "it is read-only",
                 false => "no room, or no permission",
             }

@@ -176,7 +176,7 @@ impl Leg {
 
     /// Refuses a leg whose `.mirror` somebody else may have put there, or that is not the pair of this
     /// line.
-    fn trusted(&self, line: &Line) -> Res<()> {
+    pub fn trusted(&self, line: &Line) -> Res<()> {
         let shown = text::path(&self.root.path);
         let refuse = |why: String| Err(Fail::new(Kind::Distrust, format!("{shown}: {why}")));
         let pinned = Pinned {
@@ -442,6 +442,8 @@ pub fn remove_control(root: &Root) -> Res<bool> {
         mirror_core::names::FILE,
         mirror_core::outside::FILE,
         mirror_core::cores::FILE,
+        mirror_core::away::AWAY_MARK,
+        mirror_core::away::PROBE,
         VERIFIED,
         super::audited::FILE,
         super::held::FILE,

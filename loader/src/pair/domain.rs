@@ -137,7 +137,7 @@ pub struct Attached {
     /// Its locks; taken through [`crate::sync::heal::locked`].
     pub locks: Mutex<Locks>,
     /// The descriptions that hold the shared locks on both owner records.
-    _owners: [OwnedFd; 2],
+    pub(super) owners: [OwnedFd; 2],
 }
 
 /// Attaches to the pair's domain, or starts a new one when nobody is attached.
@@ -166,6 +166,29 @@ fn join(pair: Pair, read: bool) -> Res<Attached> {
     };
     let [(a, x), (b, y)] = [open(0)?, open(1)?];
     let (owners, fixed) = ([a, b], x || y);
+    if super::away::is_away(&pair) {
+        // Programs work on leg a alone: what they share is no matter of this one, which holds the locks of
+        // both legs, and is seen on leg a's record.
+        let pause = || std::thread::sleep(Duration::from_millis(1));
+        let failed = |e: Errno| {
+            let e = io::Error::from_raw_os_error(e.0);
+            Fail::io(text::path(&pair.line.virt), e)
+        };
+        let a = owners[0].as_raw_fd();
+        // What has ended keeps nobody out while this one is attached. With others in the way it is left to them.
+        let live = |o| runtime(&pair).is_lone_live(o, Some(boot));
+        let lifted = |f: &dyn Fn() -> mirror_sys::Sys<usize>| {
+            let _lifted = SizeLimit::lift();
+            f()
+        };
+        let _ = domain::settle(a, live, lifted, pause);
+        domain::share([a; 2].into(), pause).map_err(failed)?;
+        if super::away::is_away(&pair) {
+            let runtime = private(&pair, boot)?;
+            runtime.view().leave_behind();
+            return finish(pair, runtime, owners);
+        }
+    }
     let mut joining = Joining {
         pair: &pair,
         owners: &owners,
@@ -323,7 +346,7 @@ fn finish(pair: Pair, runtime: Runtime, owners: [OwnedFd; 2]) -> Res<Attached> {
         pair,
         runtime,
         locks,
-        _owners: owners,
+        owners,
     })
 }
 

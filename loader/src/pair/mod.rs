@@ -1,5 +1,7 @@
 //! Pairs: where they are configured, their control folders, the domain they run in, their locks.
 pub mod audited;
+pub mod away;
+pub mod back;
 pub mod control;
 pub mod cores;
 pub mod domain;

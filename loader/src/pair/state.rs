@@ -20,6 +20,8 @@ pub enum State {
     Pending,
     /// A repair was stopped: part of the leg is as the other, the rest is not.
     Unfinished,
+    /// Leg b was left behind: programs go on with leg a.
+    Degraded,
     /// A leg is mounted read-only: programs that change something get an error.
     ReadOnly,
     /// A repair runs.
@@ -34,6 +36,8 @@ pub enum State {
     Damaged,
     /// Somebody else may have put a leg's control folder there.
     NotTrusted,
+    /// Each leg says that the other one was left behind.
+    SplitBrain,
     /// The directories are not the legs of one pair.
     NotAPair,
     /// A leg is not there.
@@ -54,6 +58,7 @@ impl State {
             State::Different => "DIFFERENT",
             State::Pending => "REPAIR PENDING",
             State::Unfinished => "UNFINISHED",
+            State::Degraded => "DEGRADED",
             State::ReadOnly => "READ-ONLY",
             State::Resyncing => "RESYNCING",
             State::Incomplete => "INCOMPLETE",
@@ -61,6 +66,7 @@ impl State {
             State::Swapped => "SWAPPED",
             State::Damaged => "DAMAGED",
             State::NotTrusted => "NOT TRUSTED",
+            State::SplitBrain => "SPLIT BRAIN",
             State::NotAPair => "NOT A PAIR",
             State::LegLost => "LEG LOST",
             State::Unknown => "UNKNOWN",
@@ -98,6 +104,8 @@ mod tests {
         assert_eq!(State::ReadOnly.key(), "read-only");
         assert_eq!((State::Incomplete.exit(), State::LinkBroken.exit()), (1, 2));
         assert_eq!((State::LegLost.exit(), State::Unknown.exit()), (2, 3));
+        assert_eq!((State::Degraded.exit(), State::SplitBrain.exit()), (1, 2));
+        assert!(State::Degraded.serves() && !State::SplitBrain.serves());
         assert!(State::Different.serves() && State::Resyncing.serves());
         assert!(!State::Incomplete.serves() && !State::LegLost.serves());
     }

@@ -103,16 +103,14 @@ impl Line {
             Unmirrorable::Quiet => Some("unmirrorable=quiet"),
         }
     }
-    /// The options for display. The policies are stored, and nothing goes by them yet.
+    /// The options for display.
     pub fn shown_options(&self) -> String {
         let own = self.unmirrorable().unwrap_or("");
         let rest = Line {
             unmirrorable: Unmirrorable::Warn,
             ..self.clone()
         };
-        format!("{} (not built yet)  {own}", rest.options())
-            .trim_end()
-            .to_owned()
+        format!("{}  {own}", rest.options()).trim_end().to_owned()
     }
     /// The options and what pins the pair, as the tab writes them.
     pub fn all_options(&self) -> String {

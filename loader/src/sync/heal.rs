@@ -79,7 +79,8 @@ fn any_mapped_dead(p: &Attached) -> bool {
 /// Carries them over; what is not where it was is recorded as pending.
 fn settle_mapped(p: &Attached, held: &BothLocked) {
     let view = p.runtime.view();
-    if !view.any_mapped() {
+    // A leg that was left behind is compared as a whole before it is back.
+    if !view.any_mapped() || view.word().alone() {
         return;
     }
     let Some(n) = mapped::marks(&p.pair) else {

@@ -15,8 +15,9 @@ use crate::tree::content::STOP;
 use crate::tree::differs::Presence;
 use crate::tree::probe;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use mirror_core::BothLocked;
 use mirror_core::record::PENDING_LOG;
-use mirror_core::word::StateWord;
+use mirror_core::word::{LegState, StateWord};
 use std::io::{self, IsTerminal};
 use std::sync::atomic::Ordering;
 
@@ -74,7 +75,14 @@ struct Repair<'a, F> {
 
 impl<F: FnMut(u64, u64)> Visit for Repair<'_, F> {
     fn differs(&mut self, work: &mut Work<'_>, rel: &[u8], _: Seen) -> io::Result<Seen> {
-        let seen = locked(self.pair, |held| work.make_equal(rel, held)).map_err(to_io)??;
+        let from = usize::from(work.source.record.leg);
+        let right = || self.pair.runtime.word().leg(from) == LegState::InSync;
+        let act = |held: &BothLocked| match right() {
+            true => work.make_equal(rel, held),
+            // It was left behind meanwhile: what it lacks would go from the other leg too.
+            false => Err(rustix::io::Errno::STALE.into()),
+        };
+        let seen = locked(self.pair, act).map_err(to_io)??;
         if !seen.what.equal() {
             self.repaired += 1;
             (self.count)(self.repaired, work.keeper.kept);

@@ -16,7 +16,7 @@ use mirror_sys as sys;
 use mirror_sys::Sys;
 
 /// The kernel's boot id, as 16 bytes.
-fn boot_id() -> Sys<Id> {
+pub fn boot_id() -> Sys<Id> {
     let n = sys::openat(
         c::AT_FDCWD,
         &text(b"/proc/sys/kernel/random/boot_id"),

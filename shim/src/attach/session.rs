@@ -6,6 +6,7 @@
 use crate::attach::handle::Session;
 use crate::attach::holder;
 use crate::attach::settle::settle_fd;
+use crate::attach::{leaving, lone};
 use crate::config::CONFIG;
 use crate::events::refused::{self, Refused, unless_told};
 use crate::process::actor::guest as is_guest;
@@ -24,6 +25,7 @@ use mirror_core::path::PathText;
 use mirror_core::record::{self, LegRecord};
 use mirror_core::refusal::Refusal;
 use mirror_core::runtime::{self, RuntimeFile};
+use mirror_core::tab::OnFailure;
 use mirror_core::{Leg, PerLeg};
 use mirror_pair::control::text;
 use mirror_pair::locks;
@@ -35,6 +37,8 @@ use mirror_sys::Sys;
 
 struct Slot {
     ready: AtomicBool,
+    /// Leg b is away, and what was held of it has been let go.
+    gone: AtomicBool,
     session: UnsafeCell<Session>,
 }
 // SAFETY: `session` is written with TX held before `ready` is released, and not changed later.
@@ -59,6 +63,7 @@ const NONE: Session = Session {
 static SLOTS: [Slot; MAX_PAIRS] = [const {
     Slot {
         ready: AtomicBool::new(false),
+        gone: AtomicBool::new(false),
         session: UnsafeCell::new(NONE),
     }
 }; MAX_PAIRS];
@@ -102,7 +107,19 @@ pub fn session(pair: usize, guest: bool) -> Sys<Session> {
     }
     if slot.ready.load(Ordering::Acquire) {
         // SAFETY: written before `ready` was released, never changed since.
-        let s = unsafe { (*slot.session.get()).clone() };
+        let mut s = unsafe { (*slot.session.get()).clone() };
+        if !guest
+            && !s.is_guarded()
+            && s.runtime().word().alone()
+            && !slot.gone.swap(true, Ordering::Relaxed)
+            // In a table that is another process's too, what it uses just now would go.
+            && !SHARED_FILES.load(Ordering::Relaxed)
+        {
+            lone::let_go(&s);
+        }
+        if slot.gone.load(Ordering::Relaxed) {
+            s.root[Leg::B] = -1;
+        }
         // The owner may have attached after this guest got its descriptors.
         if !guest || s.root.iter().all(|n| sys::is_open(*n)) {
             return Ok(s);
@@ -126,7 +143,10 @@ pub fn join(pair: usize, guest: bool) -> Result<Session, Refused> {
     if !guest {
         numbers_are_free()?;
     }
-    let s = attach(pair, guest)?;
+    let s = match attach(pair, guest) {
+        Err(_) if failing(pair) => attach(pair, guest),
+        r => r,
+    }?;
     if guest {
         return Ok(s);
     }
@@ -140,14 +160,56 @@ pub fn join(pair: usize, guest: bool) -> Result<Session, Refused> {
     Ok(s)
 }
 
+/// Whether leg b was left behind, which could not be attached to.
+#[cold]
+#[inline(never)]
+fn failing(pair: usize) -> bool {
+    let look = || -> Result<bool, Refused> {
+        let conf = CONFIG.get().pairs().get(pair).ok_or(Errno::EIO)?;
+        if conf.options.on_failure != OnFailure::Degrade {
+            return Ok(false);
+        }
+        let path = conf.legs[Leg::A].to_bytes();
+        let path = PathText::<{ mirror_core::path::PATH_MAX }>::from_bytes(path);
+        let path = path.map_err(|_| Errno::EIO)?;
+        let flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
+        let root = sys::openat2(c::AT_FDCWD, &path, flags, 0, sys::NO_SYMLINKS)?;
+        let pinned = Pinned {
+            id: conf.options.id,
+            uid: conf.options.uid,
+        };
+        let believed = session::record(root).and_then(|record| {
+            session::believe(root, &record, &pinned)?;
+            session::usable(&record, Leg::A)?;
+            Ok(record)
+        });
+        let left = believed.is_ok_and(|record| leaving::unattached(pair, root, &record));
+        let _ = sys::close(root);
+        Ok(left)
+    };
+    look().unwrap_or(false)
+}
+
 /// The descriptor of a leg's root, if the owner of this memory is attached to its pair.
 pub fn root_of(pair: usize, leg: Leg) -> Option<i32> {
     let slot = SLOTS.get(pair)?;
     if !slot.ready.load(Ordering::Acquire) {
         return None;
     }
+    if leg == Leg::B && slot.gone.load(Ordering::Relaxed) {
+        return None;
+    }
     // SAFETY: written before `ready` was released, never changed since.
-    unsafe { Some((&*slot.session.get()).root[leg]) }
+    let root = unsafe { (&*slot.session.get()).root[leg] };
+    (root >= 0).then_some(root)
+}
+
+/// Whether leg b of a pair is away, as far as the owner of this memory is attached to it.
+pub fn is_alone(pair: usize) -> bool {
+    let slot = SLOTS.get(pair);
+    let ready = slot.filter(|s| s.ready.load(Ordering::Acquire));
+    // SAFETY: as in `root_of`.
+    ready.is_some_and(|s| unsafe { (*s.session.get()).runtime().word().alone() })
 }
 
 /// Keeps a descriptor of "/proc" for texts of descriptors, as long as the process lives. TX is held.
@@ -261,7 +323,7 @@ pub fn reopen() {
         for object in 0..OBJECTS {
             for leg in Leg::BOTH {
                 let n = numbers::lock(s.slot, leg.index(), object);
-                if locks::in_use(object, s.stripes) && !sys::is_open(n) {
+                if s.root[leg] >= 0 && locks::in_use(object, s.stripes) && !sys::is_open(n) {
                     let _ = open_lock(&s, leg, object);
                 }
             }
@@ -351,7 +413,7 @@ fn numbers_are_free() -> Result<(), Refused> {
 #[cold]
 #[inline(never)]
 pub fn open_lock(s: &Session, leg: Leg, object: usize) -> Sys<i32> {
-    if leg == Leg::B {
+    if leg == Leg::B || s.runtime().word().alone() {
         let n = guest_lock(s, leg, object)?;
         return settle_fd(n, s.slot, numbers::lock(s.slot, leg.index(), object), false);
     }
@@ -435,9 +497,27 @@ fn attach(pair: usize, guest: bool) -> Result<Session, Refused> {
             None => {
                 s.root_ino = sys::fstat(root)?.ino();
                 s.stripes = usize::from(record.stripes);
+                if let Some((owner, joined)) = lone::join(root, &record, (!guest).then_some(pair))?
+                {
+                    let owner = settle_fd(owner, slot, numbers::own(slot, 5), guest)?;
+                    let settle = |n| settle_fd(n, slot, numbers::own(slot, 4), guest);
+                    let file = joined.file.map(settle).transpose()?;
+                    s.memory = Memory::new(joined.at, file.filter(|_| joined.guarded));
+                    (s.locks, s.file) = (joined.locks, file.unwrap_or(-1));
+                    // A mark whose writer died is in the word as well, before anything is changed.
+                    mirror_pair::away::complete(root, || s.runtime().leave_behind())?;
+                    if guest {
+                        s.owner[Leg::A] = owner;
+                    }
+                    return Ok(s);
+                }
                 first = Some(record);
             }
-            Some(a) => session::partners(a, &record).map_err(refusal)?,
+            Some(a) => {
+                session::partners(a, &record).map_err(refusal)?;
+                // Its mark says that it went on without leg a: which of the two is right, nobody can tell.
+                lone::no_mark(root)?;
+            }
         }
     }
     let record = first.ok_or(Errno::EIO)?;

@@ -7,7 +7,7 @@ use crate::attach::session;
 use crate::change::job::{Job, Patience};
 use crate::change::locks::Held;
 use crate::change::target::{Change, Cx, Hint, Target};
-use crate::change::{held, patience};
+use crate::change::{held, lost, patience};
 use crate::events::refused;
 use crate::process::actor::{SPLIT, TX, guest};
 use crate::repair::{heal, mapped, pending, privileges, unwrite};
@@ -27,6 +27,10 @@ struct Port<'a, 'b> {
     cx: Cx<'b>,
     change: &'a mut dyn Change,
     held: Held,
+    /// Leg b is away: its locks are nobody's.
+    alone: bool,
+    /// What leg b has answered.
+    lost: Option<Errno>,
 }
 
 /// Busy tries in a row, and what was busy: pair, object.
@@ -35,12 +39,21 @@ static BUSY: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 
 impl LegLock for Port<'_, '_> {
     fn try_lock(&mut self, leg: Leg, object: usize) -> Result<(), LockMiss> {
+        if self.skips(leg) {
+            return Ok(());
+        }
         self.held.take(self.cx.s, leg, object, false)
     }
     fn try_lock_asking(&mut self, leg: Leg, object: usize) -> Result<(), LockMiss> {
+        if self.skips(leg) {
+            return Ok(());
+        }
         self.held.take(self.cx.s, leg, object, true)
     }
     fn unlock(&mut self, leg: Leg, object: usize) {
+        if self.skips(leg) {
+            return;
+        }
         self.held.give_back(self.cx.s, leg, object);
     }
     fn stands(&self, word: StateWord) -> bool {
@@ -49,6 +62,11 @@ impl LegLock for Port<'_, '_> {
 }
 
 impl Port<'_, '_> {
+    /// Neither its flocks nor its words.
+    fn skips(&self, leg: Leg) -> bool {
+        self.alone && leg == Leg::B
+    }
+
     fn fds(&mut self) -> Result<(i32, i32), Errno> {
         let n = self.change.data().ok_or(Errno::EIO)?.fd();
         Ok((n, n.saturating_add(mirror_core::K)))
@@ -116,6 +134,7 @@ impl Journal for Port<'_, '_> {
         self.cx.s.runtime().leave(plan);
     }
     fn partner_error(&mut self, why: Errno) {
+        self.lost = Some(why);
         let kind = self.cx.intent.kind as u8;
         self.cx.s.runtime().partner_error(why, kind);
     }
@@ -245,7 +264,7 @@ pub enum Ran {
     Done(Sys<u64>),
     /// Let the kernel do it.
     Native,
-    /// The same, on the addressed leg alone: it is recorded.
+    /// The same, on the addressed leg alone: recorded, or leg b is away.
     Alone,
     /// A lock is held elsewhere.
     Wait,
@@ -288,8 +307,11 @@ pub fn run(job: Job, t: [Option<&mut Target>; 2], change: &mut dyn Change) -> Ra
                 },
                 change,
                 held: Held::nothing(mine),
+                alone: s.runtime().word().alone(),
+                lost: None,
             };
-            if mine && session::is_new(pair) {
+            // Of what the dead have left, all is compared before leg b is back.
+            if mine && session::is_new(pair) && !p.alone {
                 mend_the_dead(&mut p);
             }
             let ran = drive(&mut p, kind, action);
@@ -321,6 +343,11 @@ fn drive(p: &mut Port<'_, '_>, kind: IntentKind, action: Action) -> Ran {
         Drive::new(None, MENDS)
     };
     loop {
+        p.alone = p.cx.s.runtime().word().alone();
+        p.lost = None;
+        if p.alone && p.cx.lead == Leg::B {
+            return Ran::Done(Err(lost::refuse(p.cx.s.pair)));
+        }
         let mut next = match d.plan(|| plan(p)) {
             Err(next) => next,
             Ok(plan) => {
@@ -339,6 +366,7 @@ fn drive(p: &mut Port<'_, '_>, kind: IntentKind, action: Action) -> Ran {
             next = d.recovered(mirror_core::recover(p));
         }
         match next {
+            Next::Answer(r) if !p.alone && lost::after(&p.cx, p.lost, r) && r.is_err() => {}
             Next::Answer(r) => {
                 MISSES.store(0, Ordering::Relaxed);
                 if p.cx.s.is_guarded() {
@@ -348,6 +376,7 @@ fn drive(p: &mut Port<'_, '_>, kind: IntentKind, action: Action) -> Ran {
             }
             Next::Native => return Ran::Native,
             Next::Unresolved => return Ran::Unresolved,
+            Next::Alone => return Ran::Alone,
             Next::Wait(object) => return busy(p, object),
             Next::Again | Next::Recover(_) => {}
         }
@@ -376,7 +405,12 @@ fn mend_the_dead(p: &mut Port<'_, '_>) {
     }
     if mapped::any(p.cx.s) {
         for _ in 0..MENDS {
-            let act = |p: &mut Port<'_, '_>, held: &BothLocked| mapped::settle(p.cx.s, held);
+            let act = |p: &mut Port<'_, '_>, held: &BothLocked| {
+                // Not to a leg that was left behind.
+                if !p.cx.s.runtime().word().alone() {
+                    mapped::settle(p.cx.s, held);
+                }
+            };
             if !matches!(mirror_core::alone(p, act), Err(LockMiss::Busy(_))) {
                 return;
             }

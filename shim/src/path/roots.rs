@@ -2,6 +2,7 @@
 //!
 //! Rules: a leg that this process is attached to is what its descriptor is open on, whatever its text leads
 //! to by now. What cannot be told is said to be unknown, never left out.
+use crate::attach::marked;
 use crate::attach::session;
 use crate::config::CONFIG;
 use crate::events::refused::{self, Refused};
@@ -61,10 +62,12 @@ fn ask(pair: usize, leg: Leg) -> Option<Known> {
     let path = CONFIG.get().pairs().get(pair)?.legs[leg];
     let now = sys::stat_static(path).map_or((0, 0), id);
     // Another directory has come to its place, and where the leg is now is not known.
-    if before.1 == 0 && now.1 != 0 && is_no_leg(path.to_bytes()) {
-        return None;
+    let lost = before.1 == 0 && (now.1 == 0 || is_no_leg(path.to_bytes()));
+    if !lost {
+        return Some([before, now]);
     }
-    (before.1 != 0 || now.1 != 0).then_some([before, now])
+    // A leg that is away is what its text leads to, or nowhere.
+    (leg == Leg::B && marked::is_away(pair)).then_some([(0, 0), now])
 }
 
 /// Whether a directory surely has no control folder.

@@ -4,6 +4,7 @@ pub mod clock;
 pub mod fds;
 pub mod limits;
 pub mod look;
+pub mod mounts;
 pub mod passed;
 pub mod place;
 pub mod scratch;

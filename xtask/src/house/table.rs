@@ -103,7 +103,7 @@ pub const ROOMS: &[(&str, Rooms)] = &[
                 "equal",
                 &["effect", "fault", "legs", "port", "proc", "tree", "world"],
             ),
-            ("steps", &["fault", "op", "port", "proc", "world"]),
+            ("steps", &["effect", "fault", "op", "port", "proc", "world"]),
             (
                 "io",
                 &[

@@ -8,6 +8,7 @@ use crate::calls::data::write::{describe, place};
 use crate::calls::paired::recognise::{Fd, recognise};
 use crate::change::deep::open_other;
 use crate::change::job::{Job, Patience};
+use crate::change::lost::{self, From};
 use crate::change::port::{Ran, run};
 use crate::change::target::{Change, Cx};
 use crate::change::times;
@@ -128,8 +129,19 @@ pub fn sync(regs: &mut Regs) -> usize {
         Fd::Lost(e) => answer(regs, Err(e)),
         Fd::Paired => {
             let m = n.saturating_add(K);
+            let at = place(n);
+            if session::is_alone(at.0) {
+                return NATIVE;
+            }
+            let second = |regs: &Regs| match second(regs, m) {
+                // What the kernel has lost of leg b it says once.
+                Err(e) if at.1 == mirror_core::Leg::A && lost::leave_pair(at.0, e, From::Sync) => {
+                    Ok(0)
+                }
+                r => r,
+            };
             if regs.is(Call::SyncFileRange) {
-                let r = raw(regs).and_then(|v| second(regs, m).map(|_| v));
+                let r = raw(regs).and_then(|v| second(regs).map(|_| v));
                 return answer(regs, r);
             }
             if !actor::guest()
@@ -139,11 +151,18 @@ pub fn sync(regs: &mut Regs) -> usize {
                 return wait;
             }
             let first = raw(regs);
-            let second = second(regs, m);
+            let second = second(regs);
             answer(regs, first.and_then(|v| second.map(|_| v)))
         }
+        Fd::Bare if session::is_alone(loc.pair) => NATIVE,
         Fd::Bare => {
             let r = raw(regs).and_then(|v| match sync_partner(regs, &loc) {
+                Err(e)
+                    if loc.leg == mirror_core::Leg::A
+                        && lost::leave_pair(loc.pair, e, From::Anywhere) =>
+                {
+                    Ok(v)
+                }
                 // Nothing waits to be written there.
                 Err(Errno::EROFS) => Ok(v),
                 r => r.map(|()| v),

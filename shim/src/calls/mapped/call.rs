@@ -2,13 +2,16 @@
 //!
 //! Rules: what takes a mapping away is done first, then its file is carried over: nothing can be stored any more.
 //! What lets stores come is announced before.
+use crate::attach::session;
 use crate::calls::mapped::carry::{What, act};
 use crate::calls::mapped::table::{self, Piece};
 use crate::calls::mapped::{hooks, map};
 use crate::calls::pages::pages_go;
 use crate::change::job::Patience;
+use crate::change::lost;
 use crate::process::actor::{self, guest};
 use crate::regs::{DONE, NATIVE, Regs, WAIT, arg, copy_of, fail, raw};
+use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::calls::Call;
@@ -181,7 +184,7 @@ pub fn msync(regs: &mut Regs) -> usize {
     }
     let r = raw(regs);
     let second = if r.is_ok() && flags & c::MS_SYNC as usize != 0 {
-        actor::locked(|| down(at, end))
+        down(at, end)
     } else {
         Ok(())
     };
@@ -194,10 +197,20 @@ fn down(at: usize, end: usize) -> sys::Sys<()> {
         let Some(f) = table::file(p.file) else {
             continue;
         };
-        let (base, have) = f.mapping(1);
+        let pair = usize::from(f.pair.load(Ordering::Relaxed));
         let len = p.end.wrapping_sub(p.start);
-        if f.entry().is_some() && p.offset.saturating_add(len) <= have {
-            sys::sync_mapping(base.wrapping_add(p.offset), len)?;
+        let synced = actor::locked(|| {
+            let (base, have) = f.mapping(1);
+            let there = base != 0 && p.offset.saturating_add(len) <= have;
+            match there && f.entry().is_some() && !session::is_alone(pair) {
+                true => sys::sync_mapping(base.wrapping_add(p.offset), len),
+                false => Ok(()),
+            }
+        });
+        match synced {
+            // What the kernel has lost of leg b it says once.
+            Err(e) if lost::leave_pair(pair, e, lost::From::Sync) => {}
+            r => r?,
         }
     }
     Ok(())

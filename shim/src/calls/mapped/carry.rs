@@ -3,10 +3,12 @@
 //! Rules: both legs are compared, and what differs is copied: nothing is known of what was stored. Both are looked
 //! at through the library's own mappings, by the kernel: what is not there any more (a file cut short by
 //! somebody else) is an error and no signal. The sizes are equal under the lock; nothing is carried behind the end.
+use crate::attach::session;
 use crate::calls::mapped::{foreign, marks, table};
 use crate::change::job::{Job, Patience};
 use crate::change::port::{Ran, run};
 use crate::change::target::{Change, Cx};
+use crate::process::actor;
 use core::sync::atomic::Ordering;
 use mirror_core::mapped::{Mapped, PATH_ROOM};
 use mirror_core::numbers;
@@ -86,7 +88,27 @@ pub fn act(nth: usize, what: What, range: (u64, u64), patience: Patience) -> Ran
     let mut change = One { nth, what, range };
     // Killed in the middle, the change is these bytes'.
     let job = Job::on((pair, Leg::A), IntentKind::Write).patience(patience);
-    run(job, [None, None], &mut change)
+    match run(job, [None, None], &mut change) {
+        Ran::Alone if session::is_alone(pair) => {
+            match patience {
+                Patience::Wait => actor::locked(|| table::let_go_of_b(pair)),
+                _ => table::let_go_of_b(pair),
+            }
+            Ran::Done(alone(f, what))
+        }
+        ran => ran,
+    }
+}
+
+/// With leg b away: all of leg a is compared before it is back, so nothing is carried, and no file is entered.
+fn alone(f: &table::File, what: What) -> Sys<u64> {
+    match what {
+        What::Enter => return Err(Errno::EACCES),
+        What::Carry => {}
+        // What is held of it in the runtime file ends with the process.
+        What::Leave | What::End => f.set_entry(None),
+    }
+    Ok(0)
 }
 
 /// Stores may reach these bytes from now on.

@@ -1,5 +1,6 @@
 //! Stores of other processes, through mappings that this one has not: both files are opened anew, in a short-lived
 //! child, since closing them here would drop the program's locks on them.
+use crate::attach::session;
 use crate::change::job::Job;
 use crate::change::port::{Ran, run};
 use crate::change::target::{Change, Cx};
@@ -21,7 +22,11 @@ struct Foreign<'a> {
 pub fn carry(pair: usize, at: [i32; 2], m: &Mapped) -> Ran {
     let mut change = Foreign { at, m };
     let job = Job::on((pair, Leg::A), IntentKind::Write);
-    run(job, [None, None], &mut change)
+    match run(job, [None, None], &mut change) {
+        // Leg b is away: there is nothing to carry it to.
+        Ran::Alone if session::is_alone(pair) => Ran::Done(Ok(0)),
+        ran => ran,
+    }
 }
 
 impl Change for Foreign<'_> {

@@ -103,6 +103,9 @@ fn own_of(pair: usize, m: &Mapped) -> Option<usize> {
 pub fn before_sync(n: i32) -> Option<Result<(), Errno>> {
     let i = fds::info(n).filter(|_| fds::hint(n) == fds::PAIRED)?;
     let pair = usize::from(i.pair.load(Ordering::Relaxed));
+    if session::is_alone(pair) {
+        return None;
+    }
     let m = entry_of(pair, i.ino[0].load(Ordering::Relaxed))?;
     let partner = n.saturating_add(K);
     let at = match Leg::of(usize::from(i.leg.load(Ordering::Relaxed))) {
@@ -118,7 +121,7 @@ pub fn before_sync(n: i32) -> Option<Result<(), Errno>> {
 /// The same by a descriptor that only reads, of the file at `loc`.
 #[inline(never)]
 pub fn before_sync_bare(n: i32, loc: &Loc) -> Option<Result<(), Errno>> {
-    if loc.held || loc.leg != Leg::A || loc.rel.is_empty() {
+    if loc.held || loc.leg != Leg::A || loc.rel.is_empty() || session::is_alone(loc.pair) {
         return None;
     }
     let st = sys::fglance(n).ok().filter(|st| st.kind() == c::S_IFREG)?;

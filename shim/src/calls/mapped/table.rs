@@ -304,13 +304,28 @@ pub fn reach(nth: usize, len: usize) -> Sys<()> {
     Ok(())
 }
 
+/// Lets go of leg b's part of a pair's files. TX is held, and this process is in the middle of no change.
+pub fn let_go_of_b(pair: usize) {
+    for (nth, f) in files().filter(|(_, f)| usize::from(f.pair.load(R)) == pair) {
+        unmap(&f.at[1], f.len.load(R));
+        let _ = sys::close(numbers::mapped(nth, 1));
+    }
+}
+
+fn unmap(at: &AtomicUsize, len: usize) {
+    let at = at.swap(0, R);
+    if at != 0 {
+        // SAFETY: our own mapping, which nobody uses any more.
+        unsafe { sys::unmap(at, len) };
+    }
+}
+
 /// Lets a file go.
 pub fn give_back(nth: usize) {
     let Some(f) = file(nth) else { return };
     let len = f.len.load(R);
     for at in &f.at {
-        // SAFETY: our own mapping, which nobody uses any more.
-        unsafe { sys::unmap(at.swap(0, R), len) };
+        unmap(at, len);
     }
     for leg in 0..2 {
         let _ = sys::close(numbers::mapped(nth, leg));

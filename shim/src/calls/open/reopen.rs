@@ -176,7 +176,7 @@ pub fn reopen(regs: &mut Regs, n: i32, flags: i32, loc: &Loc) -> Option<usize> {
         Ran::Unresolved => return None,
         Ran::Done(Ok(n)) => {
             let n = n as i32;
-            if sys::is_open(n.saturating_add(K)) {
+            if sys::is_open(n.saturating_add(K)) || crate::attach::session::is_alone(loc.pair) {
                 answer(regs, Ok(n as u64))
             } else {
                 // Never hand out a descriptor whose changes would reach one leg only.

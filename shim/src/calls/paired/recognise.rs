@@ -2,10 +2,12 @@
 //!
 //! Rules: with TX held, so that no dup2 or close is half done; a lost partner is made again by name and
 //! inode, under the locks of the pair.
+use crate::attach::marked;
 use crate::calls::paired::outer;
 use crate::calls::paired::partner::{install, note};
 use crate::change::border::{self, Border};
 use crate::change::job::Job;
+use crate::change::lost;
 use crate::change::port::{Ran, run};
 use crate::change::target::{Change, Cx, Target};
 use crate::path::beside;
@@ -74,6 +76,8 @@ pub fn recognise_held(n: i32, loc: &mut Loc) -> Fd {
     let partner = match partner {
         None | Some(Err(Errno::EBADF)) => None,
         Some(Ok(st)) => Some(st),
+        // Of a leg that is away, or is left behind now.
+        Some(Err(e)) if is_of_lost(n, e, loc) => None,
         Some(Err(e)) => return Fd::Lost(e),
     };
     let st = match sys::fstat(n) {
@@ -96,6 +100,14 @@ pub fn recognise_held(n: i32, loc: &mut Loc) -> Fd {
         Some(_) => crate::path::object::named(n, loc),
         None => crate::path::object::sought(n, loc),
     };
+    let partner = partner.filter(|_| {
+        let inside = matches!(place, Place::In | Place::Nameless | Place::Linked);
+        let stale = inside && marked::is_stale(loc.pair);
+        if stale {
+            let _ = sys::close(n.saturating_add(K));
+        }
+        !stale
+    });
     if let (Some(p), Place::In | Place::Nameless | Place::Linked) = (&partner, place) {
         // Inherited: the kernel's text tells the leg, even of a file whose name is gone.
         let leg = loc.leg;
@@ -139,6 +151,16 @@ pub fn recognise_held(n: i32, loc: &mut Loc) -> Fd {
         Place::Nameless => Fd::Out(Outside::nobodys()),
         Place::Control => Fd::Lost(Errno::EACCES),
     }
+}
+
+/// Whether a partner that cannot be looked at is that of a leg that is away.
+#[cold]
+#[inline(never)]
+fn is_of_lost(n: i32, why: Errno, loc: &mut Loc) -> bool {
+    let place = crate::path::object::named(n, loc);
+    matches!(place, Place::In | Place::Nameless | Place::Linked)
+        && loc.leg == mirror_core::Leg::A
+        && lost::leave_pair(loc.pair, why, lost::From::Anywhere)
 }
 
 /// Numbers without a descriptor after which [`all`] looks no further.
@@ -304,6 +326,9 @@ pub fn adopt(n: i32, loc: &Loc) -> Ran {
     );
     if let Ran::Done(Ok(_)) = ran {
         if !sys::is_open(n.saturating_add(K)) {
+            if loc.leg == mirror_core::Leg::A && crate::attach::session::is_alone(loc.pair) {
+                return Ran::Alone;
+            }
             return Ran::Done(Err(Errno::EIO));
         }
         note(n, loc.pair, loc.leg, change.ino, loc.text());

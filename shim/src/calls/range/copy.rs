@@ -92,7 +92,12 @@ pub fn put(n: i32, buf: *const u8, len: usize, at: Option<u64>) -> Ran {
     let nr = at.map_or(c::SYS_write, |_| c::SYS_pwrite64);
     let to = at.unwrap_or(0) as usize;
     let write = call(nr, [n as usize, buf as usize, len, to, 0, 0]);
-    write_paired(&write, n).unwrap_or(Ran::Done(Err(Errno::EBADF)))
+    match write_paired(&write, n) {
+        // A write of this call's own: nobody else makes it.
+        Some(Ran::Alone) => Ran::Done(crate::regs::raw(&write)),
+        Some(ran) => ran,
+        None => Ran::Done(Err(Errno::EBADF)),
+    }
 }
 
 /// Whether a signal waits that the program does not block: what has been moved so far is the answer.

@@ -194,6 +194,8 @@ impl Asked<'_> {
         let job = Job::on((l2.pair, l1.leg), kind);
         match run(job, [Some(&mut a), Some(&mut b)], &mut change) {
             Ran::Unresolved => None,
+            // One of the names is on the leg that is away.
+            Ran::Alone if l1.leg != l2.leg => Some(fail(regs, Errno::EIO)),
             ran => Some(verdict(regs, ran)),
         }
     }

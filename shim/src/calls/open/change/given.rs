@@ -15,6 +15,7 @@ impl Open {
             return crate::regs::answer(regs, Ok(n as u64));
         }
         let paired = || sys::is_open(n.saturating_add(K));
+        let alone = || loc.leg == mirror_core::Leg::A && crate::attach::session::is_alone(loc.pair);
         if self.later && !self.emptied {
             // The file was to be empty, and is not.
             let _ = sys::close(n.saturating_add(K));
@@ -29,6 +30,9 @@ impl Open {
                     _ => break,
                 }
             }
+            if alone() {
+                return crate::regs::answer(regs, Ok(n as u64));
+            }
             if paired() {
                 if self.made || self.flags & c::O_TRUNC != 0 {
                     set_dirty(n);
@@ -36,7 +40,7 @@ impl Open {
                 return crate::regs::answer(regs, Ok(n as u64));
             }
         }
-        if !paired() {
+        if !paired() && !alone() {
             // Never hand out a descriptor whose changes would reach one leg only.
             let _ = sys::close(n);
             return fail(regs, Errno::EIO);

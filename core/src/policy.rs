@@ -1,0 +1,95 @@
+//! What an error of a leg means for the pair: one table, and nothing else decides it.
+//!
+//! | Leg b | its error | option | act |
+//! | --- | --- | --- | --- |
+//! | away | any | any | leg a alone has answered: so it is |
+//! | in sync | of class *leg* | `on-failure=degrade` | leave it behind, if it fails a probe too |
+//! | in sync | no room | `on-full=degrade` | leave it behind |
+//! | in sync | any other | any | put back, and the errno is the program's |
+//!
+//! Leg a is never left behind: its error is the program's.
+use crate::tab::{OnFailure, OnFull, Options};
+use crate::{Errno, ErrorClass, Leg, LegState, StateWord};
+
+/// What follows from a leg's error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// As where no leg can be left behind: what can be put back is, and the program gets the errno.
+    Fail,
+    /// The leg is away: the other one's answer stands.
+    Alone,
+    /// The leg is left behind if a probe says that it takes nothing at all: the errno may be one object's, or
+    /// a failure to find something out.
+    Probe,
+    /// The leg is left behind.
+    Leave,
+}
+
+/// The act on error `why` of leg `of`.
+pub const fn decide(word: StateWord, of: Leg, why: Errno, options: &Options) -> Act {
+    if matches!(of, Leg::A) {
+        return Act::Fail;
+    }
+    if matches!(word.leg(1), LegState::Away) {
+        return Act::Alone;
+    }
+    match (why.class(), why) {
+        (ErrorClass::Leg, _) if matches!(options.on_failure, OnFailure::Degrade) => Act::Probe,
+        (_, Errno::ENOSPC | Errno::EDQUOT) if matches!(options.on_full, OnFull::Degrade) => {
+            Act::Leave
+        }
+        _ => Act::Fail,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table() {
+        let with = |on_failure, on_full| Options {
+            on_failure,
+            on_full,
+            ..Options::DEFAULT
+        };
+        let fail = with(OnFailure::Fail, OnFull::Error);
+        let degrade = with(OnFailure::Degrade, OnFull::Error);
+        let full = with(OnFailure::Fail, OnFull::Degrade);
+        let whole = StateWord::FRESH;
+        let away = StateWord(whole.0 | StateWord::AWAY_B);
+        fn b(w: StateWord, e: Errno, o: &Options) -> Act {
+            decide(w, Leg::B, e, o)
+        }
+        for e in (1..134).map(Errno) {
+            // The default changes nothing, and leg a stays whatever happens.
+            assert_eq!(b(whole, e, &Options::DEFAULT), Act::Fail, "{e:?}");
+            assert_eq!(b(whole, e, &fail), Act::Fail, "{e:?}");
+            for o in [fail, degrade, full] {
+                assert_eq!(decide(whole, Leg::A, e, &o), Act::Fail, "{e:?}");
+                assert_eq!(decide(away, Leg::A, e, &o), Act::Fail, "{e:?}");
+                assert_eq!(b(away, e, &o), Act::Alone, "{e:?}");
+            }
+            let leg = e.class() == ErrorClass::Leg;
+            let no_room = matches!(e, Errno::ENOSPC | Errno::EDQUOT);
+            let act = if leg { Act::Probe } else { Act::Fail };
+            assert_eq!(b(whole, e, &degrade), act, "{e:?}");
+            let act = if no_room { Act::Leave } else { Act::Fail };
+            assert_eq!(b(whole, e, &full), act, "{e:?}");
+        }
+        for e in [
+            Errno::EIO,
+            Errno::ENODEV,
+            Errno::ENOTCONN,
+            Errno::ESTALE,
+            Errno::ETIMEDOUT,
+            Errno::EROFS,
+            Errno::ESHUTDOWN,
+        ] {
+            assert_eq!(b(whole, e, &degrade), Act::Probe, "{e:?}");
+        }
+        for e in [Errno::EMFILE, Errno::EACCES, Errno::ENOENT, Errno::EINTR] {
+            assert_eq!(b(whole, e, &degrade), Act::Fail, "{e:?}");
+        }
+    }
+}

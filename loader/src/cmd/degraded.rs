@@ -1,0 +1,84 @@
+//! Pairs whose leg b was left behind: since when, why, and the way back.
+use super::finding::Finding;
+use super::signs::{read_only, resyncing};
+use super::{explain, lost};
+use crate::pair::away;
+use crate::pair::control::{Leg, Pair};
+use crate::pair::state::State;
+use crate::pair::tab::Line;
+use crate::sync::turn;
+use crate::text;
+
+/// The pair, if its leg b was left behind, or if each leg says so of the other.
+pub fn look(l: &Line) -> Option<(Option<Pair>, Finding)> {
+    let v = text::shell(&l.virt);
+    let (_, mark) = match away::standing(l) {
+        Some(found) => found,
+        None => {
+            let pair = Pair::open(l).ok()?;
+            let f = split(&pair)?;
+            return Some((Some(pair), f));
+        }
+    };
+    let pair = Pair::open(l).ok();
+    if let Some(f) = pair.as_ref().and_then(split) {
+        return Some((pair, f));
+    }
+    let mut found = Finding::new(State::Degraded, explain::DEGRADED, away::sentence(&mark));
+    found = match &pair {
+        Some(p) if !read_only(&p.legs[1].root) => found
+            .act(
+                format!("mirror leg online {v} b"),
+                "makes b like a; b is back when no program works on a alone",
+            )
+            .act(format!("mirror diff {v}"), "shows what b lacks"),
+        Some(p) => found.act(
+            format!("look at leg b's disk (dmesg), then mirror leg online {v} b"),
+            format!("{} is read-only", text::path(&p.legs[1].root.path)),
+        ),
+        None => {
+            let why = Leg::open(&l.legs[1])
+                .err()
+                .map_or_else(|| "another pair's leg is there".into(), |e| e.text);
+            found
+                .act(
+                    format!("mount the leg's disk, then mirror leg online {v} b"),
+                    why,
+                )
+                .act(
+                    format!("mirror detach {v} && {}", lost::again(l, 1, false)),
+                    "if it is lost for good: with a new, empty disk at its place; stop the programs first",
+                )
+        }
+    };
+    let repair = pair.as_ref().and_then(turn::running);
+    if let Some(r) = &repair {
+        let f = resyncing(r, &v);
+        found.why += &format!("; {}", f.why);
+        found.actions = f.actions;
+    }
+    Some((pair, found))
+}
+
+/// Leg b says that it went on without leg a, which leg a alone can have done.
+pub fn split(pair: &Pair) -> Option<Finding> {
+    let [_, leg] = &pair.legs;
+    if !away::mark(&leg.root).stands() {
+        return None;
+    }
+    let v = text::shell(&pair.line.virt);
+    let [a, b] = pair.legs.each_ref().map(|leg| text::path(&leg.root.path));
+    let f = Finding::new(
+        State::SplitBrain,
+        explain::SPLIT,
+        format!(
+            "{b} has a mark that it went on without {a}: which of the two is right is not known"
+        ),
+    )
+    .act(format!("mirror diff {v}"), "look first (changes nothing)")
+    .act(
+        format!("rm {}", text::shell(&leg.root.path.join(".mirror/away"))),
+        format!("if leg a is right; then mirror resync {v}"),
+    );
+    Some(f)
+}

@@ -1,0 +1,110 @@
+//! `mirror leg`: leg b of a pair is taken offline, or brought back.
+use super::resync::Resync;
+use super::side::Side;
+use super::sub::{CommandLine, Sub};
+use crate::fail::{Fail, Kind, Res};
+use crate::pair::{away, tab};
+use crate::{output, text};
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+/// Take leg b of a pair offline, or bring it back
+#[derive(Args)]
+#[command(
+    after_help = "Exit codes: offline 0 done, 1 failed, 64 usage; online as mirror resync: 0 whole, 1 paths left or programs still at work on leg a alone, 2 refused, 3 interrupted."
+)]
+pub struct Leg {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Programs go on with leg a alone; leg b can be unmounted
+    Offline(Offline),
+    /// Make leg b like leg a, and take it into the pair again when no program works on leg a alone
+    Online(Online),
+}
+
+#[derive(Args)]
+struct Offline {
+    /// The pair
+    pair: PathBuf,
+    /// The leg (b)
+    #[arg(value_enum)]
+    leg: Side,
+}
+
+#[derive(Args)]
+struct Online {
+    /// The pair
+    pair: PathBuf,
+    /// The leg (b)
+    #[arg(value_enum)]
+    leg: Side,
+    /// Only say what would be done
+    #[arg(long, short = 'n')]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+}
+
+impl Sub for Leg {
+    const NAME: &'static str = "leg";
+    fn run(&self, line: CommandLine) -> Res<u8> {
+        match &self.what {
+            What::Offline(a) => offline(a),
+            What::Online(a) => online(a, line),
+        }
+    }
+}
+
+fn is_b(leg: Side) -> Res<()> {
+    match leg {
+        Side::B => Ok(()),
+        Side::A => Err(Fail::new(
+            Kind::Usage,
+            "leg a is what programs see in V: it cannot be without them. The leg to name is b",
+        )),
+    }
+}
+
+fn offline(a: &Offline) -> Res<u8> {
+    is_b(a.leg)?;
+    let all = tab::load()?;
+    let l = tab::find(&all, &a.pair)?;
+    let (shown, v) = (text::path(&l.virt), text::shell(&l.virt));
+    if !away::leave(l)? {
+        output::say!("{shown}    leg b is away already    mirror status {v}");
+        return Ok(0);
+    }
+    output::say!(
+        "{shown}    DEGRADED  leg b is offline: new data exists once, on leg a; programs let go of b at their next change"
+    );
+    output::say!("action    mirror leg online {v} b    brings it back");
+    Ok(0)
+}
+
+fn online(a: &Online, line: CommandLine) -> Res<u8> {
+    is_b(a.leg)?;
+    let all = tab::load()?;
+    let l = tab::find(&all, &a.pair)?;
+    if away::standing(l).is_none() {
+        output::say!("{}    leg b is not away", text::path(&l.virt));
+        return Ok(0);
+    }
+    let resync = Resync {
+        pair: Some(a.pair.clone()),
+        from: None,
+        allow_privileged: false,
+        dry_run: a.dry_run,
+        yes: a.yes,
+        json: false,
+    };
+    // Its failures have its exit codes.
+    resync.run(line).or_else(|f| {
+        output::note!("mirror: leg: {}", f.text);
+        Ok(Resync::exit(f.kind))
+    })
+}

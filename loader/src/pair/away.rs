@@ -1,0 +1,114 @@
+//! A pair whose leg b was left behind: what the mark on leg a says, and how it is set and ended by hand.
+use super::control::{Leg, Pair};
+use super::runtime::{Runtime, SizeLimit};
+use super::tab::Line;
+use crate::fail::{Context, Fail, Kind, Res};
+use crate::text;
+use crate::tree::beneath::Root;
+use crate::tree::object::std;
+use mirror_core::away::{Away, Mark, Why};
+use mirror_core::owner::Owner;
+use mirror_core::record::OWNER_RECORD;
+use mirror_pair::{away, runtime};
+use mirror_sys::Sys;
+use std::os::fd::AsRawFd;
+
+/// What the mark below a leg's root says. One that cannot be read counts as one that stands.
+pub fn mark(root: &Root) -> Mark {
+    away::read(root.fd().as_raw_fd()).unwrap_or(Mark::Damaged)
+}
+
+/// Leg a of a line whose leg b is away, and the mark. Leg b need not be there.
+pub fn standing(l: &Line) -> Option<(Leg, Mark)> {
+    let a = l.legs.iter().find_map(|path| {
+        let leg = Leg::open(path).ok()?;
+        (leg.record.leg == 0).then_some(leg)
+    })?;
+    a.trusted(l).ok()?;
+    let mark = mark(&a.root);
+    mark.stands().then_some((a, mark))
+}
+
+/// Whether leg b of a pair is away.
+pub fn is_away(p: &Pair) -> bool {
+    mark(&p.legs[0].root).stands()
+}
+
+/// What a mark says, as a sentence.
+pub fn sentence(mark: &Mark) -> String {
+    let Mark::Stands(a) = mark else {
+        return "the mark .mirror/away of leg a is damaged: leg b counts as left behind. New data exists once, on leg a".into();
+    };
+    let who = match a.program() {
+        [] => String::new(),
+        name => format!("; {}[{}]", text::show(name), a.pid),
+    };
+    let what = match a.path() {
+        [] => String::new(),
+        rel => format!(" (a change of {})", text::show(rel)),
+    };
+    let why = match a.why {
+        Why::Offline => "it was taken offline".into(),
+        Why::Full => format!("it is full{what}"),
+        Why::Failed => {
+            let e = std::io::Error::from_raw_os_error(a.errno.0);
+            format!("it failed{what}: {}", crate::fail::reason(&e))
+        }
+    };
+    format!(
+        "leg b was left behind at {} ({}): {why}{who}. New data exists once, on leg a",
+        text::iso(a.since),
+        text::ago(a.since)
+    )
+}
+
+fn lifted(f: &dyn Fn() -> Sys<usize>) -> Sys<usize> {
+    let _lifted = SizeLimit::lift();
+    f()
+}
+
+/// Leaves leg b behind, for an administrator. Whether it was there before.
+pub fn leave(l: &Line) -> Res<bool> {
+    let a = Leg::open(&l.legs[0])?;
+    a.trusted(l)?;
+    let shown = text::path(&l.virt);
+    let refuse = |why: &str| Err(Fail::new(Kind::Leg, format!("{shown}: {why}")));
+    if a.record.leg != 0 {
+        return refuse("the mirrortab names the legs in the wrong order. mirror status");
+    }
+    let incomplete = |leg: &Leg| !leg.record.complete;
+    if incomplete(&a) || Leg::open(&l.legs[1]).as_ref().is_ok_and(incomplete) {
+        return refuse("the first copy has not finished");
+    }
+    if mark(&a.root).stands() {
+        return Ok(false);
+    }
+    let root = a.root.fd().as_raw_fd();
+    let mut new = Away::of(a.record.pair, a.record.peer, Why::Offline);
+    new.since = text::now();
+    new.pid = std::process::id();
+    new.name[..6].copy_from_slice(b"mirror");
+    let place = runtime::Place {
+        record: &a.record,
+        roots: [root, -1].into(),
+        locks: None,
+    };
+    let owner = a.root.read(OWNER_RECORD).ok();
+    let boot = this_boot();
+    let live = owner.and_then(|b| place.lone_live(Owner::parse(&b)?, boot));
+    let live = live.map(Runtime::of);
+    let word = || {
+        if let Some(rt) = &live {
+            rt.view().leave_behind();
+        }
+    };
+    std(away::leave(root, new, lifted, word)).about(format!("{shown}: the mark on leg a"))?;
+    Ok(true)
+}
+
+/// The kernel's boot id, where it can be read.
+fn this_boot() -> Option<mirror_core::record::Id> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let hex: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
+    mirror_core::record::Id::from_hex(&hex)
+}

@@ -1,0 +1,112 @@
+//! Leaving leg b behind.
+//!
+//! Rules: an error alone costs no leg. It may be one object's, this process's, or a thing that could not be
+//! found out: the leg must fail a probe as well, unless the kernel has lost what it had taken. First the mark
+//! on leg a's disk, then the word, then the program's answer (`mirror_pair::away`).
+use crate::attach::handle::Session;
+use crate::config::CONFIG;
+use crate::process::limits::{own_fd, own_file};
+use crate::process::mounts;
+use libc as c;
+use mirror_core::away::{Away, Why};
+use mirror_core::path::Path;
+use mirror_core::policy::{Act, decide};
+use mirror_core::record::LegRecord;
+use mirror_core::{Errno, ErrorClass, Leg, StateWord};
+use mirror_pair::away;
+use mirror_pair::session::Doubt;
+use mirror_sys as sys;
+
+/// Where an error comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// From one of the legs, or from none of them.
+    Anywhere,
+    /// From what was tried on leg b.
+    Second,
+    /// From the kernel, about what leg b had taken already.
+    Sync,
+}
+
+/// Whether leg b is away: it was, or `why` was reason enough. The change of `rel` may be leg a's alone then.
+#[cold]
+#[inline(never)]
+pub fn leave(s: &Session, why: Errno, from: From, rel: &[u8]) -> bool {
+    let Some(conf) = CONFIG.get().pairs().get(s.pair) else {
+        return false;
+    };
+    let why = match decide(s.runtime().word(), Leg::B, why, &conf.options) {
+        Act::Alone => return true,
+        Act::Probe if from == From::Sync => why,
+        Act::Probe => match probe(s.at(Leg::B)) {
+            Some(e) => e,
+            None => return false,
+        },
+        Act::Leave if from != From::Anywhere => why,
+        Act::Leave | Act::Fail => return false,
+    };
+    let Ok(record) = mirror_pair::session::record(s.at(Leg::A)) else {
+        return false;
+    };
+    let mark = mark(&record, why, rel);
+    let word = || s.runtime().leave_behind();
+    away::leave(s.at(Leg::A), mark, |f| own_file(f), word).is_ok() && s.runtime().word().alone()
+}
+
+/// Says that the leg has answered `why`, to a change of `rel`.
+fn mark(record: &LegRecord, why: Errno, rel: &[u8]) -> Away {
+    let reason = match why.class() {
+        ErrorClass::Leg => Why::Failed,
+        _ => Why::Full,
+    };
+    let mut mark = Away::of(record.pair, record.peer, reason);
+    mark.errno = why;
+    mark.since = sys::realtime();
+    mark.pid = sys::getpid() as u32;
+    mark.name = sys::comm();
+    mark.set_path(rel);
+    mark
+}
+
+/// The same for who could not attach, with leg a's root and record. A leg that is missing, or another, is left
+/// behind by an administrator alone: in a mount namespace of this process's own it looks the same.
+#[cold]
+#[inline(never)]
+pub fn unattached(pair: usize, root: i32, record: &LegRecord) -> bool {
+    let Some(conf) = CONFIG.get().pairs().get(pair) else {
+        return false;
+    };
+    let leg = conf.legs[Leg::B].to_bytes();
+    let Ok(path) = Path::from_bytes(leg) else {
+        return false;
+    };
+    let flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
+    let why = match own_fd(|| sys::openat2(c::AT_FDCWD, &path, flags, 0, sys::NO_SYMLINKS)) {
+        Ok(n) => {
+            let why = match mirror_pair::session::record(n) {
+                Ok(b) if record.pairs_with(&b) => probe(n),
+                Ok(_) => None,
+                Err(Doubt::Unread(e)) => Some(e),
+                Err(_) => None,
+            };
+            let _ = sys::close(n);
+            why
+        }
+        Err(e) => Some(e),
+    };
+    let word = StateWord::FRESH;
+    match why {
+        Some(e) if decide(word, Leg::B, e, &conf.options) == Act::Probe => {
+            away::leave(root, mark(record, e, b""), |f| own_file(f), || ()).is_ok()
+        }
+        _ => false,
+    }
+}
+
+/// With what a leg fails, if it does for everybody.
+fn probe(root: i32) -> Option<Errno> {
+    match away::fails(root, |f| own_file(f)) {
+        Some(Errno::EROFS) if !mounts::is_read_only(root) => None,
+        r => r,
+    }
+}
