@@ -1,6 +1,6 @@
 //! A file with a further name outside its leg (`cp -al`, a store of packages) has another number of names
 //! than its partner, and is no difference. One that only one leg has inside is.
-use mirror_tests::{Kind, Output, Pair, compile, need};
+use mirror_tests::{Kind, Level, Output, Pair, compile, need};
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -227,5 +227,23 @@ fn large_files_are_told_by_size_and_time() {
         assert_eq!(pair.status().code, 1);
         pair.resync().ok();
         assert_in_sync(pair, "repaired");
+    });
+}
+
+/// A file that got its name after it was made, and was never written, has one time on both legs.
+#[test]
+fn what_was_made_without_a_name_has_one_time() {
+    need!("python3");
+    Pair::with(Kind::InPlace, |pair| {
+        let script = "import os, sys
+for i in range(300):
+    fd = os.open(sys.argv[1], os.O_TMPFILE | os.O_WRONLY, 0o640)
+    os.link('/proc/self/fd/%d' % fd, '%s/%d' % (sys.argv[1], i), src_dir_fd=0, follow_symlinks=True)
+    os.close(fd)
+";
+        fs::write(pair.programs().join("nameless.py"), script).unwrap();
+        pair.run("python3 $P/nameless.py $V").ok();
+        assert_eq!(fs::read_dir(pair.b()).unwrap().count(), 301);
+        pair.assert_legs(Level::Strict);
     });
 }

@@ -95,7 +95,7 @@ impl Open {
         if let Some(i) = info(n).filter(|_| hint(n) == PAIRED && !maybe_guest()) {
             i.set_alone(self.flags & c::O_APPEND != 0);
         }
-        if self.made || self.flags & c::O_TRUNC != 0 {
+        if self.made || self.tmpfile() || self.flags & c::O_TRUNC != 0 {
             set_dirty(n);
         }
         self.ready.set(true);
@@ -231,7 +231,7 @@ impl Change for Open {
             return Ok(n as u64);
         }
         // Another thread may have changed the umask in between.
-        if let (true, Some(a), Some(b)) = (self.made, self.stat.a, self.stat.b)
+        if let (true, Some(a), Some(b)) = (self.made || self.tmpfile(), self.stat.a, self.stat.b)
             && a.mode() != b.mode()
         {
             let mode = self.stat[leg.other()];
