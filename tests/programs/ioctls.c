@@ -195,6 +195,27 @@ static void marks(void) {
     marks_of("directory", dir);
 }
 
+// A project and a flag at once: a file system without projects has set the flag when it refuses.
+static void projects(void) {
+    mkdir("pd", 0755);
+    int fds[] = {make("p", O_RDWR), make("pr", O_RDONLY), open("pd", O_RDONLY)}, here = open(".", O_RDONLY);
+    for (int i = 0; i < 3; i++) {
+        struct fsx x = {0};
+        ioctl(fds[i], FSGET, &x);
+        x.xflags |= XNODUMP;
+        x.projid = 5;
+        say("project", ioctl(fds[i], FSSET, &x));
+        marks_of("project", fds[i]);
+    }
+    struct file_attr a = {0};
+    if (syscall(468, here, "p", &a, sizeof a, 0) == 0) {
+        a.xflags = (a.xflags & ~XNODUMP) | XNOATIME;
+        a.projid = 6;
+        say("by name", syscall(469, here, "p", &a, sizeof a, 0));
+    }
+    marks_of("by name", fds[0]);
+}
+
 // Close-on-exec by ioctl: what a child gets.
 static void inherited(void) {
     int a = make("i1", O_RDWR), b = make("i2", O_RDWR | O_CLOEXEC);
@@ -251,7 +272,7 @@ static void shaken(void) {
 int main(int n, char **v) {
     if (n < 2 || chdir(getenv("V"))) return 9;
     static const struct { const char *name; void (*run)(void); } modes[] = {
-        {"spaces", spaces}, {"allocations", allocations}, {"xattrs", xattrs}, {"marks", marks},
+        {"spaces", spaces}, {"allocations", allocations}, {"xattrs", xattrs}, {"marks", marks}, {"projects", projects},
         {"inherited", inherited}, {"refused", refused}, {"unknown", unknown}, {"shaken", shaken},
     };
     for (unsigned i = 0; i < sizeof modes / sizeof *modes; i++)

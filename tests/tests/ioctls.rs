@@ -25,6 +25,7 @@ const TABLES: &[(&str, usize)] = &[
     ("allocations", 720),
     ("xattrs", 23),
     ("marks", 12),
+    ("projects", 7),
     ("inherited", 5),
     ("shaken", 3),
 ];
@@ -32,6 +33,7 @@ const TABLES: &[(&str, usize)] = &[
 each_kind! {
     fn as_in_a_plain_directory(pair) {
         tables(pair, TABLES);
+        pair.verify().ok();
     }
 }
 

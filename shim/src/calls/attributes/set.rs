@@ -304,6 +304,7 @@ impl Change for Attr<'_> {
                 }
                 let r = raw(self.regs);
                 if r.is_err() {
+                    self.refused_marks(cx, held)?;
                     self.close_second();
                 }
                 Ok(r?)
@@ -311,6 +312,9 @@ impl Change for Attr<'_> {
             (Some((n, true)), Step::Second) => Ok(self.by_partner(cx, held, leg, n)?),
             _ => {
                 let r = self.by_name(cx, held, leg, step);
+                if r.is_err() && step == Step::First {
+                    self.refused_marks(cx, held)?;
+                }
                 if r.is_err() || step == Step::Second {
                     self.close_second();
                 }

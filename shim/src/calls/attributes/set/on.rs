@@ -120,6 +120,32 @@ impl Attr<'_> {
         marks::follow(by, second, &before, &after, held)
     }
 
+    /// The first leg's call has answered an error, and may have changed something before: flags go first,
+    /// then the file system finds that it has no projects. The second leg follows; if it cannot, the first
+    /// leg is put back.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn refused_marks(&self, cx: &Cx<'_>, held: &BothLocked) -> Sys<()> {
+        let (Kind::Marks(by), Some(before)) = (self.call.kind, self.marks) else {
+            return Ok(());
+        };
+        let first = match self.by_fd {
+            Some((n, _)) => Object::of(n)?,
+            None => self.object(cx, cx.lead)?,
+        };
+        let after = marks::get(by, &first)?;
+        if after.settable(by) == before.settable(by) {
+            return Ok(());
+        }
+        let followed = self
+            .other(cx)
+            .and_then(|second| marks::follow(by, &second, &before, &after, held));
+        if followed.is_err() {
+            marks::set(by, &first, before, held)?;
+        }
+        Ok(())
+    }
+
     /// The change on n + K.
     pub(super) fn by_partner(
         &mut self,

@@ -60,7 +60,7 @@ impl Attr<'_> {
         .map(|_| ())
     }
     /// The second leg's object.
-    fn other(&self, cx: &Cx<'_>) -> Sys<Object> {
+    pub(super) fn other(&self, cx: &Cx<'_>) -> Sys<Object> {
         match self.by_fd {
             Some((n, true)) => Object::of(n.saturating_add(K)),
             _ => self.second_object(cx, cx.lead.other()),
