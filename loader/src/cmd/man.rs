@@ -25,7 +25,7 @@ struct More {
     examples: &'static [(&'static str, &'static str)],
 }
 
-const MORE: [More; 17] = [
+const MORE: [More; 20] = [
     More {
         name: "mirror",
         exit: "That of the subcommand; see their pages. 64: no such subcommand.",
@@ -194,6 +194,30 @@ const MORE: [More; 17] = [
                 "as root, after libc or many programs were updated",
             ),
         ],
+    },
+    More {
+        name: "mirror-leg",
+        exit: "Those of the subcommand; see their pages.",
+        examples: &[(
+            "mirror leg offline /srv/data b",
+            "programs go on with leg a alone",
+        )],
+    },
+    More {
+        name: "mirror-leg-offline",
+        exit: "0 leg b is offline, 1 failed, 64 usage, 77 permission, 78 configuration.",
+        examples: &[(
+            "mirror leg offline /srv/data b",
+            "programs let go of leg b at their next change; then it can be unmounted",
+        )],
+    },
+    More {
+        name: "mirror-leg-online",
+        exit: "0 in sync, 1 leg b is not back yet (a program works on leg a alone, or paths are left), 2 refused, 3 interrupted.",
+        examples: &[(
+            "mirror leg online /srv/data b --yes",
+            "makes leg b like leg a; what b loses is kept aside",
+        )],
     },
     More {
         name: "mirror-config",

@@ -4,7 +4,7 @@ use crate::attach::leaving::leave;
 use crate::attach::session;
 use crate::change::target::Cx;
 use crate::events::refused;
-use crate::process::actor::{guest, locked};
+use crate::process::actor::{guest, in_turn};
 use mirror_core::refusal::Refusal;
 use mirror_core::{Errno, ErrorClass, Leg};
 use mirror_sys::Sys;
@@ -31,7 +31,7 @@ pub fn refuse(pair: usize) -> Errno {
 #[cold]
 #[inline(never)]
 pub fn leave_pair(pair: usize, why: Errno, from: From) -> bool {
-    locked(|| {
+    in_turn(|| {
         let Ok(s) = session::session(pair, guest()) else {
             return false;
         };
