@@ -363,6 +363,20 @@ pub fn pwrite(n: i32, buf: &[u8], at: u64) -> Sys<usize> {
     )
 }
 
+/// All of `buf`, at `at`. A file system that takes nothing and says no reason: EIO.
+pub fn pwrite_all(n: i32, buf: &[u8], at: u64) -> Sys<()> {
+    let mut done = 0usize;
+    while let Some(rest) = buf.get(done..).filter(|r| !r.is_empty()) {
+        match pwrite(n, rest, at.saturating_add(done as u64)) {
+            Ok(0) => return Err(Errno::EIO),
+            Ok(k) => done = done.saturating_add(k),
+            Err(Errno::EINTR) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
 /// readlinkat(2) into `out`.
 pub fn readlinkat<const N: usize, const M: usize>(
     dir: i32,

@@ -408,8 +408,10 @@ static int one(const char *what) {
         pid_t k;
         char *a[] = {"mapped", "store_more", 0};
         extern char **environ;
-        say("spawn", -(posix_spawn(&k, "/proc/self/exe", 0, 0, a, environ) != 0));
-        waitpid(k, 0, 0);
+        int r = posix_spawn(&k, "/proc/self/exe", 0, 0, a, environ), end = 1;
+        // What the child says comes first.
+        waitpid(k, &end, 0);
+        say("spawn", -(r || end));
         m[PAGE + 2] = 'g';
         say("munmap", munmap(m, 2 * PAGE));
         compare("f");

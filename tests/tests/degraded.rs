@@ -143,7 +143,11 @@ fn programs_go_on_with_leg_a_alone() {
         let b = Tree::read(p.b());
         p.run(CHANGES).ok();
         p.plain(CHANGES).ok();
-        running.does("echo after >&7 && echo rel > rel-not || true");
+        running.does("echo after >&7 && echo rel > rel");
+        assert_eq!(
+            fs::read_to_string(p.a().join("moved/rel")).unwrap(),
+            "rel\n"
+        );
         running.does("sync \"$V/log\"");
         assert_eq!(running.holds(p.b()), 0, "leg b is let go of");
         for refused in [
@@ -161,7 +165,7 @@ fn programs_go_on_with_leg_a_alone() {
         );
         same(&b, p.b());
         running.end();
-        p.plain("echo before > $V/log; echo after >> $V/log");
+        p.plain("echo before > $V/log; echo after >> $V/log; echo rel > $V/moved/rel");
         assert_eq!(online(&p).code, 0);
         state(&p, 0, "IN SYNC");
         p.assert_equal();

@@ -8,7 +8,7 @@ use crate::config::CONFIG;
 use crate::events::refused::{self, Refused};
 use crate::path::denied::twice;
 use crate::path::known::{LASTS, fresh};
-use crate::path::mountinfo::{Line, any, below, read_lines};
+use crate::path::mountinfo::{Line, any, below, of_descriptor, read_lines};
 use crate::path::roots::differ;
 use crate::process::actor::guest;
 use crate::process::clock::cycles;
@@ -94,18 +94,19 @@ pub fn shows(id: &Identity, part: &mut Path) -> Result<Shows, Errno> {
     let mut above = false;
     for pair in 0..CONFIG.get().pairs().len() {
         for leg in Leg::BOTH {
-            let root = match root(pair, leg) {
-                Ok(Some(root)) => root,
+            let own = match root(pair, leg) {
+                Ok(Some(root)) if differ(id.dev, (root.dev, root.ino)) => continue,
+                Ok(Some(root)) => root.mount,
                 Ok(None) => continue,
-                Err(e) => {
-                    refused::record(pair, &Refused::new(Refusal::Elsewhere));
-                    return Err(e);
-                }
+                Err(e) => match listed(pair, leg) {
+                    Some(mount) => mount,
+                    None => {
+                        refused::record(pair, &Refused::new(Refusal::Elsewhere));
+                        return Err(e);
+                    }
+                },
             };
-            if differ(id.dev, (root.dev, root.ino)) {
-                continue;
-            }
-            match relation(pair, leg, root.mount, id.mount, part) {
+            match relation(pair, leg, own, id.mount, part) {
                 Some(Relation::Own | Relation::Other) => {}
                 Some(Relation::Above) => above = true,
                 Some(Relation::Below) => return Ok(Shows::Part(pair, leg)),
@@ -192,6 +193,27 @@ fn root(pair: usize, leg: Leg) -> Result<Option<Identity>, Errno> {
         }
     };
     Ok((found.kind == c::S_IFDIR).then_some(found))
+}
+
+/// The mount of a leg whose root cannot be looked at (its disk has failed), by the list of mounts alone: what lies
+/// on another file system must go on.
+#[cold]
+#[inline(never)]
+fn listed(pair: usize, leg: Leg) -> Option<u64> {
+    if let Some(n) = session::root_of(pair, leg) {
+        return of_descriptor(n).ok();
+    }
+    let text = CONFIG.get().pairs().get(pair)?.legs[leg].to_bytes();
+    let (mut mount, mut longest) = (0, 0);
+    let cut = any(|id, line| {
+        let point = line.point.as_bytes();
+        // Of two at one place the later one is seen.
+        if below(text, point).is_some() && point.len() >= longest {
+            (mount, longest) = (id, point.len());
+        }
+        false
+    });
+    (place::plain() && cut == Ok(false) && mount != 0).then_some(mount)
 }
 
 /// The text of what a door leads to, if the leg has at `part` what was met there. An error is on record.

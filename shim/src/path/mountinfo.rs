@@ -93,6 +93,30 @@ pub fn any(mut is: impl FnMut(u64, &Line) -> bool) -> Sys<bool> {
     Ok(found)
 }
 
+/// The mount of an open object, by what the process knows of its descriptor: its file system is not asked.
+#[cold]
+#[inline(never)]
+pub fn of_descriptor(n: i32) -> Sys<u64> {
+    let mut name = Path::from_bytes(b"/proc/thread-self/fdinfo/").unwrap_or_default();
+    sys::append_number(n as u32, &mut name);
+    let info = spare(|| sys::openat(c::AT_FDCWD, &name, c::O_RDONLY | c::O_CLOEXEC, 0))?;
+    let mut buf = [0u8; 512];
+    let len = sys::read(info, &mut buf);
+    let _ = sys::close(info);
+    let text = buf.get(..len?).unwrap_or(&[]);
+    let id = text
+        .split(|b| *b == b'\n')
+        .find_map(|l| l.strip_prefix(b"mnt_id:\t"));
+    let digits = id.filter(|d| !d.is_empty() && d.iter().all(u8::is_ascii_digit));
+    let number = digits.map(|d| {
+        d.iter().fold(0u64, |v, b| {
+            let digit = u64::from(b.wrapping_sub(b'0'));
+            v.wrapping_mul(10).wrapping_add(digit)
+        })
+    });
+    number.ok_or(Errno::EIO)
+}
+
 fn read(mut take: impl FnMut(u8)) -> Sys<()> {
     let name = Path::from_bytes(b"/proc/thread-self/mountinfo").unwrap_or_default();
     let n = spare(|| sys::openat(c::AT_FDCWD, &name, c::O_RDONLY | c::O_CLOEXEC, 0))?;

@@ -67,10 +67,8 @@ fn copy_child(b: &Both, from: Leg, (start, len): (u64, u64), size: u64, _: &Both
         }
         let there = sys::pread(dst, have.get_mut(..k).unwrap_or(&mut []), at);
         let same = there == Ok(k) && have.get(..k) == buf.get(..k);
-        let mut done = if same { k } else { 0 };
-        while done < k {
-            let piece = buf.get(done..k).unwrap_or(&[]);
-            done = done.saturating_add(sys::pwrite(dst, piece, at.saturating_add(done as u64))?);
+        if !same {
+            sys::pwrite_all(dst, buf.get(..k).unwrap_or(&[]), at)?;
         }
         at = at.saturating_add(k as u64);
     }

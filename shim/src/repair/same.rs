@@ -334,11 +334,7 @@ fn pour(src: i32, dst: i32, from: u64, end: u64, _: &BothLocked) -> Sys<()> {
         if k == 0 {
             return Err(Errno::EIO);
         }
-        let mut done = 0usize;
-        while done < k {
-            let piece = buf.get(done..k).unwrap_or(&[]);
-            done = done.saturating_add(sys::pwrite(dst, piece, at.saturating_add(done as u64))?);
-        }
+        sys::pwrite_all(dst, buf.get(..k).unwrap_or(&[]), at)?;
         at = at.saturating_add(k as u64);
     }
     Ok(())

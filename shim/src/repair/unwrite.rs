@@ -1,5 +1,5 @@
 //! A write that the second leg has refused is taken back on the first.
-use mirror_core::{Refused, Untouched};
+use mirror_core::{Errno, Refused, Untouched};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -36,11 +36,11 @@ fn brought_back(
         }
         let mut done = 0usize;
         while done < k {
-            done = done.saturating_add(sys::pwrite(
-                n,
-                buf.get(done..k).unwrap_or(&[]),
-                at.saturating_add(done as u64),
-            )?);
+            let rest = buf.get(done..k).unwrap_or(&[]);
+            match sys::pwrite(n, rest, at.saturating_add(done as u64))? {
+                0 => return Err(Errno::EIO),
+                more => done = done.saturating_add(more),
+            }
             *begun = true;
         }
         at = at.saturating_add(k as u64);

@@ -258,3 +258,42 @@ fn leg_a_is_never_left_behind() {
     assert!(!p.b().join(".mirror/away").exists());
     assert_eq!(p.mirror("leg", &["offline", v(&p), "b"]).code, 1);
 }
+
+/// What lies elsewhere goes on, by whatever the policy is: in a program that is attached to the pair, and in those
+/// that start after the leg has failed.
+#[test]
+fn outside_goes_on_while_a_leg_is_dead() {
+    need!(root);
+    need!("python3", "git", "xfs_io");
+    let script = "set -e
+echo before > $V/f
+xfs_io -x -c shutdown $MNT
+echo own > $S/own; mkdir $S/d; echo null > /dev/null
+bash -c 'echo child > $S/child; cd $S/d; mkdir rel'
+python3 -c 'import os; s = os.environ[\"S\"]; open(s + \"/py\", \"w\").write(\"py\"); os.rename(s + \"/py\", s + \"/d/py\")'
+git init -q $S/git
+ls $S $S/d";
+    for (options, goes_on) in [("fail", false), ("degrade", true)] {
+        let Some(p) = Pair::bare(Kind::InPlace, LOOP) else {
+            return;
+        };
+        p.init(&["--on-failure", options]).ok();
+        let run = |script: &str| {
+            let mut c = p.command("bash");
+            c.args(["-c", script]).env("MNT", mount(&p));
+            mirror_tests::Output::from_std(c.output().unwrap())
+        };
+        let o = run(&format!(
+            "{script}; set +e; (echo in > $V/in) 2>/dev/null; echo in: $?"
+        ));
+        let text = o.text();
+        let words: Vec<&str> = text.split_ascii_whitespace().collect();
+        let inside = if goes_on { "0" } else { "1" };
+        assert_eq!(words[words.len() - 2..], ["in:", inside], "{o:?}");
+        for made in ["child", "d", "git", "own", "rel", "py"] {
+            assert!(words.contains(&made), "{options}: {made}: {o:?}");
+        }
+        let there = fs::exists(p.a().join("in")).unwrap();
+        assert_eq!(there, goes_on, "{options}");
+    }
+}

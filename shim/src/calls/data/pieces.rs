@@ -126,16 +126,7 @@ pub fn copy_up(m: i32, at: u64, goal: u64, len: u64, held: &BothLocked) -> Sys<(
 }
 
 fn write_all(m: i32, bytes: &[u8], at: u64, _: &BothLocked) -> Sys<()> {
-    let mut done = 0usize;
-    while let Some(rest) = bytes.get(done..).filter(|r| !r.is_empty()) {
-        match sys::pwrite(m, rest, at.saturating_add(done as u64)) {
-            Ok(0) => return Err(Errno::EIO),
-            Ok(k) => done = done.saturating_add(k),
-            Err(Errno::EINTR) => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(())
+    sys::pwrite_all(m, bytes, at)
 }
 
 /// A buffer that O_DIRECT descriptors accept too.

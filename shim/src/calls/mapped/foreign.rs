@@ -97,10 +97,8 @@ fn child([a, b]: [i32; 2], inode: u64, (from, to): (u64, u64), held: &BothLocked
         }
         let there = sys::pread(dst, other.get_mut(..k).unwrap_or(&mut []), at);
         let same = there == Ok(k) && other.get(..k) == one.get(..k);
-        let mut done = if same { k } else { 0 };
-        while done < k {
-            let piece = one.get(done..k).unwrap_or(&[]);
-            done = done.saturating_add(sys::pwrite(dst, piece, at.saturating_add(done as u64))?);
+        if !same {
+            sys::pwrite_all(dst, one.get(..k).unwrap_or(&[]), at)?;
         }
         at = at.saturating_add(k as u64);
     }
