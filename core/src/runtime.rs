@@ -13,6 +13,8 @@
 //!
 //! A transaction occupies the posts of all its objects, and each names the *lead*, the first of them:
 //! its record holds the intent. The lead is occupied first and left last.
+mod owed;
+
 use crate::leg::{Leg, PerLeg};
 use crate::lock::{LockPlan, OBJECTS};
 use crate::path::PATH_MAX;
@@ -24,7 +26,7 @@ pub const FACTS_SIZE: usize = 128;
 /// "MIRRORRT" in ASCII, little-endian.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"MIRRORRT");
 /// Version of this layout. Another one is refused.
-pub const VERSION: u64 = 5;
+pub const VERSION: u64 = 6;
 /// Offset of a write that goes to the end, wherever that is.
 pub const AT_END: u64 = u64::MAX;
 /// Words of path text per intent: two paths of PATH_MAX.
@@ -58,6 +60,8 @@ pub struct Post {
     pub pid: AtomicU32,
     /// Not 0: somebody waits for the object.
     pub waiting: AtomicU32,
+    /// Not 0: a file that the record names may be owed a time on the second leg, by the process with this pid.
+    pub owed: AtomicU32,
     /// Transactions that came in since the file was made (wraps).
     pub entries: AtomicU64,
     /// Who holds the object, on leg a and b, where locks are words ([`crate::words`]).
@@ -98,7 +102,9 @@ pub(crate) const TEXT_AT: usize = core::mem::offset_of!(Record, text);
 pub struct Record {
     /// The intent without its paths: [`Intent::words`].
     head: [AtomicU64; HEAD_WORDS],
-    reserved: [AtomicU64; 8],
+    /// Inode on leg a, b of the file that is owed a time: see [`Post::owed`].
+    owed: [AtomicU64; 2],
+    reserved: [AtomicU64; 6],
     text: [AtomicU64; TEXT_WORDS],
 }
 
@@ -344,6 +350,10 @@ impl RuntimeFile {
     /// Announces a change, before anything is touched.
     pub fn publish(&self, lead: usize, i: &Intent, path1: &[u8], path2: &[u8]) {
         if let (Some(p), Some(r)) = (self.posts.get(lead), self.records.get(lead)) {
+            // The name of another file takes its place. The same file's debt stays, whatever comes of this change.
+            if p.owed.load(Ordering::Relaxed) != 0 && !r.owes_to(i.inode.a) {
+                p.owed.store(0, Ordering::Relaxed);
+            }
             r.store(i, path1, path2);
             // Release: whoever sees the bit sees the whole intent.
             let s = p.state.load(Ordering::Relaxed) | ANNOUNCED;
@@ -403,7 +413,8 @@ pub(crate) mod tests {
     fn zeroed() -> Box<Record> {
         Box::new(Record {
             head: [const { AtomicU64::new(0) }; HEAD_WORDS],
-            reserved: [const { AtomicU64::new(0) }; 8],
+            owed: [const { AtomicU64::new(0) }; 2],
+            reserved: [const { AtomicU64::new(0) }; 6],
             text: [const { AtomicU64::new(0) }; TEXT_WORDS],
         })
     }
@@ -466,6 +477,7 @@ pub(crate) mod tests {
             state: AtomicU32::new(66 | ANNOUNCED | (3 << 9)),
             pid: AtomicU32::new(0),
             waiting: AtomicU32::new(0),
+            owed: AtomicU32::new(0),
             entries: AtomicU64::new(0),
             held: [const { AtomicU64::new(0) }; 2],
         };

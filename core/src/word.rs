@@ -80,6 +80,11 @@ impl StateWord {
     pub const fn flocked(self) -> bool {
         self.0 & Self::FLOCKED != 0
     }
+    /// Whether nothing is known that makes the legs differ.
+    pub fn in_order(self) -> bool {
+        let sound = !self.pending() && !self.unmirrored() && !self.vanished();
+        sound && self.leg(0) == LegState::InSync && self.leg(1) == LegState::InSync
+    }
     /// The word that a new domain begins with.
     pub const fn of_new(pending: bool, vanished: bool) -> StateWord {
         let mut word = Self::FRESH.0;

@@ -15,6 +15,7 @@ pub mod domain;
 pub mod locks;
 pub mod mapped;
 pub mod memory;
+pub mod owed;
 pub mod pending;
 pub mod posts;
 pub mod runtime;

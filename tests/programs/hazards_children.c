@@ -43,6 +43,8 @@ static void cancel(void) {
         pthread_join(t, &r);
         ended += r == PTHREAD_CANCELED;
     }
+    // Whether a thread came to its first write is chance.
+    own(SYS_pwrite64, f, "0123456789", 10, 0);
     printf("%d %d %ld\n", ended, tidied, make("after", "x"));
 }
 

@@ -8,7 +8,7 @@ use std::fs;
 /// Where the runtime file says what it is and counts the errors of a second leg (docs/FORMATS.md). The
 /// only place in the tests that knows the layout.
 const MAGIC: &[u8] = b"MIRRORRT";
-const VERSION: (usize, u64) = (8, 5);
+const VERSION: (usize, u64) = (8, 6);
 const PARTNER_ERRORS: usize = 144;
 const WORD: usize = 128;
 const PENDING: u64 = 1 << 6;

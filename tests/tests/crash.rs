@@ -220,14 +220,8 @@ fn sweep(pair: &Pair, repair: Repair) {
                 Repair::EndOfRun => {}
             }
             let legs = [pair.a(), pair.b()].map(|l| Tree::read(&l.join(&name)));
-            // The partner's mtime is owed until a descriptor is closed; a killed writer's debt is settled
-            // by resync alone (LIMITS).
-            let level = if repair == Repair::Resync {
-                Level::Strict
-            } else {
-                Level::NoTimes
-            };
-            let d = legs[0].differences(&legs[1], level);
+            // What a killed writer has owed its partner's mtime is settled by all of them.
+            let d = legs[0].differences(&legs[1], Level::Strict);
             if !d.0.is_empty() {
                 problems.push(format!(
                     "{op} killed at {call} {n}: the legs differ: {}",

@@ -294,6 +294,7 @@ fn dumped(pairs: &[Attached], name: &str) {
 /// When the command has ended: repairs what it left, says what is not in order.
 fn after(p: &Attached) {
     heal::recover(p);
+    heal::settle(p);
     let w = p.runtime.word();
     let (v, word) = (
         text::path(&p.pair.line.virt),

@@ -16,7 +16,7 @@ use mirror_core::runtime::{Intent, IntentKind};
 use mirror_core::word::StateWord;
 use mirror_core::{BothLocked, Leg, LockMiss, alone};
 use mirror_pair::both::{self, Both, Places};
-use mirror_pair::{carry_out, pending};
+use mirror_pair::{carry_out, owed, pending};
 use mirror_sys::{Object, end_marks, open_marked};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -94,6 +94,24 @@ fn settle_mapped(p: &Attached, held: &BothLocked) {
         let equal = there && make_equal(p, Leg::A, &[m.path()], false, held).is_ok();
         if equal || append_pending(p, &[m.path().to_vec()], held) {
             view.forget_mapped(nth);
+        }
+    }
+}
+
+/// Gives files the times that killed writers have owed them, if nobody is in the way.
+pub fn settle(p: &Attached) {
+    let rt = p.runtime.view();
+    for _ in 0..20 {
+        if !owed::any(rt) {
+            return;
+        }
+        let mut locks = p.locks.lock();
+        let _ = alone(&mut port(p, &mut locks), |_, held| {
+            owed::settle(p.pair.roots(), rt, &both::open_dir, held);
+        });
+        drop(locks);
+        if owed::any(rt) {
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 }

@@ -19,7 +19,7 @@ use mirror_core::{
     Action, Applied, BothLocked, Drive, Errno, Journal, Leg, LegIo, LegLock, LockMiss, LockPlan,
     Next, OBJECTS, Posts, Prepared, Refused, StateWord, Step, Untouched, WHOLE,
 };
-use mirror_pair::posts;
+use mirror_pair::{owed, posts};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -392,6 +392,16 @@ fn plan(p: &mut Port<'_, '_>) -> Result<LockPlan, Prepared> {
     p.change.plan(&mut p.cx)
 }
 
+/// At attach: gives files the times that killed processes have owed them, unless others are in the way.
+#[cold]
+#[inline(never)]
+fn settle_the_dead(p: &mut Port<'_, '_>) {
+    let s = p.cx.s;
+    let _ = mirror_core::alone(p, |_, held| {
+        heal::settle(s, held);
+    });
+}
+
 /// At attach: ends what crashed processes left, also where nobody may ever come by again.
 #[cold]
 #[inline(never)]
@@ -412,10 +422,13 @@ fn mend_the_dead(p: &mut Port<'_, '_>) {
                 }
             };
             if !matches!(mirror_core::alone(p, act), Err(LockMiss::Busy(_))) {
-                return;
+                break;
             }
             sys::sleep_us(500);
         }
+    }
+    if owed::by_the_dead(p.cx.s.runtime()) {
+        settle_the_dead(p);
     }
 }
 

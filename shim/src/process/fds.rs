@@ -45,6 +45,8 @@ pub struct FdInfo {
     /// The partner was seen to be open without O_APPEND. Nobody can set it there: the program has no such
     /// number, nor has a child of it; no message carries it away.
     pub places: AtomicU8,
+    /// The lock object in whose record its file is owed a time since it was made; 0: in none.
+    pub made: AtomicU8,
     len: AtomicU8,
     /// How the description writes, and as of which count of [`lent`] it is this process's alone; 0: it may not
     /// be, or is not known to be.
@@ -66,6 +68,7 @@ const NO_INFO: FdInfo = FdInfo {
     leg: AtomicU8::new(0),
     dirty: AtomicU8::new(0),
     places: AtomicU8::new(0),
+    made: AtomicU8::new(0),
     alone: AtomicU64::new(0),
     len: AtomicU8::new(0),
     ino: [const { AtomicU64::new(0) }; 2],
@@ -154,6 +157,7 @@ impl FdInfo {
         self.leg.store(o.leg.load(r), r);
         self.dirty.store(o.dirty.load(r), r);
         self.places.store(o.places.load(r), r);
+        self.made.store(o.made.load(r), r);
         self.alone.store(o.alone.load(r), r);
         self.end.store(o.end.load(r), r);
         for (d, s) in self.ino.iter().zip(&o.ino) {

@@ -18,7 +18,7 @@ use mirror_core::repair::{Act, Names};
 use mirror_core::runtime::{Intent, IntentKind};
 use mirror_core::{BothLocked, Errno, Leg};
 use mirror_pair::both::{Both, Places};
-use mirror_pair::carry_out;
+use mirror_pair::{carry_out, owed};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -81,6 +81,12 @@ fn equal_at(
 #[inline(never)]
 pub fn recover(s: &Session, object: usize, held: &BothLocked) {
     carry_out::recover(&mut Heals(s), s.runtime(), object, held);
+}
+
+/// Gives files the times that killed writers have owed them.
+#[inline(never)]
+pub fn settle(s: &Session, held: &BothLocked) {
+    owed::settle(s.root, s.runtime(), &both::open_dir, held);
 }
 
 struct Heals<'a>(&'a Session);

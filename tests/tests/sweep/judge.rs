@@ -173,8 +173,10 @@ pub fn judge(
     if evidence.inside {
         return wrong(Wrong::Unended, "a post is occupied");
     }
-    // The time of a killed writer's partner is owed until a resync (LIMITS).
-    let level = if recovery == Some(Recovery::Program) {
+    // Of several files under one lock object one alone is settled by a program, and where nobody may set times
+    // they differ (LIMITS).
+    let no_times = strike == Strike::Lasting(libc::EPERM);
+    let level = if no_times || recovery == Some(Recovery::Program) {
         op.level()
     } else {
         Level::Strict

@@ -5,6 +5,7 @@
 use crate::attach::handle::Session;
 use crate::attach::session;
 use crate::calls::data::write::{describe, place};
+use crate::calls::paired::owed;
 use crate::calls::paired::recognise::{Fd, recognise};
 use crate::change::deep::open_other;
 use crate::change::job::{Job, Patience};
@@ -67,12 +68,19 @@ pub fn settle(n: i32, patience: Patience) -> Option<usize> {
     if dirty.load(Ordering::Relaxed) == 0 {
         return None;
     }
+    // A round may find that the number is another file's by now.
+    let owed = owed::owed(n);
     // A child that shares this memory forgets hints of what it closes in a table of its own.
     if fds::hint(n) != fds::PAIRED && !known_again(n) || times_are_equal(n) {
         dirty.store(0, Ordering::Relaxed);
+        owed::settled(n, owed);
         return None;
     }
-    round(n, true, patience)
+    let wait = round(n, true, patience);
+    if wait.is_none() {
+        owed::settled(n, owed);
+    }
+    wait
 }
 
 /// Whether there is nothing to settle: two writes right after each other mostly get the same tick of the

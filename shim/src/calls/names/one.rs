@@ -6,6 +6,7 @@ use crate::change::job::Job;
 use crate::change::pairing::in_the_way;
 use crate::change::port::{Ran, run};
 use crate::change::target::{Change, Cx, Target};
+use crate::change::times;
 use crate::path::below::hold;
 use crate::path::loc::{Last, Loc, Path, Place};
 use crate::path::proofs::{self, SYMLINKED};
@@ -107,7 +108,7 @@ impl Change for One<'_> {
         removes && why == Errno::ENOENT && there().is_err()
     }
     /// And what has to follow it there.
-    fn apply(&mut self, cx: &mut Cx<'_>, _: &BothLocked, step: Step) -> Result<u64, Refused> {
+    fn apply(&mut self, cx: &mut Cx<'_>, held: &BothLocked, step: Step) -> Result<u64, Refused> {
         let leg = cx.leg(step);
         let t = cx.name(0);
         let (dir, name) = (t.at(leg), &t.name);
@@ -151,10 +152,9 @@ impl Change for One<'_> {
         if step == Step::Second
             && matches!(self.what, What::Mknod(m, _) if m & c::S_IFMT == c::S_IFREG || m & c::S_IFMT == 0)
         {
-            let st = sys::fstatat(t.at(leg.other()), name, c::AT_SYMLINK_NOFOLLOW)?;
-            let made = hold(dir, name)?;
-            sys::stands_for(&st, made.stat())?;
-            match made.set_times(OMIT, st.mtime()) {
+            let (first, made) = (hold(t.at(leg.other()), name)?, hold(dir, name)?);
+            sys::stands_for(first.stat(), made.stat())?;
+            match times::copy(first.fd(), made.fd(), OMIT, held) {
                 // A file system that lets only the owner of the mount set times.
                 Ok(_) | Err(Errno::EPERM) => {}
                 Err(e) => return Err(e.into()),

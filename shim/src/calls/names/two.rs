@@ -1,7 +1,9 @@
 //! Two names: rename, link (op classes *entry* and *rename*).
 use crate::change::pairing::{in_the_way, nothing_beside};
 use crate::change::target::{Change, Cx};
+use crate::change::times;
 use crate::path::loc::Path;
+use crate::process::{actor, fds};
 use core::sync::atomic::{AtomicBool, Ordering};
 use libc as c;
 use mirror_core::Leg;
@@ -55,6 +57,16 @@ impl Two {
                 .is_ok_and(|st| st.kind() == c::S_IFDIR);
         MOVES.store(dir, Ordering::Relaxed);
         dir
+    }
+}
+
+/// The file behind `n` has a name by now.
+fn named(n: i32, rel: &[u8]) {
+    if fds::hint(n) == fds::PAIRED
+        && !actor::maybe_guest()
+        && let Some(i) = fds::info(n)
+    {
+        i.set_path(rel);
     }
 }
 
@@ -186,6 +198,11 @@ impl Change for Two {
                 })
             }
             Some((n, _)) => {
+                if step == Step::First {
+                    // Before it has a name: whoever is killed afterwards has left equal times.
+                    let _ = times::copy(n, n.saturating_add(K), sys::OMIT, held);
+                }
+                let from = n;
                 let n = if step == Step::First {
                     n
                 } else {
@@ -193,7 +210,11 @@ impl Change for Two {
                 };
                 let mut p = Path::new();
                 sys::fd_text(n, &mut p);
-                sys::linkat(c::AT_FDCWD, &p, b.at(leg), &b.name, c::AT_SYMLINK_FOLLOW)
+                let r = sys::linkat(c::AT_FDCWD, &p, b.at(leg), &b.name, c::AT_SYMLINK_FOLLOW);
+                if r.is_ok() && step == Step::Second {
+                    named(from, b.text());
+                }
+                r
             }
         };
         Ok(r? as u64)

@@ -4,13 +4,13 @@
 //! program's call); data files are opened only to become n or n + K.
 use crate::calls::open::flags::TMPFILE;
 use crate::calls::open::sticky::may_create_over;
-use crate::calls::paired::partner::{install, note};
+use crate::calls::paired::partner::{install, note, owes_time};
 use crate::change::deep::NOWHERE;
 use crate::change::pairing::in_the_way;
 use crate::change::target::{Change, Cx};
 use crate::path::loc::Path;
 use crate::process::actor::maybe_guest;
-use crate::process::fds::{PAIRED, hint, info, set_dirty};
+use crate::process::fds::{PAIRED, hint, info};
 use crate::process::limits::spare;
 use libc as c;
 use mirror_core::{BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Untouched};
@@ -81,7 +81,7 @@ impl Open {
 
 impl Open {
     /// Notes the new pair of descriptors, with TX held: whoever exits next must know what it owes.
-    fn remember(&self, cx: &Cx<'_>, n: i32) {
+    fn remember(&self, cx: &Cx<'_>, n: i32, held: &BothLocked) {
         let ino = |leg: Leg| {
             let st = self.stat[leg];
             st.map_or(0, |s| s.ino())
@@ -96,7 +96,7 @@ impl Open {
             i.set_alone(self.flags & c::O_APPEND != 0);
         }
         if self.made || self.tmpfile() || self.flags & c::O_TRUNC != 0 {
-            set_dirty(n);
+            owes_time(n, held);
         }
         self.ready.set(true);
     }
@@ -250,7 +250,7 @@ impl Change for Open {
         if self.emptied {
             sys::ftruncate(first.saturating_add(K), 0)?;
         }
-        self.remember(cx, first);
+        self.remember(cx, first, held);
         Ok(0)
     }
     fn begun(&self) -> bool {

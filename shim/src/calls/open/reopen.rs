@@ -1,12 +1,12 @@
 //! Opening an open file anew through /proc/self/fd/N: both legs' objects are at hand as n and n + K, so
 //! no name is needed, and it does not matter whether one is left.
 use crate::calls::args::verdict;
-use crate::calls::paired::partner::{install, note, open_writable};
+use crate::calls::paired::partner::{install, note, open_writable, owes_time};
 use crate::change::job::Job;
 use crate::change::port::{Ran, run};
 use crate::change::target::{Change, Cx};
 use crate::path::loc::{Loc, Path};
-use crate::process::fds::{self, set_dirty};
+use crate::process::fds;
 use crate::process::limits::spare;
 use crate::regs::{Regs, answer, fail};
 use crate::repair::privileges;
@@ -96,7 +96,7 @@ impl Change for Reopen {
             _ => Prepared::Unresolved,
         }
     }
-    fn apply(&mut self, cx: &mut Cx<'_>, _: &BothLocked, step: Step) -> Result<u64, Refused> {
+    fn apply(&mut self, cx: &mut Cx<'_>, held: &BothLocked, step: Step) -> Result<u64, Refused> {
         if step == Step::First {
             if self.truncates() {
                 self.reserve()?;
@@ -136,7 +136,7 @@ impl Change for Reopen {
             .map_or(&[][..], |i| i.path(&mut buf));
         note(self.first, cx.s.pair, cx.lead, ino, rel);
         if self.truncates() {
-            set_dirty(self.first);
+            owes_time(self.first, held);
         }
         Ok(0)
     }

@@ -1,7 +1,8 @@
 //! Partners of descriptors: installed under n + K, noted for the hints.
+use crate::calls::paired::owed;
 use crate::change::times;
 use crate::process::actor::{self, guest};
-use crate::process::fds::{self, ANY_PARTNER, PAIRED, set_dirty, set_hint};
+use crate::process::fds::{self, ANY_PARTNER, PAIRED, set_hint};
 use crate::process::limits::with_limit;
 use core::sync::atomic::Ordering;
 use libc as c;
@@ -72,6 +73,7 @@ pub fn note(n: i32, pair: usize, leg: Leg, ino: PerLeg<u64>, rel: &[u8]) {
     i.leg.store(leg.index() as u8, Ordering::Relaxed);
     i.dirty.store(0, Ordering::Relaxed);
     i.places.store(0, Ordering::Relaxed);
+    i.made.store(0, Ordering::Relaxed);
     i.set_shared();
     i.set_end(u64::MAX);
     for (d, s) in i.ino.iter().zip(ino.iter()) {
@@ -86,7 +88,7 @@ pub fn note(n: i32, pair: usize, leg: Leg, ino: PerLeg<u64>, rel: &[u8]) {
 /// be another's (a guest, a split table). TX is held: no dup2 takes the number away before.
 pub fn owes_time(n: i32, held: &BothLocked) {
     if !actor::maybe_guest() {
-        set_dirty(n);
+        owed::later(n, held);
     } else {
         let _ = times::copy(n, n.saturating_add(K), OMIT, held);
     }
