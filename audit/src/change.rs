@@ -2,12 +2,13 @@
 use crate::raw::{Raw, bits, is_name, nr};
 use crate::{Op, Range};
 use alloc::vec::Vec;
+use mirror_core::Leg;
 
 /// A change on one leg.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// Which leg.
-    pub leg: u8,
+    pub leg: Leg,
     /// What was done.
     pub op: Op,
     /// The object, or its old name.
@@ -66,7 +67,8 @@ pub fn of_descriptor(r: &Raw) -> Option<Change> {
 
 /// The change of a call that takes paths: `touched` is what happened in the meantime, on either leg.
 pub fn of_names(r: &Raw, touched: &[Raw]) -> Vec<Change> {
-    let mut changes: Vec<Change> = (0..2)
+    let mut changes: Vec<Change> = Leg::BOTH
+        .into_iter()
         .filter_map(|leg| {
             let of_leg: Vec<&Raw> = touched.iter().filter(|t| t.leg == leg).collect();
             (!of_leg.is_empty()).then(|| on_leg(r, leg, &of_leg))?
@@ -79,7 +81,7 @@ pub fn of_names(r: &Raw, touched: &[Raw]) -> Vec<Change> {
     changes
 }
 
-fn on_leg(r: &Raw, leg: u8, touched: &[&Raw]) -> Option<Change> {
+fn on_leg(r: &Raw, leg: Leg, touched: &[&Raw]) -> Option<Change> {
     let first = last_name(&r.names[0]);
     let second = last_name(&r.names[1]);
     let (op, name) = match r.nr {
@@ -122,7 +124,7 @@ fn on_leg(r: &Raw, leg: u8, touched: &[&Raw]) -> Option<Change> {
 /// A rename: the directories whose times changed are its two, or one; what was moved still had its old name.
 fn moved(
     op: Op,
-    leg: u8,
+    leg: Leg,
     touched: &[&Raw],
     dirs: &[&Raw],
     first: &[u8],
@@ -158,7 +160,7 @@ fn moved(
     }
 }
 
-fn attributes(r: &Raw, leg: u8, touched: &[&Raw]) -> Option<Change> {
+fn attributes(r: &Raw, leg: Leg, touched: &[&Raw]) -> Option<Change> {
     let t = touched.first()?;
     let (op, range) = match r.nr {
         call::TRUNCATE => (
@@ -207,7 +209,7 @@ pub fn of_touch(t: &Raw) -> Change {
     }
 }
 
-fn named(leg: u8, op: Op, rel: Vec<u8>, to: Option<Vec<u8>>) -> Change {
+fn named(leg: Leg, op: Op, rel: Vec<u8>, to: Option<Vec<u8>>) -> Change {
     Change {
         leg,
         op,

@@ -1,6 +1,7 @@
 //! One change, as a source tells it.
 use crate::{Op, Tier};
 use alloc::vec::Vec;
+use mirror_core::Leg;
 
 /// Bytes of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +60,8 @@ pub enum Judged {
 pub struct Event {
     /// Nanoseconds of CLOCK_REALTIME.
     pub time: u64,
-    /// 0 or 1.
-    pub leg: u8,
+    /// Which leg.
+    pub leg: Leg,
     /// The path below the leg, without a leading slash; empty: the root.
     pub rel: Vec<u8>,
     /// The new name of a rename, the other one of a link or an exchange, if it lies in the same leg.
@@ -83,7 +84,7 @@ pub struct Event {
 
 impl Event {
     /// A change of which the source knows no more than this.
-    pub fn seen(tier: Tier, time: u64, leg: u8, rel: Vec<u8>, op: Op) -> Event {
+    pub fn seen(tier: Tier, time: u64, leg: Leg, rel: Vec<u8>, op: Op) -> Event {
         Event {
             time,
             leg,

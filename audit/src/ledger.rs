@@ -5,6 +5,7 @@ use crate::raw::{Kind, Raw, bits};
 use crate::{Class, Event, Judged, Op, Range, Tier, Who};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
+use mirror_core::Leg;
 
 /// How long a change waits for its match; then both legs are looked at.
 pub const PATIENCE: u64 = 100_000_000;
@@ -32,9 +33,9 @@ struct Thread {
     open: Vec<Open>,
     /// What it has changed on both legs, and which one came second: the library sets that one's times to the
     /// first one's afterwards, on this leg alone.
-    following: VecDeque<(Vec<u8>, u8)>,
+    following: VecDeque<(Vec<u8>, Leg)>,
     /// The same of what was matched in the kernel: a file, by its number.
-    follows: Option<(u64, u8)>,
+    follows: Option<(u64, Leg)>,
     /// When it last told anything.
     last: u64,
 }
@@ -198,7 +199,7 @@ impl Ledger {
 
 impl Thread {
     fn follows(&mut self, change: &Change) {
-        let same = |f: &(Vec<u8>, u8)| f.0 == change.rel && f.1 == change.leg;
+        let same = |f: &(Vec<u8>, Leg)| f.0 == change.rel && f.1 == change.leg;
         if !self.following.iter().any(same) {
             self.following.truncate(FOLLOWING_MAX - 1);
             self.following.push_front((change.rel.clone(), change.leg));
@@ -206,7 +207,7 @@ impl Thread {
     }
 
     fn followed(&mut self, change: &Change) -> bool {
-        let same = |f: &(Vec<u8>, u8)| f.0 == change.rel && f.1 == change.leg;
+        let same = |f: &(Vec<u8>, Leg)| f.0 == change.rel && f.1 == change.leg;
         let at = self.following.iter().position(same);
         at.is_some_and(|i| self.following.remove(i).is_some())
     }

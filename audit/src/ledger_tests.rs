@@ -2,13 +2,14 @@ use crate::raw::{Kind, Raw, bits};
 use crate::{Event, Judged, Ledger, Op, PATIENCE, Range, Tier};
 use alloc::string::String;
 use alloc::vec::Vec;
+use mirror_core::Leg;
 
 const NOW: u64 = 5_000_000_000;
 const DIR: u32 = 0o040_755;
 const FILE: u32 = 0o100_644;
 const BOTH: u8 = bits::HELD_BOTH;
 
-fn raw(kind: Kind, nr: i32, leg: u8, rel: &str) -> Raw {
+fn raw(kind: Kind, nr: i32, leg: Leg, rel: &str) -> Raw {
     Raw {
         kind,
         flags: 0,
@@ -34,7 +35,7 @@ fn raw(kind: Kind, nr: i32, leg: u8, rel: &str) -> Raw {
     }
 }
 
-fn write(leg: u8, at: u64, len: i64) -> Raw {
+fn write(leg: Leg, at: u64, len: i64) -> Raw {
     Raw {
         offset: at,
         result: len,
@@ -42,7 +43,7 @@ fn write(leg: u8, at: u64, len: i64) -> Raw {
     }
 }
 
-fn touch(nr: i32, leg: u8, rel: &str, mode: u32, inode: u64) -> Raw {
+fn touch(nr: i32, leg: Leg, rel: &str, mode: u32, inode: u64) -> Raw {
     Raw {
         mode,
         inode,
@@ -53,7 +54,7 @@ fn touch(nr: i32, leg: u8, rel: &str, mode: u32, inode: u64) -> Raw {
 fn end(nr: i32, first: &str, second: &str) -> Raw {
     Raw {
         names: [first.into(), second.into()],
-        ..raw(Kind::Call, nr, 0, "")
+        ..raw(Kind::Call, nr, Leg::A, "")
     }
 }
 
@@ -74,7 +75,7 @@ fn shown(events: &[Event]) -> Vec<String> {
         .iter()
         .map(|e| {
             let to = e.to.as_deref().map(text).unwrap_or_default();
-            let leg = ["a", "b"][usize::from(e.leg)];
+            let leg = e.leg.letter();
             alloc::format!("{:?} {leg} {} {} {to}", e.judged, e.op.word(), text(&e.rel))
         })
         .collect()
@@ -82,7 +83,7 @@ fn shown(events: &[Event]) -> Vec<String> {
 
 #[test]
 fn the_same_on_the_other_leg_is_a_match() {
-    let events = of(&[write(0, 10, 5), write(1, 10, 5)]);
+    let events = of(&[write(Leg::A, 10, 5), write(Leg::B, 10, 5)]);
     assert_eq!(shown(&events), ["Mirrored a write f "]);
     assert_eq!(events[0].range, Some(Range { at: 10, len: 5 }));
 }
@@ -90,19 +91,19 @@ fn the_same_on_the_other_leg_is_a_match() {
 #[test]
 fn nothing_else_is() {
     let other = |change: fn(&mut Raw)| {
-        let mut r = write(1, 10, 5);
+        let mut r = write(Leg::B, 10, 5);
         change(&mut r);
         r
     };
     let others = [
-        other(|r| r.leg = 0),
+        other(|r| r.leg = Leg::A),
         other(|r| r.tid = 8),
         other(|r| r.offset = 11),
         other(|r| r.rel = b"g".to_vec()),
         other(|r| r.nr = 91),
     ];
     for o in others {
-        let events = of(&[write(0, 10, 5), o.clone()]);
+        let events = of(&[write(Leg::A, 10, 5), o.clone()]);
         assert!(events.iter().all(|e| e.judged == Judged::Open), "{o:?}");
         assert_eq!(events.len(), 2, "{o:?}");
     }
@@ -110,9 +111,13 @@ fn nothing_else_is() {
 
 #[test]
 fn a_range_may_be_met_in_pieces_and_what_is_left_is_told() {
-    let all = of(&[write(0, 0, 10), write(1, 0, 4), write(1, 4, 6)]);
+    let all = of(&[
+        write(Leg::A, 0, 10),
+        write(Leg::B, 0, 4),
+        write(Leg::B, 4, 6),
+    ]);
     assert_eq!(shown(&all), ["Mirrored a write f "]);
-    let part = of(&[write(0, 0, 10), write(1, 0, 4)]);
+    let part = of(&[write(Leg::A, 0, 10), write(Leg::B, 0, 4)]);
     assert_eq!(shown(&part), ["Open a write f "]);
 }
 
@@ -123,7 +128,7 @@ fn without_both_locks_no_match_counts() {
             held,
             ..write(leg, 0, 1)
         };
-        let events = of(&[with(0), with(1)]);
+        let events = of(&[with(Leg::A), with(Leg::B)]);
         let judged: Vec<Judged> = events.iter().map(|e| e.judged).collect();
         assert_eq!(judged, [Judged::Unmirrored; 2], "held {held}");
     }
@@ -133,24 +138,24 @@ fn without_both_locks_no_match_counts() {
 #[test]
 fn times_follow_what_was_changed_on_both_legs() {
     let times = |leg| [touch(280, leg, "f", FILE, 1), end(280, "f", "")];
-    let both = [write(0, 0, 1), write(1, 0, 1)];
+    let both = [write(Leg::A, 0, 1), write(Leg::B, 0, 1)];
     let judged = |records: &[&[Raw]]| -> Vec<Judged> {
         of(&records.concat()).iter().map(|e| e.judged).collect()
     };
     use Judged::{Mirrored, Open};
-    assert_eq!(judged(&[&both, &times(1)]), [Mirrored, Mirrored]);
+    assert_eq!(judged(&[&both, &times(Leg::B)]), [Mirrored, Mirrored]);
     assert_eq!(
-        judged(&[&both, &times(0)]),
+        judged(&[&both, &times(Leg::A)]),
         [Mirrored, Open],
         "the first leg"
     );
     assert_eq!(
-        judged(&[&both, &times(1), &times(1)]),
+        judged(&[&both, &times(Leg::B), &times(Leg::B)]),
         [Mirrored, Mirrored, Open],
         "once"
     );
-    assert_eq!(judged(&[&times(1)]), [Open], "after nothing");
-    let own = judged(&[&both, &times(0), &times(1)]);
+    assert_eq!(judged(&[&times(Leg::B)]), [Open], "after nothing");
+    let own = judged(&[&both, &times(Leg::A), &times(Leg::B)]);
     assert_eq!(own, [Mirrored, Mirrored], "a mirrored call");
 }
 
@@ -158,7 +163,7 @@ fn times_follow_what_was_changed_on_both_legs() {
 fn a_repairing_child_is_accounted_for() {
     let child = Raw {
         held: bits::HELD_WHOLE | bits::HELD_BY_PARENT,
-        ..write(1, 0, 1)
+        ..write(Leg::B, 0, 1)
     };
     assert_eq!(of(&[child])[0].judged, Judged::Mirrored);
 }
@@ -171,36 +176,45 @@ fn names_are_those_of_the_directories_that_were_touched() {
     };
     let cases: [(&[Raw], Raw, &str); 6] = [
         (
-            &[touch(83, 0, "d", DIR, 1)],
+            &[touch(83, Leg::A, "d", DIR, 1)],
             end(83, "x/../n/", ""),
             "Unmirrored a mkdir d/n ",
         ),
         (
-            &[touch(84, 1, "d/n", DIR, 2), touch(84, 1, "d", DIR, 1)],
+            &[
+                touch(84, Leg::B, "d/n", DIR, 2),
+                touch(84, Leg::B, "d", DIR, 1),
+            ],
             end(84, "n", ""),
             "Unmirrored b rmdir d/n ",
         ),
         (
-            &[touch(87, 0, "d", DIR, 1), touch(87, 0, "d/n", FILE, 2)],
+            &[
+                touch(87, Leg::A, "d", DIR, 1),
+                touch(87, Leg::A, "d/n", FILE, 2),
+            ],
             end(87, "/v/d/n", ""),
             "Unmirrored a unlink d/n ",
         ),
         (
             &[
-                touch(82, 0, "d/n", FILE, 3),
-                touch(82, 0, "d", DIR, 1),
-                touch(82, 0, "e", DIR, 2),
+                touch(82, Leg::A, "d/n", FILE, 3),
+                touch(82, Leg::A, "d", DIR, 1),
+                touch(82, Leg::A, "e", DIR, 2),
             ],
             end(82, "n", "../e/m"),
             "Unmirrored a rename d/n e/m",
         ),
         (
-            &[touch(82, 0, "d/n", DIR, 3), touch(82, 0, "d", DIR, 1)],
+            &[
+                touch(82, Leg::A, "d/n", DIR, 3),
+                touch(82, Leg::A, "d", DIR, 1),
+            ],
             end(82, "n", "m"),
             "Unmirrored a rename d/n d/m",
         ),
         (
-            &[touch(82, 0, "", DIR, 1)],
+            &[touch(82, Leg::A, "", DIR, 1)],
             end(82, "/elsewhere/n", "m"),
             "Unmirrored a rename m ",
         ),
@@ -214,7 +228,10 @@ fn names_are_those_of_the_directories_that_were_touched() {
 
 #[test]
 fn a_move_out_has_no_new_name() {
-    let touched = [touch(82, 0, "d/n", FILE, 3), touch(82, 0, "d", DIR, 1)];
+    let touched = [
+        touch(82, Leg::A, "d/n", FILE, 3),
+        touch(82, Leg::A, "d", DIR, 1),
+    ];
     let out = Raw {
         flags: bits::OUTSIDE,
         held: 0,
@@ -231,7 +248,7 @@ fn a_path_that_was_overwritten_leads_nowhere_else() {
             held: 0,
             ..end(87, name, "")
         };
-        let events = of(&[touch(87, 0, "d", DIR, 1), call]);
+        let events = of(&[touch(87, Leg::A, "d", DIR, 1), call]);
         assert_eq!(shown(&events), ["Unmirrored a change d "], "{name:?}");
     }
 }
@@ -242,7 +259,7 @@ fn a_failed_call_changes_no_names() {
         result: -2,
         ..end(87, "n", "")
     };
-    assert!(of(&[touch(87, 0, "d", DIR, 1), failed]).is_empty());
+    assert!(of(&[touch(87, Leg::A, "d", DIR, 1), failed]).is_empty());
 }
 
 #[test]
@@ -254,13 +271,13 @@ fn stores_and_the_kernel_need_no_end_of_a_call() {
         (426, Op::Write),
         (nr::COMPAT, Op::Change),
     ] {
-        let events = of(&[touch(nr, 1, "f", FILE, 1)]);
+        let events = of(&[touch(nr, Leg::B, "f", FILE, 1)]);
         let said: Vec<_> = events.iter().map(|e| (e.judged, e.op)).collect();
         assert_eq!(said, [(Judged::Unmirrored, op)]);
     }
     // Only a comparison, and who has the file mapped, tell whether a store is a mirrored program's.
     for nr in [nr::FAULT, 0, 310] {
-        let events = of(&[touch(nr, 1, "f", FILE, 1)]);
+        let events = of(&[touch(nr, Leg::B, "f", FILE, 1)]);
         assert_eq!(shown(&events), ["Open b mapped write f "]);
     }
 }
@@ -269,7 +286,7 @@ fn stores_and_the_kernel_need_no_end_of_a_call() {
 fn what_waits_is_looked_at_when_its_time_has_come() {
     let mut ledger = Ledger::new(Tier::T2, 0);
     let mut out = Vec::new();
-    ledger.take(write(0, 0, 1), &mut out);
+    ledger.take(write(Leg::A, 0, 1), &mut out);
     ledger.expire(NOW + PATIENCE - 1, &mut out);
     assert!(out.is_empty());
     ledger.expire(NOW + PATIENCE, &mut out);

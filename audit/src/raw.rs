@@ -3,6 +3,7 @@
 use crate::Began;
 use alloc::vec::Vec;
 use core::mem::offset_of;
+use mirror_core::{Leg, PerLeg};
 
 /// The record's head; text follows.
 #[allow(
@@ -48,7 +49,7 @@ pub struct Setting {
     /// there: the kernel fills them in.
     pub place: [u64; 8],
     /// The legs' file systems: so too.
-    pub super_block: [u64; 2],
+    pub super_block: PerLeg<u64>,
     /// The command's process.
     pub own: u32,
     /// 1 + the place whose descriptor the command unlocks next; 0 when it has been learnt.
@@ -64,7 +65,7 @@ impl Setting {
     pub fn words(&self) -> [u64; 12] {
         let two = |a: u32, b: u32| u64::from(a) | u64::from(b) << 32;
         let [a, b, c, d, e, f, g, h] = self.place;
-        let [i, j] = self.super_block;
+        let [i, j] = [self.super_block.a, self.super_block.b];
         let (k, l) = (two(self.own, self.learn), two(self.on, self.stamps));
         [a, b, c, d, e, f, g, h, i, j, k, l]
     }
@@ -74,7 +75,7 @@ impl Setting {
         let [a, b, c, d, e, f, g, h, i, j, k, l] = words;
         Setting {
             place: [a, b, c, d, e, f, g, h],
-            super_block: [i, j],
+            super_block: [i, j].into(),
             own: k as u32,
             learn: (k >> 32) as u32,
             on: l as u32,
@@ -196,8 +197,8 @@ pub struct Raw {
     pub generation: u32,
     /// How many names it has.
     pub links: u32,
-    /// 0 or 1.
-    pub leg: u8,
+    /// Which leg it lies in.
+    pub leg: Leg,
     /// [`bits`].
     pub held: u8,
     /// Its path below the leg's root.
@@ -244,8 +245,7 @@ impl Raw {
             *a = u64_at(offset_of!(Head, args) + 8 * i)?;
         }
         let comm = offset_of!(Head, comm);
-        let leg = *bytes.get(offset_of!(Head, leg))?;
-        (leg < 2).then_some(())?;
+        let leg = Leg::from_number(*bytes.get(offset_of!(Head, leg))?)?;
         Some(Raw {
             kind,
             flags: u32_at(offset_of!(Head, flags))?,
@@ -352,7 +352,10 @@ mod tests {
         b[offset_of!(Head, path)] = 6;
         b.extend_from_slice(b"f\0d2\0\0");
         let raw = Raw::parse(&b).unwrap();
-        assert_eq!((raw.nr, raw.leg, &raw.rel[..]), (nr::RING, 1, &b"d2/f"[..]));
+        assert_eq!(
+            (raw.nr, raw.leg, &raw.rel[..]),
+            (nr::RING, Leg::B, &b"d2/f"[..])
+        );
         assert_eq!(raw.comm, b"sh");
         assert_eq!(Raw::parse(&b[..b.len() - 1]), None, "text is missing");
         b[offset_of!(Head, leg)] = 2;

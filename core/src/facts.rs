@@ -1,8 +1,8 @@
 //! The first bytes of a runtime file: whose it is. Written before anybody maps it, and read from the file:
 //! the mapping may belong to somebody who is not believed yet.
-use crate::LockKind;
 use crate::record::{Id, crc32};
 use crate::runtime::{FACTS_SIZE, MAGIC, SIZE, VERSION};
+use crate::{LockKind, PerLeg};
 
 /// Whose runtime file this is. Fixed when it is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct Facts {
     /// Which locks its processes take.
     pub locks: LockKind,
     /// Device and inode of the roots of leg a and b.
-    pub legs: [(u64, u64); 2],
+    pub legs: PerLeg<(u64, u64)>,
 }
 
 impl Facts {
@@ -29,7 +29,10 @@ impl Facts {
             [a, b].map(|h| h.try_into().map_or(0, u64::from_le_bytes))
         };
         let ([i0, i1], [b0, b1], [p0, p1]) = (id(self.id), id(self.boot), id(self.pair));
-        let [(da, ia), (db, ib)] = self.legs;
+        let PerLeg {
+            a: (da, ia),
+            b: (db, ib),
+        } = self.legs;
         let words = [
             MAGIC,
             VERSION,
@@ -84,7 +87,10 @@ impl Facts {
             pair: id(56)?,
             stripes: word(9)?,
             locks: LockKind::of(word(14)?)?,
-            legs: [(word(10)?, word(11)?), (word(12)?, word(13)?)],
+            legs: PerLeg {
+                a: (word(10)?, word(11)?),
+                b: (word(12)?, word(13)?),
+            },
         })
     }
 }
@@ -101,7 +107,7 @@ mod tests {
             pair: Id([5; 16]),
             stripes: 7,
             locks: LockKind::Memory,
-            legs: [(1, 2), (3, 4)],
+            legs: [(1, 2), (3, 4)].into(),
         };
         let mut b = f.encode();
         assert_eq!(Facts::parse(&b), Some(f));

@@ -29,6 +29,32 @@ impl Leg {
             Leg::B => 1,
         }
     }
+    /// Its letter, as people and records say it: `a` or `b`.
+    #[must_use]
+    pub const fn letter(self) -> char {
+        match self {
+            Leg::A => 'a',
+            Leg::B => 'b',
+        }
+    }
+    /// The leg with this letter. What others wrote may be none.
+    #[must_use]
+    pub const fn from_letter(text: &[u8]) -> Option<Leg> {
+        match text {
+            b"a" => Some(Leg::A),
+            b"b" => Some(Leg::B),
+            _ => None,
+        }
+    }
+    /// The leg with this number, 0 or 1. What others wrote may be none.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Option<Leg> {
+        match number {
+            0 => Some(Leg::A),
+            1 => Some(Leg::B),
+            _ => None,
+        }
+    }
     /// The leg with this number: of what others wrote, the last bit counts.
     #[must_use]
     pub const fn of(index: usize) -> Leg {
@@ -61,6 +87,24 @@ impl<T> PerLeg<T> {
             b: to(self.b),
         }
     }
+    /// The same of each, lent.
+    pub fn as_ref(&self) -> PerLeg<&T> {
+        PerLeg {
+            a: &self.a,
+            b: &self.b,
+        }
+    }
+    /// Each together with the other's of the same leg.
+    pub fn zip<U>(self, other: PerLeg<U>) -> PerLeg<(T, U)> {
+        PerLeg {
+            a: (self.a, other.a),
+            b: (self.b, other.b),
+        }
+    }
+    /// The first leg of which this is so, leg a before leg b.
+    pub fn position(&self, mut is: impl FnMut(&T) -> bool) -> Option<Leg> {
+        Leg::BOTH.into_iter().find(|leg| is(&self[*leg]))
+    }
     /// Each with its leg, leg a's first.
     pub fn each(&self) -> impl DoubleEndedIterator<Item = (Leg, &T)> {
         [(Leg::A, &self.a), (Leg::B, &self.b)].into_iter()
@@ -80,6 +124,14 @@ impl<T> IntoIterator for PerLeg<T> {
     type IntoIter = core::array::IntoIter<T, 2>;
     fn into_iter(self) -> Self::IntoIter {
         [self.a, self.b].into_iter()
+    }
+}
+
+impl<'a, T> IntoIterator for &'a PerLeg<T> {
+    type Item = &'a T;
+    type IntoIter = core::array::IntoIter<&'a T, 2>;
+    fn into_iter(self) -> Self::IntoIter {
+        [&self.a, &self.b].into_iter()
     }
 }
 
@@ -118,7 +170,10 @@ mod tests {
             assert_ne!(leg, leg.other());
             assert_eq!(leg, leg.other().other());
             assert_eq!(leg, Leg::of(leg.index()));
+            assert_eq!(Some(leg), Leg::from_number(leg.index() as u8));
+            assert_eq!(Some(leg), Leg::from_letter(&[leg.letter() as u8]));
         }
+        assert_eq!((Leg::from_number(2), Leg::from_letter(b"c")), (None, None));
         let mut p = PerLeg::by(Leg::index);
         assert_eq!([p[Leg::A], p[Leg::B]], [0, 1]);
         p[Leg::B] = 7;
@@ -127,5 +182,7 @@ mod tests {
         assert!(p.iter().copied().eq([1, 8]));
         assert_eq!(p.map(|v| v + 1), PerLeg { a: 2, b: 9 });
         assert!(p.each().eq([(Leg::A, &1), (Leg::B, &8)]));
+        assert_eq!(p.position(|v| *v == 8), Some(Leg::B));
+        assert_eq!(p.as_ref().zip(p).b, (&8, 8));
     }
 }

@@ -7,6 +7,7 @@
 //! from 2K           a block for each pair that a process has attached to, in the order of attaching:
 //!                   eight numbers of its own (roots, domain records), then its lock objects
 //! ```
+use crate::Leg;
 use crate::lock::OBJECTS;
 
 /// Partner of descriptor n is descriptor n + K, held by the kernel.
@@ -33,8 +34,8 @@ pub const fn block(slot: usize) -> i32 {
 pub const MAPPED_MAX: usize = 32;
 
 /// What names a mapped file on a leg.
-pub const fn mapped(nth: usize, leg: usize) -> i32 {
-    let i = nth.wrapping_mul(2).wrapping_add(leg);
+pub const fn mapped(nth: usize, leg: Leg) -> i32 {
+    let i = nth.wrapping_mul(2).wrapping_add(leg.index());
     K.saturating_add(RESERVED).saturating_add(i as i32)
 }
 
@@ -54,15 +55,15 @@ pub const fn prover(slot: usize) -> i32 {
 }
 
 /// The number of a lock object on a leg.
-pub const fn lock(slot: usize, leg: usize, object: usize) -> i32 {
-    let i = object.wrapping_mul(2).wrapping_add(leg);
+pub const fn lock(slot: usize, leg: Leg, object: usize) -> i32 {
+    let i = object.wrapping_mul(2).wrapping_add(leg.index());
     block(slot).saturating_add(OWN).saturating_add(i as i32)
 }
 
 /// First and last number of a block's lock objects.
 pub const fn locks(slot: usize) -> (i32, i32) {
     (
-        lock(slot, 0, 0),
+        lock(slot, Leg::A, 0),
         block(slot.wrapping_add(1)).wrapping_sub(1),
     )
 }
@@ -86,7 +87,7 @@ mod tests {
             }
             assert_eq!(locks(slot).0, next);
             for object in 0..OBJECTS {
-                for leg in 0..2 {
+                for leg in Leg::BOTH {
                     assert_eq!(lock(slot, leg, object), next);
                     next += 1;
                 }
@@ -95,8 +96,8 @@ mod tests {
             assert_eq!(needed(slot + 1), next);
         }
         assert!((RESERVED..K).contains(&SENTINEL));
-        assert_eq!(mapped(0, 0), RESERVED - 1 + K + 1);
-        assert!(mapped(MAPPED_MAX - 1, 1) < 2 * K);
+        assert_eq!(mapped(0, Leg::A), RESERVED - 1 + K + 1);
+        assert!(mapped(MAPPED_MAX - 1, Leg::B) < 2 * K);
         // What docs/LIMITS.md says.
         assert_eq!((needed(1), needed(2) - needed(1)), (8458, 266));
     }

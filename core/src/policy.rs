@@ -30,7 +30,7 @@ pub const fn decide(word: StateWord, of: Leg, why: Errno, options: &Options) -> 
     if matches!(of, Leg::A) {
         return Act::Fail;
     }
-    if matches!(word.leg(1), LegState::Away) {
+    if matches!(word.leg(Leg::B), LegState::Away) {
         return Act::Alone;
     }
     match (why.class(), why) {

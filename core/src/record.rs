@@ -14,6 +14,7 @@
 //! runtime=/run/mirror/            what the runtime files' names begin with
 //! crc=<8 hex digits>
 //! ```
+use crate::Leg;
 use crate::lock::{OBJECTS, STRIPES_MAX, WHOLE};
 use crate::path::PathText;
 
@@ -86,8 +87,8 @@ impl Id {
 pub struct LegRecord {
     /// The pair's id.
     pub pair: Id,
-    /// 0 for a, 1 for b.
-    pub leg: u8,
+    /// Which of the two it is.
+    pub leg: Leg,
     /// This leg's id.
     pub id: Id,
     /// The other leg's id.
@@ -144,11 +145,7 @@ impl LegRecord {
         let id = |s: &[u8]| Id::from_hex(s).ok_or(RecordFault::Malformed);
         let mut r = LegRecord {
             pair: id(field(b"pair")?)?,
-            leg: match field(b"leg")? {
-                b"a" => 0,
-                b"b" => 1,
-                _ => return Err(RecordFault::Malformed),
-            },
+            leg: Leg::from_letter(field(b"leg")?).ok_or(RecordFault::Malformed)?,
             id: id(field(b"id")?)?,
             peer: id(field(b"peer")?)?,
             complete: match field(b"state")? {
@@ -215,7 +212,10 @@ impl LegRecord {
         put(b"mirror-leg=2\npair=");
         put(&self.pair.hex());
         put(b"\nleg=");
-        put(if self.leg == 0 { b"a" } else { b"b" });
+        put(match self.leg {
+            Leg::A => b"a",
+            Leg::B => b"b",
+        });
         put(b"\nid=");
         put(&self.id.hex());
         put(b"\npeer=");
@@ -354,7 +354,7 @@ mod tests {
     fn record_round_trips_and_is_checked() {
         let r = LegRecord {
             pair: Id([1; 16]),
-            leg: 1,
+            leg: Leg::B,
             id: Id([0xab; 16]),
             peer: Id([7; 16]),
             complete: true,
@@ -366,7 +366,7 @@ mod tests {
         let p = LegRecord::parse(t.as_bytes()).unwrap();
         assert_eq!(
             (p.pair, p.leg, p.id, p.peer, p.complete),
-            (r.pair, 1, r.id, r.peer, true)
+            (r.pair, Leg::B, r.id, r.peer, true)
         );
         let place = b"/dev/shm/mirror-";
         assert_eq!(p.runtime.as_bytes(), place);

@@ -1,9 +1,9 @@
 //! The mirrortab (mirrortab(5)): one line per pair, in the manner of fstab(5):
 //! `virtual  leg-a  leg-b  options`, with the escapes \040 \011 \012 \134 and `#` comments.
 //! Shared by the command and the preloaded library, so it never allocates.
-use crate::LockKind;
 use crate::path::PATH_MAX;
 use crate::record::Id;
+use crate::{LockKind, PerLeg};
 
 /// What a pair does when a leg is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,8 +114,8 @@ impl<'a> Entry<'a> {
         self.text(0)
     }
     /// Legs A and B.
-    pub fn legs(&self) -> [&[u8]; 2] {
-        [self.text(1), self.text(2)]
+    pub fn legs(&self) -> PerLeg<&[u8]> {
+        [self.text(1), self.text(2)].into()
     }
     /// V and both legs.
     pub fn paths(&self) -> [&[u8]; 3] {
@@ -372,7 +372,7 @@ pub fn overlap(a: &[u8], b: &[u8]) -> bool {
 
 fn check(e: &Entry<'_>) -> Result<(), Fault> {
     e.paths().into_iter().try_for_each(normal)?;
-    let [a, b] = e.legs();
+    let PerLeg { a, b } = e.legs();
     if overlap(a, b) {
         return Err(Fault::LegsOverlap);
     }

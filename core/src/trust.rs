@@ -1,5 +1,6 @@
 //! Whom to believe: runtime files and control folders lie where others can write. All questions are about
 //! what fstat says of an open file; the kernel has the last word.
+use crate::PerLeg;
 use crate::facts::Facts;
 use crate::record::Id;
 
@@ -43,14 +44,14 @@ pub fn runtime_removable(
     control: (u32, u32),
     found: &Facts,
     pair: Id,
-    legs: [(u64, u64); 2],
+    legs: PerLeg<(u64, u64)>,
 ) -> bool {
     let owner = if group {
         gid == control.1
     } else {
         uid == control.0
     };
-    let inodes = |l: [(u64, u64); 2]| [l[0].1, l[1].1];
+    let inodes = |l: PerLeg<(u64, u64)>| l.map(|(_, inode)| inode);
     owner && found.pair == pair && inodes(found.legs) == inodes(legs)
 }
 
@@ -163,7 +164,7 @@ mod tests {
 
     #[test]
     fn only_the_pairs_own_runtime_file_is_removed() {
-        let legs = [(1, 2), (3, 4)];
+        let legs = PerLeg::from([(1, 2), (3, 4)]);
         let f = Facts {
             id: Id([1; 16]),
             boot: Id([2; 16]),
@@ -175,9 +176,9 @@ mod tests {
         let may =
             |group, file, pair, legs| runtime_removable(group, file, (7, 8), &f, Id(pair), legs);
         assert!(may(false, (7, 1), [3; 16], legs) && may(true, (1, 8), [3; 16], legs));
-        assert!(may(false, (7, 1), [3; 16], [(9, 2), (9, 4)]));
+        assert!(may(false, (7, 1), [3; 16], [(9, 2), (9, 4)].into()));
         assert!(!may(false, (0, 8), [3; 16], legs) && !may(true, (7, 0), [3; 16], legs));
         assert!(!may(false, (7, 8), [4; 16], legs));
-        assert!(!may(false, (7, 8), [3; 16], [(1, 2), (3, 5)]));
+        assert!(!may(false, (7, 8), [3; 16], [(1, 2), (3, 5)].into()));
     }
 }

@@ -13,6 +13,8 @@
 //! bit  16      FLOCKED          where locks are words: somebody sees flocks alone, so all take these as well
 //! ```
 
+use crate::Leg;
+
 /// What a leg is to the pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LegState {
@@ -48,9 +50,9 @@ impl StateWord {
     pub const fn epoch(self) -> u32 {
         (self.0 >> 32) as u32
     }
-    /// The state of leg `i` (0 = a, 1 = b).
-    pub const fn leg(self, i: usize) -> LegState {
-        match (self.0 >> (2 * (i & 1))) & 3 {
+    /// The state of a leg.
+    pub const fn leg(self, leg: Leg) -> LegState {
+        match (self.0 >> (2 * leg.index())) & 3 {
             0 => LegState::InSync,
             1 => LegState::Away,
             _ => LegState::Joining,
@@ -58,7 +60,7 @@ impl StateWord {
     }
     /// Whether leg b is away: changes are leg a's alone.
     pub const fn alone(self) -> bool {
-        matches!(self.leg(1), LegState::Away)
+        matches!(self.leg(Leg::B), LegState::Away)
     }
     /// Whether everybody but the holder of the whole pair's lock keeps out.
     pub const fn exclusive(self) -> bool {
@@ -83,7 +85,7 @@ impl StateWord {
     /// Whether nothing is known that makes the legs differ.
     pub fn in_order(self) -> bool {
         let sound = !self.pending() && !self.unmirrored() && !self.vanished();
-        sound && self.leg(0) == LegState::InSync && self.leg(1) == LegState::InSync
+        sound && self.leg(Leg::A) == LegState::InSync && self.leg(Leg::B) == LegState::InSync
     }
     /// The word that a new domain begins with.
     pub const fn of_new(pending: bool, vanished: bool) -> StateWord {
@@ -97,10 +99,10 @@ impl StateWord {
         StateWord(word)
     }
     /// The leg that answers for V: a unless a is away.
-    pub const fn source(self) -> usize {
-        match self.leg(0) {
-            LegState::InSync => 0,
-            _ => 1,
+    pub const fn source(self) -> Leg {
+        match self.leg(Leg::A) {
+            LegState::InSync => Leg::A,
+            _ => Leg::B,
         }
     }
 }
@@ -113,10 +115,10 @@ mod tests {
     fn fresh_is_in_sync() {
         let w = StateWord::FRESH;
         assert_eq!(
-            (w.leg(0), w.leg(1), w.epoch(), w.source()),
-            (LegState::InSync, LegState::InSync, 1, 0)
+            (w.leg(Leg::A), w.leg(Leg::B), w.epoch(), w.source()),
+            (LegState::InSync, LegState::InSync, 1, Leg::A)
         );
-        assert_eq!(StateWord(w.0 | 1).source(), 1);
-        assert_eq!(StateWord(w.0 | 2 << 2).leg(1), LegState::Joining);
+        assert_eq!(StateWord(w.0 | 1).source(), Leg::B);
+        assert_eq!(StateWord(w.0 | 2 << 2).leg(Leg::B), LegState::Joining);
     }
 }

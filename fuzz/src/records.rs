@@ -39,7 +39,7 @@ pub fn leg_record(data: &[u8]) {
     let root = s.byte() & 1 == 1;
     let r = LegRecord {
         pair: Id(s.bytes()),
-        leg: s.byte() & 1,
+        leg: Leg::of(usize::from(s.byte())),
         id: Id(s.bytes()),
         peer: Id(s.bytes()),
         complete: s.byte() & 1 == 1,
@@ -52,7 +52,7 @@ pub fn leg_record(data: &[u8]) {
 }
 
 fn leg_record_is_sound(r: &LegRecord) {
-    assert!((1..=64).contains(&r.stripes) && r.leg < 2);
+    assert!((1..=64).contains(&r.stripes));
     let text = r.encode();
     let again = LegRecord::parse(text.as_bytes()).expect("its own text");
     assert_eq!(again.encode().as_bytes(), text.as_bytes());
@@ -66,7 +66,7 @@ fn leg_record_is_sound(r: &LegRecord) {
     );
     assert_eq!(again.runtime.as_bytes(), r.runtime.as_bytes());
     let mut partner = again;
-    (partner.leg, partner.id, partner.peer) = (1 - r.leg, r.peer, r.id);
+    (partner.leg, partner.id, partner.peer) = (r.leg.other(), r.peer, r.id);
     assert!(r.pairs_with(&partner) && partner.pairs_with(r) && !r.pairs_with(r));
     assert_eq!(Id::from_hex(&r.id.hex()), Some(r.id));
 }

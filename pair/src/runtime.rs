@@ -40,7 +40,7 @@ pub struct Joined {
 impl Place<'_> {
     /// What the runtime file with this id must say of itself.
     pub fn facts(&self, id: Id, boot: Id, locks: LockKind) -> Sys<Facts> {
-        let mut legs = [(0, 0); 2];
+        let mut legs = PerLeg::default();
         for (l, &root) in legs.iter_mut().zip(self.roots.iter()) {
             let st = sys::fstat(root)?;
             *l = (st.dev(), st.ino());
@@ -216,7 +216,7 @@ impl Place<'_> {
         let ours = |f: Facts| {
             (f.id, f.boot, f.pair) == (o.runtime, o.boot, self.record.pair)
                 && f.stripes == u64::from(self.record.stripes)
-                && f.legs[0] == (root.dev(), root.ino())
+                && f.legs.a == (root.dev(), root.ino())
         };
         let now = in_memory(n) || boot == Some(o.boot);
         read_facts(n).filter(|f| now && ours(*f))
@@ -291,7 +291,7 @@ pub fn removable(
     id: Id,
     record: &LegRecord,
     control: (u32, u32),
-    legs: impl FnOnce(&Facts) -> Option<[(u64, u64); 2]>,
+    legs: impl FnOnce(&Facts) -> Option<PerLeg<(u64, u64)>>,
 ) -> bool {
     let ours = || {
         let (st, found) = (sys::fstat(n).ok()?, read_facts(n)?);

@@ -79,7 +79,7 @@ fn folder(root: i32) -> Sys<Control> {
 
 /// Whether a leg can be used as this one of its pair.
 pub fn usable(record: &LegRecord, leg: Leg) -> Result<(), Doubt> {
-    if usize::from(record.leg) != leg.index() {
+    if record.leg != leg {
         return Err(Doubt::Swapped);
     }
     match record.complete {

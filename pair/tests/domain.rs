@@ -121,7 +121,7 @@ fn only_the_file_of_this_boot_and_pair_is_live() {
         pair: id(3),
         stripes: 64,
         locks: mirror_core::LockKind::Flock,
-        legs: [(1, 2), (3, 4)],
+        legs: [(1, 2), (3, 4)].into(),
     };
     let other = Facts {
         pair: id(9),

@@ -2,7 +2,7 @@
 use mirror_core::path::PathText;
 use mirror_core::record::{Id, LegRecord, RecordFault};
 use mirror_core::trust::Distrust;
-use mirror_core::{Errno, Leg};
+use mirror_core::{Errno, Leg, PerLeg};
 use mirror_pair::session::{Doubt, Pinned, believe, partners, record, usable};
 use std::fs;
 use std::os::fd::AsRawFd;
@@ -36,13 +36,16 @@ impl Root {
     }
 }
 
-fn leg(leg: u8) -> LegRecord {
-    let ids = [Id([7; 16]), Id([8; 16])];
+fn leg(leg: Leg) -> LegRecord {
+    let ids = PerLeg {
+        a: Id([7; 16]),
+        b: Id([8; 16]),
+    };
     LegRecord {
         pair: Id([9; 16]),
         leg,
-        id: ids[usize::from(leg)],
-        peer: ids[usize::from(leg ^ 1)],
+        id: ids[leg],
+        peer: ids[leg.other()],
         complete: true,
         stripes: 64,
         group: false,
@@ -55,14 +58,14 @@ fn a_record_is_there_whole_and_the_pairs_own() {
     let root = Root::new("session-record");
     let doubt = || record(root.fd()).err();
     assert!(matches!(doubt(), Some(Doubt::Unread(Errno::ENOENT))));
-    root.put(leg(1).encode().as_bytes());
-    assert_eq!(record(root.fd()).map(|r| r.leg).ok(), Some(1));
+    root.put(leg(Leg::B).encode().as_bytes());
+    assert_eq!(record(root.fd()).map(|r| r.leg).ok(), Some(Leg::B));
     root.put(b"mirror-leg=9\n");
     let version = RecordFault::Version;
     assert!(matches!(doubt(), Some(Doubt::Damaged(why)) if why == version));
     let at = root.0.join(".mirror/leg");
     fs::remove_file(&at).unwrap();
-    fs::write(root.0.join("planted"), leg(1).encode().as_bytes()).unwrap();
+    fs::write(root.0.join("planted"), leg(Leg::B).encode().as_bytes()).unwrap();
     std::os::unix::fs::symlink("../planted", &at).unwrap();
     assert!(matches!(doubt(), Some(Doubt::Alien)));
     fs::remove_file(&at).unwrap();
@@ -74,7 +77,7 @@ fn a_record_is_there_whole_and_the_pairs_own() {
 fn a_leg_is_the_one_that_the_mirrortab_pins() {
     let root = Root::new("session-pin");
     let me = fs::metadata(&root.0).unwrap().uid();
-    let ask = |id, uid| believe(root.fd(), &leg(0), &Pinned { id, uid });
+    let ask = |id, uid| believe(root.fd(), &leg(Leg::A), &Pinned { id, uid });
     assert!(ask(None, None).is_ok());
     assert!(ask(Some(Id([9; 16])), Some(me)).is_ok());
     let other = ask(Some(Id([1; 16])), None);
@@ -88,14 +91,14 @@ fn a_leg_is_the_one_that_the_mirrortab_pins() {
 
 #[test]
 fn two_legs_are_of_one_pair_and_in_their_places() {
-    let (a, b) = (leg(0), leg(1));
+    let (a, b) = (leg(Leg::A), leg(Leg::B));
     assert!(partners(&a, &b).is_ok() && partners(&b, &a).is_ok());
     assert!(matches!(partners(&a, &a), Err(Doubt::Strangers)));
     assert!(usable(&a, Leg::A).is_ok() && usable(&b, Leg::B).is_ok());
     assert!(matches!(usable(&a, Leg::B), Err(Doubt::Swapped)));
     let begun = LegRecord {
         complete: false,
-        ..leg(0)
+        ..leg(Leg::A)
     };
     assert!(matches!(usable(&begun, Leg::A), Err(Doubt::Incomplete)));
 }

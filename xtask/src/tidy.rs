@@ -12,7 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("mirror-core", &[]),
     ("mirror-sys", &["mirror-core"]),
     ("mirror-pair", &["mirror-core", "mirror-sys"]),
-    ("mirror-audit", &[]),
+    ("mirror-audit", &["mirror-core"]),
     ("mirror-shim", &["mirror-core", "mirror-pair", "mirror-sys"]),
     (
         "mirror-loader",

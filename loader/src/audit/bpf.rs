@@ -7,6 +7,7 @@ use aya::programs::{BtfTracePoint, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader};
 use mirror_audit::raw::{self, BeganWords, Raw, Setting, ThreadWords};
 use mirror_audit::{Began, Event, Judged, Ledger, PATIENCE, Tier};
+use mirror_core::PerLeg;
 use mirror_core::record::CONTROL;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::time::{
@@ -60,12 +61,14 @@ struct Bpf {
     told: std::collections::HashMap<u32, u64>,
     timer: OwnedFd,
     stamps: bool,
+    /// Records that could not be understood.
+    unread: u64,
     /// The kernel knows the places by their dentries, which stay while they are open.
     _places: Vec<OwnedFd>,
 }
 
 /// Attaches the programs; an error says why that is not possible, and what to do.
-pub fn open(legs: [&Root; 2], tier: Option<Tier>) -> Result<Box<dyn Source>, String> {
+pub fn open(legs: PerLeg<&Root>, tier: Option<Tier>) -> Result<Box<dyn Source>, String> {
     match tier {
         None | Some(Tier::T2) => {}
         Some(Tier::T1) => return Err("t1 is not built in: use t2".into()),
@@ -125,6 +128,7 @@ pub fn open(legs: [&Root; 2], tier: Option<Tier>) -> Result<Box<dyn Source>, Str
         told: std::collections::HashMap::new(),
         timer: timer().map_err(text)?,
         stamps,
+        unread: 0,
         _places: places,
         _programs: bpf,
     }))
@@ -132,20 +136,20 @@ pub fn open(legs: [&Root; 2], tier: Option<Tier>) -> Result<Box<dyn Source>, Str
 
 /// Makes the places known to the kernel: their dentries are those of the descriptors that are unlocked here.
 fn learn(
-    legs: [&Root; 2],
+    legs: PerLeg<&Root>,
     setting: &mut Array<MapData, [u64; 12]>,
     told: &mut Setting,
 ) -> Result<Vec<OwnedFd>, String> {
     let mut places = Vec::new();
     for (i, name) in PLACES.iter().enumerate() {
-        for (leg, root) in legs.iter().enumerate() {
+        for (leg, root) in legs.each() {
             let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let fd = match root.open_at(name, flags, Mode::empty()) {
                 // No pair yet.
                 Err(e) if i > 0 && e.kind() == io::ErrorKind::NotFound => continue,
                 r => r.map_err(text)?,
             };
-            told.learn = (2 * i + leg + 1) as u32;
+            told.learn = (2 * i + leg.index() + 1) as u32;
             setting.set(0, told.words(), 0).map_err(text)?;
             flock(&fd, FlockOperation::Unlock).map_err(text)?;
             *told = Setting::of(setting.get(&0, 0).map_err(text)?);
@@ -188,8 +192,10 @@ impl Source for Bpf {
         let _ = rustix::io::read(&self.timer, &mut ticks);
         let started = now(ClockId::Monotonic);
         while let Some(record) = self.ring.next() {
-            if let Some(raw) = Raw::parse(&record) {
-                self.ledger.take(raw, events);
+            match Raw::parse(&record) {
+                Some(raw) => self.ledger.take(raw, events),
+                // Of a leg that there is not, say: nobody knows what it would have told.
+                None => self.unread += 1,
             }
         }
         self.unmatched(started, events);
@@ -205,7 +211,8 @@ impl Source for Bpf {
     }
 
     fn lost(&self) -> u64 {
-        self.counted(1).unwrap_or(u64::MAX)
+        let lost = self.counted(1).unwrap_or(u64::MAX);
+        lost.saturating_add(self.unread)
     }
 
     fn matched(&self) -> u64 {
@@ -269,14 +276,14 @@ fn taken<T: TryFrom<aya::maps::Map, Error = aya::maps::MapError>>(
 }
 
 /// The lock objects that processes hold by now, as the programs count them: of leg a and b, the whole's of both.
-fn holders(legs: [&Root; 2]) -> BTreeMap<u32, [u16; 4]> {
+fn holders(legs: PerLeg<&Root>) -> BTreeMap<u32, [u16; 4]> {
     // By inode: which of the four.
     let mut objects = BTreeMap::new();
-    for (leg, root) in legs.iter().enumerate() {
+    for (leg, root) in legs.each() {
         let all = std::fs::read_dir(root.path.join(".mirror/locks"));
         for object in all.into_iter().flatten().flatten() {
             let whole = object.file_name() == "whole";
-            objects.insert(object.ino(), leg + 2 * usize::from(whole));
+            objects.insert(object.ino(), leg.index() + 2 * usize::from(whole));
         }
     }
     let mut held: BTreeMap<u32, [u16; 4]> = BTreeMap::new();

@@ -6,6 +6,7 @@ use crate::fail::{Context, Fail, Res};
 use crate::text;
 use crate::tree::beneath::{Root, join};
 use mirror_audit::{Event, Judged, Op, Tier, Who};
+use mirror_core::{Leg, PerLeg};
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::io;
@@ -26,17 +27,17 @@ const KNOWN: usize = 50_000;
 /// Marks on the file systems of both legs.
 pub struct Fanotify {
     fd: OwnedFd,
-    legs: [Root; 2],
+    legs: PerLeg<Root>,
     /// The file systems that they lie in.
-    systems: [[u8; 8]; 2],
+    systems: PerLeg<[u8; 8]>,
     /// Where handles of directories led, as of the last rename of a directory.
-    known: HashMap<Vec<u8>, Vec<(u8, Vec<u8>)>>,
+    known: HashMap<Vec<u8>, Vec<(Leg, Vec<u8>)>>,
     lost: u64,
 }
 
 impl Fanotify {
     /// Marks the file systems of both legs.
-    pub fn open(legs: [&Root; 2]) -> Res<Fanotify> {
+    pub fn open(legs: PerLeg<&Root>) -> Res<Fanotify> {
         let flags = libc::FAN_CLASS_NOTIF
             | libc::FAN_CLOEXEC
             | libc::FAN_NONBLOCK
@@ -58,17 +59,21 @@ impl Fanotify {
         }
         // SAFETY: a descriptor that was opened just now and belongs to nobody else.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        let system = |root: &Root| records::system_of(root.fd()).about(text::path(&root.path));
         let source = Fanotify {
             fd,
-            legs: [legs[0].again()?, legs[1].again()?],
-            systems: [
-                records::system_of(legs[0].fd()).about(text::path(&legs[0].path))?,
-                records::system_of(legs[1].fd()).about(text::path(&legs[1].path))?,
-            ],
+            legs: PerLeg {
+                a: legs.a.again()?,
+                b: legs.b.again()?,
+            },
+            systems: PerLeg {
+                a: system(legs.a)?,
+                b: system(legs.b)?,
+            },
             known: HashMap::new(),
             lost: 0,
         };
-        source.legs[0].agree(&source.legs[1]);
+        source.legs.a.agree(&source.legs.b);
         for root in &source.legs {
             source.mark(root)?;
             // What cannot be found again by its handle would be lost.
@@ -118,14 +123,14 @@ impl Fanotify {
     }
 
     /// The places of a directory: below which leg, and where. None: outside both.
-    fn places(&mut self, system: &[u8], handle: &[u8]) -> Vec<(u8, Vec<u8>)> {
+    fn places(&mut self, system: &[u8], handle: &[u8]) -> Vec<(Leg, Vec<u8>)> {
         let key = [system, handle].concat();
         if let Some(p) = self.known.get(&key) {
             return p.clone();
         }
         let mut found = vec![];
-        for (leg, root) in (0u8..).zip(&self.legs) {
-            if self.systems[usize::from(leg)] != system {
+        for (leg, root) in self.legs.each() {
+            if self.systems[leg] != system {
                 continue;
             }
             let Ok(dir) = records::open_handle(root.fd(), handle) else {
@@ -190,8 +195,8 @@ impl Fanotify {
     }
 
     /// The path below a leg, if it is part of the tree. A directory names itself `.`.
-    fn rel(&self, leg: u8, dir: &[u8], name: &[u8]) -> Option<Vec<u8>> {
-        let root = &self.legs[usize::from(leg & 1)];
+    fn rel(&self, leg: Leg, dir: &[u8], name: &[u8]) -> Option<Vec<u8>> {
+        let root = &self.legs[leg];
         let rel = match name {
             b"" | b"." => dir.to_vec(),
             n => join(dir, n),

@@ -2,6 +2,7 @@
 use super::people::Person;
 use crate::tree::differs::Presence;
 use mirror_audit::{Op, Range, Why};
+use mirror_core::Leg;
 use std::rc::Rc;
 
 /// What was done about a finding.
@@ -57,7 +58,7 @@ pub struct Finding {
     /// Nanoseconds since 1970.
     pub time: u64,
     /// The leg that was changed, if one was.
-    pub leg: Option<usize>,
+    pub leg: Option<Leg>,
     /// What was done.
     pub op: Op,
     /// How many times.

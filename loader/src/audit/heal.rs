@@ -9,7 +9,7 @@ use crate::sync::equal::Seen;
 use crate::sync::heal::append_pending;
 use crate::sync::one::One;
 use crate::tree::object::Meta;
-use mirror_core::BothLocked;
+use mirror_core::{BothLocked, Leg};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -29,10 +29,10 @@ pub struct Brake {
 
 /// The leg that has objects which went away on the one that was changed: its name there is gone, or
 /// something else has taken the place of a directory.
-fn going(leg: Option<usize>, seen: &Seen) -> Option<usize> {
+fn going(leg: Option<Leg>, seen: &Seen) -> Option<Leg> {
     let (changed, other, there) = match leg {
-        Some(1) => (&seen.copy, &seen.source, 0),
-        _ => (&seen.source, &seen.copy, 1),
+        Some(Leg::B) => (&seen.copy, &seen.source, Leg::A),
+        _ => (&seen.source, &seen.copy, Leg::B),
     };
     let gone = match (changed, other) {
         (None, Some(_)) => true,
@@ -99,8 +99,8 @@ pub(super) fn would(f: &Finding, seen: &Seen, brake: bool) -> Done {
     match f.leg {
         None => Done::Would("left: both legs were changed"),
         Some(_) if brake && going(f.leg, seen).is_some() => Done::Would("held"),
-        Some(0) => Done::Would("healed"),
-        Some(_) => Done::Would("undone"),
+        Some(Leg::A) => Done::Would("healed"),
+        Some(Leg::B) => Done::Would("undone"),
     }
 }
 
@@ -130,7 +130,7 @@ pub(super) fn heal(
             } else {
                 let seen = one.look(&f.rel).ok().and_then(|s| s.copy);
                 let own = seen.is_some_and(|m| ours.get(&f.rel) == Some(&mark(&m)));
-                let keep = !own || leg == 1 || vanished;
+                let keep = !own || leg == Leg::B || vanished;
                 match one.carry(&f.rel, keep, held) {
                     Ok(c) if c.changing && tries < TRIES => return false,
                     Ok(c) => {
@@ -142,8 +142,8 @@ pub(super) fn heal(
                             None => _ = ours.remove(&f.rel),
                         }
                         match (c.whole, leg) {
-                            (true, 0) => Done::Healed,
-                            (true, _) => Done::Undone,
+                            (true, Leg::A) => Done::Healed,
+                            (true, Leg::B) => Done::Undone,
                             _ => Done::Failed("a hard link, or it was changed again".into()),
                         }
                     }

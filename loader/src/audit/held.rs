@@ -37,7 +37,7 @@ const HOLD: usize = 32;
 
 /// What is held of a pair.
 pub fn of(p: &Pair) -> Vec<Held> {
-    held::read(&p.legs[0].root)
+    held::read(&p.legs.a.root)
 }
 
 /// Notes what a finding holds, if it does.
@@ -52,7 +52,7 @@ pub(super) fn note(p: &Attached, f: &Finding, held: &BothLocked) {
         by: f.by.as_ref().map_or("?".into(), |b| b.shown()),
     };
     // A full leg has no room for it: it is pending all the same.
-    let _ = held::add(&p.pair.legs[0].root, &h, held);
+    let _ = held::add(&p.pair.legs.a.root, &h, held);
 }
 
 /// Does what was decided about all that is held.
@@ -82,7 +82,7 @@ pub fn decide(p: &Attached, fidelity: Fidelity, choice: Choice) -> Res<Decided> 
             .into_iter()
             .filter(|h| !over.contains(h))
             .collect();
-        held::write(&p.pair.legs[0].root, &left, held)
+        held::write(&p.pair.legs.a.root, &left, held)
     })?
     .about("the list of what is held")?;
     Ok(sum)
@@ -99,10 +99,9 @@ fn one(
     if away::is_away(&p.pair) || !p.pair.legs.iter().all(|l| l.unchanged()) {
         return None;
     }
-    let other = 1 - (h.leg & 1);
     let from = match choice {
-        Choice::Restore => other,
-        Choice::Carry => h.leg & 1,
+        Choice::Restore => h.leg.other(),
+        Choice::Carry => h.leg,
     };
     let mut one = One::directed(p, fidelity, from);
     let seen = one.sure(&h.rel, held).ok()?;

@@ -6,6 +6,7 @@ use crate::fail::{Fail, Kind, Res};
 use crate::text;
 use crate::tree::beneath::{Root, join};
 use mirror_audit::{Event, Op, Tier};
+use mirror_core::{Leg, PerLeg};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 use std::io;
@@ -45,7 +46,7 @@ pub struct Inotify {
 
 impl Inotify {
     /// Puts a watch on each directory of both legs.
-    pub fn open(legs: [&Root; 2]) -> Res<Inotify> {
+    pub fn open(legs: PerLeg<&Root>) -> Res<Inotify> {
         let fd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(|e| {
             let limit = e == Errno::MFILE;
             Fail::failed(if limit {
@@ -56,12 +57,15 @@ impl Inotify {
         })?;
         let mut source = Inotify {
             fd,
-            watches: Watches::new([legs[0].again()?, legs[1].again()?]),
+            watches: Watches::new(PerLeg {
+                a: legs.a.again()?,
+                b: legs.b.again()?,
+            }),
             moved: vec![],
             lost: 0,
         };
         source.watches.begin();
-        for (leg, root) in (0u8..).zip(legs) {
+        for (leg, root) in legs.each() {
             source
                 .watch_below(&(leg, vec![]), &mut vec![], false)
                 .map_err(|e| refused(&e, root))?;
@@ -126,7 +130,7 @@ impl Inotify {
     fn take(&mut self, raw: Raw, events: &mut Vec<Event>) {
         if raw.what.contains(ReadFlags::QUEUE_OVERFLOW) {
             self.lost += 1;
-            for leg in 0..2 {
+            for leg in Leg::BOTH {
                 self.follow((leg, vec![]), &mut vec![]);
             }
             return;
@@ -227,7 +231,7 @@ fn refused(e: &Errno, root: &Root) -> Fail {
     Fail::io(shown, *e)
 }
 
-fn event(leg: u8, rel: Vec<u8>, op: Op) -> Event {
+fn event(leg: Leg, rel: Vec<u8>, op: Op) -> Event {
     Event::seen(Tier::T4, super::source::now(), leg, rel, op)
 }
 

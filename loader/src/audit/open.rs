@@ -6,6 +6,7 @@ use super::source::Source;
 use crate::fail::{Fail, Kind, Res};
 use crate::tree::beneath::Root;
 use mirror_audit::Tier;
+use mirror_core::PerLeg;
 
 /// A source, and what kept one from the better ones.
 pub struct Opened {
@@ -16,7 +17,7 @@ pub struct Opened {
 }
 
 /// Opens one tier.
-fn one(tier: Tier, legs: [&Root; 2]) -> Res<Box<dyn Source>> {
+fn one(tier: Tier, legs: PerLeg<&Root>) -> Res<Box<dyn Source>> {
     Ok(match tier {
         Tier::T1 | Tier::T2 => bpf::open(legs, Some(tier)).map_err(Fail::failed)?,
         Tier::T3 => Box::new(Fanotify::open(legs)?),
@@ -25,7 +26,7 @@ fn one(tier: Tier, legs: [&Root; 2]) -> Res<Box<dyn Source>> {
 }
 
 /// The best source that this machine and this user's rights allow, or the one that was asked for.
-pub fn open(legs: [&Root; 2], wanted: Option<Tier>) -> Res<Opened> {
+pub fn open(legs: PerLeg<&Root>, wanted: Option<Tier>) -> Res<Opened> {
     let mut refused = vec![];
     for tier in Tier::ALL {
         if wanted.is_some_and(|w| w != tier) {
@@ -42,6 +43,6 @@ pub fn open(legs: [&Root; 2], wanted: Option<Tier>) -> Res<Opened> {
 
 /// Which tiers can be used on a tree, and why the others cannot.
 pub fn tiers(root: &Root) -> Vec<(Tier, Res<Box<dyn Source>>)> {
-    let legs = [root, root];
+    let legs = PerLeg { a: root, b: root };
     Tier::ALL.into_iter().map(|t| (t, one(t, legs))).collect()
 }

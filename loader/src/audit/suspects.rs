@@ -1,6 +1,7 @@
 //! Paths at which something happened and that have not been judged yet.
 use super::people::Person;
 use mirror_audit::{Event, Judged, Op, Range};
+use mirror_core::{Leg, PerLeg};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -41,7 +42,7 @@ pub struct Suspect {
     /// The other name of a rename.
     pub to: Option<Vec<u8>>,
     /// What happened on leg a and on leg b.
-    pub touched: [Vec<Touch>; 2],
+    pub touched: PerLeg<Vec<Touch>>,
     /// The source itself knows that a change had no match.
     pub certain: bool,
     /// How often it was changed while it was carried.
@@ -57,7 +58,7 @@ impl Suspect {
             rel: rel.to_vec(),
             time,
             to: None,
-            touched: [vec![], vec![]],
+            touched: PerLeg::default(),
             certain: false,
             tries: 0,
             first: now,
@@ -66,9 +67,9 @@ impl Suspect {
         }
     }
 
-    fn add(&mut self, leg: usize, op: Op, range: Option<Range>, by: Option<(u32, Rc<Person>)>) {
+    fn add(&mut self, leg: Leg, op: Op, range: Option<Range>, by: Option<(u32, Rc<Person>)>) {
         let tid = by.as_ref().map_or(0, |b| b.0);
-        let all = &mut self.touched[leg & 1];
+        let all = &mut self.touched[leg];
         if let Some(t) = all.iter_mut().find(|t| (t.op, t.tid) == (op, tid)) {
             t.count += 1;
             t.range = None;
@@ -111,22 +112,22 @@ impl Suspect {
     }
 
     /// The leg that was changed alone. None: both were, or nobody knows.
-    pub fn leg(&self) -> Option<usize> {
-        match (self.touched[0].is_empty(), self.touched[1].is_empty()) {
-            (false, true) => return Some(0),
-            (true, false) => return Some(1),
+    pub fn leg(&self) -> Option<Leg> {
+        match (self.touched.a.is_empty(), self.touched.b.is_empty()) {
+            (false, true) => return Some(Leg::A),
+            (true, false) => return Some(Leg::B),
             (true, true) => return None,
             _ => {}
         }
         // A mirrored thread changes both: who changed one leg alone is the one.
-        let alone = |leg: usize| {
-            let other = &self.touched[1 - leg];
+        let alone = |leg: Leg| {
+            let other = &self.touched[leg.other()];
             let mut mine = self.touched[leg].iter();
             mine.any(|t| t.tid != 0 && !other.iter().any(|o| o.tid == t.tid))
         };
-        match (alone(0), alone(1)) {
-            (true, false) => Some(0),
-            (false, true) => Some(1),
+        match (alone(Leg::A), alone(Leg::B)) {
+            (true, false) => Some(Leg::A),
+            (false, true) => Some(Leg::B),
             _ => None,
         }
     }
@@ -138,15 +139,12 @@ impl Suspect {
     }
 
     /// The change that says most, and who made it.
-    pub fn told(&self, leg: Option<usize>) -> Option<&Touch> {
-        let both = [0, 1];
-        let legs: &[usize] = match leg {
-            Some(0) => &both[..1],
-            Some(_) => &both[1..],
-            None => &both[..],
-        };
-        let on = |l: usize| {
-            let other = &self.touched[1 - l];
+    pub fn told(&self, leg: Option<Leg>) -> Option<&Touch> {
+        let mut legs = Leg::BOTH
+            .into_iter()
+            .filter(|l| leg.is_none_or(|leg| leg == *l));
+        let on = |l: Leg| {
+            let other = &self.touched[l.other()];
             let alone = move |t: &&Touch| t.tid == 0 || !other.iter().any(|o| o.tid == t.tid);
             let list = &self.touched[l];
             list.iter()
@@ -155,7 +153,7 @@ impl Suspect {
                 .or_else(|| list.iter().find(|t| t.op != Op::Close))
                 .or(list.first())
         };
-        legs.iter().find_map(|l| on(*l))
+        legs.find_map(on)
     }
 }
 
@@ -175,7 +173,7 @@ impl Suspects {
         if e.op.removes() {
             self.last_removal = Some(now);
         }
-        let leg = usize::from(e.leg & 1);
+        let leg = e.leg;
         let other = e.to.clone();
         for (rel, to) in [(Some(e.rel), e.to), (other, None)] {
             let Some(rel) = rel else { continue };
@@ -259,13 +257,13 @@ mod tests {
     use super::*;
     use mirror_audit::Tier;
 
-    fn event(leg: u8, rel: &str, op: Op) -> Event {
+    fn event(leg: Leg, rel: &str, op: Op) -> Event {
         Event::seen(Tier::T4, 1, leg, rel.into(), op)
     }
 
     #[test]
     fn the_leg_that_was_changed_alone() {
-        let leg = |events: &[(u8, u32)]| {
+        let leg = |events: &[(Leg, u32)]| {
             let mut all = Suspects::default();
             for (leg, tid) in events {
                 let by = (*tid != 0).then(|| (*tid, Rc::default()));
@@ -273,25 +271,25 @@ mod tests {
             }
             all.take(true).first().and_then(Suspect::leg)
         };
-        assert_eq!(leg(&[(0, 0)]), Some(0));
-        assert_eq!(leg(&[(1, 7), (1, 8)]), Some(1));
-        assert_eq!(leg(&[(0, 0), (1, 0)]), None);
+        assert_eq!(leg(&[(Leg::A, 0)]), Some(Leg::A));
+        assert_eq!(leg(&[(Leg::B, 7), (Leg::B, 8)]), Some(Leg::B));
+        assert_eq!(leg(&[(Leg::A, 0), (Leg::B, 0)]), None);
         // 7 is mirrored, 8 is not.
-        assert_eq!(leg(&[(0, 7), (1, 7), (1, 8)]), Some(1));
-        assert_eq!(leg(&[(0, 7), (1, 8)]), None);
+        assert_eq!(leg(&[(Leg::A, 7), (Leg::B, 7), (Leg::B, 8)]), Some(Leg::B));
+        assert_eq!(leg(&[(Leg::A, 7), (Leg::B, 8)]), None);
     }
 
     #[test]
     fn a_rename_is_both_its_names() {
         let mut all = Suspects::default();
-        let mut e = event(0, "old", Op::Rename);
+        let mut e = event(Leg::A, "old", Op::Rename);
         e.to = Some(b"new".to_vec());
         all.add(e, None);
-        all.add(event(0, "new", Op::Close), None);
+        all.add(event(Leg::A, "new", Op::Close), None);
         let found = all.take(true);
         let names: Vec<&[u8]> = found.iter().map(|s| s.rel.as_slice()).collect();
         assert_eq!(names, [b"new", b"old"]);
-        assert_eq!(found[0].told(Some(0)).unwrap().op, Op::Rename);
+        assert_eq!(found[0].told(Some(Leg::A)).unwrap().op, Op::Rename);
         assert!(all.is_empty());
     }
 }

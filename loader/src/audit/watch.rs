@@ -25,8 +25,8 @@ use crate::text;
 use crate::tree::differs::Presence;
 use crate::tree::object::{Fidelity, std};
 use mirror_audit::{Event, Judged, Op, Tier, Why};
-use mirror_core::LockKind;
 use mirror_core::word::StateWord;
+use mirror_core::{Leg, LockKind};
 use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
@@ -86,7 +86,7 @@ pub struct Watch {
     /// What was counted.
     pub counts: Counts,
     /// The root of this leg has gone away: nothing more can be judged.
-    pub gone: Option<usize>,
+    pub gone: Option<Leg>,
     ask: Ask,
     fidelity: Fidelity,
     suspects: Suspects,
@@ -113,13 +113,13 @@ fn with_flocks(p: &Attached, ask: Ask, opened: Opened) -> Res<Opened> {
     drop(opened);
     std(p.runtime.rely()).about("the pair's runtime file")?;
     locked(p, |_| ())?;
-    open::open([&p.pair.legs[0].root, &p.pair.legs[1].root], ask.tier)
+    open::open(p.pair.trees(), ask.tier)
 }
 
 impl Watch {
     /// Begins.
     pub fn open(pair: Pair, ask: Ask) -> Res<Watch> {
-        let opened = open::open([&pair.legs[0].root, &pair.legs[1].root], ask.tier)?;
+        let opened = open::open(pair.trees(), ask.tier)?;
         let pair = domain::attach(pair)?;
         if away::is_away(&pair.pair) {
             let (shown, v) = (
@@ -136,7 +136,7 @@ impl Watch {
         let Opened { source, refused } = with_flocks(&pair, ask, opened)?;
         let watch = Watch {
             fidelity: one::fidelity(&pair),
-            sign: Sign::put(&pair.pair.legs[0].root).ok(),
+            sign: Sign::put(&pair.pair.legs.a.root).ok(),
             pair,
             source,
             refused,
@@ -347,19 +347,19 @@ impl Watch {
 
     /// Whether both legs are still where they were.
     pub fn look_at_roots(&mut self) {
-        let gone = self.pair.pair.legs.iter().position(|l| !l.unchanged());
+        let gone = self.pair.pair.legs.position(|l| !l.unchanged());
         self.gone = self.gone.or(gone);
     }
 
     /// A leg has gone away: the end of the audit.
-    pub fn vanished(&self, leg: usize) -> Fail {
+    pub fn vanished(&self, leg: Leg) -> Fail {
         let p = &self.pair.pair;
         Fail::new(
             Kind::Leg,
             format!(
                 "leg {} ({}) is not the directory that it was: removed, moved, unmounted or detached. Nothing is carried from now on. mirror status {}",
-                p.legs[leg & 1].letter(),
-                text::path(&p.legs[leg & 1].root.path),
+                leg.letter(),
+                text::path(&p.legs[leg].root.path),
                 text::shell(&p.line.virt)
             ),
         )
@@ -406,7 +406,7 @@ fn note(
     suspects: &mut Suspects,
     people: &mut People,
     counts: &mut Counts,
-) -> Option<usize> {
+) -> Option<Leg> {
     // What becomes of a file that is kept aside while somebody still writes it.
     if e.rel.starts_with(b".mirror/") || e.rel == b".mirror" {
         return None;
@@ -416,7 +416,7 @@ fn note(
         return None;
     }
     if e.op == Op::Root {
-        return Some(usize::from(e.leg & 1));
+        return Some(e.leg);
     }
     if e.judged == Judged::Mirrored {
         counts.mirrored += 1;

@@ -1,24 +1,25 @@
 //! Which watch stands for which directory.
 use crate::tree::beneath::{Root, join};
+use mirror_core::{Leg, PerLeg};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, inotify};
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::OwnedFd;
 
 /// A leg, and a path below it.
-pub type Place = (u8, Vec<u8>);
+pub type Place = (Leg, Vec<u8>);
 
 /// The watches of both legs.
 pub struct Watches {
-    legs: [Root; 2],
+    legs: PerLeg<Root>,
     by_number: HashMap<i32, Place>,
-    by_path: [BTreeMap<Vec<u8>, i32>; 2],
+    by_path: PerLeg<BTreeMap<Vec<u8>, i32>>,
     /// Directories that may not be read.
     closed: Vec<Place>,
 }
 
 impl Watches {
     /// None yet.
-    pub fn new(legs: [Root; 2]) -> Watches {
+    pub fn new(legs: PerLeg<Root>) -> Watches {
         Watches {
             legs,
             by_number: HashMap::new(),
@@ -29,7 +30,7 @@ impl Watches {
 
     /// What is left out on both legs is settled.
     pub fn begin(&self) {
-        self.legs[0].agree(&self.legs[1]);
+        self.legs.a.agree(&self.legs.b);
     }
 
     /// How many there are.
@@ -49,19 +50,15 @@ impl Watches {
         }
     }
 
-    fn leg(&self, leg: u8) -> &Root {
-        &self.legs[usize::from(leg & 1)]
-    }
-
     /// Whether a name at the root of a leg is no part of the tree.
-    pub fn leaves(&self, leg: u8, name: &[u8]) -> bool {
-        name == b".mirror" || (name == b"lost+found" && self.leg(leg).leaves_lost_found())
+    pub fn leaves(&self, leg: Leg, name: &[u8]) -> bool {
+        name == b".mirror" || (name == b"lost+found" && self.legs[leg].leaves_lost_found())
     }
 
     /// The directory itself, if it is one and part of the tree.
     pub fn hold(&self, (leg, rel): &Place) -> Option<OwnedFd> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW;
-        let root = self.leg(*leg);
+        let root = &self.legs[*leg];
         if root.left_mounts().contains(rel) {
             return None;
         }
@@ -70,7 +67,7 @@ impl Watches {
 
     /// What is in a directory, and whether it is a directory itself.
     pub fn children(&self, (leg, rel): &Place) -> Vec<(Vec<u8>, bool)> {
-        let root = self.leg(*leg);
+        let root = &self.legs[*leg];
         let Ok(fd) = root.dir(rel) else {
             return vec![];
         };
@@ -106,7 +103,7 @@ impl Watches {
     pub fn insert(&mut self, number: i32, place: &Place) {
         self.forget(number);
         let (leg, rel) = place.clone();
-        if let Some(old) = self.by_path[usize::from(leg & 1)].insert(rel, number) {
+        if let Some(old) = self.by_path[leg].insert(rel, number) {
             self.by_number.remove(&old);
         }
         self.by_number.insert(number, place.clone());
@@ -116,7 +113,7 @@ impl Watches {
     /// A watch is gone.
     pub fn forget(&mut self, number: i32) {
         if let Some((leg, rel)) = self.by_number.remove(&number) {
-            let paths = &mut self.by_path[usize::from(leg & 1)];
+            let paths = &mut self.by_path[leg];
             if paths.get(&rel) == Some(&number) {
                 paths.remove(&rel);
             }
@@ -126,7 +123,7 @@ impl Watches {
     /// A directory and what is below it, with their watches.
     fn below(&self, (leg, rel): &Place) -> Vec<(Vec<u8>, i32)> {
         let prefix = join(rel, b"");
-        let paths = &self.by_path[usize::from(leg & 1)];
+        let paths = &self.by_path[*leg];
         let own = paths.get_key_value(rel).into_iter();
         let rest = paths
             .range(prefix.clone()..)

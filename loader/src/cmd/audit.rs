@@ -294,7 +294,7 @@ fn finish(a: &Audit, mut out: Outputs, watches: &mut [Watch], waiting: &mut Wait
 fn explain(a: &Audit) -> Res<u8> {
     let place = match super::each(a.pair.as_slice(), false) {
         Ok(found) => found.into_iter().find_map(|f| match f {
-            Found::Pair(p) => p.legs[0].root.again().ok(),
+            Found::Pair(p) => p.legs.a.root.again().ok(),
             Found::Lost(_) => None,
         }),
         Err(e) if a.pair.is_some() => return Err(e),

@@ -64,8 +64,8 @@ fn check(file: Option<&Path>) -> Res<u8> {
             "pairs",
             &json::Line {
                 virt: l.virt.as_path().into(),
-                leg_a: l.legs[0].as_path().into(),
-                leg_b: l.legs[1].as_path().into(),
+                leg_a: l.legs.a.as_path().into(),
+                leg_b: l.legs.b.as_path().into(),
                 place: l.place(),
                 options: l.options(),
             },
@@ -74,8 +74,8 @@ fn check(file: Option<&Path>) -> Res<u8> {
             "{}  {}  a {}  b {}  {}",
             l.place(),
             text::path(&l.virt),
-            text::path(&l.legs[0]),
-            text::path(&l.legs[1]),
+            text::path(&l.legs.a),
+            text::path(&l.legs.b),
             l.shown_options()
         );
     }

@@ -3,11 +3,12 @@ use super::finding::Finding;
 use super::signs::{read_only, resyncing};
 use super::{explain, lost};
 use crate::pair::away;
-use crate::pair::control::{Leg, Pair};
+use crate::pair::control::{OpenLeg, Pair};
 use crate::pair::state::State;
 use crate::pair::tab::Line;
 use crate::sync::turn;
 use crate::text;
+use mirror_core::{Leg, PerLeg};
 
 /// The pair, if its leg b was left behind, or if each leg says so of the other.
 pub fn look(l: &Line) -> Option<(Option<Pair>, Finding)> {
@@ -26,7 +27,7 @@ pub fn look(l: &Line) -> Option<(Option<Pair>, Finding)> {
     }
     let mut found = Finding::new(State::Degraded, explain::DEGRADED, away::sentence(&mark));
     found = match &pair {
-        Some(p) if !read_only(&p.legs[1].root) => found
+        Some(p) if !read_only(&p.legs.b.root) => found
             .act(
                 format!("mirror leg online {v} b"),
                 "makes b like a; b is back when no program works on a alone",
@@ -34,10 +35,10 @@ pub fn look(l: &Line) -> Option<(Option<Pair>, Finding)> {
             .act(format!("mirror diff {v}"), "shows what b lacks"),
         Some(p) => found.act(
             format!("look at leg b's disk (dmesg), then mirror leg online {v} b"),
-            format!("{} is read-only", text::path(&p.legs[1].root.path)),
+            format!("{} is read-only", text::path(&p.legs.b.root.path)),
         ),
         None => {
-            let why = Leg::open(&l.legs[1])
+            let why = OpenLeg::open(&l.legs.b)
                 .err()
                 .map_or_else(|| "another pair's leg is there".into(), |e| e.text);
             found
@@ -46,7 +47,7 @@ pub fn look(l: &Line) -> Option<(Option<Pair>, Finding)> {
                     why,
                 )
                 .act(
-                    format!("mirror detach {v} && {}", lost::again(l, 1, false)),
+                    format!("mirror detach {v} && {}", lost::again(l, Leg::B, false)),
                     "if it is lost for good: with a new, empty disk at its place; stop the programs first",
                 )
         }
@@ -62,12 +63,12 @@ pub fn look(l: &Line) -> Option<(Option<Pair>, Finding)> {
 
 /// Leg b says that it went on without leg a, which leg a alone can have done.
 pub fn split(pair: &Pair) -> Option<Finding> {
-    let [_, leg] = &pair.legs;
+    let leg = &pair.legs.b;
     if !away::mark(&leg.root).stands() {
         return None;
     }
     let v = text::shell(&pair.line.virt);
-    let [a, b] = pair.legs.each_ref().map(|leg| text::path(&leg.root.path));
+    let PerLeg { a, b } = pair.trees().map(|root| text::path(&root.path));
     let f = Finding::new(
         State::SplitBrain,
         explain::SPLIT,

@@ -3,7 +3,7 @@ use super::json;
 use super::sub::{CommandLine, Sub};
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::launch::library;
-use crate::pair::control::{Leg, Pair, read_record, remove_control};
+use crate::pair::control::{OpenLeg, Pair, read_record, remove_control};
 use crate::pair::who::Census;
 use crate::pair::{audited, domain, tab, tabwrite};
 use crate::sync::own;
@@ -51,7 +51,7 @@ pub fn run(a: &Detach) -> Res<u8> {
     // Legs whose record cannot be understood: it goes too, or no init could make a new one.
     let mut damaged = Vec::new();
     for path in &l.legs {
-        match Leg::open(path) {
+        match OpenLeg::open(path) {
             Ok(leg) => legs.push(leg),
             Err(e) if e.kind == Kind::Permission => return Err(e),
             Err(_) => damaged.extend(Root::open(path).ok().filter(|r| read_record(r).is_err())),
@@ -98,14 +98,14 @@ pub fn run(a: &Detach) -> Res<u8> {
     output::say!(
         "detached  {}    {} and {} stay as they are",
         text::path(&l.virt),
-        text::path(&l.legs[0]),
-        text::path(&l.legs[1])
+        text::path(&l.legs.a),
+        text::path(&l.legs.b)
     );
     if !l.in_place() && l.virt.is_symlink() {
         output::say!(
             "          {} still leads to {}",
             text::path(&l.virt),
-            text::path(&l.legs[0])
+            text::path(&l.legs.a)
         );
     }
     Ok(0)
@@ -116,7 +116,7 @@ fn named(f: Fail, l: &tab::Line) -> Fail {
     let Some(pair) = (f.kind == Kind::Busy).then(|| Pair::open(l).ok()).flatten() else {
         return f;
     };
-    let audit = audited::of(&pair.legs[0].root).filter(|(_, runs)| *runs);
+    let audit = audited::of(&pair.legs.a.root).filter(|(_, runs)| *runs);
     if let Some((audit, _)) = audit {
         return Fail::new(
             f.kind,
@@ -141,7 +141,7 @@ fn named(f: Fail, l: &tab::Line) -> Fail {
 }
 
 /// A pair that several users share is ended by the one who made it, or by root.
-fn own(leg: &Leg, file: &std::path::Path) -> Res<()> {
+fn own(leg: &OpenLeg, file: &std::path::Path) -> Res<()> {
     let (uid, _) = leg.owner().about(text::path(&leg.root.path))?;
     let me = rustix::process::geteuid();
     if me.is_root() || me.as_raw() == uid {

@@ -6,7 +6,7 @@ use super::sub::{CommandLine, Sub};
 use super::verify::{difference, trouble, words};
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::output;
-use crate::pair::control::Leg;
+use crate::pair::control::OpenLeg;
 use crate::pair::domain::{self, Attached};
 use crate::pair::state::State;
 use crate::pair::tab;
@@ -19,6 +19,7 @@ use crate::tree::object::{Fidelity, Meta};
 use crate::tree::probe;
 use clap::Args;
 use indicatif::ProgressBar;
+use mirror_core::{Leg, PerLeg};
 use std::path::{Path, PathBuf};
 
 /// List the differences of a pair, or of two directories
@@ -49,7 +50,7 @@ impl Sub for Diff {
 pub fn run(a: &Diff) -> Res<u8> {
     crate::signal::stop_gently();
     let (dirs, attached) = match &a.second {
-        Some(b) => ([a.first.clone(), b.clone()], None),
+        Some(b) => ([a.first.clone(), b.clone()].into(), None),
         None => of_pair(&a.first)?,
     };
     let mut list = Vec::new();
@@ -71,15 +72,15 @@ pub fn run(a: &Diff) -> Res<u8> {
         }
     };
     let t = match &attached {
-        Some(p) => session::confirm(p, 0, ProgressBar::hidden(), &mut show)?,
+        Some(p) => session::confirm(p, Leg::A, ProgressBar::hidden(), &mut show)?,
         None => {
             let (x, y) = (
-                Leg::bare(open_leg(&dirs[0])?, 0),
-                Leg::bare(open_leg(&dirs[1])?, 1),
+                OpenLeg::bare(open_leg(&dirs.a)?, Leg::A),
+                OpenLeg::bare(open_leg(&dirs.b)?, Leg::B),
             );
             // What the legs of a pair cannot hold is no difference of theirs.
             let fidelity = match a.second {
-                None => probe::fidelity([&x.root, &y.root]),
+                None => probe::fidelity([&x.root, &y.root].into()),
                 Some(_) => Fidelity::full(),
             };
             let mut w = Work::new(&x, &y, fidelity, false, ProgressBar::hidden());
@@ -97,8 +98,8 @@ pub fn run(a: &Diff) -> Res<u8> {
     if a.json {
         output::print(&json::Diff {
             schema: "mirror.diff/1",
-            a: dirs[0].as_path().into(),
-            b: dirs[1].as_path().into(),
+            a: dirs.a.as_path().into(),
+            b: dirs.b.as_path().into(),
             objects: t.objects,
             differences: list,
             trouble: trouble(&t.trouble),
@@ -110,8 +111,8 @@ pub fn run(a: &Diff) -> Res<u8> {
     }
     output::say!(
         "a {}    b {}    {}  {}",
-        text::path(&dirs[0]),
-        text::path(&dirs[1]),
+        text::path(&dirs.a),
+        text::path(&dirs.b),
         text::plural(t.objects, "object"),
         text::plural(found, "difference")
     );
@@ -120,13 +121,13 @@ pub fn run(a: &Diff) -> Res<u8> {
 
 /// The legs of a pair, which is attached to if it can be: differences are then looked at again while no
 /// program can change them.
-fn of_pair(word: &Path) -> Res<([PathBuf; 2], Option<Attached>)> {
+fn of_pair(word: &Path) -> Res<(PerLeg<PathBuf>, Option<Attached>)> {
     let all = tab::load()?;
     let l = tab::find(&all, word)?;
     let mut k = look::look(l);
     match k.pair.take() {
         Some(pair) => {
-            let dirs = [0, 1].map(|i: usize| pair.legs[i].root.path.clone());
+            let dirs = pair.trees().map(|root| root.path.clone());
             Ok((dirs, domain::attach_to_read(pair).ok()))
         }
         // Another user's may be readable all the same.

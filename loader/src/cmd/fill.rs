@@ -3,29 +3,39 @@ use super::init_args::{Init, Wanted};
 use super::{can_ask, places, sharing};
 use crate::fail::{Fail, Res};
 use crate::output;
-use crate::pair::control::{KEEP, Pair, letter, made, read_record};
+use crate::pair::control::{KEEP, Pair, made, read_record};
 use crate::pair::tab::{self, Line};
 use crate::pair::{domain, tabwrite};
 use crate::sync::keep::Keeper;
 use crate::sync::{own, session, turn};
 use crate::text;
 use crate::tree::beneath::Root;
+use mirror_core::{Leg, PerLeg};
 use rustix::fs::{Mode, OFlags};
 
 /// Walks after which a first copy over existing contents is left to resync.
 const PASSES: usize = 4;
 
 /// The records of an interrupted or forgotten init of exactly these legs: the pair is taken up again.
-pub fn adopt(line: &Line, tab: &std::path::Path, roots: &[Root; 2], a: &Init) -> Res<Option<u8>> {
-    let (Ok(Some(x)), Ok(Some(y))) = (read_record(&roots[0]), read_record(&roots[1])) else {
+pub fn adopt(
+    line: &Line,
+    tab: &std::path::Path,
+    roots: &PerLeg<Root>,
+    a: &Init,
+) -> Res<Option<u8>> {
+    let (Ok(Some(x)), Ok(Some(y))) = (read_record(&roots.a), read_record(&roots.b)) else {
         return Ok(None);
     };
-    if x.pair != y.pair || x.peer != y.id || y.peer != x.id || (x.leg, y.leg) != (0, 1) {
+    if x.pair != y.pair || x.peer != y.id || y.peer != x.id || (x.leg, y.leg) != (Leg::A, Leg::B) {
         return Ok(None);
     }
     sharing::as_made(a.share, x.group, line)?;
     stripes(a.stripes, x.stripes, line)?;
-    fits(a, [x.complete, y.complete].iter().position(|c| !c), line)?;
+    fits(
+        a,
+        PerLeg::from([x.complete, y.complete]).position(|c| !c),
+        line,
+    )?;
     if a.dry_run {
         output::say!(
             "would take up the pair {} again, whose legs these are\ndry run: nothing was done",
@@ -37,7 +47,7 @@ pub fn adopt(line: &Line, tab: &std::path::Path, roots: &[Root; 2], a: &Init) ->
         made(r)?;
     }
     if !line.in_place() {
-        places::make_link(&line.virt, &line.legs[0])?;
+        places::make_link(&line.virt, &line.legs.a)?;
     }
     let line = &Line {
         id: Some(x.pair),
@@ -63,14 +73,14 @@ fn stripes(wanted: Option<u8>, has: u8, line: &Line) -> Res<()> {
 }
 
 /// `--source` must be that of the copy that has begun.
-fn fits(a: &Init, sink: Option<usize>, line: &Line) -> Res<()> {
+fn fits(a: &Init, sink: Option<Leg>, line: &Line) -> Res<()> {
     match (a.source, sink) {
-        (Some(s), Some(sink)) if s.index() == sink => Err(Fail::failed(format!(
+        (Some(s), Some(sink)) if s.leg() == sink => Err(Fail::failed(format!(
             "--source {}: a copy from leg {} to leg {} has begun and not finished. Finish it with --source {}, or give up first: mirror detach {}",
-            letter(sink),
-            letter(1 - sink),
-            letter(sink),
-            letter(1 - sink),
+            sink.letter(),
+            sink.other().letter(),
+            sink.letter(),
+            sink.other().letter(),
             text::shell(&line.virt)
         ))),
         _ => Ok(()),
@@ -81,15 +91,15 @@ fn fits(a: &Init, sink: Option<usize>, line: &Line) -> Res<()> {
 pub fn again(line: &Line, a: &Init) -> Res<u8> {
     let p = Pair::open(line)?;
     let sink = p.incomplete();
-    sharing::as_made(a.share, p.legs[0].record.group, line)?;
-    stripes(a.stripes, p.legs[0].record.stripes, line)?;
+    sharing::as_made(a.share, p.legs.a.record.group, line)?;
+    stripes(a.stripes, p.legs.a.record.stripes, line)?;
     fits(a, sink, line)?;
     if a.dry_run {
         match sink {
             Some(sink) => output::say!(
                 "would go on copying {} to leg {}",
                 text::path(&line.virt),
-                letter(sink)
+                sink.letter()
             ),
             None => output::say!(
                 "{}  already a pair ({})",
@@ -101,7 +111,7 @@ pub fn again(line: &Line, a: &Init) -> Res<u8> {
         return Ok(0);
     }
     if !line.in_place() {
-        places::make_link(&line.virt, &line.legs[0])?;
+        places::make_link(&line.virt, &line.legs.a)?;
     }
     if let Some(sink) = sink {
         if !a.yes && !can_ask() {
@@ -122,9 +132,9 @@ pub fn again(line: &Line, a: &Init) -> Res<u8> {
     if let Some(s) = a.source {
         output::say!(
             "! --source counts for the first copy only. To make the other leg like {}: mirror resync {} --from {}",
-            letter(s.index()),
+            s.leg().letter(),
             text::shell(&line.virt),
-            letter(s.index())
+            s.leg().letter()
         );
     }
     output::say!("next      mirror status {}", text::shell(&line.virt));
@@ -137,7 +147,7 @@ pub fn complete(line: &Line, a: &Init) -> Res<u8> {
     let pair = Pair::open(line)?;
     let mut p = domain::attach(pair)?;
     if let Some(sink) = p.pair.incomplete() {
-        let turn = turn::take(&p.pair, 1 - sink)?;
+        let turn = turn::take(&p.pair, sink.other())?;
         fill(&mut p, a.allow_privileged).map_err(|f| go_on(f, a, line))?;
         drop(turn);
     }
@@ -158,7 +168,7 @@ pub fn fill(p: &mut domain::Attached, privileged: bool) -> Res<()> {
     let Some(sink) = p.pair.incomplete() else {
         return Ok(());
     };
-    session::sweep(p, 1 - sink)?;
+    session::sweep(p, sink.other())?;
     let root = &p.pair.legs[sink].root;
     let keep = root.open_at(KEEP, OFlags::PATH, Mode::empty()).is_ok();
     for pass in 1..=PASSES {
@@ -168,15 +178,15 @@ pub fn fill(p: &mut domain::Attached, privileged: bool) -> Res<()> {
             Keeper::new(false)
         };
         let bar = session::bar(
-            session::total(p, 1 - sink),
+            session::total(p, sink.other()),
             "  ^C continues later with the same command",
         );
-        let r = session::repair(p, 1 - sink, keeper, privileged, bar, |_, _| ())?;
+        let r = session::repair(p, sink.other(), keeper, privileged, bar, |_, _| ())?;
         if let Some(folder) = &r.folder {
             output::say!(
                 "kept      {} of {} in {}/{} ({})",
                 text::plural(r.kept.0, "version"),
-                letter(sink),
+                sink.letter(),
                 text::path(&root.path),
                 text::show(folder),
                 text::bytes(r.kept.1)
@@ -223,7 +233,7 @@ fn go_on(f: Fail, a: &Init, line: &Line) -> Fail {
         words.push(format!("--tab {}", text::shell(t)));
     }
     if let Some(s) = a.source {
-        words.push(format!("--source {}", letter(s.index())));
+        words.push(format!("--source {}", s.leg().letter()));
     }
     if a.fidelity == Wanted::Full {
         words.push("--fidelity full".into());

@@ -2,7 +2,9 @@
 use super::explain;
 use super::scan::Needs;
 use crate::text::{count, plural};
+use crate::tree::beneath::Root;
 use crate::tree::probe::Abilities;
+use mirror_core::{Leg, PerLeg};
 
 /// The verdict about two legs, as lines for the user.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -15,42 +17,61 @@ pub struct Verdict {
     pub later: Vec<String>,
 }
 
-/// Judges the legs' abilities by the contents of the source. `letters` are the source's and the copy's.
-// long: one question after the other, each with its message
-pub fn judge(source: &Abilities, copy: &Abilities, n: &Needs, letters: [char; 2]) -> Verdict {
-    let [s, c] = letters;
+/// A leg, and what its file system can do.
+pub type Able<'a> = (Leg, &'a Abilities);
+
+/// Judges the legs' abilities by the contents of the source.
+pub fn judge(source: Able<'_>, copy: Able<'_>, n: &Needs) -> Verdict {
     let mut v = Verdict::default();
-    if source.case != copy.case {
-        let (blind, other) = if copy.case { (s, c) } else { (c, s) };
-        v.refused.push(format!(
-            "leg {blind} takes 'A' and 'a' for one name and leg {other} does not: names would be lost. Choose two file systems of one kind ({})",
-            explain::UNFIT
-        ));
-    }
-    // What the copy cannot hold at all would never be equal.
-    for (source_can, copy_can, have, one, what) in [
+    names_of_one_case(source, copy, &mut v);
+    kinds(source, copy, n, &mut v);
+    long_names(source, copy, n, &mut v);
+    v.lost = losses(source, copy, n);
+    v
+}
+
+/// One leg alone tells 'A' from 'a'.
+fn names_of_one_case(source: Able<'_>, copy: Able<'_>, v: &mut Verdict) {
+    let blind = match (source.1.case, copy.1.case) {
+        (false, true) => source.0,
+        (true, false) => copy.0,
+        _ => return,
+    };
+    v.refused.push(format!(
+        "leg {} takes 'A' and 'a' for one name and leg {} does not: names would be lost. Choose two file systems of one kind ({})",
+        blind.letter(),
+        blind.other().letter(),
+        explain::UNFIT
+    ));
+}
+
+/// Kinds of objects that the copy cannot hold at all: they would never be equal.
+fn kinds((source, can): Able<'_>, (copy, held): Able<'_>, n: &Needs, v: &mut Verdict) {
+    let (s, c) = (source.letter(), copy.letter());
+    let kinds = [
         (
-            source.symlinks,
-            copy.symlinks,
+            can.symlinks,
+            held.symlinks,
             n.symlinks,
             "symlink",
             "symlinks",
         ),
         (
-            source.special,
-            copy.special,
+            can.special,
+            held.special,
             n.special,
             "fifo or socket",
             "fifos and sockets",
         ),
         (
-            source.devices,
-            copy.devices,
+            can.devices,
+            held.devices,
             n.devices,
             "device node",
             "device nodes",
         ),
-    ] {
+    ];
+    for (source_can, copy_can, have, one, what) in kinds {
         match (source_can, copy_can, have) {
             (_, false, 1..) => v.refused.push(format!(
                 "leg {c} cannot hold {what}, and leg {s} has {}. Choose another file system for {c}, or move them away ({})",
@@ -63,76 +84,89 @@ pub fn judge(source: &Abilities, copy: &Abilities, n: &Needs, letters: [char; 2]
             _ => {}
         }
     }
-    match n.longer(copy.name_max) {
-        0 if copy.name_max < source.name_max => v.later.push(format!(
+}
+
+/// Names that are too long for the copy.
+fn long_names((source, can): Able<'_>, (copy, held): Able<'_>, n: &Needs, v: &mut Verdict) {
+    let (s, c) = (source.letter(), copy.letter());
+    match n.longer(held.name_max) {
+        0 if held.name_max < can.name_max => v.later.push(format!(
             "leg {c} has no names of more than {} bytes: programs that make some get an error.",
-            copy.name_max
+            held.name_max
         )),
         0 => {}
         long => v.refused.push(format!(
             "leg {c} has no names of more than {} bytes, and leg {s} has {}. Choose another file system for {c}, or shorten them ({})",
-            copy.name_max,
+            held.name_max,
             count(long),
             explain::UNFIT
         )),
     }
-    let mut lost = |gone: bool, what: &str, number: u64, one: &str, end: &str| {
-        if gone {
-            v.lost.push(match number {
-                0 => format!("leg {c} has no {what}: no file here has any today."),
-                n => format!(
-                    "leg {c} has no {what}: {} {end} leg {s} only.",
-                    plural(n, one)
-                ),
-            });
-        }
-    };
-    lost(
-        source.xattrs && !copy.xattrs,
-        "extended attributes",
-        n.xattrs,
-        "file",
-        "with some will have them on",
-    );
-    lost(
-        source.links && !copy.links,
-        "hard links",
-        n.links,
-        "name",
-        "of such files will be hard links on",
-    );
-    lost(
-        source.modes && !copy.modes,
-        "permission bits",
-        n.modes,
-        "object",
-        "will have mode and owner as they are on",
-    );
-    lost(
-        source.owners && !copy.owners && copy.modes,
-        "owners that can be set",
-        n.owners,
-        "object",
-        "of others will belong to them on",
-    );
-    if copy.grain > source.grain {
-        v.lost.push(format!(
+}
+
+/// What the copy cannot keep of objects that it can hold.
+fn losses((source, can): Able<'_>, (copy, held): Able<'_>, n: &Needs) -> Vec<String> {
+    let (s, c) = (source.letter(), copy.letter());
+    let rows = [
+        (
+            can.xattrs && !held.xattrs,
+            "extended attributes",
+            n.xattrs,
+            "file",
+            "with some will have them on",
+        ),
+        (
+            can.links && !held.links,
+            "hard links",
+            n.links,
+            "name",
+            "of such files will be hard links on",
+        ),
+        (
+            can.modes && !held.modes,
+            "permission bits",
+            n.modes,
+            "object",
+            "will have mode and owner as they are on",
+        ),
+        (
+            can.owners && !held.owners && held.modes,
+            "owners that can be set",
+            n.owners,
+            "object",
+            "of others will belong to them on",
+        ),
+    ];
+    let mut lost: Vec<String> = rows
+        .into_iter()
+        .filter(|row| row.0)
+        .map(|(_, what, number, one, end)| match number {
+            0 => format!("leg {c} has no {what}: no file here has any today."),
+            n => format!(
+                "leg {c} has no {what}: {} {end} leg {s} only.",
+                plural(n, one)
+            ),
+        })
+        .collect();
+    if held.grain > can.grain {
+        lost.push(format!(
             "leg {c} keeps times to {} only: {} will be rounded there.",
-            grain(copy.grain),
-            plural(n.finer_than(copy.grain), "file time")
+            grain(held.grain),
+            plural(n.finer_than(held.grain), "file time")
         ));
     }
-    v
+    lost
 }
 
 /// Legs whose mount options differ in what has power there: set-id bits, device nodes, programs.
-pub fn powers(legs: [&crate::tree::beneath::Root; 2]) -> Vec<String> {
+pub fn powers(legs: PerLeg<&Root>) -> Vec<String> {
     use rustix::fs::StatVfsMountFlags as F;
     let flags = legs.map(|r| rustix::fs::fstatvfs(r.fd()).map_or(F::empty(), |s| s.f_flag));
-    let say = |i: usize, (flag, option, what): (F, &str, &str)| {
-        let only = flags[i].contains(flag) && !flags[1 - i].contains(flag);
+    let say = |weak: Leg, (flag, option, what): (F, &str, &str)| {
+        let strong = weak.other();
+        let only = flags[weak].contains(flag) && !flags[strong].contains(flag);
         only.then(|| {
-            let (weak, strong) = (['a', 'b'][i], ['b', 'a'][i]);
+            let (weak, strong) = (weak.letter(), strong.letter());
             format!(
                 "leg {weak} is mounted {option} and leg {strong} is not: {what} on leg {strong}."
             )
@@ -151,17 +185,19 @@ pub fn powers(legs: [&crate::tree::beneath::Root; 2]) -> Vec<String> {
         ),
         (F::NOEXEC, "noexec", "programs can be started"),
     ];
-    (0..2)
-        .flat_map(|i| options.into_iter().filter_map(move |o| say(i, o)))
+    Leg::BOTH
+        .into_iter()
+        .flat_map(|leg| options.into_iter().filter_map(move |o| say(leg, o)))
         .collect()
 }
 
 /// What an ordinary user's copy loses: only root can give files to others.
-pub fn given_away(n: &Needs, copy: char) -> Option<String> {
+pub fn given_away(n: &Needs, copy: Leg) -> Option<String> {
     (n.owners > 0).then(|| {
         format!(
-            "this user cannot give files away: {} of other users or groups will belong to this user on leg {copy}.",
-            plural(n.owners, "object")
+            "this user cannot give files away: {} of other users or groups will belong to this user on leg {}.",
+            plural(n.owners, "object"),
+            copy.letter()
         )
     })
 }
@@ -204,7 +240,7 @@ mod tests {
     use super::*;
 
     fn verdict(copy: Abilities, n: &Needs) -> Verdict {
-        judge(&Abilities::FULL, &copy, n, ['a', 'b'])
+        judge((Leg::A, &Abilities::FULL), (Leg::B, &copy), n)
     }
 
     #[test]
@@ -230,10 +266,14 @@ mod tests {
             ..Abilities::FULL
         };
         assert!(verdict(blind, &Needs::default()).refused[0].contains("leg b takes 'A' and 'a'"));
-        let v = judge(&blind, &Abilities::FULL, &Needs::default(), ['a', 'b']);
+        let v = judge(
+            (Leg::A, &blind),
+            (Leg::B, &Abilities::FULL),
+            &Needs::default(),
+        );
         assert!(v.refused[0].contains("leg a takes 'A' and 'a'"));
         assert_eq!(
-            judge(&blind, &blind, &Needs::default(), ['a', 'b']),
+            judge((Leg::A, &blind), (Leg::B, &blind), &Needs::default()),
             Verdict::default()
         );
         let poor = Abilities {

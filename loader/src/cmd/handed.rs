@@ -11,7 +11,7 @@ use crate::tree::beneath::Root;
 use crate::tree::object::Meta;
 use crate::tree::probe;
 use indicatif::ProgressBar;
-use mirror_core::BothLocked;
+use mirror_core::{BothLocked, Leg};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
@@ -59,7 +59,7 @@ fn writable() -> Vec<PathBuf> {
 pub fn settle(pairs: &[Attached]) {
     for path in writable() {
         for p in pairs {
-            for leg in 0..2 {
+            for leg in Leg::BOTH {
                 let root = p.pair.legs[leg].root.path.canonicalize();
                 if let Ok(rel) = path.strip_prefix(root.unwrap_or_default()) {
                     settle_one(p, leg, rel);
@@ -75,14 +75,14 @@ fn look(root: &Root, rel: &[u8]) -> io::Result<Option<Meta>> {
 }
 
 /// Both objects, if they do not look alike.
-fn unequal(p: &Attached, leg: usize, rel: &[u8]) -> Option<(Meta, Option<Meta>)> {
+fn unequal(p: &Attached, leg: Leg, rel: &[u8]) -> Option<(Meta, Option<Meta>)> {
     let first = look(&p.pair.legs[leg].root, rel).ok()??;
-    let second = look(&p.pair.legs[1 - leg].root, rel).ok().flatten();
+    let second = look(&p.pair.legs[leg.other()].root, rel).ok().flatten();
     let alike = |s: &Meta| (s.kind, s.size()) == (first.kind, first.size());
     (first.is_file() && !second.as_ref().is_some_and(alike)).then_some((first, second))
 }
 
-fn settle_one(p: &Attached, leg: usize, rel: &Path) {
+fn settle_one(p: &Attached, leg: Leg, rel: &Path) {
     let name = rel.as_os_str().as_bytes();
     if name.is_empty() || rel.starts_with(".mirror") || unequal(p, leg, name).is_none() {
         return;
@@ -99,7 +99,7 @@ fn settle_one(p: &Attached, leg: usize, rel: &Path) {
 
 fn make_equal(
     p: &Attached,
-    leg: usize,
+    leg: Leg,
     name: &[u8],
     (first, second): (&Meta, Option<&Meta>),
     held: &BothLocked,
@@ -110,11 +110,11 @@ fn make_equal(
         return Err(io::Error::other("left to a resync"));
     }
     let legs = &p.pair.legs;
-    let fidelity = probe::fidelity([&legs[0].root, &legs[1].root]);
+    let fidelity = probe::fidelity(p.pair.trees());
     // Who empties a file wants its contents gone, on both legs.
     let keep = first.size() > 0;
     let bar = ProgressBar::hidden();
-    let mut w = Work::new(&legs[leg], &legs[1 - leg], fidelity, keep, bar);
+    let mut w = Work::new(&legs[leg], &legs[leg.other()], fidelity, keep, bar);
     w.make_equal(name, held)?;
     if let Some(folder) = w.keeper.folder() {
         output::note!(

@@ -9,7 +9,7 @@ use super::sub::{CommandLine, Sub};
 use super::{ask, can_ask, explain, fit, json, sharing};
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::pair::control::{
-    KEEP, begin_making, discard_unfinished, letter, made, make_control, random_id, read_record,
+    KEEP, begin_making, discard_unfinished, made, make_control, random_id, read_record,
     remove_control, runtime_path,
 };
 use crate::pair::tab::{self, Line};
@@ -17,9 +17,9 @@ use crate::pair::{room, tabwrite};
 use crate::tree::beneath::Root;
 use crate::tree::{locks, probe};
 use crate::{output, text};
-use mirror_core::STRIPES_DEFAULT;
 use mirror_core::record::LegRecord;
 use mirror_core::tab::{OnFailure, OnFull, ROOT_WAIT, Unmirrorable};
+use mirror_core::{Leg, PerLeg, STRIPES_DEFAULT};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -36,8 +36,8 @@ impl Sub for Init {
 struct Plan {
     line: Line,
     tab: PathBuf,
-    roots: [Root; 2],
-    scans: [Scan; 2],
+    roots: PerLeg<Root>,
+    scans: PerLeg<Scan>,
     /// The leg that is filled, if one is.
     fill: Option<Fill>,
     /// Stripes of each lock table.
@@ -86,11 +86,14 @@ pub fn run(a: &Init) -> Res<u8> {
         places::no_leg_above(&r.path)?;
     }
     if !line.in_place() {
-        places::look(&line.virt, &line.legs[0])?;
+        places::look(&line.virt, &line.legs.a)?;
     }
     crate::signal::stop_gently();
-    let scans = [scan(&roots[0], &roots[1])?, scan(&roots[1], &roots[0])?];
-    for (r, s) in roots.iter().zip(&scans) {
+    let scans = PerLeg {
+        a: scan(&roots.a, &roots.b)?,
+        b: scan(&roots.b, &roots.a)?,
+    };
+    for (r, s) in roots.as_ref().zip(scans.as_ref()) {
         if let Some(n) = &s.nested {
             return Err(Fail::failed(format!(
                 "{} contains a leg of another pair: {}. Pairs cannot share directories",
@@ -100,7 +103,7 @@ pub fn run(a: &Init) -> Res<u8> {
         }
     }
     let (roots, fill) = judge(roots, &scans, a)?;
-    let group = sharing::group(a.share, &roots[0])?;
+    let group = sharing::group(a.share, &roots.a)?;
     for r in &roots {
         sharing::keeps_control(r, group)?;
     }
@@ -118,14 +121,17 @@ pub fn run(a: &Init) -> Res<u8> {
     )
 }
 
-fn place(a: &Init) -> Res<(Line, PathBuf, [Root; 2])> {
+fn place(a: &Init) -> Res<(Line, PathBuf, PerLeg<Root>)> {
     if let Some(t) = &a.tab {
         // SAFETY: no other thread exists yet.
         unsafe { std::env::set_var("MIRRORTAB", std::path::absolute(t).about(text::path(t))?) };
     }
     let tab = tab::own_tab()?;
-    let roots = [places::leg(&a.leg_a)?, places::leg(&a.leg_b)?];
-    places::apart(&roots[0], &roots[1])?;
+    let roots = PerLeg {
+        a: places::leg(&a.leg_a)?,
+        b: places::leg(&a.leg_b)?,
+    };
+    places::apart(&roots.a, &roots.b)?;
     let wanted = match (&a.at, &a.name) {
         (Some(v), _) => Some(v.clone()),
         (None, Some(n)) if n.as_bytes().contains(&b'/') || n.is_empty() => {
@@ -137,16 +143,16 @@ fn place(a: &Init) -> Res<(Line, PathBuf, [Root; 2])> {
                 ),
             ));
         }
-        (None, Some(n)) => roots[0].path.parent().map(|p| p.join(n)),
+        (None, Some(n)) => roots.a.path.parent().map(|p| p.join(n)),
         (None, None) => None,
     };
     let virt = match wanted {
         Some(v) => places::virt(&v)?,
-        None => roots[0].path.clone(),
+        None => roots.a.path.clone(),
     };
     let line = Line {
         virt,
-        legs: [roots[0].path.clone(), roots[1].path.clone()],
+        legs: roots.as_ref().map(|root| root.path.clone()),
         on_failure: match a.on_failure {
             init_args::OnFailure::Degrade => OnFailure::Degrade,
             init_args::OnFailure::Fail => OnFailure::Fail,
@@ -173,7 +179,7 @@ fn place(a: &Init) -> Res<(Line, PathBuf, [Root; 2])> {
     Ok((line, tab, roots))
 }
 
-fn describe(i: usize, r: &Root, s: &Scan) -> String {
+fn describe(leg: Leg, r: &Root, s: &Scan) -> String {
     let what = if s.entries == 0 {
         match probe::space(r) {
             s if s.known => format!("empty, {} free", text::bytes(s.free)),
@@ -188,7 +194,7 @@ fn describe(i: usize, r: &Root, s: &Scan) -> String {
     };
     format!(
         "leg {}  {}   {}  {what}",
-        letter(i),
+        leg.letter(),
         text::path(&r.path),
         probe::kind(&r.path)
     )
@@ -196,43 +202,37 @@ fn describe(i: usize, r: &Root, s: &Scan) -> String {
 
 /// Tries both legs, and says what they cannot do together. What cannot work is refused.
 fn try_legs(p: &Plan, a: &Init) -> Res<()> {
-    let mut able = Vec::new();
-    for (i, r) in p.roots.iter().enumerate() {
+    let able = |leg: Leg| {
+        let r = &p.roots[leg];
         if let Err(why) = locks::exclude(r) {
             return Err(Fail::failed(format!(
                 "leg {} ({}): {why}. Mirrored programs could not keep out of each other's way: choose another file system ({})",
-                letter(i),
+                leg.letter(),
                 text::path(&r.path),
                 explain::UNFIT
             )));
         }
-        able.push(probe::abilities(r).about(text::path(&r.path))?);
-    }
-    for (i, able) in able.iter().enumerate() {
-        output::say!("{}", describe(i, &p.roots[i], &p.scans[i]));
+        probe::abilities(r).about(text::path(&r.path))
+    };
+    let able = PerLeg {
+        a: able(Leg::A)?,
+        b: able(Leg::B)?,
+    };
+    for (leg, able) in able.each() {
+        output::say!("{}", describe(leg, &p.roots[leg], &p.scans[leg]));
         output::say!("       {}", fit::checks(able));
     }
-    let sink = p.fill.as_ref().map_or(1, |f| f.sink);
-    let (s, c) = (1 - sink, sink);
-    let mut v = fit::judge(
-        &able[s],
-        &able[c],
-        &p.scans[s].needs,
-        [letter(s), letter(c)],
-    );
+    let sink = p.fill.as_ref().map_or(Leg::B, |f| f.sink);
+    let (s, c) = (sink.other(), sink);
+    let mut v = fit::judge((s, &able[s]), (c, &able[c]), &p.scans[s].needs);
     // What the source lacks concerns what programs will make.
-    let back = fit::judge(
-        &able[c],
-        &able[s],
-        &Needs::default(),
-        [letter(c), letter(s)],
-    );
+    let back = fit::judge((c, &able[c]), (s, &able[s]), &Needs::default());
     v.lost.extend(back.lost);
     if p.fill.is_some() && !rustix::process::geteuid().is_root() {
-        v.lost.extend(fit::given_away(&p.scans[s].needs, letter(c)));
+        v.lost.extend(fit::given_away(&p.scans[s].needs, c));
     }
     v.later.extend(back.later);
-    v.later.extend(fit::powers([&p.roots[0], &p.roots[1]]));
+    v.later.extend(fit::powers(p.roots.as_ref()));
     if !v.refused.is_empty() {
         return Err(Fail::failed(v.refused.join("\n  ")));
     }
@@ -257,9 +257,9 @@ fn try_legs(p: &Plan, a: &Init) -> Res<()> {
 }
 
 fn warn(p: &Plan) {
-    let src = p.fill.as_ref().map_or(0, |f| 1 - f.sink);
+    let src = p.fill.as_ref().map_or(Leg::A, |f| f.sink.other());
     let s = &p.scans[src];
-    if p.roots[0].leaves_lost_found() {
+    if p.roots.a.leaves_lost_found() {
         output::say!(
             "! lost+found at a leg's root is the file system's own: it is left out on both legs."
         );
@@ -275,7 +275,7 @@ fn warn(p: &Plan) {
         );
     }
     // Of the leg that is filled, names go away.
-    let outer = [s, &p.scans[1 - src]].map(|s| s.names_out);
+    let outer = [s, &p.scans[src.other()]].map(|s| s.names_out);
     let there = if p.fill.is_some() {
         outer[0]
     } else {
@@ -284,7 +284,7 @@ fn warn(p: &Plan) {
     if let Some(words) = crate::tree::outer::words(there) {
         output::say!("{words}");
     }
-    for m in p.roots[0].left_mounts() {
+    for m in p.roots.a.left_mounts() {
         output::say!(
             "! {} is another file system inside one leg: it is left out, and changes in it are refused.",
             text::show(&m)
@@ -334,7 +334,7 @@ fn execute(p: Plan, a: &Init) -> Res<u8> {
             None => format!(
                 "{} would be copied from {} to {}",
                 text::bytes(f.bytes),
-                text::path(&p.roots[1 - f.sink].path),
+                text::path(&p.roots[f.sink.other()].path),
                 text::path(&p.roots[f.sink].path)
             ),
         };
@@ -360,7 +360,7 @@ fn execute(p: Plan, a: &Init) -> Res<u8> {
     }
     let before = match p.line.in_place() {
         true => There::Link,
-        false => places::look(&p.line.virt, &p.line.legs[0]).unwrap_or(There::Link),
+        false => places::look(&p.line.virt, &p.line.legs.a).unwrap_or(There::Link),
     };
     let emptied = std::fs::symlink_metadata(&p.line.virt);
     let made = publish(&p);
@@ -373,7 +373,7 @@ fn execute(p: Plan, a: &Init) -> Res<u8> {
             let _ = remove_control(root);
         }
         if before != There::Link
-            && places::look(&p.line.virt, &p.line.legs[0]).is_ok_and(|t| t == There::Link)
+            && places::look(&p.line.virt, &p.line.legs.a).is_ok_and(|t| t == There::Link)
         {
             let _ = std::fs::remove_file(&p.line.virt);
             if let (There::EmptyDir, Ok(m)) = (before, emptied) {
@@ -443,14 +443,18 @@ fn prepare(p: &Plan, a: &Init) -> Res<Ready> {
 
 /// Records, V, the mirrortab: from here on the pair exists.
 fn publish(p: &Plan) -> Res<()> {
-    let (pair, ids) = (random_id()?, [random_id()?, random_id()?]);
+    let pair = random_id()?;
+    let ids = PerLeg {
+        a: random_id()?,
+        b: random_id()?,
+    };
     // The sink's record first: a leg that is not complete must never be taken for one that is.
     let sink = p.fill.as_ref().map(|f| f.sink);
     if let Some(f) = p.fill.as_ref().filter(|f| f.loses.is_some()) {
         let root = &p.roots[f.sink];
         root.append(KEEP, b"").about(text::path(&root.path))?;
     }
-    let _alone = [begin_making(&p.roots[0])?, begin_making(&p.roots[1])?];
+    let _alone = [begin_making(&p.roots.a)?, begin_making(&p.roots.b)?];
     for r in &p.roots {
         if read_record(r)?.is_some() {
             return Err(Fail::new(
@@ -459,28 +463,28 @@ fn publish(p: &Plan) -> Res<()> {
             ));
         }
     }
-    let order = if sink == Some(0) { [0, 1] } else { [1, 0] };
-    for i in order {
+    let first = sink.unwrap_or(Leg::B);
+    for leg in [first, first.other()] {
         let record = LegRecord {
             pair,
-            leg: u8::from(i == 1),
-            id: ids[i],
-            peer: ids[1 - i],
-            complete: sink != Some(i),
+            leg,
+            id: ids[leg],
+            peer: ids[leg.other()],
+            complete: sink != Some(leg),
             stripes: p.stripes,
             group: p.group.is_some(),
             runtime: runtime_path(rustix::process::geteuid().as_raw(), p.group.is_some()),
         };
-        p.roots[i]
+        p.roots[leg]
             .replace(b".mirror/leg", record.encode().as_bytes())
-            .about(text::path(&p.roots[i].path))?;
+            .about(text::path(&p.roots[leg].path))?;
     }
-    for (r, s) in p.roots.iter().zip(&p.scans) {
+    for (r, s) in p.roots.as_ref().zip(p.scans.as_ref()) {
         made(r)?;
         crate::tree::outer::list(r, &s.outside);
     }
     if !p.line.in_place() {
-        places::make_link(&p.line.virt, &p.line.legs[0])?;
+        places::make_link(&p.line.virt, &p.line.legs.a)?;
     }
     let mut held = tabwrite::Held::take(&p.tab)?;
     let known = tab::load()?;

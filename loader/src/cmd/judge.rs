@@ -3,7 +3,7 @@ use super::explain;
 use super::init_args::Init;
 use super::scan::Scan;
 use crate::fail::{Context, Fail, Res};
-use crate::pair::control::{Leg, letter};
+use crate::pair::control::OpenLeg;
 use crate::sync::equal::{Seen, Work};
 use crate::sync::session;
 use crate::sync::walk::{Collect, walk};
@@ -11,11 +11,12 @@ use crate::text;
 use crate::tree::beneath::Root;
 use crate::tree::differs::{Differs, Presence};
 use crate::tree::object::Fidelity;
+use mirror_core::{Leg, PerLeg};
 
 /// The first copy.
 pub struct Fill {
     /// The leg that is made like the other.
-    pub sink: usize,
+    pub sink: Leg,
     /// Bytes to copy, and to make room for.
     pub bytes: u64,
     /// Objects that only the sink has and that differ: their versions are kept aside.
@@ -25,26 +26,30 @@ pub struct Fill {
 impl Fill {
     /// Letters of the source and of the sink.
     pub fn letters(&self) -> (char, char) {
-        (letter(1 - self.sink), letter(self.sink))
+        (self.sink.other().letter(), self.sink.letter())
     }
 }
 
 /// Which leg must be filled. Two trees that differ are refused, unless one is named as the source.
-pub fn judge(roots: [Root; 2], scans: &[Scan; 2], a: &Init) -> Res<([Root; 2], Option<Fill>)> {
-    let empty = |i: usize| scans[i].entries == 0;
-    if empty(0) && empty(1) {
+pub fn judge(
+    roots: PerLeg<Root>,
+    scans: &PerLeg<Scan>,
+    a: &Init,
+) -> Res<(PerLeg<Root>, Option<Fill>)> {
+    let empty = |leg: Leg| scans[leg].entries == 0;
+    if empty(Leg::A) && empty(Leg::B) {
         return Ok((roots, None));
     }
-    if let Some(sink) = [1, 0].into_iter().find(|&i| empty(i)) {
-        if a.source.is_some_and(|s| s.index() == sink) {
-            let (e, full) = (letter(sink), letter(1 - sink));
+    if let Some(sink) = [Leg::B, Leg::A].into_iter().find(|&leg| empty(leg)) {
+        if a.source.is_some_and(|s| s.leg() == sink) {
+            let (e, full) = (sink.letter(), sink.other().letter());
             return Err(Fail::failed(format!(
                 "--source {e}: leg {e} is empty, so everything in {} would be removed. Is its disk mounted? To copy {full} to {e}, leave --source out; to begin empty, empty {} yourself",
-                text::path(&roots[1 - sink].path),
-                text::path(&roots[1 - sink].path)
+                text::path(&roots[sink.other()].path),
+                text::path(&roots[sink.other()].path)
             )));
         }
-        let bytes = scans[1 - sink].bytes;
+        let bytes = scans[sink.other()].bytes;
         return Ok((
             roots,
             Some(Fill {
@@ -54,11 +59,20 @@ pub fn judge(roots: [Root; 2], scans: &[Scan; 2], a: &Init) -> Res<([Root; 2], O
             }),
         ));
     }
-    let [x, y] = roots;
-    let (x, y) = (Leg::bare(x, 0), Leg::bare(y, 1));
-    let bar = session::bar(scans[0].bytes, "compared");
+    compared(roots, scans, a)
+}
+
+/// The same of two trees that both have contents.
+fn compared(
+    roots: PerLeg<Root>,
+    scans: &PerLeg<Scan>,
+    a: &Init,
+) -> Res<(PerLeg<Root>, Option<Fill>)> {
+    let x = OpenLeg::bare(roots.a, Leg::A);
+    let y = OpenLeg::bare(roots.b, Leg::B);
+    let bar = session::bar(scans.a.bytes, "compared");
     let mut w = Work::new(&x, &y, Fidelity::full(), false, bar.clone());
-    let mut need = [0u64; 2];
+    let mut need = PerLeg { a: 0, b: 0 };
     let r = walk(
         &mut w,
         &mut Collect(|_: &[u8], seen: &Seen| room(seen, &mut need)),
@@ -73,7 +87,7 @@ pub fn judge(roots: [Root; 2], scans: &[Scan; 2], a: &Init) -> Res<([Root; 2], O
         )));
     }
     if t.differences() == 0 {
-        return Ok(([x.root, y.root], None));
+        return Ok(([x.root, y.root].into(), None));
     }
     let Some(source) = a.source else {
         let (pa, pb) = (&x.root.path, &y.root.path);
@@ -89,30 +103,30 @@ pub fn judge(roots: [Root; 2], scans: &[Scan; 2], a: &Init) -> Res<([Root; 2], O
             text::shell(pb)
         )));
     };
-    let sink = 1 - source.index();
-    let only_there = if sink == 1 { t.extra } else { t.missing };
+    let sink = source.leg().other();
+    let only_there = if sink == Leg::B { t.extra } else { t.missing };
     let fill = Fill {
         sink,
         bytes: need[sink],
         loses: Some((only_there, t.different)),
     };
-    Ok(([x.root, y.root], Some(fill)))
+    Ok(([x.root, y.root].into(), Some(fill)))
 }
 
 /// Adds the room that one difference takes on leg a and b, if that is the sink: the old version stays
 /// beside the new one.
-fn room(seen: &Seen, need: &mut [u64; 2]) {
+fn room(seen: &Seen, need: &mut PerLeg<u64>) {
     let file = |m: &Option<crate::tree::object::Meta>| {
         m.as_ref().filter(|m| m.is_file()).map_or(0, |m| m.size())
     };
     let (s, d) = (file(&seen.source), file(&seen.copy));
     match seen.what {
         Presence::Neither => {}
-        Presence::OnlySource => need[1] += s,
-        Presence::OnlyCopy => need[0] += d,
+        Presence::OnlySource => need.b += s,
+        Presence::OnlyCopy => need.a += d,
         Presence::Both(what) if !(what - Differs::ATTRIBUTES).is_empty() => {
-            need[0] += s.max(d);
-            need[1] += s.max(d);
+            need.a += s.max(d);
+            need.b += s.max(d);
         }
         Presence::Both(_) => {}
     }

@@ -15,7 +15,9 @@ use crate::pair::tab::Line;
 use crate::sync::mapped;
 use crate::sync::turn::{self, Open, Running, Unfinished};
 use crate::text;
+use crate::tree::beneath::Root;
 use crate::tree::probe;
+use mirror_core::Leg;
 use mirror_core::record::PENDING_LOG;
 use std::path::Path;
 
@@ -116,12 +118,12 @@ pub fn look(l: &Line) -> Look {
 
 /// Control files that are missing, or are something else.
 fn damaged(pair: &Pair, v: &str) -> Option<Finding> {
-    let faults = [0, 1].map(|i| Faults::of(&pair.legs[i].root));
+    let faults = pair.trees().map(Faults::of);
     if !faults.iter().any(Faults::any) {
         return None;
     }
     let mut parts = vec![];
-    for (f, leg) in faults.iter().zip(&pair.legs) {
+    for (f, leg) in faults.as_ref().zip(pair.legs.as_ref()) {
         let some = |list: &[String]| {
             let more = if list.len() > 3 { " …" } else { "" };
             format!("{}{more}", list[..list.len().min(3)].join(" "))
@@ -144,7 +146,8 @@ fn damaged(pair: &Pair, v: &str) -> Option<Finding> {
         explain::CONTROL,
         format!("{}: {effect}", parts.join("; ")),
     );
-    let wrong = faults.iter().zip(&pair.legs).find_map(|(f, leg)| {
+    let both = faults.as_ref().zip(pair.legs.as_ref());
+    let wrong = both.into_iter().find_map(|(f, leg)| {
         let name = f.wrong.first()?;
         Some(leg.root.path.join(name))
     });
@@ -168,7 +171,7 @@ pub fn link_fault(l: &Line) -> Option<Finding> {
     let leads = |p: &Path| rustix::fs::stat(p).ok().map(|s| (s.st_dev, s.st_ino));
     let there = std::fs::symlink_metadata(&l.virt);
     let link = there.as_ref().is_ok_and(std::fs::Metadata::is_symlink);
-    let (to, a) = (leads(&l.virt), leads(&l.legs[0]));
+    let (to, a) = (leads(&l.virt), leads(&l.legs.a));
     if link && to.is_some() && to == a {
         return None;
     }
@@ -181,7 +184,7 @@ pub fn link_fault(l: &Line) -> Option<Finding> {
         ),
         Ok(_) => format!("{shown} does not lead to leg a: it is no link any more"),
     };
-    let a = text::shell(&l.legs[0]);
+    let a = text::shell(&l.legs.a);
     let f = Finding::new(
         State::LinkBroken,
         explain::LINK,
@@ -198,8 +201,8 @@ pub fn link_fault(l: &Line) -> Option<Finding> {
 }
 
 /// The first copy has not finished.
-fn incomplete(pair: &Pair, sink: usize, now: Option<&Running>, v: &str) -> Finding {
-    let (from, to) = (pair.legs[1 - sink].letter(), pair.legs[sink].letter());
+fn incomplete(pair: &Pair, sink: Leg, now: Option<&Running>, v: &str) -> Finding {
+    let (from, to) = (pair.legs[sink.other()].letter(), pair.legs[sink].letter());
     if let Some(r) = now {
         return Finding::new(
             State::Incomplete,
@@ -227,12 +230,12 @@ fn judge(pair: &Pair, paths: &[Vec<u8>], v: &str, found: &mut Vec<Finding>) {
     let boot = domain::boot_of(pair).ok();
     let runtime = boot.and_then(|b| domain::existing(pair, b));
     let word = runtime.as_ref().map(Runtime::word);
-    let log = |i: usize| {
-        let log = pair.legs[i].root.read(PENDING_LOG);
+    let log = |root: &Root| {
+        let log = root.read(PENDING_LOG);
         log.is_ok_and(|b| !b.is_empty())
     };
     let open = turn::unfinished(pair);
-    if log(0) || log(1) || word.is_some_and(|w| w.pending()) {
+    if pair.trees().into_iter().any(log) || word.is_some_and(|w| w.pending()) {
         found.push(pending(paths, &open, v));
     }
     if runtime.as_ref().is_some_and(|rt| to_recover(rt, pair)) {
@@ -283,7 +286,7 @@ fn core_files(pair: &Pair, v: &str) -> Option<Finding> {
 
 /// What an audit has found since the last comparison.
 fn audited(pair: &Pair) -> Option<String> {
-    audited::of(&pair.legs[0].root)?
+    audited::of(&pair.legs.a.root)?
         .0
         .left(pair.verified().map_or(0, |v| v.time))
 }
@@ -422,7 +425,7 @@ fn stopped(u: &Unfinished, v: &str) -> Finding {
 
 /// Whether an announced change is that of a crashed process: its locks are free.
 fn to_recover(rt: &Runtime, pair: &Pair) -> bool {
-    Locks::open([&pair.legs[0].root, &pair.legs[1].root]).is_ok_and(|mut locks| locks.any_dead(rt))
+    Locks::open(pair.trees()).is_ok_and(|mut locks| locks.any_dead(rt))
         || mapped::count(rt, pair).dead != 0
 }
 

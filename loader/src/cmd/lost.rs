@@ -3,12 +3,13 @@
 use super::explain;
 use super::finding::Finding;
 use crate::fail::{Fail, Kind};
-use crate::pair::control::{Leg, Pair, letter, read_record};
+use crate::pair::control::{OpenLeg, Pair, read_record};
 use crate::pair::state::State;
 use crate::pair::tab::Line;
 use crate::text;
 use crate::tree::beneath::Root;
 use crate::tree::probe;
+use mirror_core::{Leg, PerLeg};
 use std::path::Path;
 
 /// What stands at a leg's place.
@@ -54,16 +55,16 @@ pub fn runtime(v: &str) -> Finding {
 pub fn finding(l: &Line, e: Fail) -> Finding {
     let v = text::shell(&l.virt);
     if e.kind == Kind::Distrust {
-        let [a, b] = l.legs.each_ref().map(|p| text::shell(&p.join(".mirror")));
+        let PerLeg { a, b } = l.legs.as_ref().map(|p| text::shell(&p.join(".mirror")));
         return Finding::new(State::NotTrusted, explain::DISTRUST, e.text).act(
             format!("ls -ldn {a} {b}"),
             "whose they are; programs get an I/O error meanwhile",
         );
     }
-    let places = [place(&l.legs[0]), place(&l.legs[1])];
-    let bad = places.iter().position(|p| !matches!(p, Place::Leg));
-    let Some(i) = bad else {
-        if l.legs.iter().any(|p| Leg::open(p).is_err()) {
+    let places = l.legs.as_ref().map(|p| place(p));
+    let bad = places.position(|p| !matches!(p, Place::Leg));
+    let Some(bad) = bad else {
+        if l.legs.iter().any(|p| OpenLeg::open(p).is_err()) {
             return Finding::new(State::LegLost, explain::LEG, e.text);
         }
         return Finding::new(State::NotAPair, explain::STRANGERS, e.text)
@@ -76,8 +77,8 @@ pub fn finding(l: &Line, e: Fail) -> Finding {
                 "ends the pair; both directories stay as they are",
             );
     };
-    let again = again(l, i, matches!(places[i], Place::Nothing));
-    match places[i] {
+    let again = again(l, bad, matches!(places[bad], Place::Nothing));
+    match places[bad] {
         Place::Damaged => Finding::new(State::Damaged, explain::RECORD, e.text).act(
             format!("mirror detach {v} && {again}"),
             "makes a new record; both trees are compared and nothing is overwritten",
@@ -94,7 +95,7 @@ pub fn finding(l: &Line, e: Fail) -> Finding {
             format!("mirror detach {v} && {again}"),
             format!(
                 "if leg {} was replaced: copies the other leg to it",
-                letter(i)
+                bad.letter()
             ),
         )
         .act(
@@ -110,19 +111,19 @@ pub fn finding(l: &Line, e: Fail) -> Finding {
                 format!("mirror detach {v} && {again}"),
                 format!(
                     "if leg {} is lost for good: copies the other leg to a new one",
-                    letter(i)
+                    bad.letter()
                 ),
             ),
     }
 }
 
 /// The init that makes the pair again, with a new directory in place of leg `lost`, if that is gone.
-pub(super) fn again(l: &Line, lost: usize, gone: bool) -> String {
-    let leg = |i: usize| {
-        if gone && i == lost {
+pub(super) fn again(l: &Line, lost: Leg, gone: bool) -> String {
+    let leg = |leg: Leg| {
+        if gone && leg == lost {
             "NEW".to_string()
         } else {
-            text::shell(&l.legs[i])
+            text::shell(&l.legs[leg])
         }
     };
     let at = if l.in_place() {
@@ -130,14 +131,14 @@ pub(super) fn again(l: &Line, lost: usize, gone: bool) -> String {
     } else {
         format!(" --at {}", text::shell(&l.virt))
     };
-    format!("mirror init {} {}{at}", leg(0), leg(1))
+    format!("mirror init {} {}{at}", leg(Leg::A), leg(Leg::B))
 }
 
 /// The mirrortab names the legs in another order than their records.
 pub fn swapped(pair: &Pair) -> Option<Finding> {
     let l = &pair.line;
-    let [a, b] = &pair.legs;
-    if l.legs[0] == a.root.path {
+    let PerLeg { a, b } = &pair.legs;
+    if l.legs.a == a.root.path {
         return None;
     }
     let virt = if l.in_place() { &a.root.path } else { &l.virt };

@@ -4,6 +4,7 @@ use crate::pair::tab::Line;
 use crate::text;
 use crate::tree::beneath::{self, Root};
 use crate::tree::probe;
+use mirror_core::PerLeg;
 use mirror_core::tab::overlap;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -257,23 +258,24 @@ fn holds_data(path: &Path, shown: &str) -> Res<()> {
 }
 
 /// V of a link pair lies outside both legs. Names the leg.
-pub fn outside_legs(virt: &Path, legs: &[PathBuf; 2]) -> Res<()> {
+pub fn outside_legs(virt: &Path, legs: &PerLeg<PathBuf>) -> Res<()> {
     let bytes = |p: &Path| p.as_os_str().as_bytes().to_vec();
-    for (leg, letter) in legs.iter().zip(['a', 'b']) {
-        if !overlap(&bytes(virt), &bytes(leg)) {
+    for (leg, path) in legs.each() {
+        let letter = leg.letter();
+        if !overlap(&bytes(virt), &bytes(path)) {
             continue;
         }
-        let how = if virt == leg {
+        let how = if virt == path {
             format!("is leg {letter} itself")
-        } else if virt.starts_with(leg) {
+        } else if virt.starts_with(path) {
             format!(
                 "overlaps a leg: it is inside leg {letter}, {}",
-                text::path(leg)
+                text::path(path)
             )
         } else {
             format!(
                 "overlaps a leg: leg {letter}, {}, is inside it",
-                text::path(leg)
+                text::path(path)
             )
         };
         return refuse(format!(

@@ -8,7 +8,6 @@ use crate::fail::{Context, Fail, Kind, Res};
 use crate::output;
 use crate::pair::away;
 use crate::pair::back::Watch;
-use crate::pair::control::letter;
 use crate::pair::domain::{self, Attached};
 use crate::sync::heal;
 use crate::sync::keep::Keeper;
@@ -16,6 +15,7 @@ use crate::sync::session::{self, Ledger};
 use crate::sync::turn::{self, Open, Turn};
 use crate::text;
 use clap::Args;
+use mirror_core::Leg;
 use mirror_core::word::LegState;
 use std::path::PathBuf;
 
@@ -85,7 +85,7 @@ pub fn run(a: &Resync) -> Res<u8> {
             Kind::Usage,
             format!(
                 "--from {} is a word about one pair. Name it: {}",
-                letter(s.index()),
+                s.leg().letter(),
                 names.join("  ")
             ),
         ));
@@ -107,7 +107,7 @@ pub fn run(a: &Resync) -> Res<u8> {
 }
 
 /// A repair that has begun goes on in its direction, unless another is named in so many words.
-fn direction(p: &Attached, from: usize, a: &Resync) -> Res<()> {
+fn direction(p: &Attached, from: Leg, a: &Resync) -> Res<()> {
     let word = text::shell(&p.pair.line.virt);
     let v = text::path(&p.pair.line.virt);
     let refuse = |text: String| Err(Fail::new(Kind::Usage, text));
@@ -127,14 +127,14 @@ fn direction(p: &Attached, from: usize, a: &Resync) -> Res<()> {
 }
 
 /// The leg that is right. A leg that lacks what the other has is never taken for it.
-fn source(p: &Attached, a: &Resync) -> Res<usize> {
+fn source(p: &Attached, a: &Resync) -> Res<Leg> {
     let (v, word) = (
         text::path(&p.pair.line.virt),
         text::shell(&p.pair.line.virt),
     );
-    let from = a.from.map_or_else(|| p.source(), |s| s.index());
+    let from = a.from.map_or_else(|| p.source(), |s| s.leg());
     if p.pair.incomplete() == Some(from) {
-        let (s, c) = (letter(1 - from), letter(from));
+        let (s, c) = (from.other().letter(), from.letter());
         return Err(Fail::new(
             Kind::Usage,
             format!(
@@ -147,7 +147,7 @@ fn source(p: &Attached, a: &Resync) -> Res<usize> {
             Kind::Usage,
             format!(
                 "{v}: leg {} lacks changes that the other leg has, so it cannot be the source. mirror status {word}",
-                letter(from)
+                from.letter()
             ),
         ));
     }
@@ -156,17 +156,17 @@ fn source(p: &Attached, a: &Resync) -> Res<usize> {
 
 /// A source without anything would take everything away: more likely it was emptied by mistake, or is
 /// not what it seems.
-fn not_empty(p: &Attached, from: usize) -> Res<()> {
-    let legs = [&p.pair.legs[from].root, &p.pair.legs[1 - from].root];
-    let names = |i: usize| legs[i].names(b"").about(text::path(&legs[i].path));
-    if names(0)?.is_empty() && !names(1)?.is_empty() {
-        let (s, c) = (letter(from), letter(1 - from));
+fn not_empty(p: &Attached, from: Leg) -> Res<()> {
+    let trees = p.pair.trees();
+    let names = |leg: Leg| trees[leg].names(b"").about(text::path(&trees[leg].path));
+    if names(from)?.is_empty() && !names(from.other())?.is_empty() {
+        let (s, c) = (from.letter(), from.other().letter());
         return Err(Fail::new(
             Kind::Usage,
             format!(
                 "{}: leg {s} is empty: everything in leg {c} would be removed. If {c} is right: --from {c}. If all shall go: mirror run -- find {} -mindepth 1 -delete, then again",
                 text::path(&p.pair.line.virt),
-                text::shell(&p.pair.legs[1 - from].root.path)
+                text::shell(&p.pair.legs[from.other()].root.path)
             ),
         ));
     }
@@ -177,7 +177,7 @@ fn not_empty(p: &Attached, from: usize) -> Res<()> {
 fn one(p: &mut Attached, a: &Resync) -> Res<u8> {
     let virt = p.pair.line.virt.clone();
     let from = source(p, a)?;
-    let (s, c) = (letter(from), letter(1 - from));
+    let (s, c) = (from.letter(), from.other().letter());
     direction(p, from, a)?;
     if p.pair.incomplete().is_none() {
         not_empty(p, from)?;
@@ -235,7 +235,7 @@ fn one(p: &mut Attached, a: &Resync) -> Res<u8> {
         } else {
             format!(
                 "Make {c} like {s}? {} is what programs see in {} today.",
-                text::path(&p.pair.legs[1 - from].root.path),
+                text::path(&p.pair.legs[from.other()].root.path),
                 text::path(&virt)
             )
         };
@@ -273,7 +273,7 @@ fn finish_copy(p: &mut Attached, a: &Resync, s: char, c: char) -> Res<u8> {
 
 /// Says what no repair looks at.
 fn left_out(p: &Attached, links_out: u64) {
-    let root = &p.pair.legs[0].root;
+    let root = &p.pair.legs.a.root;
     left_out::say(root, links_out);
     output::push(
         "pairs",
@@ -286,8 +286,8 @@ fn left_out(p: &Attached, links_out: u64) {
 }
 
 /// Lists what differs; the number of differences, and of symlinks that lead out.
-fn preview(p: &Attached, from: usize) -> Res<(usize, u64)> {
-    let (s, c) = (letter(from), letter(1 - from));
+fn preview(p: &Attached, from: Leg) -> Res<(usize, u64)> {
+    let (s, c) = (from.letter(), from.other().letter());
     let bar = session::bar(session::total(p, from), "compared");
     let (t, found) = session::compare(p, from, bar)?;
     for d in &found {
@@ -305,9 +305,9 @@ fn preview(p: &Attached, from: usize) -> Res<(usize, u64)> {
 }
 
 // long: the steps in their order, each with its message
-fn repair(p: &Attached, from: usize, privileged: bool, turn: &mut Turn) -> Res<u8> {
+fn repair(p: &Attached, from: Leg, privileged: bool, turn: &mut Turn) -> Res<u8> {
     let shown = text::path(&p.pair.line.virt);
-    let root = text::path(&p.pair.legs[1 - from].root.path);
+    let root = text::path(&p.pair.legs[from.other()].root.path);
     let before = turn.begin().about(format!("{shown}: .mirror/resync"))?;
     let mut repaired = before.repaired;
     let mut kept = before.kept;
@@ -346,7 +346,7 @@ fn repair(p: &Attached, from: usize, privileged: bool, turn: &mut Turn) -> Res<u
             output::say!(
                 "kept      {} of {} in {root}/{} ({})",
                 text::plural(r.kept.0, "version"),
-                p.pair.legs[1 - from].letter(),
+                p.pair.legs[from.other()].letter(),
                 text::show(folder),
                 text::bytes(r.kept.1)
             );
@@ -375,7 +375,7 @@ fn repair(p: &Attached, from: usize, privileged: bool, turn: &mut Turn) -> Res<u
             output::say!(
                 "action    mend these, then: mirror resync {} --from {}",
                 text::shell(&p.pair.line.virt),
-                letter(from)
+                from.letter()
             );
             return Ok(1);
         }
@@ -406,7 +406,7 @@ fn repair(p: &Attached, from: usize, privileged: bool, turn: &mut Turn) -> Res<u
         "{shown}    {} repaired, and still something changes one leg alone. Stop what does, then: mirror resync {} --from {}",
         text::plural(repaired, "path"),
         text::shell(&p.pair.line.virt),
-        letter(from)
+        from.letter()
     );
     Ok(1)
 }
@@ -417,7 +417,7 @@ fn at_work(p: &Attached, repaired: u64) -> u8 {
         text::path(&p.pair.line.virt),
         text::shell(&p.pair.line.virt),
     );
-    let n = domain::holders(&p.pair.legs[0].root).unwrap_or(0);
+    let n = domain::holders(&p.pair.legs.a.root).unwrap_or(0);
     let who = match n {
         0 => "programs have worked".into(),
         n => format!("{} still at work", text::plural(n, "program")),
@@ -433,8 +433,8 @@ fn at_work(p: &Attached, repaired: u64) -> u8 {
 }
 
 /// A repair that ended early: how far it came, in which direction, and what goes on.
-fn stopped(p: &Attached, from: usize, done: u64, e: Fail) -> Fail {
-    let (s, c) = (letter(from), letter(1 - from));
+fn stopped(p: &Attached, from: Leg, done: u64, e: Fail) -> Fail {
+    let (s, c) = (from.letter(), from.other().letter());
     Fail::new(
         e.kind,
         format!(

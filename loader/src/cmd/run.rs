@@ -247,10 +247,10 @@ fn ready(pair: Pair, a: &Run) -> Res<Attached> {
     let l = &pair.line.clone();
     let k = look::look(l);
     if !k.state.serves() {
-        if let Some(i) = pair.incomplete() {
+        if let Some(sink) = pair.incomplete() {
             return Err(Fail::failed(format!(
                 "leg {} of {} has not been copied completely. mirror resync {}",
-                pair.legs[i].letter(),
+                sink.letter(),
                 text::path(&l.virt),
                 text::shell(&l.virt)
             )));

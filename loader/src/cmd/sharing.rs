@@ -3,12 +3,13 @@ use super::explain;
 use super::finding::Finding;
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::output;
-use crate::pair::control::{Leg, Pair, letter};
+use crate::pair::control::{OpenLeg, Pair};
 use crate::pair::state::State;
 use crate::pair::tab::Line;
 use crate::text;
 use crate::tree::beneath::Root;
 use clap::ValueEnum;
+use mirror_core::PerLeg;
 use mirror_core::record::CONTROL;
 use rustix::fs::{Mode, OFlags};
 use std::os::unix::fs::MetadataExt;
@@ -34,14 +35,14 @@ pub fn group(share: Share, leg_a: &Root) -> Res<Option<u32>> {
 }
 
 /// Whose both legs' control folders are, if they seem to be one user's.
-pub fn owner(roots: &[Root; 2]) -> Res<Option<u32>> {
+pub fn owner(roots: &PerLeg<Root>) -> Res<Option<u32>> {
     let of = |r: &Root| -> Res<u32> {
         let fd = r
             .open_at(CONTROL, OFlags::PATH, Mode::empty())
             .about(text::path(&r.path))?;
         Ok(rustix::fs::fstat(&fd).about(text::path(&r.path))?.st_uid)
     };
-    let (a, b) = (of(&roots[0])?, of(&roots[1])?);
+    let (a, b) = (of(&roots.a)?, of(&roots.b)?);
     Ok((a == b).then_some(a))
 }
 
@@ -117,7 +118,7 @@ pub fn keeps_control(r: &Root, group: Option<u32>) -> Res<()> {
 
 /// The legs of a pair in which others can put a control folder of their own.
 pub fn findings(pair: &Pair) -> Vec<Finding> {
-    let of = |leg: &Leg| {
+    let of = |leg: &OpenLeg| {
         let group = leg.owner().ok().map(|o| o.1).filter(|_| leg.record.group);
         let e = exposed(&leg.root, group)?;
         let [chmod, sticky] = e.ways;
@@ -176,9 +177,9 @@ pub fn explain(e: Fail, group: Option<u32>) -> Fail {
 }
 
 /// Says where the trees, or their file systems, do not fit the sharing.
-pub fn warn(roots: &[Root; 2], group: Option<u32>) {
-    for (i, r) in roots.iter().enumerate() {
-        let (leg, path) = (letter(i), text::shell(&r.path));
+pub fn warn(roots: &PerLeg<Root>, group: Option<u32>) {
+    for (leg, r) in roots.each() {
+        let (leg, path) = (leg.letter(), text::shell(&r.path));
         let Ok(st) = rustix::fs::fstat(r.fd()) else {
             continue;
         };

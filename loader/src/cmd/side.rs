@@ -1,5 +1,6 @@
 //! The word for a leg on the command line.
 use clap::ValueEnum;
+use mirror_core::Leg;
 
 /// One of the legs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -11,8 +12,11 @@ pub enum Side {
 }
 
 impl Side {
-    /// 0 or 1.
-    pub fn index(self) -> usize {
-        usize::from(self == Side::B)
+    /// The leg.
+    pub fn leg(self) -> Leg {
+        match self {
+            Side::A => Leg::A,
+            Side::B => Leg::B,
+        }
     }
 }

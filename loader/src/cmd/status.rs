@@ -12,6 +12,7 @@ use crate::sync::mapped;
 use crate::text;
 use crate::tree::probe;
 use clap::Args;
+use mirror_core::Leg;
 use mirror_core::refusal::Record;
 use mirror_core::unmirrored::Record as Unmirrored;
 use std::path::PathBuf;
@@ -125,11 +126,11 @@ pub fn brief(view: &View, width: usize, state_width: usize) {
 }
 
 /// The state of one leg.
-fn leg_word(p: &Pair, i: usize) -> &'static str {
-    let leg = &p.legs[i];
+fn leg_word(p: &Pair, leg: Leg) -> &'static str {
+    let (which, leg) = (leg, &p.legs[leg]);
     if !leg.record.complete {
         "sink, incomplete"
-    } else if i == 1 && crate::pair::away::is_away(p) {
+    } else if which == Leg::B && crate::pair::away::is_away(p) {
         "stale"
     } else if super::signs::read_only(&leg.root) {
         "read-only"
@@ -140,13 +141,13 @@ fn leg_word(p: &Pair, i: usize) -> &'static str {
     }
 }
 
-fn leg_line(p: &Pair, i: usize, width: usize, smaller: bool) -> String {
-    let leg = &p.legs[i];
+fn leg_line(p: &Pair, which: Leg, width: usize, smaller: bool) -> String {
+    let leg = &p.legs[which];
     let s = probe::space(&leg.root);
     let path = text::path(&leg.root.path);
-    let current = leg_word(p, i);
+    let current = leg_word(p, which);
     // What programs see in V.
-    let primary = if i == 0 { "primary" } else { "" };
+    let primary = if which == Leg::A { "primary" } else { "" };
     let df = if smaller { "  (df shows this one)" } else { "" };
     let line = format!(
         "{}  {path:width$}  {}  {current}  {primary:7}  {:>8} used  {:>8} free{df}",
@@ -185,12 +186,12 @@ pub fn full(view: &View) {
             .map(|p| text::path(p).chars().count())
             .max()
             .unwrap_or(0);
-        let free = |i: usize| probe::space(&p.legs[i].root).free;
-        let same_fs = p.legs[0].root.dev == p.legs[1].root.dev;
-        output::say!("legs      {}", leg_line(p, 0, width, false));
+        let free = p.trees().map(|root| probe::space(root).free);
+        let same_fs = p.legs.a.root.dev == p.legs.b.root.dev;
+        output::say!("legs      {}", leg_line(p, Leg::A, width, false));
         output::say!(
             "          {}",
-            leg_line(p, 1, width, !same_fs && free(1) < free(0))
+            leg_line(p, Leg::B, width, !same_fs && free.b < free.a)
         );
         if let Some(who) = &view.who {
             output::say!(
@@ -295,7 +296,7 @@ fn open(view: &View, p: &Pair) -> json::OpenPair {
         id: String::from_utf8_lossy(&p.pair_id().hex()).into_owned(),
         pending: view.pending,
         mapped: mapped::live(p),
-        legs: vec![leg(p, 0), leg(p, 1)],
+        legs: Leg::BOTH.map(|which| leg(p, which)).into(),
         who: view.who.as_ref().map(|who| json::Attended {
             attached: who.programs().count(),
             changing: who.changing(),
@@ -311,14 +312,14 @@ fn open(view: &View, p: &Pair) -> json::OpenPair {
     }
 }
 
-fn leg(p: &Pair, i: usize) -> json::Leg {
-    let root = &p.legs[i].root;
+fn leg(p: &Pair, which: Leg) -> json::Leg {
+    let root = &p.legs[which].root;
     let space = probe::space(root);
     json::Leg {
-        leg: p.legs[i].letter(),
+        leg: which.letter(),
         path: root.path.as_path().into(),
         filesystem: probe::kind(&root.path),
-        state: match leg_word(p, i) {
+        state: match leg_word(p, which) {
             "sink, incomplete" => "incomplete",
             w => w,
         },

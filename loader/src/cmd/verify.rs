@@ -15,6 +15,7 @@ use crate::text;
 use crate::tree::differs::Presence;
 use crate::tree::outer;
 use clap::Args;
+use mirror_core::Leg;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -67,7 +68,7 @@ pub struct Compared {
     /// What differs.
     pub found: Vec<Difference>,
     /// Legs that did not take the record.
-    pub unrecorded: Vec<char>,
+    pub unrecorded: Vec<Leg>,
 }
 
 impl Compared {
@@ -128,12 +129,12 @@ pub fn run(a: &Verify) -> Res<u8> {
             }
         };
         let l = &pair.line.clone();
-        if let Some(i) = pair.incomplete() {
+        if let Some(sink) = pair.incomplete() {
             return Err(Fail::new(
                 Kind::Leg,
                 format!(
                     "leg {} of {} has not been copied completely. mirror resync {}",
-                    pair.legs[i].letter(),
+                    sink.letter(),
                     text::path(&l.virt),
                     text::shell(&l.virt)
                 ),
@@ -162,7 +163,7 @@ pub fn run(a: &Verify) -> Res<u8> {
 /// Letters of the leg that answers and of the other.
 fn letters(p: &Attached) -> (char, char) {
     let s = p.source();
-    (p.pair.legs[s].letter(), p.pair.legs[1 - s].letter())
+    (s.letter(), s.other().letter())
 }
 
 fn report(p: &Attached, r: &Compared, secs: f64) {
@@ -173,7 +174,7 @@ fn report(p: &Attached, r: &Compared, secs: f64) {
         text::path(&p.pair.line.virt),
         text::plural(r.tally.objects, "object")
     );
-    left_out::say(&p.pair.legs[0].root, r.tally.links_out);
+    left_out::say(&p.pair.legs.a.root, r.tally.links_out);
     if let Some(words) = outer::words(r.tally.names_out) {
         output::say!("{words}");
     }
@@ -215,8 +216,9 @@ fn report(p: &Attached, r: &Compared, secs: f64) {
     }
     for leg in &r.unrecorded {
         output::say!(
-            "! this could not be recorded on leg {leg}: {}. mirror status {v} says what was recorded last",
-            match super::signs::read_only(&p.pair.legs[usize::from(*leg == 'b')].root) {
+            "! this could not be recorded on leg {}: {}. mirror status {v} says what was recorded last",
+            leg.letter(),
+            match super::signs::read_only(&p.pair.legs[*leg].root) {
                 true => "it is read-only",
                 false => "no room, or no permission",
             }
@@ -245,8 +247,8 @@ fn entry(p: &Attached, r: &Compared) -> json::Compared {
         differences: r.found.iter().map(|d| difference(d, s, c)).collect(),
         trouble: trouble(&r.tally.trouble),
         symlinks_out: r.tally.links_out,
-        left_out: left_out::json(&p.pair.legs[0].root),
-        unrecorded: r.unrecorded.clone(),
+        left_out: left_out::json(&p.pair.legs.a.root),
+        unrecorded: r.unrecorded.iter().map(|leg| leg.letter()).collect(),
     }
 }
 

@@ -1,11 +1,12 @@
 //! A pair whose leg b was left behind: what the mark on leg a says, and how it is set and ended by hand.
-use super::control::{Leg, Pair};
+use super::control::{OpenLeg, Pair};
 use super::runtime::{Runtime, SizeLimit};
 use super::tab::Line;
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::text;
 use crate::tree::beneath::Root;
 use crate::tree::object::std;
+use mirror_core::Leg;
 use mirror_core::away::{Away, Mark, Why};
 use mirror_core::owner::Owner;
 use mirror_core::record::OWNER_RECORD;
@@ -19,10 +20,10 @@ pub fn mark(root: &Root) -> Mark {
 }
 
 /// Leg a of a line whose leg b is away, and the mark. Leg b need not be there.
-pub fn standing(l: &Line) -> Option<(Leg, Mark)> {
+pub fn standing(l: &Line) -> Option<(OpenLeg, Mark)> {
     let a = l.legs.iter().find_map(|path| {
-        let leg = Leg::open(path).ok()?;
-        (leg.record.leg == 0).then_some(leg)
+        let leg = OpenLeg::open(path).ok()?;
+        (leg.record.leg == Leg::A).then_some(leg)
     })?;
     a.trusted(l).ok()?;
     let mark = mark(&a.root);
@@ -31,7 +32,7 @@ pub fn standing(l: &Line) -> Option<(Leg, Mark)> {
 
 /// Whether leg b of a pair is away.
 pub fn is_away(p: &Pair) -> bool {
-    mark(&p.legs[0].root).stands()
+    mark(&p.legs.a.root).stands()
 }
 
 /// What a mark says, as a sentence.
@@ -69,15 +70,15 @@ fn lifted(f: &dyn Fn() -> Sys<usize>) -> Sys<usize> {
 
 /// Leaves leg b behind, for an administrator. Whether it was there before.
 pub fn leave(l: &Line) -> Res<bool> {
-    let a = Leg::open(&l.legs[0])?;
+    let a = OpenLeg::open(&l.legs.a)?;
     a.trusted(l)?;
     let shown = text::path(&l.virt);
     let refuse = |why: &str| Err(Fail::new(Kind::Leg, format!("{shown}: {why}")));
-    if a.record.leg != 0 {
+    if a.record.leg != Leg::A {
         return refuse("the mirrortab names the legs in the wrong order. mirror status");
     }
-    let incomplete = |leg: &Leg| !leg.record.complete;
-    if incomplete(&a) || Leg::open(&l.legs[1]).as_ref().is_ok_and(incomplete) {
+    let incomplete = |leg: &OpenLeg| !leg.record.complete;
+    if incomplete(&a) || OpenLeg::open(&l.legs.b).as_ref().is_ok_and(incomplete) {
         return refuse("the first copy has not finished");
     }
     if mark(&a.root).stands() {

@@ -19,7 +19,7 @@ impl Watch {
     /// Before a walk.
     pub fn begin(p: &Attached) -> Res<Watch> {
         let alone = alone(p)?;
-        let count = std(away::count(p.pair.legs[0].root.fd().as_raw_fd()))
+        let count = std(away::count(p.pair.legs.a.root.fd().as_raw_fd()))
             .about(text::path(&p.pair.line.virt))?;
         if alone {
             share(p)?;
@@ -32,7 +32,7 @@ impl Watch {
     /// After a walk that found both legs equal: leg b is back. `false`: programs worked, or work, on leg a
     /// alone.
     pub fn end(&self, p: &Attached) -> Res<bool> {
-        let root = p.pair.legs[0].root.fd().as_raw_fd();
+        let root = p.pair.legs.a.root.fd().as_raw_fd();
         let about = || text::path(&p.pair.line.virt);
         if self.count.is_none() || !alone(p)? {
             return Ok(false);
@@ -41,7 +41,7 @@ impl Watch {
         if same {
             // From here on nobody is attached, and nobody comes. The mark goes last: whoever stops on the way
             // leaves it, and leg b with it.
-            for (leg, owner) in p.pair.legs.iter().zip(&p.owners) {
+            for (leg, owner) in p.pair.legs.as_ref().zip(p.owners.as_ref()) {
                 domain::remove(&p.pair, leg);
                 rustix::io::pwrite(owner, &[0; OWNER_SIZE], 0).about(about())?;
                 rustix::fs::fdatasync(owner).about(about())?;
@@ -56,7 +56,7 @@ impl Watch {
 
 /// Whether nobody else is attached; then nobody can come until [`share`].
 fn alone(p: &Attached) -> Res<bool> {
-    match rustix::fs::flock(&p.owners[0], FlockOperation::NonBlockingLockExclusive) {
+    match rustix::fs::flock(&p.owners.a, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(true),
         Err(rustix::io::Errno::WOULDBLOCK) => {
             share(p)?;
@@ -67,7 +67,7 @@ fn alone(p: &Attached) -> Res<bool> {
 }
 
 fn share(p: &Attached) -> Res<()> {
-    let owners = [p.owners[0].as_raw_fd(); 2];
+    let owners = [p.owners.a.as_raw_fd(); 2];
     let pause = || std::thread::sleep(std::time::Duration::from_millis(1));
     std(mirror_pair::domain::share(owners.into(), pause)).about(text::path(&p.pair.line.virt))
 }

@@ -10,7 +10,7 @@ use mirror_core::record::{
     CONTROL, Id, LegRecord, OWNER_RECORD, PENDING_LOG, RecordFault, lock_name, runtime_place,
 };
 use mirror_core::trust::Distrust;
-use mirror_core::{Errno, OBJECTS, PerLeg};
+use mirror_core::{Errno, Leg, OBJECTS, PerLeg};
 use mirror_pair::session::{self, Doubt, Pinned};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::io;
@@ -57,20 +57,20 @@ pub fn discard_unfinished(root: &Root) -> Res<()> {
     made(root)
 }
 
-/// One leg: its root and its record.
-pub struct Leg {
+/// A leg that is open: its root and its record.
+pub struct OpenLeg {
     /// The held root.
     pub root: Root,
     /// Who it is.
     pub record: LegRecord,
 }
 
-impl Leg {
+impl OpenLeg {
     /// Opens the leg at `path`.
-    pub fn open(path: &Path) -> Res<Leg> {
+    pub fn open(path: &Path) -> Res<OpenLeg> {
         let bad = |why: String| Fail::new(Kind::Leg, format!("{}: {why}", text::path(path)));
         let root = Root::open(path).map_err(|e| match e.kind() {
-            io::ErrorKind::PermissionDenied => Leg::not_yours(path),
+            io::ErrorKind::PermissionDenied => OpenLeg::not_yours(path),
             io::ErrorKind::NotFound => bad("not there. Is its disk mounted?".into()),
             _ => bad(reason(&e)),
         })?;
@@ -89,7 +89,7 @@ impl Leg {
             }
             Err(e) => return Err(e),
         };
-        Ok(Leg { root, record })
+        Ok(OpenLeg { root, record })
     }
 
     /// This user may not look at the leg.
@@ -138,9 +138,9 @@ impl Leg {
     }
 
     /// A directory that is no leg (yet), to compare it with another.
-    pub fn bare(root: Root, leg: u8) -> Leg {
+    pub fn bare(root: Root, leg: Leg) -> OpenLeg {
         let none = Id([0; 16]);
-        Leg {
+        OpenLeg {
             root,
             record: LegRecord {
                 pair: none,
@@ -157,7 +157,7 @@ impl Leg {
 
     /// `a` or `b`.
     pub fn letter(&self) -> char {
-        letter(usize::from(self.record.leg))
+        self.record.leg.letter()
     }
 
     /// Whether the leg is still the one that was opened: its path leads to it and its record is the same.
@@ -248,11 +248,6 @@ fn locked_out(path: &Path) -> String {
     format!(
         "the pair belongs to {who}, and this user may not use it. Run as {who} (or make the pair with --share group)"
     )
-}
-
-/// The letter of leg 0 or 1.
-pub fn letter(leg: usize) -> char {
-    if leg == 0 { 'a' } else { 'b' }
 }
 
 /// The record at a root; `None` if there is none.
@@ -403,7 +398,7 @@ impl Faults {
 }
 
 /// Makes what is missing in a leg's control folder again, with the rights that the pair has.
-pub fn mend(leg: &Leg) -> Res<()> {
+pub fn mend(leg: &OpenLeg) -> Res<()> {
     let (_, gid) = leg.owner().about(text::path(&leg.root.path))?;
     make_parts(&leg.root, leg.record.group.then_some(gid))
 }
@@ -476,21 +471,21 @@ pub struct Pair {
     /// Its line.
     pub line: Line,
     /// Leg a and leg b.
-    pub legs: [Leg; 2],
+    pub legs: PerLeg<OpenLeg>,
 }
 
 impl Pair {
     /// Opens both legs and checks that they belong together.
     pub fn open(line: &Line) -> Res<Pair> {
-        let one = Leg::open(&line.legs[0])?;
-        let two = Leg::open(&line.legs[1])?;
+        let one = OpenLeg::open(&line.legs.a)?;
+        let two = OpenLeg::open(&line.legs.b)?;
         if session::partners(&one.record, &two.record).is_err() {
             return Err(Fail::new(
                 Kind::Leg,
                 format!(
                     "{} and {} are not the legs of one pair (another disk mounted there?)",
-                    text::path(&line.legs[0]),
-                    text::path(&line.legs[1])
+                    text::path(&line.legs.a),
+                    text::path(&line.legs.b)
                 ),
             ));
         }
@@ -498,25 +493,29 @@ impl Pair {
         for leg in [&one, &two] {
             leg.trusted(line)?;
         }
-        let legs = if one.record.leg == 0 {
-            [one, two]
-        } else {
-            [two, one]
+        let (a, b) = match one.record.leg {
+            Leg::A => (one, two),
+            Leg::B => (two, one),
         };
         Ok(Pair {
             line: line.clone(),
-            legs,
+            legs: PerLeg { a, b },
         })
     }
 
     /// The descriptors of the legs' roots.
     pub fn roots(&self) -> PerLeg<RawFd> {
-        self.legs.each_ref().map(|l| l.root.fd().as_raw_fd()).into()
+        self.trees().map(|root| root.fd().as_raw_fd())
+    }
+
+    /// The legs' roots.
+    pub fn trees(&self) -> PerLeg<&Root> {
+        self.legs.as_ref().map(|l| &l.root)
     }
 
     /// The pair's id.
     pub fn pair_id(&self) -> Id {
-        self.legs[0].record.pair
+        self.legs.a.record.pair
     }
 
     /// The first eight digits of the id, for display.
@@ -525,13 +524,13 @@ impl Pair {
     }
 
     /// The leg whose first copy has not finished.
-    pub fn incomplete(&self) -> Option<usize> {
-        self.legs.iter().position(|l| !l.record.complete)
+    pub fn incomplete(&self) -> Option<Leg> {
+        self.legs.position(|l| !l.record.complete)
     }
 
     /// Pending paths of both legs, each once.
     pub fn pending(&self) -> Vec<Vec<u8>> {
-        let mut all: Vec<_> = self.legs.iter().flat_map(Leg::pending).collect();
+        let mut all: Vec<_> = self.legs.iter().flat_map(OpenLeg::pending).collect();
         all.sort();
         all.dedup();
         all
@@ -551,13 +550,16 @@ impl Pair {
         self.legs.iter().any(|l| Verified::read(&l.root).is_err())
     }
 
-    /// Records a full comparison on both legs. The letters of the legs that could not be written: they
+    /// Records a full comparison on both legs. Those that could not be written: they
     /// keep the older record.
-    pub fn set_verified(&self, objects: u64, differences: u64, uncompared: u64) -> Vec<char> {
+    pub fn set_verified(&self, objects: u64, differences: u64, uncompared: u64) -> Vec<Leg> {
         let now = text::iso(text::now());
         let line = format!("{now} {objects} {differences} {uncompared}\n");
-        let failed = |l: &&Leg| l.root.replace(VERIFIED, line.as_bytes()).is_err();
-        self.legs.iter().filter(failed).map(Leg::letter).collect()
+        let failed = |leg: &Leg| {
+            let root = &self.legs[*leg].root;
+            root.replace(VERIFIED, line.as_bytes()).is_err()
+        };
+        Leg::BOTH.into_iter().filter(failed).collect()
     }
 }
 

@@ -1,9 +1,10 @@
 //! Core files that the kernel has written on one leg alone: it is looked for them in the directories that the
 //! library has listed (`mirror_core::cores`), and where the kernel's pattern itself leads into a leg.
-use super::control::{Pair, letter};
+use super::control::Pair;
 use crate::text;
 use crate::tree::beneath::{Root, join};
 use mirror_core::cores::{FILE, HEAD, PATTERN, is_core, place};
+use mirror_core::{Leg, PerLeg};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -16,7 +17,7 @@ use std::path::Path;
 const BELOW: usize = 1024;
 
 /// A core file: the leg that has it, or has another one there; its path.
-pub type Found = (usize, Vec<u8>);
+pub type Found = (Leg, Vec<u8>);
 
 /// All of them.
 pub fn found(pair: &Pair) -> Vec<Found> {
@@ -51,7 +52,7 @@ pub fn words(found: &[Found]) -> Option<String> {
     let some: Vec<String> = found
         .iter()
         .take(3)
-        .map(|(leg, path)| format!("{} (leg {})", text::show(path), letter(*leg)))
+        .map(|(leg, path)| format!("{} (leg {})", text::show(path), leg.letter()))
         .collect();
     let more = if found.len() > 3 { " …" } else { "" };
     Some(format!(
@@ -63,7 +64,7 @@ pub fn words(found: &[Found]) -> Option<String> {
 
 /// The list; the root is the empty path.
 fn listed(pair: &Pair) -> Vec<Vec<u8>> {
-    let list = pair.legs[0].root.read(FILE).unwrap_or_default();
+    let list = pair.legs.a.root.read(FILE).unwrap_or_default();
     list.split(|b| *b == b'\n')
         .filter(|l| !l.is_empty())
         .map(text::unescape)
@@ -117,21 +118,20 @@ fn of_directory(pair: &Pair, dir: &[u8]) -> Vec<Found> {
     let what = |st: &Stat| (st.st_size, st.st_mtime, st.st_mtime_nsec);
     let one = |name: Vec<u8>| {
         let path = join(dir, &name);
-        let st = [0, 1].map(|i| look(&pair.legs[i].root, &path));
-        let file = |i: usize| st[i].filter(|st| kind(st) == FileType::RegularFile);
-        let files = [file(0), file(1)];
-        if files[0].as_ref().map(what) == files[1].as_ref().map(what) {
+        let regular = |st: &Stat| kind(st) == FileType::RegularFile;
+        let files = pair.trees().map(|root| look(root, &path).filter(regular));
+        if files.a.as_ref().map(what) == files.b.as_ref().map(what) {
             return None;
         }
-        let heads = [0, 1].map(|i| files[i].and_then(|_| head(&pair.legs[i].root, &path)));
-        let begins = |i: &usize| {
-            let head = heads[*i].as_ref().and_then(|h| h.first_chunk::<HEAD>());
+        let heads = PerLeg::by(|leg| files[leg].and_then(|_| head(pair.trees()[leg], &path)));
+        let begins = |head: &Option<Vec<u8>>| {
+            let head = head.as_ref().and_then(|h| h.first_chunk::<HEAD>());
             head.is_some_and(is_core)
         };
-        let leg = [0, 1].into_iter().find(begins)?;
+        let leg = heads.position(begins)?;
         // A leg may be unable to hold the other one's time.
-        let size = |i: usize| files[i].map(|st| st.st_size);
-        let same = size(0) == size(1) && heads[0] == heads[1];
+        let size = |leg: Leg| files[leg].map(|st| st.st_size);
+        let same = size(Leg::A) == size(Leg::B) && heads.a == heads.b;
         (!same).then_some((leg, path))
     };
     both(pair, dir).into_iter().filter_map(one).collect()

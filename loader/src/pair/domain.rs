@@ -1,7 +1,7 @@
 //! The domain: one runtime file per pair and kernel, named by both legs' `.mirror/owner`, on which
 //! every attached process holds a shared lock. The order in which that
 //! is settled, and what is believed, stand in `mirror_pair::domain`, for the preloaded library too.
-use super::control::{Leg, Pair, random_id};
+use super::control::{OpenLeg, Pair, random_id};
 use super::lock::Locks;
 use super::runtime::{Runtime, SizeLimit};
 use crate::fail::{Context, Fail, Kind, Res};
@@ -11,7 +11,7 @@ use crate::tree::object::std;
 use mirror_core::facts::Facts;
 use mirror_core::owner::{OWNER_SIZE, Owner};
 use mirror_core::record::{Id, OWNER_RECORD};
-use mirror_core::{Errno, PerLeg};
+use mirror_core::{Errno, Leg, PerLeg};
 use mirror_pair::{domain, locks, runtime};
 use parking_lot::Mutex;
 use rustix::fs::{Mode, OFlags};
@@ -49,17 +49,17 @@ pub fn boot_of(p: &Pair) -> Res<Id> {
 
 /// The domain that both legs name.
 fn named(p: &Pair) -> Option<Owner> {
-    domain::named(p.legs.each_ref().map(read_owner).into())
+    domain::named(p.legs.as_ref().map(read_owner))
 }
 
-fn read_owner(leg: &Leg) -> Option<Owner> {
+fn read_owner(leg: &OpenLeg) -> Option<Owner> {
     Owner::parse(&leg.root.read(OWNER_RECORD).ok()?)
 }
 
 /// Where a pair's runtime file is, and which one is believed.
 fn runtime(p: &Pair) -> runtime::Place<'_> {
     runtime::Place {
-        record: &p.legs[0].record,
+        record: &p.legs.a.record,
         roots: p.roots(),
         locks: p.line.locks,
     }
@@ -68,7 +68,7 @@ fn runtime(p: &Pair) -> runtime::Place<'_> {
 /// Whether both legs name a runtime file of this boot that is not there: somebody has removed it.
 pub fn vanished(p: &Pair, boot: Id) -> bool {
     let gone = |id| {
-        let seen = std::fs::symlink_metadata(p.legs[0].runtime_file(id));
+        let seen = std::fs::symlink_metadata(p.legs.a.runtime_file(id));
         seen.is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
     };
     named(p).is_some_and(|o| o.boot == boot && gone(o.runtime))
@@ -106,7 +106,7 @@ fn no_runtime(at: &Path, e: io::Error) -> Fail {
 
 /// The folder of runtime files: nobody else can remove or replace what is in it.
 fn folder(p: &Pair) -> Res<()> {
-    let dir = place(&p.legs[0]).0;
+    let dir = place(&p.legs.a).0;
     match std(runtime(p).folder()).map_err(|e| no_runtime(&dir, e))? {
         true => Ok(()),
         false => Err(Fail::failed(format!(
@@ -137,7 +137,7 @@ pub struct Attached {
     /// Its locks; taken through [`crate::sync::heal::locked`].
     pub locks: Mutex<Locks>,
     /// The descriptions that hold the shared locks on both owner records.
-    pub(super) owners: [OwnedFd; 2],
+    pub(super) owners: PerLeg<OwnedFd>,
 }
 
 /// Attaches to the pair's domain, or starts a new one when nobody is attached.
@@ -153,8 +153,7 @@ pub fn attach_to_read(pair: Pair) -> Res<Attached> {
 
 fn join(pair: Pair, read: bool) -> Res<Attached> {
     let boot = boot_of(&pair)?;
-    let open = |i: usize| {
-        let root = &pair.legs[i].root;
+    let open = |root: &Root| {
         let open = |how: OFlags| root.control(OWNER_RECORD, how, Mode::empty());
         let name = format!("{}/{}", text::path(&root.path), text::show(OWNER_RECORD));
         match open(OFlags::RDWR) {
@@ -164,8 +163,9 @@ fn join(pair: Pair, read: bool) -> Res<Attached> {
             r => r.map(|fd| (fd, false)).about(name),
         }
     };
-    let [(a, x), (b, y)] = [open(0)?, open(1)?];
-    let (owners, fixed) = ([a, b], x || y);
+    let roots = pair.trees();
+    let ((a, x), (b, y)) = (open(roots.a)?, open(roots.b)?);
+    let (owners, fixed) = (PerLeg { a, b }, x || y);
     if super::away::is_away(&pair) {
         // Programs work on leg a alone: what they share is no matter of this one, which holds the locks of
         // both legs, and is seen on leg a's record.
@@ -174,7 +174,7 @@ fn join(pair: Pair, read: bool) -> Res<Attached> {
             let e = io::Error::from_raw_os_error(e.0);
             Fail::io(text::path(&pair.line.virt), e)
         };
-        let a = owners[0].as_raw_fd();
+        let a = owners.a.as_raw_fd();
         // What has ended keeps nobody out while this one is attached. With others in the way it is left to them.
         let live = |o| runtime(&pair).is_lone_live(o, Some(boot));
         let lifted = |f: &dyn Fn() -> mirror_sys::Sys<usize>| {
@@ -203,7 +203,7 @@ fn join(pair: Pair, read: bool) -> Res<Attached> {
             format!(
                 "{} is in use from another host or container, which does not share {} with this one. Stop the programs there, or share that folder",
                 text::path(&pair.line.virt),
-                text::path(&place(&pair.legs[0]).0)
+                text::path(&place(&pair.legs.a).0)
             ),
         )),
     }
@@ -212,7 +212,7 @@ fn join(pair: Pair, read: bool) -> Res<Attached> {
 /// What the protocol (`mirror_pair::domain`) asks.
 struct Joining<'a> {
     pair: &'a Pair,
-    owners: &'a [OwnedFd; 2],
+    owners: &'a PerLeg<OwnedFd>,
     boot: Id,
     /// A record cannot be written.
     fixed: bool,
@@ -222,7 +222,7 @@ struct Joining<'a> {
 
 impl Joining<'_> {
     fn records(&self) -> PerLeg<RawFd> {
-        self.owners.each_ref().map(AsRawFd::as_raw_fd).into()
+        self.owners.as_ref().map(AsRawFd::as_raw_fd)
     }
     fn about(&self, e: Errno) -> Fail {
         let e = io::Error::from_raw_os_error(e.0);
@@ -243,7 +243,7 @@ impl domain::Founding for Joining<'_> {
         folder(self.pair)
     }
     fn records(&self) -> PerLeg<Option<Owner>> {
-        self.pair.legs.each_ref().map(read_owner).into()
+        self.pair.legs.as_ref().map(read_owner)
     }
     fn remove(&mut self, _: &PerLeg<Option<Owner>>) {
         self.pair.legs.iter().for_each(|leg| remove(self.pair, leg));
@@ -251,8 +251,8 @@ impl domain::Founding for Joining<'_> {
     fn random(&mut self) -> Res<Id> {
         random_id()
     }
-    fn write(&mut self, leg: mirror_core::Leg, record: &[u8; OWNER_SIZE]) -> Res<()> {
-        let (fd, root) = (&self.owners[leg.index()], &self.pair.legs[leg.index()].root);
+    fn write(&mut self, leg: Leg, record: &[u8; OWNER_SIZE]) -> Res<()> {
+        let (fd, root) = (&self.owners[leg], &self.pair.legs[leg].root);
         let name = || format!("{}/{}", text::path(&root.path), text::show(OWNER_RECORD));
         if rustix::io::pwrite(fd, record, 0).about(name())? != record.len() {
             return Err(Fail::failed(format!("{}: cannot be written", name())));
@@ -263,7 +263,7 @@ impl domain::Founding for Joining<'_> {
         match runtime(self.pair).make(id, self.boot, vanished) {
             Ok(made) => Ok(Some(Runtime::of(made))),
             Err(Errno::EEXIST) => Ok(None),
-            Err(e) => Err(no_runtime(&self.pair.legs[0].runtime_file(id), not_made(e))),
+            Err(e) => Err(no_runtime(&self.pair.legs.a.runtime_file(id), not_made(e))),
         }
     }
 }
@@ -298,7 +298,7 @@ impl domain::Ground for Joining<'_> {
         let _lifted = SizeLimit::lift();
         let boot = self.boot;
         domain::found(self, boot)?.ok_or_else(|| {
-            let (folder, _) = place(&self.pair.legs[0]);
+            let (folder, _) = place(&self.pair.legs.a);
             Fail::failed(format!(
                 "{}: others have every name for a runtime file",
                 text::path(&folder)
@@ -330,7 +330,7 @@ fn private(pair: &Pair, boot: Id) -> Res<Runtime> {
 }
 
 /// The folder in which the pair's runtime files lie, and what their names begin with.
-fn place(leg: &Leg) -> (PathBuf, &[u8]) {
+fn place(leg: &OpenLeg) -> (PathBuf, &[u8]) {
     let whole = leg.record.runtime.as_bytes();
     let end = whole.iter().rposition(|b| *b == b'/').unwrap_or(0);
     let (folder, start) = whole.split_at(end);
@@ -340,8 +340,8 @@ fn place(leg: &Leg) -> (PathBuf, &[u8]) {
     )
 }
 
-fn finish(pair: Pair, runtime: Runtime, owners: [OwnedFd; 2]) -> Res<Attached> {
-    let locks = Mutex::new(Locks::open([&pair.legs[0].root, &pair.legs[1].root])?);
+fn finish(pair: Pair, runtime: Runtime, owners: PerLeg<OwnedFd>) -> Res<Attached> {
+    let locks = Mutex::new(Locks::open(pair.trees())?);
     Ok(Attached {
         pair,
         runtime,
@@ -352,10 +352,10 @@ fn finish(pair: Pair, runtime: Runtime, owners: [OwnedFd; 2]) -> Res<Attached> {
 
 impl Attached {
     /// The leg that answers.
-    pub fn source(&self) -> usize {
+    pub fn source(&self) -> Leg {
         self.pair
             .incomplete()
-            .map_or_else(|| self.runtime.word().source(), |sink| 1 - sink)
+            .map_or_else(|| self.runtime.word().source(), Leg::other)
     }
     /// Sets bits of the state word. The pair's locks are held.
     pub fn set_bits(&self, bits: u64, _: &mirror_core::BothLocked) {
@@ -398,23 +398,23 @@ pub fn holders(root: &Root) -> Option<u64> {
 
 /// Removes the runtime file that a leg names, if it is this pair's own. Nobody is attached: the owner
 /// record is locked exclusively. (One that another member made may stay: nobody looks at it again.)
-pub fn remove(p: &Pair, leg: &Leg) {
-    let inodes = p.legs.each_ref().map(|l| (l.root.dev, l.root.ino));
+pub fn remove(p: &Pair, leg: &OpenLeg) {
+    let inodes = p.trees().map(|root| (root.dev, root.ino));
     remove_if(leg, |_| inodes);
 }
 
 /// The same of a leg whose partner is not at hand.
-pub fn forget(leg: &Leg) {
+pub fn forget(leg: &OpenLeg) {
     remove_if(leg, |found| {
         let mut legs = found.legs;
-        legs[usize::from(leg.record.leg)] = (leg.root.dev, leg.root.ino);
+        legs[leg.record.leg] = (leg.root.dev, leg.root.ino);
         legs
     });
 }
 
 /// Not only the one that the record names: who founded the pair's domain in a sandbox with a folder of
 /// its own has left the one before, which nobody names any more.
-fn remove_if(leg: &Leg, legs: impl Fn(&Facts) -> [(u64, u64); 2]) {
+fn remove_if(leg: &OpenLeg, legs: impl Fn(&Facts) -> PerLeg<(u64, u64)>) {
     let ours = |id: Id| {
         let n = runtime::open(&leg.record, id).ok()?;
         // SAFETY: a descriptor that was opened just now and belongs to nobody else.

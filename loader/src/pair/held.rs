@@ -2,21 +2,19 @@
 //! the leg's letter, when (seconds since 1970), the path, who (both with fstab's escapes).
 use crate::text;
 use crate::tree::beneath::{Root, like_folder};
-use mirror_core::BothLocked;
 use mirror_core::path::is_control;
+use mirror_core::{BothLocked, Leg};
 use rustix::fs::{Mode, OFlags};
 use std::io;
 
 /// The file.
 pub const FILE: &[u8] = b".mirror/held";
 
-const LEGS: [&str; 2] = ["a", "b"];
-
 /// A name that went away.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Held {
     /// The leg where it went away.
-    pub leg: usize,
+    pub leg: Leg,
     /// When, in seconds since 1970.
     pub time: u64,
     /// Below the leg.
@@ -27,7 +25,7 @@ pub struct Held {
 
 impl Held {
     fn line(&self) -> Vec<u8> {
-        let mut b = format!("{} {} ", LEGS[self.leg & 1], self.time).into_bytes();
+        let mut b = format!("{} {} ", self.leg.letter(), self.time).into_bytes();
         b.extend(text::escape(&self.rel));
         b.push(b' ');
         b.extend(text::escape(self.by.as_bytes()));
@@ -37,8 +35,7 @@ impl Held {
 
     fn parse(line: &[u8]) -> Option<Held> {
         let mut words = line.split(|b| *b == b' ');
-        let word = words.next()?;
-        let leg = LEGS.iter().position(|l| l.as_bytes() == word)?;
+        let leg = Leg::from_letter(words.next()?)?;
         let time = std::str::from_utf8(words.next()?).ok()?.parse().ok()?;
         let rel = text::unescape(words.next()?);
         let by = text::show(&text::unescape(words.next()?));
@@ -53,7 +50,7 @@ impl Held {
         format!(
             "{}  gone on leg {}: {before}{}   by {}",
             text::iso(self.time),
-            LEGS[self.leg & 1],
+            self.leg.letter(),
             text::below(&self.rel),
             self.by
         )
@@ -107,7 +104,7 @@ mod tests {
     #[test]
     fn lines_are_read_back() {
         let h = |rel: &[u8], time| Held {
-            leg: 1,
+            leg: Leg::B,
             time,
             rel: rel.into(),
             by: "rm[7] root".into(),
@@ -139,7 +136,7 @@ mod tests {
             turned[at] ^= 0x2f;
             for b in [&lines[..at], &turned] {
                 for h in parse(b) {
-                    assert!(h.leg < 2 && !h.rel.is_empty() && !h.rel.starts_with(b"/"));
+                    assert!(!h.rel.is_empty() && !h.rel.starts_with(b"/"));
                     assert!(!is_control(&h.rel));
                 }
             }

@@ -28,11 +28,11 @@ pub struct Locks {
 
 impl Locks {
     /// Opens the objects of the whole pair; fails if this user may not.
-    pub fn open(legs: [&Root; 2]) -> Res<Locks> {
+    pub fn open(legs: PerLeg<&Root>) -> Res<Locks> {
         let mut l = Locks {
             legs: PerLeg {
-                a: legs[0].again()?,
-                b: legs[1].again()?,
+                a: legs.a.again()?,
+                b: legs.b.again()?,
             },
             fds: BTreeMap::new(),
             standing: None,

@@ -2,7 +2,6 @@
 //! same places by the same rules.
 use crate::fail::{Fail, Kind, Res, reason};
 use crate::text;
-use mirror_core::LockKind;
 use mirror_core::path::PATH_MAX;
 use mirror_core::record::Id;
 use mirror_core::tab::{
@@ -10,6 +9,7 @@ use mirror_core::tab::{
     parse_mirror,
 };
 use mirror_core::tabs::{self, Distrust};
+use mirror_core::{LockKind, PerLeg};
 use std::ffi::{OsStr, OsString};
 use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -22,7 +22,7 @@ pub struct Line {
     /// The virtual directory.
     pub virt: PathBuf,
     /// The legs in the order of the line.
-    pub legs: [PathBuf; 2],
+    pub legs: PerLeg<PathBuf>,
     /// `on-failure=`
     pub on_failure: OnFailure,
     /// `on-full=`
@@ -67,7 +67,7 @@ impl Line {
     }
     /// Whether V is leg a itself.
     pub fn in_place(&self) -> bool {
-        self.virt == self.legs[0]
+        self.virt == self.legs.a
     }
     /// Whether two lines say the same pair (in two files, for two users): that is one pair.
     fn same_pair(&self, other: &Line) -> bool {
@@ -131,7 +131,7 @@ impl Line {
     }
     /// All paths of the pair.
     pub fn paths(&self) -> [&Path; 3] {
-        [&self.virt, &self.legs[0], &self.legs[1]]
+        [&self.virt, &self.legs.a, &self.legs.b]
     }
 }
 

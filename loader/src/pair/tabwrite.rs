@@ -175,7 +175,7 @@ mod tests {
         std::fs::write(&file, before).unwrap();
         let l = Line {
             virt: "/a b".into(),
-            legs: ["/a b".into(), "/c".into()],
+            legs: ["/a b".into(), "/c".into()].into(),
             on_failure: OnFailure::Fail,
             on_full: OnFull::Error,
             id: Some(mirror_core::record::Id([7; 16])),

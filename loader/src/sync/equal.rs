@@ -3,7 +3,7 @@ use super::file;
 use super::held::{self, Lifted};
 use super::keep::Keeper;
 use super::links::{Links, Verdict};
-use crate::pair::control::Leg;
+use crate::pair::control::OpenLeg;
 use crate::tree::beneath::{join, split};
 use crate::tree::content;
 use crate::tree::differs::{Differs, Presence};
@@ -22,9 +22,9 @@ use std::os::fd::{AsFd, OwnedFd};
 /// Two legs with a direction.
 pub struct Work<'a> {
     /// The leg that is right.
-    pub source: &'a Leg,
+    pub source: &'a OpenLeg,
     /// The leg that is made like it.
-    pub copy: &'a Leg,
+    pub copy: &'a OpenLeg,
     /// What the two can carry.
     pub fidelity: Fidelity,
     /// Where losing versions go.
@@ -50,7 +50,7 @@ pub struct Seen {
     pub what: Presence,
 }
 
-fn read(leg: &Leg, rel: &[u8]) -> io::Result<Option<Meta>> {
+fn read(leg: &OpenLeg, rel: &[u8]) -> io::Result<Option<Meta>> {
     let (dir, name) = match leg.root.parent(rel) {
         Ok(p) => p,
         Err(e)
@@ -69,8 +69,8 @@ fn read(leg: &Leg, rel: &[u8]) -> io::Result<Option<Meta>> {
 impl<'a> Work<'a> {
     /// Work from `source` to `copy`.
     pub fn new(
-        source: &'a Leg,
-        copy: &'a Leg,
+        source: &'a OpenLeg,
+        copy: &'a OpenLeg,
         fidelity: Fidelity,
         keep: bool,
         bar: ProgressBar,
@@ -227,7 +227,7 @@ impl<'a> Work<'a> {
         } else {
             StatVfsMountFlags::NOSUID
         };
-        let counts = |leg: &Leg| -> io::Result<bool> {
+        let counts = |leg: &OpenLeg| -> io::Result<bool> {
             let place = leg.root.parent(rel).or_else(|_| leg.root.parent(b"x"))?.0;
             Ok(!rustix::fs::fstatvfs(&place)?.f_flag.contains(flag))
         };

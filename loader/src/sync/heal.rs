@@ -2,7 +2,7 @@
 use super::equal::Work;
 use super::mapped;
 use crate::fail::{Fail, Kind, Res};
-use crate::pair::control;
+use crate::pair::control::OpenLeg;
 use crate::pair::domain::Attached;
 use crate::pair::lock::{Alone, Locks};
 use crate::text;
@@ -181,7 +181,7 @@ struct Ending<'a> {
 impl carry_out::Ground for Ending<'_> {
     type Error = io::Error;
     fn right(&self) -> Option<Leg> {
-        self.p.pair.incomplete().map(|_| Leg::of(self.p.source()))
+        self.p.pair.incomplete().map(Leg::other)
     }
     fn look(&mut self) -> io::Result<Names> {
         std(self.places.look())
@@ -202,12 +202,7 @@ impl carry_out::Ground for Ending<'_> {
 }
 
 /// Changes the copy's flags and the like as the source's have been changed since the intent was written.
-fn marks(
-    [source, copy]: [&control::Leg; 2],
-    i: &Intent,
-    rel: &[u8],
-    _: &BothLocked,
-) -> io::Result<()> {
+fn marks([source, copy]: [&OpenLeg; 2], i: &Intent, rel: &[u8], _: &BothLocked) -> io::Result<()> {
     let before = Value::announced(i).ok_or(io::ErrorKind::InvalidData)?;
     let (first, second) = (
         flags::open(&source.root, rel)?,
@@ -222,8 +217,8 @@ fn marks(
 }
 
 /// The leg `from`, and the other one.
-fn directed(p: &Attached, from: Leg) -> [&control::Leg; 2] {
-    [from, from.other()].map(|leg| &p.pair.legs[leg.index()])
+fn directed(p: &Attached, from: Leg) -> [&OpenLeg; 2] {
+    [from, from.other()].map(|leg| &p.pair.legs[leg])
 }
 
 /// Makes what the names are on the other leg like what they are on leg `from`. With `counts`, a hard link
@@ -236,7 +231,7 @@ fn make_equal(
     held: &BothLocked,
 ) -> io::Result<()> {
     let [source, copy] = directed(p, from);
-    let fidelity = probe::fidelity([&p.pair.legs[0].root, &p.pair.legs[1].root]);
+    let fidelity = probe::fidelity(p.pair.trees());
     let mut w = Work::new(source, copy, fidelity, true, ProgressBar::hidden());
     let names = || names.iter().filter(|n| !n.is_empty());
     for name in names() {
@@ -254,7 +249,7 @@ fn make_equal(
     Ok(())
 }
 
-fn at(leg: &control::Leg, rel: &[u8]) -> io::Result<Option<Meta>> {
+fn at(leg: &OpenLeg, rel: &[u8]) -> io::Result<Option<Meta>> {
     match leg.root.parent(rel) {
         Ok((dir, name)) => Meta::read(dir.as_fd(), &name),
         Err(e) if matches!(e.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR)) => Ok(None),

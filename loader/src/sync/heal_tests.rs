@@ -4,9 +4,9 @@ use crate::pair::control::{Pair, make_control, random_id, runtime_path};
 use crate::pair::domain::attach;
 use crate::pair::tab::Line;
 use crate::tree::beneath::Root;
-use mirror_core::LockPlan;
 use mirror_core::record::LegRecord;
 use mirror_core::tab::{OnFailure, OnFull, Unmirrorable};
+use mirror_core::{LockPlan, PerLeg};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -23,20 +23,18 @@ impl Case {
     fn new(name: &str) -> Case {
         let dir = std::env::temp_dir().join(format!("mirror-heal-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);
-        let legs = [dir.join("a"), dir.join("b")];
-        let (pair, ids) = (
-            random_id().unwrap(),
-            [random_id().unwrap(), random_id().unwrap()],
-        );
-        for (i, l) in legs.iter().enumerate() {
+        let legs: PerLeg<PathBuf> = [dir.join("a"), dir.join("b")].into();
+        let pair = random_id().unwrap();
+        let ids = PerLeg::by(|_| random_id().unwrap());
+        for (leg, l) in legs.each() {
             fs::create_dir_all(l).unwrap();
             let root = Root::open(l).unwrap();
             make_control(&root, None).unwrap();
             let record = LegRecord {
                 pair,
-                leg: u8::from(i == 1),
-                id: ids[i],
-                peer: ids[1 - i],
+                leg,
+                id: ids[leg],
+                peer: ids[leg.other()],
                 complete: true,
                 stripes: 2,
                 group: false,
@@ -46,7 +44,7 @@ impl Case {
                 .unwrap();
         }
         let line = Line {
-            virt: legs[0].clone(),
+            virt: legs.a.clone(),
             legs,
             on_failure: OnFailure::Degrade,
             on_full: OnFull::Error,
@@ -113,7 +111,7 @@ impl Case {
 
 impl Drop for Case {
     fn drop(&mut self) {
-        crate::pair::domain::forget(&self.p.pair.legs[0]);
+        crate::pair::domain::forget(&self.p.pair.legs.a);
         let _ = fs::remove_dir_all(&self.dir);
     }
 }

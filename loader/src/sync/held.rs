@@ -1,6 +1,6 @@
 //! Flags that hold an object of the copy as it is (chattr +i, +a): lifted for a repair, and put back on every
 //! way out of it.
-use crate::pair::control::Leg;
+use crate::pair::control::OpenLeg;
 use crate::text;
 use crate::tree::beneath::{Root, join};
 use crate::tree::flags::{self, HELD};
@@ -59,7 +59,7 @@ impl Drop for Lifted {
 pub type Tried<'a> = [(&'a [u8], &'a io::Result<Option<Lifted>>); 2];
 
 /// An error that flags which could not be lifted explain: what holds the object, and what to do.
-pub fn explain(e: io::Error, leg: &Leg, tried: Tried<'_>) -> io::Error {
+pub fn explain(e: io::Error, leg: &OpenLeg, tried: Tried<'_>) -> io::Error {
     let denied = [Errno::PERM, Errno::ACCESS].map(|d| Some(d.raw_os_error()));
     if !denied.contains(&e.raw_os_error()) {
         return e;
@@ -70,7 +70,7 @@ pub fn explain(e: io::Error, leg: &Leg, tried: Tried<'_>) -> io::Error {
     }
 }
 
-fn said(leg: &Leg, rel: &[u8]) -> io::Error {
+fn said(leg: &OpenLeg, rel: &[u8]) -> io::Error {
     let root = leg.root.path.as_os_str().as_encoded_bytes();
     let full = match rel {
         b"" => root.to_vec(),

@@ -20,7 +20,7 @@ pub struct Count {
 
 /// What says who has them mapped.
 pub(super) fn marks(pair: &Pair) -> Option<OwnedFd> {
-    let n = mapped::open(pair.legs[0].root.fd().as_raw_fd()).ok()?;
+    let n = mapped::open(pair.legs.a.root.fd().as_raw_fd()).ok()?;
     // SAFETY: opened just now, nobody else's.
     Some(unsafe { OwnedFd::from_raw_fd(n) })
 }

@@ -8,13 +8,13 @@ use crate::tree::differs::Presence;
 use crate::tree::object::{Fidelity, Meta};
 use crate::tree::probe;
 use indicatif::ProgressBar;
-use mirror_core::BothLocked;
+use mirror_core::{BothLocked, Leg};
 use std::io;
 use std::os::fd::AsFd;
 
 /// What both legs' file systems can carry: found by trying, so it is asked once.
 pub fn fidelity(p: &Attached) -> Fidelity {
-    probe::fidelity([&p.pair.legs[0].root, &p.pair.legs[1].root])
+    probe::fidelity(p.pair.trees())
 }
 
 /// Leg a is the source, leg b the copy.
@@ -35,17 +35,12 @@ pub struct Carried {
 impl<'a> One<'a> {
     /// For some paths of a pair.
     pub fn new(p: &'a Attached, fidelity: Fidelity) -> One<'a> {
-        let [a, b] = &p.pair.legs;
-        let bar = ProgressBar::hidden();
-        One {
-            work: Work::new(a, b, fidelity, false, bar),
-        }
+        One::directed(p, fidelity, Leg::A)
     }
 
     /// The same with either leg as the source.
-    pub fn directed(p: &'a Attached, fidelity: Fidelity, from: usize) -> One<'a> {
-        let [a, b] = &p.pair.legs;
-        let (source, copy) = if from == 0 { (a, b) } else { (b, a) };
+    pub fn directed(p: &'a Attached, fidelity: Fidelity, from: Leg) -> One<'a> {
+        let (source, copy) = (&p.pair.legs[from], &p.pair.legs[from.other()]);
         let bar = ProgressBar::hidden();
         One {
             work: Work::new(source, copy, fidelity, false, bar),
@@ -67,11 +62,11 @@ impl<'a> One<'a> {
         session::kind_word(seen)
     }
 
-    /// How many objects there are at and below a path of leg 0 or 1; no more than `limit` are counted.
-    pub fn objects(&self, leg: usize, rel: &[u8], limit: u64) -> u64 {
-        let root = match leg {
-            0 => &self.work.source.root,
-            _ => &self.work.copy.root,
+    /// How many objects there are at and below a path of a leg; no more than `limit` are counted.
+    pub fn objects(&self, leg: Leg, rel: &[u8], limit: u64) -> u64 {
+        let root = match leg == self.work.source.record.leg {
+            true => &self.work.source.root,
+            false => &self.work.copy.root,
         };
         let mut n = 0;
         let mut todo = vec![rel.to_vec()];

@@ -8,6 +8,7 @@ use crate::pair::control::Pair;
 use crate::pair::domain;
 use crate::pair::tab::{self, Line};
 use indicatif::ProgressBar;
+use mirror_core::Leg;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -18,16 +19,16 @@ pub fn carry(file: &Path) {
         return;
     };
     for line in &lines {
-        for (i, leg) in line.legs.iter().enumerate() {
-            let root = std::fs::canonicalize(leg);
+        for (leg, path) in line.legs.each() {
+            let root = std::fs::canonicalize(path);
             if let Some(rel) = root.ok().and_then(|r| file.strip_prefix(r).ok()) {
-                let _ = carry_one(line, i, rel.as_os_str().as_bytes());
+                let _ = carry_one(line, leg, rel.as_os_str().as_bytes());
             }
         }
     }
 }
 
-fn carry_one(line: &Line, from: usize, rel: &[u8]) -> Res<()> {
+fn carry_one(line: &Line, from: Leg, rel: &[u8]) -> Res<()> {
     let p = domain::attach(Pair::open(line)?)?;
     let mut w = session::work(&p, from, Keeper::new(false), ProgressBar::hidden());
     let done = locked(&p, |held| {
@@ -37,5 +38,5 @@ fn carry_one(line: &Line, from: usize, rel: &[u8]) -> Res<()> {
         }
         seen.map(drop)
     })?;
-    done.map_err(|e| session::stopped(&p, e, 1 - from))
+    done.map_err(|e| session::stopped(&p, e, from.other()))
 }

@@ -10,14 +10,14 @@ use crate::fail::{Fail, Kind, Res};
 use crate::pair::domain::Attached;
 use crate::pair::held;
 use crate::text;
-use crate::tree::beneath::join;
+use crate::tree::beneath::{Root, join};
 use crate::tree::content::STOP;
 use crate::tree::differs::Presence;
 use crate::tree::probe;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use mirror_core::BothLocked;
 use mirror_core::record::PENDING_LOG;
 use mirror_core::word::{LegState, StateWord};
+use mirror_core::{BothLocked, Leg, PerLeg};
 use std::io::{self, IsTerminal};
 use std::sync::atomic::Ordering;
 
@@ -75,7 +75,7 @@ struct Repair<'a, F> {
 
 impl<F: FnMut(u64, u64)> Visit for Repair<'_, F> {
     fn differs(&mut self, work: &mut Work<'_>, rel: &[u8], _: Seen) -> io::Result<Seen> {
-        let from = usize::from(work.source.record.leg);
+        let from = work.source.record.leg;
         let right = || self.pair.runtime.word().leg(from) == LegState::InSync;
         let act = |held: &BothLocked| match right() {
             true => work.make_equal(rel, held),
@@ -115,12 +115,12 @@ pub fn bar(total: u64, tail: &str) -> ProgressBar {
 }
 
 /// Bytes of leg `from`, as a total for a progress bar.
-pub fn total(p: &Attached, from: usize) -> u64 {
+pub fn total(p: &Attached, from: Leg) -> u64 {
     tree_bytes(&p.pair.legs[from].root).0
 }
 
 /// Bytes and files of a tree, without looking into files.
-pub fn tree_bytes(root: &crate::tree::beneath::Root) -> (u64, u64) {
+pub fn tree_bytes(root: &Root) -> (u64, u64) {
     let (mut bytes, mut files) = (0, 0);
     let mut todo: Vec<Vec<u8>> = vec![Vec::new()];
     while let Some(dir) = todo.pop() {
@@ -149,14 +149,20 @@ pub fn tree_bytes(root: &crate::tree::beneath::Root) -> (u64, u64) {
     (bytes, files)
 }
 
-pub(super) fn work<'a>(p: &'a Attached, from: usize, keeper: Keeper, bar: ProgressBar) -> Work<'a> {
-    let f = probe::fidelity([&p.pair.legs[0].root, &p.pair.legs[1].root]);
-    let mut w = Work::new(&p.pair.legs[from], &p.pair.legs[1 - from], f, false, bar);
+pub(super) fn work<'a>(p: &'a Attached, from: Leg, keeper: Keeper, bar: ProgressBar) -> Work<'a> {
+    let f = probe::fidelity(p.pair.trees());
+    let mut w = Work::new(
+        &p.pair.legs[from],
+        &p.pair.legs[from.other()],
+        f,
+        false,
+        bar,
+    );
     w.keeper = keeper;
     w
 }
 
-pub(super) fn stopped(p: &Attached, e: io::Error, to: usize) -> Fail {
+pub(super) fn stopped(p: &Attached, e: io::Error, to: Leg) -> Fail {
     let copy = &p.pair.legs[to];
     let where_ = format!("leg {} ({})", copy.letter(), text::path(&copy.root.path));
     match e.raw_os_error() {
@@ -174,7 +180,7 @@ pub(super) fn stopped(p: &Attached, e: io::Error, to: usize) -> Fail {
 
 /// Compares both legs, `from` as the one that is right; every difference has been confirmed under the
 /// locks.
-pub fn compare(p: &Attached, from: usize, bar: ProgressBar) -> Res<(Tally, Vec<Difference>)> {
+pub fn compare(p: &Attached, from: Leg, bar: ProgressBar) -> Res<(Tally, Vec<Difference>)> {
     let mut found = Vec::new();
     let tally = confirm(p, from, bar, |rel, seen| {
         found.push(Difference {
@@ -189,22 +195,22 @@ pub fn compare(p: &Attached, from: usize, bar: ProgressBar) -> Res<(Tally, Vec<D
 /// The same, each difference told as it is found.
 pub fn confirm(
     p: &Attached,
-    from: usize,
+    from: Leg,
     bar: ProgressBar,
     found: impl FnMut(&[u8], &Seen),
 ) -> Res<Tally> {
     let mut v = Confirm { pair: p, found };
     let mut w = work(p, from, Keeper::new(false), bar.clone());
-    let tally = walk(&mut w, &mut v).map_err(|e| stopped(p, e, 1 - from));
+    let tally = walk(&mut w, &mut v).map_err(|e| stopped(p, e, from.other()));
     bar.finish_and_clear();
     tally
 }
 
 /// Removes from the copy what a killed repair left half made. Whoever makes something there for a pair
 /// in use holds the locks; only trials of the file system do not, and their process lives.
-pub fn sweep(p: &Attached, from: usize) -> Res<()> {
+pub fn sweep(p: &Attached, from: Leg) -> Res<()> {
     const TMP: &[u8] = b".mirror/tmp";
-    let root = &p.pair.legs[1 - from].root;
+    let root = &p.pair.legs[from.other()].root;
     let lives = |name: &[u8]| {
         let pid: String = name
             .iter()
@@ -223,7 +229,7 @@ pub fn sweep(p: &Attached, from: usize) -> Res<()> {
         }
         Ok(())
     })?;
-    done.map_err(|e| stopped(p, e, 1 - from))
+    done.map_err(|e| stopped(p, e, from.other()))
 }
 
 /// What a repair did.
@@ -240,7 +246,7 @@ pub struct Repaired {
 /// done in this walk: paths repaired, versions kept.
 pub fn repair(
     p: &Attached,
-    from: usize,
+    from: Leg,
     keeper: Keeper,
     privileged: bool,
     bar: ProgressBar,
@@ -260,7 +266,7 @@ pub fn repair(
         let _ = locked(p, |held| w.finish_made(&rel, held))?;
     }
     bar.finish_and_clear();
-    let tally = r.map_err(|e| stopped(p, e, 1 - from))?;
+    let tally = r.map_err(|e| stopped(p, e, from.other()))?;
     w.copy.root.sync()?;
     Ok(Repaired {
         tally,
@@ -271,7 +277,7 @@ pub fn repair(
 
 /// What was known to differ when a walk began: only that may be struck off when it ends.
 pub struct Ledger {
-    sizes: [usize; 2],
+    sizes: PerLeg<usize>,
     bits: u64,
 }
 
@@ -282,9 +288,9 @@ impl Ledger {
         locked(p, |held| {
             let bits = p.runtime.word().0 & (StateWord::UNMIRRORED | StateWord::VANISHED);
             p.clear_bits(bits, held);
-            let len = |i: usize| p.pair.legs[i].root.read(PENDING_LOG).map_or(0, |b| b.len());
+            let len = |root: &Root| root.read(PENDING_LOG).map_or(0, |b| b.len());
             Ledger {
-                sizes: [len(0), len(1)],
+                sizes: p.pair.trees().map(len),
                 bits,
             }
         })
@@ -302,7 +308,7 @@ impl Ledger {
     pub fn settle(&self, p: &Attached) -> Res<()> {
         locked(p, |held| -> Res<()> {
             let mut left = false;
-            for (l, &n) in p.pair.legs.iter().zip(&self.sizes) {
+            for (l, n) in p.pair.legs.as_ref().zip(self.sizes) {
                 let log = l.root.read(PENDING_LOG).unwrap_or_default();
                 let rest = log.get(n..).unwrap_or_default();
                 left |= !rest.is_empty();
@@ -316,7 +322,7 @@ impl Ledger {
             if !left {
                 p.clear_bits(StateWord::PENDING, held);
                 // What was held for a decision has been decided.
-                held::clear(&p.pair.legs[0].root, held);
+                held::clear(&p.pair.legs.a.root, held);
             }
             Ok(())
         })?

@@ -2,10 +2,11 @@
 //! what they repair. The flock on `.mirror/resync` of both legs says who. Its text says what runs, for
 //! display, and which repair has begun and not ended: its direction must not be forgotten.
 use crate::fail::{Context, Fail, Kind, Res};
-use crate::pair::control::{Pair, letter};
+use crate::pair::control::Pair;
 use crate::pair::repairing::{FILE, LEN, file};
 use crate::text;
 use crate::tree::beneath::Root;
+use mirror_core::{Leg, PerLeg};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -13,8 +14,8 @@ use std::time::Duration;
 
 /// The right to repair, until it is dropped.
 pub struct Turn {
-    held: [OwnedFd; 2],
-    from: usize,
+    held: PerLeg<OwnedFd>,
+    from: Leg,
     begun: Option<Unfinished>,
 }
 
@@ -31,7 +32,7 @@ pub struct Running {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unfinished {
     /// The leg that is right.
-    pub from: usize,
+    pub from: Leg,
     /// Paths repaired so far, over all starts.
     pub repaired: u64,
     /// Versions kept so far.
@@ -43,7 +44,7 @@ pub struct Unfinished {
 impl Unfinished {
     /// Letters of the leg that is right and of the one that is made like it.
     pub fn way(&self) -> (char, char) {
-        (letter(self.from), letter(1 - self.from))
+        (self.from.letter(), self.from.other().letter())
     }
 }
 
@@ -66,15 +67,13 @@ impl Text {
                 return Some(Text::None);
             };
             let pid = pid.parse().ok()?;
-            let leg = |f: &mut std::str::SplitWhitespace<'_>| match f.next()? {
-                "a" => Some(0usize),
-                "b" => Some(1),
-                _ => None,
+            let leg = |f: &mut std::str::SplitWhitespace<'_>| {
+                f.next().and_then(|w| Leg::from_letter(w.as_bytes()))
             };
             let (from, to) = (leg(&mut f)?, leg(&mut f)?);
             let running = Running {
                 pid,
-                way: (letter(from), letter(to)),
+                way: (from.letter(), to.letter()),
             };
             let open = match f.next() {
                 None => None,
@@ -99,15 +98,15 @@ impl Text {
         parsed().unwrap_or(Text::Damaged)
     }
 
-    fn encode(from: usize, open: Option<&Unfinished>) -> Vec<u8> {
+    fn encode(from: Leg, open: Option<&Unfinished>) -> Vec<u8> {
         let mut s = format!(
             "{} {} {}",
             std::process::id(),
-            letter(from),
-            letter(1 - from)
+            from.letter(),
+            from.other().letter()
         );
         if let Some(u) = open {
-            s += &format!(" unfinished {} {} {}", letter(u.from), u.repaired, u.kept);
+            s += &format!(" unfinished {} {} {}", u.from.letter(), u.repaired, u.kept);
             if let Some(n) = u.left {
                 s += &format!(" {n}");
             }
@@ -131,7 +130,7 @@ pub enum Open {
 }
 
 impl Open {
-    fn of(texts: [Text; 2]) -> Open {
+    fn of(texts: PerLeg<Text>) -> Open {
         // Leg a's is written first, before anything is repaired: where the two disagree, leg b's is the
         // direction in which something has been done.
         let mut open = Open::No;
@@ -146,15 +145,18 @@ impl Open {
     }
 }
 
-fn open(p: &Pair, i: usize) -> Res<OwnedFd> {
-    let root = &p.legs[i].root;
+fn open(root: &Root) -> Res<OwnedFd> {
     file(root).about(format!("{}/{}", text::path(&root.path), text::show(FILE)))
 }
 
 /// Takes the turn for a repair from leg `from`; refuses while another repair runs. What is not
 /// finished stays on record.
-pub fn take(p: &Pair, from: usize) -> Res<Turn> {
-    let held = [open(p, 0)?, open(p, 1)?];
+pub fn take(p: &Pair, from: Leg) -> Res<Turn> {
+    let roots = p.trees();
+    let held = PerLeg {
+        a: open(roots.a)?,
+        b: open(roots.b)?,
+    };
     for fd in &held {
         // `status` holds it for moments, to see whether it is free.
         let mut tries = 0;
@@ -214,7 +216,7 @@ impl Turn {
     /// Puts the direction on record, on both legs, before the first repair. What an interrupted repair in
     /// the same direction has done counts on.
     pub fn begin(&mut self) -> io::Result<Unfinished> {
-        let before = Open::of([read(&self.held[0]), read(&self.held[1])]);
+        let before = Open::of(self.held.as_ref().map(read));
         let u = match before {
             Open::Unfinished(u) if u.from == self.from => Unfinished { left: None, ..u },
             _ => Unfinished {
@@ -282,7 +284,7 @@ fn look(root: &Root) -> Text {
 
 /// The repair that runs now, if one does.
 pub fn running(p: &Pair) -> Option<Running> {
-    let root = &p.legs[0].root;
+    let root = &p.legs.a.root;
     let fd = root.control(FILE, OFlags::RDONLY, Mode::empty()).ok()?;
     match rustix::fs::flock(&fd, FlockOperation::NonBlockingLockShared) {
         Err(rustix::io::Errno::WOULDBLOCK) => Some(match read(&fd) {
@@ -298,11 +300,11 @@ pub fn running(p: &Pair) -> Option<Running> {
 
 /// Whether a repair has begun and not ended.
 pub fn unfinished(p: &Pair) -> Open {
-    Open::of([look(&p.legs[0].root), look(&p.legs[1].root)])
+    Open::of(p.trees().map(look))
 }
 
 /// A comparison has found both legs equal: no repair is unfinished, unless one runs.
-pub fn none_needed(p: &Pair, from: usize) {
+pub fn none_needed(p: &Pair, from: Leg) {
     if unfinished(p) != Open::No
         && let Ok(mut turn) = take(p, from)
     {
@@ -333,12 +335,12 @@ mod tests {
             assert_eq!(Text::parse(bad.as_bytes()), Text::Damaged, "{bad}");
         }
         let u = Unfinished {
-            from: 1,
+            from: Leg::B,
             repaired: 128,
             kept: 3,
             left: Some(2),
         };
-        let b = Text::encode(0, Some(&u));
+        let b = Text::encode(Leg::A, Some(&u));
         assert_eq!(b.len(), LEN);
         assert!(matches!(Text::parse(&b), Text::Last(r, Some(x)) if x == u && r.way == ('a', 'b')));
         let long = Unfinished {
@@ -347,14 +349,14 @@ mod tests {
             left: Some(u64::MAX),
             ..u
         };
-        assert_eq!(Text::encode(0, Some(&long)).len(), LEN);
+        assert_eq!(Text::encode(Leg::A, Some(&long)).len(), LEN);
     }
 
     #[test]
     fn where_legs_disagree_leg_b_knows() {
         let t = |from| {
             Text::parse(&Text::encode(
-                0,
+                Leg::A,
                 Some(&Unfinished {
                     from,
                     repaired: 0,
@@ -363,16 +365,16 @@ mod tests {
                 }),
             ))
         };
-        let of = |x, y| match Open::of([x, y]) {
+        let of = |a, b| match Open::of(PerLeg { a, b }) {
             Open::Unfinished(u) => Some(u.from),
             _ => None,
         };
         // Killed while it was turned round, before anything was done.
-        assert_eq!(of(t(0), t(1)), Some(1));
-        assert_eq!(of(t(0), Text::None), Some(0));
-        assert_eq!(of(Text::None, t(1)), Some(1));
-        assert_eq!(of(t(1), Text::Damaged), Some(1));
-        assert_eq!(Open::of([Text::Damaged, Text::None]), Open::Unknown);
-        assert_eq!(Open::of([Text::None, Text::None]), Open::No);
+        assert_eq!(of(t(Leg::A), t(Leg::B)), Some(Leg::B));
+        assert_eq!(of(t(Leg::A), Text::None), Some(Leg::A));
+        assert_eq!(of(Text::None, t(Leg::B)), Some(Leg::B));
+        assert_eq!(of(t(Leg::B), Text::Damaged), Some(Leg::B));
+        assert_eq!(Open::of([Text::Damaged, Text::None].into()), Open::Unknown);
+        assert_eq!(Open::of([Text::None, Text::None].into()), Open::No);
     }
 }

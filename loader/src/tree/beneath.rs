@@ -107,7 +107,7 @@ impl Root {
         let either = self.leaves_lost_found() || other.leaves_lost_found();
         self.no_lost_found.store(either, Ordering::Relaxed);
         other.no_lost_found.store(either, Ordering::Relaxed);
-        let mounts = mounts::of_one_leg([&self.path, &other.path]);
+        let mounts = mounts::of_one_leg([self.path.as_path(), other.path.as_path()].into());
         for root in [self, other] {
             if let Ok(mut m) = root.mounts.lock() {
                 m.clone_from(&mounts);

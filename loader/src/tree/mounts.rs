@@ -1,6 +1,7 @@
 //! File systems that are mounted inside a leg. What only one leg has mounted is no part of the pair: the
 //! other leg has a plain directory there.
 use crate::text;
+use mirror_core::PerLeg;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -74,13 +75,13 @@ fn inside(mounts: &[Mount], leg: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// The mount points of two legs, given by their paths, that only one of them has.
-pub fn of_one_leg(legs: [&Path; 2]) -> Vec<Vec<u8>> {
+pub fn of_one_leg(legs: PerLeg<&Path>) -> Vec<Vec<u8>> {
     let mounts = all();
     let of = |leg: &Path| {
         let path = std::fs::canonicalize(leg).unwrap_or_else(|_| leg.to_path_buf());
         inside(&mounts, path.as_os_str().as_encoded_bytes())
     };
-    let [a, b] = legs.map(of);
+    let PerLeg { a, b } = legs.map(of);
     let alone = |x: &[Vec<u8>], y: &[Vec<u8>]| -> Vec<Vec<u8>> {
         x.iter().filter(|m| !y.contains(m)).cloned().collect()
     };

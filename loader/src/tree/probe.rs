@@ -1,6 +1,7 @@
 //! What a leg's file system can do, found by trying in `.mirror/tmp`, and how much room it has.
 use super::beneath::{Root, temp_name};
 use super::object::Fidelity;
+use mirror_core::PerLeg;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -137,7 +138,7 @@ fn grain_of(lost: i128) -> i128 {
 }
 
 /// What a copy between two legs can carry.
-pub fn fidelity(legs: [&Root; 2]) -> Fidelity {
+pub fn fidelity(legs: PerLeg<&Root>) -> Fidelity {
     let mut f = Fidelity::full();
     for r in legs {
         // A leg that cannot even be tried (read-only, full) is compared in full.

@@ -98,7 +98,7 @@ pub fn let_go(s: &Session) {
         let _ = sys::close(numbers::own(s.slot, own));
     }
     for object in 0..OBJECTS {
-        let _ = sys::close(numbers::lock(s.slot, Leg::B.index(), object));
+        let _ = sys::close(numbers::lock(s.slot, Leg::B, object));
     }
 }
 

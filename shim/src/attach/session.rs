@@ -278,7 +278,7 @@ pub fn turn(pair: usize, leg: Leg, object: usize, on: bool) -> Sys<()> {
     let slot = SLOTS.get(pair).ok_or(Errno::EIO)?;
     // SAFETY: who asks for a turn is attached: written before, never changed since.
     let slot = unsafe { (*slot.session.get()).slot };
-    let at = numbers::lock(slot, leg.index(), object) as usize;
+    let at = numbers::lock(slot, leg, object) as usize;
     sys::lock_byte(numbers::own(0, 3), at, on)
 }
 
@@ -322,7 +322,7 @@ pub fn reopen() {
         }
         for object in 0..OBJECTS {
             for leg in Leg::BOTH {
-                let n = numbers::lock(s.slot, leg.index(), object);
+                let n = numbers::lock(s.slot, leg, object);
                 if s.root[leg] >= 0 && locks::in_use(object, s.stripes) && !sys::is_open(n) {
                     let _ = open_lock(&s, leg, object);
                 }
@@ -415,11 +415,11 @@ fn numbers_are_free() -> Result<(), Refused> {
 pub fn open_lock(s: &Session, leg: Leg, object: usize) -> Sys<i32> {
     if leg == Leg::B || s.runtime().word().alone() {
         let n = guest_lock(s, leg, object)?;
-        return settle_fd(n, s.slot, numbers::lock(s.slot, leg.index(), object), false);
+        return settle_fd(n, s.slot, numbers::lock(s.slot, leg, object), false);
     }
     let a = guest_lock(s, Leg::A, object)?;
     let b = guest_lock(s, Leg::B, object);
-    let to = |leg: Leg| numbers::lock(s.slot, leg.index(), object);
+    let to = |leg: Leg| numbers::lock(s.slot, leg, object);
     let r = b.and_then(|b| {
         with_limit(s.slot.wrapping_add(1), || {
             sys::dup3(a, to(Leg::A), c::O_CLOEXEC)?;

@@ -40,7 +40,7 @@ pub fn waits_for_us(s: &Session, object: usize, misses: u32) -> bool {
     for leg in Leg::BOTH {
         let found = match s.locks {
             LockKind::Flock => {
-                let n = mirror_core::numbers::lock(s.slot, leg.index(), object);
+                let n = mirror_core::numbers::lock(s.slot, leg, object);
                 sys::fstat(n).ok().and_then(|st| holder(st.ino()))
             }
             LockKind::Memory => word_holder(s, leg, object),

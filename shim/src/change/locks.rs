@@ -144,7 +144,7 @@ impl Held {
 
     fn flock(&mut self, s: &Session, leg: Leg, object: usize) -> Sys<()> {
         if self.own {
-            let n = mirror_core::numbers::lock(s.slot, leg.index(), object);
+            let n = mirror_core::numbers::lock(s.slot, leg, object);
             return match locks::take(n) {
                 Err(Errno::EBADF) => session::open_lock(s, leg, object).and_then(locks::take),
                 r => r,
@@ -163,7 +163,7 @@ impl Held {
 
     fn unflock(&mut self, s: &Session, leg: Leg, object: usize) {
         if self.own {
-            locks::give_back(mirror_core::numbers::lock(s.slot, leg.index(), object));
+            locks::give_back(mirror_core::numbers::lock(s.slot, leg, object));
         } else if let Some(g) = self
             .guest
             .iter_mut()

@@ -2,6 +2,7 @@
 //! memory of a process's own may be, and how long a function may get.
 mod graph;
 mod items;
+mod legs;
 mod promises;
 mod proof;
 mod table;
@@ -176,7 +177,7 @@ fn all_circles(g: &Graph) -> Vec<String> {
     found
 }
 
-/// Statics outside their places, calls on a leg without the proof, and long functions without a reason.
+/// Statics outside their places, calls on a leg without the proof, legs that are numbers, and long functions without a reason.
 fn places() -> Result<Vec<String>> {
     let mut found = Vec::new();
     let mut known = BTreeSet::new();
@@ -194,15 +195,8 @@ fn places() -> Result<Vec<String>> {
             let t = tokens::tokens(&source);
             found.extend(proof::unproven(&shown, &t));
             let row = STATICS.iter().find(|(f, _)| *f == shown);
+            found.extend(legs::numbered(&shown, &t));
             if INSIDE.contains(&name) {
-                let flips = t
-                    .windows(2)
-                    .filter(|w| w[0].text == "^" && w[1].text == "1");
-                found.extend(
-                    flips.map(|w| {
-                        format!("{shown}:{}: ^ 1 (the other leg is Leg::other)", w[0].line)
-                    }),
-                );
                 for s in items::statics(&t) {
                     match row {
                         Some((f, _)) => _ = known.insert(*f),

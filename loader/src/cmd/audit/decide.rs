@@ -5,7 +5,7 @@ use crate::cmd::json::{At, Virtual};
 use crate::cmd::{Found, ask, can_ask, each};
 use crate::fail::{Fail, Kind, Res};
 use crate::output;
-use crate::pair::control::{Pair, letter};
+use crate::pair::control::Pair;
 use crate::pair::domain;
 use crate::pair::held::Held;
 use crate::sync::one;
@@ -37,7 +37,7 @@ struct Name {
 
 fn report(p: &Pair, all: &[Held], d: Option<Decided>) -> Report {
     let name = |h: &Held| Name {
-        leg: letter(h.leg),
+        leg: h.leg.letter(),
         time: text::iso(h.time),
         path: At::of(&h.rel),
         by: h.by.clone(),

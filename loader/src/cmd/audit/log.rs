@@ -81,9 +81,7 @@ pub fn event_of(t: &Told<'_>) -> Event {
 pub fn of_finding(t: &Told<'_>, virt: &Path) -> Fields {
     let f = t.first;
     let mut all = of_pair(event_of(t), virt);
-    let leg = f
-        .leg
-        .map_or(String::new(), |l| crate::pair::control::letter(l).into());
+    let leg = f.leg.map_or(String::new(), |l| l.letter().into());
     all.push(("MIRROR_LEG", leg.into()));
     all.push(("MIRROR_PATH", f.rel.clone()));
     all.push(("MIRROR_OPERATION", f.op.word().into()));

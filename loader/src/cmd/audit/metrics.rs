@@ -5,6 +5,7 @@ use crate::audit::watch::Watch;
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::text;
 use mirror_audit::{Tier, Why};
+use mirror_core::Leg;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -17,14 +18,21 @@ const FILE: Duration = Duration::from_secs(15);
 /// How long somebody who asks may take.
 const ASKING: Duration = Duration::from_secs(2);
 
+/// Where something was found.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum On {
+    Leg(Leg),
+    Both,
+}
+
 /// A pair's numbers.
 #[derive(Clone)]
 struct Numbers {
     pair: String,
     tier: &'static str,
     counts: crate::audit::watch::Counts,
-    /// By leg (2: both) and reason.
-    by: BTreeMap<(usize, Why), u64>,
+    /// By where and why.
+    by: BTreeMap<(On, Why), u64>,
     since: u64,
     last: u64,
     waiting: usize,
@@ -94,7 +102,9 @@ impl Metrics {
         n.waiting = w.waiting();
         n.lag = lag.map_or(n.lag, |d| d.as_secs_f64());
         for f in found {
-            *n.by.entry((f.leg.unwrap_or(2).min(2), f.why)).or_insert(0) += 1;
+            *n.by
+                .entry((f.leg.map_or(On::Both, On::Leg), f.why))
+                .or_insert(0) += 1;
         }
     }
 
@@ -132,8 +142,8 @@ impl Numbers {
     fn new(w: &Watch) -> Numbers {
         let mut by = BTreeMap::new();
         // A series that begins with its first finding has no increase then: nobody would be alerted.
-        for leg in 0..3 {
-            by.extend(Why::ALL.iter().map(|why| ((leg, *why), 0)));
+        for on in [On::Leg(Leg::A), On::Leg(Leg::B), On::Both] {
+            by.extend(Why::ALL.iter().map(|why| ((on, *why), 0)));
         }
         Numbers {
             pair: text::path(&w.pair.pair.line.virt),
@@ -248,8 +258,11 @@ fn render(shared: &Shared) -> String {
         "counter",
         "Changes that did not go through the mirror.",
         &|n| {
-            let rows = n.by.iter().map(|((leg, why), v)| {
-                let leg = ["a", "b", "both"].get(*leg).copied().unwrap_or("both");
+            let rows = n.by.iter().map(|((on, why), v)| {
+                let leg = match on {
+                    On::Leg(leg) => leg.letter().to_string(),
+                    On::Both => "both".into(),
+                };
                 (
                     format!(",leg=\"{leg}\",why={}", quoted(why.key())),
                     v.to_string(),

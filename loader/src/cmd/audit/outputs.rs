@@ -16,6 +16,7 @@ use crate::fail::Res;
 use crate::output;
 use crate::signal::Gentle;
 use crate::text;
+use mirror_core::Leg;
 use std::time::{Duration, Instant};
 
 /// Where it all goes.
@@ -153,12 +154,12 @@ impl Outputs {
     }
 
     /// A leg has gone away.
-    pub fn gone(&mut self, w: &Watch, leg: usize, what: &str) {
+    pub fn gone(&mut self, w: &Watch, leg: Leg, what: &str) {
         self.log(Event::Gone, w, what);
         if let Some(h) = &mut self.hook {
             let virt = &w.pair.pair.line.virt;
             let mut fields = log::of_pair(Event::Gone, virt);
-            let letter: String = crate::pair::control::letter(leg).into();
+            let letter: String = leg.letter().into();
             fields.push(("MIRROR_LEG", letter.into()));
             h.add(fields);
         }

@@ -1,7 +1,7 @@
 //! `--summary`: findings by program, reason and leg, in place of a line for each.
 use crate::audit::finding::Finding;
-use crate::pair::control::letter;
 use crate::text;
+use mirror_core::Leg;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
@@ -15,7 +15,7 @@ const ROWS: usize = 1000;
 struct Key {
     program: String,
     why: &'static str,
-    leg: Option<usize>,
+    leg: Option<Leg>,
 }
 
 /// What they did.
@@ -94,7 +94,7 @@ impl Summary {
             .map(|(k, s)| Row {
                 program: k.program.clone(),
                 why: k.why,
-                leg: k.leg.map(letter),
+                leg: k.leg.map(Leg::letter),
                 changes: s.changes,
                 healed: s.healed,
                 processes: s.processes.len(),

@@ -1,9 +1,9 @@
 //! Findings as they are told: many of one kind by one process are one line.
 use crate::audit::finding::{Done, Finding};
-use crate::pair::control::letter;
 use crate::text;
 use crate::tree::differs::Presence;
 use mirror_audit::Op;
+use mirror_core::Leg;
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -23,7 +23,7 @@ pub struct Told<'a> {
 
 /// What was found at one time, as lines.
 pub fn told(found: &[Finding]) -> Vec<Told<'_>> {
-    let mut alike: BTreeMap<(Option<usize>, Op, u32, &str), Vec<&Finding>> = BTreeMap::new();
+    let mut alike: BTreeMap<(Option<Leg>, Op, u32, &str), Vec<&Finding>> = BTreeMap::new();
     for f in found {
         let pid = f.by.as_ref().map_or(0, |b| b.pid);
         let key = (f.leg, f.op, pid, f.done.key());
@@ -107,7 +107,7 @@ impl Told<'_> {
 
     /// The leg's letter, `?` where both were changed.
     pub fn leg(&self) -> char {
-        self.first.leg.map_or('?', letter)
+        self.first.leg.map_or('?', Leg::letter)
     }
 
     /// What was done about it.

@@ -8,9 +8,10 @@ use crate::cmd::explain;
 use crate::cmd::json::{At, Virtual};
 use crate::output;
 use crate::pair::audited::{self, Audited};
-use crate::pair::control::{Pair, letter};
+use crate::pair::control::Pair;
 use crate::text;
 use crate::tree::differs::Presence;
+use mirror_core::Leg;
 use serde::Serialize;
 
 /// The audit of a pair in `status`.
@@ -26,7 +27,7 @@ pub fn line(p: &Pair) -> String {
             text::count(a.healed)
         )
     };
-    match audited::of(&p.legs[0].root) {
+    match audited::of(&p.legs.a.root) {
         Some((a, true)) => format!(
             "on: {} since {}, pid {}: {}",
             a.tier.to_uppercase(),
@@ -46,7 +47,7 @@ pub fn line(p: &Pair) -> String {
 
 /// The same in JSON, if there ever was one.
 pub fn of(p: &Pair) -> Option<crate::cmd::json::Audit> {
-    audited::of(&p.legs[0].root).map(|(a, on)| crate::cmd::json::Audit {
+    audited::of(&p.legs.a.root).map(|(a, on)| crate::cmd::json::Audit {
         on,
         tier: a.tier,
         since: text::iso(a.since),
@@ -361,7 +362,7 @@ fn json<'a>(w: &Watch, f: &'a Finding) -> Found<'a> {
     };
     Found {
         head: head(w, "finding", f.time / 1_000_000_000),
-        leg: f.leg.map(letter),
+        leg: f.leg.map(Leg::letter),
         operation: f.op.word(),
         count: f.count,
         offset: f.range.map(|r| r.at),

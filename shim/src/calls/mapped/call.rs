@@ -13,8 +13,8 @@ use crate::process::actor::{self, guest};
 use crate::regs::{DONE, NATIVE, Regs, WAIT, arg, copy_of, fail, raw};
 use core::sync::atomic::Ordering;
 use libc as c;
-use mirror_core::Errno;
 use mirror_core::calls::Call;
+use mirror_core::{Errno, Leg};
 use mirror_sys as sys;
 
 const PAGE: usize = 4096;
@@ -200,7 +200,7 @@ fn down(at: usize, end: usize) -> sys::Sys<()> {
         let pair = usize::from(f.pair.load(Ordering::Relaxed));
         let len = p.end.wrapping_sub(p.start);
         let synced = actor::locked(|| {
-            let (base, have) = f.mapping(1);
+            let (base, have) = f.mapping(Leg::B);
             let there = base != 0 && p.offset.saturating_add(len) <= have;
             match there && f.entry().is_some() && !session::is_alone(pair) {
                 true => sys::sync_mapping(base.wrapping_add(p.offset), len),

@@ -152,7 +152,7 @@ fn leave(nth: usize, cx: &Cx<'_>, held: &BothLocked) -> Sys<()> {
 
 /// Makes these bytes of the second leg's file equal, and its time.
 fn carry(nth: usize, (from, to): (u64, u64), held: &BothLocked) -> Sys<()> {
-    let (a, b) = (numbers::mapped(nth, 0), numbers::mapped(nth, 1));
+    let (a, b) = (numbers::mapped(nth, Leg::A), numbers::mapped(nth, Leg::B));
     let st = sys::fstat(a)?;
     if st.nlink() == 0 && sys::fstat(b)?.nlink() == 0 {
         return Ok(());
@@ -160,7 +160,7 @@ fn carry(nth: usize, (from, to): (u64, u64), held: &BothLocked) -> Sys<()> {
     let end = to.min(st.size());
     table::reach(nth, end.next_multiple_of(BLOCK as u64) as usize)?;
     let f = table::file(nth).ok_or(Errno::EIO)?;
-    let ((source, _), (copy, _)) = (f.mapping(0), f.mapping(1));
+    let ((source, _), (copy, _)) = (f.mapping(Leg::A), f.mapping(Leg::B));
     let mut at = from & !(BLOCK as u64).wrapping_sub(1);
     let (mut one, mut other) = ([0u8; PIECE], [0u8; PIECE]);
     while at < end {

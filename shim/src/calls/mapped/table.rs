@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering}
 use libc as c;
 use mirror_core::mapped::PATH_ROOM;
 use mirror_core::numbers::{self, MAPPED_MAX};
-use mirror_core::{Errno, K};
+use mirror_core::{Errno, K, Leg};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -95,8 +95,11 @@ impl File {
         self.id[0].load(R)
     }
     /// The library's mapping on a leg, and its length.
-    pub fn mapping(&self, leg: usize) -> (usize, usize) {
-        (self.at.get(leg).map_or(0, |a| a.load(R)), self.len.load(R))
+    pub fn mapping(&self, leg: Leg) -> (usize, usize) {
+        (
+            self.at.get(leg.index()).map_or(0, |a| a.load(R)),
+            self.len.load(R),
+        )
     }
     /// Where it was.
     pub fn path<'a>(&self, out: &'a mut [u8; PATH_ROOM]) -> &'a [u8] {
@@ -239,7 +242,8 @@ pub fn take(
     }
     f.used.store(true, R);
     COUNT.fetch_add(1, R);
-    let held = name(n, nth, 0, ino).and_then(|()| name(n.saturating_add(K), nth, 1, other));
+    let held =
+        name(n, nth, Leg::A, ino).and_then(|()| name(n.saturating_add(K), nth, Leg::B, other));
     if let Err(e) = held.and_then(|()| tried()) {
         give_back(nth);
         return Err(e);
@@ -248,7 +252,7 @@ pub fn take(
 }
 
 /// Opens what a descriptor is once more, without any right to its data: closing that drops no lock of the program's.
-fn name(n: i32, nth: usize, leg: usize, ino: u64) -> Sys<()> {
+fn name(n: i32, nth: usize, leg: Leg, ino: u64) -> Sys<()> {
     let mut text = mirror_core::path::PathText::<40>::new();
     sys::fd_text(n, &mut text);
     let open = || sys::openat(c::AT_FDCWD, &text, c::O_PATH | c::O_CLOEXEC, 0);
@@ -308,7 +312,7 @@ pub fn reach(nth: usize, len: usize) -> Sys<()> {
 pub fn let_go_of_b(pair: usize) {
     for (nth, f) in files().filter(|(_, f)| usize::from(f.pair.load(R)) == pair) {
         unmap(&f.at[1], f.len.load(R));
-        let _ = sys::close(numbers::mapped(nth, 1));
+        let _ = sys::close(numbers::mapped(nth, Leg::B));
     }
 }
 
@@ -327,7 +331,7 @@ pub fn give_back(nth: usize) {
     for at in &f.at {
         unmap(at, len);
     }
-    for leg in 0..2 {
+    for leg in Leg::BOTH {
         let _ = sys::close(numbers::mapped(nth, leg));
     }
     f.used.store(false, R);
