@@ -14,6 +14,9 @@ pub enum Refused {
     Part(Errno),
     /// Of the first leg only: the name does not lead where it promised, and nothing was done.
     Unresolved,
+    /// Of the first leg only: the legs' objects do not fit, and nothing was done. With exclusive access they can be
+    /// made to.
+    Apart,
 }
 
 impl Refused {
@@ -30,6 +33,7 @@ impl Refused {
         match self {
             Refused::Whole(e) | Refused::Part(e) => e,
             Refused::Unresolved => Errno::ELOOP,
+            Refused::Apart => Errno::EEXIST,
         }
     }
 }

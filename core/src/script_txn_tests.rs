@@ -24,7 +24,7 @@ pub(crate) struct Script {
     /// The second leg does a part of what it refuses.
     pub(crate) part: bool,
     /// The name does not lead where it promised, as the first leg's call finds out.
-    pub(crate) misled: bool,
+    pub(crate) misled: Option<Refused>,
     /// An undo that fails has begun.
     pub(crate) half: bool,
     pub(crate) size: Result<u64, Errno>,
@@ -58,7 +58,7 @@ impl Script {
             repair: Ok(()),
             holds: false,
             part: false,
-            misled: false,
+            misled: None,
             half: false,
             size: Ok(100),
             leaves: None,
@@ -174,8 +174,8 @@ impl LegIo for Script {
         } else {
             "second"
         });
-        if self.misled {
-            return Err(Refused::Unresolved);
+        if let Some(why) = self.misled {
+            return Err(why);
         }
         let r = next(&mut self.applies, 7);
         r.map(Applied).map_err(|e| Refused::after(self.part, e))

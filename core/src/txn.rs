@@ -333,6 +333,7 @@ fn call<P: Journal + LegIo + ?Sized>(p: &mut P, undo: Undo, held: &BothLocked) -
     let answer = match p.apply(Step::First, held) {
         Ok(Applied(a)) => a,
         Err(Refused::Unresolved) => return Verdict::Unresolved,
+        Err(Refused::Apart) => return Verdict::Exclusive,
         Err(why) => return Verdict::Done(Err(why.errno())),
     };
     let Err(why) = p.apply(Step::Second, held) else {
@@ -472,7 +473,7 @@ fn write<P: Journal + LegIo + ?Sized>(
                 // Both legs are equal again, shorter by what the second could not take.
                 Some(Ok(())) if done > 0 => Ok(done),
                 Some(Ok(())) => Err(e),
-                Some(Err(Refused::Whole(_) | Refused::Unresolved)) | None => {
+                Some(Err(Refused::Whole(_) | Refused::Unresolved | Refused::Apart)) | None => {
                     p.pending(held, e);
                     Ok(k)
                 }

@@ -1,6 +1,7 @@
 //! `transact` against a port that writes down what is asked of it. The simulator (package
 //! mirror-sim) runs it against trees.
 extern crate std;
+use crate::Refused;
 use crate::runtime::ANNOUNCED;
 use crate::script_txn_tests::{DIR, FILE, Script, dir, file};
 use crate::{
@@ -167,11 +168,13 @@ fn what_is_not_ours_leaves_nothing_published() {
     assert_eq!((v, &*log), (Verdict::Forward, "prepare leave"));
     let (v, log) = ran(|s| s.prepared = Prepared::Unresolved, CALL);
     assert_eq!((v, &*log), (Verdict::Unresolved, "prepare leave"));
-    let (v, log) = ran(|s| s.misled = true, CALL);
-    assert_eq!(
-        (v, &*log),
-        (Verdict::Unresolved, "prepare publish first leave")
-    );
+    for (why, is) in [
+        (Refused::Unresolved, Verdict::Unresolved),
+        (Refused::Apart, Verdict::Exclusive),
+    ] {
+        let (v, log) = ran(|s| s.misled = Some(why), CALL);
+        assert_eq!((v, &*log), (is, "prepare publish first leave"));
+    }
     let (v, log) = ran(|s| s.prepared = Prepared::Answer(Err(Errno::EBADF)), APPEND);
     assert_eq!(
         (v, &*log),

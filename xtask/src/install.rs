@@ -45,7 +45,24 @@ pub fn install() -> Result<()> {
         .map(|(_, p)| *p)
         .collect();
     packages(&missing);
+    outside();
     Ok(())
+}
+
+/// An outside suite, where the suite of that name looks for it. Whoever cannot have it has that test skipped.
+fn outside() {
+    const SUITE: &str = "pjdfstest";
+    let root = crate::target().join("outside");
+    if root.join("bin").join(SUITE).exists() {
+        return;
+    }
+    println!("installing: {SUITE}");
+    let mut c = crate::build::cargo();
+    c.args(["install", "--quiet", "--locked", "--version", "0.2.2"]);
+    let done = c.arg(SUITE).arg("--root").arg(&root).status();
+    if !done.is_ok_and(|s| s.success()) {
+        eprintln!("xtask: {SUITE} cannot be had");
+    }
 }
 
 /// Installs packages, with a word about those that cannot be had.

@@ -106,6 +106,7 @@ const LIMITS: &[(&str, u64)] = &[
     ("ways ", 300),
     ("unit sim", 180),
     ("sweep ", 180),
+    ("pjdfstest ", 180),
 ];
 
 /// What an ordinary user runs again (root passes through permission checks, and has other places).

@@ -1,6 +1,7 @@
 //! What an exec will start: whether the library will be loaded into it.
 //!
-//! Rules: read by descriptors of our own, a few hundred bytes at a time; the kernel has the last word.
+//! Rules: read a few hundred bytes at a time; the kernel has the last word.
+use crate::calls::exec::opened::open;
 use crate::path::loc::Path;
 use libc as c;
 use mirror_core::Errno;
@@ -37,26 +38,22 @@ pub fn inspect(dir: i32, path: &Path, flags: i32, file: &mut Path) -> Target {
     let mut path = path.clone();
     for _ in 0..5 {
         *file = path.clone();
-        let n = if path.is_empty() && flags & c::AT_EMPTY_PATH != 0 {
+        let opened = if path.is_empty() && flags & c::AT_EMPTY_PATH != 0 {
             let mut p = Path::new();
             sys::fd_text(dir, &mut p);
-            sys::openat(
-                c::AT_FDCWD,
-                &p,
-                c::O_RDONLY | c::O_CLOEXEC | c::O_NONBLOCK,
-                0,
-            )
+            open(c::AT_FDCWD, &p)
         } else {
-            sys::openat(dir, &path, c::O_RDONLY | c::O_CLOEXEC | c::O_NONBLOCK, 0)
+            open(dir, &path)
         };
-        let n = match n {
-            Ok(n) => n,
+        let opened = match opened {
+            Ok(o) => o,
             // Executable but not readable: nothing is known, so nothing is promised.
             Err(Errno::EACCES) if sys::executable(dir, &path) => {
                 return Target::Not(Kind::Unreadable);
             }
             Err(_) => return Target::Unknown,
         };
+        let n = opened.n;
         let mut head = [0u8; HEAD];
         let len = read(n, &mut head, 0);
         let privileged = privileged(n);
@@ -68,7 +65,7 @@ pub fn inspect(dir: i32, path: &Path, flags: i32, file: &mut Path) -> Target {
         {
             let _ = sys::fd_path(n, file);
         }
-        let _ = sys::close(n);
+        drop(opened);
         // ld.so itself, given a program, preloads too.
         if verdict == Some(Target::Not(Kind::Static))
             && base(file.as_bytes()).starts_with(b"ld-linux")

@@ -2,4 +2,5 @@
 pub mod call;
 pub mod count;
 pub mod file;
+pub mod opened;
 pub mod touch;

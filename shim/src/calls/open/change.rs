@@ -35,7 +35,7 @@ struct Open {
     stat: PerLeg<Option<Stat>>,
     /// The second leg's file was made here.
     second: bool,
-    /// O_TRUNC: the number whose partner the second leg's file is already, or -1.
+    /// The number whose partner the second leg's file is already, or -1.
     slot: i32,
     /// O_TRUNC: the second leg's file must be made equal first; then both are emptied.
     later: bool,
@@ -184,6 +184,9 @@ impl Change for Open {
                 return Err(Refused::Unresolved);
             }
             self.found = Some(st);
+        }
+        let writes = self.flags & (c::O_ACCMODE | c::O_TRUNC) != 0;
+        if step == Step::First && self.found.is_some() && writes {
             self.reserve(cx)?;
         }
         let exclusive = if self.made { c::O_CREAT | c::O_EXCL } else { 0 };

@@ -9,7 +9,7 @@ use crate::change::target::Cx;
 use crate::regs::{DONE, Regs, WAIT, answer, fail, raw};
 use crate::repair::privileges;
 use libc as c;
-use mirror_core::{BothLocked, Errno, K, Prepared, Untouched};
+use mirror_core::{BothLocked, Errno, K, Prepared, Refused, Untouched};
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
 
@@ -67,11 +67,24 @@ impl Open {
         }
         let opened = self.fd[cx.lead];
         for _ in 0..4 {
-            if opened >= 0 && cx.fit(&sys::fglance(opened)?, &sys::fglance(n)?) {
+            let now = match opened {
+                0.. => sys::fglance(opened)?,
+                _ => cx.stat(0, cx.lead)?,
+            };
+            if cx.fit(&now, &sys::fglance(n)?) {
                 return Ok(());
             }
         }
         Err(Errno::EEXIST)
+    }
+    /// Whether the first leg lets the program in.
+    fn allowed(&self, cx: &Cx<'_>) -> Sys<()> {
+        let wants = match self.flags & c::O_ACCMODE {
+            c::O_WRONLY => c::W_OK,
+            _ => c::R_OK | c::W_OK,
+        };
+        let (from, rel) = cx.spot(0, cx.lead);
+        sys::faccessat(from, rel, wants)
     }
     /// With exclusive access the two are settled before anything is opened. What is answered without a file
     /// being opened is compared here, or never.
@@ -93,38 +106,48 @@ impl Open {
         }
         cx.compare_named(0, found)
     }
-    /// Before O_TRUNC empties the first leg's file: the second's is opened, and becomes the partner of
-    /// the number that the program is about to get. What it may refuse is known then.
-    pub(super) fn reserve(&mut self, cx: &Cx<'_>) -> Sys<()> {
+    /// A file that is there: the second leg's is opened first, and becomes the partner of the number that the
+    /// program is about to get. What it may refuse is known before O_TRUNC empties the first leg's file; and that
+    /// one is opened once it is known that the two fit, since closing it again would end the program's locks on it.
+    pub(super) fn reserve(&mut self, cx: &Cx<'_>) -> Result<(), Refused> {
+        let empties = self.flags & c::O_TRUNC != 0;
         let refused = match self.open_second(cx, self.flags & !(c::O_CREAT | c::O_EXCL)) {
             Ok(m) => {
                 let r = install(m, m, self.flags & c::O_CLOEXEC);
                 let _ = sys::close(m);
-                r?;
-                self.slot = m;
+                match r {
+                    Ok(()) => self.slot = m,
+                    Err(e) if empties => return Err(e.into()),
+                    Err(_) => {}
+                }
                 return Ok(());
             }
             Err(e) => e,
         };
         // The first leg's own refusal goes first.
-        let wants = match self.flags & c::O_ACCMODE {
-            c::O_WRONLY => c::W_OK,
-            _ => c::R_OK | c::W_OK,
-        };
-        let (from, rel) = cx.spot(0, cx.lead);
-        sys::faccessat(from, rel, wants)?;
+        match self.allowed(cx) {
+            Err(e) if empties => return Err(e.into()),
+            // The kernel says it when it is asked.
+            Err(_) => return Ok(()),
+            Ok(()) => {}
+        }
         match refused {
-            // Somebody touched one tree alone.
+            // Somebody touched one tree alone. Unless that is on record, it is settled with exclusive access.
             Errno::ENOENT
             | Errno::EEXIST
             | Errno::ENOTDIR
             | Errno::ELOOP
             | Errno::EISDIR
             | Errno::EACCES => {
-                self.later = true;
+                let found = self.found.ok_or(Errno::ENOENT);
+                if !cx.exclusive && cx.compare_named(0, &found).is_err() {
+                    return Err(Refused::Apart);
+                }
+                self.later = empties;
                 Ok(())
             }
-            e => Err(e),
+            e if empties => Err(e.into()),
+            _ => Ok(()),
         }
     }
     /// An O_TRUNC that emptied a file cannot be taken back. An empty one lost its set-id bits and
