@@ -3,6 +3,7 @@
 
 const DT_NULL: u64 = 0;
 const DT_NEEDED: u64 = 1;
+const DT_STRTAB: u64 = 5;
 
 /// One entry of a dynamic section (struct Elf64_Dyn), in bytes.
 pub const ENTRY: usize = 16;
@@ -21,9 +22,39 @@ pub fn needs_library(entries: &[u8]) -> Option<bool> {
     })
 }
 
+/// Address of the strings of a dynamic section, and place of the first needed library's name among them.
+pub fn first_needed(entries: &[u8]) -> Option<(u64, u64)> {
+    let value = |wanted: u64| {
+        let mut all = entries.chunks_exact(ENTRY).map_while(|e| {
+            let (tag, value) = (e.first_chunk()?, e.last_chunk()?);
+            let tag = u64::from_le_bytes(*tag);
+            (tag != DT_NULL).then_some((tag, u64::from_le_bytes(*value)))
+        });
+        all.find(|(tag, _)| *tag == wanted).map(|(_, v)| v)
+    };
+    Some((value(DT_STRTAB)?, value(DT_NEEDED)?))
+}
+
+/// Whether a library is the runtime of AddressSanitizer, which ends a program in which it does not come first.
+pub fn is_sanitizer(name: &[u8]) -> bool {
+    name.starts_with(b"libasan.so") || name.starts_with(b"libclang_rt.asan")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_name_is_found() {
+        let mut all = entries(&[5, 1, 1, 0]);
+        for (e, v) in all.chunks_exact_mut(ENTRY).zip([40u64, 7, 9, 0]) {
+            e[8..].copy_from_slice(&v.to_le_bytes());
+        }
+        assert_eq!(first_needed(&all), Some((40, 7)));
+        assert_eq!(first_needed(&all[..ENTRY]), None);
+        assert_eq!(first_needed(&entries(&[0, 5, 1, 1])), None);
+        assert!(is_sanitizer(b"libasan.so.8\0") && !is_sanitizer(b"libc.so.6"));
+    }
 
     fn entries(tags: &[u64]) -> [u8; 4 * ENTRY] {
         let mut all = [0; 4 * ENTRY];

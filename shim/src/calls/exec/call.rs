@@ -63,13 +63,13 @@ pub fn exec(regs: &mut Regs) -> usize {
         crate::calls::mapped::hooks::settle_all(false);
         TX.unlock();
     }
-    if target == Target::Mirrorable {
+    if matches!(target, Target::Mirrorable | Target::Sanitized) {
         if SEALED.swap(false, Ordering::Relaxed) {
             seal(false);
         }
         // An array that cannot be read is the kernel's to refuse.
         if let (Ok(Some(envp)), Some(a)) = (
-            with_environment(arg(regs, env_index)),
+            with_environment(arg(regs, env_index), target == Target::Sanitized),
             regs.args.get_mut(env_index),
         ) {
             *a = envp;
@@ -107,14 +107,41 @@ fn seal(on: bool) {
     }
 }
 
+/// A text of the environment that is made here.
+type Text = PathText<4096>;
+
+/// `ASAN_OPTIONS=` with what keeps AddressSanitizer from minding that the library was loaded before it; `None`: it
+/// is told already, or there is no room.
+#[cold]
+fn unminded(theirs: Option<usize>) -> Option<Text> {
+    const NAME: &[u8] = b"ASAN_OPTIONS=";
+    const OPTION: &[u8] = b"verify_asan_link_order";
+    let mut old = Path::new();
+    if let Some(at) = theirs {
+        copy_path(at, &mut old)?;
+    }
+    if old.as_bytes().windows(OPTION.len()).any(|w| w == OPTION) {
+        return None;
+    }
+    let mut t = Text::new();
+    t.append(NAME).ok()?;
+    if let Some(old) = old.as_bytes().get(NAME.len()..).filter(|v| !v.is_empty()) {
+        t.append(old).ok()?;
+        t.append(b":").ok()?;
+    }
+    t.append(OPTION).ok()?;
+    t.append(b"=0").ok()?;
+    Some(t)
+}
+
 /// A new array with what the program's lacks; `None`: it has everything.
 #[inline(never)]
 // long: one pass over the array, then the new one
-fn with_environment(envp: usize) -> Sys<Option<usize>> {
+fn with_environment(envp: usize, sanitized: bool) -> Sys<Option<usize>> {
     let own = env::own_path();
     let mut n = 0usize;
     let mut have = [false; NAMES.len()];
-    let mut preload = None;
+    let (mut preload, mut options) = (None, None);
     let mut array = Array::<usize>::new(envp);
     loop {
         if envp == 0 {
@@ -132,23 +159,32 @@ fn with_environment(envp: usize) -> Sys<Option<usize>> {
         if begins(e, b"LD_PRELOAD=") {
             preload = Some(e);
         }
+        if sanitized && options.is_none() && begins(e, b"ASAN_OPTIONS=") {
+            options = Some((n, e));
+        }
         n = n.checked_add(1).ok_or(Errno::E2BIG)?;
     }
     let mut value = Path::new();
     if let Some(p) = preload {
         let _ = copy_path(p, &mut value);
-        if has_library(value.as_bytes().get(11..).unwrap_or(&[]), own) {
-            return Ok(None);
-        }
     }
-    // Array, then the one string that is made here: LD_PRELOAD=ours[:theirs].
+    let whole = preload.is_some() && has_library(value.as_bytes().get(11..).unwrap_or(&[]), own);
+    let unminded = if sanitized {
+        unminded(options.map(|(_, e)| e))
+    } else {
+        None
+    };
+    if whole && unminded.is_none() {
+        return Ok(None);
+    }
+    // Array, then the two strings that are made here: LD_PRELOAD=ours[:theirs], and for AddressSanitizer.
     let words = n
         .checked_add(NAMES.len())
-        .and_then(|w| w.checked_add(3))
+        .and_then(|w| w.checked_add(4))
         .ok_or(Errno::E2BIG)?;
     let room = words
         .checked_mul(8)
-        .and_then(|w| w.checked_add(8192))
+        .and_then(|w| w.checked_add(8192 + 4096))
         .ok_or(Errno::E2BIG)?;
     let map = array_room(room)?;
     let put = |i: usize, v: usize| {
@@ -158,7 +194,23 @@ fn with_environment(envp: usize) -> Sys<Option<usize>> {
     for i in 0..n {
         put(i, array.get(i)?);
     }
+    let text = map.wrapping_add(words.saturating_mul(8));
     let mut i = n;
+    if let Some(t) = unminded {
+        let at = text.wrapping_add(8192);
+        store(at, t.as_bytes());
+        match options {
+            Some((nth, _)) => put(nth, at),
+            None => {
+                put(i, at);
+                i = i.saturating_add(1);
+            }
+        }
+    }
+    if whole {
+        put(i, 0);
+        return Ok(Some(map));
+    }
     put(i, INJECTED.as_ptr() as usize);
     for (k, h) in have.iter().enumerate() {
         let var = [
@@ -176,7 +228,6 @@ fn with_environment(envp: usize) -> Sys<Option<usize>> {
             put(i, w.as_ptr() as usize);
         }
     }
-    let text = map.wrapping_add(words.saturating_mul(8));
     let mut t = PathText::<8192>::new();
     let _ = t.append(b"LD_PRELOAD=");
     let _ = t.append(own);
@@ -188,14 +239,20 @@ fn with_environment(envp: usize) -> Sys<Option<usize>> {
             }
         }
     }
-    for (j, &b) in t.as_bytes().iter().enumerate() {
-        // SAFETY: the text is shorter than the 8192 bytes behind the array, which are zero.
-        unsafe { (text as *mut u8).wrapping_add(j).write(b) };
-    }
+    store(text, t.as_bytes());
     i = i.saturating_add(1);
     put(i, text);
     put(i.saturating_add(1), 0);
     Ok(Some(map))
+}
+
+/// Puts a text behind the array.
+fn store(at: usize, text: &[u8]) {
+    for (j, &b) in text.iter().enumerate() {
+        // SAFETY: `with_environment` has mapped 8192 bytes for the one text and 4096 for the other, all zero, and
+        // both are shorter.
+        unsafe { (at as *mut u8).wrapping_add(j).write(b) };
+    }
 }
 
 /// Arrays made here: a vfork child's stays in its parent's memory. A slot is free again when the process

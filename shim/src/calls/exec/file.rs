@@ -14,6 +14,8 @@ use mirror_sys as sys;
 pub enum Target {
     /// It will.
     Mirrorable,
+    /// It will, if AddressSanitizer is told not to mind.
+    Sanitized,
     /// Its changes will not be.
     Not(Kind),
     /// The kernel will refuse it anyway.
@@ -162,6 +164,7 @@ fn elf(n: i32, h: &[u8]) -> Option<Target> {
     }
     let (off, size, count) = (word(h, 32, 8), word(h, 54, 2), word(h, 56, 2));
     let (mut interp, mut needs) = (false, false);
+    let mut dynamic = None;
     for i in 0..count.min(64) {
         let mut ph = [0u8; 56];
         let at = off.saturating_add(i.saturating_mul(size));
@@ -169,7 +172,10 @@ fn elf(n: i32, h: &[u8]) -> Option<Target> {
             break;
         }
         match word(&ph, 0, 4) {
-            2 => needs = needs_library((n, h), word(&ph, 8, 8) as u64),
+            2 => {
+                needs = needs_library((n, h), word(&ph, 8, 8) as u64);
+                dynamic = Some(word(&ph, 8, 8) as u64);
+            }
             3 => interp = true,
             4 if go_note((n, h), word(&ph, 8, 8) as u64, word(&ph, 32, 8))
                 && !crate::net::possible() =>
@@ -180,10 +186,41 @@ fn elf(n: i32, h: &[u8]) -> Option<Target> {
         }
     }
     Some(match (interp, needs) {
+        (true, true) if sanitized((n, h), dynamic) => Target::Sanitized,
         (true, true) => Target::Mirrorable,
         (true, false) => Target::Not(Kind::NoLibc),
         (false, _) => Target::Not(Kind::Static),
     })
+}
+
+/// Where an address of an ELF file stands in it.
+fn in_file(file: (i32, &[u8]), address: u64) -> Option<u64> {
+    let h = file.1;
+    let (off, size, count) = (word(h, 32, 8), word(h, 54, 2), word(h, 56, 2));
+    (0..count.min(64)).find_map(|i| {
+        let mut ph = [0u8; 56];
+        let at = off.saturating_add(i.saturating_mul(size));
+        let got = read_at(file, &mut ph, at as u64);
+        let from = word(&ph, 16, 8) as u64;
+        let loaded = got == ph.len() && word(&ph, 0, 4) == 1;
+        let inside = address
+            .checked_sub(from)
+            .filter(|d| *d < word(&ph, 32, 8) as u64);
+        inside
+            .filter(|_| loaded)?
+            .checked_add(word(&ph, 8, 8) as u64)
+    })
+}
+
+/// Whether the first library that is needed is the runtime of AddressSanitizer: elsewhere it ends the program anyway.
+#[inline(never)]
+fn sanitized(file: (i32, &[u8]), dynamic: Option<u64>) -> bool {
+    let mut b = [0u8; 48 * program::ENTRY];
+    let len = dynamic.map_or(0, |at| read_at(file, &mut b, at));
+    let first = program::first_needed(b.get(..len).unwrap_or(&[]));
+    let name = first.and_then(|(strings, n)| in_file(file, strings)?.checked_add(n));
+    let mut text = [0u8; 16];
+    name.is_some_and(|at| read_at(file, &mut text, at) != 0 && program::is_sanitizer(&text))
 }
 
 /// Whether the dynamic section at `at` names a library: without one there is no libc.
