@@ -102,3 +102,28 @@ fn a_later_name_is_known_after_a_verify() {
     pair.resync().ok();
     assert!(!pair.a().join(".mirror/outside").exists());
 }
+
+/// That a leg has no list is believed when two calls say so.
+#[test]
+fn one_look_that_fails_hides_no_list() {
+    need!("strace");
+    for errno in ["ENOENT", "ENOTDIR", "EACCES", "EIO"] {
+        let pair = linked(Kind::InPlace);
+        let mut c = pair.command("strace");
+        c.args(["-f", "-qq", "-o", "/dev/null", "-P"]);
+        c.arg(pair.a().join(".mirror/outside"));
+        c.args(["-e", "trace=statx", "-e"]);
+        c.arg(format!("inject=statx:error={errno}"));
+        let script = "echo more >> $S/other";
+        let o = Output::from_std(
+            c.args(["sh", "-c", script])
+                .output()
+                .expect("running strace"),
+        );
+        assert!(
+            said(&o.ok()).contains("by a name outside the leg"),
+            "{errno}"
+        );
+        assert_eq!(word(&pair), "UNVERIFIED");
+    }
+}

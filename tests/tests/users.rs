@@ -2,6 +2,7 @@
 //! neither read, forge nor block it. Needs root: the users are numbers that no account has.
 use mirror_tests::{Fs, Kind, Output, Pair, need};
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -223,6 +224,38 @@ for i in range(1, 10):
 "#;
     let mut c = pair.command("/usr/bin/python3");
     BEN.does(c.args(["-c", script])).ok();
+    healthy(&pair);
+}
+
+/// What another member's program has stored is carried over by who syncs the file; he may not set its times.
+#[test]
+fn times_of_another_members_mapped_file_are_equal() {
+    need!(root);
+    need!("python3");
+    let pair = shared(Kind::InPlace);
+    ANN.runs(&pair, "echo content > $V/f").ok();
+    let stores = "import mmap, os
+f = open(os.environ['V'] + '/f', 'r+b')
+m = mmap.mmap(f.fileno(), 0)
+m[0:1] = b'X'
+print('stored', flush=True)
+input()";
+    let mut c = pair.command("/usr/bin/python3");
+    c.args(["-c", stores]).stdin(Stdio::piped());
+    let mut ann = ANN.takes(c.stdout(Stdio::piped())).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(ann.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert_eq!(line, "stored\n");
+    let syncs = "import os; os.fsync(os.open(os.environ['V'] + '/f', os.O_RDWR))";
+    let mut c = pair.command("/usr/bin/python3");
+    BEN.does(c.args(["-c", syncs])).ok();
+    let [a, b] = [pair.a(), pair.b()].map(|leg| fs::metadata(leg.join("f")).unwrap());
+    assert_eq!(fs::read(pair.b().join("f")).unwrap(), b"Xontent\n");
+    assert_eq!(a.modified().unwrap(), b.modified().unwrap());
+    ann.stdin.take().unwrap().write_all(b"\n").unwrap();
+    assert!(ann.wait().unwrap().success());
     healthy(&pair);
 }
 

@@ -4,7 +4,7 @@
 //! more than one name, on a leg's device, is looked up in it.
 use crate::attach::session;
 use crate::config::CONFIG;
-use crate::path::denied::denies;
+use crate::path::denied::{denies, twice};
 pub use crate::path::listed::any;
 use crate::path::roots::{self, Roots, differ};
 use crate::process::limits::own_fd;
@@ -33,7 +33,8 @@ pub fn may_be_at(dir: i32, path: usize) -> bool {
 
 /// What the kernel's own walk will fail with.
 fn is_nowhere(why: Errno) -> bool {
-    matches!(why, Errno::EFAULT | Errno::ELOOP | Errno::ENAMETOOLONG) || is_absent(why)
+    use Errno as E;
+    matches!(why, E::EFAULT | E::ELOOP | E::EPERM) || denies(why)
 }
 
 /// The pair of which an object that was met outside is a file.
@@ -64,7 +65,7 @@ fn lists(pair: usize, leg: Leg, inode: u64) -> bool {
             let flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
             let root = match own_fd(|| sys::openat(c::AT_FDCWD, &path, flags, 0)) {
                 Ok(root) => root,
-                Err(e) => return !is_absent(e),
+                Err(e) => return !is_absent(c::AT_FDCWD, &path, e),
             };
             let found = look_up(root, inode);
             let _ = sys::close(root);
@@ -73,16 +74,14 @@ fn lists(pair: usize, leg: Leg, inode: u64) -> bool {
     }
 }
 
-/// There is no such list, or it is another user's.
-fn is_absent(why: Errno) -> bool {
-    matches!(
-        why,
-        Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES | Errno::EPERM
-    )
+/// There is no such list, or it is another user's: an open has said so, and another call does.
+fn is_absent<const N: usize>(dir: i32, path: &PathText<N>, why: Errno) -> bool {
+    let again = || sys::glance(dir, path, c::AT_SYMLINK_NOFOLLOW).map(drop);
+    why == Errno::EPERM || twice(why, again) == Ok(true)
 }
 
 fn look_up(root: i32, inode: u64) -> bool {
-    search(root, inode).unwrap_or_else(|e| !is_absent(e))
+    search(root, inode).unwrap_or_else(|e| !is_absent(root, &control::text(FILE), e))
 }
 
 fn search(root: i32, inode: u64) -> Sys<bool> {

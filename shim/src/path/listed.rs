@@ -1,6 +1,7 @@
 //! Whether a leg has a list of files with names outside it (`mirror_core::outside`).
 use crate::attach::session;
 use crate::config::CONFIG;
+use crate::path::denied::twice;
 use crate::path::known::{LASTS, fresh};
 use crate::process::clock::cycles;
 use crate::process::place;
@@ -8,7 +9,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use libc as c;
 use mirror_core::Leg;
 use mirror_core::outside::FILE;
-use mirror_core::path::Path;
+use mirror_core::path::{Path, PathText};
 use mirror_pair::control;
 use mirror_sys as sys;
 
@@ -38,14 +39,21 @@ pub fn ask() {
 
 fn has_list(pair: usize, leg: Leg, text: &[u8]) -> bool {
     if let Some(root) = session::root_of(pair, leg) {
-        return sys::glance(root, &control::text(FILE), c::AT_SYMLINK_NOFOLLOW).is_ok();
+        return may_be(root, &control::text(FILE));
     }
     // By its text nothing can be told any more.
     if !place::plain() {
         return any();
     }
     let mut path = Path::new();
-    path.set(text).is_ok()
-        && path.push(FILE).is_ok()
-        && sys::glance(c::AT_FDCWD, &path, c::AT_SYMLINK_NOFOLLOW).is_ok()
+    path.set(text).is_ok() && path.push(FILE).is_ok() && may_be(c::AT_FDCWD, &path)
+}
+
+/// That there is none, two calls must say. What is not sure costs looks, and nothing else.
+fn may_be<const N: usize>(dir: i32, list: &PathText<N>) -> bool {
+    let Err(why) = sys::glance(dir, list, c::AT_SYMLINK_NOFOLLOW) else {
+        return true;
+    };
+    let again = || sys::fstatat(dir, list, c::AT_SYMLINK_NOFOLLOW).map(drop);
+    twice(why, again) != Ok(true)
 }

@@ -4,6 +4,7 @@ use crate::attach::session;
 use crate::change::job::Job;
 use crate::change::port::{Ran, run};
 use crate::change::target::{Change, Cx};
+use crate::change::times;
 use libc as c;
 use mirror_core::mapped::Mapped;
 use mirror_core::path::PathText;
@@ -102,9 +103,9 @@ fn child([a, b]: [i32; 2], inode: u64, (from, to): (u64, u64), held: &BothLocked
         }
         at = at.saturating_add(k as u64);
     }
-    let _ = held;
-    match sys::set_times(dst, sys::OMIT, f.mtime()) {
-        Err(Errno::EPERM) => Ok(()),
-        r => r.map(drop),
+    match times::copy(src, dst, sys::OMIT, held) {
+        // Nobody but the owner may set them, nor may this process write the first leg's file.
+        Err(Errno::EPERM | Errno::EACCES) => Ok(()),
+        r => r,
     }
 }
