@@ -9,6 +9,7 @@ extern crate alloc;
 
 mod change;
 mod event;
+mod held;
 mod ledger;
 mod op;
 pub mod raw;
@@ -17,6 +18,7 @@ mod why;
 
 pub use change::Change;
 pub use event::{Began, Event, Judged, Range, Who};
+pub use held::{Audited, Held};
 pub use ledger::{Ledger, PATIENCE};
 pub use op::{Class, Op};
 pub use tier::Tier;

@@ -46,6 +46,12 @@ pub fn place(pattern: &[u8]) -> Option<Place<'_>> {
     })
 }
 
+/// The lines of the list; the root is the empty path. With the escapes of `crate::escape`.
+pub fn lines(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let all = list.split(|b| *b == b'\n').filter(|l| !l.is_empty());
+    all.map(|l| if l == b"." { &[][..] } else { l })
+}
+
 /// What is read of a file to tell.
 pub const HEAD: usize = 18;
 

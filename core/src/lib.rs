@@ -28,6 +28,7 @@ pub mod outside;
 pub mod owner;
 pub mod path;
 pub mod policy;
+pub mod port;
 pub mod program;
 mod quiesce;
 pub mod record;
@@ -49,6 +50,7 @@ pub mod verdicts;
 pub mod view;
 pub mod word;
 pub mod words;
+mod write;
 pub mod xattrs;
 
 pub use drive::{Drive, Next};
@@ -59,9 +61,10 @@ pub use lock::{
     lock_both, lock_more, unlock_both,
 };
 pub use numbers::{K, MAX_PAIRS, RESERVED};
+pub use port::{Action, Journal, LegIo, Prepared, Step, Undo, Where};
 pub use quiesce::{Posts, alone, recover};
 pub use refused::{Applied, Refused, Untouched};
-pub use txn::{Action, Journal, LegIo, Prepared, Step, Undo, Verdict, Where, transact};
+pub use txn::{Verdict, transact};
 pub use view::View;
 pub use word::{LegState, StateWord};
 pub use words::{LockKind, LockWord};

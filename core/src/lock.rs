@@ -99,7 +99,7 @@ impl LockPlan {
         Objects(self)
     }
     /// The first object: its record holds the intent.
-    pub const fn lead(self) -> usize {
+    pub const fn first_lock(self) -> usize {
         if self.whole {
             WHOLE
         } else if self.dirs != 0 {
@@ -131,7 +131,7 @@ impl Iterator for Objects {
         if self.0.is_empty() {
             return None;
         }
-        let n = self.0.lead();
+        let n = self.0.first_lock();
         if self.0.whole {
             self.0.whole = false;
         } else if self.0.dirs != 0 {
@@ -200,12 +200,12 @@ pub trait LegLock {
 
 /// Proof that the locks on each leg's copy are held (claim 6). Cannot be made elsewhere:
 /// ```compile_fail,E0451
-/// let _ = mirror_core::BothLocked { plan: mirror_core::LockPlan::EXCLUSIVE, lead: 0 };
+/// let _ = mirror_core::BothLocked { plan: mirror_core::LockPlan::EXCLUSIVE, first: 0 };
 /// ```
 #[derive(Debug)]
 pub struct BothLocked {
     plan: LockPlan,
-    lead: usize,
+    first: usize,
 }
 
 impl BothLocked {
@@ -215,8 +215,8 @@ impl BothLocked {
     }
     /// The object whose record holds the intent: the first that was locked. What is locked later does not
     /// change it.
-    pub fn lead(&self) -> usize {
-        self.lead
+    pub fn first_lock(&self) -> usize {
+        self.first
     }
 }
 
@@ -272,7 +272,7 @@ pub fn lock_both<L: LegLock + ?Sized>(l: &mut L, plan: LockPlan) -> Result<BothL
     take(l, plan)?;
     Ok(BothLocked {
         plan,
-        lead: plan.lead(),
+        first: plan.first_lock(),
     })
 }
 
@@ -395,14 +395,17 @@ mod tests {
         let held = lock_more(&mut r, held, plan(&[], &[5, 9])).unwrap();
         assert_eq!(held.plan(), plan(&[4], &[5, 9]));
         // The record that was named to others stays the one, also where an earlier object comes late.
-        let lead = held.lead();
+        let first = held.first_lock();
         let held = lock_more(&mut r, held, plan(&[], &[2])).unwrap();
-        assert_eq!(held.lead(), lead);
+        assert_eq!(held.first_lock(), first);
         let mut files = Rec::default();
         let only = lock_both(&mut files, plan(&[], &[9])).unwrap();
-        let lead = only.lead();
+        let first = only.first_lock();
         let only = lock_more(&mut files, only, plan(&[], &[3])).unwrap();
-        assert_eq!((only.lead(), only.plan().lead() < lead), (lead, true));
+        assert_eq!(
+            (only.first_lock(), only.plan().first_lock() < first),
+            (first, true)
+        );
         unlock_both(&mut files, only);
         assert_eq!(r.log.iter().filter(|l| l.1 == 70).count(), 2);
         r.busy = Some((80, Leg::B));
@@ -420,8 +423,8 @@ mod tests {
             let mut seen = [0u32; STRIPES_MAX];
             for key in 1000..1000 + 6400u64 {
                 let p = LockPlan::EMPTY.file(key, n);
-                seen[p.lead() - 1 - STRIPES_MAX] += 1;
-                assert_eq!(p.lead(), p.last());
+                seen[p.first_lock() - 1 - STRIPES_MAX] += 1;
+                assert_eq!(p.first_lock(), p.last());
             }
             let want = 6400 / n as u32;
             for (i, &s) in seen.iter().enumerate() {

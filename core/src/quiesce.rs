@@ -9,7 +9,7 @@ use crate::lock::{
     BothLocked, LegLock, LockMiss, LockPlan, OBJECTS, WHOLE, lock_both, lock_one, unlock_both,
     unlock_one,
 };
-use crate::runtime::{ANNOUNCED, lead};
+use crate::runtime::{ANNOUNCED, first_lock};
 use crate::word::StateWord;
 
 /// The state word and the posts: what exclusive access needs.
@@ -56,7 +56,7 @@ fn visit<P: LegLock + Posts + ?Sized>(
     end: bool,
 ) -> Result<bool, LockMiss> {
     let mut dead = false;
-    // In the order of locking: a lead is healed before the posts that name it are freed.
+    // In the order of locking: a first lock is healed before the posts that name it are freed.
     for object in WHOLE + 1..OBJECTS {
         let mut nth = 0;
         while p.state(object) != 0 {
@@ -91,7 +91,7 @@ fn recover_object<P: Posts + ?Sized>(p: &mut P, object: usize, held: &BothLocked
         return;
     }
     // With leg b away, what leg a has is what there is.
-    if state & ANNOUNCED != 0 && lead(state) == object && !p.word().alone() {
+    if state & ANNOUNCED != 0 && first_lock(state) == object && !p.word().alone() {
         p.recover(object, held);
     }
     p.forget(object, held);

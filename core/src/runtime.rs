@@ -11,8 +11,8 @@
 //! record. A post that is occupied, found by somebody who has just taken the locks, belongs to a process
 //! that died in mid-transaction: flock is the death oracle, no pid is trusted.
 //!
-//! A transaction occupies the posts of all its objects, and each names the *lead*, the first of them:
-//! its record holds the intent. The lead is occupied first and left last.
+//! A transaction occupies the posts of all its objects, and each names the *first lock* of its plan:
+//! its record holds the intent. That one is occupied first and left last.
 mod owed;
 
 use crate::leg::{Leg, PerLeg};
@@ -54,7 +54,7 @@ pub struct Header {
 /// Who is inside with a lock object. On a cache line of its own.
 #[repr(C, align(64))]
 pub struct Post {
-    /// 0, or lead + 1 | [`ANNOUNCED`] | a count << 9: a transaction is inside. Futex word.
+    /// 0, or first lock + 1 | [`ANNOUNCED`] | a count << 9: a transaction is inside. Futex word.
     pub state: AtomicU32,
     /// The pid of the transaction, for display only.
     pub pid: AtomicU32,
@@ -78,16 +78,16 @@ impl Post {
     }
 }
 
-/// In a lead's [`Post::state`]: its record holds an intent.
+/// In a first lock's [`Post::state`]: its record holds an intent.
 pub const ANNOUNCED: u32 = 1 << 8;
 
 /// A [`Post::state`]: inside, for the `nth` time.
-pub(crate) const fn occupied(lead: usize, nth: u64) -> u32 {
-    (lead as u32).wrapping_add(1) | ((nth as u32) << 9)
+pub(crate) const fn occupied(first: usize, nth: u64) -> u32 {
+    (first as u32).wrapping_add(1) | ((nth as u32) << 9)
 }
 
-/// The lead of an occupied post.
-pub const fn lead(state: u32) -> usize {
+/// The first lock of the plan whose object's post is occupied.
+pub const fn first_lock(state: u32) -> usize {
     ((state & 0xff) as usize).wrapping_sub(1)
 }
 
@@ -338,18 +338,18 @@ impl RuntimeFile {
 
     /// Occupies a plan's posts: from here on a quiesce waits for this transaction. Call with the locks
     /// held, then look at the state word (store, then load: both sequentially consistent).
-    pub fn enter(&self, plan: LockPlan, lead: usize, pid: u32) {
+    pub fn enter(&self, plan: LockPlan, first: usize, pid: u32) {
         for p in plan.objects().filter_map(|o| self.posts.get(o)) {
             let n = p.entries.load(Ordering::Relaxed).wrapping_add(1);
             p.entries.store(n, Ordering::Relaxed);
             p.pid.store(pid, Ordering::Relaxed);
-            p.state.store(occupied(lead, n), Ordering::SeqCst);
+            p.state.store(occupied(first, n), Ordering::SeqCst);
         }
     }
 
     /// Announces a change, before anything is touched.
-    pub fn publish(&self, lead: usize, i: &Intent, path1: &[u8], path2: &[u8]) {
-        if let (Some(p), Some(r)) = (self.posts.get(lead), self.records.get(lead)) {
+    pub fn publish(&self, first: usize, i: &Intent, path1: &[u8], path2: &[u8]) {
+        if let (Some(p), Some(r)) = (self.posts.get(first), self.records.get(first)) {
             // The name of another file takes its place. The same file's debt stays, whatever comes of this change.
             if p.owed.load(Ordering::Relaxed) != 0 && !r.owes_to(i.inode.a) {
                 p.owed.store(0, Ordering::Relaxed);
@@ -361,8 +361,8 @@ impl RuntimeFile {
         }
     }
 
-    /// The change is complete on both legs (or on none). The lead is left last: a death in between
-    /// leaves a post whose lead is free, or an intent whose objects are equal.
+    /// The change is complete on both legs (or on none). The first lock is left last: a death in
+    /// between leaves a post whose first lock is free, or an intent whose objects are equal.
     pub fn leave(&self, plan: LockPlan) {
         for p in plan.objects().rev().filter_map(|o| self.posts.get(o)) {
             p.state.store(0, Ordering::SeqCst);
@@ -481,7 +481,7 @@ pub(crate) mod tests {
             entries: AtomicU64::new(0),
             held: [const { AtomicU64::new(0) }; 2],
         };
-        assert_eq!(lead(p.state.load(Ordering::Relaxed)), 65);
-        const { assert!(OBJECTS < 255, "a lead fits into eight bits") };
+        assert_eq!(first_lock(p.state.load(Ordering::Relaxed)), 65);
+        const { assert!(OBJECTS < 255, "a lock fits into eight bits") };
     }
 }

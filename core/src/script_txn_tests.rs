@@ -145,12 +145,12 @@ impl Journal for Script {
     fn enter(&mut self, held: &BothLocked, plan: LockPlan) {
         self.note("enter");
         for o in plan.objects() {
-            self.posts[o] = held.lead() as u32 + 1;
+            self.posts[o] = held.first_lock() as u32 + 1;
         }
     }
     fn publish(&mut self, held: &BothLocked) {
         self.note("publish");
-        self.posts[held.lead()] |= ANNOUNCED;
+        self.posts[held.first_lock()] |= ANNOUNCED;
     }
     fn leave(&mut self, _: &BothLocked, plan: LockPlan) {
         self.note("leave");

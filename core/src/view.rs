@@ -166,9 +166,9 @@ impl<'a> View<'a> {
     }
 
     /// See [`RuntimeFile::enter`].
-    pub fn enter(&self, plan: LockPlan, lead: usize, pid: u32) {
+    pub fn enter(&self, plan: LockPlan, first: usize, pid: u32) {
         let g = match self {
-            View::Own(f) => return f.enter(plan, lead, pid),
+            View::Own(f) => return f.enter(plan, first, pid),
             View::Guarded(g) => *g,
         };
         for at in plan.objects().filter_map(post) {
@@ -180,17 +180,17 @@ impl<'a> View<'a> {
                 at.wrapping_add(offset_of!(Post, pid)),
                 &pid.to_le_bytes(),
             );
-            put(g, at, &occupied(lead, n).to_le_bytes());
+            put(g, at, &occupied(first, n).to_le_bytes());
         }
     }
 
     /// See [`RuntimeFile::publish`].
-    pub fn publish(&self, lead: usize, i: &Intent, path1: &[u8], path2: &[u8]) {
+    pub fn publish(&self, first: usize, i: &Intent, path1: &[u8], path2: &[u8]) {
         let g = match self {
-            View::Own(f) => return f.publish(lead, i, path1, path2),
+            View::Own(f) => return f.publish(first, i, path1, path2),
             View::Guarded(g) => *g,
         };
-        let (Some(r), Some(p)) = (record(lead), post(lead)) else {
+        let (Some(r), Some(p)) = (record(first), post(first)) else {
             return;
         };
         let text = r.wrapping_add(TEXT_AT);
@@ -368,7 +368,7 @@ impl<'a> View<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::{IntentKind, SIZE, lead};
+    use crate::runtime::{IntentKind, SIZE, first_lock};
     extern crate std;
     use std::cell::{Cell, RefCell};
     use std::vec::Vec;
@@ -420,17 +420,17 @@ mod tests {
         let b = file(SIZE);
         let v = View::Guarded(&b);
         let plan = LockPlan::EMPTY.dir(5, 64).file(6, 64);
-        let lead_of = plan.lead();
-        v.enter(plan, lead_of, 77);
-        assert!(plan.objects().all(|o| lead(v.state(o)) == lead_of));
+        let first = plan.first_lock();
+        v.enter(plan, first, 77);
+        assert!(plan.objects().all(|o| first_lock(v.state(o)) == first));
         let mut i = Intent::of(IntentKind::Rename, crate::Leg::B);
         i.inode = [7, 9].into();
         i.device = [1, 2];
         (i.offset, i.length, i.old_size) = (3, 4, 5);
-        v.publish(lead_of, &i, b"dir/one", b"other/two");
-        assert_ne!(v.state(lead_of) & ANNOUNCED, 0);
+        v.publish(first, &i, b"dir/one", b"other/two");
+        assert_ne!(v.state(first) & ANNOUNCED, 0);
         let (mut one, mut two) = ([0; PATH_MAX], [0; PATH_MAX]);
-        let found = v.intent(lead_of, &mut one, &mut two);
+        let found = v.intent(first, &mut one, &mut two);
         assert_eq!(found, Some((i, &b"dir/one"[..], &b"other/two"[..])));
         v.leave(plan);
         assert!(plan.objects().all(|o| v.state(o) == 0));
@@ -486,6 +486,6 @@ mod tests {
         let v = View::Guarded(&b);
         let (mut one, mut two) = ([0; PATH_MAX], [0; PATH_MAX]);
         assert!((0..OBJECTS).all(|o| v.intent(o, &mut one, &mut two).is_none()));
-        assert!((0..OBJECTS).all(|o| lead(v.state(o)) != o));
+        assert!((0..OBJECTS).all(|o| first_lock(v.state(o)) != o));
     }
 }

@@ -8,12 +8,12 @@ mod records;
 mod rings;
 mod texts;
 
-pub use audit::audit_record;
+pub use audit::{audit_record, audit_state, held_list};
 pub use records::{
-    away_mark, domain_record, filter, image_header, intent, leg_record, names_file, outside_file,
-    verdicts,
+    away_mark, domain_record, filter, image_header, intent, leg_record, lock_word, mapped_entry,
+    names_file, outside_file, verdicts,
 };
-pub use rings::{core_files, refusal_record, unmirrored_record};
+pub use rings::{core_files, core_list, refusal_record, unmirrored_record};
 pub use texts::{maps_line, paths, pending_line, tab};
 
 /// A reader's promises, put to the test with some bytes.
@@ -38,6 +38,11 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("refusal_record", refusal_record),
     ("unmirrored_record", unmirrored_record),
     ("core_files", core_files),
+    ("core_list", core_list),
+    ("mapped_entry", mapped_entry),
+    ("lock_word", lock_word),
+    ("held_list", held_list),
+    ("audit_state", audit_state),
 ];
 
 /// Numbers and texts made of a target's bytes; zeros and nothing when they have run out.

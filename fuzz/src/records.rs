@@ -3,6 +3,7 @@ use crate::Source;
 use mirror_core::away::{AWAY_SIZE, Away, Mark, Why};
 use mirror_core::bpf;
 use mirror_core::image::{HEADER_LEN, Header, MAX_BUILD_ID, MAX_PAGES};
+use mirror_core::mapped;
 use mirror_core::names;
 use mirror_core::outside;
 use mirror_core::owner::Owner;
@@ -11,6 +12,7 @@ use mirror_core::record::{Id, LegRecord, crc32, runtime_place};
 use mirror_core::runtime::{Intent, IntentKind};
 use mirror_core::verdicts::{self, Verdict};
 use mirror_core::view::{Change, Guarded, View};
+use mirror_core::words::{LockWord, SLOT_MAX};
 use mirror_core::{Leg, PerLeg};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -187,6 +189,46 @@ pub fn intent(data: &[u8]) {
     let (i, r1, r2) = view.intent(object, one, two).expect("what was published");
     assert_eq!((i, r1.to_vec(), r2.to_vec()), (written, cut(p1), cut(p2)));
     assert!(view.sound().is_ok());
+}
+
+fn anybodys(noise: &[u8]) -> Memory<'_> {
+    Memory {
+        noise,
+        stored: RefCell::default(),
+        failed: Cell::new(false),
+    }
+}
+
+/// An entry of the runtime file's table of mapped files.
+pub fn mapped_entry(data: &[u8]) {
+    let mut s = Source(data);
+    let nth = usize::from(s.byte());
+    let memory = anybodys(s.0);
+    let view = View::Guarded(&memory);
+    let read = view.mapped(nth);
+    assert!(nth < mapped::ENTRIES || read.is_none());
+    if let Some(m) = read {
+        assert!(m.inode != 0 && m.inode != mapped::CLAIMED && m.path().len() <= mapped::PATH_ROOM);
+        assert!(
+            view.mapped_file(m.inode)
+                .is_none_or(|(_, found)| found.inode == m.inode)
+        );
+    }
+    view.forget_mapped(nth);
+    assert_eq!(view.mapped(nth), None);
+}
+
+/// A lock word: its slot is one, whatever stands there.
+pub fn lock_word(data: &[u8]) {
+    let mut s = Source(data);
+    let leg = Leg::of(usize::from(s.byte()));
+    let object = usize::from(s.byte());
+    let (slot, count) = (s.number(), s.number());
+    let memory = anybodys(s.0);
+    let word = View::Guarded(&memory).lock_word(leg, object);
+    assert!(word.slot() <= SLOT_MAX);
+    assert!(object < mirror_core::OBJECTS || word == LockWord::FREE);
+    assert_eq!(LockWord::of(slot & SLOT_MAX, count).slot(), slot & SLOT_MAX);
 }
 
 /// The first page of a prepared image.

@@ -1,7 +1,7 @@
 //! The rings of records about programs, and where core files are.
 use crate::Source;
 use mirror_core::Errno;
-use mirror_core::cores::{HEAD, is_core, place};
+use mirror_core::cores::{HEAD, is_core, lines, place};
 use mirror_core::refusal::{self, Refusal};
 use mirror_core::unmirrored::{self, Kind, Marks};
 
@@ -62,4 +62,15 @@ pub fn core_files(data: &[u8]) {
     let mut s = Source(data);
     let head: [u8; HEAD] = s.bytes();
     assert!(!is_core(&head) || head.starts_with(b"\x7fELF"));
+}
+
+/// `.mirror/cores`.
+pub fn core_list(data: &[u8]) {
+    let mut longest = 0;
+    for line in lines(data) {
+        longest = longest.max(line.len());
+        assert!(line != b"." && !line.contains(&b'\n'));
+        assert!(mirror_core::escape::unescaped(line).count() <= line.len());
+    }
+    assert!(longest <= data.len() && lines(data).count() <= data.len());
 }

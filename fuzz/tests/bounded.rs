@@ -94,11 +94,17 @@ macro_rules! bounded {
         fn no_target_is_left_out() {
             let names: Vec<&str> = TARGETS.iter().map(|(n, _)| *n).collect();
             assert_eq!(names, [$(stringify!($name)),*]);
+            // Each has its program for cargo-fuzz.
+            let manifest = include_str!("../Cargo.toml");
+            for name in names {
+                let program = format!("path = \"fuzz_targets/{name}.rs\"");
+                assert!(manifest.contains(&program), "{name} is in no [[bin]]");
+            }
         }
     };
 }
 
 bounded! {
     tab leg_record away_mark domain_record intent image_header paths maps_line pending_line names_file outside_file filter verdicts
-    audit_record refusal_record unmirrored_record core_files
+    audit_record refusal_record unmirrored_record core_files core_list mapped_entry lock_word held_list audit_state
 }

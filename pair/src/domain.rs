@@ -57,13 +57,13 @@ pub fn share(records: PerLeg<i32>, mut pause: impl FnMut()) -> Sys<()> {
 /// the middle of a change on both legs. The record names a runtime file that can be joined (`live`), or none; one
 /// of a domain that has ended is emptied, while nobody is attached. `false`: somebody is attached to what cannot be
 /// joined from here. `own` runs what writes a file of the library's own.
-pub fn settle(
+pub fn clear_ended(
     owner: i32,
     live: impl Fn(Owner) -> bool,
     own: impl Fn(&dyn Fn() -> Sys<usize>) -> Sys<usize>,
     mut pause: impl FnMut(),
 ) -> Sys<bool> {
-    let settled = || -> Sys<bool> {
+    let joinable = || -> Sys<bool> {
         let mut b = [0u8; OWNER_SIZE];
         let len = sys::pread(owner, &mut b, 0)?;
         let bytes = b.get(..len).unwrap_or(&[]);
@@ -71,12 +71,12 @@ pub fn settle(
     };
     let alone = PerLeg { a: owner, b: owner };
     for _ in 0..TRIES {
-        if settled()? {
+        if joinable()? {
             return Ok(true);
         }
         if lock(alone, true)? {
             let empty = || sys::pwrite(owner, &[0; OWNER_SIZE], 0);
-            let r = match settled() {
+            let r = match joinable() {
                 Ok(false) => own(&empty).and_then(|_| sys::fdatasync(owner)).map(drop),
                 r => r.map(drop),
             };
@@ -86,7 +86,7 @@ pub fn settle(
             pause();
         }
     }
-    settled()
+    joinable()
 }
 
 /// Gives both back.

@@ -175,7 +175,7 @@ impl Place<'_> {
 
     /// With leg b away: the runtime file that leg a's record names; where it names none, one that nobody else
     /// has, whose word says that leg b is away. EAGAIN: it names one that is not to be had here. Somebody may have
-    /// locks in it (`crate::domain::settle`).
+    /// locks in it (`crate::domain::clear_ended`).
     pub fn lone(&self, named: Option<Owner>, boot: Option<Id>) -> Sys<Joined> {
         if let Some(o) = named {
             return self.lone_live(o, boot).ok_or(Errno::EAGAIN);

@@ -162,7 +162,7 @@ impl Taken {
             return Err(failed(e));
         }
         if self.word.0 % LOOKS == 1 {
-            settle(me.fd, rt);
+            drop_flocked(me.fd, rt);
         }
         Ok(())
     }
@@ -224,7 +224,7 @@ pub fn is_alone(fd: i32, rt: View<'_>, leg: Leg, object: usize) -> bool {
 }
 
 /// Takes the bit out, if nobody relies on the flocks any more. `fd`: a description; what it has on the byte ends.
-pub fn settle(fd: i32, rt: View<'_>) {
+pub fn drop_flocked(fd: i32, rt: View<'_>) {
     if sys::lock_of_description(fd, RELYING, Byte::Alone).is_ok() {
         rt.clear_bits(StateWord::FLOCKED);
     }

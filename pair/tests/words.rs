@@ -1,7 +1,7 @@
 //! The protocol of lock words, with holders that live, die, or never lived.
 use mirror_core::runtime::{RuntimeFile, SIZE};
 use mirror_core::{Errno, Leg, LockMiss, LockWord, StateWord, View, WHOLE};
-use mirror_pair::words::{Holder, Standing, Taken, Wanted, lives, prove, rely, settle};
+use mirror_pair::words::{Holder, Standing, Taken, Wanted, drop_flocked, lives, prove, rely};
 use mirror_sys as sys;
 use std::cell::Cell;
 use std::fs::File;
@@ -234,7 +234,7 @@ fn who_relies_on_flocks_and_who_has_words_keep_each_other_out() {
     words.give_back(Leg::A, 3);
     assert_eq!(words.flocks.get(), 0);
     // The bit stays as long as the description, and goes with the next look of somebody else.
-    settle(words.holder.fd, rt);
+    drop_flocked(words.holder.fd, rt);
     assert!(g.rt().word().flocked());
     drop(relying);
     for _ in 0..64 {

@@ -269,7 +269,7 @@ impl LegIo for Port<'_> {
         if self.look(|w, _| w.sabotage == Some(Sabotage::Heal)) {
             return Ok(());
         }
-        let r = self.intent(held.lead()).ok_or(Errno::EIO)?;
+        let r = self.intent(held.first_lock()).ok_or(Errno::EIO)?;
         self.heal_record(&r)?;
         if !matches!(&*r.op, Op::Open { .. }) || self.out() {
             return Ok(());

@@ -4,7 +4,7 @@ use crate::memo::Answer;
 use crate::op::Op;
 use crate::proc::Proc;
 use crate::world::{Pid, Record, World};
-use mirror_core::runtime::{ANNOUNCED, lead};
+use mirror_core::runtime::{ANNOUNCED, first_lock};
 use mirror_core::{
     BothLocked, Errno, Journal, Leg, LegLock, LockMiss, LockPlan, Posts, STRIPES_MAX, StateWord,
     WHOLE,
@@ -145,14 +145,14 @@ impl World {
 
     /// The first leg has it: for a mistake in the order of the intent and its post.
     pub fn first_leg(&mut self, p: &mut Proc) {
-        let Some(lead) = p
+        let Some(first) = p
             .call
-            .lead
+            .first_lock
             .filter(|_| self.sabotage == Some(Sabotage::Freed))
         else {
             return;
         };
-        self.records.remove(&lead);
+        self.records.remove(&first);
         let mine = self.holders.a.iter().filter(|h| *h.1 == p.pid);
         for object in mine.map(|h| *h.0).collect::<Vec<_>>() {
             self.posts.remove(&object);
@@ -161,18 +161,18 @@ impl World {
 
     /// The second leg's turn: for another one.
     pub fn second_leg(&mut self, p: &mut Proc) {
-        if let (Some(lead), Some(Sabotage::Publish)) = (p.call.lead.take(), self.sabotage) {
-            self.publish(p, lead);
+        if let (Some(first), Some(Sabotage::Publish)) = (p.call.first_lock.take(), self.sabotage) {
+            self.publish(p, first);
         }
     }
 
-    fn publish(&mut self, p: &Proc, lead: usize) {
+    fn publish(&mut self, p: &Proc, first: usize) {
         let r = self.record(p);
         if r.tainted {
             self.taint(&r);
         }
-        self.records.insert(lead, r);
-        *self.posts.entry(lead).or_insert(0) |= ANNOUNCED;
+        self.records.insert(first, r);
+        *self.posts.entry(first).or_insert(0) |= ANNOUNCED;
     }
 
     /// Frees a post (a sabotage: later than it should).
@@ -269,7 +269,7 @@ impl Posts for Port<'_> {
     fn forget(&mut self, object: usize, _: &BothLocked) {
         self.step((), |w, _| {
             let state = w.posts.remove(&object).unwrap_or(0);
-            if lead(state) == object {
+            if first_lock(state) == object {
                 w.records.remove(&object);
             }
         });
@@ -302,20 +302,20 @@ impl Journal for Port<'_> {
     fn enter(&mut self, held: &BothLocked, plan: LockPlan) {
         for o in plan.objects() {
             self.step((), |w, p| {
-                w.posts.insert(o, held.lead() as u32 + 1);
+                w.posts.insert(o, held.first_lock() as u32 + 1);
                 p.entered = true;
             });
         }
     }
     fn publish(&mut self, held: &BothLocked) {
-        let lead = held.lead();
-        let last = held.plan().objects().next_back().unwrap_or(lead);
+        let first = held.first_lock();
+        let last = held.plan().objects().next_back().unwrap_or(first);
         self.step((), |w, p| {
-            p.call.lead = Some(lead);
+            p.call.first_lock = Some(first);
             match w.sabotage {
                 Some(Sabotage::Publish) => {}
                 Some(Sabotage::Lead) => w.publish(p, last),
-                _ => w.publish(p, lead),
+                _ => w.publish(p, first),
             }
         });
     }
@@ -331,16 +331,16 @@ impl Journal for Port<'_> {
         });
     }
     fn is_pending(&self, held: &BothLocked) -> bool {
-        let lead = held.lead();
+        let first = held.first_lock();
         self.note(true, |w, _| {
-            let known = w.records.get(&lead).is_none_or(|r| r.tainted);
+            let known = w.records.get(&first).is_none_or(|r| r.tainted);
             known && w.sabotage != Some(Sabotage::Source)
         })
     }
     fn pending(&mut self, held: &BothLocked, why: Errno) {
-        let lead = held.lead();
+        let first = held.first_lock();
         self.step((), |w, _| {
-            if let Some(r) = w.records.get(&lead).cloned() {
+            if let Some(r) = w.records.get(&first).cloned() {
                 w.record_pending(r, why);
             }
         });

@@ -60,7 +60,7 @@ pub struct Call {
     /// Renames of directories when it was resolved.
     pub moves: u64,
     /// The object that leads its intent, until the second leg's turn.
-    pub lead: Option<usize>,
+    pub first_lock: Option<usize>,
     /// The position that the engine was told.
     pub position: Option<u64>,
     /// Line of the log.
@@ -94,7 +94,7 @@ impl Call {
             late: None,
             made: PerLeg::default(),
             moves: 0,
-            lead: None,
+            first_lock: None,
             position: None,
             entry: None,
             faulted: false,

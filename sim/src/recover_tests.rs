@@ -13,7 +13,7 @@ mod states;
 use states::{Look, Torn};
 
 /// Any object with one file stripe; which one, no recovery asks.
-const LEAD: usize = 1;
+const FIRST: usize = 1;
 
 fn tree(base: Ino, leg: &states::Leg) -> (Tree, Vec<Ino>) {
     let mut t = Tree::new(base);
@@ -116,9 +116,9 @@ fn world(t: &Torn) -> World {
         before: Vec::new(),
         tainted: false,
     };
-    w.records.insert(LEAD, record);
-    w.posts.insert(LEAD, (LEAD as u32 + 1) | ANNOUNCED);
-    w.used.insert(LEAD);
+    w.records.insert(FIRST, record);
+    w.posts.insert(FIRST, (FIRST as u32 + 1) | ANNOUNCED);
+    w.used.insert(FIRST);
     w
 }
 

@@ -122,7 +122,7 @@ pub struct World {
     pub corpses: PerLeg<BTreeMap<usize, Pid>>,
     /// Occupied posts.
     pub posts: BTreeMap<usize, u32>,
-    /// Intents, by lead.
+    /// Intents, by first lock.
     pub records: BTreeMap<usize, Record>,
     /// The EXCLUSIVE bit.
     pub exclusive: bool,
@@ -355,8 +355,8 @@ impl World {
             };
             let object = match *need {
                 Need::Alone => Some(WHOLE),
-                Need::Dir(i) => key(i).map(|k| self.dir(k).lead()),
-                Need::File(i) => key(i).map(|k| self.file(k).lead()),
+                Need::Dir(i) => key(i).map(|k| self.dir(k).first_lock()),
+                Need::File(i) => key(i).map(|k| self.file(k).first_lock()),
             };
             let Some(object) = object else { continue };
             if !self.holds(pid, object) {

@@ -31,26 +31,6 @@ const LONG_FILES: &[(&str, &str)] = &[
         "attaching, its descriptors and its locks share the table of sessions",
     ),
     (
-        "shim/src/calls/attributes/set.rs",
-        "one change in all its forms; its undo and its look ahead are apart",
-    ),
-    (
-        "shim/src/calls/open/change.rs",
-        "one change: what is made, emptied and installed hangs together",
-    ),
-    (
-        "shim/src/path/resolve.rs",
-        "one question, where does a path lead; its answers share private helpers",
-    ),
-    (
-        "loader/src/pair/control.rs",
-        "the control folder: its files, their checks, what opens them",
-    ),
-    (
-        "loader/src/pair/domain.rs",
-        "the protocol of the domain, read from top to bottom",
-    ),
-    (
         "tests/src/pair.rs",
         "one pair for one test: its folders, programs and checks",
     ),
@@ -77,7 +57,7 @@ const PANICS: &[&str] = &[
 /// Texts that must not stand in the crates that run inside other people's programs (or, for the
 /// first three, anywhere). Written in two halves so that this file does not find itself.
 const EVERYWHERE: &[&str] = &[
-    "core", "sys", "pair", "shim", "loader", "sim", "fuzz", "tests", "xtask",
+    "core", "sys", "pair", "audit", "shim", "loader", "sim", "fuzz", "tests", "xtask",
 ];
 const BANNED: &[(&str, &[&str])] = &[
     ("tod\u{6f}!", EVERYWHERE),
@@ -249,10 +229,13 @@ fn house_rules() -> Result<Findings> {
                 .display()
                 .to_string();
             let lines = text.lines().count();
-            if lines > LONG && !LONG_FILES.iter().any(|(f, _)| *f == shown) {
-                found.push(format!(
+            let excused = LONG_FILES.iter().any(|(f, _)| *f == shown);
+            match (lines > LONG, excused) {
+                (true, false) => found.push(format!(
                     "{shown}: {lines} lines (a reason in LONG_FILES, or two files)"
-                ));
+                )),
+                (false, true) => found.push(format!("{shown}: in LONG_FILES and not long")),
+                _ => {}
             }
             for (banned, crates) in BANNED {
                 // A build script talks to cargo on its output.

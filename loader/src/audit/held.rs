@@ -2,9 +2,9 @@
 use super::finding::{Done, Finding};
 use crate::fail::{Context, Res};
 use crate::pair::away;
-use crate::pair::control::Pair;
 use crate::pair::domain::Attached;
 use crate::pair::held::{self, Held};
+use crate::pair::legs::Pair;
 use crate::sync::heal::locked;
 use crate::sync::one::One;
 use crate::tree::differs::Presence;
@@ -49,7 +49,7 @@ pub(super) fn note(p: &Attached, f: &Finding, held: &BothLocked) {
         leg,
         time: f.time / 1_000_000_000,
         rel: f.rel.clone(),
-        by: f.by.as_ref().map_or("?".into(), |b| b.shown()),
+        by: f.by.as_ref().map_or("?".into(), |b| b.shown().into_bytes()),
     };
     // A full leg has no room for it: it is pending all the same.
     let _ = held::add(&p.pair.legs.a.root, &h, held);

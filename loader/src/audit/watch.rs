@@ -14,9 +14,9 @@ use super::suspects::{Suspect, Suspects};
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::pair::audited::{Audited, Sign};
 use crate::pair::away;
-use crate::pair::control::Pair;
 use crate::pair::domain::{self, Attached};
 use crate::pair::held::Held;
+use crate::pair::legs::Pair;
 use crate::sync::heal::locked;
 use crate::sync::mapped;
 use crate::sync::one::{self, One};
@@ -370,7 +370,7 @@ impl Watch {
         if let Some(sign) = &self.sign {
             sign.say(&Audited {
                 pid: std::process::id(),
-                tier: self.source.tier().word().into(),
+                tier: self.source.tier(),
                 since: self.since,
                 last: self.last,
                 findings: self.counts.unmirrored,

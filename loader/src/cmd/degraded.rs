@@ -3,7 +3,7 @@ use super::finding::Finding;
 use super::signs::{read_only, resyncing};
 use super::{explain, lost};
 use crate::pair::away;
-use crate::pair::control::{OpenLeg, Pair};
+use crate::pair::legs::{OpenLeg, Pair};
 use crate::pair::state::State;
 use crate::pair::tab::Line;
 use crate::sync::turn;

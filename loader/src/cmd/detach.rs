@@ -3,7 +3,8 @@ use super::json;
 use super::sub::{CommandLine, Sub};
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::launch::library;
-use crate::pair::control::{OpenLeg, Pair, read_record, remove_control};
+use crate::pair::control::remove_control;
+use crate::pair::legs::{OpenLeg, Pair, read_record};
 use crate::pair::who::Census;
 use crate::pair::{audited, domain, tab, tabwrite};
 use crate::sync::own;
@@ -33,7 +34,6 @@ impl Sub for Detach {
 }
 
 /// Runs it.
-// long: the steps in their order, each with its message
 pub fn run(a: &Detach) -> Res<u8> {
     let all = tab::load()?;
     let l = tab::find(&all, &a.pair)?;
@@ -46,52 +46,19 @@ pub fn run(a: &Detach) -> Res<u8> {
             ),
         ));
     };
-    // A pair that is broken can be detached too: what is left of it is cleaned.
-    let mut legs = Vec::new();
-    // Legs whose record cannot be understood: it goes too, or no init could make a new one.
-    let mut damaged = Vec::new();
-    for path in &l.legs {
-        match OpenLeg::open(path) {
-            Ok(leg) => legs.push(leg),
-            Err(e) if e.kind == Kind::Permission => return Err(e),
-            Err(_) => damaged.extend(Root::open(path).ok().filter(|r| read_record(r).is_err())),
-        }
-    }
-    if let [x, y] = legs.as_slice()
-        && x.record.pair != y.record.pair
-    {
-        for leg in legs.drain(..) {
-            output::say!(
-                "kept      {}/.mirror: the legs are not those of one pair. Remove it if no other pair needs it",
-                text::path(&leg.root.path)
-            );
-        }
-    }
-    for leg in &legs {
+    let there = There::of(l)?;
+    for leg in &there.legs {
         own(leg, file)?;
     }
-    let roots = || legs.iter().map(|leg| &leg.root).chain(&damaged);
-    let _alone = roots()
+    let _alone = there
+        .roots()
         .map(|root| domain::alone(root, &l.virt))
         .collect::<Res<Vec<_>>>()
         .map_err(|f| named(f, l))?;
     tabwrite::Held::take(file)?.remove(&l.virt)?;
     own::carry(file);
-    legs.iter().for_each(domain::forget);
-    for root in roots() {
-        let shown = text::path(&root.path);
-        match remove_control(root) {
-            Ok(true) => {}
-            Ok(false) => output::say!(
-                "kept      {shown}/.mirror holds older versions; remove it when you do not need them"
-            ),
-            // The pair is none any more all the same.
-            Err(e) => output::say!(
-                "kept      {shown}/.mirror: {}. Remove it when that is mended",
-                e.text
-            ),
-        }
-    }
+    there.legs.iter().for_each(domain::forget);
+    there.roots().for_each(clean);
     output::put(&json::Detach {
         r#virtual: text::path(&l.virt),
     });
@@ -109,6 +76,63 @@ pub fn run(a: &Detach) -> Res<u8> {
         );
     }
     Ok(0)
+}
+
+/// What is left of a pair: one that is broken can be detached too.
+#[derive(Default)]
+struct There {
+    /// Its legs, as far as they can be opened.
+    legs: Vec<OpenLeg>,
+    /// Legs whose record cannot be understood: it goes too, or no init could make a new one.
+    damaged: Vec<Root>,
+}
+
+impl There {
+    fn of(l: &tab::Line) -> Res<There> {
+        let mut there = There::default();
+        for path in &l.legs {
+            match OpenLeg::open(path) {
+                Ok(leg) => there.legs.push(leg),
+                Err(e) if e.kind == Kind::Permission => return Err(e),
+                Err(_) => {
+                    let root = Root::open(path).ok();
+                    let damaged = root.filter(|r| read_record(r).is_err());
+                    there.damaged.extend(damaged);
+                }
+            }
+        }
+        if let [x, y] = there.legs.as_slice()
+            && x.record.pair != y.record.pair
+        {
+            for leg in there.legs.drain(..) {
+                output::say!(
+                    "kept      {}/.mirror: the legs are not those of one pair. Remove it if no other pair needs it",
+                    text::path(&leg.root.path)
+                );
+            }
+        }
+        Ok(there)
+    }
+
+    fn roots(&self) -> impl Iterator<Item = &Root> {
+        self.legs.iter().map(|leg| &leg.root).chain(&self.damaged)
+    }
+}
+
+/// Removes the control folder of what was a leg.
+fn clean(root: &Root) {
+    let shown = text::path(&root.path);
+    match remove_control(root) {
+        Ok(true) => {}
+        Ok(false) => output::say!(
+            "kept      {shown}/.mirror holds older versions; remove it when you do not need them"
+        ),
+        // The pair is none any more all the same.
+        Err(e) => output::say!(
+            "kept      {shown}/.mirror: {}. Remove it when that is mended",
+            e.text
+        ),
+    }
 }
 
 /// Says who uses the pair, as far as that can be seen.

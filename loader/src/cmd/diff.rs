@@ -6,13 +6,13 @@ use super::sub::{CommandLine, Sub};
 use super::verify::{difference, trouble, words};
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::output;
-use crate::pair::control::OpenLeg;
 use crate::pair::domain::{self, Attached};
+use crate::pair::legs::OpenLeg;
 use crate::pair::state::State;
 use crate::pair::tab;
 use crate::sync::equal::{Seen, Work};
 use crate::sync::session::{self, Difference, kind_word};
-use crate::sync::walk::{Collect, walk};
+use crate::sync::walk::{Collect, Tally, walk};
 use crate::text;
 use crate::tree::beneath::open_leg;
 use crate::tree::object::{Fidelity, Meta};
@@ -46,7 +46,6 @@ impl Sub for Diff {
 }
 
 /// Runs it: 0 equal, 1 different.
-// long: the steps in their order, each with its message
 pub fn run(a: &Diff) -> Res<u8> {
     crate::signal::stop_gently();
     let (dirs, attached) = match &a.second {
@@ -73,19 +72,8 @@ pub fn run(a: &Diff) -> Res<u8> {
     };
     let t = match &attached {
         Some(p) => session::confirm(p, Leg::A, ProgressBar::hidden(), &mut show)?,
-        None => {
-            let (x, y) = (
-                OpenLeg::bare(open_leg(&dirs.a)?, Leg::A),
-                OpenLeg::bare(open_leg(&dirs.b)?, Leg::B),
-            );
-            // What the legs of a pair cannot hold is no difference of theirs.
-            let fidelity = match a.second {
-                None => probe::fidelity([&x.root, &y.root].into()),
-                Some(_) => Fidelity::full(),
-            };
-            let mut w = Work::new(&x, &y, fidelity, false, ProgressBar::hidden());
-            walk(&mut w, &mut Collect(&mut show)).about("comparing")?
-        }
+        // What the legs of a pair cannot hold is no difference of theirs.
+        None => of_trees(&dirs, a.second.is_none(), &mut show)?,
     };
     if let Some(p) = attached.filter(|p| p.pair.incomplete().is_none()) {
         // That both are equal is for verify to record: it looks at everything under its rules.
@@ -117,6 +105,18 @@ pub fn run(a: &Diff) -> Res<u8> {
         text::plural(found, "difference")
     );
     Ok(code)
+}
+
+/// Compares two trees that nobody keeps from changing. `able`: only in what both can hold.
+fn of_trees(dirs: &PerLeg<PathBuf>, able: bool, show: &mut dyn FnMut(&[u8], &Seen)) -> Res<Tally> {
+    let x = OpenLeg::bare(open_leg(&dirs.a)?, Leg::A);
+    let y = OpenLeg::bare(open_leg(&dirs.b)?, Leg::B);
+    let fidelity = match able {
+        true => probe::fidelity([&x.root, &y.root].into()),
+        false => Fidelity::full(),
+    };
+    let mut w = Work::new(&x, &y, fidelity, false, ProgressBar::hidden());
+    walk(&mut w, &mut Collect(show)).about("comparing")
 }
 
 /// The legs of a pair, which is attached to if it can be: differences are then looked at again while no

@@ -9,7 +9,7 @@ use crate::sync::own;
 use crate::{output, text};
 use clap::Args;
 use mirror_loader::image::{self, Status};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 /// Check this machine, or whether a command can be mirrored
 #[derive(Args)]
@@ -55,29 +55,41 @@ impl Sheet {
 }
 
 /// Runs it.
-// long: the steps in their order, each with its message
 pub fn run(a: &Doctor) -> Res<u8> {
     if a.prepare {
         return prepare();
     }
     let mut s = Sheet { bad: false };
-    if let Some(word) = &a.command {
-        let p = match program::find(word).and_then(program::inspect) {
-            Ok(p) => p,
-            Err(f) => {
-                s.line(false, "command", f.text);
-                return Ok(1);
-            }
-        };
-        match super::run::check(&p, word) {
-            Ok(t) => s.line(true, "command", t),
-            Err(f) => s.line(false, "command", f.text),
+    match &a.command {
+        Some(word) => command(&mut s, word),
+        None => {
+            kernel(&mut s);
+            library_and_limits(&mut s);
+            libcs(&mut s);
+            audit(&mut s);
+            pairs(&mut s);
         }
-        if p.unmirrorable.is_none() && !p.outside {
-            own_calls(&mut s, &p);
-        }
-        return Ok(u8::from(s.bad));
     }
+    Ok(u8::from(s.bad))
+}
+
+/// Whether a command can be mirrored, and what makes calls of its own in it.
+fn command(s: &mut Sheet, word: &OsStr) {
+    let p = match program::find(word).and_then(program::inspect) {
+        Ok(p) => p,
+        Err(f) => return s.line(false, "command", f.text),
+    };
+    match super::run::check(&p, word) {
+        Ok(t) => s.line(true, "command", t),
+        Err(f) => s.line(false, "command", f.text),
+    }
+    if p.unmirrorable.is_none() && !p.outside {
+        own_calls(s, &p);
+    }
+}
+
+/// How paths are walked here.
+fn kernel(s: &mut Sheet) {
     let here = crate::tree::beneath::Root::open(std::path::Path::new("/")).and_then(|r| r.dir(b""));
     s.line(
         here.is_ok(),
@@ -90,6 +102,9 @@ pub fn run(a: &Doctor) -> Res<u8> {
             "openat2 works"
         },
     );
+}
+
+fn library_and_limits(s: &mut Sheet) {
     match room::descriptors() {
         Ok(()) => s.line(true, "limits", "enough descriptors"),
         Err(f) => s.line(false, "limits", f.text),
@@ -98,57 +113,52 @@ pub fn run(a: &Doctor) -> Res<u8> {
         Ok((_, file)) => s.line(true, "library", text::path(&file)),
         Err(f) => s.line(false, "library", f.text),
     }
+}
+
+/// The C libraries of this machine, and whether images of them are prepared.
+fn libcs(s: &mut Sheet) {
     for libc in image::default_libcs() {
         let name = text::path(&libc);
-        match image::check(&libc) {
-            Status::Ok(p) => s.line(
-                true,
-                "libc",
-                format!("{name}: prepared ({})", text::path(&p)),
-            ),
-            Status::Missing(_) => s.line(
+        let (ok, what) = match image::check(&libc) {
+            Status::Ok(p) => (true, format!("prepared ({})", text::path(&p))),
+            Status::Missing(_) => (false, "not prepared yet. mirror doctor --prepare".into()),
+            Status::Untrusted(p, why) => (
                 false,
-                "libc",
-                format!("{name}: not prepared yet. mirror doctor --prepare"),
-            ),
-            Status::Untrusted(p, why) => s.line(
-                false,
-                "libc",
                 format!(
-                    "{name}: {} is not used: {why}. mirror doctor --prepare",
+                    "{} is not used: {why}. mirror doctor --prepare",
                     text::path(&p)
                 ),
             ),
-            Status::Unsuitable(why) => {
-                s.line(false, "libc", format!("{name}: cannot be prepared: {why}"))
-            }
-        }
+            Status::Unsuitable(why) => (false, format!("cannot be prepared: {why}")),
+        };
+        s.line(ok, "libc", format!("{name}: {what}"));
     }
-    audit(&mut s);
-    match tab::load() {
-        Ok(all) if all.is_empty() => s.line(true, "mirrortab", tab::none().text),
-        Ok(all) => {
-            match room::check(&all) {
-                Ok(()) => s.line(true, "mirrortab", text::plural(all.len() as u64, "pair")),
-                Err(f) => s.line(false, "mirrortab", f.text),
-            }
-            for l in &all {
-                let v = super::status::look(l);
-                s.line(
-                    v.exit == 0 || v.foreign,
-                    "pair",
-                    format!(
-                        "{}  {}  (mirror status {})",
-                        text::path(&l.virt),
-                        v.state,
-                        text::shell(&l.virt)
-                    ),
-                );
-            }
-        }
+}
+
+/// The configured pairs, and how each stands.
+fn pairs(s: &mut Sheet) {
+    let all = match tab::load() {
+        Ok(all) if all.is_empty() => return s.line(true, "mirrortab", tab::none().text),
+        Ok(all) => all,
+        Err(f) => return s.line(false, "mirrortab", f.text),
+    };
+    match room::check(&all) {
+        Ok(()) => s.line(true, "mirrortab", text::plural(all.len() as u64, "pair")),
         Err(f) => s.line(false, "mirrortab", f.text),
     }
-    Ok(u8::from(s.bad))
+    for l in &all {
+        let v = super::status::look(l);
+        s.line(
+            v.exit == 0 || v.foreign,
+            "pair",
+            format!(
+                "{}  {}  (mirror status {})",
+                text::path(&l.virt),
+                v.state,
+                text::shell(&l.virt)
+            ),
+        );
+    }
 }
 
 /// What an audit can watch with here.
@@ -219,7 +229,7 @@ fn prepare() -> Res<u8> {
     let found = calls::host()
         .map_err(|e| Fail::failed(format!("verdicts: {}", crate::fail::reason(&e))))?;
     output::say!(
-        "looked at {}: {} without system calls of their own, {} with, {} not settled{}",
+        "looked at {}: {} without system calls of their own, {} with, {} undecided{}",
         text::plural(found.clean + found.own + found.unknown, "file"),
         text::count(found.clean),
         text::count(found.own),

@@ -166,7 +166,7 @@ const TABLE: [(&str, &str, &str); 31] = [
         "The last comparison could not look at every object.",
         "An object cannot be read by this user, its path is too long, or its disk answers with an error.\n\
          Whether it is equal on both legs is not known, and the pair is not called in sync.\n\
-         Remedy: mirror verify V names each and says why. Mend that (or run it as root), then verify again.",
+         Remedy: mirror verify V names each and says why. Fix that (or run it as root), then verify again.",
     ),
     (
         VERIFIED,

@@ -3,7 +3,8 @@ use super::init_args::{Init, Wanted};
 use super::{can_ask, places, sharing};
 use crate::fail::{Fail, Res};
 use crate::output;
-use crate::pair::control::{KEEP, Pair, made, read_record};
+use crate::pair::control::{KEEP, made};
+use crate::pair::legs::{Pair, read_record};
 use crate::pair::tab::{self, Line};
 use crate::pair::{domain, tabwrite};
 use crate::sync::keep::Keeper;
@@ -194,7 +195,7 @@ pub fn fill(p: &mut domain::Attached, privileged: bool) -> Res<()> {
         }
         if let Some((rel, why)) = r.tally.trouble.first() {
             return Err(Fail::failed(format!(
-                "{} could not be copied, first: {} ({why}). Mend that, then",
+                "{} could not be copied, first: {} ({why}). Fix that, then",
                 text::plural(r.tally.trouble.len() as u64, "path"),
                 text::below(rel)
             )));

@@ -55,14 +55,14 @@ fn writable() -> Vec<PathBuf> {
     all
 }
 
-/// Settles them.
-pub fn settle(pairs: &[Attached]) {
+/// Makes them equal on both legs.
+pub fn carry(pairs: &[Attached]) {
     for path in writable() {
         for p in pairs {
             for leg in Leg::BOTH {
                 let root = p.pair.legs[leg].root.path.canonicalize();
                 if let Ok(rel) = path.strip_prefix(root.unwrap_or_default()) {
-                    settle_one(p, leg, rel);
+                    carry_one(p, leg, rel);
                 }
             }
         }
@@ -82,7 +82,7 @@ fn unequal(p: &Attached, leg: Leg, rel: &[u8]) -> Option<(Meta, Option<Meta>)> {
     (first.is_file() && !second.as_ref().is_some_and(alike)).then_some((first, second))
 }
 
-fn settle_one(p: &Attached, leg: Leg, rel: &Path) {
+fn carry_one(p: &Attached, leg: Leg, rel: &Path) {
     let name = rel.as_os_str().as_bytes();
     if name.is_empty() || rel.starts_with(".mirror") || unequal(p, leg, name).is_none() {
         return;

@@ -9,9 +9,10 @@ use super::sub::{CommandLine, Sub};
 use super::{ask, can_ask, explain, fit, json, sharing};
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::pair::control::{
-    KEEP, begin_making, discard_unfinished, made, make_control, random_id, read_record,
-    remove_control, runtime_path,
+    KEEP, begin_making, discard_unfinished, made, make_control, random_id, remove_control,
+    runtime_path,
 };
+use crate::pair::legs::read_record;
 use crate::pair::tab::{self, Line};
 use crate::pair::{room, tabwrite};
 use crate::tree::beneath::Root;
@@ -206,7 +207,7 @@ fn try_legs(p: &Plan, a: &Init) -> Res<()> {
         let r = &p.roots[leg];
         if let Err(why) = locks::exclude(r) {
             return Err(Fail::failed(format!(
-                "leg {} ({}): {why}. Mirrored programs could not keep out of each other's way: choose another file system ({})",
+                "leg {} ({}): {why}. Mirrored programs would change the same file at the same time: choose another file system ({})",
                 leg.letter(),
                 text::path(&r.path),
                 explain::UNFIT

@@ -3,7 +3,7 @@ use super::explain;
 use super::init_args::Init;
 use super::scan::Scan;
 use crate::fail::{Context, Fail, Res};
-use crate::pair::control::OpenLeg;
+use crate::pair::legs::OpenLeg;
 use crate::sync::equal::{Seen, Work};
 use crate::sync::session;
 use crate::sync::walk::{Collect, walk};
@@ -81,7 +81,7 @@ fn compared(
     let t = r.about("comparing")?;
     if let Some((rel, why)) = t.trouble.first() {
         return Err(Fail::failed(format!(
-            "{} cannot be compared, first: {} ({why}). Mend that, then type this again",
+            "{} cannot be compared, first: {} ({why}). Fix that, then type this again",
             text::plural(t.trouble.len() as u64, "path"),
             text::below(rel)
         )));

@@ -5,9 +5,10 @@ use super::signs::{read_only, resyncing};
 use super::{degraded, explain, lost, sharing, unmirrored};
 use crate::fail::Kind;
 use crate::pair::audited;
-use crate::pair::control::{Faults, Pair};
+use crate::pair::control::Faults;
 use crate::pair::cores;
 use crate::pair::domain;
+use crate::pair::legs::Pair;
 use crate::pair::lock::Locks;
 use crate::pair::runtime::Runtime;
 use crate::pair::state::State;
@@ -286,9 +287,8 @@ fn core_files(pair: &Pair, v: &str) -> Option<Finding> {
 
 /// What an audit has found since the last comparison.
 fn audited(pair: &Pair) -> Option<String> {
-    audited::of(&pair.legs.a.root)?
-        .0
-        .left(pair.verified().map_or(0, |v| v.time))
+    let (audit, _) = audited::of(&pair.legs.a.root)?;
+    audited::left(&audit, pair.verified().map_or(0, |v| v.time))
 }
 
 /// The resync to type: never in another direction than one that has begun.
@@ -367,7 +367,7 @@ fn compared(pair: &Pair, open: &Open, v: &str) -> Vec<Finding> {
             )
             .act(
                 format!("mirror verify {v}"),
-                "names them, and why; mend that, then again",
+                "names them, and why; fix that, then again",
             ),
         );
     }

@@ -3,7 +3,7 @@
 use super::explain;
 use super::finding::Finding;
 use crate::fail::{Fail, Kind};
-use crate::pair::control::{OpenLeg, Pair, read_record};
+use crate::pair::legs::{OpenLeg, Pair, read_record};
 use crate::pair::state::State;
 use crate::pair::tab::Line;
 use crate::text;

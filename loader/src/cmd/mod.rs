@@ -42,7 +42,7 @@ pub mod wait;
 
 use crate::fail::{Fail, Kind, Res};
 use crate::output;
-use crate::pair::control::Pair;
+use crate::pair::legs::Pair;
 use crate::pair::state::State;
 use crate::pair::tab;
 use std::io::{IsTerminal, Write};

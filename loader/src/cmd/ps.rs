@@ -4,7 +4,7 @@ use super::{explain, json};
 use crate::fail::{Kind, Res};
 use crate::launch::library;
 use crate::output;
-use crate::pair::control::Pair;
+use crate::pair::legs::Pair;
 use crate::pair::tab::{self, Line};
 use crate::pair::who::{Attendance, Census, Library, User};
 use crate::text;

@@ -1,16 +1,16 @@
 //! `mirror resync`: makes one leg like the other, while programs run. One source per repair; what the
 //! losing leg had is kept aside.
+mod passes;
+
 use super::side::Side;
 use super::sub::{CommandLine, Sub};
 use super::verify::line;
-use super::{Found, ask, can_ask, fill, json, left_out, look, ready};
+use super::{Found, ask, can_ask, fill, look, ready};
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::output;
 use crate::pair::away;
-use crate::pair::back::Watch;
 use crate::pair::domain::{self, Attached};
 use crate::sync::heal;
-use crate::sync::keep::Keeper;
 use crate::sync::session::{self, Ledger};
 use crate::sync::turn::{self, Open, Turn};
 use crate::text;
@@ -62,9 +62,6 @@ impl Sub for Resync {
     }
 }
 
-/// Walks after which a pair that programs keep changing from outside is given up.
-const PASSES: usize = 4;
-
 /// Runs it.
 pub fn run(a: &Resync) -> Res<u8> {
     crate::signal::stop_gently();
@@ -84,7 +81,7 @@ pub fn run(a: &Resync) -> Res<u8> {
         return Err(Fail::new(
             Kind::Usage,
             format!(
-                "--from {} is a word about one pair. Name it: {}",
+                "--from {} needs a pair. Name one: {}",
                 s.leg().letter(),
                 names.join("  ")
             ),
@@ -173,86 +170,79 @@ fn not_empty(p: &Attached, from: Leg) -> Res<()> {
     Ok(())
 }
 
-// long: the steps in their order, each with its refusal
 fn one(p: &mut Attached, a: &Resync) -> Res<u8> {
-    let virt = p.pair.line.virt.clone();
     let from = source(p, a)?;
-    let (s, c) = (from.letter(), from.other().letter());
     direction(p, from, a)?;
     if p.pair.incomplete().is_none() {
         not_empty(p, from)?;
     }
     if a.dry_run {
         let (_, links_out) = preview(p, from)?;
-        left_out(p, links_out);
+        passes::left_out(p, links_out);
         return Ok(0);
     }
     let mut turn = turn::take(&p.pair, from)?;
     // Again: another may have been stopped before the turn came.
     direction(p, from, a)?;
     if p.pair.incomplete().is_some() {
-        return finish_copy(p, a, s, c);
+        return finish_copy(p, a, from);
     }
     if heal::recover(p) {
         output::say!(
             "{}    repaired what a killed program left",
-            text::path(&virt)
+            text::path(&p.pair.line.virt)
         );
     }
-    if !a.yes {
-        let ((n, links_out), ledger) = {
-            let ledger = Ledger::begin(p)?;
-            match preview(p, from) {
-                Ok(found) => (found, ledger),
-                Err(e) => {
-                    ledger.restore(p)?;
-                    return Err(e);
-                }
-            }
-        };
-        if n == 0 && !away::is_away(&p.pair) {
-            ledger.settle(p)?;
-            whole(p, &mut turn)?;
-            left_out(p, links_out);
-            output::say!("{}    IN SYNC  nothing to do", text::path(&virt));
-            return Ok(0);
-        }
-        ledger.restore(p)?;
-        if n == 0 {
-            return repair(p, from, a.allow_privileged, &mut turn);
-        }
-        if !can_ask() {
-            return Err(Fail::new(
-                Kind::Usage,
-                format!(
-                    "leg {c} of {} would be overwritten as listed, and nobody can be asked here. Nothing was done. To do it: add --yes",
-                    text::path(&virt)
-                ),
-            ));
-        }
-        let question = if from == p.source() {
-            format!("Make {c} like {s}?")
-        } else {
-            format!(
-                "Make {c} like {s}? {} is what programs see in {} today.",
-                text::path(&p.pair.legs[from.other()].root.path),
-                text::path(&virt)
-            )
-        };
-        if !ask(&question) {
-            return Err(Fail::new(Kind::Usage, "nothing was done"));
-        }
+    if !a.yes && !agreed(p, from, &mut turn)? {
+        return Ok(0);
     }
-    repair(p, from, a.allow_privileged, &mut turn)
+    passes::repair(p, from, a.allow_privileged, &mut turn)
 }
 
-/// Nothing is unfinished any more.
-fn whole(p: &Attached, turn: &mut Turn) -> Res<()> {
-    turn.whole()
-        .about(format!("{}: .mirror/resync", text::path(&p.pair.line.virt)))
+/// Shows what would be repaired, and asks. `false`: both legs are equal.
+fn agreed(p: &Attached, from: Leg, turn: &mut Turn) -> Res<bool> {
+    let shown = text::path(&p.pair.line.virt);
+    let ledger = Ledger::begin(p)?;
+    let found = preview(p, from);
+    if !matches!(found, Ok((0, _))) || away::is_away(&p.pair) {
+        ledger.restore(p)?;
+    }
+    let (n, links_out) = found?;
+    if n == 0 && away::is_away(&p.pair) {
+        return Ok(true);
+    }
+    if n == 0 {
+        ledger.strike_off(p)?;
+        passes::whole(p, turn)?;
+        passes::left_out(p, links_out);
+        output::say!("{shown}    IN SYNC  nothing to do");
+        return Ok(false);
+    }
+    let (s, c) = (from.letter(), from.other().letter());
+    if !can_ask() {
+        return Err(Fail::new(
+            Kind::Usage,
+            format!(
+                "leg {c} of {shown} would be overwritten as listed, and nobody can be asked here. Nothing was done. To do it: add --yes"
+            ),
+        ));
+    }
+    let question = if from == p.source() {
+        format!("Make {c} like {s}?")
+    } else {
+        format!(
+            "Make {c} like {s}? {} is what programs see in {shown} today.",
+            text::path(&p.pair.legs[from.other()].root.path)
+        )
+    };
+    match ask(&question) {
+        true => Ok(true),
+        false => Err(Fail::new(Kind::Usage, "nothing was done")),
+    }
 }
 
-fn finish_copy(p: &mut Attached, a: &Resync, s: char, c: char) -> Res<u8> {
+fn finish_copy(p: &mut Attached, a: &Resync, from: Leg) -> Res<u8> {
+    let (s, c) = (from.letter(), from.other().letter());
     let shown = text::path(&p.pair.line.virt);
     if !a.yes && !can_ask() {
         return Err(Fail::new(
@@ -266,23 +256,9 @@ fn finish_copy(p: &mut Attached, a: &Resync, s: char, c: char) -> Res<u8> {
         return Err(Fail::new(Kind::Usage, "nothing was done"));
     }
     fill::fill(p, a.allow_privileged)?;
-    left_out(p, 0);
+    passes::left_out(p, 0);
     output::say!("{shown}    IN SYNC  leg {c} is complete");
     Ok(0)
-}
-
-/// Says what no repair looks at.
-fn left_out(p: &Attached, links_out: u64) {
-    let root = &p.pair.legs.a.root;
-    left_out::say(root, links_out);
-    output::push(
-        "pairs",
-        &json::Resynced {
-            virt: p.pair.line.virt.as_path().into(),
-            symlinks_out: links_out,
-            left_out: left_out::json(root),
-        },
-    );
 }
 
 /// Lists what differs; the number of differences, and of symlinks that lead out.
@@ -302,146 +278,4 @@ fn preview(p: &Attached, from: Leg) -> Res<(usize, u64)> {
         text::plural(found.len() as u64, "repair")
     );
     Ok((found.len() + t.trouble.len(), t.links_out))
-}
-
-// long: the steps in their order, each with its message
-fn repair(p: &Attached, from: Leg, privileged: bool, turn: &mut Turn) -> Res<u8> {
-    let shown = text::path(&p.pair.line.virt);
-    let root = text::path(&p.pair.legs[from.other()].root.path);
-    let before = turn.begin().about(format!("{shown}: .mirror/resync"))?;
-    let mut repaired = before.repaired;
-    let mut kept = before.kept;
-    session::sweep(p, from)?;
-    for pass in 1..=PASSES {
-        let watch = away::is_away(&p.pair)
-            .then(|| Watch::begin(p))
-            .transpose()?;
-        let ledger = Ledger::begin(p)?;
-        let bar = session::bar(
-            session::total(p, from),
-            if pass == 1 { "" } else { "checked again" },
-        );
-        // What programs have worked with is kept whole, or left where it is.
-        let keeper = if from == p.source() {
-            Keeper::new(true)
-        } else {
-            Keeper::all()
-        };
-        let mut done = 0;
-        let r = session::repair(p, from, keeper, privileged, bar, |n, k| {
-            done = n;
-            turn.count(repaired + n, kept + k);
-        });
-        let r = match r {
-            Ok(r) => r,
-            Err(e) => {
-                ledger.restore(p)?;
-                return Err(stopped(p, from, repaired + done, e));
-            }
-        };
-        let n = r.tally.differences();
-        repaired += n;
-        kept += r.kept.0;
-        if let Some(folder) = &r.folder {
-            output::say!(
-                "kept      {} of {} in {root}/{} ({})",
-                text::plural(r.kept.0, "version"),
-                p.pair.legs[from.other()].letter(),
-                text::show(folder),
-                text::bytes(r.kept.1)
-            );
-        }
-        if r.kept.2 > 0 {
-            output::say!(
-                "kept      {} not kept: more than {} in one run, or no room",
-                text::plural(r.kept.2, "version"),
-                text::bytes(crate::sync::keep::BOUND)
-            );
-        }
-        if !r.tally.trouble.is_empty() {
-            ledger.restore(p)?;
-            let left = r.tally.trouble.len() as u64;
-            turn.left(left).about(format!("{shown}: .mirror/resync"))?;
-            p.pair.set_verified(r.tally.objects, 0, left);
-            left_out(p, r.tally.links_out);
-            output::say!(
-                "{shown}    {} repaired, {} left:",
-                text::plural(repaired, "path"),
-                text::plural(r.tally.trouble.len() as u64, "path")
-            );
-            for (rel, why) in &r.tally.trouble {
-                output::say!("  {}  {why}", text::below(rel));
-            }
-            output::say!(
-                "action    mend these, then: mirror resync {} --from {}",
-                text::shell(&p.pair.line.virt),
-                from.letter()
-            );
-            return Ok(1);
-        }
-        if n == 0
-            && let Some(w) = &watch
-            && !w.end(p)?
-        {
-            ledger.restore(p)?;
-            return Ok(at_work(p, repaired));
-        }
-        if n == 0 {
-            ledger.settle(p)?;
-            p.pair.set_verified(r.tally.objects, 0, 0);
-            whole(p, turn)?;
-            left_out(p, r.tally.links_out);
-            output::say!(
-                "{shown}    IN SYNC  {} repaired, {} compared",
-                text::plural(repaired, "path"),
-                text::plural(r.tally.objects, "object")
-            );
-            return Ok(0);
-        }
-        ledger.restore(p)?;
-        // What the last look found has been repaired, and it is not known whether that is all.
-        p.pair.set_verified(r.tally.objects, n, 0);
-    }
-    output::say!(
-        "{shown}    {} repaired, and still something changes one leg alone. Stop what does, then: mirror resync {} --from {}",
-        text::plural(repaired, "path"),
-        text::shell(&p.pair.line.virt),
-        from.letter()
-    );
-    Ok(1)
-}
-
-/// Leg b is like leg a, and stays away: programs work on leg a alone.
-fn at_work(p: &Attached, repaired: u64) -> u8 {
-    let (shown, v) = (
-        text::path(&p.pair.line.virt),
-        text::shell(&p.pair.line.virt),
-    );
-    let n = domain::holders(&p.pair.legs.a.root).unwrap_or(0);
-    let who = match n {
-        0 => "programs have worked".into(),
-        n => format!("{} still at work", text::plural(n, "program")),
-    };
-    output::say!(
-        "{shown}    DEGRADED  {} repaired; {who} on leg a alone, so leg b is not back",
-        text::plural(repaired, "path")
-    );
-    output::say!(
-        "action    stop them (mirror ps {v}), then: mirror leg online {v} b    what is equal is not copied again"
-    );
-    1
-}
-
-/// A repair that ended early: how far it came, in which direction, and what goes on.
-fn stopped(p: &Attached, from: Leg, done: u64, e: Fail) -> Fail {
-    let (s, c) = (from.letter(), from.other().letter());
-    Fail::new(
-        e.kind,
-        format!(
-            "{}\n  {} repaired, {s} -> {c}. The same command goes on: mirror resync {} --from {s}",
-            e.text,
-            text::plural(done, "path"),
-            text::shell(&p.pair.line.virt)
-        ),
-    )
 }

@@ -5,14 +5,15 @@ use super::look::{self, Look};
 use super::sub::{CommandLine, Sub};
 use super::unmirrored::Before;
 use crate::fail::{Fail, Kind, Res};
+use crate::launch::program::Unmirrorable;
 use crate::launch::supervise::{self, End};
 use crate::launch::trial::{self, Trial};
 use crate::launch::{calls, library, program};
 use crate::output;
 use crate::pair::away;
-use crate::pair::control::Pair;
 use crate::pair::cores;
 use crate::pair::domain::{self, Attached};
+use crate::pair::legs::Pair;
 use crate::pair::state::State;
 use crate::pair::tab::Line;
 use crate::pair::{room, tab};
@@ -85,37 +86,22 @@ pub fn run(a: &Run) -> Res<u8> {
 }
 
 /// Starts the command and waits for its end.
-// long: the steps in their order, each with its message
 pub fn start(a: &Run) -> Res<End> {
     let lines = tab::load()?;
     handed::keep_still(&lines);
     room::check(&lines)?;
     room::descriptors()?;
     let pairs = pairs(a)?;
-    handed::settle(&pairs);
+    handed::carry(&pairs);
     let Some(word) = a.command.first() else {
         return Err(Fail::new(Kind::Usage, "no command given"));
     };
     let p = program::inspect(program::find(word)?)?;
     let name = supervise::short(word);
-    let mut prove = !p.outside;
     if let Some(why) = &p.unmirrorable {
-        let allowed = |n: &OsString| {
-            *n == *word || n.as_bytes() == name.as_bytes() || n.as_bytes() == p.name.as_bytes()
-        };
-        if !a.allow_unmirrored.iter().any(allowed) {
-            let line = why.text(&p.name);
-            return Err(Fail::failed(if p.name == name {
-                line
-            } else {
-                format!("{name}: {line}")
-            }));
-        }
-        prove = false;
-        for pair in &pairs {
-            heal::locked(pair, |held| pair.set_bits(StateWord::UNMIRRORED, held))?;
-        }
+        unmirrored(a, why, &p, word, &pairs)?;
     }
+    let prove = !p.outside && p.unmirrorable.is_none();
     let (lib, _) = library::find()?;
     if p.unmirrorable.is_none() {
         library::prepare()?;
@@ -123,18 +109,7 @@ pub fn start(a: &Run) -> Res<End> {
     }
     let mut c = preloaded(&p, word, &lib);
     c.args(&a.command[1..]);
-    if a.pair.is_empty() {
-        c.env_remove("MIRROR_ONLY");
-    } else {
-        c.env(
-            "MIRROR_ONLY",
-            pairs
-                .iter()
-                .map(|p| p.pair.line.virt.as_os_str())
-                .collect::<Vec<_>>()
-                .join(&OsString::from(":")),
-        );
-    }
+    only(&mut c, a, &pairs);
     if a.exec {
         c.env_remove("MIRROR_PROOF");
         supervise::as_started(&mut c, supervise::mask());
@@ -150,23 +125,64 @@ pub fn start(a: &Run) -> Res<End> {
         super::unmirrored::count(why, &p.name, &lines);
     }
     let end = supervise::run(c, &name, prove);
+    tell(&pairs, &end, &p.name, began);
+    before.tell(&pairs);
+    end
+}
+
+/// A program that cannot be mirrored runs if it was allowed to, and that is on record.
+fn unmirrored(
+    a: &Run,
+    why: &Unmirrorable,
+    p: &program::Program,
+    word: &OsStr,
+    pairs: &[Attached],
+) -> Res<()> {
+    let name = supervise::short(word);
+    let allowed = |n: &OsString| {
+        *n == *word || n.as_bytes() == name.as_bytes() || n.as_bytes() == p.name.as_bytes()
+    };
+    if !a.allow_unmirrored.iter().any(allowed) {
+        let line = why.text(&p.name);
+        return Err(Fail::failed(if p.name == name {
+            line
+        } else {
+            format!("{name}: {line}")
+        }));
+    }
+    for pair in pairs {
+        heal::locked(pair, |held| pair.set_bits(StateWord::UNMIRRORED, held))?;
+    }
+    Ok(())
+}
+
+/// Mirrors only the pairs that were named.
+fn only(c: &mut Command, a: &Run, pairs: &[Attached]) {
+    if a.pair.is_empty() {
+        c.env_remove("MIRROR_ONLY");
+        return;
+    }
+    let virts: Vec<&OsStr> = pairs.iter().map(|p| p.pair.line.virt.as_os_str()).collect();
+    c.env("MIRROR_ONLY", virts.join(OsStr::new(":")));
+}
+
+/// What is to be said of the pairs when the command has ended.
+fn tell(pairs: &[Attached], end: &Res<End>, name: &str, began: u64) {
     let mut found = false;
-    for pair in &pairs {
+    for pair in pairs {
         found |= tell_core_files(pair);
     }
-    if let Ok(End::Status(status)) = &end
+    if let Ok(End::Status(status)) = end
         && supervise::left_a_core_file(*status)
         && !found
     {
-        dumped(&pairs, &p.name);
+        dumped(pairs, name);
     }
-    for pair in &pairs {
+    for pair in pairs {
         after(pair);
         super::refusals::after_run(&pair.pair.line, began);
         super::differences::after_run(&pair.pair.line, began);
     }
-    before.tell(&pairs);
-    end
 }
 
 /// The pairs that the command can change. One that is lost keeps nobody from the others, unless it was

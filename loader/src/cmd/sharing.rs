@@ -3,7 +3,7 @@ use super::explain;
 use super::finding::Finding;
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::output;
-use crate::pair::control::{OpenLeg, Pair};
+use crate::pair::legs::{OpenLeg, Pair};
 use crate::pair::state::State;
 use crate::pair::tab::Line;
 use crate::text;

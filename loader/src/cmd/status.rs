@@ -4,7 +4,7 @@ use super::{differences, json, refusals, unmirrored};
 use crate::fail::{Kind, Res};
 use crate::launch::library;
 use crate::output;
-use crate::pair::control::Pair;
+use crate::pair::legs::Pair;
 use crate::pair::state::State;
 use crate::pair::tab::{self, Line};
 use crate::pair::who::{Attendance, Census};
@@ -160,7 +160,6 @@ fn leg_line(p: &Pair, which: Leg, width: usize, smaller: bool) -> String {
 }
 
 /// One pair in detail.
-// long: the report from top to bottom
 pub fn full(view: &View) {
     let l = &view.line;
     let (v, place) = (
@@ -180,50 +179,7 @@ pub fn full(view: &View) {
         output::say!("{}{w}", if i == 0 { "why       " } else { "          " });
     }
     if let Some(p) = &view.pair {
-        let width = l
-            .legs
-            .iter()
-            .map(|p| text::path(p).chars().count())
-            .max()
-            .unwrap_or(0);
-        let free = p.trees().map(|root| probe::space(root).free);
-        let same_fs = p.legs.a.root.dev == p.legs.b.root.dev;
-        output::say!("legs      {}", leg_line(p, Leg::A, width, false));
-        output::say!(
-            "          {}",
-            leg_line(p, Leg::B, width, !same_fs && free.b < free.a)
-        );
-        if let Some(who) = &view.who {
-            output::say!(
-                "coverage  {}    (mirror ps {})",
-                super::ps::summary(who),
-                text::shell(&l.virt)
-            );
-        }
-        if let Some(s) = unmirrored::sentence(&ran(view)) {
-            output::say!("          {s}");
-        }
-        output::say!("audit     {}", super::audit::view::line(p));
-        if view.pending > 0 {
-            output::say!("pending   {}", text::plural(view.pending, "path"));
-        }
-        if let Some(s) = mapped::sentence(mapped::live(p)) {
-            output::say!("mapped    {s}");
-        }
-        match p.verified() {
-            Some(r) => output::say!(
-                "verified  {}  {}  {}  {}{}",
-                text::iso(r.time),
-                text::ago(r.time),
-                text::plural(r.objects, "object"),
-                text::plural(r.differences, "difference"),
-                match r.uncompared {
-                    0 => String::new(),
-                    n => format!("  {} not compared", text::count(n)),
-                }
-            ),
-            None => output::say!("verified  never   (mirror verify {})", text::shell(&l.virt)),
-        }
+        of_open(view, p);
     }
     for (i, line) in refusals::lines(&refused(view)).iter().enumerate() {
         output::say!("{}{line}", if i == 0 { "refused   " } else { "          " });
@@ -239,6 +195,55 @@ pub fn full(view: &View) {
     }
     if let Some(c) = view.code {
         output::say!("see       mirror explain {c}");
+    }
+}
+
+/// What can be said of a pair that could be opened.
+fn of_open(view: &View, p: &Pair) {
+    let l = &view.line;
+    let width = l
+        .legs
+        .iter()
+        .map(|p| text::path(p).chars().count())
+        .max()
+        .unwrap_or(0);
+    let free = p.trees().map(|root| probe::space(root).free);
+    let same_fs = p.legs.a.root.dev == p.legs.b.root.dev;
+    output::say!("legs      {}", leg_line(p, Leg::A, width, false));
+    output::say!(
+        "          {}",
+        leg_line(p, Leg::B, width, !same_fs && free.b < free.a)
+    );
+    if let Some(who) = &view.who {
+        output::say!(
+            "coverage  {}    (mirror ps {})",
+            super::ps::summary(who),
+            text::shell(&l.virt)
+        );
+    }
+    if let Some(s) = unmirrored::sentence(&ran(view)) {
+        output::say!("          {s}");
+    }
+    output::say!("audit     {}", super::audit::view::line(p));
+    if view.pending > 0 {
+        output::say!("pending   {}", text::plural(view.pending, "path"));
+    }
+    if let Some(s) = mapped::sentence(mapped::live(p)) {
+        output::say!("mapped    {s}");
+    }
+    match p.verified() {
+        Some(r) => output::say!(
+            "verified  {}  {}  {}  {}{}",
+            text::iso(r.time),
+            text::ago(r.time),
+            text::plural(r.objects, "object"),
+            text::plural(r.differences, "difference"),
+            match r.uncompared {
+                0 => String::new(),
+                n => format!("  {} not compared", text::count(n)),
+            }
+        ),
+        None => output::say!("verified  never   (mirror verify {})", text::shell(&l.virt)),
     }
 }
 

@@ -210,7 +210,7 @@ fn report(p: &Attached, r: &Compared, secs: f64) {
         );
     } else if trouble > 0 {
         output::say!(
-            "action    mend these, then: mirror verify {v}\nsee       mirror explain {}",
+            "action    fix these, then: mirror verify {v}\nsee       mirror explain {}",
             explain::NOT_COMPARED
         );
     }

@@ -71,7 +71,7 @@ pub fn of_shells() {
 /// What a look at a whole system came to.
 #[derive(Default)]
 pub struct Host {
-    /// Files without calls of their own, with, and not settled.
+    /// Files without calls of their own, with, and undecided.
     pub clean: u64,
     pub own: u64,
     pub unknown: u64,

@@ -1,5 +1,5 @@
 //! A pair whose leg b was left behind: what the mark on leg a says, and how it is set and ended by hand.
-use super::control::{OpenLeg, Pair};
+use super::legs::{OpenLeg, Pair};
 use super::runtime::{Runtime, SizeLimit};
 use super::tab::Line;
 use crate::fail::{Context, Fail, Kind, Res};

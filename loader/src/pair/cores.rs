@@ -1,9 +1,9 @@
 //! Core files that the kernel has written on one leg alone: it is looked for them in the directories that the
 //! library has listed (`mirror_core::cores`), and where the kernel's pattern itself leads into a leg.
-use super::control::Pair;
+use super::legs::Pair;
 use crate::text;
 use crate::tree::beneath::{Root, join};
-use mirror_core::cores::{FILE, HEAD, PATTERN, is_core, place};
+use mirror_core::cores::{FILE, HEAD, PATTERN, is_core, lines, place};
 use mirror_core::{Leg, PerLeg};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use std::collections::BTreeSet;
@@ -65,11 +65,7 @@ pub fn words(found: &[Found]) -> Option<String> {
 /// The list; the root is the empty path.
 fn listed(pair: &Pair) -> Vec<Vec<u8>> {
     let list = pair.legs.a.root.read(FILE).unwrap_or_default();
-    list.split(|b| *b == b'\n')
-        .filter(|l| !l.is_empty())
-        .map(text::unescape)
-        .map(|l| if l == b"." { vec![] } else { l })
-        .collect()
+    lines(&list).map(text::unescape).collect()
 }
 
 /// Where in a leg an absolute path leads.

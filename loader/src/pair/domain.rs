@@ -1,7 +1,8 @@
 //! The domain: one runtime file per pair and kernel, named by both legs' `.mirror/owner`, on which
 //! every attached process holds a shared lock. The order in which that
-//! is settled, and what is believed, stand in `mirror_pair::domain`, for the preloaded library too.
-use super::control::{OpenLeg, Pair, random_id};
+//! is joined or founded, and what is believed, stand in `mirror_pair::domain`, for the preloaded library too.
+use super::control::random_id;
+use super::legs::{OpenLeg, Pair};
 use super::lock::Locks;
 use super::runtime::{Runtime, SizeLimit};
 use crate::fail::{Context, Fail, Kind, Res};
@@ -181,7 +182,7 @@ fn join(pair: Pair, read: bool) -> Res<Attached> {
             let _lifted = SizeLimit::lift();
             f()
         };
-        let _ = domain::settle(a, live, lifted, pause);
+        let _ = domain::clear_ended(a, live, lifted, pause);
         domain::share([a; 2].into(), pause).map_err(failed)?;
         if super::away::is_away(&pair) {
             let runtime = private(&pair, boot)?;

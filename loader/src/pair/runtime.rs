@@ -74,7 +74,7 @@ impl Runtime {
 impl Drop for Runtime {
     fn drop(&mut self) {
         if let (true, Some(file)) = (self.relies.get(), &self.file) {
-            words::settle(file.as_raw_fd(), self.view());
+            words::drop_flocked(file.as_raw_fd(), self.view());
         }
         // SAFETY: our own mapping of exactly this size; no reference outlives self.
         unsafe { mirror_sys::unmap(self.memory.at(), SIZE) };

@@ -1,6 +1,6 @@
 //! Who is attached to a pair: the processes that hold the shared lock on a leg's owner record, found
 //! by their open files, and by the kernel's list of locks where their files cannot be looked at.
-use super::control::Pair;
+use super::legs::Pair;
 use crate::text;
 use crate::tree::beneath::join;
 use mirror_core::record::OWNER_RECORD;

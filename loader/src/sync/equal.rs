@@ -3,7 +3,7 @@ use super::file;
 use super::held::{self, Lifted};
 use super::keep::Keeper;
 use super::links::{Links, Verdict};
-use crate::pair::control::OpenLeg;
+use crate::pair::legs::OpenLeg;
 use crate::tree::beneath::{join, split};
 use crate::tree::content;
 use crate::tree::differs::{Differs, Presence};
@@ -163,7 +163,7 @@ impl<'a> Work<'a> {
     pub fn make_equal(&mut self, rel: &[u8], held: &BothLocked) -> io::Result<Seen> {
         let mut seen = self.compare_held(rel, held)?;
         if seen.what.equal() {
-            self.settle(rel)?;
+            self.remember(rel)?;
             return Ok(seen);
         }
         let withheld = match &mut seen.source {
@@ -196,7 +196,7 @@ impl<'a> Work<'a> {
         if let Some(why) = withheld {
             return Err(why);
         }
-        self.settle(rel)?;
+        self.remember(rel)?;
         if let Some(s) = read(self.source, rel)? {
             seen.source = Some(s);
         }
@@ -253,7 +253,7 @@ impl<'a> Work<'a> {
     }
 
     /// Remembers which objects stand for each other.
-    pub fn settle(&mut self, rel: &[u8]) -> io::Result<()> {
+    pub fn remember(&mut self, rel: &[u8]) -> io::Result<()> {
         if let (Some(s), Some(d)) = (read(self.source, rel)?, read(self.copy, rel)?) {
             self.links.note(rel, &s, &d);
         }

@@ -2,8 +2,8 @@
 use super::equal::Work;
 use super::mapped;
 use crate::fail::{Fail, Kind, Res};
-use crate::pair::control::OpenLeg;
 use crate::pair::domain::Attached;
+use crate::pair::legs::OpenLeg;
 use crate::pair::lock::{Alone, Locks};
 use crate::text;
 use crate::tree::flags;
@@ -46,7 +46,7 @@ pub fn locked<T>(p: &Attached, act: impl FnOnce(&BothLocked) -> T) -> Res<T> {
         let mut port = port(p, &mut locks);
         let done = alone(&mut port, |_, held| {
             act.take().map(|act| {
-                settle_mapped(p, held);
+                carry_mapped(p, held);
                 act(held)
             })
         });
@@ -68,7 +68,7 @@ pub fn locked<T>(p: &Attached, act: impl FnOnce(&BothLocked) -> T) -> Res<T> {
 pub fn recover(p: &Attached) -> bool {
     let mut locks = p.locks.lock();
     let any = locks.any_dead(&p.runtime) || any_mapped_dead(p);
-    any && alone(&mut port(p, &mut locks), |_, held| settle_mapped(p, held)).is_ok()
+    any && alone(&mut port(p, &mut locks), |_, held| carry_mapped(p, held)).is_ok()
 }
 
 /// Whether files are left that a killed program had mapped for writing.
@@ -77,7 +77,7 @@ fn any_mapped_dead(p: &Attached) -> bool {
 }
 
 /// Carries them over; what is not where it was is recorded as pending.
-fn settle_mapped(p: &Attached, held: &BothLocked) {
+fn carry_mapped(p: &Attached, held: &BothLocked) {
     let view = p.runtime.view();
     // A leg that was left behind is compared as a whole before it is back.
     if !view.any_mapped() || view.word().alone() {

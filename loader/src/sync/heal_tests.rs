@@ -1,7 +1,8 @@
 //! What a killed program leaves is made equal again, whichever leg it had reached.
 use super::*;
-use crate::pair::control::{Pair, make_control, random_id, runtime_path};
+use crate::pair::control::{make_control, random_id, runtime_path};
 use crate::pair::domain::attach;
+use crate::pair::legs::Pair;
 use crate::pair::tab::Line;
 use crate::tree::beneath::Root;
 use mirror_core::record::LegRecord;
@@ -11,8 +12,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// The object that leads the dead process's plan.
-const LEAD: usize = LockPlan::EMPTY.dir(7, 2).lead();
+/// The first lock of the crashed process's plan.
+const FIRST: usize = LockPlan::EMPTY.dir(7, 2).first_lock();
 
 struct Case {
     dir: PathBuf,
@@ -84,13 +85,13 @@ impl Case {
         };
         // A process that came in with a directory's lock, announced its change, and died.
         let rt = self.p.runtime.view();
-        rt.enter(LockPlan::EMPTY.dir(7, 2), LEAD, 1);
-        rt.publish(LEAD, &i, one.as_bytes(), two.as_bytes());
+        rt.enter(LockPlan::EMPTY.dir(7, 2), FIRST, 1);
+        rt.publish(FIRST, &i, one.as_bytes(), two.as_bytes());
     }
     /// The next holder of the locks finds everything in order.
     fn healed(&self) {
         locked(&self.p, |_| ()).unwrap();
-        assert_eq!(self.p.runtime.view().state(LEAD), 0);
+        assert_eq!(self.p.runtime.view().state(FIRST), 0);
         assert!(
             !self.p.runtime.word().pending(),
             "{:?}",

@@ -1,6 +1,6 @@
 //! Flags that hold an object of the copy as it is (chattr +i, +a): lifted for a repair, and put back on every
 //! way out of it.
-use crate::pair::control::OpenLeg;
+use crate::pair::legs::OpenLeg;
 use crate::text;
 use crate::tree::beneath::{Root, join};
 use crate::tree::flags::{self, HELD};

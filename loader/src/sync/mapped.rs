@@ -1,8 +1,8 @@
 //! Files that programs have mapped for writing (`mirror_core::mapped`): how many there are, and what is done about
 //! those whose programs are gone.
 use super::equal::Seen;
-use crate::pair::control::Pair;
 use crate::pair::domain::{self, Attached};
+use crate::pair::legs::Pair;
 use crate::pair::runtime::Runtime;
 use crate::text;
 use crate::tree::differs::{Differs, Presence};

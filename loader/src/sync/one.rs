@@ -123,7 +123,7 @@ impl<'a> One<'a> {
                 rustix::fs::AtFlags::SYMLINK_NOFOLLOW,
             );
             if other != rel && st.is_ok_and(|st| (st.st_dev, st.st_ino) == s.id()) {
-                self.work.settle(&other)?;
+                self.work.remember(&other)?;
             }
         }
         Ok(())

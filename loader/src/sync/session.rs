@@ -58,7 +58,7 @@ impl<F: FnMut(&[u8], &Seen)> Visit for Confirm<'_, F> {
             return Err(io::Error::other("a program has it mapped for writing"));
         }
         if seen.what.equal() {
-            work.settle(rel)?;
+            work.remember(rel)?;
         } else {
             (self.found)(rel, &seen);
         }
@@ -283,7 +283,7 @@ pub struct Ledger {
 
 impl Ledger {
     /// Notes it. The UNMIRRORED and VANISHED bits are taken down, so that a program that runs unmirrored
-    /// during the walk puts its bit up again; [`Ledger::restore`] or [`Ledger::settle`] ends that.
+    /// during the walk puts its bit up again; [`Ledger::restore`] or [`Ledger::strike_off`] ends that.
     pub fn begin(p: &Attached) -> Res<Ledger> {
         locked(p, |held| {
             let bits = p.runtime.word().0 & (StateWord::UNMIRRORED | StateWord::VANISHED);
@@ -305,7 +305,7 @@ impl Ledger {
     }
 
     /// A whole walk found both legs equal: strikes off what was known before it began.
-    pub fn settle(&self, p: &Attached) -> Res<()> {
+    pub fn strike_off(&self, p: &Attached) -> Res<()> {
         locked(p, |held| -> Res<()> {
             let mut left = false;
             for (l, n) in p.pair.legs.as_ref().zip(self.sizes) {

@@ -2,7 +2,7 @@
 //! what they repair. The flock on `.mirror/resync` of both legs says who. Its text says what runs, for
 //! display, and which repair has begun and not ended: its direction must not be forgotten.
 use crate::fail::{Context, Fail, Kind, Res};
-use crate::pair::control::Pair;
+use crate::pair::legs::Pair;
 use crate::pair::repairing::{FILE, LEN, file};
 use crate::text;
 use crate::tree::beneath::Root;
@@ -173,7 +173,7 @@ pub fn take(p: &Pair, from: Leg) -> Res<Turn> {
                 return Err(Fail::new(
                     Kind::Busy,
                     format!(
-                        "{}: {who} is at it. One repair at a time: mirror wait {}",
+                        "{}: {who} is running. One repair at a time: mirror wait {}",
                         text::path(&p.line.virt),
                         text::shell(&p.line.virt)
                     ),

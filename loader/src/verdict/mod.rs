@@ -4,7 +4,7 @@
 //!
 //! Rules of this module: clean is a proof, or it is not said. Bytes that could be such an instruction are
 //! refuted only by decoding the function that they lie in from its start; what lies in no known function,
-//! or behind something that is no instruction, is not settled.
+//! or behind something that is no instruction, is not decided.
 mod closure;
 mod file;
 mod judge;

@@ -21,12 +21,12 @@ const LONGEST: u64 = 16 << 20;
 /// The verdict on a file.
 pub fn verdict(f: &File, head: &Head) -> io::Result<Verdict> {
     // What can be written may become an instruction later.
-    let mut settled = head.segments.iter().all(|s| !s.writable);
+    let mut certain = head.segments.iter().all(|s| !s.writable);
     let mut texts = Vec::new();
     for s in &head.segments {
         match file::piece(f, s.offset, s.size, LARGEST)? {
             Some(bytes) => texts.push((*s, bytes)),
-            None => settled = false,
+            None => certain = false,
         }
     }
     let found: Vec<u64> = texts
@@ -39,11 +39,11 @@ pub fn verdict(f: &File, head: &Head) -> io::Result<Verdict> {
         let functions = functions(&data, &found);
         match look(&texts, &found, &functions) {
             Verdict::Own => return Ok(Verdict::Own),
-            Verdict::Unknown => settled = false,
+            Verdict::Unknown => certain = false,
             Verdict::Clean => {}
         }
     }
-    Ok(if settled {
+    Ok(if certain {
         Verdict::Clean
     } else {
         Verdict::Unknown
@@ -113,7 +113,7 @@ fn look(texts: &[(Segment, Vec<u8>)], found: &[u64], functions: &BTreeMap<u64, u
             .rev()
             .take(16)
             .filter(|(_, end)| *at + 1 < **end);
-        let mut settled = false;
+        let mut certain = false;
         for (start, end) in around {
             let d = seen
                 .entry(*start)
@@ -121,9 +121,9 @@ fn look(texts: &[(Segment, Vec<u8>)], found: &[u64], functions: &BTreeMap<u64, u
             if d.own {
                 return Verdict::Own;
             }
-            settled |= *at < d.until;
+            certain |= *at < d.until;
         }
-        if !settled {
+        if !certain {
             all = Verdict::Unknown;
         }
     }

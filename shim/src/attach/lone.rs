@@ -67,7 +67,7 @@ fn joined(root: i32, record: &LegRecord, owner: i32) -> Result<Option<Joined>, R
         locks: None,
     };
     let live = |o| place.is_lone_live(o, boot);
-    if !domain::settle(owner, live, |f| own_file(f), pause)? {
+    if !domain::clear_ended(owner, live, |f| own_file(f), pause)? {
         return Err(Refused::new(Refusal::Domain));
     }
     domain::share(PerLeg { a: owner, b: owner }, pause).map_err(taken)?;

@@ -119,7 +119,10 @@ impl Posts for Port<'_, '_> {
 
 impl Journal for Port<'_, '_> {
     fn enter(&mut self, held: &BothLocked, plan: LockPlan) {
-        self.cx.s.runtime().enter(plan, held.lead(), sys_pid());
+        self.cx
+            .s
+            .runtime()
+            .enter(plan, held.first_lock(), sys_pid());
     }
     fn publish(&mut self, held: &BothLocked) {
         let (a, b) = self.cx.paths();
@@ -128,7 +131,10 @@ impl Journal for Port<'_, '_> {
             // By what stands there nothing may be repaired.
             intent.kind = IntentKind::Deep;
         }
-        self.cx.s.runtime().publish(held.lead(), &intent, a, b);
+        self.cx
+            .s
+            .runtime()
+            .publish(held.first_lock(), &intent, a, b);
     }
     fn leave(&mut self, _: &BothLocked, plan: LockPlan) {
         self.cx.s.runtime().leave(plan);

@@ -108,10 +108,7 @@ fn from_is_said_of_one_pair() {
     e.expect(
         &["resync", "--from", "b", "--yes"],
         2,
-        &[
-            "--from b is a word about one pair",
-            e.p("c").to_str().unwrap(),
-        ],
+        &["--from b needs a pair", e.p("c").to_str().unwrap()],
     );
     assert!(!e.p("a/f").exists());
     e.expect(&["resync", "a", "--from", "b", "--yes"], 0, &["IN SYNC"]);

@@ -109,7 +109,7 @@ const NOT_A_LEG: &[(&str, &str, &str)] = &[
     ("pair/src/away.rs", "end", "the mark"),
     ("pair/src/away.rs", "come", "the mark"),
     ("pair/src/away.rs", "fails", "a file of the control folder"),
-    ("pair/src/domain.rs", "settle", "leg a's domain record"),
+    ("pair/src/domain.rs", "clear_ended", "leg a's domain record"),
     ("pair/src/memory.rs", "write", "a runtime file"),
     (
         "pair/src/runtime.rs",

@@ -5,9 +5,9 @@ use crate::cmd::json::{At, Virtual};
 use crate::cmd::{Found, ask, can_ask, each};
 use crate::fail::{Fail, Kind, Res};
 use crate::output;
-use crate::pair::control::Pair;
 use crate::pair::domain;
-use crate::pair::held::Held;
+use crate::pair::held::{Held, shown};
+use crate::pair::legs::Pair;
 use crate::sync::one;
 use crate::text;
 use serde::Serialize;
@@ -40,7 +40,7 @@ fn report(p: &Pair, all: &[Held], d: Option<Decided>) -> Report {
         leg: h.leg.letter(),
         time: text::iso(h.time),
         path: At::of(&h.rel),
-        by: h.by.clone(),
+        by: text::show(&h.by),
     };
     Report {
         schema: "mirror.audit-held/1",
@@ -68,7 +68,7 @@ pub fn run(a: &Audit, what: &str) -> Res<u8> {
     if choice.is_some() && a.pair.is_none() && pairs.len() > 1 {
         return Err(Fail::new(
             Kind::Usage,
-            format!("--held {what} is a word about one pair. Name it"),
+            format!("--held {what} needs a pair. Name one"),
         ));
     }
     let mut code = 0;
@@ -91,7 +91,7 @@ fn listed(p: &Pair, all: &[Held]) {
     let names = text::plural(all.len() as u64, "name");
     output::say!("{v}: {names} held since they went away on one leg, past the mirror");
     for h in all {
-        output::say!("{}", h.shown(""));
+        output::say!("{}", shown(h, ""));
     }
     let v = text::shell(&p.line.virt);
     output::say!(

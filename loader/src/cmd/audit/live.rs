@@ -129,7 +129,7 @@ impl Live {
             } else {
                 format!("{}/", h.virt)
             };
-            held.extend(of.iter().map(|e| e.shown(&v)));
+            held.extend(of.iter().map(|e| crate::pair::held::shown(e, &v)));
         }
         self.screen.held = held;
         self.changed = true;

@@ -8,7 +8,7 @@ use crate::cmd::explain;
 use crate::cmd::json::{At, Virtual};
 use crate::output;
 use crate::pair::audited::{self, Audited};
-use crate::pair::control::Pair;
+use crate::pair::legs::Pair;
 use crate::text;
 use crate::tree::differs::Presence;
 use mirror_core::Leg;
@@ -30,7 +30,7 @@ pub fn line(p: &Pair) -> String {
     match audited::of(&p.legs.a.root) {
         Some((a, true)) => format!(
             "on: {} since {}, pid {}: {}",
-            a.tier.to_uppercase(),
+            a.tier.word().to_uppercase(),
             text::iso(a.since),
             a.pid,
             counts(&a)
@@ -49,7 +49,7 @@ pub fn line(p: &Pair) -> String {
 pub fn of(p: &Pair) -> Option<crate::cmd::json::Audit> {
     audited::of(&p.legs.a.root).map(|(a, on)| crate::cmd::json::Audit {
         on,
-        tier: a.tier,
+        tier: a.tier.word().into(),
         since: text::iso(a.since),
         findings: a.findings,
         healed: a.healed,

@@ -196,7 +196,7 @@ fn is_quiet(n: i32) -> bool {
     };
     let file = LockPlan::EMPTY.file(i.ino[0].load(Ordering::Relaxed), stripes);
     // A guest's number, or one of a table of a thread's own, may be another file's.
-    !actor::maybe_guest() && rt.state(file.lead()) == 0 && !rt.word().exclusive()
+    !actor::maybe_guest() && rt.state(file.first_lock()) == 0 && !rt.word().exclusive()
 }
 
 /// The program's call, with all its arguments, on a descriptor of the second leg.

@@ -23,10 +23,10 @@ pub fn later(n: i32, held: &BothLocked) {
         file
     } else {
         // A file that was made just now: under its directory's object.
-        i.made.store(held.lead() as u8, Ordering::Relaxed);
-        held.lead()
+        i.made.store(held.first_lock() as u8, Ordering::Relaxed);
+        held.first_lock()
     };
-    rt.owe(held.lead(), object, own_pid(), inode);
+    rt.owe(held.first_lock(), object, own_pid(), inode);
 }
 
 /// What this process owes the file behind a descriptor.
@@ -41,7 +41,9 @@ pub fn owed(n: i32) -> Option<Owed> {
     let i = fds::info(n).filter(|_| !actor::maybe_guest())?;
     let pair = usize::from(i.pair.load(Ordering::Relaxed));
     let [a, b] = i.ino.each_ref().map(|w| w.load(Ordering::Relaxed));
-    let file = LockPlan::EMPTY.file(a, session::stripes_of(pair)?).lead();
+    let file = LockPlan::EMPTY
+        .file(a, session::stripes_of(pair)?)
+        .first_lock();
     Some(Owed {
         pair,
         file,

@@ -1,0 +1,226 @@
+//! The walks of a repair, until one finds nothing left to do.
+use crate::cmd::{json, left_out};
+use crate::fail::{Context, Fail, Res};
+use crate::output;
+use crate::pair::away;
+use crate::pair::back::Watch;
+use crate::pair::domain::{self, Attached};
+use crate::sync::keep::Keeper;
+use crate::sync::session::{self, Ledger, Repaired};
+use crate::sync::turn::Turn;
+use crate::text;
+use mirror_core::Leg;
+
+/// Walks after which a pair that programs keep changing from outside is given up.
+const PASSES: usize = 4;
+
+/// A repair, and what it has done so far.
+struct Repair<'a> {
+    pair: &'a Attached,
+    /// The leg that is right.
+    from: Leg,
+    privileged: bool,
+    repaired: u64,
+    kept: u64,
+}
+
+/// Makes the other leg like leg `from`. The exit code.
+pub fn repair(p: &Attached, from: Leg, privileged: bool, turn: &mut Turn) -> Res<u8> {
+    let before = turn.begin().about(record(p))?;
+    let mut r = Repair {
+        pair: p,
+        from,
+        privileged,
+        repaired: before.repaired,
+        kept: before.kept,
+    };
+    session::sweep(p, from)?;
+    for nth in 1..=PASSES {
+        if let Some(code) = r.pass(nth, turn)? {
+            return Ok(code);
+        }
+    }
+    output::say!(
+        "{}    {} repaired, and still something changes one leg alone. Stop what does, then: {}",
+        text::path(&p.pair.line.virt),
+        text::plural(r.repaired, "path"),
+        r.again()
+    );
+    Ok(1)
+}
+
+/// Nothing is unfinished any more.
+pub fn whole(p: &Attached, turn: &mut Turn) -> Res<()> {
+    turn.whole().about(record(p))
+}
+
+/// Says what no repair looks at.
+pub fn left_out(p: &Attached, links_out: u64) {
+    let root = &p.pair.legs.a.root;
+    left_out::say(root, links_out);
+    output::push(
+        "pairs",
+        &json::Resynced {
+            virt: p.pair.line.virt.as_path().into(),
+            symlinks_out: links_out,
+            left_out: left_out::json(root),
+        },
+    );
+}
+
+fn record(p: &Attached) -> String {
+    format!("{}: .mirror/resync", text::path(&p.pair.line.virt))
+}
+
+impl Repair<'_> {
+    /// One walk. `Some`: the repair has ended, with this exit code.
+    fn pass(&mut self, nth: usize, turn: &mut Turn) -> Res<Option<u8>> {
+        let p = self.pair;
+        let watch = away::is_away(&p.pair)
+            .then(|| Watch::begin(p))
+            .transpose()?;
+        let ledger = Ledger::begin(p)?;
+        let walked = self.walk(nth, turn, &ledger)?;
+        let tally = &walked.tally;
+        let n = tally.differences();
+        self.repaired += n;
+        self.kept += walked.kept.0;
+        self.tell_kept(&walked);
+        if n > 0 || !tally.trouble.is_empty() {
+            ledger.restore(p)?;
+        }
+        if !tally.trouble.is_empty() {
+            return self.left(&walked, turn).map(Some);
+        }
+        if n > 0 {
+            // What the last look found has been repaired, and it is not known whether that is all.
+            p.pair.set_verified(tally.objects, n, 0);
+            return Ok(None);
+        }
+        if let Some(w) = &watch
+            && !w.end(p)?
+        {
+            ledger.restore(p)?;
+            return Ok(Some(at_work(p, self.repaired)));
+        }
+        ledger.strike_off(p)?;
+        p.pair.set_verified(tally.objects, 0, 0);
+        whole(p, turn)?;
+        left_out(p, tally.links_out);
+        output::say!(
+            "{}    IN SYNC  {} repaired, {} compared",
+            text::path(&p.pair.line.virt),
+            text::plural(self.repaired, "path"),
+            text::plural(tally.objects, "object")
+        );
+        Ok(Some(0))
+    }
+
+    fn walk(&self, nth: usize, turn: &mut Turn, ledger: &Ledger) -> Res<Repaired> {
+        let (p, from) = (self.pair, self.from);
+        let what = if nth == 1 { "" } else { "checked again" };
+        let bar = session::bar(session::total(p, from), what);
+        // What programs have worked with is kept whole, or left where it is.
+        let keeper = if from == p.source() {
+            Keeper::new(true)
+        } else {
+            Keeper::all()
+        };
+        let mut done = 0;
+        let walked = session::repair(p, from, keeper, self.privileged, bar, |n, k| {
+            done = n;
+            turn.count(self.repaired + n, self.kept + k);
+        });
+        walked.or_else(|e| {
+            ledger.restore(p)?;
+            Err(self.stopped(self.repaired + done, e))
+        })
+    }
+
+    fn tell_kept(&self, walked: &Repaired) {
+        let copy = &self.pair.pair.legs[self.from.other()];
+        let (kept, bytes, skipped) = walked.kept;
+        if let Some(folder) = &walked.folder {
+            output::say!(
+                "kept      {} of {} in {}/{} ({})",
+                text::plural(kept, "version"),
+                copy.letter(),
+                text::path(&copy.root.path),
+                text::show(folder),
+                text::bytes(bytes)
+            );
+        }
+        if skipped > 0 {
+            output::say!(
+                "kept      {} not kept: more than {} in one run, or no room",
+                text::plural(skipped, "version"),
+                text::bytes(crate::sync::keep::BOUND)
+            );
+        }
+    }
+
+    /// The walk went to its end, and left paths that it could not repair.
+    fn left(&self, walked: &Repaired, turn: &mut Turn) -> Res<u8> {
+        let p = self.pair;
+        let tally = &walked.tally;
+        let left = tally.trouble.len() as u64;
+        turn.left(left).about(record(p))?;
+        p.pair.set_verified(tally.objects, 0, left);
+        left_out(p, tally.links_out);
+        output::say!(
+            "{}    {} repaired, {} left:",
+            text::path(&p.pair.line.virt),
+            text::plural(self.repaired, "path"),
+            text::plural(left, "path")
+        );
+        for (rel, why) in &tally.trouble {
+            output::say!("  {}  {why}", text::below(rel));
+        }
+        output::say!("action    fix these, then: {}", self.again());
+        Ok(1)
+    }
+
+    /// The command that goes on.
+    fn again(&self) -> String {
+        format!(
+            "mirror resync {} --from {}",
+            text::shell(&self.pair.pair.line.virt),
+            self.from.letter()
+        )
+    }
+
+    /// The repair ended early: how far it came, in which direction, and what goes on.
+    fn stopped(&self, done: u64, e: Fail) -> Fail {
+        let (s, c) = (self.from.letter(), self.from.other().letter());
+        Fail::new(
+            e.kind,
+            format!(
+                "{}\n  {} repaired, {s} -> {c}. The same command goes on: {}",
+                e.text,
+                text::plural(done, "path"),
+                self.again()
+            ),
+        )
+    }
+}
+
+/// Leg b is like leg a, and stays away: programs work on leg a alone.
+fn at_work(p: &Attached, repaired: u64) -> u8 {
+    let (shown, v) = (
+        text::path(&p.pair.line.virt),
+        text::shell(&p.pair.line.virt),
+    );
+    let n = domain::holders(&p.pair.legs.a.root).unwrap_or(0);
+    let who = match n {
+        0 => "programs have worked".into(),
+        n => format!("{} still at work", text::plural(n, "program")),
+    };
+    output::say!(
+        "{shown}    DEGRADED  {} repaired; {who} on leg a alone, so leg b is not back",
+        text::plural(repaired, "path")
+    );
+    output::say!(
+        "action    stop them (mirror ps {v}), then: mirror leg online {v} b    what is equal is not copied again"
+    );
+    1
+}
