@@ -257,7 +257,8 @@ fn innermost(t: &[Token], at: usize) -> usize {
 fn changes<'t>(t: &'t [Token], i: usize, calls: &Calls) -> Option<&'t str> {
     let word = |n: usize| t.get(i + n).map_or("", |t| t.text.as_str());
     let (module, functions) = calls.functions;
-    if stands(t, i, &[module, "::"]) && functions.contains(&word(2)) && word(3) == "(" {
+    let whole = module == "sys" && stands(t, i, &["mirror_sys", "::"]);
+    if (whole || stands(t, i, &[module, "::"])) && functions.contains(&word(2)) && word(3) == "(" {
         return Some(&t[i + 2].text);
     }
     if word(0) == "." && calls.methods.contains(&word(1)) && word(2) == "(" {
@@ -282,6 +283,7 @@ mod tests {
         assert!(found("fn f(n: i32) { sys::fstat(n); path.truncate(0); }").is_empty());
         for bad in [
             "fn f(n: i32) -> Sys<()> { sys::ftruncate(n, 0) }",
+            "fn f(n: i32) -> Sys<()> { mirror_sys::ftruncate(n, 0) }",
             "fn f(o: &Object) { let c = || o.set_xattr(a, b); }",
             "fn f(n: usize) { sys::syscall4(c::SYS_pwrite64, n, 0, 0, 0); }",
             "fn f(held: &BothLocked) { fn g(n: i32) { sys::ftruncate(n, 0); } }",
