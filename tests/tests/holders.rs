@@ -8,19 +8,30 @@ use std::process::Stdio;
 const PROVER: u32 = 4072;
 const BYTES: u64 = 1 << 40;
 
-/// The slot whose byte the process holds by that description.
-fn slot_of(pid: i32) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{PROVER}")).ok()?;
-    let line = text.lines().find(|l| l.contains("OFDLCK"))?;
-    line.split_whitespace()
-        .last()?
-        .parse::<u64>()
-        .ok()?
-        .checked_sub(BYTES)
+/// The slots whose bytes the process holds by that description.
+fn slots_of(pid: i32) -> Vec<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{PROVER}")).unwrap_or_default();
+    let lines = text.lines().filter(|l| l.contains("OFDLCK"));
+    // Neighbours are one lock.
+    let bytes = |l: &str| {
+        let mut ends = l.split_whitespace().rev().map(str::parse::<u64>);
+        let (to, from) = (ends.next()?.ok()?, ends.next()?.ok()?);
+        Some(from.checked_sub(BYTES)?..=to.checked_sub(BYTES)?)
+    };
+    lines.filter_map(bytes).flatten().collect()
 }
 
-/// `looks`: its slot is a lasting one.
-fn lives(how: &str, looks: bool) {
+/// Whose words the process has, counted from the first that it took.
+#[derive(Clone, Copy, PartialEq)]
+enum Slot {
+    /// The one with this number, and it holds its byte.
+    Nth(u64),
+    /// Another one for each change: what stands in a word of its former slot is nobody's.
+    Each,
+}
+
+/// `net`: whether calls of the program's own are seen.
+fn lives(how: &str, net: bool, slot: Slot) {
     let pair = Pair::bare(Kind::InPlace, mirror_tests::Fs::Plain).expect("plain folders");
     pair.init(&["--locks", "memory"]).ok();
     pair.run("echo zero > $V/f").ok();
@@ -28,26 +39,36 @@ fn lives(how: &str, looks: bool) {
     let Some(program) = compile(&pair.programs(), "holders", source) else {
         return;
     };
+    let w = Words::of(&pair);
+    let before = w.last();
     let file = pair.v().join("f");
     let mut c = pair.preloaded(program.to_str().unwrap());
     c.arg(how)
         .arg(&file)
         .arg(PROVER.to_string())
+        .env("MIRROR_NET", if net { "auto" } else { "never" })
         .stdin(Stdio::piped());
     let mut t = Talker::start(&mut c);
     let mut input = t.input();
     assert_eq!(t.line(), "done", "{how}");
-    let w = Words::of(&pair);
-    if looks {
-        // It holds the byte, and of the slot that its words have: others' words of a living slot it would wait for.
-        let slot = slot_of(t.pid()).unwrap_or_else(|| panic!("{how}: it looks dead"));
-        w.forge(slot << 24 | 0xabcdef, &[0, 1], false);
+    let held = slots_of(t.pid());
+    let own = match slot {
+        Slot::Nth(n) => Some(before + n),
+        Slot::Each => held.first().copied(),
+    };
+    if let Some(own) = own {
+        assert!(
+            held.contains(&own),
+            "{how}: it looks dead: {held:?}, not {own}"
+        );
+        // Of a living slot it would wait for others' words: these are its own, or nobody's.
+        w.forge(own << 24 | 0xabcdef, &[0, 1], false);
     }
     use std::io::Write;
     writeln!(input, "go").expect("its input");
     assert_eq!(t.line(), "again", "{how}");
-    if looks {
-        assert!(slot_of(t.pid()).is_some(), "{how}: it looks dead");
+    if let Some(own) = own {
+        assert!(slots_of(t.pid()).contains(&own), "{how}: it looks dead");
         w.forge(0, &[0, 1], false);
     }
     drop(input);
@@ -62,14 +83,33 @@ fn lives(how: &str, looks: bool) {
 #[test]
 fn that_closes_it() {
     for how in ["close", "close_range", "dup2", "by name"] {
-        lives(how, true);
+        lives(how, true, Slot::Nth(1));
     }
+}
+
+/// Nobody sees these calls: a loss is noticed before the next change, which has another slot.
+#[test]
+fn that_closes_it_unseen() {
+    for how in ["close", "close_range", "a relative closes"] {
+        lives(how, false, Slot::Nth(2));
+    }
+    // These do not reach it.
+    for how in ["dup2", "by name"] {
+        lives(how, false, Slot::Nth(1));
+    }
+}
+
+/// What stands under the number is the relative's own, then: its parent's byte is locked again there.
+#[test]
+fn whose_relative_changes_unseen() {
+    lives("a relative changes", false, Slot::Nth(1));
 }
 
 #[test]
 fn whose_copies_close_it() {
     for how in ["a copy closes all", "a copy changes"] {
-        lives(how, true);
+        lives(how, true, Slot::Nth(1));
+        lives(how, false, Slot::Nth(1));
     }
 }
 
@@ -84,6 +124,6 @@ fn whose_relatives_and_threads_have_tables() {
         "a table and a loss",
         "a table unseen",
     ] {
-        lives(how, false);
+        lives(how, true, Slot::Each);
     }
 }

@@ -6,10 +6,11 @@
 //! description of its own relies on the flocks.
 use crate::attach::handle::Session;
 use crate::attach::settle::settle_fd;
+use crate::process::actor::UNSEEN;
 use crate::process::limits::spare;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 use libc as c;
-use mirror_core::{Errno, LockWord, MAX_PAIRS, numbers};
+use mirror_core::{Errno, Leg, LockWord, MAX_PAIRS, numbers};
 use mirror_pair::words::{self, Holder, Standing};
 use mirror_sys as sys;
 use mirror_sys::{Byte, Sys};
@@ -18,9 +19,6 @@ use mirror_sys::{Byte, Sys};
 static SLOTS: [AtomicU64; MAX_PAIRS] = [const { AtomicU64::new(0) }; MAX_PAIRS];
 /// In its place: it relies on the flocks.
 const RELIES: u64 = u64::MAX;
-/// The description was lost once: its number may be another thread's of that name (a table of its own), whose
-/// byte this one's does not hold.
-static LOST: AtomicBool = AtomicBool::new(false);
 /// Words taken so far.
 static COUNT: AtomicU64 = AtomicU64::new(0);
 /// The word that was missed last.
@@ -42,12 +40,32 @@ pub fn miss(word: LockWord) {
 }
 
 /// Whether the byte is held still: the program may have closed the description by system calls of its own, which
-/// nobody sees, and its words would look dead. Once lost, an open number says too little: to lock what one has
-/// locked changes nothing, and fails where it is another's.
+/// nobody sees, and its words would look dead. Where calls are known to go unseen an open number says too little:
+/// a relative that nobody knows of may share the table, and have put its own description there. To lock what one
+/// has locked changes nothing, and fails where it is another's.
 fn stands(h: Holder) -> bool {
-    match LOST.load(Ordering::Relaxed) {
-        false => sys::is_open(h.fd),
-        true => sys::lock_of_description(h.fd, words::byte(h.slot), Byte::Alone).is_ok(),
+    if !UNSEEN.load(Ordering::Relaxed) {
+        return sys::is_open(h.fd);
+    }
+    match sys::lock_of_description(h.fd, words::byte(h.slot), Byte::Alone) {
+        Ok(()) => true,
+        Err(Errno::EAGAIN | Errno::EBADF) => false,
+        // A filter that forbids it: what it was before.
+        Err(_) => sys::is_open(h.fd),
+    }
+}
+
+/// In a process whose threads have tables of descriptors of their own each change has a slot of its own. A word
+/// with the slot that the process had before is nobody's then, and would be waited for for ever: it goes. TX is
+/// held. Not in a family, whose relatives have the same slot.
+pub fn free_former(s: &Session, leg: Leg, object: usize) {
+    let slot = SLOTS.get(s.pair).map_or(0, |n| n.load(Ordering::Relaxed));
+    let there = s.runtime().lock_word(leg, object);
+    if matches!(slot, 0 | RELIES) || there.slot() != slot {
+        return;
+    }
+    if let Some(rt) = s.runtime().own() {
+        let _ = rt.change_word(leg, object, there, LockWord::FREE);
     }
 }
 
@@ -59,7 +77,7 @@ pub fn of_owner(s: &Session) -> Sys<Standing> {
         0 => {}
         RELIES => return Ok(Standing::Flocks(s.file)),
         slot if stands(Holder { fd, slot }) => return Ok(Standing::Words(Holder { fd, slot })),
-        _ => LOST.store(true, Ordering::Relaxed),
+        _ => UNSEEN.store(true, Ordering::Relaxed),
     }
     let standing = new(s, |n| settle_fd(n, s.slot, fd, false))?;
     slot.store(

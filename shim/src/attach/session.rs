@@ -256,7 +256,7 @@ pub fn after_fork_in_child() {
 
 /// This process may not open lock objects any more: it, and the children it forks from now on, share their
 /// descriptions, and keep each other out by locks of their own on a file in memory.
-static FAMILY: AtomicBool = AtomicBool::new(false);
+pub static FAMILY: AtomicBool = AtomicBool::new(false);
 
 /// Before rights are given up, with all lock objects open: see [`FAMILY`]. TX is held.
 pub fn found_family() {

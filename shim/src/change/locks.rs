@@ -19,8 +19,10 @@ const GUEST_LOCKS: usize = 12;
 
 /// What one run of a change holds.
 pub struct Held {
-    /// It is the owner's.
+    /// It is the owner's, in the owner's table of descriptors.
     own: bool,
+    /// TX is held.
+    alone: bool,
     /// Its slot is the process's. (Of threads with descriptors of their own, one may have what another has not.)
     lasting: bool,
     /// A guest's open lock objects: (leg, object, descriptor or −1).
@@ -32,10 +34,11 @@ pub struct Held {
 }
 
 impl Held {
-    /// Nothing, of the owner's or a guest's.
-    pub fn nothing(own: bool) -> Held {
+    /// Nothing, of the owner's or a guest's. `alone`: TX is held.
+    pub fn nothing(own: bool, alone: bool) -> Held {
         Held {
             own,
+            alone,
             lasting: own && !SPLIT.load(Ordering::Relaxed),
             guest: [(Leg::A, 0, -1); GUEST_LOCKS],
             standing: None,
@@ -107,6 +110,9 @@ impl Held {
         asks: bool,
     ) -> Result<(), LockMiss> {
         let standing = self.standing(s).map_err(|e| locks::missed(object, e))?;
+        if self.alone && !self.lasting && !session::FAMILY.load(Ordering::Relaxed) {
+            holder::free_former(s, leg, object);
+        }
         // A guest begins anew each time.
         let mut seen = match self.lasting && !asks {
             true => holder::seen(),

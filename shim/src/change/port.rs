@@ -312,7 +312,7 @@ pub fn run(job: Job, t: [Option<&mut Target>; 2], change: &mut dyn Change) -> Ra
                     half: core::cell::Cell::new(false),
                 },
                 change,
-                held: Held::nothing(mine),
+                held: Held::nothing(mine, own),
                 alone: s.runtime().word().alone(),
                 lost: None,
             };

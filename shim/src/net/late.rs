@@ -5,7 +5,7 @@
 //! here next. No thread is interrupted for it.
 use crate::net::arming::{CHILDREN, NEEDED, OWED, arm, arm_late};
 use crate::net::{needed, signals, stacks};
-use crate::process::actor::guest;
+use crate::process::actor::{UNSEEN, guest};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use mirror_sys::thread_pointer;
 
@@ -71,6 +71,7 @@ fn all() {
         stacks::adopt();
         STATE.store(THREADS, Ordering::Release);
     } else {
+        UNSEEN.store(true, Ordering::Relaxed);
         OWED.store(true, Ordering::Relaxed);
     }
 }

@@ -20,6 +20,7 @@ pub use late::{look, stop};
 
 use crate::arch::gates::{self, DISPATCH, PR_SYS_DISPATCH_ON};
 use crate::net::arming::{BUSY, CHILDREN, NEEDED, OWED, arm, arm_thread, leaf, on, places};
+use crate::process::actor::UNSEEN;
 use crate::program::elf;
 use crate::program::env::{self, Var};
 use crate::program::files::Folders;
@@ -41,7 +42,8 @@ pub fn owes() -> bool {
 pub fn boot(b: &BootInfo, folders: &mut Folders<'_>, handler: signals::Handler) -> bool {
     signals::handled_by(handler);
     stacks::frame(b.auxv(AT_MINSIGSTKSZ));
-    match env::get(Var::MirrorNet) {
+    let said = env::get(Var::MirrorNet);
+    let seen = match said {
         Some(b"never") => true,
         Some(b"always") if !under_valgrind(b) => arm() || !needed::at_boot(b, folders),
         _ if needed::at_boot(b, folders) => {
@@ -54,7 +56,16 @@ pub fn boot(b: &BootInfo, folders: &mut Folders<'_>, handler: signals::Handler) 
             }
             true
         }
+    };
+    if !seen || said == Some(b"never") {
+        goes_past();
     }
+    seen
+}
+
+/// From here on calls may go past the library.
+fn goes_past() {
+    UNSEEN.store(true, Ordering::Relaxed);
 }
 
 /// Whether the process has calls of its own, and new threads and children of it are not dispatched.
@@ -65,6 +76,8 @@ pub fn leaves_some() -> bool {
 /// Arms a process that has no libc, if it is to be: the allowed text is this library's own then.
 pub fn boot_alone(b: &BootInfo, handler: signals::Handler) {
     signals::handled_by(handler);
+    // Until it is armed.
+    goes_past();
     if under_valgrind(b) || env::get(Var::MirrorNet) == Some(b"never") {
         return;
     }
@@ -78,7 +91,9 @@ pub fn boot_alone(b: &BootInfo, handler: signals::Handler) {
         [start, text.text_len as usize],
         [leaf, gates::own_trampoline(), gates::own_gate()],
     );
-    arm();
+    if arm() {
+        UNSEEN.store(false, Ordering::Relaxed);
+    }
 }
 
 /// Whether a program with calls of its own would be seen: a user may have said no, an old system or a
@@ -128,8 +143,8 @@ pub fn copied() {
 /// In the child of a fork.
 pub fn child() {
     copied();
-    if CHILDREN.load(Ordering::Relaxed) {
-        arm_thread();
+    if CHILDREN.load(Ordering::Relaxed) && !arm_thread() {
+        goes_past();
     }
 }
 

@@ -23,6 +23,11 @@ pub static THREADED: AtomicBool = AtomicBool::new(false);
 #[unsafe(link_section = ".data.boot")]
 pub static SPLIT: AtomicBool = AtomicBool::new(false);
 
+/// Calls of this process may go past the library: instructions of its own are not dispatched, or that is not
+/// known. What it does to descriptors that way is not seen.
+#[unsafe(link_section = ".data.boot")]
+pub static UNSEEN: AtomicBool = AtomicBool::new(false);
+
 /// There may be a child that runs on this memory beside its parent, or a copy that nothing else tells.
 #[unsafe(link_section = ".data.boot")]
 static SHARED: AtomicBool = AtomicBool::new(false);
