@@ -43,7 +43,7 @@ in_place! {
         if compile(&pair.programs(), "holder", source).is_none() {
             return;
         }
-        pair.run("strace -o $P/calls -e trace=futex,nanosleep,clock_nanosleep,write,wait4 $P/holder stopped $V").ok();
+        pair.run("strace -o $P/calls -e trace=futex,nanosleep,clock_nanosleep,write,wait4 $P/holder stopped $V names").ok();
         let calls = std::fs::read_to_string(pair.programs().join("calls")).unwrap();
         // It sleeps again and again before the first change of a round, and before no other one.
         let sleeps = |l: &&str| l.contains("sleep(") || l.contains("FUTEX_WAIT");

@@ -136,8 +136,11 @@ fn word_holder(s: &Session, leg: Leg, object: usize) -> Option<u64> {
                 line.split(|b| matches!(b, b' ' | b'\t'))
                     .filter(|w| !w.is_empty())
             };
-            let at = words().next_back().and_then(number)?;
-            (words().nth(2) == Some(b"OFDLCK") && at == words::byte(word.slot())).then_some(())
+            // Neighbours are one lock.
+            let mut ends = words().rev().map(number);
+            let (to, from) = (ends.next()??, ends.next()??);
+            let held = (from..=to).contains(&words::byte(word.slot()));
+            (words().nth(2) == Some(b"OFDLCK") && held).then_some(())
         })
     })?;
     (pid != 0).then_some(u64::from(pid))
