@@ -353,3 +353,23 @@ fn goes_on_without(pair: &Pair, n: u32) {
     assert_eq!(t.end(), 0, "call {n}");
     pair.assert_legs(Level::NoTimes);
 }
+
+#[test]
+fn who_holds_a_word_is_in_mid_change() {
+    let pair = used("memory");
+    let mut s = Steps::start(&pair);
+    assert_eq!(s.ask("echo a > $V/x"), "said 0");
+    let said = || pair.mirror("ps", &[]).text();
+    assert!(!said().contains("mid-change"), "{}", said());
+    let w = Words::of(&pair);
+    for legs in [&[0, 1][..], &[1]] {
+        w.forge(w.last() << 24 | 3, legs, false);
+        let ps = said();
+        assert!(ps.contains("1 in mid-change"), "{ps}");
+        w.forge(0, &[0, 1], false);
+    }
+    // A dead process's word is nobody's change.
+    w.forge(w.slot() << 24 | 3, &[0, 1], false);
+    assert!(!said().contains("mid-change"), "{}", said());
+    goes_on(&pair, "after it");
+}

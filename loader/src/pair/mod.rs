@@ -6,6 +6,7 @@ pub mod control;
 pub mod cores;
 pub mod domain;
 pub mod held;
+pub mod holders;
 pub mod legs;
 pub mod lock;
 pub mod repairing;

@@ -1,5 +1,6 @@
 //! Who is attached to a pair: the processes that hold the shared lock on a leg's owner record, found
 //! by their open files, and by the kernel's list of locks where their files cannot be looked at.
+use super::holders::{Bytes, Words};
 use super::legs::Pair;
 use crate::text;
 use crate::tree::beneath::join;
@@ -113,12 +114,14 @@ impl Objects {
     }
 }
 
-/// A descriptor below some control folder, in some process, with the flocks on it.
+/// A descriptor below some control folder, or of a runtime file, in some process, with the locks on it.
 struct Descriptor {
     pid: u32,
     id: (u64, u64),
     /// Whether exclusive, and the pid that the kernel names as the taker (a parent's, after a fork).
     locks: Vec<(bool, Option<u32>)>,
+    /// Bytes that its description has locked.
+    bytes: Vec<Bytes>,
 }
 
 /// One look at all processes, for any number of pairs.
@@ -140,6 +143,7 @@ impl Census {
     /// Who is attached to a pair.
     pub fn of(&self, p: &Pair) -> Attendance {
         let objects = Objects::of(p);
+        let words = Words::of(p);
         let own = std::process::id();
         let mut a = Attendance::default();
         let mut takers: BTreeSet<u32> = BTreeSet::new();
@@ -158,6 +162,15 @@ impl Census {
                 f.0 |= owner;
                 f.1 |= lock && *write;
                 takers.extend(taker);
+            }
+        }
+        if let Some(words) = &words {
+            let of_it = self.open.iter().filter(|d| d.id == words.file);
+            let all: Vec<_> = of_it.map(|d| (d.pid, &d.bytes[..])).collect();
+            for (pid, bytes) in &all {
+                if let Some(f) = found.get_mut(pid) {
+                    f.1 |= words.are(*pid, bytes, &all);
+                }
             }
         }
         for (pid, (attached, changing)) in found {
@@ -209,14 +222,14 @@ fn pids() -> Vec<u32> {
         .collect()
 }
 
-/// A process's descriptors below control folders. Their names sort out nearly all others without a
+/// A process's descriptors below control folders, and of runtime files. Their names sort out nearly all others without a
 /// further look.
 fn descriptors(pid: u32) -> Vec<Descriptor> {
     let fds = std::fs::read_dir(format!("/proc/{pid}/fd"));
     let below = |p: &Path| {
         let name = std::fs::read_link(p).unwrap_or_default();
         let name = name.as_os_str().as_bytes();
-        name.windows(9).any(|w| w == b"/.mirror/")
+        name.windows(9).any(|w| w == b"/.mirror/") || name.windows(7).any(|w| w == b"/mirror")
     };
     fds.into_iter()
         .flatten()
@@ -225,10 +238,12 @@ fn descriptors(pid: u32) -> Vec<Descriptor> {
         .filter_map(|fd| {
             let m = std::fs::metadata(fd.path()).ok()?;
             let info = format!("/proc/{pid}/fdinfo/{}", fd.file_name().to_string_lossy());
+            let info = std::fs::read_to_string(info).unwrap_or_default();
             Some(Descriptor {
                 pid,
                 id: (m.dev(), m.ino()),
-                locks: flocks(&std::fs::read_to_string(info).unwrap_or_default()),
+                locks: flocks(&info),
+                bytes: bytes(&info),
             })
         })
         .collect()
@@ -245,6 +260,17 @@ fn flocks(info: &str) -> Vec<(bool, Option<u32>)> {
                     f.get(4).and_then(|p| p.parse().ok()),
                 )
             })
+        })
+        .collect()
+}
+
+/// The bytes that one description has locked, from its fdinfo: `… OFDLCK ADVISORY WRITE -1 00:1a:4711 FROM TO`.
+fn bytes(info: &str) -> Vec<Bytes> {
+    info.lines()
+        .filter_map(|l| {
+            let f: Vec<&str> = l.strip_prefix("lock:")?.split_whitespace().collect();
+            let at = |i: usize| f.get(i)?.parse().ok();
+            (f.get(1) == Some(&"OFDLCK")).then(|| Some(at(6)?..=at(7)?))?
         })
         .collect()
 }
