@@ -63,6 +63,7 @@ static void change(int i)
     else if (is("chmod")) DO(chmod("file", i & 1 ? 0600 : 0644));
     else if (is("open")) { DO(n = open("file", O_WRONLY)); DO(close(n)); }
     else if (is("create")) { DO(n = open(name("c%d", i), O_CREAT | O_WRONLY | O_TRUNC, 0644)); DO(close(n)); }
+    else if (is("exclusive")) { DO(n = open(name("c%d", i), O_CREAT | O_EXCL | O_WRONLY, 0644)); DO(close(n)); }
     else if (is("small") || is("spread")) {
         DO(n = open(is("small") ? name("s%d", i) : spread(i), O_CREAT | O_WRONLY | O_TRUNC, 0644));
         DO(write(n, data, sizeof data));

@@ -23,6 +23,9 @@ pub mod entry;
 mod given;
 pub mod how;
 
+/// Nothing may be there.
+const EXCLUSIVE: i32 = c::O_CREAT | c::O_EXCL;
+
 /// Of the class that is undone; the program gets EPERM.
 const REFUSED: Errno = Errno::EOPNOTSUPP;
 
@@ -37,6 +40,9 @@ struct Open {
     second: bool,
     /// The number whose partner the second leg's file is already, or -1.
     slot: i32,
+    /// Nothing may be there, and whether that is so, the open itself finds out. What it meets is looked at, and
+    /// compared, when the name is looked for again.
+    blind: bool,
     /// O_TRUNC: the second leg's file must be made equal first; then both are emptied.
     later: bool,
     /// The second leg does not permit it.
@@ -133,7 +139,11 @@ impl Change for Open {
         if self.tmpfile() {
             return Prepared::Ready;
         }
-        let found = cx.look(0, cx.lead);
+        self.blind &= !cx.exclusive && cx.still(0, Err(Errno::ENOENT)).is_ok();
+        let found = match self.blind {
+            true => Err(Errno::ENOENT),
+            false => cx.look(0, cx.lead),
+        };
         if let Err(p) = self.compared(cx, held, &found) {
             return p;
         }
@@ -204,6 +214,7 @@ impl Change for Open {
             }
             match r {
                 Err(Errno::ELOOP | Errno::EXDEV) => return Err(Refused::Unresolved),
+                Err(Errno::EEXIST) if self.blind => return Err(Refused::Unresolved),
                 Err(Errno::EINVAL) if self.made && self.flags & c::O_DIRECT != 0 => {
                     self.made_in_vain(cx, held);
                     return Err(Errno::EINVAL.into());

@@ -1,7 +1,7 @@
 //! An open for change, from the program's arguments to the answer.
 use crate::calls::args::{copy_path, verdict};
 use crate::calls::at_place::at_place;
-use crate::calls::open::change::{Open, REFUSED};
+use crate::calls::open::change::{EXCLUSIVE, Open, REFUSED};
 use crate::calls::open::flags::{OPEN_FLAGS, TMPFILE, probe_strict, without_effects};
 use crate::calls::paired::outer;
 use crate::calls::paired::recognise::behind;
@@ -93,7 +93,7 @@ pub(super) fn opening(
         place,
         &mut loc,
         |loc, _, _| seek(true, loc),
-        |regs, place, loc, _| asked.run(regs, place, loc),
+        |regs, place, loc, nth| asked.run(regs, place, loc, nth == 0),
     )
 }
 
@@ -108,9 +108,9 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// The answer, at this place; `None`: it misled.
+    /// The answer, at this place; `None`: it misled. `first`: it was not asked for before.
     // long: what is no file of a leg, in its order, and the change
-    fn run(&self, regs: &mut Regs, place: Place, loc: &mut Loc) -> Option<usize> {
+    fn run(&self, regs: &mut Regs, place: Place, loc: &mut Loc, first: bool) -> Option<usize> {
         let (dir, text, flags) = (self.dir, self.text, self.flags);
         let tmpfile = flags & TMPFILE == TMPFILE;
         match place {
@@ -170,6 +170,7 @@ impl Asked<'_> {
             stat: PerLeg::default(),
             second: false,
             slot: -1,
+            blind: first && flags & EXCLUSIVE == EXCLUSIVE,
             later: false,
             refused: false,
             emptied: false,
