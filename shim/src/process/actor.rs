@@ -239,6 +239,9 @@ pub fn maybe_guest() -> bool {
 /// have lock descriptions of their own.
 pub struct Mutex(AtomicU32);
 
+/// Looks at a mutex that is taken, before its thread sleeps.
+const SPINS: u32 = 512;
+
 /// Serialises mirrored transactions, descriptor changes and chdir of this process.
 #[unsafe(link_section = ".data.boot")]
 pub static TX: Mutex = Mutex(AtomicU32::new(0));
@@ -275,9 +278,20 @@ impl Mutex {
         }
         taken
     }
+    /// The same for some microseconds: most changes are over by then, and to sleep takes longer.
+    #[cold]
+    fn try_long(&self) -> bool {
+        for _ in 0..SPINS {
+            core::hint::spin_loop();
+            if self.is_free() && self.try_lock() {
+                return true;
+            }
+        }
+        false
+    }
     /// Takes it, waiting about `ms` milliseconds at most (0: as long as it takes). Whether it was taken.
     pub fn lock_for(&self, ms: u32) -> bool {
-        if self.try_lock() {
+        if self.try_lock() || self.try_long() {
             return true;
         }
         let mut left = ms;
