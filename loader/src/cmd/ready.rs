@@ -9,7 +9,7 @@ use crate::output;
 use crate::pair::control::{Faults, mend};
 use crate::pair::domain;
 use crate::pair::legs::Pair;
-use crate::pair::who::working_in;
+use crate::pair::working::working_in;
 use crate::text;
 use std::os::fd::OwnedFd;
 

@@ -11,7 +11,7 @@ use crate::fail::{Context, Fail, Res};
 use crate::launch::program;
 use crate::launch::supervise::{self, End};
 use crate::output;
-use crate::pair::{tab, who};
+use crate::pair::{tab, working};
 use crate::text;
 use clap::Args;
 use mirror_loader::image;
@@ -230,7 +230,7 @@ fn finish(virt: &Path, keep: bool) -> Res<()> {
         );
         return Ok(());
     }
-    let names = who::working_in(virt.parent().unwrap_or(virt));
+    let names = working::working_in(virt.parent().unwrap_or(virt));
     if !names.is_empty() {
         return Err(Fail::failed(format!("still in use by {}", names.join(" "))));
     }

@@ -445,7 +445,7 @@ fn remove_if(leg: &OpenLeg, legs: impl Fn(&Facts) -> PerLeg<(u64, u64)>) {
 pub fn alone(root: &Root, virt: &Path) -> Res<Option<OwnedFd>> {
     let fd = match root.control(OWNER_RECORD, OFlags::RDONLY, Mode::empty()) {
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::Other) => {
-            let users = super::who::working_in(&root.path.join(".mirror"));
+            let users = super::working::working_in(&root.path.join(".mirror"));
             return match users.is_empty() {
                 true => Ok(None),
                 false => Err(Fail::new(

@@ -17,3 +17,4 @@ pub mod tab;
 pub mod tabwrite;
 pub mod verified;
 pub mod who;
+pub mod working;

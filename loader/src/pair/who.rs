@@ -2,6 +2,7 @@
 //! by their open files, and by the kernel's list of locks where their files cannot be looked at.
 use super::holders::{Bytes, Words};
 use super::legs::Pair;
+use super::working::pids;
 use crate::text;
 use crate::tree::beneath::join;
 use mirror_core::record::OWNER_RECORD;
@@ -195,31 +196,6 @@ impl Census {
         a.users.sort_by_key(|u| u.pid);
         a
     }
-}
-
-/// Processes (as `name[pid]`) that work below a directory: an open file there, or their own directory.
-pub fn working_in(dir: &Path) -> Vec<String> {
-    let below = |p: PathBuf| std::fs::read_link(p).is_ok_and(|p| p.starts_with(dir));
-    pids()
-        .into_iter()
-        .filter(|pid| *pid != std::process::id())
-        .filter(|pid| {
-            let fds = std::fs::read_dir(format!("/proc/{pid}/fd"));
-            below(format!("/proc/{pid}/cwd").into())
-                || fds.into_iter().flatten().flatten().any(|f| below(f.path()))
-        })
-        .map(|pid| {
-            let name = std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
-            format!("{}[{pid}]", text::show(name.trim_ascii_end()))
-        })
-        .collect()
-}
-
-fn pids() -> Vec<u32> {
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries
-        .filter_map(|e| e.file_name().to_str()?.parse().ok())
-        .collect()
 }
 
 /// A process's descriptors below control folders, and of runtime files. Their names sort out nearly all others without a
