@@ -208,6 +208,7 @@ impl Sweep {
             // Two times that fall into one tick of the clock spare the call that makes them equal: an
             // operation may make fewer calls than before. It is judged as one that was not struck.
             self.unreached += 1;
+            println!("{} at call {n}: struck nothing", op.name);
         }
         let killed = matches!(strike, Strike::Kill | Strike::KillAfter);
         let recovery = match self.runs % 2 {
