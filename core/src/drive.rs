@@ -23,6 +23,8 @@ pub enum Next {
     Unresolved,
     /// Leg b is away: the kernel's, on leg a.
     Alone,
+    /// Leg b is away: the kernel's answer, from leg a.
+    Lone(Result<u64, Errno>),
 }
 
 /// One request on its way.
@@ -38,16 +40,6 @@ pub struct Drive {
     recoveries: u32,
     /// How often the own change is tried to be ended before that is left to others.
     patience: u32,
-}
-
-impl Verdict {
-    /// Leg b is away; but locks that do not stand have kept nobody out.
-    pub(crate) const fn alone(stands: bool) -> Verdict {
-        match stands {
-            true => Verdict::Alone,
-            false => Verdict::Replan,
-        }
-    }
 }
 
 impl Drive {
@@ -111,6 +103,7 @@ impl Drive {
             Verdict::Forward => Next::Native,
             Verdict::Unresolved => Next::Unresolved,
             Verdict::Alone => Next::Alone,
+            Verdict::Lone(r) => Next::Lone(r),
             Verdict::NeedLock(object) => Next::Wait(object),
             Verdict::Replan => {
                 self.replans = self.replans.saturating_add(1);

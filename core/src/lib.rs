@@ -48,6 +48,7 @@ mod txn_tests;
 pub mod unmirrored;
 pub mod verdicts;
 pub mod view;
+mod view_legs;
 pub mod word;
 pub mod words;
 mod write;

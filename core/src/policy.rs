@@ -3,9 +3,11 @@
 //! | Leg b | its error | option | act |
 //! | --- | --- | --- | --- |
 //! | away | any | any | leg a alone has answered: so it is |
+//! | on its way back | of class *leg* | any | leave it behind again, if it fails a probe too |
+//! | on its way back | no room | any | leave it behind again |
 //! | in sync | of class *leg* | `on-failure=degrade` | leave it behind, if it fails a probe too |
 //! | in sync | no room | `on-full=degrade` | leave it behind |
-//! | in sync | any other | any | put back, and the errno is the program's |
+//! | there | any other | any | put back, and the errno is the program's |
 //!
 //! Leg a is never left behind: its error is the program's.
 use crate::tab::{OnFailure, OnFull, Options};
@@ -33,6 +35,14 @@ pub const fn decide(word: StateWord, of: Leg, why: Errno, options: &Options) -> 
     if matches!(word.leg(Leg::B), LegState::Away) {
         return Act::Alone;
     }
+    if matches!(word.leg(Leg::B), LegState::Joining) {
+        // It has been left behind already, and holds nothing that leg a has not.
+        return match (why.class(), why) {
+            (ErrorClass::Leg, _) => Act::Probe,
+            (_, Errno::ENOSPC | Errno::EDQUOT) => Act::Leave,
+            _ => Act::Fail,
+        };
+    }
     match (why.class(), why) {
         (ErrorClass::Leg, _) if matches!(options.on_failure, OnFailure::Degrade) => Act::Probe,
         (_, Errno::ENOSPC | Errno::EDQUOT) if matches!(options.on_full, OnFull::Degrade) => {
@@ -57,7 +67,8 @@ mod tests {
         let degrade = with(OnFailure::Degrade, OnFull::Error);
         let full = with(OnFailure::Fail, OnFull::Degrade);
         let whole = StateWord::FRESH;
-        let away = StateWord(whole.0 | StateWord::AWAY_B);
+        let away = whole.left().unwrap();
+        let joining = away.joined().unwrap();
         fn b(w: StateWord, e: Errno, o: &Options) -> Act {
             decide(w, Leg::B, e, o)
         }
@@ -69,6 +80,12 @@ mod tests {
                 assert_eq!(decide(whole, Leg::A, e, &o), Act::Fail, "{e:?}");
                 assert_eq!(decide(away, Leg::A, e, &o), Act::Fail, "{e:?}");
                 assert_eq!(b(away, e, &o), Act::Alone, "{e:?}");
+                let act = match (e.class(), e) {
+                    (ErrorClass::Leg, _) => Act::Probe,
+                    (_, Errno::ENOSPC | Errno::EDQUOT) => Act::Leave,
+                    _ => Act::Fail,
+                };
+                assert_eq!(b(joining, e, &o), act, "{e:?}");
             }
             let leg = e.class() == ErrorClass::Leg;
             let no_room = matches!(e, Errno::ENOSPC | Errno::EDQUOT);

@@ -89,6 +89,11 @@ pub trait Journal: Posts {
 
 /// Effects on the legs. Whatever changes a leg wants the proof of both locks.
 pub trait LegIo {
+    /// With leg b away: carries the whole change out on leg a, by the program's own call. `None`: the kernel does,
+    /// when nothing is held any more. What is done here has ended before leg b can be on its way back.
+    fn lone(&mut self, _held: &BothLocked) -> Option<Result<u64, Errno>> {
+        None
+    }
     /// Resolves the request on both legs.
     fn prepare(&mut self, held: &BothLocked) -> Prepared;
     /// What else must be locked, now that the request is resolved: of the last table only.

@@ -164,6 +164,13 @@ pub enum IntentKind {
 }
 
 impl IntentKind {
+    /// Whether it gives something that was there another name.
+    pub const fn moves(self) -> bool {
+        matches!(
+            self,
+            IntentKind::Link | IntentKind::Rename | IntentKind::Exchange
+        )
+    }
     /// The kind with this number.
     pub const fn from_u8(n: u8) -> Option<IntentKind> {
         use IntentKind::*;

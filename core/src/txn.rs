@@ -20,6 +20,8 @@ pub enum Verdict {
     /// Leg b is away: the kernel's, on leg a alone. Whoever changes the object on both legs has ended it: its
     /// locks on leg a were held.
     Alone,
+    /// The same, done: this was the kernel's answer.
+    Lone(Result<u64, Errno>),
     /// This object is held elsewhere: wait holding nothing, then ask again.
     NeedLock(usize),
     /// The plan is out of date: make it anew.
@@ -47,14 +49,17 @@ pub fn transact<P: LegLock + Journal + LegIo + ?Sized>(
     };
     if plan.objects().any(|o| p.state(o) != 0) {
         let word = p.word();
-        let stands = p.stands(word);
-        unlock_both(p, held);
+        if !word.alone() || word.exclusive() || !p.stands(word) {
+            unlock_both(p, held);
+            return match word.alone() && !word.exclusive() {
+                true => Verdict::Replan,
+                false => Verdict::Recover,
+            };
+        }
         // What crashed processes have left is nobody's concern then: all is compared before leg b is back.
-        return if word.alone() && !word.exclusive() {
-            Verdict::alone(stands)
-        } else {
-            Verdict::Recover
-        };
+        for o in plan.objects() {
+            p.forget(o, &held);
+        }
     }
     if plan.is_exclusive() {
         return exclusive(p, held, action);
@@ -71,9 +76,13 @@ pub fn transact<P: LegLock + Journal + LegIo + ?Sized>(
     }
     let stands = p.stands(word);
     if word.alone() || !stands {
+        let verdict = match stands {
+            true => lone(p, &held),
+            false => Verdict::Replan,
+        };
         p.leave(&held, plan);
         unlock_both(p, held);
-        return Verdict::alone(word.alone() && stands);
+        return verdict;
     }
     let (held, verdict) = inside(p, held, action);
     if !matches!(verdict, Verdict::Left(_)) {
@@ -81,6 +90,14 @@ pub fn transact<P: LegLock + Journal + LegIo + ?Sized>(
     }
     unlock_both(p, held);
     verdict
+}
+
+/// Leg a's alone, where whoever makes leg b equal waits for its end.
+fn lone<P: LegIo + ?Sized>(p: &mut P, held: &BothLocked) -> Verdict {
+    match p.lone(held) {
+        Some(answer) => Verdict::Lone(answer),
+        None => Verdict::Alone,
+    }
 }
 
 /// Nothing was touched.
@@ -125,10 +142,16 @@ fn exclusive<P: LegLock + Journal + LegIo + ?Sized>(
         unlock_both(p, held);
         return missed(miss);
     }
-    if p.word().alone() {
+    let word = p.word();
+    let stands = p.stands(word);
+    if word.alone() || !stands {
+        let verdict = match stands {
+            true => lone(p, &held),
+            false => Verdict::Replan,
+        };
         p.set_exclusive(&held, false);
         unlock_both(p, held);
-        return Verdict::Alone;
+        return verdict;
     }
     p.enter(&held, LockPlan::EXCLUSIVE);
     let (held, verdict) = inside(p, held, action);

@@ -47,7 +47,7 @@ pub enum View<'a> {
     Guarded(&'a dyn Guarded),
 }
 
-const WORD: usize = offset_of!(RuntimeFile, header) + offset_of!(Header, word);
+pub(crate) const WORD: usize = offset_of!(RuntimeFile, header) + offset_of!(Header, word);
 const GENERATION: usize = offset_of!(RuntimeFile, header) + offset_of!(Header, generation);
 const ERRORS: usize = offset_of!(RuntimeFile, header) + offset_of!(Header, partner_errors);
 const LAST_ERROR: usize = offset_of!(RuntimeFile, header) + offset_of!(Header, last_error);
@@ -76,7 +76,7 @@ pub fn futex_at(object: usize) -> Option<usize> {
     Some(post(object)?.wrapping_add(offset_of!(Post, state)))
 }
 
-fn checked(g: &dyn Guarded, ok: bool) {
+pub(crate) fn checked(g: &dyn Guarded, ok: bool) {
     if !ok {
         g.fail();
     }
@@ -98,7 +98,7 @@ pub(crate) fn put(g: &dyn Guarded, at: usize, bytes: &[u8]) {
     fence(Ordering::SeqCst);
 }
 
-fn bits(g: &dyn Guarded, bits: u64, how: fn(u32) -> Change) {
+pub(crate) fn bits(g: &dyn Guarded, bits: u64, how: fn(u32) -> Change) {
     for n in (0..64u32).filter(|n| bits >> n & 1 == 1) {
         // Little-endian: the upper half stands behind the lower.
         let at = if n < 32 { WORD } else { WORD + 4 };
@@ -279,27 +279,6 @@ impl<'a> View<'a> {
         match self {
             View::Own(f) => f.clear_bits(clear),
             View::Guarded(g) => bits(*g, clear, Change::Clear),
-        }
-    }
-
-    /// Leg b is away from now on, in the next epoch. The holder of the mark's lock alone does this.
-    pub fn leave_behind(&self) {
-        match self {
-            View::Own(f) => {
-                let next = |w: u64| {
-                    let away = (w | StateWord::AWAY_B).wrapping_add(1 << 32);
-                    (!StateWord(w).alone()).then_some(away)
-                };
-                let _ = f
-                    .header
-                    .word
-                    .fetch_update(Ordering::SeqCst, Ordering::SeqCst, next);
-            }
-            View::Guarded(_) if self.word().alone() => {}
-            View::Guarded(g) => {
-                checked(*g, g.change(WORD + 4, Change::Count));
-                bits(*g, StateWord::AWAY_B, Change::Set);
-            }
         }
     }
 

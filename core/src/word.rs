@@ -35,6 +35,8 @@ impl StateWord {
     pub const FRESH: StateWord = StateWord(1 << 32);
     /// Leg b is away.
     pub const AWAY_B: u64 = 1 << 2;
+    /// Leg b gets every change again, and is no source: it is being made equal.
+    pub const JOINING_B: u64 = 2 << 2;
     /// A directory rename or a repair is under way.
     pub const EXCLUSIVE: u64 = 1 << 5;
     /// Objects are known to differ.
@@ -62,13 +64,41 @@ impl StateWord {
     pub const fn alone(self) -> bool {
         matches!(self.leg(Leg::B), LegState::Away)
     }
+    /// Whether leg b is on its way back: every change is both legs', and what leg b has is no ground for anything.
+    pub const fn joining(self) -> bool {
+        matches!(self.leg(Leg::B), LegState::Joining)
+    }
     /// Whether everybody but the holder of the whole pair's lock keeps out.
     pub const fn exclusive(self) -> bool {
         self.0 & Self::EXCLUSIVE != 0
     }
-    /// Whether objects are known to differ.
+    /// Whether objects are known to differ. Of a leg that is on its way back, any may.
     pub const fn pending(self) -> bool {
-        self.0 & Self::PENDING != 0
+        self.0 & Self::PENDING != 0 || self.joining()
+    }
+    /// With leg b away from now on, in the next epoch. `None`: it is away already.
+    pub const fn left(self) -> Option<StateWord> {
+        if self.alone() {
+            return None;
+        }
+        let legs = self.0 & !Self::JOINING_B | Self::AWAY_B;
+        Some(StateWord(legs.wrapping_add(1 << 32)))
+    }
+    /// With leg b on its way back, in the next epoch. `None`: it is not away.
+    pub const fn joined(self) -> Option<StateWord> {
+        if !self.alone() {
+            return None;
+        }
+        let legs = self.0 & !Self::AWAY_B | Self::JOINING_B;
+        Some(StateWord(legs.wrapping_add(1 << 32)))
+    }
+    /// With leg b in sync again. The epoch stays: what was opened while it was on its way back is right. `None`:
+    /// it is not on its way back.
+    pub const fn whole(self) -> Option<StateWord> {
+        if !self.joining() {
+            return None;
+        }
+        Some(StateWord(self.0 & !(Self::AWAY_B | Self::JOINING_B)))
     }
     /// Whether a program ran unmirrored since the last comparison.
     pub const fn unmirrored(self) -> bool {
@@ -120,5 +150,26 @@ mod tests {
         );
         assert_eq!(StateWord(w.0 | 1).source(), Leg::B);
         assert_eq!(StateWord(w.0 | 2 << 2).leg(Leg::B), LegState::Joining);
+    }
+
+    #[test]
+    fn a_leg_leaves_comes_and_is_back() {
+        let w = StateWord(StateWord::FRESH.0 | StateWord::FLOCKED);
+        assert_eq!((w.joined(), w.whole()), (None, None));
+        let away = w.left().unwrap();
+        assert_eq!((away.alone(), away.epoch(), away.left()), (true, 2, None));
+        assert_eq!((away.whole(), away.pending()), (None, false));
+        let comes = away.joined().unwrap();
+        assert!(comes.joining() && comes.pending() && comes.flocked());
+        assert_eq!(
+            (comes.epoch(), comes.source(), comes.joined()),
+            (3, Leg::A, None)
+        );
+        // It fails again on the way.
+        let again = comes.left().unwrap();
+        assert_eq!((again.alone(), again.epoch()), (true, 4));
+        let back = comes.whole().unwrap();
+        assert_eq!(back.0, w.0 + (2 << 32));
+        assert!(!back.pending() && back.whole().is_none());
     }
 }

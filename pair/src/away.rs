@@ -114,14 +114,37 @@ pub fn complete(root: i32, word: impl FnOnce()) -> Sys<()> {
 
 /// Leg b is back, and equal. Nobody is attached, and the caller keeps it so.
 pub fn end(root: i32) -> Sys<()> {
-    locked(root, |n, mark| match mark {
+    locked(root, ended)
+}
+
+/// Leg b is on its way back: `word` says so, and whether it could. Nothing is written; the mark stands until the leg
+/// is equal. False: there is no mark, or the word has another state.
+pub fn comes(root: i32, word: impl FnOnce() -> bool) -> Sys<bool> {
+    locked(root, |_, mark| Ok(mark.stands() && word()))
+}
+
+/// The same as [`end`] under programs that work: first the word, which says whether leg b is on its way back still,
+/// then the mark. Who dies in between has left a mark that costs one more comparison. What is lost of leg b from here
+/// on finds the mark ended, and sets it anew.
+pub fn is_back(root: i32, word: impl FnOnce() -> bool) -> Sys<bool> {
+    locked(root, |n, mark| {
+        let back = word();
+        if back {
+            ended(n, mark)?;
+        }
+        Ok(back)
+    })
+}
+
+fn ended(n: i32, mark: Mark) -> Sys<()> {
+    match mark {
         Mark::Stands(mut a) => {
             a.away = false;
             put(n, &a, &|f: &dyn Fn() -> Sys<usize>| f())
         }
         // Without a record of whose it was: the next epoch is the first again.
         _ => sys::ftruncate(n, 0).and_then(|_| sys::fdatasync(n).map(drop)),
-    })
+    }
 }
 
 /// How many programs have come to the pair while the mark stood.

@@ -211,6 +211,28 @@ impl Place<'_> {
         is
     }
 
+    /// Leg b is another directory than the one that the runtime file of leg a's record names, or on another device: it
+    /// names this one from now on. Nobody who comes believes it otherwise.
+    pub fn refit(&self, o: Owner) -> Sys<()> {
+        let n = open(self.record, o.runtime)?;
+        let refitted = || -> Sys<()> {
+            let found = read_facts(n).ok_or(Errno::EIO)?;
+            let facts = self.facts(o.runtime, o.boot, found.locks)?;
+            if facts == found {
+                return Ok(());
+            }
+            let bytes = facts.encode();
+            let bytes = bytes.get(..FACTS_SIZE).ok_or(Errno::EIO)?;
+            match sys::pwrite(n, bytes, 0)? {
+                FACTS_SIZE => Ok(()),
+                _ => Err(Errno::EIO),
+            }
+        };
+        let r = refitted();
+        let _ = sys::close(n);
+        r
+    }
+
     fn lone_facts(&self, n: i32, o: Owner, boot: Option<Id>) -> Option<Facts> {
         let root = sys::fstat(self.roots.a).ok()?;
         let ours = |f: Facts| {

@@ -24,6 +24,7 @@ mod equal;
 pub mod explore;
 pub mod fault;
 mod io;
+pub mod joining;
 mod legs;
 pub mod memo;
 pub mod op;

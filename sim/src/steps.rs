@@ -210,6 +210,7 @@ impl Proc {
                 self.void(w);
                 self.begin(Phase::Lone);
             }
+            Next::Lone(answer) => w.violate(format!("carried out alone: {answer:?}")),
             // The library gives everything up for a wait, what it has decided too.
             Next::Wait(object) => {
                 self.drive = Drive::new(None, MENDS);

@@ -30,7 +30,7 @@ pub fn look(l: &Line) -> Option<(Option<Pair>, Finding)> {
         Some(p) if !read_only(&p.legs.b.root) => found
             .act(
                 format!("mirror leg online {v} b"),
-                "makes b like a; b is back when no program works on a alone",
+                "makes b like a, beside programs that run on",
             )
             .act(format!("mirror diff {v}"), "shows what b lacks"),
         Some(p) => found.act(

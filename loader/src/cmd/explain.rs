@@ -101,8 +101,8 @@ const TABLE: [(&str, &str, &str); 31] = [
          with leg a; a change by leg b's own path gets an I/O error. Nothing is written to leg b, which can be\n\
          unmounted: programs let go of it at their next change.\n\
          Remedy: mirror leg online V b (or mirror resync V) makes leg b like leg a beside running programs. Leg b is\n\
-         part of the pair again when a whole comparison has found both equal while no program worked on leg a\n\
-         alone: stop them for the end of it. A disk that is lost for good: mirror detach V, then mirror init.",
+         part of the pair again when both are equal; programs need not be started anew.\n\
+         A disk that is lost for good: mirror detach V, then mirror init.",
     ),
     (
         INCOMPLETE,

@@ -182,7 +182,15 @@ pub fn fill(p: &mut domain::Attached, privileged: bool) -> Res<()> {
             session::total(p, sink.other()),
             "  ^C continues later with the same command",
         );
-        let r = session::repair(p, sink.other(), keeper, privileged, bar, |_, _| ())?;
+        let r = session::repair(
+            p,
+            sink.other(),
+            keeper,
+            privileged,
+            bar,
+            &mut None,
+            |_, _| (),
+        )?;
         if let Some(folder) = &r.folder {
             output::say!(
                 "kept      {} of {} in {}/{} ({})",

@@ -22,7 +22,7 @@ pub struct Leg {
 enum What {
     /// Programs go on with leg a alone; leg b can be unmounted
     Offline(Offline),
-    /// Make leg b like leg a, and take it into the pair again when no program works on leg a alone
+    /// Make leg b like leg a, and take it into the pair again, beside running programs
     Online(Online),
 }
 

@@ -81,9 +81,7 @@ pub fn leave(l: &Line) -> Res<bool> {
     if incomplete(&a) || OpenLeg::open(&l.legs.b).as_ref().is_ok_and(incomplete) {
         return refuse("the first copy has not finished");
     }
-    if mark(&a.root).stands() {
-        return Ok(false);
-    }
+    let stood = mark(&a.root).stands();
     let root = a.root.fd().as_raw_fd();
     let mut new = Away::of(a.record.pair, a.record.peer, Why::Offline);
     new.since = text::now();
@@ -103,6 +101,11 @@ pub fn leave(l: &Line) -> Res<bool> {
             rt.view().leave_behind();
         }
     };
+    // On its way back, it is not away.
+    let joining = live.as_ref().is_some_and(|rt| rt.word().joining());
+    if stood && !joining {
+        return Ok(false);
+    }
     std(away::leave(root, new, lifted, word)).about(format!("{shown}: the mark on leg a"))?;
     Ok(true)
 }

@@ -5,6 +5,7 @@ use super::control::random_id;
 use super::legs::{OpenLeg, Pair};
 use super::lock::Locks;
 use super::runtime::{Runtime, SizeLimit};
+use super::still::Still;
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::text;
 use crate::tree::beneath::Root;
@@ -137,6 +138,8 @@ pub struct Attached {
     pub runtime: Runtime,
     /// Its locks; taken through [`crate::sync::heal::locked`].
     pub locks: Mutex<Locks>,
+    /// What others may have moved since this was asked last.
+    pub still: Still,
     /// The descriptions that hold the shared locks on both owner records.
     pub(super) owners: PerLeg<OwnedFd>,
 }
@@ -185,6 +188,10 @@ fn join(pair: Pair, read: bool) -> Res<Attached> {
         let _ = domain::clear_ended(a, live, lifted, pause);
         domain::share([a; 2].into(), pause).map_err(failed)?;
         if super::away::is_away(&pair) {
+            // On its way back it gets every change again: who looks at it is one of them.
+            if let Some(live) = lone(&pair, boot).filter(|rt| rt.word().joining()) {
+                return finish(pair, live, owners);
+            }
             let runtime = private(&pair, boot)?;
             runtime.view().leave_behind();
             return finish(pair, runtime, owners);
@@ -321,6 +328,12 @@ impl domain::Ground for Joining<'_> {
     }
 }
 
+/// The runtime file that leg a's record names, whatever leg b's says.
+pub fn lone(pair: &Pair, boot: Id) -> Option<Runtime> {
+    let o = read_owner(&pair.legs.a)?;
+    runtime(pair).lone_live(o, Some(boot)).map(Runtime::of)
+}
+
 /// A runtime file that nobody else has.
 fn private(pair: &Pair, boot: Id) -> Res<Runtime> {
     let name = "a runtime file in memory";
@@ -347,11 +360,22 @@ fn finish(pair: Pair, runtime: Runtime, owners: PerLeg<OwnedFd>) -> Res<Attached
         pair,
         runtime,
         locks,
+        still: Still::default(),
         owners,
     })
 }
 
 impl Attached {
+    /// Descriptions of both domain records.
+    pub fn owners(&self) -> &PerLeg<OwnedFd> {
+        &self.owners
+    }
+    /// Another runtime file is the one that is shared.
+    pub fn turn_to(&mut self, runtime: Runtime) -> Res<()> {
+        self.locks = Mutex::new(Locks::open(self.pair.trees())?);
+        self.runtime = runtime;
+        Ok(())
+    }
     /// The leg that answers.
     pub fn source(&self) -> Leg {
         self.pair

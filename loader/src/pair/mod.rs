@@ -13,6 +13,7 @@ pub mod repairing;
 pub mod room;
 pub mod runtime;
 pub mod state;
+pub mod still;
 pub mod tab;
 pub mod tabwrite;
 pub mod verified;

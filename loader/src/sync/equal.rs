@@ -14,6 +14,8 @@ use mirror_core::BothLocked;
 use mirror_core::xattrs::CAPABILITY;
 use rustix::fs::{FileType, StatVfsMountFlags};
 use rustix::io::Errno;
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
@@ -36,8 +38,21 @@ pub struct Work<'a> {
     /// Set-id bits, file capabilities and device nodes are carried also to where they count from where they
     /// do not.
     pub privileged: bool,
+    /// Files whose content was found, or made, equal, where that is remembered: while every change is both legs',
+    /// they stay so.
+    pub same: Option<Same>,
     /// Directories that were made: they get their attributes when they are full.
     pub made: Vec<Vec<u8>>,
+}
+
+/// Pairs of files with the same content, by device and inode.
+#[derive(Default)]
+pub struct Same(RefCell<HashSet<[(u64, u64); 2]>>);
+
+impl Same {
+    fn has(&self, s: &Meta, d: &Meta) -> bool {
+        self.0.borrow().contains(&[s.id(), d.id()])
+    }
 }
 
 /// The objects at one path.
@@ -84,6 +99,7 @@ impl<'a> Work<'a> {
             links: Links::default(),
             bar,
             privileged: false,
+            same: None,
             made: Vec::new(),
         }
     }
@@ -104,8 +120,11 @@ impl<'a> Work<'a> {
                     what |= Differs::FLAGS;
                 }
                 if s.is_file() && d.is_file() && s.size() == d.size() {
-                    if self.links.is_current(s, d) || self.same_content(rel)? {
+                    let known = self.same.as_ref().is_some_and(|k| k.has(s, d));
+                    if known || self.links.is_current(s, d) {
                         // One group is read once.
+                    } else if self.same_content(rel)? {
+                        self.is_same(s, d);
                     } else {
                         what |= Differs::CONTENT;
                     }
@@ -149,6 +168,12 @@ impl<'a> Work<'a> {
         match self.flags_differ(rel, &s, &d) {
             Some(want) => flags::put(&self.copy.root, rel, want, self.fidelity.flags),
             None => Ok(()),
+        }
+    }
+
+    fn is_same(&self, s: &Meta, d: &Meta) {
+        if let Some(k) = &self.same {
+            k.0.borrow_mut().insert([s.id(), d.id()]);
         }
     }
 
@@ -255,6 +280,9 @@ impl<'a> Work<'a> {
     /// Remembers which objects stand for each other.
     pub fn remember(&mut self, rel: &[u8]) -> io::Result<()> {
         if let (Some(s), Some(d)) = (read(self.source, rel)?, read(self.copy, rel)?) {
+            if s.is_file() && d.is_file() {
+                self.is_same(&s, &d);
+            }
             self.links.note(rel, &s, &d);
         }
         Ok(())

@@ -6,6 +6,7 @@ use crate::pair::domain::Attached;
 use crate::pair::legs::OpenLeg;
 use crate::pair::lock::{Alone, Locks};
 use crate::text;
+use crate::tree::content::check_stop;
 use crate::tree::flags;
 use crate::tree::object::{Meta, std};
 use crate::tree::probe;
@@ -28,6 +29,7 @@ pub fn locked<T>(p: &Attached, act: impl FnOnce(&BothLocked) -> T) -> Res<T> {
     let mut locks = p.locks.lock();
     let mut act = Some(act);
     let begun = Instant::now();
+    let (mut told, mut pause) = (false, Duration::from_millis(1));
     let root_wait = u64::from(p.pair.line.root_wait);
     loop {
         if root_wait != 0
@@ -46,6 +48,7 @@ pub fn locked<T>(p: &Attached, act: impl FnOnce(&BothLocked) -> T) -> Res<T> {
         let mut port = port(p, &mut locks);
         let done = alone(&mut port, |_, held| {
             act.take().map(|act| {
+                p.still.turn(p.runtime.view().generation());
                 carry_mapped(p, held);
                 act(held)
             })
@@ -53,7 +56,15 @@ pub fn locked<T>(p: &Attached, act: impl FnOnce(&BothLocked) -> T) -> Res<T> {
         match done {
             Ok(Some(r)) => return Ok(r),
             Ok(None) => return Err(Fail::failed("a change was asked for twice")),
-            Err(LockMiss::Busy(_)) => std::thread::sleep(Duration::from_millis(1)),
+            Err(LockMiss::Busy(object)) => {
+                waits(p, object, begun.elapsed(), &mut told);
+                // While nobody else is let in, nobody else can go on.
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(Duration::from_millis(200));
+                if told {
+                    check_stop().map_err(|_| Fail::new(Kind::Interrupted, "stopped"))?;
+                }
+            }
             Err(LockMiss::Failed(e)) => {
                 p.runtime.sound()?;
                 let e = io::Error::from_raw_os_error(e.0);
@@ -63,12 +74,30 @@ pub fn locked<T>(p: &Attached, act: impl FnOnce(&BothLocked) -> T) -> Res<T> {
     }
 }
 
+/// Says once who is waited for.
+fn waits(p: &Attached, object: usize, since: Duration, told: &mut bool) {
+    if *told || since < Duration::from_secs(2) {
+        return;
+    }
+    *told = true;
+    crate::output::note!(
+        "mirror: {}: waiting for process {}, which is in the middle of a change (stopped?). mirror ps {} shows who",
+        text::path(&p.pair.line.virt),
+        p.runtime.view().pid(object),
+        text::shell(&p.pair.line.virt)
+    );
+}
+
 /// Ends what crashed processes left, if there is anything and nobody is in the way. Returns whether there
 /// was.
 pub fn recover(p: &Attached) -> bool {
     let mut locks = p.locks.lock();
     let any = locks.any_dead(&p.runtime) || any_mapped_dead(p);
-    any && alone(&mut port(p, &mut locks), |_, held| carry_mapped(p, held)).is_ok()
+    any && alone(&mut port(p, &mut locks), |_, held| {
+        p.still.turn(p.runtime.view().generation());
+        carry_mapped(p, held);
+    })
+    .is_ok()
 }
 
 /// Whether files are left that a killed program had mapped for writing.
@@ -126,6 +155,7 @@ fn port<'a>(p: &'a Attached, locks: &'a mut Locks) -> Alone<'a, impl FnMut(usize
 
 /// Ends the change in an object's record, or records its names as pending.
 fn heal(p: &Attached, object: usize, held: &BothLocked) {
+    p.still.died();
     carry_out::recover(&mut Heals(p), p.runtime.view(), object, held);
 }
 

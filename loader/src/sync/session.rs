@@ -1,6 +1,6 @@
 //! Comparing and repairing an attached pair while programs use it: look without any lock, then take
 //! the pair's locks for each difference, look again, act, release.
-use super::equal::{Seen, Work};
+use super::equal::{Same, Seen, Work};
 use super::file;
 use super::heal::locked;
 use super::keep::Keeper;
@@ -250,10 +250,12 @@ pub fn repair(
     keeper: Keeper,
     privileged: bool,
     bar: ProgressBar,
+    same: &mut Option<Same>,
     count: impl FnMut(u64, u64),
 ) -> Res<Repaired> {
     let mut w = work(p, from, keeper, bar.clone());
     w.privileged = privileged;
+    w.same = same.take();
     let mut visit = Repair {
         pair: p,
         count,
@@ -266,6 +268,7 @@ pub fn repair(
         let _ = locked(p, |held| w.finish_made(&rel, held))?;
     }
     bar.finish_and_clear();
+    *same = w.same.take();
     let tally = r.map_err(|e| stopped(p, e, from.other()))?;
     w.copy.root.sync()?;
     Ok(Repaired {
@@ -306,25 +309,34 @@ impl Ledger {
 
     /// A whole walk found both legs equal: strikes off what was known before it began.
     pub fn strike_off(&self, p: &Attached) -> Res<()> {
-        locked(p, |held| -> Res<()> {
-            let mut left = false;
-            for (l, n) in p.pair.legs.as_ref().zip(self.sizes) {
-                let log = l.root.read(PENDING_LOG).unwrap_or_default();
-                let rest = log.get(n..).unwrap_or_default();
-                left |= !rest.is_empty();
-                // An empty list stays: it has the rights that all users of the pair need.
-                if !log.is_empty() {
-                    l.root
-                        .replace(PENDING_LOG, rest)
-                        .map_err(|e| Fail::io(text::path(&l.root.path), e))?;
-                }
+        locked(p, |held| self.struck(p, held))?
+    }
+
+    /// Whether more is known to differ now.
+    pub fn grew(&self, p: &Attached, _: &BothLocked) -> bool {
+        let mut legs = p.pair.legs.iter().zip(self.sizes.iter());
+        legs.any(|(l, &n)| l.root.read(PENDING_LOG).map_or(0, |b| b.len()) > n)
+    }
+
+    /// See [`Ledger::strike_off`].
+    pub fn struck(&self, p: &Attached, held: &BothLocked) -> Res<()> {
+        let mut left = false;
+        for (l, &n) in p.pair.legs.iter().zip(self.sizes.iter()) {
+            let log = l.root.read(PENDING_LOG).unwrap_or_default();
+            let rest = log.get(n..).unwrap_or_default();
+            left |= !rest.is_empty();
+            // An empty list stays: it has the rights that all users of the pair need.
+            if !log.is_empty() {
+                l.root
+                    .replace(PENDING_LOG, rest)
+                    .map_err(|e| Fail::io(text::path(&l.root.path), e))?;
             }
-            if !left {
-                p.clear_bits(StateWord::PENDING, held);
-                // What was held for a decision has been decided.
-                held::clear(&p.pair.legs.a.root, held);
-            }
-            Ok(())
-        })?
+        }
+        if !left {
+            p.clear_bits(StateWord::PENDING, held);
+            // What was held for a decision has been decided.
+            held::clear(&p.pair.legs.a.root, held);
+        }
+        Ok(())
     }
 }

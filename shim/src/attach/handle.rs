@@ -25,6 +25,8 @@ pub struct Session {
     pub file: i32,
     /// The mapping of the runtime file.
     pub(super) memory: Memory<OwnFile>,
+    /// The epoch of what this session has of leg b. 0: nothing.
+    pub epoch: u32,
     /// A guest's domain records, held for the transaction.
     pub(super) owner: PerLeg<i32>,
 }

@@ -53,6 +53,20 @@ pub fn leave(s: &Session, why: Errno, from: From, rel: &[u8]) -> bool {
     away::leave(s.at(Leg::A), mark, |f| own_file(f), word).is_ok() && s.runtime().word().alone()
 }
 
+/// Leg b is left behind again by a process that cannot open it any more: it has gone on without it, and there is no
+/// other way for it to go on.
+#[cold]
+#[inline(never)]
+pub fn unreachable(s: &Session, why: Errno) {
+    let Ok(record) = mirror_pair::session::record(s.at(Leg::A)) else {
+        return;
+    };
+    let mut mark = mark(&record, why, b"");
+    mark.why = Why::Failed;
+    let word = || s.runtime().leave_behind();
+    let _ = away::leave(s.at(Leg::A), mark, |f| own_file(f), word);
+}
+
 /// Says that the leg has answered `why`, to a change of `rel`.
 fn mark(record: &LegRecord, why: Errno, rel: &[u8]) -> Away {
     let reason = match why.class() {

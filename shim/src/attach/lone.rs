@@ -85,20 +85,26 @@ fn joined(root: i32, record: &LegRecord, owner: i32) -> Result<Option<Joined>, R
 #[cold]
 #[inline(never)]
 pub fn let_go(s: &Session) {
-    if ANY_PARTNER.load(Ordering::Relaxed) {
-        let device = sys::fglance(s.at(Leg::B)).map(|st| st.dev());
-        for n in 0..RESERVED {
-            let m = n.saturating_add(K);
-            if is_partner(s.pair, n, device) && sys::is_open(m) {
-                let _ = sys::close(m);
-            }
-        }
-    }
+    close_partners(s);
     for own in [1, 6] {
         let _ = sys::close(numbers::own(s.slot, own));
     }
     for object in 0..OBJECTS {
         let _ = sys::close(numbers::lock(s.slot, Leg::B, object));
+    }
+}
+
+/// The same of partners alone.
+pub fn close_partners(s: &Session) {
+    if !ANY_PARTNER.load(Ordering::Relaxed) {
+        return;
+    }
+    let device = sys::fglance(numbers::own(s.slot, 1)).map(|st| st.dev());
+    for n in 0..RESERVED {
+        let m = n.saturating_add(K);
+        if is_partner(s.pair, n, device) && sys::is_open(m) {
+            let _ = sys::close(m);
+        }
     }
 }
 

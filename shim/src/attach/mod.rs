@@ -1,4 +1,5 @@
 //! This process and a pair: its roots, its runtime file, its locks.
+pub mod again;
 pub mod ahead;
 pub mod domain;
 pub mod handle;

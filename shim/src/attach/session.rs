@@ -3,6 +3,7 @@
 //!
 //! Rules: called with all signals blocked, and by the owner of the memory with [`TX`] held. What is
 //! stored belongs to the owner; a guest works on a copy with locks of its own and stores nothing.
+use crate::attach::again::{self, open_root, refusal};
 use crate::attach::handle::Session;
 use crate::attach::holder;
 use crate::attach::settle::settle_fd;
@@ -13,7 +14,7 @@ use crate::process::actor::guest as is_guest;
 use crate::process::fds::ANY_PARTNER;
 use crate::process::limits::with_limit;
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::LockKind;
@@ -26,23 +27,34 @@ use mirror_core::record::{self, LegRecord};
 use mirror_core::refusal::Refusal;
 use mirror_core::runtime::{self, RuntimeFile};
 use mirror_core::tab::OnFailure;
-use mirror_core::{Leg, PerLeg};
+use mirror_core::{Leg, PerLeg, StateWord};
 use mirror_pair::control::text;
 use mirror_pair::locks;
 use mirror_pair::memory::Memory;
 use mirror_pair::runtime::Place;
-use mirror_pair::session::{self, Doubt, Pinned};
+use mirror_pair::session::{self, Pinned};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
 struct Slot {
     ready: AtomicBool,
-    /// Leg b is away, and what was held of it has been let go.
-    gone: AtomicBool,
+    /// The epoch of what is held of leg b; 0: nothing is.
+    held: AtomicU32,
     session: UnsafeCell<Session>,
 }
 // SAFETY: `session` is written with TX held before `ready` is released, and not changed later.
 unsafe impl Sync for Slot {}
+
+impl Slot {
+    /// The descriptor of leg b's root that is of the word's epoch, and that epoch; or none.
+    fn of_b(&self, s: &Session) -> (i32, u32) {
+        let (word, held) = (s.runtime().word(), self.held.load(Ordering::Relaxed));
+        match held != 0 && held == word.epoch() && !word.alone() {
+            true => (numbers::own(s.slot, 1), held),
+            false => (-1, 0),
+        }
+    }
+}
 
 /// All zero, so that the library's file holds none of it. Not read before `ready`.
 #[allow(
@@ -51,6 +63,7 @@ unsafe impl Sync for Slot {}
 )]
 const NONE: Session = Session {
     owner: PerLeg { a: 0, b: 0 },
+    epoch: 0,
     pair: 0,
     slot: 0,
     root: PerLeg { a: 0, b: 0 },
@@ -63,7 +76,7 @@ const NONE: Session = Session {
 static SLOTS: [Slot; MAX_PAIRS] = [const {
     Slot {
         ready: AtomicBool::new(false),
-        gone: AtomicBool::new(false),
+        held: AtomicU32::new(0),
         session: UnsafeCell::new(NONE),
     }
 }; MAX_PAIRS];
@@ -108,21 +121,17 @@ pub fn session(pair: usize, guest: bool) -> Sys<Session> {
     if slot.ready.load(Ordering::Acquire) {
         // SAFETY: written before `ready` was released, never changed since.
         let mut s = unsafe { (*slot.session.get()).clone() };
-        if !guest
-            && !s.is_guarded()
-            && s.runtime().word().alone()
-            && !slot.gone.swap(true, Ordering::Relaxed)
-            // In a table that is another process's too, what it uses just now would go.
-            && !SHARED_FILES.load(Ordering::Relaxed)
-        {
-            lone::let_go(&s);
+        if !guest {
+            again::renew(&s, &slot.held, SHARED_FILES.load(Ordering::Relaxed));
         }
-        if slot.gone.load(Ordering::Relaxed) {
-            s.root[Leg::B] = -1;
-        }
+        (s.root[Leg::B], s.epoch) = slot.of_b(&s);
         // The owner may have attached after this guest got its descriptors.
-        if !guest || s.root.iter().all(|n| sys::is_open(*n)) {
-            return Ok(s);
+        match guest {
+            true if s.root.iter().all(|n| sys::is_open(*n)) => return Ok(s),
+            true => {}
+            false if s.epoch != 0 || s.runtime().word().alone() => return Ok(s),
+            // It could neither be opened again nor left behind.
+            false => return Err(Errno::EIO),
         }
     }
     // What goes wrong here is no answer to the program's call, except that it may not, or has no room.
@@ -150,6 +159,7 @@ pub fn join(pair: usize, guest: bool) -> Result<Session, Refused> {
     if guest {
         return Ok(s);
     }
+    slot.held.store(s.epoch, Ordering::Relaxed);
     // SAFETY: TX is held (rule of this file) and `ready` is still false: nobody reads it.
     unsafe { *slot.session.get() = s.clone() };
     NEW.fetch_or(1 << (pair & 63), Ordering::Relaxed);
@@ -196,12 +206,35 @@ pub fn root_of(pair: usize, leg: Leg) -> Option<i32> {
     if !slot.ready.load(Ordering::Acquire) {
         return None;
     }
-    if leg == Leg::B && slot.gone.load(Ordering::Relaxed) {
-        return None;
-    }
     // SAFETY: written before `ready` was released, never changed since.
-    let root = unsafe { (&*slot.session.get()).root[leg] };
+    let s = unsafe { &*slot.session.get() };
+    let root = match leg {
+        Leg::A => s.root[leg],
+        Leg::B => slot.of_b(s).0,
+    };
     (root >= 0).then_some(root)
+}
+
+/// Whether what the owner of this memory has of a pair's leg b is of another epoch than the word's.
+pub fn is_behind(pair: usize) -> bool {
+    let slot = SLOTS.get(pair);
+    let ready = slot.filter(|s| s.ready.load(Ordering::Acquire));
+    // SAFETY: as in `root_of`.
+    ready.is_some_and(|slot| unsafe {
+        let word = (*slot.session.get()).runtime().word();
+        !word.alone() && word.epoch() != slot.held.load(Ordering::Relaxed)
+    })
+}
+
+/// Whether a pair's leg b was ever away while its runtime file was there: a table of descriptors that is not the
+/// owner's may hold partners from before.
+pub fn has_changed(pair: usize) -> bool {
+    let slot = SLOTS.get(pair);
+    let ready = slot.filter(|s| s.ready.load(Ordering::Acquire));
+    // SAFETY: as in `root_of`.
+    ready.is_some_and(|slot| unsafe {
+        (*slot.session.get()).runtime().word().epoch() != StateWord::FRESH.epoch()
+    })
 }
 
 /// Whether leg b of a pair is away, as far as the owner of this memory is attached to it.
@@ -235,6 +268,9 @@ pub fn is_new(pair: usize) -> bool {
 /// Whether the descriptors of a pair to which the owner is attached are in the caller's table: a thread that
 /// has one of its own may have got it before.
 pub fn here(pair: usize) -> bool {
+    if has_changed(pair) {
+        return false;
+    }
     let root = |leg| root_of(pair, leg).is_none_or(sys::is_open);
     root(Leg::A) && root(Leg::B)
 }
@@ -456,6 +492,7 @@ fn attach(pair: usize, guest: bool) -> Result<Session, Refused> {
         owner: NO_FDS,
         pair,
         slot,
+        epoch: 0,
         root: NO_FDS,
         root_ino: 0,
         stripes: 1,
@@ -469,25 +506,7 @@ fn attach(pair: usize, guest: bool) -> Result<Session, Refused> {
     };
     let mut first: Option<LegRecord> = None;
     for (leg, to) in [(Leg::A, 0), (Leg::B, 1)] {
-        let path =
-            PathText::<{ mirror_core::path::PATH_MAX }>::from_bytes(conf.legs[leg].to_bytes())
-                .map_err(|_| Errno::EIO)?;
-        let n = sys::openat2(
-            c::AT_FDCWD,
-            &path,
-            c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC,
-            0,
-            sys::NO_SYMLINKS,
-        )
-        .map_err(|errno| Refused {
-            why: Refusal::Leg,
-            call: sys::failed(errno),
-            errno: if Refusal::of(errno) == Refusal::Descriptors {
-                errno
-            } else {
-                Errno::EIO
-            },
-        })?;
+        let n = open_root(conf, leg)?;
         let root = settle_fd(n, slot, numbers::own(slot, to), guest)?;
         s.root[leg] = root;
         let record = session::record(root).map_err(refusal)?;
@@ -505,9 +524,20 @@ fn attach(pair: usize, guest: bool) -> Result<Session, Refused> {
                     s.memory = Memory::new(joined.at, file.filter(|_| joined.guarded));
                     (s.locks, s.file) = (joined.locks, file.unwrap_or(-1));
                     // A mark whose writer died is in the word as well, before anything is changed.
-                    mirror_pair::away::complete(root, || s.runtime().leave_behind())?;
+                    mirror_pair::away::complete(root, || {
+                        if !s.runtime().word().joining() {
+                            s.runtime().leave_behind();
+                        }
+                    })?;
                     if guest {
                         s.owner[Leg::A] = owner;
+                    }
+                    if !s.runtime().word().alone()
+                        && let Err(r) = again::second(&mut s, &record, guest)
+                    {
+                        leaving::unreachable(&s, r.errno);
+                        // A second try would find the mark.
+                        s.runtime().word().alone().then_some(()).ok_or(r)?;
                     }
                     return Ok(s);
                 }
@@ -543,20 +573,8 @@ fn attach(pair: usize, guest: bool) -> Result<Session, Refused> {
     if guest {
         s.owner = owner;
     }
+    s.epoch = s.runtime().word().epoch();
     Ok(s)
-}
-
-/// The reason that a doubt about a leg is on record with.
-fn refusal(doubt: Doubt) -> Refused {
-    Refused::new(match doubt {
-        Doubt::Unread(e) => return unless_told(Refusal::Record)(e),
-        Doubt::Unasked(e) => return e.into(),
-        Doubt::Alien | Doubt::Damaged(_) => Refusal::Record,
-        Doubt::OtherPair | Doubt::Folder(..) => Refusal::Distrust,
-        Doubt::Swapped => Refusal::Swapped,
-        Doubt::Incomplete => Refusal::Incomplete,
-        Doubt::Strangers => Refusal::Strangers,
-    })
 }
 
 /// Whether this process is attached to any pair.

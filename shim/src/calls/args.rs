@@ -26,7 +26,7 @@ pub fn verdict(regs: &mut Regs, ran: Ran) -> usize {
             let why = read_only::instead(regs, e);
             fail(regs, why)
         }
-        Ran::Done(r) => answer(regs, r),
+        Ran::Done(r) | Ran::Lone(r) => answer(regs, r),
         Ran::Native | Ran::Alone => NATIVE,
         Ran::Wait => WAIT,
         Ran::Unresolved => fail(regs, Errno::ELOOP),

@@ -1,5 +1,6 @@
 //! A change that is to run: where, and as what it is announced.
 use crate::path::loc::Loc;
+use crate::regs::Regs;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{Action, Leg, Undo};
 
@@ -13,17 +14,18 @@ pub enum Patience {
 }
 
 /// Where a change runs, and as what it is announced.
-pub struct Job {
+pub struct Job<'a> {
     pub(super) pair: usize,
     pub(super) lead: Leg,
     pub(super) kind: IntentKind,
     pub(super) action: Action,
     pub(super) patience: Patience,
+    pub(super) lone: Option<&'a Regs>,
 }
 
-impl Job {
+impl<'a> Job<'a> {
     /// A call on a leg of a pair, which can be taken back and waits for locks.
-    pub fn on((pair, lead): (usize, Leg), kind: IntentKind) -> Job {
+    pub fn on((pair, lead): (usize, Leg), kind: IntentKind) -> Job<'a> {
         Job {
             pair,
             lead,
@@ -32,18 +34,26 @@ impl Job {
                 undo: Undo::Possible,
             },
             patience: Patience::Wait,
+            lone: None,
         }
     }
     /// The same at a place.
-    pub fn at(loc: &Loc, kind: IntentKind) -> Job {
+    pub fn at(loc: &Loc, kind: IntentKind) -> Job<'a> {
         Job::on((loc.pair, loc.leg), kind)
     }
     /// It is another action.
-    pub fn action(self, action: Action) -> Job {
+    pub fn action(self, action: Action) -> Job<'a> {
         Job { action, ..self }
     }
     /// Who waits, and how.
-    pub fn patience(self, patience: Patience) -> Job {
+    pub fn patience(self, patience: Patience) -> Job<'a> {
         Job { patience, ..self }
+    }
+    /// With leg b away it is this very call, which does not block.
+    pub fn lone(self, call: &'a Regs) -> Job<'a> {
+        Job {
+            lone: Some(call),
+            ..self
+        }
     }
 }

@@ -8,6 +8,7 @@ pub mod keys;
 pub mod locks;
 pub mod lost;
 mod mapped;
+mod mend;
 pub mod pairing;
 pub mod patience;
 pub mod port;

@@ -3,28 +3,32 @@
 //! Rules: runs on the scratch stack with all signals blocked; the owner of the memory holds TX, a guest
 //! has lock descriptions of its own. Nothing here waits for another process, except `pause`: with the
 //! whole pair locked it waits at most some twenty milliseconds for others to end their change.
-use crate::attach::session;
+use crate::attach::{again, session};
 use crate::change::job::{Job, Patience};
 use crate::change::locks::Held;
+use crate::change::mend::{MENDS, MENDS_GUARDED, mend_the_dead};
 use crate::change::target::{Change, Cx, Hint, Target};
 use crate::change::{held, lost, patience};
 use crate::events::refused;
 use crate::process::actor::{SPLIT, TX, guest};
-use crate::repair::{heal, mapped, pending, privileges, unwrite};
+use crate::regs::{Regs, raw};
+use crate::repair::{heal, pending, privileges, unwrite};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::refusal::Refusal;
 use mirror_core::runtime::{Intent, IntentKind};
 use mirror_core::{
-    Action, Applied, BothLocked, Drive, Errno, Journal, Leg, LegIo, LegLock, LockMiss, LockPlan,
-    Next, OBJECTS, Posts, Prepared, Refused, StateWord, Step, Untouched, WHOLE,
+    Action, Applied, BothLocked, Drive, Errno, Journal, Leg, LegIo, LegLock, LegState, LockMiss,
+    LockPlan, Next, Posts, Prepared, Refused, StateWord, Step, Untouched,
 };
-use mirror_pair::{owed, posts};
+use mirror_pair::posts;
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
 struct Port<'a, 'b> {
     cx: Cx<'b>,
+    /// The program's call.
+    call: Option<&'a Regs>,
     change: &'a mut dyn Change,
     held: Held,
     /// Leg b is away: its locks are nobody's.
@@ -57,11 +61,19 @@ impl LegLock for Port<'_, '_> {
         self.held.give_back(self.cx.s, leg, object);
     }
     fn stands(&self, word: StateWord) -> bool {
-        self.held.stands(word)
+        self.is_of(word) && self.held.stands(word)
     }
 }
 
 impl Port<'_, '_> {
+    /// Whether what this run has of leg b is of the word's epoch.
+    fn is_of(&self, word: StateWord) -> bool {
+        match word.alone() {
+            true => self.alone,
+            false => !self.alone && word.epoch() == self.cx.s.epoch,
+        }
+    }
+
     /// Neither its flocks nor its words.
     fn skips(&self, leg: Leg) -> bool {
         self.alone && leg == Leg::B
@@ -137,7 +149,12 @@ impl Journal for Port<'_, '_> {
             .publish(held.first_lock(), &intent, a, b);
     }
     fn leave(&mut self, _: &BothLocked, plan: LockPlan) {
-        self.cx.s.runtime().leave(plan);
+        let rt = self.cx.s.runtime();
+        // Whoever walks over the legs to make leg b equal may have missed what has another name now.
+        if self.cx.intent.kind.moves() && rt.word().joining() {
+            rt.count_generation();
+        }
+        rt.leave(plan);
     }
     fn partner_error(&mut self, why: Errno) {
         self.lost = Some(why);
@@ -160,6 +177,19 @@ fn sys_pid() -> u32 {
 }
 
 impl LegIo for Port<'_, '_> {
+    #[cold]
+    #[inline(never)]
+    fn lone(&mut self, held: &BothLocked) -> Option<Sys<u64>> {
+        let own = self.change.lone(&mut self.cx, held);
+        if own.is_some() {
+            return own;
+        }
+        let call = self.call?;
+        // A fifo would block with the locks held; to open it changes nothing.
+        let may_block = self.cx.intent.kind == IntentKind::Open
+            && matches!(self.cx.look(0, Leg::A), Ok(st) if !matches!(st.kind(), c::S_IFREG | c::S_IFDIR | c::S_IFLNK));
+        (!may_block).then(|| raw(call))
+    }
     fn prepare(&mut self, held: &BothLocked) -> Prepared {
         if self.cx.plan_stands() {
             self.change.prepare(&mut self.cx, held)
@@ -268,6 +298,8 @@ impl LegIo for Port<'_, '_> {
 pub enum Ran {
     /// The answer for the program.
     Done(Sys<u64>),
+    /// The same, of a change of leg a alone: leg b is away.
+    Lone(Sys<u64>),
     /// Let the kernel do it.
     Native,
     /// The same, on the addressed leg alone: recorded, or leg b is away.
@@ -280,53 +312,67 @@ pub enum Ran {
 }
 
 /// Runs a change on a pair.
-pub fn run(job: Job, t: [Option<&mut Target>; 2], change: &mut dyn Change) -> Ran {
+pub fn run(job: Job<'_>, mut t: [Option<&mut Target>; 2], change: &mut dyn Change) -> Ran {
     let Job {
         pair,
         lead,
         kind,
         action,
         patience,
+        lone,
     } = job;
     let own = !guest();
     if own && patience == Patience::Wait {
         TX.lock();
     }
     let mine = own && (!SPLIT.load(Ordering::Relaxed) || session::here(pair));
-    let ran = match session::session(pair, !mine) {
-        Err(e) => Ran::Done(Err(e)),
-        Ok(s) => {
-            let mut p = Port {
-                cx: Cx {
-                    s: &s,
-                    lead,
-                    t,
-                    hint: Hint::none(),
-                    intent: Intent::of(kind, lead),
-                    position: None,
-                    end: None,
-                    exclusive: false,
-                    unequal: false,
-                    generation: 0,
-                    dated: false,
-                    half: core::cell::Cell::new(false),
-                },
-                change,
-                held: Held::nothing(mine, own),
-                alone: s.runtime().word().alone(),
-                lost: None,
-            };
-            // Of what the dead have left, all is compared before leg b is back.
-            if mine && session::is_new(pair) && !p.alone {
-                mend_the_dead(&mut p);
+    let mut turns = 0u32;
+    let ran = loop {
+        turns = turns.saturating_add(1);
+        let times = again::times();
+        break match session::session(pair, !mine) {
+            Err(e) => Ran::Done(Err(e)),
+            // What is known of descriptors is from before: they are looked at anew.
+            Ok(_) if mine && again::times() != times => Ran::Unresolved,
+            Ok(s) => {
+                let mut p = Port {
+                    call: lone,
+                    cx: Cx {
+                        s: &s,
+                        lead,
+                        t: t.each_mut().map(|t| t.as_mut().map(|t| &mut **t)),
+                        hint: Hint::none(),
+                        intent: Intent::of(kind, lead),
+                        position: None,
+                        end: None,
+                        exclusive: false,
+                        unequal: false,
+                        generation: 0,
+                        dated: false,
+                        half: core::cell::Cell::new(false),
+                    },
+                    change,
+                    held: Held::nothing(mine, own),
+                    alone: s.runtime().word().alone(),
+                    lost: None,
+                };
+                // Of what the dead have left, all is compared before leg b is back.
+                if mine && session::is_new(pair) && !p.alone {
+                    mend_the_dead(&mut p, &s);
+                }
+                let ran = drive(&mut p, kind, action);
+                p.held.end();
+                if !mine {
+                    session::release_guest(&s);
+                }
+                match ran {
+                    Some(ran) => ran,
+                    None if turns < TURNS => continue,
+                    // Somebody turns the word again and again.
+                    None => Ran::Done(Err(Errno::EIO)),
+                }
             }
-            let ran = drive(&mut p, kind, action);
-            p.held.end();
-            if !mine {
-                session::release_guest(&s);
-            }
-            ran
-        }
+        };
     };
     if own && patience == Patience::Wait {
         TX.unlock();
@@ -334,25 +380,27 @@ pub fn run(job: Job, t: [Option<&mut Target>; 2], change: &mut dyn Change) -> Ra
     ran
 }
 
+/// How often leg b may leave or come while one change begins.
+const TURNS: u32 = 64;
+
 /// Rounds of one change in a pair of another user before it waits outside.
 const ROUNDS_MAX: u32 = 16;
 
-/// How often a change that the second leg lacks is tried to be ended, half a millisecond apart.
-const MENDS: u32 = 200;
-const MENDS_GUARDED: u32 = 5;
-
-/// Plans and runs until there is an answer.
-fn drive(p: &mut Port<'_, '_>, kind: IntentKind, action: Action) -> Ran {
+/// Plans and runs until there is an answer. `None`: leg b has left, or comes, or is back meanwhile.
+fn drive(p: &mut Port<'_, '_>, kind: IntentKind, action: Action) -> Option<Ran> {
     let mut d = if p.cx.s.is_guarded() {
         Drive::new(Some(ROUNDS_MAX), MENDS_GUARDED)
     } else {
         Drive::new(None, MENDS)
     };
     loop {
-        p.alone = p.cx.s.runtime().word().alone();
+        let word = p.cx.s.runtime().word();
+        if !p.is_of(word) {
+            return None;
+        }
         p.lost = None;
-        if p.alone && p.cx.lead == Leg::B {
-            return Ran::Done(Err(lost::refuse(p.cx.s.pair)));
+        if word.leg(Leg::B) != LegState::InSync && p.cx.lead == Leg::B {
+            return Some(Ran::Done(Err(lost::refuse(p.cx.s.pair))));
         }
         let mut next = match d.plan(|| plan(p)) {
             Err(next) => next,
@@ -366,6 +414,9 @@ fn drive(p: &mut Port<'_, '_>, kind: IntentKind, action: Action) -> Ran {
             }
         };
         while let Next::Recover(nth) = next {
+            if !p.is_of(p.cx.s.runtime().word()) && d.left().is_none() {
+                return None;
+            }
             if nth > 0 {
                 sys::sleep_us(500);
             }
@@ -378,12 +429,13 @@ fn drive(p: &mut Port<'_, '_>, kind: IntentKind, action: Action) -> Ran {
                 if p.cx.s.is_guarded() {
                     patience::over();
                 }
-                return Ran::Done(r);
+                return Some(Ran::Done(r));
             }
-            Next::Native => return Ran::Native,
-            Next::Unresolved => return Ran::Unresolved,
-            Next::Alone => return Ran::Alone,
-            Next::Wait(object) => return busy(p, object),
+            Next::Native => return Some(Ran::Native),
+            Next::Unresolved => return Some(Ran::Unresolved),
+            Next::Alone => return Some(Ran::Alone),
+            Next::Lone(r) => return Some(Ran::Lone(r)),
+            Next::Wait(object) => return Some(busy(p, object)),
             Next::Again | Next::Recover(_) => {}
         }
         p.cx.intent = Intent::of(kind, p.cx.lead);
@@ -396,64 +448,6 @@ fn plan(p: &mut Port<'_, '_>) -> Result<LockPlan, Prepared> {
     p.cx.dated = false;
     p.cx.generation = p.cx.s.runtime().generation();
     p.change.plan(&mut p.cx)
-}
-
-/// At attach: gives files the times that killed processes have owed them, unless others are in the way.
-#[cold]
-#[inline(never)]
-fn settle_the_dead(p: &mut Port<'_, '_>) {
-    let s = p.cx.s;
-    let _ = mirror_core::alone(p, |_, held| {
-        heal::settle(s, held);
-    });
-}
-
-/// At attach: ends what crashed processes left, also where nobody may ever come by again.
-#[cold]
-#[inline(never)]
-fn mend_the_dead(p: &mut Port<'_, '_>) {
-    for object in WHOLE..OBJECTS {
-        let s = p.cx.s;
-        if posts::crashed(p, s.runtime(), object) {
-            mend_all(p);
-            break;
-        }
-    }
-    if mapped::any(p.cx.s) {
-        for _ in 0..MENDS {
-            let act = |p: &mut Port<'_, '_>, held: &BothLocked| {
-                // Not to a leg that was left behind.
-                if !p.cx.s.runtime().word().alone() {
-                    mapped::settle(p.cx.s, held);
-                }
-            };
-            if !matches!(mirror_core::alone(p, act), Err(LockMiss::Busy(_))) {
-                break;
-            }
-            sys::sleep_us(500);
-        }
-    }
-    if owed::by_the_dead(p.cx.s.runtime()) {
-        settle_the_dead(p);
-    }
-}
-
-/// Ends what a crashed process left. If others are in the way for long, the next one who comes upon it
-/// ends it.
-#[cold]
-#[inline(never)]
-fn mend_all(p: &mut Port<'_, '_>) {
-    let tries = if p.cx.s.is_guarded() {
-        MENDS_GUARDED
-    } else {
-        MENDS
-    };
-    for _ in 0..tries {
-        if !matches!(mirror_core::recover(p), Err(LockMiss::Busy(_))) {
-            return;
-        }
-        sys::sleep_us(500);
-    }
 }
 
 fn busy(p: &Port<'_, '_>, object: usize) -> Ran {

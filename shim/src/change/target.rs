@@ -447,6 +447,10 @@ pub trait Change {
     fn holds(&mut self, _cx: &mut Cx<'_>, _why: Errno) -> bool {
         false
     }
+    /// With leg b away: what is done in its place, under leg a's locks. `None`: the program's call, if it has one.
+    fn lone(&mut self, _: &mut Cx<'_>, _: &BothLocked) -> Option<Sys<u64>> {
+        None
+    }
     /// Resolves under the locks and fills the intent.
     fn prepare(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Prepared;
     /// The call on one leg: its answer. Writes, and what `prepare` has answered, have none.

@@ -106,11 +106,12 @@ const NOT_A_LEG: &[(&str, &str, &str)] = &[
     ("pair/src/cores.rs", "add", "a list in the control folder"),
     ("pair/src/away.rs", "leave", "the mark"),
     ("pair/src/away.rs", "put", "the mark"),
-    ("pair/src/away.rs", "end", "the mark"),
+    ("pair/src/away.rs", "ended", "the mark"),
     ("pair/src/away.rs", "come", "the mark"),
     ("pair/src/away.rs", "fails", "a file of the control folder"),
     ("pair/src/domain.rs", "clear_ended", "leg a's domain record"),
     ("pair/src/memory.rs", "write", "a runtime file"),
+    ("pair/src/runtime.rs", "refit", "a runtime file"),
     (
         "pair/src/runtime.rs",
         "folder",

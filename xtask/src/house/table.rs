@@ -23,7 +23,9 @@ pub const ROOMS: &[(&str, Rooms)] = &[
             ("repair", &["attach", "path", "process"]),
             (
                 "change",
-                &["attach", "config", "events", "path", "process", "repair"],
+                &[
+                    "attach", "config", "events", "path", "process", "regs", "repair",
+                ],
             ),
             (
                 "net",
@@ -62,7 +64,7 @@ pub const ROOMS: &[(&str, Rooms)] = &[
             ("verdict", &["image"]),
             ("pair", &["fail", "text", "tree"]),
             ("signal", &["tree"]),
-            ("sync", &["fail", "pair", "text", "tree"]),
+            ("sync", &["fail", "output", "pair", "text", "tree"]),
             ("launch", &["fail", "signal", "sync", "text", "tree"]),
             ("audit", &["fail", "launch", "pair", "sync", "text", "tree"]),
             (
@@ -125,6 +127,7 @@ pub const ROOMS: &[(&str, Rooms)] = &[
                 &["fault", "op", "oracle", "proc", "rng", "steps", "world"],
             ),
             ("explore", &["proc", "run"]),
+            ("joining", &[]),
         ],
     ),
 ];
@@ -134,6 +137,10 @@ pub const STATICS: &[(&str, &str)] = &[
     (
         "shim/src/arch/gates.rs",
         "what the assembler of the net reads",
+    ),
+    (
+        "shim/src/attach/again.rs",
+        "how often leg b was opened again",
     ),
     (
         "shim/src/attach/holder.rs",

@@ -5,8 +5,11 @@ use crate::output;
 use crate::pair::away;
 use crate::pair::back::Watch;
 use crate::pair::domain::{self, Attached};
+use crate::sync::equal::Same;
+use crate::sync::joining;
 use crate::sync::keep::Keeper;
 use crate::sync::session::{self, Ledger, Repaired};
+use crate::sync::still::{self, End};
 use crate::sync::turn::Turn;
 use crate::text;
 use mirror_core::Leg;
@@ -20,17 +23,22 @@ struct Repair<'a> {
     /// The leg that is right.
     from: Leg,
     privileged: bool,
+    /// Leg b is on its way back: every change is both legs'.
+    joining: bool,
     repaired: u64,
     kept: u64,
 }
 
 /// Makes the other leg like leg `from`. The exit code.
-pub fn repair(p: &Attached, from: Leg, privileged: bool, turn: &mut Turn) -> Res<u8> {
+pub fn repair(p: &mut Attached, from: Leg, privileged: bool, turn: &mut Turn) -> Res<u8> {
+    let joining = from == Leg::A && joining::begin(p)?;
+    let p = &*p;
     let before = turn.begin().about(record(p))?;
     let mut r = Repair {
         pair: p,
         from,
         privileged,
+        joining,
         repaired: before.repaired,
         kept: before.kept,
     };
@@ -76,16 +84,31 @@ impl Repair<'_> {
     /// One walk. `Some`: the repair has ended, with this exit code.
     fn pass(&mut self, nth: usize, turn: &mut Turn) -> Res<Option<u8>> {
         let p = self.pair;
-        let watch = away::is_away(&p.pair)
+        let watch = (!self.joining && away::is_away(&p.pair))
             .then(|| Watch::begin(p))
             .transpose()?;
         let ledger = Ledger::begin(p)?;
-        let walked = self.walk(nth, turn, &ledger)?;
+        let _ = p.still.moved();
+        let mut same = self.joining.then(Same::default);
+        let walked = self.walk(nth, turn, &ledger, &mut same)?;
         let tally = &walked.tally;
-        let n = tally.differences();
+        let mut n = tally.differences();
         self.repaired += n;
         self.kept += walked.kept.0;
         self.tell_kept(&walked);
+        if self.joining && tally.trouble.is_empty() && (n == 0 || nth > 1) {
+            match still::end(p, &ledger, tally, same)? {
+                End::Back(last) => {
+                    self.repaired += last;
+                    n = 0;
+                }
+                End::NotYet => n = n.max(1),
+                End::Left => {
+                    ledger.restore(p)?;
+                    return Ok(Some(left_again(p, self.repaired)));
+                }
+            }
+        }
         if n > 0 || !tally.trouble.is_empty() {
             ledger.restore(p)?;
         }
@@ -116,7 +139,13 @@ impl Repair<'_> {
         Ok(Some(0))
     }
 
-    fn walk(&self, nth: usize, turn: &mut Turn, ledger: &Ledger) -> Res<Repaired> {
+    fn walk(
+        &self,
+        nth: usize,
+        turn: &mut Turn,
+        ledger: &Ledger,
+        same: &mut Option<Same>,
+    ) -> Res<Repaired> {
         let (p, from) = (self.pair, self.from);
         let what = if nth == 1 { "" } else { "checked again" };
         let bar = session::bar(session::total(p, from), what);
@@ -127,7 +156,7 @@ impl Repair<'_> {
             Keeper::all()
         };
         let mut done = 0;
-        let walked = session::repair(p, from, keeper, self.privileged, bar, |n, k| {
+        let walked = session::repair(p, from, keeper, self.privileged, bar, same, |n, k| {
             done = n;
             turn.count(self.repaired + n, self.kept + k);
         });
@@ -202,6 +231,20 @@ impl Repair<'_> {
             ),
         )
     }
+}
+
+/// Leg b failed on its way back.
+fn left_again(p: &Attached, repaired: u64) -> u8 {
+    let (shown, v) = (
+        text::path(&p.pair.line.virt),
+        text::shell(&p.pair.line.virt),
+    );
+    output::say!(
+        "{shown}    DEGRADED  {} repaired; a program could not change leg b, or not open it, and has left it behind again",
+        text::plural(repaired, "path")
+    );
+    output::say!("action    mirror status {v}    says why");
+    1
 }
 
 /// Leg b is like leg a, and stays away: programs work on leg a alone.

@@ -1,9 +1,9 @@
 //! fcntl F_SETFL of a descriptor of a pair.
-use crate::calls::args::verdict;
+use crate::calls::args::{TRIES, verdict};
 use crate::calls::data::write::place;
 use crate::calls::paired::recognise::{Fd, recognise};
 use crate::change::job::Job;
-use crate::change::port::run;
+use crate::change::port::{Ran, run};
 use crate::change::target::{Change, Cx};
 use crate::path::loc::Loc;
 use crate::regs::{NATIVE, Regs, copy_of, fd_arg, raw};
@@ -31,15 +31,20 @@ pub fn set_flags(regs: &mut Regs) -> usize {
     let n = fd_arg(regs, 0);
     crate::process::fds::lent();
     let mut loc = Loc::new();
-    if !matches!(recognise(n, &mut loc), Fd::Paired) {
-        return NATIVE;
-    }
-    let (pair, leg) = place(n);
     let copy = copy_of(regs);
-    let ran = run(
-        Job::on((pair, leg), IntentKind::Attributes).action(Action::Call { undo: Undo::Never }),
-        [None, None],
-        &mut Flags { n, regs: &copy },
-    );
-    verdict(regs, ran)
+    for _ in 0..TRIES {
+        if !matches!(recognise(n, &mut loc), Fd::Paired) {
+            return NATIVE;
+        }
+        let job = Job::on(place(n), IntentKind::Attributes);
+        let ran = run(
+            job.action(Action::Call { undo: Undo::Never }),
+            [None, None],
+            &mut Flags { n, regs: &copy },
+        );
+        if !matches!(ran, Ran::Unresolved) {
+            return verdict(regs, ran);
+        }
+    }
+    NATIVE
 }

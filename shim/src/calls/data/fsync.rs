@@ -158,8 +158,15 @@ pub fn sync(regs: &mut Regs) -> usize {
             {
                 return wait;
             }
+            if !sys::is_open(m) && !session::is_alone(at.0) {
+                // Leg b has come back meanwhile: it is looked at anew.
+                return WAIT;
+            }
             let first = raw(regs);
             let second = second(regs);
+            if second == Err(Errno::EBADF) && !sys::is_open(m) {
+                return WAIT;
+            }
             answer(regs, first.and_then(|v| second.map(|_| v)))
         }
         Fd::Bare if session::is_alone(loc.pair) => NATIVE,

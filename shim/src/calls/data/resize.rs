@@ -144,5 +144,6 @@ pub fn resize_paired(regs: &Regs, n: i32) -> Ran {
         regs: &copy,
         before: None,
     };
-    run(Job::on((pair, leg), kind), [None, None], &mut change)
+    let job = Job::on((pair, leg), kind).lone(regs);
+    run(job, [None, None], &mut change)
 }

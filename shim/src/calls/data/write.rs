@@ -300,10 +300,6 @@ pub fn write_paired(regs: &Regs, n: i32) -> Option<Ran> {
         at_end: false,
         moves: false,
     };
-    let ran = run(
-        Job::on((pair, leg), IntentKind::Write).action(Action::Write(Where::Position)),
-        [None, None],
-        &mut change,
-    );
-    Some(ran)
+    let job = Job::on((pair, leg), IntentKind::Write).action(Action::Write(Where::Position));
+    Some(run(job.lone(regs), [None, None], &mut change))
 }

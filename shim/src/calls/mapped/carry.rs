@@ -3,12 +3,10 @@
 //! Rules: both legs are compared, and what differs is copied: nothing is known of what was stored. Both are looked
 //! at through the library's own mappings, by the kernel: what is not there any more (a file cut short by
 //! somebody else) is an error and no signal. The sizes are equal under the lock; nothing is carried behind the end.
-use crate::attach::session;
 use crate::calls::mapped::{foreign, marks, table};
 use crate::change::job::{Job, Patience};
 use crate::change::port::{Ran, run};
 use crate::change::target::{Change, Cx};
-use crate::process::actor;
 use core::sync::atomic::Ordering;
 use mirror_core::mapped::{Mapped, PATH_ROOM};
 use mirror_core::numbers;
@@ -66,16 +64,50 @@ impl Change for One {
         if step == Step::Second {
             return Ok(0);
         }
+        let gone = match table::renew(self.nth, cx.s) {
+            Err(Errno::ENOENT) if self.what != What::Enter => true,
+            r => r.map(|()| false)?,
+        };
         let r = match self.what {
+            // Nobody can have it by a name.
+            What::Carry if gone => Ok(()),
             What::Enter => enter(self.nth, cx, self.range, held),
             What::Carry => carry(self.nth, self.range, held),
             What::Leave if table::is_mapped(self.nth) => Ok(()),
+            What::Leave | What::End if gone => {
+                ended(self.nth, cx, held);
+                Ok(())
+            }
             What::Leave | What::End => leave(self.nth, cx, held),
         };
         r.map(|()| 0).map_err(Refused::Whole)
     }
+    /// All of leg a is compared before leg b is back: nothing is carried, and no file is entered.
+    fn lone(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Option<Sys<u64>> {
+        table::let_go_of_b(cx.s.pair);
+        Some(match self.what {
+            What::Enter => Err(Errno::EACCES),
+            What::Carry => Ok(0),
+            What::Leave if table::is_mapped(self.nth) => Ok(0),
+            What::Leave | What::End => {
+                ended(self.nth, cx, held);
+                Ok(0)
+            }
+        })
+    }
     fn undo(&mut self, _: &mut Cx<'_>, _: &BothLocked, _: Option<&Untouched<'_>>) -> Sys<()> {
         Ok(())
+    }
+}
+
+/// This process's part of the entry ends.
+fn ended(nth: usize, cx: &Cx<'_>, held: &BothLocked) {
+    let (Some(f), View::Own(rt)) = (table::file(nth), cx.s.runtime()) else {
+        return;
+    };
+    if let (Some(entry), true) = (f.entry(), marks::is_own()) {
+        mapped::leave(rt, marks::of(cx.s), entry, held);
+        f.set_entry(None);
     }
 }
 
@@ -89,26 +121,11 @@ pub fn act(nth: usize, what: What, range: (u64, u64), patience: Patience) -> Ran
     // Killed in the middle, the change is these bytes'.
     let job = Job::on((pair, Leg::A), IntentKind::Write).patience(patience);
     match run(job, [None, None], &mut change) {
-        Ran::Alone if session::is_alone(pair) => {
-            match patience {
-                Patience::Wait => actor::locked(|| table::let_go_of_b(pair)),
-                _ => table::let_go_of_b(pair),
-            }
-            Ran::Done(alone(f, what))
-        }
+        Ran::Lone(r) => Ran::Done(r),
+        // The pair has been opened anew on the way: once more.
+        Ran::Unresolved => Ran::Wait,
         ran => ran,
     }
-}
-
-/// With leg b away: all of leg a is compared before it is back, so nothing is carried, and no file is entered.
-fn alone(f: &table::File, what: What) -> Sys<u64> {
-    match what {
-        What::Enter => return Err(Errno::EACCES),
-        What::Carry => {}
-        // What is held of it in the runtime file ends with the process.
-        What::Leave | What::End => f.set_entry(None),
-    }
-    Ok(0)
 }
 
 /// Stores may reach these bytes from now on.

@@ -1,6 +1,5 @@
 //! Stores of other processes, through mappings that this one has not: both files are opened anew, in a short-lived
 //! child, since closing them here would drop the program's locks on them.
-use crate::attach::session;
 use crate::change::job::Job;
 use crate::change::port::{Ran, run};
 use crate::change::target::{Change, Cx};
@@ -25,7 +24,8 @@ pub fn carry(pair: usize, at: [i32; 2], m: &Mapped) -> Ran {
     let job = Job::on((pair, Leg::A), IntentKind::Write);
     match run(job, [None, None], &mut change) {
         // Leg b is away: there is nothing to carry it to.
-        Ran::Alone if session::is_alone(pair) => Ran::Done(Ok(0)),
+        Ran::Lone(r) => Ran::Done(r),
+        Ran::Unresolved => Ran::Wait,
         ran => ran,
     }
 }
@@ -49,6 +49,9 @@ impl Change for Foreign<'_> {
         apart(self.at, self.m.inode, (self.m.from, self.m.to), held)
             .map(|()| 0)
             .map_err(Refused::Whole)
+    }
+    fn lone(&mut self, _: &mut Cx<'_>, _: &BothLocked) -> Option<Sys<u64>> {
+        Some(Ok(0))
     }
     fn undo(&mut self, _: &mut Cx<'_>, _: &BothLocked, _: Option<&Untouched<'_>>) -> Sys<()> {
         Ok(())

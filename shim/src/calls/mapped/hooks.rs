@@ -101,7 +101,7 @@ fn own_of(pair: usize, m: &Mapped) -> Option<usize> {
 /// it cannot be done.
 #[inline(never)]
 pub fn before_sync(n: i32) -> Option<Result<(), Errno>> {
-    let i = fds::info(n).filter(|_| fds::hint(n) == fds::PAIRED)?;
+    let i = fds::info(n).filter(|_| crate::calls::paired::recognise::is_paired(n))?;
     let pair = usize::from(i.pair.load(Ordering::Relaxed));
     if session::is_alone(pair) {
         return None;

@@ -104,6 +104,7 @@ impl Map<'_> {
         let known = table::find(cx.s.pair, st.ino(), st.dev()).map(|(nth, _)| nth);
         let nth = match known {
             Some(nth) => {
+                table::renew(nth, cx.s)?;
                 table::reach(nth, to)?;
                 nth
             }
@@ -111,7 +112,7 @@ impl Map<'_> {
                 let mut buf = [0u8; 232];
                 let path = fds::info(self.n).map_or(&[][..], |i| i.path(&mut buf));
                 let id = (st.ino(), st.dev(), twin.ino());
-                table::take((self.n, cx.s.pair), id, to, path)?
+                table::take((self.n, cx.s.pair, cx.s.epoch), id, to, path)?
             }
         };
         let r = self.in_place(nth, cx, (from, to), held);

@@ -4,7 +4,10 @@
 //! Rules: changed with TX held, by the owner of the memory. A range may stand here that is gone (a guest took
 //! it away, or there was no room to cut it in two): then its file is carried over later, or more often. Nothing is
 //! read or written at the program's ranges.
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use crate::attach::handle::Session;
+use crate::path::below::open_below;
+use crate::path::loc::Path;
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::mapped::PATH_ROOM;
 use mirror_core::numbers::{self, MAPPED_MAX};
@@ -25,6 +28,8 @@ pub struct File {
     pub id: [AtomicU64; 3],
     /// The library's own mappings from the file's beginning: leg a's to be read, leg b's to be written.
     at: [AtomicUsize; 2],
+    /// The epoch of what there is of leg b; 0: nothing.
+    epoch: AtomicU32,
     len: AtomicUsize,
     path_len: AtomicU8,
     path: [AtomicU8; PATH_ROOM],
@@ -40,6 +45,7 @@ const NO_FILE: File = File {
     entry: AtomicU8::new(0),
     id: [const { AtomicU64::new(0) }; 3],
     at: [const { AtomicUsize::new(0) }; 2],
+    epoch: AtomicU32::new(0),
     len: AtomicUsize::new(0),
     path_len: AtomicU8::new(0),
     path: [const { AtomicU8::new(0) }; PATH_ROOM],
@@ -210,7 +216,7 @@ pub fn remove(start: usize, end: usize) {
 /// Takes a file up: `n` is open on leg a, n + K on leg b. Both are mapped as far as `len`, and held by names of
 /// their own.
 pub fn take(
-    (n, pair): (i32, usize),
+    (n, pair, epoch): (i32, usize, u32),
     (ino, dev, other): (u64, u64, u64),
     len: usize,
     path: &[u8],
@@ -231,6 +237,7 @@ pub fn take(
     }
     f.len.store(len, R);
     f.pair.store(pair as u8, R);
+    f.epoch.store(epoch, R);
     f.entry.store(0, R);
     for (d, v) in f.id.iter().zip([ino, dev, other]) {
         d.store(v, R);
@@ -289,7 +296,7 @@ pub fn reach(nth: usize, len: usize) -> Sys<()> {
         return Ok(());
     }
     let mut done = 0usize;
-    for at in &f.at {
+    for at in f.at.iter().filter(|at| at.load(R) != 0) {
         // SAFETY: our own mapping, used with TX held alone.
         match unsafe { sys::resize_mapping(at.load(R), old, len) } {
             Ok(new) => at.store(new, R),
@@ -311,9 +318,58 @@ pub fn reach(nth: usize, len: usize) -> Sys<()> {
 /// Lets go of leg b's part of a pair's files. TX is held, and this process is in the middle of no change.
 pub fn let_go_of_b(pair: usize) {
     for (nth, f) in files().filter(|(_, f)| usize::from(f.pair.load(R)) == pair) {
+        let_go(nth, f);
+    }
+}
+
+fn let_go(nth: usize, f: &File) {
+    if f.epoch.swap(0, R) != 0 {
         unmap(&f.at[1], f.len.load(R));
         let _ = sys::close(numbers::mapped(nth, Leg::B));
     }
+}
+
+/// What there is of leg b is made that of the session's epoch. The file's lock is held. ESTALE: the file is not where
+/// it was; ENOENT: it has no name any more.
+pub fn renew(nth: usize, s: &Session) -> Sys<()> {
+    let f = file(nth).ok_or(Errno::EIO)?;
+    match f.epoch.load(R) == s.epoch {
+        true => Ok(()),
+        false => again(nth, f, s),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn again(nth: usize, f: &File, s: &Session) -> Sys<()> {
+    let_go(nth, f);
+    if sys::fstat(numbers::mapped(nth, Leg::A))?.nlink() == 0 {
+        return Err(Errno::ENOENT);
+    }
+    let mut buf = [0u8; PATH_ROOM];
+    let rel = Path::from_bytes(f.path(&mut buf)).map_err(|_| Errno::ESTALE)?;
+    let there =
+        sys::glance(s.at(Leg::A), &rel, c::AT_SYMLINK_NOFOLLOW).map_err(|_| Errno::ESTALE)?;
+    if (there.ino(), there.dev()) != (f.inode(), f.id[1].load(R)) {
+        return Err(Errno::ESTALE);
+    }
+    let flags = c::O_RDWR | c::O_NOFOLLOW | c::O_NONBLOCK | c::O_NOCTTY | c::O_CLOEXEC;
+    // Of leg b the program has no locks any more that closing it could drop.
+    let n = open_below(s.at(Leg::B), &rel, flags)?;
+    let len = f.len.load(R);
+    let mapped = sys::fstat(n).and_then(|st| {
+        let at = sys::map_file(n, len, true)?;
+        f.at[1].store(at, R);
+        f.id[2].store(st.ino(), R);
+        name(n, nth, Leg::B, st.ino())
+    });
+    let _ = sys::close(n);
+    if mapped.is_err() {
+        unmap(&f.at[1], len);
+        return mapped;
+    }
+    f.epoch.store(s.epoch, R);
+    Ok(())
 }
 
 fn unmap(at: &AtomicUsize, len: usize) {

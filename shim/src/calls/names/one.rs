@@ -12,7 +12,7 @@ use crate::path::loc::{Last, Loc, Path, Place};
 use crate::path::proofs::{self, SYMLINKED};
 use crate::path::resolve::{locate, locate_slow};
 use crate::process::actor::THREADED;
-use crate::regs::{NATIVE, Regs, arg, fail, raw};
+use crate::regs::{NATIVE, Regs, arg, copy_of, fail, raw};
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::Leg;
@@ -270,6 +270,7 @@ pub fn one(regs: &mut Regs) -> usize {
                 return Some(v);
             }
             let mut t = Target::new(loc);
+            let call = copy_of(regs);
             let mut change = One {
                 what,
                 target: &target,
@@ -278,6 +279,7 @@ pub fn one(regs: &mut Regs) -> usize {
                 second: false,
             };
             let job = Job::at(loc, what.kind()).action(Action::Call { undo });
+            let job = job.lone(&call);
             match run(job, [Some(&mut t), None], &mut change) {
                 Ran::Unresolved => None,
                 ran => Some(verdict(regs, ran)),

@@ -8,7 +8,7 @@ use crate::change::target::{Change, Cx};
 use crate::path::loc::{Loc, Path};
 use crate::process::fds;
 use crate::process::limits::spare;
-use crate::regs::{Regs, answer, fail};
+use crate::regs::{Regs, answer, copy_of, fail};
 use crate::repair::privileges;
 use libc as c;
 use mirror_core::PerLeg;
@@ -171,7 +171,9 @@ pub fn reopen(regs: &mut Regs, n: i32, flags: i32, loc: &Loc) -> Option<usize> {
     } else {
         IntentKind::Attributes
     };
-    let ran = run(Job::at(loc, kind), [None, None], &mut change);
+    let call = copy_of(regs);
+    let job = Job::at(loc, kind).lone(&call);
+    let ran = run(job, [None, None], &mut change);
     Some(match ran {
         Ran::Unresolved => return None,
         Ran::Done(Ok(n)) => {

@@ -1,9 +1,8 @@
 //! The partner of a descriptor that may have lost it, before a change through it.
 use crate::calls::args::{TRIES, verdict};
-use crate::calls::paired::recognise::{Fd, adopt, recognise};
+use crate::calls::paired::recognise::{self, Fd, adopt, recognise};
 use crate::change::port::Ran;
 use crate::path::loc::Loc;
-use crate::process::fds;
 use crate::regs::{NATIVE, Regs, fail};
 use libc as c;
 use mirror_core::Errno;
@@ -11,7 +10,7 @@ use mirror_sys as sys;
 
 /// Sees to it that `n` is paired. `Some`: what to answer instead.
 pub fn paired(regs: &mut Regs, n: i32) -> Option<usize> {
-    if fds::hint(n) == fds::PAIRED {
+    if recognise::is_paired(n) {
         None
     } else {
         pair_up(regs, n)
@@ -50,6 +49,8 @@ fn try_pair(regs: &mut Regs, n: i32) -> Result<Option<usize>, ()> {
             }
             match adopt(n, &loc) {
                 Ran::Done(Ok(_)) => None,
+                // With leg b away it needs none.
+                Ran::Alone => None,
                 Ran::Unresolved => return Err(()),
                 r => Some(verdict(regs, r)),
             }

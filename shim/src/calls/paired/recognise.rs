@@ -2,7 +2,7 @@
 //!
 //! Rules: with TX held, so that no dup2 or close is half done; a lost partner is made again by name and
 //! inode, under the locks of the pair.
-use crate::attach::marked;
+use crate::attach::{marked, session};
 use crate::calls::paired::outer;
 use crate::calls::paired::partner::{install, note};
 use crate::change::border::{self, Border};
@@ -13,7 +13,7 @@ use crate::change::target::{Change, Cx, Target};
 use crate::path::beside;
 use crate::path::loc::{Loc, Place};
 use crate::path::outside::Outside;
-use crate::process::actor::{guest, locked};
+use crate::process::actor::{self, guest, locked};
 use crate::process::fds::{self, ANY_PARTNER};
 use crate::process::look;
 use core::sync::atomic::Ordering;
@@ -51,9 +51,33 @@ pub fn recognise(n: i32, loc: &mut Loc) -> Fd {
     }
 }
 
+/// Whether memory knows that a number has a partner, of the leg as it is now.
+pub fn is_paired(n: i32) -> bool {
+    if fds::hint(n) != fds::PAIRED {
+        return false;
+    }
+    let Some(i) = fds::info(n) else { return false };
+    let pair = usize::from(i.pair.load(Ordering::Relaxed));
+    // A guest's table is as it was when it got it.
+    let foreign = || actor::maybe_guest() && session::has_changed(pair);
+    !session::is_behind(pair) && !foreign()
+}
+
+/// Whether this is the partner of an object: what a table that is not the owner's holds may be of a leg b of
+/// former times.
+#[cold]
+#[inline(never)]
+fn is_twin(s: &sys::Stat, loc: &Loc) -> bool {
+    let Some(root) = session::root_of(loc.pair, loc.leg.other()) else {
+        return false;
+    };
+    let st = sys::glance(root, &loc.rel, c::AT_SYMLINK_NOFOLLOW);
+    !loc.held && st.is_ok_and(|t| (t.dev(), t.ino()) == (s.dev(), s.ino()))
+}
+
 /// What memory knows of a number.
 fn known(n: i32) -> Option<Fd> {
-    if fds::hint(n) == fds::PAIRED {
+    if is_paired(n) {
         return Some(Fd::Paired);
     }
     Outside::by_hint(n).map(Fd::Out)
@@ -68,6 +92,13 @@ pub fn recognise_held(n: i32, loc: &mut Loc) -> Fd {
     }
     if let Some(proof) = Outside::no_number(n) {
         return Fd::Out(proof);
+    }
+    if fds::hint(n) == fds::PAIRED
+        && !guest()
+        && let Some(i) = fds::info(n)
+    {
+        // What was held of leg b as it was before is let go.
+        let _ = session::session(usize::from(i.pair.load(Ordering::Relaxed)), false);
     }
     let look = look::begin(n);
     let partner = ANY_PARTNER
@@ -100,9 +131,11 @@ pub fn recognise_held(n: i32, loc: &mut Loc) -> Fd {
         Some(_) => crate::path::object::named(n, loc),
         None => crate::path::object::sought(n, loc),
     };
-    let partner = partner.filter(|_| {
+    let partner = partner.filter(|p| {
         let inside = matches!(place, Place::In | Place::Nameless | Place::Linked);
-        let stale = inside && marked::is_stale(loc.pair);
+        let foreign = || actor::maybe_guest() && session::has_changed(loc.pair);
+        let twin = || place == Place::In && is_twin(p, loc);
+        let stale = inside && (marked::is_stale(loc.pair) || foreign() && !twin());
         if stale {
             let _ = sys::close(n.saturating_add(K));
         }
@@ -326,7 +359,7 @@ pub fn adopt(n: i32, loc: &Loc) -> Ran {
     );
     if let Ran::Done(Ok(_)) = ran {
         if !sys::is_open(n.saturating_add(K)) {
-            if loc.leg == mirror_core::Leg::A && crate::attach::session::is_alone(loc.pair) {
+            if loc.leg == mirror_core::Leg::A && session::is_alone(loc.pair) {
                 return Ran::Alone;
             }
             return Ran::Done(Err(Errno::EIO));

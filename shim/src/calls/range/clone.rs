@@ -263,13 +263,13 @@ impl Change for Clone {
     }
 }
 
-fn run_clone(change: &mut Clone) -> Ran {
+fn run_clone(change: &mut Clone, call: Option<&Regs>) -> Ran {
     let (pair, leg) = place(change.n);
-    run(
-        Job::on((pair, leg), IntentKind::Write),
-        [None, None],
-        change,
-    )
+    let mut job = Job::on((pair, leg), IntentKind::Write);
+    if let Some(call) = call {
+        job = job.lone(call);
+    }
+    run(job, [None, None], change)
 }
 
 /// FICLONE, FICLONERANGE on a destination; FIDEDUPERANGE on a source.
@@ -297,13 +297,14 @@ pub fn ioctl(regs: &mut Regs) -> usize {
         if is_ours(range.src as i32) {
             return Ran::Done(Err(Errno::EBADF));
         }
-        run_clone(&mut Clone {
+        let mut change = Clone {
             n,
             range,
             twin: Twin::NONE,
             carry: true,
             touched: false,
-        })
+        };
+        run_clone(&mut change, Some(regs))
     })
 }
 
@@ -333,7 +334,7 @@ pub fn share(from: i32, to: i32, at: u64, goal: u64, count: u64) -> Ran {
         carry: false,
         touched: false,
     };
-    match run_clone(&mut change) {
+    match run_clone(&mut change, None) {
         Ran::Done(Ok(_)) => Ran::Done(Ok(length)),
         ran => ran,
     }

@@ -10,7 +10,7 @@ use crate::change::target::Target;
 use crate::path::loc::{Last, Loc, Name, Path, Place};
 use crate::path::proofs::{self, SYMLINKED};
 use crate::path::resolve::locate_slow;
-use crate::regs::{NATIVE, Regs, arg, fail};
+use crate::regs::{NATIVE, Regs, arg, copy_of, fail};
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::Errno;
@@ -191,7 +191,11 @@ impl Asked<'_> {
             follow: follow && l1.jump.is_none(),
             replaces: false,
         };
-        let job = Job::on((l2.pair, l1.leg), kind);
+        let call = copy_of(regs);
+        let mut job = Job::on((l2.pair, l1.leg), kind);
+        if l1.leg == l2.leg {
+            job = job.lone(&call);
+        }
         match run(job, [Some(&mut a), Some(&mut b)], &mut change) {
             Ran::Unresolved => None,
             // One of the names is on the leg that is away.

@@ -13,7 +13,7 @@ use crate::change::target::Target;
 use crate::path::beside;
 use crate::path::loc::{Last, Loc, Path, Place};
 use crate::path::ruled;
-use crate::regs::{NATIVE, Regs, arg, fail};
+use crate::regs::{NATIVE, Regs, arg, copy_of, fail};
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::PerLeg;
@@ -179,8 +179,9 @@ impl Asked<'_> {
         };
         loc.anchor.park();
         let mut t = Target::new(loc);
+        let call = copy_of(regs);
         let ran = run(
-            Job::at(loc, IntentKind::Open),
+            Job::at(loc, IntentKind::Open).lone(&call),
             [Some(&mut t), None],
             &mut change,
         );

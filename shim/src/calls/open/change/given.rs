@@ -27,6 +27,8 @@ impl Open {
             for _ in 0..100 {
                 match crate::calls::paired::recognise::adopt(n, loc) {
                     Ran::Wait => sys::sleep_us(1000),
+                    Ran::Unresolved if crate::attach::session::is_alone(loc.pair) => break,
+                    Ran::Unresolved => {}
                     _ => break,
                 }
             }
