@@ -1,6 +1,7 @@
 //! `cargo xtask demo`: the main job, step by step, with ordinary programs; no root, no network,
-//! everything in /tmp/mfs-demo. What is measured is measured now; what is not built says so.
+//! everything in /tmp/mfs-demo. What is measured is measured now.
 mod bypass;
+mod degraded;
 
 use crate::{Result, build};
 use mirror_tests::{Level, Tree};
@@ -72,8 +73,8 @@ pub fn demo() -> Result<bool> {
     d.ordinary_programs()?;
     d.either_copy_alone()?;
     d.kills()?;
-    d.say("a disk goes away", "not yet");
-    d.say("…and returns", "not yet");
+    let running = d.goes_away()?;
+    d.returns(running)?;
     d.bypass()?;
     d.cost()?;
     let root = d.root.display();
@@ -147,6 +148,8 @@ impl Demo {
         let root = self.root.display().to_string();
         if self.root.exists() {
             // A demo that ran before: its pair is given back first.
+            // It may have ended in the midst of step 6.
+            let _ = fs::rename(self.path("unplugged"), self.path("disk2"));
             let _ = self.mirror(&["detach", &format!("{root}/data")]);
             fs::remove_dir_all(&self.root).map_err(|e| format!("{root}: {e}"))?;
         }
@@ -162,9 +165,18 @@ impl Demo {
         );
         self.say(
             "two trees, one directory",
-            &format!("$ mirror init {a} {b} --at {v}"),
+            &format!("$ mirror init {a} {b} --at {v} --on-failure degrade"),
         );
-        let (code, text) = self.mirror(&["init", &a, &b, "--at", &v, "--yes"])?;
+        let (code, text) = self.mirror(&[
+            "init",
+            &a,
+            &b,
+            "--at",
+            &v,
+            "--on-failure",
+            "degrade",
+            "--yes",
+        ])?;
         if code != 0 {
             return Err(format!("mirror init: {text}"));
         }

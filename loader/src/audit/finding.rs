@@ -1,5 +1,6 @@
 //! What an audit tells.
 use super::people::Person;
+use super::suspects::Suspect;
 use crate::tree::differs::Presence;
 use mirror_audit::{Op, Range, Why};
 use mirror_core::Leg;
@@ -79,4 +80,27 @@ pub struct Finding {
     pub why: Why,
     /// What was done about it.
     pub done: Done,
+}
+
+impl Finding {
+    /// Before anything is done about it.
+    pub(super) fn of(s: &Suspect, what: &Presence, kind: &'static str) -> Finding {
+        let leg = s.leg();
+        let told = s.told(leg);
+        let by: Option<Rc<Person>> = told.and_then(|t| t.by.clone());
+        Finding {
+            time: s.time,
+            leg,
+            op: told.map_or(Op::Change, |t| t.op),
+            count: told.map_or(1, |t| t.count),
+            range: told.and_then(|t| t.range),
+            rel: s.rel.clone(),
+            to: s.to.clone(),
+            kind,
+            what: *what,
+            why: by.as_ref().map_or(Why::Unknown, |b| b.why),
+            by,
+            done: Done::Found,
+        }
+    }
 }

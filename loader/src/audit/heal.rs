@@ -18,6 +18,38 @@ const BURST: Duration = Duration::from_secs(10);
 /// Healed objects that are remembered.
 const OURS: usize = 10_000;
 
+/// How much may go away at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// So many objects.
+    Objects(u64),
+    /// So many of a hundred of those that there are.
+    Share(u8),
+}
+
+impl Limit {
+    /// `100` or `20%`.
+    pub fn parse(word: &str) -> Result<Limit, String> {
+        let limit = match word.strip_suffix('%') {
+            Some(n) => n.parse().ok().filter(|n| *n <= 100).map(Limit::Share),
+            None => word.parse().ok().map(Limit::Objects),
+        };
+        limit.ok_or_else(|| "a number of objects (100), or a share of them (20%)".into())
+    }
+
+    /// In objects of a pair.
+    pub(super) fn of(self, one: &One<'_>) -> u64 {
+        match self {
+            Limit::Objects(n) => n,
+            Limit::Share(n) => {
+                // The root is none of them.
+                let all = one.objects(Leg::A, b"", u64::MAX).saturating_sub(1);
+                all.saturating_mul(u64::from(n)) / 100
+            }
+        }
+    }
+}
+
 /// The brake: how many names may go away at once, and how many have gone lately.
 pub struct Brake {
     /// No more than so many.
@@ -71,7 +103,7 @@ impl Brake {
 
     /// The same, when one more is looked at: it may have gone away since.
     pub(super) fn more(&mut self, one: &One<'_>, s: &Suspect, seen: &Seen) -> bool {
-        let Some(there) = going(s.leg(), seen) else {
+        let Some(there) = going(s.way(), seen) else {
             return false;
         };
         // What lies below a directory that is gone has been counted with it.
@@ -95,10 +127,10 @@ fn mark(m: &Meta) -> (u64, i64, i64) {
 }
 
 /// What would be done about a finding.
-pub(super) fn would(f: &Finding, seen: &Seen, brake: bool) -> Done {
-    match f.leg {
+pub(super) fn would(s: &Suspect, seen: &Seen, brake: bool) -> Done {
+    match s.way() {
         None => Done::Would("left: both legs were changed"),
-        Some(_) if brake && going(f.leg, seen).is_some() => Done::Would("held"),
+        Some(_) if brake && going(s.way(), seen).is_some() => Done::Would("held"),
         Some(Leg::A) => Done::Would("healed"),
         Some(Leg::B) => Done::Would("undone"),
     }
@@ -111,14 +143,14 @@ const TRIES: u8 = 20;
 pub(super) fn heal(
     p: &Attached,
     one: &mut One<'_>,
-    f: &mut Finding,
+    (s, f): (&Suspect, &mut Finding),
     seen: &Seen,
-    (brake, tries): (bool, u8),
+    brake: bool,
     ours: &mut HashMap<Vec<u8>, (u64, i64, i64)>,
     held: &BothLocked,
 ) -> bool {
-    let vanished = going(f.leg, seen).is_some();
-    f.done = match f.leg {
+    let vanished = going(s.way(), seen).is_some();
+    f.done = match s.way() {
         None => Done::Conflict,
         Some(_) if brake && vanished => Done::Held,
         Some(leg) => {
@@ -132,7 +164,7 @@ pub(super) fn heal(
                 let own = seen.is_some_and(|m| ours.get(&f.rel) == Some(&mark(&m)));
                 let keep = !own || leg == Leg::B || vanished;
                 match one.carry(&f.rel, keep, held) {
-                    Ok(c) if c.changing && tries < TRIES => return false,
+                    Ok(c) if c.changing && s.tries < TRIES => return false,
                     Ok(c) => {
                         if ours.len() >= OURS {
                             ours.clear();

@@ -9,7 +9,7 @@ use crate::sync::heal::locked;
 use crate::sync::one::One;
 use crate::tree::differs::Presence;
 use crate::tree::object::Fidelity;
-use mirror_core::BothLocked;
+use mirror_core::{BothLocked, Leg};
 use std::collections::HashSet;
 
 /// The decision.
@@ -41,8 +41,8 @@ pub fn of(p: &Pair) -> Vec<Held> {
 }
 
 /// Notes what a finding holds, if it does.
-pub(super) fn note(p: &Attached, f: &Finding, held: &BothLocked) {
-    let (Done::Held, Some(leg)) = (&f.done, f.leg) else {
+pub(super) fn note(p: &Attached, f: &Finding, leg: Option<Leg>, held: &BothLocked) {
+    let (Done::Held, Some(leg)) = (&f.done, leg) else {
         return;
     };
     let h = Held {

@@ -45,6 +45,8 @@ pub struct Suspect {
     pub touched: PerLeg<Vec<Touch>>,
     /// The source itself knows that a change had no match.
     pub certain: bool,
+    /// It was found by comparing all, after events had been lost.
+    pub scanned: bool,
     /// How often it was changed while it was carried.
     pub tries: u8,
     first: Instant,
@@ -60,6 +62,7 @@ impl Suspect {
             to: None,
             touched: PerLeg::default(),
             certain: false,
+            scanned: false,
             tries: 0,
             first: now,
             last: now,
@@ -92,6 +95,7 @@ impl Suspect {
         self.not_before = self.not_before.max(other.not_before);
         self.to = self.to.take().or(other.to);
         self.certain |= other.certain;
+        self.scanned |= other.scanned;
         self.tries = self.tries.max(other.tries);
         for (mine, theirs) in self.touched.iter_mut().zip(other.touched) {
             for t in theirs {
@@ -130,6 +134,17 @@ impl Suspect {
             (false, true) => Some(Leg::B),
             _ => None,
         }
+    }
+
+    /// Whether something changed, and the source does not say what: of a directory, its names.
+    pub fn names_unknown(&self) -> bool {
+        self.touched.iter().flatten().any(|t| t.op == Op::Change)
+    }
+
+    /// The leg that is taken for the changed one: where nobody knows what happened, leg a is right.
+    pub fn way(&self) -> Option<Leg> {
+        let unseen = self.scanned && self.touched.iter().all(Vec::is_empty);
+        self.leg().or(unseen.then_some(Leg::A))
     }
 
     /// Whether nothing speaks against it that mirrored programs did all of it.
@@ -185,6 +200,27 @@ impl Suspects {
             s.certain |= e.judged == Judged::Unmirrored;
             s.to = to.or(s.to.take());
             s.add(leg, e.op, e.range, by.clone());
+        }
+    }
+
+    /// Notes a path that differs, nobody knows since when.
+    pub fn add_scanned(&mut self, rel: &[u8], time: u64) {
+        let now = Instant::now();
+        let new = || Suspect::new(rel, time, now);
+        self.all.entry(rel.to_vec()).or_insert_with(new).scanned = true;
+    }
+
+    /// Notes a path in a directory of which only it is known that it was changed.
+    pub fn add_inside(&mut self, dir: &Suspect, rel: &[u8]) {
+        let now = Instant::now();
+        let mut new = Suspect::new(rel, dir.time, now);
+        let here = |t: &Touch| t.op == Op::Change;
+        for (all, of) in new.touched.iter_mut().zip(&dir.touched) {
+            all.extend(of.iter().filter(|t| here(t)).cloned());
+        }
+        match self.all.get_mut(rel) {
+            Some(there) => there.merge(new),
+            None => _ = self.all.insert(rel.to_vec(), new),
         }
     }
 

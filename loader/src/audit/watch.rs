@@ -4,13 +4,14 @@
 //! A source that sees both legs but not which changes belong together (T3, T4) is no judge of what is
 //! mirrored. So both objects are compared: first without a lock, and what differs, again while the pair's
 //! locks keep every mirrored program out. Equal: nothing happened that matters. Different: a finding.
-use super::finding::{Done, Finding};
-use super::heal::{self, Brake};
+use super::finding::Finding;
+use super::heal::{Brake, Limit};
 use super::held::{self, Choice, Decided};
 use super::open::{self, Opened};
-use super::people::{People, Person};
+use super::people::People;
+use super::scan::Scan;
 use super::source::Source;
-use super::suspects::{Suspect, Suspects};
+use super::suspects::Suspects;
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::pair::audited::{Audited, Sign};
 use crate::pair::away;
@@ -18,30 +19,22 @@ use crate::pair::domain::{self, Attached};
 use crate::pair::held::Held;
 use crate::pair::legs::Pair;
 use crate::sync::heal::locked;
-use crate::sync::mapped;
+use crate::sync::linked::Linked;
 use crate::sync::one::{self, One};
 use crate::sync::turn;
 use crate::text;
-use crate::tree::differs::Presence;
 use crate::tree::object::{Fidelity, std};
-use mirror_audit::{Event, Judged, Op, Tier, Why};
+use mirror_audit::{Event, Judged, Op, Tier};
 use mirror_core::word::StateWord;
 use mirror_core::{Leg, LockKind};
 use std::collections::HashMap;
 use std::io;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// Paths that are judged under one hold of the locks.
-const HOLD: usize = 32;
 /// How often what has happened in the meantime is taken at the end.
 const ROUNDS: usize = 20;
-/// What is changed while it is carried is looked at again after so long.
-const SOON: Duration = Duration::from_millis(100);
-/// What differs while a repair runs is looked at again after so long.
-const LATER: Duration = Duration::from_millis(500);
-/// What differs because a mirrored program stores there is looked at again after so long.
-const STORED: Duration = Duration::from_secs(2);
+/// Between two parts of a comparison.
+const REST: Duration = Duration::from_millis(5);
 
 /// What is asked for.
 #[derive(Clone, Copy)]
@@ -53,7 +46,9 @@ pub struct Ask {
     /// Only say how.
     pub dry_run: bool,
     /// Names that may go away at once.
-    pub brake: u64,
+    pub brake: Limit,
+    /// This pair alone is watched: nobody can make the audit let go of it.
+    pub stays: bool,
 }
 
 /// What was counted.
@@ -87,20 +82,24 @@ pub struct Watch {
     pub counts: Counts,
     /// The root of this leg has gone away: nothing more can be judged.
     pub gone: Option<Leg>,
-    ask: Ask,
-    fidelity: Fidelity,
-    suspects: Suspects,
-    people: People,
+    pub(super) ask: Ask,
+    pub(super) fidelity: Fidelity,
+    pub(super) suspects: Suspects,
+    pub(super) people: People,
     /// Losses that have been told.
-    lost: u64,
+    pub(super) lost: u64,
     /// Matches that have been counted.
-    matched: u64,
-    sign: Option<Sign>,
-    since: u64,
-    last: u64,
-    brake: Brake,
+    pub(super) matched: u64,
+    pub(super) sign: Option<Sign>,
+    pub(super) since: u64,
+    pub(super) last: u64,
+    pub(super) brake: Brake,
     /// What leg b has had since it was last healed.
-    ours: HashMap<Vec<u8>, (u64, i64, i64)>,
+    pub(super) ours: HashMap<Vec<u8>, (u64, i64, i64)>,
+    /// Files of leg a with several names, and when that was looked at.
+    pub(super) linked: Option<(Instant, Linked)>,
+    /// What was lost is looked for.
+    pub(super) scan: Scan,
 }
 
 /// Who goes by flocks sees those of programs whose locks are words only when they have been asked to take them
@@ -134,9 +133,11 @@ impl Watch {
             ));
         }
         let Opened { source, refused } = with_flocks(&pair, ask, opened)?;
+        let fidelity = one::fidelity(&pair);
+        let limit = ask.brake.of(&One::new(&pair, fidelity));
         let watch = Watch {
-            fidelity: one::fidelity(&pair),
-            sign: Sign::put(&pair.pair.legs.a.root).ok(),
+            fidelity,
+            sign: Sign::put(&pair.pair.legs.a.root, ask.stays).ok(),
             pair,
             source,
             refused,
@@ -149,8 +150,10 @@ impl Watch {
             matched: 0,
             since: text::now(),
             last: 0,
-            brake: Brake::new(ask.brake),
+            brake: Brake::new(limit),
             ours: HashMap::new(),
+            linked: None,
+            scan: Scan::default(),
         };
         watch.say();
         Ok(watch)
@@ -158,7 +161,10 @@ impl Watch {
 
     /// When something is to be judged.
     pub fn next(&self) -> Option<Instant> {
-        self.suspects.next()
+        match self.scan.runs() {
+            true => Some(Instant::now() + REST),
+            false => self.suspects.next(),
+        }
     }
 
     /// What is held for a decision.
@@ -169,6 +175,23 @@ impl Watch {
     /// Does what was decided about it.
     pub fn decide(&self, choice: Choice) -> Res<Decided> {
         held::decide(&self.pair, self.fidelity, choice)
+    }
+
+    /// Whether leg b has been left behind: there is nothing to compare with, and it cannot come back as long
+    /// as the pair is attached.
+    pub fn away(&self) -> bool {
+        away::is_away(&self.pair.pair)
+    }
+
+    /// Whether somebody wants the pair for himself, and this audit lets go of it.
+    pub fn wanted(&self) -> bool {
+        !self.ask.stays && self.sign.as_ref().is_some_and(Sign::wanted)
+    }
+
+    /// What has not been judged will not be.
+    pub fn leave(&mut self) {
+        self.counts.open += self.suspects.take(true).len() as u64;
+        self.say();
     }
 
     /// How many paths wait to be judged.
@@ -200,149 +223,15 @@ impl Watch {
             self.counts.lost += more;
             self.last = text::now();
             // Nobody knows what was missed: only a comparison finds it.
+            if self.ask.heal {
+                self.scan.begin();
+            }
             let _ = locked(&self.pair, |held| {
                 self.pair.set_bits(StateWord::UNMIRRORED, held);
             });
             self.say();
         }
         Ok(any || more > 0)
-    }
-
-    /// Judges what is due; `all`: everything. What was found.
-    pub fn judge(&mut self, all: bool) -> Res<Vec<Finding>> {
-        let mut found = vec![];
-        let due = self.suspects.take(all);
-        let doubts = self.doubts(due, all);
-        if !doubts.is_empty() {
-            let repair = turn::running(&self.pair.pair).is_some();
-            if repair || self.pair.pair.incomplete().is_some() {
-                // What it has not come to yet differs, and no program is to blame.
-                for s in doubts {
-                    match all {
-                        true => self.counts.open += 1,
-                        false => self.suspects.again(s, LATER),
-                    }
-                }
-            } else {
-                self.settle(doubts, &mut found)?;
-            }
-        }
-        if !found.is_empty() {
-            self.last = text::now();
-            self.counts.unmirrored += found.len() as u64;
-            let count = |what: &dyn Fn(&Done) -> bool| {
-                found.iter().filter(|f| what(&f.done)).count() as u64
-            };
-            self.counts.healed += count(&Done::healed);
-            self.counts.left += count(&|d| !d.mended());
-            self.counts.held +=
-                count(&|d| matches!(d, Done::Held | Done::Conflict | Done::Failed(_)));
-            self.say();
-        }
-        Ok(found)
-    }
-
-    /// Looks without locks: what is equal has been mirrored, or does not matter any more.
-    fn doubts(&mut self, due: Vec<Suspect>, all: bool) -> Vec<Suspect> {
-        if due.is_empty() {
-            return vec![];
-        }
-        let one = One::new(&self.pair, self.fidelity);
-        let mut doubts = vec![];
-        for s in due {
-            let begun = Instant::now();
-            let seen = one.look(&s.rel);
-            self.suspects.took(&s.rel, begun.elapsed());
-            match seen {
-                Ok(seen) if seen.what.equal() && !s.certain => self.counts.mirrored += 1,
-                // A program has it mapped and carries it over: until then nobody can say more.
-                Ok(seen) if s.by_mirrored() && mapped::may_explain(&self.pair, &seen) => {
-                    match all {
-                        true => self.counts.open += 1,
-                        false => self.suspects.again(s, STORED),
-                    }
-                }
-                _ => doubts.push(s),
-            }
-        }
-        doubts
-    }
-
-    /// Looks with the locks held, and repairs if that is asked for.
-    // long: one path after the other under one hold of the locks
-    fn settle(&mut self, mut doubts: Vec<Suspect>, found: &mut Vec<Finding>) -> Res<()> {
-        let known = self.pair.pair.pending();
-        let mut held_back = self.ask.heal && {
-            let one = One::new(&self.pair, self.fidelity);
-            self.brake.pulled(&one, &doubts)
-        };
-        while !doubts.is_empty() {
-            let some: Vec<Suspect> = doubts.drain(..doubts.len().min(HOLD)).collect();
-            let Watch {
-                pair,
-                source,
-                suspects,
-                people,
-                counts,
-                gone,
-                ask,
-                fidelity,
-                brake,
-                ours,
-                ..
-            } = self;
-            let pair = &*pair;
-            locked(pair, |held| {
-                // No mirrored change is under way: all of its events, on both legs, are in the queue.
-                let mut events = vec![];
-                let _ = source.read(&mut events);
-                people.forget();
-                for e in events {
-                    *gone = note(e, suspects, people, counts).or(*gone);
-                }
-                let mut one = One::new(pair, *fidelity);
-                let mut marked = false;
-                for mut s in some {
-                    suspects.more_of(&mut s);
-                    match one.sure(&s.rel, held) {
-                        Ok(seen) if seen.what.equal() && !s.certain => counts.mirrored += 1,
-                        Ok(seen) if s.by_mirrored() && mapped::may_explain(pair, &seen) => {
-                            suspects.again(s, STORED)
-                        }
-                        // Recorded already, by whoever met it.
-                        Ok(_) if known.contains(&s.rel) && !s.certain => counts.mirrored += 1,
-                        Err(_) => counts.open += 1,
-                        Ok(seen) => {
-                            let mut f = finding(&s, &seen.what, One::kind(&seen));
-                            if seen.what.equal() {
-                                f.done = Done::Equal;
-                            } else if ask.heal {
-                                // Who removes things does not wait for the pair's locks.
-                                held_back |= brake.more(&one, &s, &seen);
-                                if ask.dry_run {
-                                    f.done = heal::would(&f, &seen, held_back);
-                                } else {
-                                    let how = (held_back, s.tries);
-                                    let (one, f) = (&mut one, &mut f);
-                                    if !heal::heal(pair, one, f, &seen, how, ours, held) {
-                                        s.tries += 1;
-                                        suspects.again(s, SOON);
-                                        continue;
-                                    }
-                                }
-                            }
-                            held::note(pair, &f, held);
-                            if !f.done.mended() && !marked {
-                                pair.set_bits(StateWord::UNMIRRORED, held);
-                                marked = true;
-                            }
-                            found.push(f);
-                        }
-                    }
-                }
-            })?;
-        }
-        Ok(())
     }
 
     /// Whether both legs are still where they were.
@@ -366,7 +255,7 @@ impl Watch {
     }
 
     /// Says in the pair how it stands.
-    fn say(&self) {
+    pub(super) fn say(&self) {
         if let Some(sign) = &self.sign {
             sign.say(&Audited {
                 pid: std::process::id(),
@@ -383,6 +272,10 @@ impl Watch {
     /// Takes and judges all that has happened before this call.
     pub fn end(&mut self) -> Res<Vec<Finding>> {
         let mut found = vec![];
+        while self.scan.runs() && !self.away() && turn::running(&self.pair.pair).is_none() {
+            self.read().about("the source of events")?;
+            found.extend(self.judge(false)?);
+        }
         // Somebody may go on changing things for ever.
         for _ in 0..ROUNDS {
             let more = self.read().unwrap_or(false);
@@ -401,7 +294,7 @@ impl Watch {
 }
 
 /// Takes an event in. The leg whose root has gone away by it.
-fn note(
+pub(super) fn note(
     mut e: Event,
     suspects: &mut Suspects,
     people: &mut People,
@@ -432,25 +325,4 @@ fn note(
     }
     suspects.add(e, by);
     None
-}
-
-/// A finding, before anything is done about it.
-fn finding(s: &Suspect, what: &Presence, kind: &'static str) -> Finding {
-    let leg = s.leg();
-    let told = s.told(leg);
-    let by: Option<Rc<Person>> = told.and_then(|t| t.by.clone());
-    Finding {
-        time: s.time,
-        leg,
-        op: told.map_or(Op::Change, |t| t.op),
-        count: told.map_or(1, |t| t.count),
-        range: told.and_then(|t| t.range),
-        rel: s.rel.clone(),
-        to: s.to.clone(),
-        kind,
-        what: *what,
-        why: by.as_ref().map_or(Why::Unknown, |b| b.why),
-        by,
-        done: Done::Found,
-    }
 }

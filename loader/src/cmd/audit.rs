@@ -7,6 +7,7 @@ mod live;
 mod log;
 mod metrics;
 mod outputs;
+mod pairs;
 mod screen;
 mod service;
 mod summary;
@@ -20,20 +21,19 @@ use super::Found;
 use super::sub::{CommandLine, Sub};
 use crate::audit::held::Choice;
 use crate::audit::open;
-use crate::audit::watch::{Ask, Watch};
-use crate::fail::{Context, Fail, Kind, Res};
+use crate::audit::watch::Watch;
+use crate::fail::{Context, Res};
 use crate::launch::supervise;
 use crate::output;
 use crate::signal::Gentle;
-use crate::text;
 use crate::tree::beneath::Root;
-use mirror_audit::Tier;
 use outputs::Outputs;
+use pairs::Pairs;
 use rustix::event::{PollFd, PollFlags, poll};
 use screen::Wish;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::{Child, Command, ExitStatus};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 impl Sub for Audit {
     const NAME: &'static str = "audit";
@@ -46,35 +46,6 @@ impl Sub for Audit {
         }
         run(self)
     }
-}
-
-/// How often a leg's root is looked at.
-const ROOTS: Duration = Duration::from_secs(2);
-
-fn pairs(a: &Audit) -> Res<Vec<Watch>> {
-    let ask = Ask {
-        tier: Tier::parse(&a.tier),
-        heal: a.heal,
-        dry_run: a.dry_run,
-        brake: a.brake,
-    };
-    let mut all = vec![];
-    for found in super::each(a.pair.as_slice(), true)? {
-        match found {
-            Found::Pair(p) if p.incomplete().is_some() => {
-                let v = text::shell(&p.line.virt);
-                return Err(Fail::new(
-                    Kind::Leg,
-                    format!("{v}: its first copy has not finished. mirror resync {v}"),
-                ));
-            }
-            Found::Pair(p) => all.push(Watch::open(*p, ask)?),
-            Found::Lost(k) => {
-                return Err(Fail::new(Kind::Leg, k.instead(k.sentence())));
-            }
-        }
-    }
-    Ok(all)
 }
 
 /// What the loop waits for.
@@ -183,40 +154,38 @@ pub fn run(a: &Audit) -> Res<u8> {
         asked: false,
     };
     let mut out = Outputs::open(a, &waiting.signals)?;
-    let mut watches = pairs(a)?;
-    out.start(a, &watches)?;
-    waiting.start(a, &watches)?;
-    let mut lost_root = false;
-    let mut roots = Instant::now();
-    while !waiting.over(&mut out, &watches)? && !lost_root {
-        let soon = watches.iter().filter_map(Watch::next).min();
-        let until = [Some(roots + ROOTS), soon, out.next()];
-        let until = until.into_iter().flatten().min().unwrap_or(roots);
-        let typed = waiting.wait(&watches, until, out.listens());
-        for (at, w) in watches.iter_mut().enumerate() {
-            turn(at, w, &mut out)?;
-            lost_root |= w.gone.is_some();
+    let mut pairs = Pairs::begin(a)?;
+    out.start(a, &pairs.watches)?;
+    waiting.start(a, &pairs.watches)?;
+    while !waiting.over(&mut out, &pairs.watches)? {
+        pairs.turn(&mut out);
+        if pairs.lost() {
+            break;
         }
-        if roots + ROOTS <= Instant::now() {
-            roots = Instant::now();
-            for w in &mut watches {
-                w.look_at_roots();
-                lost_root |= w.gone.is_some();
-            }
+        let soon = pairs.watches.iter().filter_map(Watch::next).min();
+        let until = [Some(pairs.next()), soon, out.next()];
+        let until = until
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or_else(Instant::now);
+        let typed = waiting.wait(&pairs.watches, until, out.listens());
+        for (at, w) in pairs.watches.iter_mut().enumerate() {
+            turn(at, w, &mut out)?;
         }
         if typed && let Some(l) = &mut out.live {
             let wishes = l.keys();
             for wish in wishes {
                 waiting.asked |= wish == Wish::Quit;
-                granted(wish, &watches, &mut out);
+                granted(wish, &pairs.watches, &mut out);
             }
         }
-        out.turn(&watches);
+        out.turn(&pairs.watches);
     }
     // A second signal ends it at once.
     waiting.signals.end();
     out.ends();
-    finish(a, out, &mut watches, &mut waiting)
+    finish(a, out, &mut pairs, &mut waiting)
 }
 
 /// What somebody at the terminal decided about what is held.
@@ -253,10 +222,10 @@ fn turn(at: usize, w: &mut Watch, out: &mut Outputs) -> Res<()> {
     Ok(())
 }
 
-fn finish(a: &Audit, mut out: Outputs, watches: &mut [Watch], waiting: &mut Waiting) -> Res<u8> {
-    let mut code = 0;
+fn finish(a: &Audit, mut out: Outputs, pairs: &mut Pairs, waiting: &mut Waiting) -> Res<u8> {
+    let mut code = pairs.code;
     let mut failed = None;
-    for (at, w) in watches.iter_mut().enumerate() {
+    for (at, w) in pairs.watches.iter_mut().enumerate() {
         let before = w.counts.lost;
         if let Some(leg) = w.gone {
             let f = w.vanished(leg);
@@ -270,12 +239,7 @@ fn finish(a: &Audit, mut out: Outputs, watches: &mut [Watch], waiting: &mut Wait
             out.lost(at, w);
         }
         out.end(at, w, a.json);
-        code = match code {
-            // There may be more than what was found.
-            _ if w.counts.lost > 0 => 4,
-            0 if w.counts.unmirrored > 0 => 3,
-            c => c,
-        };
+        code = pairs::code(code, w.counts);
     }
     out.close();
     if let Some(mut child) = waiting.child.take().filter(|_| waiting.ended.is_none()) {

@@ -50,6 +50,13 @@ pub fn run(a: &Detach) -> Res<u8> {
     for leg in &there.legs {
         own(leg, file)?;
     }
+    // An audit of all pairs goes on without this one.
+    let _asked: Vec<_> = there
+        .legs
+        .iter()
+        .filter(|leg| leg.record.leg == mirror_core::Leg::A)
+        .filter_map(|leg| audited::ask(&leg.root))
+        .collect();
     let _alone = there
         .roots()
         .map(|root| domain::alone(root, &l.virt))

@@ -3,25 +3,42 @@
 use crate::text;
 use crate::tree::beneath::{Root, like_folder};
 pub use mirror_audit::Audited;
+use mirror_sys::Byte;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 /// The file.
 pub const FILE: &[u8] = b".mirror/audit";
+/// The byte, far behind the text, that who wants the pair for himself locks. An audit of all pairs lets go of
+/// the pair then; one of this pair alone has the byte locked too, and stays.
+const WANTED: u64 = 1 << 20;
+/// How long an audit may take to let go.
+const LETS_GO: Duration = Duration::from_secs(5);
+
 /// The right to say that the pair is audited, until it is dropped.
 pub struct Sign(OwnedFd);
 
 impl Sign {
-    /// Puts it up.
-    pub fn put(root: &Root) -> io::Result<Sign> {
+    /// Puts it up. `stays`: nobody can make it let go.
+    pub fn put(root: &Root, stays: bool) -> io::Result<Sign> {
         let flags = OFlags::RDWR | OFlags::CREATE;
         let fd = root.control(FILE, flags, Mode::RUSR | Mode::WUSR)?;
         if rustix::fs::fstat(&fd)?.st_size == 0 {
             like_folder(&root.dir(b".mirror")?, &fd);
         }
         rustix::fs::flock(&fd, FlockOperation::NonBlockingLockShared)?;
+        if stays {
+            // Where it cannot be locked the audit is asked to let go, and does not.
+            let _ = mirror_sys::lock_of_description(fd.as_raw_fd(), WANTED, Byte::Shared);
+        }
         Ok(Sign(fd))
+    }
+
+    /// Whether somebody wants the pair for himself.
+    pub fn wanted(&self) -> bool {
+        wanted(&self.0)
     }
 
     /// Says how it stands.
@@ -29,6 +46,32 @@ impl Sign {
         // For display alone: a full leg has no room for it.
         let _ = rustix::io::pwrite(&self.0, &a.encode(), 0);
     }
+}
+
+fn wanted(fd: &OwnedFd) -> bool {
+    mirror_sys::is_locked(fd.as_raw_fd(), WANTED) == Ok(true)
+}
+
+/// Whether somebody wants the pair for himself.
+pub fn is_wanted(root: &Root) -> bool {
+    let fd = root.control(FILE, OFlags::RDONLY, Mode::empty());
+    fd.is_ok_and(|fd| wanted(&fd))
+}
+
+/// Asks the audits of a pair to let go of it, as long as what is returned lives. None: there is none, or it
+/// stays.
+pub fn ask(root: &Root) -> Option<OwnedFd> {
+    let fd = root.control(FILE, OFlags::RDWR, Mode::empty()).ok()?;
+    let free = || rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive).is_ok();
+    if free() {
+        return None;
+    }
+    mirror_sys::lock_of_description(fd.as_raw_fd(), WANTED, Byte::Alone).ok()?;
+    let begun = Instant::now();
+    while !free() && begun.elapsed() < LETS_GO {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Some(fd)
 }
 
 /// What the file in leg a says, and whether an audit runs.

@@ -1,9 +1,10 @@
 //! One path of an attached pair at a time, for those who know which one may differ.
 use super::equal::{Seen, Work};
 use super::keep::Keeper;
+use super::linked::Linked;
 use super::session;
 use crate::pair::domain::Attached;
-use crate::tree::beneath::{join, split};
+use crate::tree::beneath::{Root, join, split};
 use crate::tree::differs::Presence;
 use crate::tree::object::{Fidelity, Meta};
 use crate::tree::probe;
@@ -20,6 +21,8 @@ pub fn fidelity(p: &Attached) -> Fidelity {
 /// Leg a is the source, leg b the copy.
 pub struct One<'a> {
     work: Work<'a>,
+    /// Further names of leg a's files.
+    linked: Option<&'a Linked>,
 }
 
 /// What was done with a path.
@@ -44,7 +47,14 @@ impl<'a> One<'a> {
         let bar = ProgressBar::hidden();
         One {
             work: Work::new(source, copy, fidelity, false, bar),
+            linked: None,
         }
+    }
+
+    /// With what was found of files that have several names.
+    pub fn with(mut self, linked: &'a Linked) -> One<'a> {
+        self.linked = Some(linked);
+        self
     }
 
     /// Looks without any lock: what is equal was equal at some moment.
@@ -55,6 +65,18 @@ impl<'a> One<'a> {
     /// Looks with the locks held: what differs, differs.
     pub fn sure(&self, rel: &[u8], held: &BothLocked) -> io::Result<Seen> {
         self.work.compare_held(rel, held)
+    }
+
+    /// Whether leg a has a file there that has other names as well, and leg b nothing.
+    pub fn is_new_link(seen: &Seen) -> bool {
+        let linked = |s: &Meta| !s.is_dir() && s.linked();
+        seen.copy.is_none() && seen.source.as_ref().is_some_and(linked)
+    }
+
+    /// Whether both legs have a directory there.
+    pub fn has_directory(seen: &Seen) -> bool {
+        let all = [&seen.source, &seen.copy];
+        all.iter().all(|m| m.as_ref().is_some_and(Meta::is_dir))
     }
 
     /// What kind of object it is.
@@ -82,6 +104,16 @@ impl<'a> One<'a> {
         n
     }
 
+    /// The names in a directory of either leg.
+    pub fn names(&self, dir: &[u8]) -> Vec<Vec<u8>> {
+        let of = |root: &Root| root.names(dir).unwrap_or_default();
+        let mut all = of(&self.work.source.root);
+        all.extend(of(&self.work.copy.root));
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
     /// Makes leg b like leg a there, with what is below a new directory. `keep`: what b loses is kept
     /// aside, or nothing is done.
     pub fn carry(&mut self, rel: &[u8], keep: bool, held: &BothLocked) -> io::Result<Carried> {
@@ -97,14 +129,16 @@ impl<'a> One<'a> {
             (Some(s), Some(d)) if !s.is_dir() => s.st.st_nlink == d.st.st_nlink,
             _ => true,
         };
+        let whole = seen.what.equal() && (links || !self.work.fidelity.links);
         Ok(Carried {
-            whole: seen.what.equal() && (links || !self.work.fidelity.links),
-            changing: !seen.what.equal(),
+            whole,
+            // Of a hard link the other names may come yet.
+            changing: !whole,
             now: seen.copy,
         })
     }
 
-    /// A new name of a file is a link on the other leg too, if the file's first name lies beside it.
+    /// A new name of a file is a link on the other leg too, if another name of it lies beside it or is known.
     fn meet_names(&mut self, rel: &[u8]) -> io::Result<()> {
         let seen = self.look(rel)?;
         let Some(s) = seen.source.filter(|s| s.is_file() && s.linked()) else {
@@ -124,6 +158,12 @@ impl<'a> One<'a> {
             );
             if other != rel && st.is_ok_and(|st| (st.st_dev, st.st_ino) == s.id()) {
                 self.work.remember(&other)?;
+            }
+        }
+        for other in self.linked.map_or(&[][..], |l| l.names(s.id())) {
+            if other != rel {
+                // It is what it was, or stands for nothing.
+                self.work.settle(other)?;
             }
         }
         Ok(())

@@ -1,4 +1,5 @@
 //! The arguments of `mirror audit`.
+use crate::audit::heal::Limit;
 use clap::Args;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -20,9 +21,10 @@ pub struct Audit {
     /// With --heal: only say what would be done
     #[arg(long, short = 'n', requires = "heal")]
     pub dry_run: bool,
-    /// With --heal: hold what removes more than so many objects at once
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    pub brake: u64,
+    /// With --heal: hold what removes more than so many objects within ten seconds, or such a share of those
+    /// that there are when the audit begins
+    #[arg(long, value_name = "N|N%", default_value = "100", value_parser = Limit::parse)]
+    pub brake: Limit,
     /// Machine-readable output: a line for each event
     #[arg(long)]
     pub json: bool,

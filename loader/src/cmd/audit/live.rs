@@ -30,8 +30,21 @@ pub struct Live {
 
 impl Live {
     /// Takes the terminal.
-    pub fn begin(watches: &[Watch], heal: bool) -> Live {
-        let heads = watches.iter().map(|w| Head {
+    pub fn begin(heal: bool) -> Live {
+        Live {
+            screen: Screen::new(vec![], heal),
+            terminal: Terminal::take(),
+            began: Instant::now(),
+            drawn: None,
+            changed: true,
+            looked: None,
+            before: vec![],
+        }
+    }
+
+    /// One more pair.
+    pub fn add(&mut self, w: &Watch) {
+        self.screen.heads.push(Head {
             virt: text::path(&w.pair.pair.line.virt),
             tier: w.source.tier().title().into(),
             blind: format!(
@@ -41,15 +54,19 @@ impl Live {
             ),
             ..Head::default()
         });
-        Live {
-            screen: Screen::new(heads.collect(), heal),
-            terminal: Terminal::take(),
-            began: Instant::now(),
-            drawn: None,
-            changed: true,
-            looked: None,
-            before: vec![],
+        self.before.push(w.counts.mirrored);
+        self.look_soon();
+    }
+
+    /// The pair with this number is not watched any more.
+    pub fn remove(&mut self, at: usize) {
+        if at < self.screen.heads.len() {
+            self.screen.heads.remove(at);
         }
+        if at < self.before.len() {
+            self.before.remove(at);
+        }
+        self.look_soon();
     }
 
     /// What was found at one time in the pair with this number.

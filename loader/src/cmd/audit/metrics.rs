@@ -108,6 +108,14 @@ impl Metrics {
         }
     }
 
+    /// A pair is not watched any more.
+    pub fn remove(&mut self, at: usize) {
+        let mut all = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if at < all.len() {
+            all.remove(at);
+        }
+    }
+
     /// Writes the file, if it is time.
     pub fn turn(&mut self, now: bool) -> Res<()> {
         let Some(file) = self

@@ -31,6 +31,7 @@ pub struct Outputs {
     log: Option<Log>,
     service: Service,
     heal: bool,
+    json: bool,
 }
 
 /// Whether the audit is drawn on the terminal.
@@ -70,6 +71,7 @@ impl Outputs {
             log,
             service: Service::of_environment(),
             heal: a.heal,
+            json: a.json,
         })
     }
 
@@ -82,22 +84,58 @@ impl Outputs {
             m.turn(true)?;
         }
         if drawn(a) {
-            self.live = Some(Live::begin(watches, a.heal));
+            self.live = Some(Live::begin(a.heal));
         }
-        for w in watches {
-            let state = look::look(&w.pair.pair.line).state.word();
-            if self.live.is_none() {
-                self.view
-                    .start(w, state, self.heal, self.summaries.is_none());
-            }
-            if let Some(all) = &mut self.summaries {
-                all.push(Summary::default());
-            }
-            let title = w.source.tier().title();
-            self.log(Event::Start, w, &format!("audit begun: {title}"));
+        for (at, w) in watches.iter().enumerate() {
+            self.add(at, w);
         }
         self.service.ready(&status(watches));
         Ok(())
+    }
+
+    /// A pair's audit has begun.
+    pub fn add(&mut self, at: usize, w: &Watch) {
+        if let Some(m) = &mut self.metrics {
+            m.update(at, w, &[], None);
+        }
+        let state = look::look(&w.pair.pair.line).state.word();
+        match &mut self.live {
+            Some(l) => l.add(w),
+            None => self
+                .view
+                .start(w, state, self.heal, self.summaries.is_none()),
+        }
+        if let Some(all) = &mut self.summaries {
+            all.push(Summary::default());
+        }
+        let title = w.source.tier().title();
+        self.log(Event::Start, w, &format!("audit begun: {title}"));
+    }
+
+    /// A pair is not watched any more; the others are.
+    pub fn leave(&mut self, at: usize, w: &Watch, why: &str) {
+        match &mut self.live {
+            Some(l) => {
+                l.remove(at);
+                l.say(why.to_owned());
+            }
+            None => self.view.left(w, why),
+        }
+        self.end(at, w, self.json || self.live.is_some());
+        if let Some(m) = &mut self.metrics {
+            m.remove(at);
+        }
+        if let Some(all) = self.summaries.as_mut().filter(|all| at < all.len()) {
+            all.remove(at);
+        }
+    }
+
+    /// Something that is no matter of a watched pair.
+    pub fn say(&mut self, what: &str) {
+        match &mut self.live {
+            Some(l) => l.say(what.to_owned()),
+            None => output::note!("mirror: audit: {what}"),
+        }
     }
 
     fn log(&mut self, event: Event, w: &Watch, what: &str) {
@@ -180,10 +218,7 @@ impl Outputs {
             self.hook.as_mut().and_then(Hook::turn),
         ];
         for t in trouble.into_iter().flatten() {
-            match &mut self.live {
-                Some(l) => l.say(t),
-                None => output::note!("mirror: audit: {t}"),
-            }
+            self.say(&t);
         }
         self.service.alive(|| status(watches));
         if let Some(l) = &mut self.live {
@@ -228,7 +263,9 @@ impl Outputs {
         if let Some(s) = self.summaries.as_ref().and_then(|all| all.get(at)) {
             self.view.summary(w, s);
         }
-        self.view.end(w);
+        if self.live.is_none() {
+            self.view.end(w);
+        }
         let c = w.counts;
         self.log(
             Event::End,
@@ -272,6 +309,7 @@ impl Outputs {
 fn status(watches: &[Watch]) -> String {
     let sum = |f: fn(&Watch) -> u64| watches.iter().map(f).fold(0, u64::saturating_add);
     let pairs = match watches {
+        [] => "no pair".into(),
         [w] => text::path(&w.pair.pair.line.virt),
         _ => text::plural(watches.len() as u64, "pair"),
     };

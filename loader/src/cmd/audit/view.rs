@@ -161,6 +161,14 @@ struct Counted {
     lost: u64,
 }
 
+/// A pair is not watched any more.
+#[derive(Serialize)]
+struct Left<'a> {
+    #[serde(flatten)]
+    head: Head,
+    reason: &'a str,
+}
+
 /// The table of `--summary`.
 #[derive(Serialize)]
 struct Summed {
@@ -277,6 +285,17 @@ impl View {
             "LOST: the kernel's queue was full: changes may be missing here. mirror verify {v}   ({})",
             explain::AUDIT_LOST
         ));
+    }
+
+    /// A pair is not watched any more; the audit goes on.
+    pub fn left(&self, w: &Watch, why: &str) {
+        match self.json {
+            true => self.print(&Left {
+                head: head(w, "left", text::now()),
+                reason: why,
+            }),
+            false => self.line(&format!("left  {why}")),
+        }
     }
 
     /// The table of `--summary`.

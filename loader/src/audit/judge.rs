@@ -1,0 +1,231 @@
+//! Judging paths at which something happened: first without a lock, and what differs then, with the pair's
+//! locks held.
+use super::finding::{Done, Finding};
+use super::heal;
+use super::held;
+use super::suspects::{Suspect, Suspects};
+use super::watch::{Watch, note};
+use crate::fail::Res;
+use crate::pair::away;
+use crate::sync::heal::locked;
+use crate::sync::linked::Linked;
+use crate::sync::mapped;
+use crate::sync::one::One;
+use crate::sync::turn;
+use crate::text;
+use crate::tree::beneath::join;
+use mirror_audit::Tier;
+use mirror_core::Leg;
+use mirror_core::word::StateWord;
+use std::time::{Duration, Instant};
+
+/// Paths that are judged under one hold of the locks.
+const HOLD: usize = 32;
+/// What is changed while it is carried is looked at again after so long.
+const SOON: Duration = Duration::from_millis(100);
+/// What differs while a repair runs is looked at again after so long.
+const LATER: Duration = Duration::from_millis(500);
+/// What differs because a mirrored program stores there is looked at again after so long.
+const STORED: Duration = Duration::from_secs(2);
+/// How long it is believed which names are of one file.
+const LINKED: Duration = Duration::from_secs(1);
+
+/// Whether what is done to one path may touch the other: it is the same, above it or below it.
+fn on_the_way(carried: &[u8], other: &[u8]) -> bool {
+    let below = |dir: &[u8], rel: &[u8]| {
+        let rest = rel.strip_prefix(dir);
+        rest.is_some_and(|r| dir.is_empty() || r.is_empty() || r.starts_with(b"/"))
+    };
+    below(carried, other) || below(other, carried)
+}
+
+/// A directory was changed, and nobody knows which of its names: what differs was changed by the same.
+fn inside(one: &One<'_>, s: &Suspect, suspects: &mut Suspects) {
+    for name in one.names(&s.rel) {
+        let rel = join(&s.rel, &name);
+        if one.look(&rel).is_ok_and(|seen| !seen.what.equal()) {
+            suspects.add_inside(s, &rel);
+        }
+    }
+}
+
+impl Watch {
+    /// Judges what is due; `all`: everything. What was found.
+    pub fn judge(&mut self, all: bool) -> Res<Vec<Finding>> {
+        let mut found = vec![];
+        if self.away() {
+            // What leg b lacks is no finding, and it is compared as a whole before it is back.
+            self.leave();
+            return Ok(found);
+        }
+        if self.scan.runs() && turn::running(&self.pair.pair).is_none() {
+            let one = One::new(&self.pair, self.fidelity);
+            self.scan.go_on(&one, &mut self.suspects);
+        }
+        let due = self.suspects.take(all);
+        let doubts = self.doubts(due, all);
+        if !doubts.is_empty() {
+            let repair = turn::running(&self.pair.pair).is_some();
+            if repair || self.pair.pair.incomplete().is_some() {
+                // What it has not come to yet differs, and no program is to blame.
+                for s in doubts {
+                    match all {
+                        true => self.counts.open += 1,
+                        false => self.suspects.again(s, LATER),
+                    }
+                }
+            } else {
+                self.settle(doubts, &mut found)?;
+            }
+        }
+        if !found.is_empty() {
+            self.last = text::now();
+            self.counts.unmirrored += found.len() as u64;
+            let count = |what: &dyn Fn(&Done) -> bool| {
+                found.iter().filter(|f| what(&f.done)).count() as u64
+            };
+            self.counts.healed += count(&Done::healed);
+            self.counts.left += count(&|d| !d.mended());
+            self.counts.held +=
+                count(&|d| matches!(d, Done::Held | Done::Conflict | Done::Failed(_)));
+            self.say();
+        }
+        Ok(found)
+    }
+
+    /// Looks without locks: what is equal has been mirrored, or does not matter any more.
+    fn doubts(&mut self, due: Vec<Suspect>, all: bool) -> Vec<Suspect> {
+        if due.is_empty() {
+            return vec![];
+        }
+        let one = One::new(&self.pair, self.fidelity);
+        let mut doubts = vec![];
+        let mut linked = false;
+        for s in due {
+            let begun = Instant::now();
+            let seen = one.look(&s.rel);
+            if let Ok(seen) = &seen {
+                linked |= One::is_new_link(seen);
+                if s.names_unknown() && One::has_directory(seen) {
+                    inside(&one, &s, &mut self.suspects);
+                }
+            }
+            self.suspects.took(&s.rel, begun.elapsed());
+            match seen {
+                Ok(seen) if seen.what.equal() && !s.certain => self.counts.mirrored += 1,
+                // A program has it mapped and carries it over: until then nobody can say more.
+                Ok(seen) if s.by_mirrored() && mapped::may_explain(&self.pair, &seen) => {
+                    match all {
+                        true => self.counts.open += 1,
+                        false => self.suspects.again(s, STORED),
+                    }
+                }
+                _ => doubts.push(s),
+            }
+        }
+        let old = |t: &Instant| t.elapsed() > LINKED;
+        if self.ask.heal && linked && self.linked.as_ref().is_none_or(|(t, _)| old(t)) {
+            let root = &self.pair.pair.legs.a.root;
+            self.linked = Some((Instant::now(), Linked::of(root)));
+        }
+        doubts
+    }
+
+    /// Looks with the locks held, and repairs if that is asked for.
+    // long: one path after the other under one hold of the locks
+    fn settle(&mut self, mut doubts: Vec<Suspect>, found: &mut Vec<Finding>) -> Res<()> {
+        let known = self.pair.pair.pending();
+        let mut held_back = self.ask.heal && {
+            let one = One::new(&self.pair, self.fidelity);
+            self.brake.pulled(&one, &doubts)
+        };
+        while !doubts.is_empty() {
+            let some: Vec<Suspect> = doubts.drain(..doubts.len().min(HOLD)).collect();
+            let Watch {
+                pair,
+                source,
+                suspects,
+                people,
+                counts,
+                gone,
+                ask,
+                fidelity,
+                brake,
+                ours,
+                linked,
+                ..
+            } = self;
+            let (pair, linked) = (&*pair, linked.as_ref());
+            locked(pair, |held| {
+                // No mirrored change is under way: all of its events, on both legs, are in the queue.
+                let mut events = vec![];
+                let _ = source.read(&mut events);
+                people.forget();
+                for e in events {
+                    *gone = note(e, suspects, people, counts).or(*gone);
+                }
+                if away::is_away(&pair.pair) {
+                    some.into_iter().for_each(|s| suspects.again(s, SOON));
+                    return;
+                }
+                let mut one = One::new(pair, *fidelity);
+                if let Some((_, linked)) = linked {
+                    one = one.with(linked);
+                }
+                let mut carried = vec![];
+                let mut marked = false;
+                for mut s in some {
+                    suspects.more_of(&mut s);
+                    match one.sure(&s.rel, held) {
+                        Ok(seen) if seen.what.equal() && !s.certain => counts.mirrored += 1,
+                        Ok(seen) if s.by_mirrored() && mapped::may_explain(pair, &seen) => {
+                            suspects.again(s, STORED)
+                        }
+                        // Recorded already, by whoever met it.
+                        Ok(_) if known.contains(&s.rel) && !s.certain => counts.mirrored += 1,
+                        Err(_) => counts.open += 1,
+                        Ok(seen) => {
+                            let mut f = Finding::of(&s, &seen.what, One::kind(&seen));
+                            if seen.what.equal() {
+                                f.done = Done::Equal;
+                            } else if ask.heal {
+                                // Who removes things does not wait for the pair's locks.
+                                held_back |= brake.more(&one, &s, &seen);
+                                if ask.dry_run {
+                                    f.done = heal::would(&s, &seen, held_back);
+                                } else {
+                                    carried.push(s.rel.clone());
+                                    let (one, f) = (&mut one, &mut f);
+                                    if !heal::heal(pair, one, (&s, f), &seen, held_back, ours, held)
+                                    {
+                                        s.tries += 1;
+                                        suspects.again(s, SOON);
+                                        continue;
+                                    }
+                                }
+                            }
+                            held::note(pair, &f, s.way(), held);
+                            if !f.done.mended() && !marked {
+                                pair.set_bits(StateWord::UNMIRRORED, held);
+                                marked = true;
+                            }
+                            found.push(f);
+                        }
+                    }
+                }
+                if source.tier() == Tier::T4 && !carried.is_empty() {
+                    let mut events = vec![];
+                    let _ = source.read(&mut events);
+                    for e in events {
+                        match e.leg == Leg::B && carried.iter().any(|c| on_the_way(c, &e.rel)) {
+                            // This audit's own, or somebody's at the same moment: it is looked at again.
+                            true => suspects.add_scanned(&e.rel, e.time),
+                            false => *gone = note(e, suspects, people, counts).or(*gone),
+                        }
+                    }
+                }
+            })?;
+        }
+        Ok(())
+    }
+}
