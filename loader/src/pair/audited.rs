@@ -49,7 +49,11 @@ impl Sign {
 }
 
 fn wanted(fd: &OwnedFd) -> bool {
-    mirror_sys::is_locked(fd.as_raw_fd(), WANTED) == Ok(true)
+    // Not by asking: an audit that stays has it locked as well, shared.
+    let lock = |how| mirror_sys::lock_of_description(fd.as_raw_fd(), WANTED, how);
+    let taken = lock(Byte::Shared);
+    let _ = lock(Byte::Free);
+    taken == Err(mirror_core::Errno::EAGAIN)
 }
 
 /// Whether somebody wants the pair for himself.
@@ -66,7 +70,12 @@ pub fn ask(root: &Root) -> Option<OwnedFd> {
     if free() {
         return None;
     }
-    mirror_sys::lock_of_description(fd.as_raw_fd(), WANTED, Byte::Alone).ok()?;
+    // Who only looks whether somebody has it locked has it for a moment.
+    let mut tries = (0..20).map(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        mirror_sys::lock_of_description(fd.as_raw_fd(), WANTED, Byte::Alone)
+    });
+    tries.find(Result::is_ok)?.ok()?;
     let begun = Instant::now();
     while !free() && begun.elapsed() < LETS_GO {
         std::thread::sleep(Duration::from_millis(10));
