@@ -163,7 +163,7 @@ impl<'a> One<'a> {
         for other in self.linked.map_or(&[][..], |l| l.names(s.id())) {
             if other != rel {
                 // It is what it was, or stands for nothing.
-                self.work.settle(other)?;
+                self.work.remember(other)?;
             }
         }
         Ok(())

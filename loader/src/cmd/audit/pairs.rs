@@ -5,7 +5,7 @@ use super::outputs::Outputs;
 use crate::audit::watch::{Ask, Counts, Watch};
 use crate::cmd::{self, Found};
 use crate::fail::{Fail, Kind, Res};
-use crate::pair::control::Pair;
+use crate::pair::legs::Pair;
 use crate::pair::tab::{self, Line};
 use crate::pair::{audited, away};
 use crate::text;
