@@ -3,8 +3,9 @@
 use mirror_tests::{Fs, Kind, Pair, Talker, Tree, is_root, need, skip};
 use serde_json::Value;
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// An audit that tells in JSON lines.
 struct Audit(Talker);
@@ -140,7 +141,39 @@ fn a_pair_that_is_lost_leaves_the_others_watched() {
     });
 }
 
-/// Leg b is left behind and comes back under an audit: what mirrored programs do on leg a alone is no finding,
+/// A mirrored program that runs on, and does what it is told line by line.
+struct Program(Child, BufReader<ChildStdout>);
+
+impl Program {
+    fn start(pair: &Pair) -> Program {
+        let script = "cd $V; while read -r l; do eval \"$l\" && echo yes || echo no; done";
+        let mut c = pair.preloaded("bash");
+        c.args(["-c", script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut child = c.spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        Program(child, out)
+    }
+
+    #[track_caller]
+    fn does(&mut self, what: &str) {
+        let mut to = self.0.stdin.as_ref().unwrap();
+        to.write_all(format!("{what}\n").as_bytes()).unwrap();
+        let mut said = String::new();
+        self.1.read_line(&mut said).unwrap();
+        assert_eq!(said, "yes\n", "{what}");
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+/// Leg b is left behind and comes back under an audit and a program: what mirrored programs do on leg a alone is no finding,
 /// nothing is written to the leg that is away, and the audit does not keep it away.
 fn degraded(tier: &str, more: &[&str]) {
     let pair = Pair::bare(Kind::InPlace, Fs::Plain).unwrap();
@@ -149,6 +182,8 @@ fn degraded(tier: &str, more: &[&str]) {
     pair.run("cd $V; mkdir d; for i in 1 2 3; do echo $i > d/$i; done")
         .ok();
     let v = pair.v().to_str().unwrap();
+    let mut program = Program::start(&pair);
+    program.does("exec 7>>log; echo before >&7");
     let audit = Audit::of(&pair, &["--tier", tier, "--heal"]);
     audit.tells("start", pair.v());
     pair.run("echo before > $V/d/1").ok();
@@ -156,6 +191,7 @@ fn degraded(tier: &str, more: &[&str]) {
     let b = Tree::read(pair.b());
     pair.run("cd $V; echo alone > d/2; mv d/3 d/4; rm d/1; mkdir e; echo x > e/f")
         .ok();
+    program.does("echo alone >&7; echo p > e/p");
     let left = audit.tells("left", pair.v());
     assert!(
         left["reason"].as_str().unwrap().contains("left behind"),
@@ -173,6 +209,8 @@ fn degraded(tier: &str, more: &[&str]) {
         a.tells("start", pair.v());
     }
     pair.run("cd $V; echo both >> d/2; mv e g; rm d/4").ok();
+    program.does("echo both >&7; mv g/p g/q");
+    drop(program);
     for a in [audit, other] {
         let (code, events) = a.end();
         assert!(findings(&events).is_empty(), "{events:#?}");
@@ -186,6 +224,44 @@ fn degraded(tier: &str, more: &[&str]) {
 #[test]
 fn a_leg_that_is_away_is_no_finding_t4() {
     degraded("t4", &[]);
+}
+
+/// An audit that comes round only when the leg is back already tells nothing of what was done meanwhile.
+fn in_between(tier: &str) {
+    let pair = Pair::bare(Kind::InPlace, Fs::Plain).unwrap();
+    pair.init(&["--on-failure", "degrade"]).ok();
+    let v = pair.v().to_str().unwrap();
+    let mut program = Program::start(&pair);
+    program.does("exec 7>>log; echo before >&7");
+    let audit = Audit::of(&pair, &["--tier", tier, "--heal"]);
+    audit.tells("start", pair.v());
+    audit.0.signal(libc::SIGSTOP);
+    pair.mirror("leg", &["offline", v, "b"]).ok();
+    program.does("echo alone >&7; mkdir d; echo x > d/f; mv log l");
+    pair.mirror("leg", &["online", v, "b", "--yes"]).ok();
+    program.does("echo both >&7; mv d/f g");
+    audit.0.signal(libc::SIGCONT);
+    audit.tells("left", pair.v());
+    audit.tells("start", pair.v());
+    fs::write(pair.b().join("stray"), "x").unwrap();
+    assert_eq!(audit.tells("finding", pair.v())["path"], "stray");
+    let (code, events) = audit.end();
+    assert_eq!((code, findings(&events)), (3, vec![]));
+    drop(program);
+    pair.assert_equal();
+}
+
+#[test]
+fn a_leg_that_is_back_already_is_no_finding_t4() {
+    in_between("t4");
+}
+
+#[test]
+fn a_leg_that_is_back_already_is_no_finding_t2() {
+    need!(root);
+    if t2() {
+        in_between("t2");
+    }
 }
 
 #[test]

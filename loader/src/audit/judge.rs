@@ -4,9 +4,8 @@ use super::finding::{Done, Finding};
 use super::heal;
 use super::held;
 use super::suspects::{Suspect, Suspects};
-use super::watch::{Watch, note};
+use super::watch::{Watch, behind, note};
 use crate::fail::Res;
-use crate::pair::away;
 use crate::sync::heal::locked;
 use crate::sync::linked::Linked;
 use crate::sync::mapped;
@@ -143,6 +142,7 @@ impl Watch {
             let some: Vec<Suspect> = doubts.drain(..doubts.len().min(HOLD)).collect();
             let Watch {
                 pair,
+                epoch,
                 source,
                 suspects,
                 people,
@@ -155,7 +155,7 @@ impl Watch {
                 linked,
                 ..
             } = self;
-            let (pair, linked) = (&*pair, linked.as_ref());
+            let (pair, epoch, linked) = (&*pair, *epoch, linked.as_ref());
             locked(pair, |held| {
                 // No mirrored change is under way: all of its events, on both legs, are in the queue.
                 let mut events = vec![];
@@ -164,7 +164,7 @@ impl Watch {
                 for e in events {
                     *gone = note(e, suspects, people, counts).or(*gone);
                 }
-                if away::is_away(&pair.pair) {
+                if behind(pair, epoch) {
                     some.into_iter().for_each(|s| suspects.again(s, SOON));
                     return;
                 }

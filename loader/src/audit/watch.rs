@@ -82,6 +82,8 @@ pub struct Watch {
     pub counts: Counts,
     /// The root of this leg has gone away: nothing more can be judged.
     pub gone: Option<Leg>,
+    /// The legs' epoch: each loss of leg b begins another one.
+    pub(super) epoch: u32,
     pub(super) ask: Ask,
     pub(super) fidelity: Fidelity,
     pub(super) suspects: Suspects,
@@ -120,7 +122,8 @@ impl Watch {
     pub fn open(pair: Pair, ask: Ask) -> Res<Watch> {
         let opened = open::open(pair.trees(), ask.tier)?;
         let pair = domain::attach(pair)?;
-        if away::is_away(&pair.pair) {
+        let mark = away::mark(&pair.pair.legs.a.root);
+        if mark.stands() {
             let (shown, v) = (
                 text::path(&pair.pair.line.virt),
                 text::shell(&pair.pair.line.virt),
@@ -139,6 +142,7 @@ impl Watch {
             fidelity,
             sign: Sign::put(&pair.pair.legs.a.root, ask.stays).ok(),
             pair,
+            epoch: mark.epoch(),
             source,
             refused,
             counts: Counts::default(),
@@ -177,10 +181,10 @@ impl Watch {
         held::decide(&self.pair, self.fidelity, choice)
     }
 
-    /// Whether leg b has been left behind: there is nothing to compare with, and it cannot come back as long
-    /// as the pair is attached.
+    /// Whether leg b has been left behind since this began: there is nothing to compare with, or it is back
+    /// already, and what was seen meanwhile is of one leg alone.
     pub fn away(&self) -> bool {
-        away::is_away(&self.pair.pair)
+        behind(&self.pair, self.epoch)
     }
 
     /// Whether somebody wants the pair for himself, and this audit lets go of it.
@@ -291,6 +295,12 @@ impl Watch {
         }
         Ok(found)
     }
+}
+
+/// Whether leg b is away, or was since that epoch.
+pub(super) fn behind(p: &Attached, epoch: u32) -> bool {
+    let mark = away::mark(&p.pair.legs.a.root);
+    mark.stands() || mark.epoch() != epoch
 }
 
 /// Takes an event in. The leg whose root has gone away by it.

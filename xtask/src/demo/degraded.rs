@@ -83,19 +83,20 @@ impl Demo {
         Ok(running)
     }
 
-    pub(super) fn returns(&mut self, running: Running) -> Result<()> {
+    pub(super) fn returns(&mut self, mut running: Running) -> Result<()> {
         let v = format!("{}/data", self.root.display());
-        // The last comparison wants no program at work on disk1 alone.
-        drop(running);
         fs::rename(self.path("unplugged"), self.path("disk2")).map_err(|e| e.to_string())?;
         let lacks = self.compare().2.len();
         self.must(lacks > 300, "disk2 lacks nothing, though it was away");
         self.say(
             "…and returns",
-            "the program ends; $ mirror leg online data b",
+            "$ mirror leg online data b, beside the program that runs",
         );
         let (code, text) = self.mirror(&["leg", "online", &v, "b", "--yes"])?;
         self.must(code == 0, &format!("exit {code}: {text}"));
+        let goes_on = running.writes("both disks again");
+        drop(running);
+        self.must(goes_on, "the running program was refused a write");
         let (a, b, differences) = self.compare();
         let equal = match differences.is_empty() {
             true => "equal",
