@@ -28,7 +28,12 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 #define O_PATH 010000000
 #define FMODE_CREATED 0x100000
 
+/* Enough for programs that were interrupted by others on their processor: those at functions can be. */
+#define SLOTS 4
+
 struct record {
+	u32 used;
+	u32 slot;
 	struct event e;
 	/* A path, its last name first; or two paths as the program gave them. */
 	char text[2 * TEXT + NAME];
@@ -58,7 +63,7 @@ struct {
 	UINT(type, MAP_PERCPU_ARRAY);
 	TYPE(key, u32);
 	TYPE(value, struct record);
-	UINT(max_entries, 1);
+	UINT(max_entries, SLOTS);
 } SCRATCH SEC(".maps");
 
 struct {
@@ -111,6 +116,33 @@ INLINE void moved(void)
 		__sync_fetch_and_add(n, 1);
 }
 
+INLINE void count(u64 *n)
+{
+	__sync_fetch_and_add(n, 1);
+}
+
+/* A record for this program alone, until it is given back. */
+INLINE struct record *take(void)
+{
+	for (u32 i = 0; i < SLOTS; i++) {
+		u32 at = i;
+		struct record *r = map_lookup(&SCRATCH, &at);
+		if (r && !__sync_val_compare_and_swap(&r->used, 0, 1)) {
+			r->slot = at;
+			return r;
+		}
+	}
+	struct counts *c = map_lookup(&COUNTS, &ZERO);
+	if (c)
+		count(&c->lost);
+	return 0;
+}
+
+INLINE void give_back(struct record *r)
+{
+	__sync_fetch_and_and(&r->used, 0);
+}
+
 INLINE struct setting *setting(void)
 {
 	return map_lookup(&SETTING, &ZERO);
@@ -146,9 +178,9 @@ INLINE int of_leg(struct setting *s, struct inode *inode)
 }
 
 /* Writes the names from a dentry up to its leg's root, each with a NUL. */
-__attribute__((noinline)) int tell_path(u64 dentry)
+__attribute__((noinline)) int tell_path(u64 dentry, u32 slot)
 {
-	struct record *r = map_lookup(&SCRATCH, &ZERO);
+	struct record *r = map_lookup(&SCRATCH, &slot);
 	struct setting *s = setting();
 	u32 at = 0;
 	if (!r || !s)
@@ -227,11 +259,11 @@ INLINE void tell(struct record *r, u32 text)
 	struct counts *c = map_lookup(&COUNTS, &ZERO);
 	if (text > 2 * TEXT)
 		text = 2 * TEXT;
-	long lost = ring_output(&RING, r, sizeof(struct event) + text, RING_NO_WAKEUP);
+	long lost = ring_output(&RING, &r->e, sizeof(struct event) + text, RING_NO_WAKEUP);
 	if (c) {
-		c->told += 1;
+		count(&c->told);
 		if (lost)
-			c->lost += 1;
+			count(&c->lost);
 	}
 }
 
@@ -324,19 +356,25 @@ INLINE int places(s32 nr)
 	return moves(nr) || nr == 86 || nr == 265 || nr < 0 || nr == 426;
 }
 
-INLINE int touch(struct inode *inode, int page)
+/* What is known of an inode that is touched. */
+struct about {
+	struct inode *inode;
+	u64 address;
+	u64 ino;
+	u32 links;
+	u16 mode;
+	u8 page; /* one of its pages has become dirty */
+	u8 hook; /* nobody knows whether it will be changed */
+};
+
+INLINE int touch_of(struct setting *s, struct about *a)
 {
-	struct setting *s = setting();
-	if (!s || s->on < 2 || !inode)
-		return 0;
-	u64 super = (u64)inode->i_sb;
-	if (super != s->super[0] && super != s->super[1])
-		return 0;
 	u64 id = pid_tgid();
 	struct task_struct *task = current_task();
 	struct pt_regs *regs = task_regs(task);
 	s32 nr = doing(task, regs);
-	if (places(nr) && (inode->i_mode & S_IFMT) == S_IFDIR)
+	int dir = (a->mode & S_IFMT) == S_IFDIR;
+	if (places(nr) && dir)
 		moved();
 	if ((u32)(id >> 32) == s->own)
 		return 0;
@@ -345,64 +383,96 @@ INLINE int touch(struct inode *inode, int page)
 	 * threads dirty pages and inodes also when they only write back. */
 	if (call != CALL_NONE && call != CALL_NAME)
 		return 0;
-	if (page && nr != NR_FAULT && nr != NR_RING)
+	if (a->page && nr != NR_FAULT && nr != NR_RING)
 		return 0;
 	int place;
-	struct dentry *d = name_of(s, inode, &place);
+	struct dentry *d = name_of(s, a->inode, &place);
 	if (!d) {
-		if (place == -1 && (inode->i_mode & S_IFMT) == S_IFDIR && moves(nr))
+		if (place == -1 && dir && moves(nr))
 			again((u32)id, nr, 0, ktime_ns(), 1);
 		return 0;
 	}
-	if (again((u32)id, nr, (u64)inode, ktime_ns(), 0))
+	/* A call's end says whether it was done. */
+	int tried = a->hook && call != CALL_NAME;
+	if (again((u32)id, nr, a->address | tried, ktime_ns(), 0))
 		return 0;
-	struct record *r = map_lookup(&SCRATCH, &ZERO);
+	struct record *r = take();
 	if (!r)
 		return 0;
 	tell_who(r, task, KIND_TOUCH, nr);
-	r->e.inode = inode->i_ino;
-	r->e.mode = inode->i_mode;
-	r->e.links = inode->i_nlink;
+	r->e.flags = tried ? FLAG_TRIED : 0;
+	r->e.inode = a->ino;
+	r->e.mode = a->mode;
+	r->e.links = a->links;
 	r->e.leg = place;
 	if (nr >= 0)
 		tell_args(r, regs);
-	tell_path((u64)d);
+	tell_path((u64)d, r->slot);
 	tell(r, r->e.path);
+	give_back(r);
 	return 0;
+}
+
+INLINE int touch(struct inode *inode, int page, int hook)
+{
+	struct setting *s = setting();
+	if (!s || s->on < 2 || !inode)
+		return 0;
+	u64 super = (u64)inode->i_sb;
+	if (super != s->super[0] && super != s->super[1])
+		return 0;
+	struct about a = {
+		.inode = inode,
+		.address = (u64)inode,
+		.ino = inode->i_ino,
+		.links = inode->i_nlink,
+		.mode = inode->i_mode,
+		.page = page,
+		.hook = hook,
+	};
+	return touch_of(s, &a);
 }
 
 SEC("tp_btf/inode_set_ctime_to_ts")
 int stamp_set(u64 *ctx)
 {
-	return touch((struct inode *)ctx[0], 0);
+	return touch((struct inode *)ctx[0], 0, 0);
 }
 
 SEC("tp_btf/ctime_ns_xchg")
 int stamp_new(u64 *ctx)
 {
-	return touch((struct inode *)ctx[0], 0);
+	return touch((struct inode *)ctx[0], 0, 0);
 }
 
 SEC("tp_btf/ctime_xchg_skip")
 int stamp_same(u64 *ctx)
 {
-	return touch((struct inode *)ctx[0], 0);
+	return touch((struct inode *)ctx[0], 0, 0);
 }
 
 SEC("tp_btf/writeback_dirty_folio")
 int page_dirty(u64 *ctx)
 {
 	struct address_space *mapping = (struct address_space *)ctx[1];
-	return mapping ? touch(mapping->host, 1) : 0;
+	return mapping ? touch(mapping->host, 1, 0) : 0;
 }
 
-/* Kernels before 6.13 have no tracepoints for change times. */
+/* Calls that set no more than the time at which something was read. */
+INLINE int only_reads(s32 nr)
+{
+	return nr == 9 || nr == 59 || nr == 78 || nr == 89 || nr == 217 || nr == 267 || nr == 322;
+}
+
+/* Kernels before 6.13 have no tracepoints for change times. That a file is dirty may mean that it was read; a
+ * directory is not compared by what is in it. */
 INLINE int dirtied(struct inode *inode)
 {
 	struct setting *s = setting();
-	if (!s || s->stamps)
+	struct task_struct *task = current_task();
+	if (!s || s->stamps || only_reads(doing(task, task_regs(task))))
 		return 0;
-	return current_task()->flags & PF_KTHREAD ? 0 : touch(inode, 0);
+	return task->flags & PF_KTHREAD ? 0 : touch(inode, 0, (inode->i_mode & S_IFMT) != S_IFDIR);
 }
 
 SEC("tp_btf/writeback_mark_inode_dirty")
@@ -495,7 +565,7 @@ INLINE int end_of_names(struct setting *s, struct task_struct *task, struct pt_r
 	map_delete(&TOUCHES, &tid);
 	if (!told)
 		return 0;
-	struct record *r = map_lookup(&SCRATCH, &ZERO);
+	struct record *r = take();
 	if (!r)
 		return 0;
 	tell_who(r, task, KIND_CALL, nr);
@@ -521,6 +591,7 @@ INLINE int end_of_names(struct setting *s, struct task_struct *task, struct pt_r
 	r->e.first = tell_name(r, 0, names & 15);
 	r->e.second = tell_name(r, r->e.first, names >> 4);
 	tell(r, (u32)r->e.first + r->e.second);
+	give_back(r);
 	return 0;
 }
 
@@ -623,35 +694,32 @@ INLINE int tell_change(struct setting *s, struct task_struct *task, struct pt_re
 			return 0;
 		give_up(t);
 	}
-	struct record *r = map_lookup(&SCRATCH, &ZERO);
+	struct record *r = take();
 	if (!r)
 		return 0;
 	tell_who(r, task, KIND_CALL, nr);
 	r->e.leg = place;
 	r->e.result = result;
 	tell_args(r, regs);
-	if (call == CALL_OPENED && !opened(r, f))
-		return 0;
 	struct inode *inode = inode_of(f);
 	tell_links(r, inode);
 	/* What goes through a fifo or to a device is none of the tree's. */
-	if (moves_data(nr) && (r->e.mode & S_IFMT) != S_IFREG)
-		return 0;
-	r->e.offset = begins(nr, regs, f, result);
-	tell_path(d);
-	tell(r, r->e.path);
-	if (writes(nr) && by_both(r->e.held) && seen->place == place) {
-		READ(ino, inode->i_ino);
-		remember(r, seen, ino);
+	int mere = (call == CALL_OPENED && !opened(r, f)) || (moves_data(nr) && (r->e.mode & S_IFMT) != S_IFREG);
+	if (!mere) {
+		r->e.offset = begins(nr, regs, f, result);
+		tell_path(d, r->slot);
+		tell(r, r->e.path);
+		if (writes(nr) && by_both(r->e.held) && seen->place == place) {
+			READ(ino, inode->i_ino);
+			remember(r, seen, ino);
+		}
 	}
+	give_back(r);
 	return 0;
 }
 
-SEC("tp_btf/sys_exit")
-int call_end(u64 *ctx)
+INLINE int call_ended(struct pt_regs *regs, s64 result)
 {
-	struct pt_regs *regs = (struct pt_regs *)ctx[0];
-	s64 result = (s64)ctx[1];
 	u64 nr = regs->orig_ax;
 	u8 call = call_of((s32)nr);
 	if (call == CALL_NONE)
@@ -690,6 +758,12 @@ int call_end(u64 *ctx)
 	return tell_change(s, task, regs, &seen, call, result);
 }
 
+SEC("tp_btf/sys_exit")
+int call_end(u64 *ctx)
+{
+	return call_ended((struct pt_regs *)ctx[0], (s64)ctx[1]);
+}
+
 /* What a thread that ends has left without a match. */
 SEC("tp_btf/sched_process_exit")
 int thread_ends(u64 *ctx)
@@ -704,3 +778,4 @@ int thread_ends(u64 *ctx)
 }
 
 #include "began.h"
+#include "hooks.h"

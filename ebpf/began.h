@@ -28,11 +28,8 @@ struct {
 #define VARIABLES 256
 
 /* Keeps the value of LD_PRELOAD. */
-INLINE void keep_preload(struct began *b, u64 at, u64 end)
+INLINE void keep_preload(struct began *b, struct record *r, u64 at, u64 end)
 {
-	struct record *r = map_lookup(&SCRATCH, &ZERO);
-	if (!r)
-		return;
 	for (int i = 0; i < VARIABLES && at < end; i++) {
 		long n = read_user_text(r->text, TEXT, (const void *)at);
 		if (n <= 0)
@@ -51,11 +48,10 @@ INLINE void keep_preload(struct began *b, u64 at, u64 end)
 #define AT_SECURE 23
 
 /* What the kernel has told the program of itself. */
-INLINE u64 marks(struct mm_struct *mm)
+INLINE u64 marks(struct record *r, struct mm_struct *mm)
 {
-	struct record *r = map_lookup(&SCRATCH, &ZERO);
 	u64 found = BEGAN_STATIC;
-	if (!r || read_kernel(r->text, 16 * AUXV, &mm->saved_auxv))
+	if (read_kernel(r->text, 16 * AUXV, &mm->saved_auxv))
 		return 0;
 	for (int i = 0; i < AUXV; i++) {
 		u64 key = ((u64 *)r->text)[2 * i], value = ((u64 *)r->text)[2 * i + 1];
@@ -82,14 +78,17 @@ int program_begins(u64 *ctx)
 	__builtin_memset(b, 0, sizeof(*b));
 	read_kernel_text(b->file, sizeof(b->file), bprm->interp);
 	struct mm_struct *mm = task->mm;
-	if (mm) {
+	struct record *r = take();
+	if (mm && r) {
 		u64 at = mm->arg_start, len = mm->arg_end - at;
 		if (len > sizeof(b->args))
 			len = sizeof(b->args);
 		read_user(b->args, (u32)len, (const void *)at);
-		keep_preload(b, mm->env_start, mm->env_end);
-		b->marks = marks(mm);
+		keep_preload(b, r, mm->env_start, mm->env_end);
+		b->marks = marks(r, mm);
 	}
+	if (r)
+		give_back(r);
 	map_update(&BEGAN, &tgid, b, 0);
 	map_delete(&IMAGE, &tgid);
 	return 0;

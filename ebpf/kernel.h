@@ -42,6 +42,7 @@ struct dentry {
 	struct dentry *d_parent;
 	struct qstr d_name;
 	union dentry_use d_u;
+	struct inode *d_inode;
 };
 struct path {
 	struct dentry *dentry;

@@ -26,6 +26,7 @@
 #define FLAG_TRUNC 4   /* an open emptied the file */
 #define FLAG_OUTSIDE 8 /* a directory outside of the legs was touched by the call as well */
 #define FLAG_FOLLOWS 16 /* of `inode`, which the thread has written on both legs, this one as the second */
+#define FLAG_TRIED 32 /* a change that was about to be made when it was told */
 
 struct event {
 	u32 kind;

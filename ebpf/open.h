@@ -63,17 +63,25 @@ INLINE int place_again(struct setting *s, struct seen *seen)
 	u32 slot = (u32)(seen->dentry >> 6 ^ seen->dentry >> 16) & (VERDICTS_MAX - 1);
 	struct verdict *v = map_lookup(&VERDICTS, &slot);
 	u64 moves = moves_made();
-	if (v && v->dentry == seen->dentry && v->moves == moves && v->up == seen->up && v->hash == seen->hash)
-		return v->place;
+	if (v && v->dentry == seen->dentry && v->moves == moves && v->up == seen->up && v->hash == seen->hash) {
+		int known = v->place;
+		BARRIER;
+		if (v->dentry == seen->dentry)
+			return known;
+	}
 	int place = place_above(seen->dentry);
 	if (place == -1 && !elsewhere_too(s, seen))
 		place = PLACE_NONE;
 	if (v) {
-		v->dentry = seen->dentry;
+		/* Who is interrupted in here leaves what is nobody's. */
+		v->dentry = 0;
+		BARRIER;
 		v->up = seen->up;
 		v->hash = seen->hash;
 		v->moves = moves;
 		v->place = place;
+		BARRIER;
+		v->dentry = seen->dentry;
 	}
 	return place;
 }

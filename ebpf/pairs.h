@@ -29,9 +29,10 @@ INLINE void give_up(struct thread *t)
 	t->waits = 0;
 	long lost = ring_output(&RING, t, sizeof(struct event) + (t->e.path & (THREAD_TEXT - 1)), RING_NO_WAKEUP);
 	if (c) {
-		c->told += 1;
-		c->lost += lost ? 1 : 0;
-		c->settled += 1;
+		count(&c->told);
+		if (lost)
+			count(&c->lost);
+		count(&c->settled);
 	}
 }
 
@@ -119,8 +120,8 @@ INLINE int settled(struct thread *t, u8 leg, s32 nr, u64 offset, s64 result)
 		t->matched = 1;
 		t->second = leg;
 		if (c) {
-			c->matched += 1;
-			c->settled += 1;
+			count(&c->matched);
+			count(&c->settled);
 		}
 		return 1;
 	}
@@ -135,7 +136,7 @@ INLINE int settled(struct thread *t, u8 leg, s32 nr, u64 offset, s64 result)
 	t->e.time = ktime_ns();
 	t->waits = 1;
 	if (c)
-		c->kept += 1;
+		count(&c->kept);
 	return 1;
 }
 

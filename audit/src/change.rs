@@ -152,6 +152,12 @@ fn moved(
             let to = other.map_or(dir, |p| &p.rel);
             Some(named(leg, op, old.rel.clone(), Some(joined(to, second))))
         }
+        // Some file systems (XFS) set no times of files that are exchanged within a directory.
+        None if op == Op::Exchange && parents.len() == 1 => {
+            let dir = parents.first()?;
+            let (one, other) = (joined(&dir.rel, first), joined(&dir.rel, second));
+            Some(named(leg, op, one, Some(other)))
+        }
         // It came from elsewhere.
         None => {
             let dir = parents.first()?;
@@ -161,7 +167,9 @@ fn moved(
 }
 
 fn attributes(r: &Raw, leg: Leg, touched: &[&Raw]) -> Option<Change> {
-    let t = touched.first()?;
+    // A symlink on the way may have been touched by being read.
+    let link = |t: &&&Raw| t.mode & 0o170_000 == 0o120_000;
+    let t = touched.iter().find(|t| !link(t)).or(touched.first())?;
     let (op, range) = match r.nr {
         call::TRUNCATE => (
             Op::Resize,

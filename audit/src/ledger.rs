@@ -72,6 +72,7 @@ impl Ledger {
                 // A store is carried over later, and carried over without a change of its own.
                 let judged = match change.op {
                     Op::Map => Judged::Open,
+                    _ if raw.flags & bits::TRIED != 0 => Judged::Open,
                     _ => Judged::Unmirrored,
                 };
                 out.push(self.event(&raw, &change, judged));

@@ -227,6 +227,38 @@ fn names_are_those_of_the_directories_that_were_touched() {
 }
 
 #[test]
+fn an_exchange_may_touch_its_directory_alone() {
+    let mut exchange = end(316, "x", "d/../y");
+    exchange.args[4] = 2;
+    let events = of(&[touch(316, Leg::A, "d", DIR, 2), exchange]);
+    assert_eq!(shown(&events), ["Open a exchange d/x d/y"]);
+}
+
+#[test]
+fn a_symlink_on_the_way_is_not_what_was_changed() {
+    let on_the_way = touch(90, Leg::A, "link", 0o120_777, 2);
+    let events = of(&[
+        on_the_way.clone(),
+        touch(90, Leg::A, "f", FILE, 3),
+        end(90, "", ""),
+    ]);
+    assert_eq!(shown(&events), ["Open a chmod f "]);
+    let events = of(&[on_the_way, end(90, "", "")]);
+    assert_eq!(shown(&events), ["Open a chmod link "]);
+}
+
+#[test]
+fn a_change_that_was_only_begun_is_looked_at() {
+    let tried = Raw {
+        flags: bits::TRIED,
+        ..touch(crate::raw::nr::RING, Leg::A, "f", FILE, 3)
+    };
+    assert_eq!(shown(&of(&[tried])), ["Open a write f "]);
+    let done = touch(crate::raw::nr::RING, Leg::A, "f", FILE, 3);
+    assert_eq!(shown(&of(&[done])), ["Unmirrored a write f "]);
+}
+
+#[test]
 fn a_move_out_has_no_new_name() {
     let touched = [
         touch(82, Leg::A, "d/n", FILE, 3),

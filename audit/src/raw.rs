@@ -143,6 +143,8 @@ pub mod bits {
     /// [`Raw::inode`](super::Raw::inode) has been written on both legs by the same thread, and this leg came
     /// second; nobody was told.
     pub const FOLLOWS: u32 = 16;
+    /// The change was about to be made: nobody knows whether it was.
+    pub const TRIED: u32 = 32;
 }
 
 /// A thread as the programs know it: what it writes on one leg waits there for the same on the other one.

@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Tier {
-    /// eBPF at the kernel's security hooks: every change, with its range and its thread.
+    /// eBPF at the kernel's functions: also what the kernel does for nobody's call.
     T1 = 1,
     /// eBPF at tracepoints.
     T2 = 2,

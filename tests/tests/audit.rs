@@ -10,10 +10,14 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 #[path = "audit/ends.rs"]
 mod ends;
+#[path = "audit/functions.rs"]
+mod functions;
 #[path = "audit/heals.rs"]
 mod heals;
 #[path = "audit/mapped.rs"]
 mod mapped;
+#[path = "audit/places.rs"]
+mod places;
 #[path = "audit/strangers.rs"]
 mod strangers;
 

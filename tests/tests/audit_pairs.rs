@@ -327,7 +327,6 @@ fn what_is_wrong_is_one_line() {
             (&["/no/such"], 64, "no such pair: /no/such"),
             (&[v, "--tier", "t9"], 64, "t9"),
             (&[v, "--no-such-option"], 64, "--no-such-option"),
-            (&[v, "--tier", "t1"], 1, "t1 is not built in"),
             (&[v, "--log", "nowhere"], 64, "--log nowhere"),
             (&[v, "--log", "journal:/no/such"], 1, "/no/such"),
             (&[v, "--metrics", &port], 1, &port),

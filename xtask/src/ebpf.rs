@@ -19,6 +19,7 @@ const SOURCES: &[&str] = &[
     "ebpf/began.h",
     "ebpf/calls.h",
     "ebpf/helpers.h",
+    "ebpf/hooks.h",
     "ebpf/kernel.h",
     "ebpf/layout.h",
     "ebpf/open.h",

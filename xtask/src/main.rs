@@ -6,6 +6,7 @@ mod ebpf;
 mod house;
 mod install;
 mod interrupt;
+mod kernels;
 mod leftovers;
 mod process;
 mod programs;
@@ -26,6 +27,9 @@ usage: cargo xtask COMMAND
                                their programs have the net under system call instructions)
   tidy                         format, lints, crate arrows, the built library, house rules
   ebpf                         compiles the audit's programs for the kernel into ebpf/audit.bpf.o (clang-14)
+  kernels [--only WORD] [FILTER]…
+                               boots Debian's kernels in emulated machines (root, qemu, virtiofsd), and runs there what
+                               depends on the kernel, or these tests (--only: kernels with that in their names)
   rooms [--files] [CRATE]…     the rooms of each crate, their arrows, and what goes in a circle (--files: of
                                each file, and the names that are taken)
   coverage                     writes docs/COVERAGE.md: what becomes of each way to change a file
@@ -57,6 +61,7 @@ fn main() -> ExitCode {
         Some("test") => test::test(rest),
         Some("tidy") if rest.is_empty() => tidy::tidy(),
         Some("ebpf") if rest.is_empty() => ebpf::ebpf(),
+        Some("kernels") => kernels::kernels(rest),
         Some("rooms") => house::show(rest),
         Some("coverage") if rest.is_empty() => test::coverage(),
         Some("sweep") => test::sweep(rest),

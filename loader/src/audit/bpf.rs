@@ -1,5 +1,7 @@
 //! The tiers in the kernel: programs of the object in `ebpf/` at tracepoints, and their records. The programs
 //! go when this process ends; nothing is pinned.
+use super::hooks;
+use super::loaded::{refusal, taken, text};
 use super::source::Source;
 use crate::tree::beneath::Root;
 use aya::maps::{Array, HashMap, MapData, PerCpuArray, RingBuf};
@@ -47,7 +49,7 @@ const PLACES: [&[u8]; 4] = [b"", CONTROL, b".mirror/locks", b".mirror/locks/whol
 
 /// The programs, attached.
 struct Bpf {
-    _programs: Ebpf,
+    programs: Ebpf,
     ring: RingBuf<MapData>,
     counts: PerCpuArray<MapData, [u64; 5]>,
     /// What threads write on one leg waits here for the same on the other one.
@@ -63,19 +65,26 @@ struct Bpf {
     stamps: bool,
     /// Records that could not be understood.
     unread: u64,
+    tier: Tier,
+    /// Functions that this kernel has not.
+    absent: Vec<&'static str>,
+    missed: hooks::Missed,
+    _ends: Option<hooks::Forms>,
     /// The kernel knows the places by their dentries, which stay while they are open.
     _places: Vec<OwnedFd>,
 }
 
 /// Attaches the programs; an error says why that is not possible, and what to do.
-pub fn open(legs: PerLeg<&Root>, tier: Option<Tier>) -> Result<Box<dyn Source>, String> {
-    match tier {
-        None | Some(Tier::T2) => {}
-        Some(Tier::T1) => return Err("t1 is not built in: use t2".into()),
-        Some(_) => return Err("not a tier of eBPF".into()),
+// long: one step after the other, in the order in which the programs need each other
+pub fn open(legs: PerLeg<&Root>, tier: Tier) -> Result<Box<dyn Source>, String> {
+    if !matches!(tier, Tier::T1 | Tier::T2) {
+        return Err("not a tier of eBPF".into());
     }
     if cfg!(not(target_arch = "x86_64")) {
         return Err("no eBPF object for this architecture".into());
+    }
+    if let Some(old) = older() {
+        return Err(old);
     }
     let btf = Btf::from_sys_fs()
         .map_err(|_| "the kernel has no BTF (/sys/kernel/btf/vmlinux): CONFIG_DEBUG_INFO_BTF")?;
@@ -90,7 +99,10 @@ pub fn open(legs: PerLeg<&Root>, tier: Option<Tier>) -> Result<Box<dyn Source>, 
         ..Setting::default()
     };
     setting.set(0, told.words(), 0).map_err(text)?;
-    attach(&mut bpf, &btf, CALLS)?;
+    let ends = match tier {
+        Tier::T1 => Some(hooks::ends(&mut bpf, &btf)?),
+        _ => attach(&mut bpf, &btf, CALLS).map(|()| None)?,
+    };
     let places = learn(legs, &mut setting, &mut told)?;
     let stamps = STAMPS.iter().all(|p| attach(&mut bpf, &btf, *p).is_ok());
     if !stamps {
@@ -100,6 +112,10 @@ pub fn open(legs: PerLeg<&Root>, tier: Option<Tier>) -> Result<Box<dyn Source>, 
         }
     }
     attach(&mut bpf, &btf, PAGES)?;
+    let absent = match tier {
+        Tier::T1 => hooks::changes(&mut bpf, &btf)?,
+        _ => vec![],
+    };
     for p in LIVES {
         attach(&mut bpf, &btf, *p)?;
     }
@@ -122,15 +138,19 @@ pub fn open(legs: PerLeg<&Root>, tier: Option<Tier>) -> Result<Box<dyn Source>, 
         began: taken(&mut bpf, "BEGAN")?,
         images: taken(&mut bpf, "IMAGE")?,
         ledger: Ledger::new(
-            Tier::T2,
+            tier,
             now(ClockId::Realtime).wrapping_sub(now(ClockId::Monotonic)),
         ),
         told: std::collections::HashMap::new(),
         timer: timer().map_err(text)?,
         stamps,
         unread: 0,
+        tier,
+        absent,
+        missed: hooks::Missed::default(),
+        _ends: ends,
         _places: places,
-        _programs: bpf,
+        programs: bpf,
     }))
 }
 
@@ -164,10 +184,13 @@ fn learn(
 
 impl Source for Bpf {
     fn tier(&self) -> Tier {
-        Tier::T2
+        self.tier
     }
 
     fn blind(&self) -> Vec<String> {
+        if self.tier == Tier::T1 {
+            return hooks::blind(&self.absent);
+        }
         let mut all = vec![
             "stores through a mapping after the first one to a page, until it is written back",
             "the range of what io_uring, aio and the kernel write, and writes of theirs within one tick of the clock to a page that is dirty already",
@@ -198,6 +221,7 @@ impl Source for Bpf {
                 None => self.unread += 1,
             }
         }
+        self.missed.look(&self.programs, started);
         self.unmatched(started, events);
         self.ledger.expire(started, events);
         self.name(events);
@@ -205,6 +229,7 @@ impl Source for Bpf {
     }
 
     fn rest(&mut self, events: &mut Vec<Event>) {
+        self.missed.look(&self.programs, u64::MAX);
         self.unmatched(u64::MAX, events);
         self.ledger.expire(u64::MAX, events);
         self.name(events);
@@ -213,6 +238,7 @@ impl Source for Bpf {
     fn lost(&self) -> u64 {
         let lost = self.counted(1).unwrap_or(u64::MAX);
         lost.saturating_add(self.unread)
+            .saturating_add(self.missed.count())
     }
 
     fn matched(&self) -> u64 {
@@ -267,14 +293,6 @@ fn attach(bpf: &mut Ebpf, btf: &Btf, (name, point): (&str, &str)) -> Result<(), 
     Ok(())
 }
 
-fn taken<T: TryFrom<aya::maps::Map, Error = aya::maps::MapError>>(
-    bpf: &mut Ebpf,
-    name: &str,
-) -> Result<T, String> {
-    let map = bpf.take_map(name).ok_or("a map is missing")?;
-    T::try_from(map).map_err(text)
-}
-
 /// The lock objects that processes hold by now, as the programs count them: of leg a and b, the whole's of both.
 fn holders(legs: PerLeg<&Root>) -> BTreeMap<u32, [u16; 4]> {
     // By inode: which of the four.
@@ -302,6 +320,24 @@ fn holders(legs: PerLeg<&Root>) -> BTreeMap<u32, [u16; 4]> {
     held
 }
 
+/// The oldest kernel that has what the programs call.
+const OLDEST: (u32, u32) = (5, 15);
+
+/// What is to be said of an older one.
+fn older() -> Option<String> {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
+    let mut numbers = release
+        .split(|c: char| !c.is_ascii_digit())
+        .map(|n| n.parse().unwrap_or(0));
+    let version = (numbers.next()?, numbers.next()?);
+    (version < OLDEST).then(|| {
+        format!(
+            "the kernel is {}.{}, older than {}.{}",
+            version.0, version.1, OLDEST.0, OLDEST.1
+        )
+    })
+}
+
 fn timer() -> rustix::io::Result<OwnedFd> {
     let fd = timerfd_create(
         TimerfdClockId::Monotonic,
@@ -327,23 +363,4 @@ fn now(clock: ClockId) -> u64 {
     (t.tv_sec as u64)
         .wrapping_mul(1_000_000_000)
         .wrapping_add(t.tv_nsec as u64)
-}
-
-fn text<E: std::fmt::Display>(e: E) -> String {
-    e.to_string()
-}
-
-/// Why the kernel refused.
-fn refusal(e: &dyn std::error::Error) -> String {
-    let mut causes = vec![e.to_string()];
-    let mut at = e.source();
-    while let Some(c) = at {
-        causes.push(c.to_string());
-        at = c.source();
-    }
-    if causes.iter().any(|c| c.contains("os error 1)")) {
-        return "needs CAP_BPF and CAP_PERFMON: run as root".into();
-    }
-    let all = causes.join(": ");
-    all.lines().next().unwrap_or_default().to_owned()
 }

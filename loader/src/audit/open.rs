@@ -19,17 +19,18 @@ pub struct Opened {
 /// Opens one tier.
 fn one(tier: Tier, legs: PerLeg<&Root>) -> Res<Box<dyn Source>> {
     Ok(match tier {
-        Tier::T1 | Tier::T2 => bpf::open(legs, Some(tier)).map_err(Fail::failed)?,
+        Tier::T1 | Tier::T2 => bpf::open(legs, tier).map_err(Fail::failed)?,
         Tier::T3 => Box::new(Fanotify::open(legs)?),
         Tier::T4 => Box::new(Inotify::open(legs)?),
     })
 }
 
-/// The best source that this machine and this user's rights allow, or the one that was asked for.
+/// The best source that this machine and this user's rights allow, or the one that was asked for. T1 has to be
+/// asked for (decision 0054).
 pub fn open(legs: PerLeg<&Root>, wanted: Option<Tier>) -> Res<Opened> {
     let mut refused = vec![];
     for tier in Tier::ALL {
-        if wanted.is_some_and(|w| w != tier) {
+        if wanted.map_or(tier == Tier::T1, |w| w != tier) {
             continue;
         }
         match one(tier, legs) {
@@ -41,8 +42,11 @@ pub fn open(legs: PerLeg<&Root>, wanted: Option<Tier>) -> Res<Opened> {
     Err(Fail::new(Kind::Failed, last))
 }
 
-/// Which tiers can be used on a tree, and why the others cannot.
-pub fn tiers(root: &Root) -> Vec<(Tier, Res<Box<dyn Source>>)> {
+/// Which tiers, or which one, can be used on a tree, and why the others cannot.
+pub fn tiers(root: &Root, wanted: Option<Tier>) -> Vec<(Tier, Res<Box<dyn Source>>)> {
     let legs = PerLeg { a: root, b: root };
-    Tier::ALL.into_iter().map(|t| (t, one(t, legs))).collect()
+    let all = Tier::ALL.into_iter();
+    all.filter(|t| wanted.is_none_or(|w| w == *t))
+        .map(|t| (t, one(t, legs)))
+        .collect()
 }

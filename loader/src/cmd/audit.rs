@@ -27,6 +27,7 @@ use crate::launch::supervise;
 use crate::output;
 use crate::signal::Gentle;
 use crate::tree::beneath::Root;
+use mirror_audit::Tier;
 use outputs::Outputs;
 use pairs::Pairs;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -268,10 +269,14 @@ fn explain(a: &Audit) -> Res<u8> {
         Some(r) => r,
         None => Root::open(&std::env::temp_dir()).about("a folder to try in")?,
     };
-    for (tier, tried) in open::tiers(&root) {
+    for (tier, tried) in open::tiers(&root, Tier::parse(&a.tier)) {
         match tried {
             Ok(source) => {
-                output::say!("{}   can be used", tier.title());
+                let how = match tier {
+                    Tier::T1 => ": with --tier t1",
+                    _ => "",
+                };
+                output::say!("{}   can be used{how}", tier.title());
                 for b in source.blind() {
                     output::say!("    does not see: {b}");
                 }

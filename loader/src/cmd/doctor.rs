@@ -168,8 +168,11 @@ fn audit(s: &mut Sheet) {
     };
     let mut can = vec![];
     let mut cannot = vec![];
-    for (tier, tried) in open::tiers(&place) {
+    for (tier, tried) in open::tiers(&place, None) {
         match tried {
+            Ok(_) if tier == mirror_audit::Tier::T1 => {
+                can.push(format!("{} with --tier t1", tier.title()))
+            }
             Ok(_) => can.push(tier.title().to_owned()),
             Err(f) => cannot.push(format!("{} not: {}", tier.title(), f.text)),
         }

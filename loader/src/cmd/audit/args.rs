@@ -12,7 +12,7 @@ use std::path::PathBuf;
 pub struct Audit {
     /// The pair (default: all)
     pub pair: Option<PathBuf>,
-    /// What to watch with: t1 and t2 eBPF, t3 fanotify, t4 inotify (default: the best that is possible)
+    /// What to watch with: t1 and t2 eBPF, t3 fanotify, t4 inotify (default: the best of t2 to t4 that is possible)
     #[arg(long, value_name = "TIER", value_parser = ["auto", "t1", "t2", "t3", "t4"], default_value = "auto")]
     pub tier: String,
     /// Carry changes of leg a to leg b, and undo those of leg b; what b loses is kept aside
