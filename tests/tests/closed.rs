@@ -20,8 +20,13 @@ fn a_name_outside_that_cannot_be_looked_up_is_recorded() {
         (format!("{HELD}fstat:error=EIO"), true),
         ("-P $S/other -e inject=statx:error=EIO".into(), true),
         ("-P $S/other -e inject=statx:error=ENOMEM".into(), true),
+        // One call says that it is another user's, the next one sees it.
+        (format!("{LIST}EACCES"), true),
         // Another user's list.
-        (format!("{LIST}EACCES"), false),
+        (
+            "-P .mirror/outside -e inject=openat2,statx,newfstatat:error=EACCES".into(),
+            false,
+        ),
     ];
     for (failing, recorded) in all {
         let pair = Pair::bare(Kind::InPlace, Fs::Plain).unwrap();

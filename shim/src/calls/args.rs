@@ -27,7 +27,7 @@ pub fn verdict(regs: &mut Regs, ran: Ran) -> usize {
             fail(regs, why)
         }
         Ran::Done(r) | Ran::Lone(r) => answer(regs, r),
-        Ran::Native | Ran::Alone => NATIVE,
+        Ran::Native | Ran::Alone | Ran::Recorded => NATIVE,
         Ran::Wait => WAIT,
         Ran::Unresolved => fail(regs, Errno::ELOOP),
     }

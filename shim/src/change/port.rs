@@ -302,8 +302,10 @@ pub enum Ran {
     Lone(Sys<u64>),
     /// Let the kernel do it.
     Native,
-    /// The same, on the addressed leg alone: recorded, or leg b is away.
+    /// The same, on leg a alone: leg b is away.
     Alone,
+    /// The same, on the addressed leg alone: recorded, since who holds the lock waits for this process.
+    Recorded,
     /// A lock is held elsewhere.
     Wait,
     /// The name does not lead where it promised, or the number is another file's: nothing was done, look
@@ -460,7 +462,7 @@ fn busy(p: &Port<'_, '_>, object: usize) -> Ran {
     if misses > 0 && held::waits_for_us(s, object, misses) {
         held::record(&p.cx);
         MISSES.store(0, Ordering::Relaxed);
-        return Ran::Alone;
+        return Ran::Recorded;
     }
     BUSY[0].store(s.pair, Ordering::Relaxed);
     BUSY[1].store(object, Ordering::Relaxed);

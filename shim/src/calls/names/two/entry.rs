@@ -198,8 +198,8 @@ impl Asked<'_> {
         }
         match run(job, [Some(&mut a), Some(&mut b)], &mut change) {
             Ran::Unresolved => None,
-            // One of the names is on the leg that is away.
-            Ran::Alone if l1.leg != l2.leg => Some(fail(regs, Errno::EIO)),
+            // One of the names is on the leg that is away, or whose lock is not to be had.
+            Ran::Alone | Ran::Recorded if l1.leg != l2.leg => Some(fail(regs, Errno::EIO)),
             ran => Some(verdict(regs, ran)),
         }
     }
