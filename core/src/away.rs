@@ -34,6 +34,8 @@ pub enum Why {
     Full,
     /// An administrator took it offline.
     Offline,
+    /// It was not there: at its place was nothing, or no leg.
+    Missing,
 }
 
 /// The mark, by value.
@@ -110,6 +112,7 @@ impl Away {
             Why::Failed => 1,
             Why::Full => 2,
             Why::Offline => 3,
+            Why::Missing => 4,
         };
         put(12, &[u8::from(self.away), 1, why, 0]);
         put(16, &self.pair.0);
@@ -147,6 +150,7 @@ impl Away {
                 1 => Why::Failed,
                 2 => Why::Full,
                 3 => Why::Offline,
+                4 => Why::Missing,
                 _ => return None,
             },
             pair: id(16)?,

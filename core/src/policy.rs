@@ -8,6 +8,8 @@
 //! | in sync | of class *leg* | `on-failure=degrade` | leave it behind, if it fails a probe too |
 //! | in sync | no room | `on-full=degrade` | leave it behind |
 //! | there | any other | any | put back, and the errno is the program's |
+//! | in sync | its place is provably not its leg (decision 0050) | `on-failure=degrade` | leave it behind |
+//! | in sync | not there, for this process at least | any | the program gets EIO |
 //!
 //! Leg a is never left behind: its error is the program's.
 use crate::tab::{OnFailure, OnFull, Options};
@@ -52,9 +54,52 @@ pub const fn decide(word: StateWord, of: Leg, why: Errno, options: &Options) -> 
     }
 }
 
+/// What is known of leg b where a leg of this pair was not found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// Nothing is at its place, or a directory without a control folder.
+    pub bare: bool,
+    /// This process sees the system's mounts for certain.
+    pub sees: bool,
+    /// Nothing says that it sees others.
+    pub may_see: bool,
+    /// Nobody is attached to the pair.
+    pub unused: bool,
+}
+
+/// The act on a leg b that is not where it should be. Others who are attached may have it before their eyes.
+pub const fn missing(m: Missing, options: &Options) -> Act {
+    let known = m.sees || m.may_see && m.unused;
+    match options.on_failure {
+        OnFailure::Degrade if m.bare && known => Act::Leave,
+        _ => Act::Fail,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_missing_leg() {
+        let degrade = Options {
+            on_failure: OnFailure::Degrade,
+            ..Options::DEFAULT
+        };
+        for bits in 0..16u32 {
+            let bit = |n: u32| bits >> n & 1 == 1;
+            let m = Missing {
+                bare: bit(0),
+                sees: bit(1),
+                may_see: bit(2),
+                unused: bit(3),
+            };
+            let leaves = bit(0) && (bit(1) || bit(2) && bit(3));
+            let act = if leaves { Act::Leave } else { Act::Fail };
+            assert_eq!(missing(m, &degrade), act, "{m:?}");
+            assert_eq!(missing(m, &Options::DEFAULT), Act::Fail, "{m:?}");
+        }
+    }
 
     #[test]
     fn the_table() {

@@ -221,12 +221,13 @@ const NAMES: u32 = 4;
 /// vanished. `None`: others had every name.
 ///
 /// A record of this boot whose file is not there: somebody removed it (systemd does when a service with
-/// RemoveIPC= ends), and what a killed program had announced went with it. The word of the new file says so.
+/// RemoveIPC= ends), and what a killed program had announced went with it. Records that disagree: a leg was put
+/// back from a copy, and lacks what was done since. The word of the new file says so.
 pub fn found<F: Founding>(f: &mut F, boot: Id) -> Result<Option<F::Runtime>, F::Error> {
     f.folder()?;
     let before = f.records();
     f.remove(&before);
-    let vanished = before.iter().flatten().any(|o| o.boot == boot);
+    let vanished = before.a != before.b || before.iter().flatten().any(|o| o.boot == boot);
     let made = begin(f, boot, vanished);
     if !matches!(made, Ok(Some(_))) {
         for (leg, o) in before.each() {

@@ -8,6 +8,10 @@ use mirror_core::{BothLocked, Errno, Leg, View, WHOLE};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
+/// The byte, behind those of the entries, of those who have mapped files while leg b was away. They enter nothing:
+/// what they store, nobody carries over, so leg b does not come back while one of them lives.
+pub const ALONE: usize = ENTRIES;
+
 /// Opens the lock object whose bytes say who has a file mapped: an open description of one's own.
 pub fn open(root_a: i32) -> Sys<i32> {
     crate::locks::open(root_a, WHOLE, c::O_RDWR)

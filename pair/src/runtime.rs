@@ -94,6 +94,20 @@ impl Place<'_> {
         found.is_some_and(|f| self.facts(o.runtime, o.boot, f.locks) == Ok(f))
     }
 
+    /// Whether the runtime file that the records name is of other directories than these: a leg was put back from a
+    /// copy, or replaced.
+    pub fn is_others(&self, o: Owner) -> bool {
+        let Ok(n) = open(self.record, o.runtime) else {
+            return false;
+        };
+        let found = read_facts(n).filter(|f| f.id == o.runtime && f.pair == self.record.pair);
+        let _ = sys::close(n);
+        found.is_some_and(|f| {
+            let here = self.facts(o.runtime, o.boot, f.locks);
+            here.is_ok_and(|h| h.legs != f.legs)
+        })
+    }
+
     /// The live runtime file, turned to the locks that the line asks for. Nobody is attached; what crashed
     /// processes left in it stays.
     pub fn turned(&self, named: Option<Owner>, boot: Id) -> Option<Joined> {

@@ -135,6 +135,8 @@ const ORDINARY: &[&str] = &[
     "refusals causes",
     "deep-programs link::",
     "lockwords what_the_dead",
+    "missing after_a_restart",
+    "missing a_leg_is_replaced",
 ];
 
 /// What runs a second time with the net armed by force, in every run; `--net` does so with whatever is

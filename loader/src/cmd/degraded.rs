@@ -1,14 +1,14 @@
 //! Pairs whose leg b was left behind: since when, why, and the way back.
+use super::explain;
 use super::finding::Finding;
 use super::signs::{read_only, resyncing};
-use super::{explain, lost};
 use crate::pair::away;
 use crate::pair::legs::{OpenLeg, Pair};
 use crate::pair::state::State;
 use crate::pair::tab::Line;
 use crate::sync::turn;
 use crate::text;
-use mirror_core::{Leg, PerLeg};
+use mirror_core::PerLeg;
 
 /// The pair, if its leg b was left behind, or if each leg says so of the other.
 pub fn look(l: &Line) -> Option<(Option<Pair>, Finding)> {
@@ -47,8 +47,8 @@ pub fn look(l: &Line) -> Option<(Option<Pair>, Finding)> {
                     why,
                 )
                 .act(
-                    format!("mirror detach {v} && {}", lost::again(l, Leg::B, false)),
-                    "if it is lost for good: with a new, empty disk at its place; stop the programs first",
+                    format!("mirror leg replace {v} b NEW"),
+                    "if it is lost for good: copies a to NEW, an empty directory",
                 )
         }
     };

@@ -102,7 +102,7 @@ const TABLE: [(&str, &str, &str); 31] = [
          unmounted: programs let go of it at their next change.\n\
          Remedy: mirror leg online V b (or mirror resync V) makes leg b like leg a beside running programs. Leg b is\n\
          part of the pair again when both are equal; programs need not be started anew.\n\
-         A disk that is lost for good: mirror detach V, then mirror init.",
+         A disk that is lost for good: mirror leg replace V b NEW.",
     ),
     (
         INCOMPLETE,
@@ -245,9 +245,10 @@ const TABLE: [(&str, &str, &str); 31] = [
         "A leg cannot be used.",
         "Its directory is missing, is not the one that was made a leg (a disk that is not mounted?), or its\n\
          record is damaged. The pair is not used, so that nothing is written beside it.\n\
-         Remedy: mount the disk. If the leg is lost for good, or a new empty disk is mounted at its place:\n\
-         mirror detach V, then mirror init A NEW [--at V] (for leg a: mirror init NEW B). The leg that is left\n\
-         is copied to the new one.",
+         Remedy: mount the disk. If leg b is lost for good, or a new empty disk is mounted at its place:\n\
+         mirror leg replace V b NEW. For leg a: mirror detach V, then mirror init NEW B [--at V]. The leg that is\n\
+         left is copied to the new one. With on-failure=degrade the first program that changes something goes on\n\
+         without a leg b whose place is empty (decision 0050); mirror leg offline V b says so by hand.",
     ),
     (
         UNFIT,

@@ -1,4 +1,5 @@
 //! `mirror leg`: leg b of a pair is taken offline, or brought back.
+use super::replace::{self, Replace};
 use super::resync::Resync;
 use super::side::Side;
 use super::sub::{CommandLine, Sub};
@@ -8,10 +9,10 @@ use crate::{output, text};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
-/// Take leg b of a pair offline, or bring it back
+/// Take leg b of a pair offline, bring it back, or replace it
 #[derive(Args)]
 #[command(
-    after_help = "Exit codes: offline 0 done, 1 failed, 64 usage; online as mirror resync: 0 whole, 1 paths left or programs still at work on leg a alone, 2 refused, 3 interrupted."
+    after_help = "Exit codes: offline 0 done, 1 failed, 64 usage; online and replace as mirror resync: 0 whole, 1 paths left or programs still at work on leg a alone, 2 refused, 3 interrupted."
 )]
 pub struct Leg {
     #[command(subcommand)]
@@ -24,6 +25,8 @@ enum What {
     Offline(Offline),
     /// Make leg b like leg a, and take it into the pair again, beside running programs
     Online(Online),
+    /// Give the pair a new leg b, in an empty directory, and copy leg a to it
+    Replace(Replace),
 }
 
 #[derive(Args)]
@@ -56,6 +59,22 @@ impl Sub for Leg {
         match &self.what {
             What::Offline(a) => offline(a),
             What::Online(a) => online(a, line),
+            What::Replace(a) => {
+                is_b(a.leg)?;
+                if !replace::prepare(a)? {
+                    return Ok(0);
+                }
+                // From here on it is the return of a leg, which the same command, or that one, goes on with.
+                online(
+                    &Online {
+                        pair: a.pair.clone(),
+                        leg: a.leg,
+                        dry_run: false,
+                        yes: true,
+                    },
+                    line,
+                )
+            }
         }
     }
 }

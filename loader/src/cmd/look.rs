@@ -254,7 +254,9 @@ fn judge(pair: &Pair, paths: &[Vec<u8>], v: &str, found: &mut Vec<Finding>) {
     found.extend(unfinished(&open, v));
     let ran = unmirrored::of(&pair.line, pair.verified().map_or(0, |v| v.time));
     let removed = boot.is_some_and(|b| domain::vanished(pair, b));
-    if removed || word.is_some_and(|w| w.vanished()) {
+    if crate::pair::copied::disagree(pair) {
+        found.push(super::lost::copied(&pair.line, v));
+    } else if removed || word.is_some_and(|w| w.vanished()) {
         found.push(super::lost::runtime(v));
     }
     if word.is_some_and(|w| w.unmirrored()) || unmirrored::unmarked(&ran) {

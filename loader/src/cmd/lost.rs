@@ -43,7 +43,7 @@ pub fn runtime(v: &str) -> Finding {
     Finding::new(
         State::Unverified,
         explain::RUNTIME,
-        "the pair's runtime file was removed: if a program was killed in the middle of a change, nobody knows which",
+        "the pair's runtime file was removed, or a leg was put back from a copy: whether the legs are equal is not known",
     )
     .act(
         format!("mirror verify {v}"),
@@ -51,7 +51,25 @@ pub fn runtime(v: &str) -> Finding {
     )
 }
 
+/// Each leg names another domain as the last one that it was in.
+pub fn copied(l: &Line, v: &str) -> Finding {
+    let PerLeg { a, b } = l.legs.as_ref().map(|p| text::path(p));
+    Finding::new(
+        State::Unverified,
+        explain::RUNTIME,
+        format!(
+            "{a} and {b} were not in use together last: one of them was put back from a copy, and lacks what was done since"
+        ),
+    )
+    .act(format!("mirror diff {v}"), "look first (changes nothing)")
+    .act(
+        format!("mirror resync {v} --from a"),
+        "if a is the newer one (--from b: if b is)",
+    )
+}
+
 /// Why a pair could not be opened, as a state with its way out.
+// long: what stands at the places, each with its way out
 pub fn finding(l: &Line, e: Fail) -> Finding {
     let v = text::shell(&l.virt);
     if e.kind == Kind::Distrust {
@@ -78,6 +96,13 @@ pub fn finding(l: &Line, e: Fail) -> Finding {
             );
     };
     let again = again(l, bad, matches!(places[bad], Place::Nothing));
+    let anew = match (bad, &places[bad]) {
+        (Leg::B, Place::OtherDisk) => {
+            format!("mirror leg replace {v} b {}", text::shell(&l.legs[Leg::B]))
+        }
+        (Leg::B, _) => format!("mirror leg replace {v} b NEW"),
+        _ => format!("mirror detach {v} && {again}"),
+    };
     match places[bad] {
         Place::Damaged => Finding::new(State::Damaged, explain::RECORD, e.text).act(
             format!("mirror detach {v} && {again}"),
@@ -92,7 +117,7 @@ pub fn finding(l: &Line, e: Fail) -> Finding {
             ),
         )
         .act(
-            format!("mirror detach {v} && {again}"),
+            anew,
             format!(
                 "if leg {} was replaced: copies the other leg to it",
                 bad.letter()
@@ -108,7 +133,7 @@ pub fn finding(l: &Line, e: Fail) -> Finding {
                 "nothing is written meanwhile",
             )
             .act(
-                format!("mirror detach {v} && {again}"),
+                anew,
                 format!(
                     "if leg {} is lost for good: copies the other leg to a new one",
                     bad.letter()

@@ -25,7 +25,7 @@ struct More {
     examples: &'static [(&'static str, &'static str)],
 }
 
-const MORE: [More; 20] = [
+const MORE: [More; 21] = [
     More {
         name: "mirror",
         exit: "That of the subcommand; see their pages. 64: no such subcommand.",
@@ -217,6 +217,14 @@ const MORE: [More; 20] = [
         examples: &[(
             "mirror leg online /srv/data b --yes",
             "makes leg b like leg a; what b loses is kept aside",
+        )],
+    },
+    More {
+        name: "mirror-leg-replace",
+        exit: "0 in sync with the new leg b, 1 not yet (a program works on leg a alone, or paths are left), 2 refused by the copy, 3 interrupted (the same command goes on), 64 the directory cannot be the new leg.",
+        examples: &[(
+            "mirror leg replace /srv/data b /disk3/data",
+            "copies leg a to an empty directory, which is leg b from then on",
         )],
     },
     More {

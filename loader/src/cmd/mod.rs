@@ -26,6 +26,7 @@ pub mod probe_lock;
 pub mod ps;
 pub mod ready;
 pub mod refusals;
+mod replace;
 pub mod resync;
 pub mod rings;
 pub mod run;

@@ -185,7 +185,11 @@ fn one(p: &mut Attached, a: &Resync) -> Res<u8> {
     // Again: another may have been stopped before the turn came.
     direction(p, from, a)?;
     if p.pair.incomplete().is_some() {
-        return finish_copy(p, a, from);
+        let code = finish_copy(p, a, from)?;
+        // With programs at work on leg a alone it is not part of the pair yet.
+        if !away::is_away(&p.pair) {
+            return Ok(code);
+        }
     }
     if heal::recover(p) {
         output::say!(
@@ -256,6 +260,10 @@ fn finish_copy(p: &mut Attached, a: &Resync, from: Leg) -> Res<u8> {
         return Err(Fail::new(Kind::Usage, "nothing was done"));
     }
     fill::fill(p, a.allow_privileged)?;
+    if away::is_away(&p.pair) {
+        output::say!("{shown}    leg {c} is copied; what was changed meanwhile comes now");
+        return Ok(0);
+    }
     passes::left_out(p, 0);
     output::say!("{shown}    IN SYNC  leg {c} is complete");
     Ok(0)

@@ -13,13 +13,15 @@ use crate::output;
 use crate::pair::away;
 use crate::pair::cores;
 use crate::pair::domain::{self, Attached};
-use crate::pair::legs::Pair;
+use crate::pair::legs::{OpenLeg, Pair};
 use crate::pair::state::State;
 use crate::pair::tab::Line;
 use crate::pair::{room, tab};
 use crate::sync::heal;
 use crate::text;
 use clap::Args;
+use mirror_core::Leg;
+use mirror_core::tab::OnFailure;
 use mirror_core::word::StateWord;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -202,6 +204,18 @@ fn pairs(a: &Run) -> Res<Vec<Attached>> {
             alone = true;
             continue;
         }
+        if let Found::Lost(k) = &found
+            && a.require.is_none()
+            && goes_on(k)
+        {
+            output::note!(
+                "mirror: run: {} (on-failure=degrade: the first change in {} goes on with leg a alone)",
+                k.sentence(),
+                text::path(&k.line.virt)
+            );
+            alone = true;
+            continue;
+        }
         let (line, tried) = match found {
             Found::Pair(p) => (p.line.clone(), ready(*p, a)),
             Found::Lost(k) => (k.line.clone(), Err(unfit(&k))),
@@ -235,6 +249,12 @@ fn degraded(found: &Found) -> Option<&Line> {
         Found::Lost(k) if k.state == State::Degraded => Some(&k.line),
         _ => None,
     }
+}
+
+/// Whether programs may leave leg b behind, which is not there: they look for themselves.
+fn goes_on(k: &Look) -> bool {
+    let a = || OpenLeg::open(&k.line.legs.a).is_ok_and(|leg| leg.record.leg == Leg::A);
+    k.state == State::LegLost && k.line.on_failure == OnFailure::Degrade && a()
 }
 
 /// What `--require in-sync` forbids.

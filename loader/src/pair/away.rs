@@ -50,6 +50,7 @@ pub fn sentence(mark: &Mark) -> String {
     };
     let why = match a.why {
         Why::Offline => "it was taken offline".into(),
+        Why::Missing => "it was not there (its disk was not mounted)".into(),
         Why::Full => format!("it is full{what}"),
         Why::Failed => {
             let e = std::io::Error::from_raw_os_error(a.errno.0);
@@ -78,10 +79,11 @@ pub fn leave(l: &Line) -> Res<bool> {
         return refuse("the mirrortab names the legs in the wrong order. mirror status");
     }
     let incomplete = |leg: &OpenLeg| !leg.record.complete;
-    if incomplete(&a) || OpenLeg::open(&l.legs.b).as_ref().is_ok_and(incomplete) {
+    let stood = mark(&a.root).stands();
+    // Under the mark leg b may be a new one, to which is copied still.
+    if incomplete(&a) || !stood && OpenLeg::open(&l.legs.b).as_ref().is_ok_and(incomplete) {
         return refuse("the first copy has not finished");
     }
-    let stood = mark(&a.root).stands();
     let root = a.root.fd().as_raw_fd();
     let mut new = Away::of(a.record.pair, a.record.peer, Why::Offline);
     new.since = text::now();

@@ -37,7 +37,9 @@ impl Watch {
         if self.count.is_none() || !alone(p)? {
             return Ok(false);
         }
-        let same = Some(std(away::count(root)).about(about())?) == self.count;
+        // A child of a program that has ended may have its mappings, and be attached to nothing.
+        let mapped = super::alone::any(&p.pair);
+        let same = !mapped && Some(std(away::count(root)).about(about())?) == self.count;
         if same {
             // From here on nobody is attached, and nobody comes. The mark goes last: whoever stops on the way
             // leaves it, and leg b with it.

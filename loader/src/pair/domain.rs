@@ -54,12 +54,12 @@ fn named(p: &Pair) -> Option<Owner> {
     domain::named(p.legs.as_ref().map(read_owner))
 }
 
-fn read_owner(leg: &OpenLeg) -> Option<Owner> {
+pub(super) fn read_owner(leg: &OpenLeg) -> Option<Owner> {
     Owner::parse(&leg.root.read(OWNER_RECORD).ok()?)
 }
 
 /// Where a pair's runtime file is, and which one is believed.
-fn runtime(p: &Pair) -> runtime::Place<'_> {
+pub(super) fn runtime(p: &Pair) -> runtime::Place<'_> {
     runtime::Place {
         record: &p.legs.a.record,
         roots: p.roots(),

@@ -1,8 +1,10 @@
 //! Pairs: where they are configured, their control folders, the domain they run in, their locks.
+pub mod alone;
 pub mod audited;
 pub mod away;
 pub mod back;
 pub mod control;
+pub mod copied;
 pub mod cores;
 pub mod domain;
 pub mod held;

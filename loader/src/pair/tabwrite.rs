@@ -115,6 +115,34 @@ impl Held {
         self.store()
     }
 
+    /// Puts a pair's line in the place of the one with the same V.
+    pub fn exchange(&mut self, l: &Line) -> Res<()> {
+        let new = line(l);
+        acceptable(l, &new)?;
+        let mut room = vec![0; ROOM];
+        let mut e = Entry::over(&mut room);
+        let mut all = Vec::new();
+        let mut found = false;
+        for (n, line) in lines(&self.content) {
+            let is = matches!(parse_line(line, n, &mut e), Ok(true))
+                && e.virt() == l.virt.as_os_str().as_bytes();
+            found |= is;
+            all.push(if is { new.clone() } else { line.to_vec() });
+        }
+        self.content = all.join(&b'\n');
+        if !found || self.content.len() >= tabs::FILE_MAX {
+            return Err(Fail::new(
+                Kind::Config,
+                format!(
+                    "{} has no line for {}, or no room for a longer one",
+                    text::path(&self.file),
+                    text::path(&l.virt)
+                ),
+            ));
+        }
+        self.store()
+    }
+
     /// Removes the line of the pair with this V; `false` if there is none.
     pub fn remove(&mut self, virt: &Path) -> Res<bool> {
         let mut room = vec![0; ROOM];
@@ -202,6 +230,21 @@ mod tests {
             ),
             (l.id, l.uid, l.root_wait, l.unmirrorable, l.locks)
         );
+        let moved = Line {
+            legs: ["/a b".into(), "/d".into()].into(),
+            ..l.clone()
+        };
+        Held::take(&file).unwrap().exchange(&moved).unwrap();
+        let read = tab::parse(&file, &std::fs::read(&file).unwrap()).unwrap();
+        assert_eq!(
+            (read.len(), read[1].legs.b.as_path(), read[1].locks),
+            (2, Path::new("/d"), l.locks)
+        );
+        let other = Line {
+            virt: "/none".into(),
+            ..moved
+        };
+        assert!(Held::take(&file).unwrap().exchange(&other).is_err());
         assert!(
             Held::take(&file)
                 .unwrap()

@@ -225,6 +225,17 @@ fn descriptors(pid: u32) -> Vec<Descriptor> {
         .collect()
 }
 
+/// The processes that have a byte of a file locked, by name and pid.
+pub fn with_byte(id: (u64, u64), byte: u64) -> Vec<String> {
+    let has = |d: &Descriptor| d.id == id && d.bytes.iter().any(|r| r.contains(&byte));
+    let of = |pid: u32| descriptors(pid).iter().any(has);
+    let name = |pid: u32| {
+        let comm = std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+        format!("{}[{pid}]", text::show(comm.trim_ascii_end()))
+    };
+    pids().into_iter().filter(|p| of(*p)).map(name).collect()
+}
+
 /// The flocks of one descriptor, from its fdinfo: whether exclusive, and the pid that took it.
 fn flocks(info: &str) -> Vec<(bool, Option<u32>)> {
     info.lines()

@@ -5,8 +5,8 @@
 //! leaves it, and what was begun goes on.
 use super::heal::locked;
 use crate::fail::{Context, Fail, Kind, Res};
-use crate::pair::away;
 use crate::pair::domain::{self, Attached};
+use crate::pair::{alone, away};
 use crate::text;
 use crate::tree::object::std;
 use mirror_core::BothLocked;
@@ -15,25 +15,39 @@ use mirror_pair::runtime::Place;
 use rustix::fs::FlockOperation;
 use std::os::fd::AsRawFd;
 
-/// Leg b of an attached pair is on its way back from now on, or was already. False: that is not possible under the
-/// programs that there are; what they share cannot be told them.
-pub fn begin(p: &mut Attached) -> Res<bool> {
+/// Whether leg b is on its way back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Begun {
+    /// From now on, or already.
+    Yes,
+    /// It is not away; or that is not possible under the programs that there are: what they share cannot be told them.
+    No,
+    /// Programs have files mapped on leg a alone.
+    Mapped,
+}
+
+/// Sets out to bring leg b of an attached pair back.
+// long: the steps of one protocol, in their order
+pub fn begin(p: &mut Attached) -> Res<Begun> {
     if !away::is_away(&p.pair) {
-        return Ok(false);
+        return Ok(Begun::No);
     }
     if p.runtime.word().joining() {
-        return Ok(true);
+        return Ok(Begun::Yes);
+    }
+    if alone::any(&p.pair) {
+        return Ok(Begun::Mapped);
     }
     let shown = text::path(&p.pair.line.virt);
     let about = || shown.clone();
     let boot = domain::boot_of(&p.pair)?;
     let Some(live) = domain::lone(&p.pair, boot) else {
-        return Ok(false);
+        return Ok(Begun::No);
     };
     let mut record = [0u8; OWNER_SIZE];
     let _ = rustix::io::pread(&p.owners().a, &mut record, 0).about(about())?;
     let Some(owner) = Owner::parse(&record) else {
-        return Ok(false);
+        return Ok(Begun::No);
     };
     p.turn_to(live)?;
     let a = &p.pair.legs.a.root;
@@ -70,8 +84,14 @@ pub fn begin(p: &mut Attached) -> Res<bool> {
     };
     std(place.refit(owner)).about(about())?;
     let root = a.fd().as_raw_fd();
-    locked(p, |_| {
+    let mut mapped = false;
+    let joins = locked(p, |_| {
         std(mirror_pair::away::comes(root, || {
+            // Nobody is inside: who maps a file from here on sees the word after this.
+            mapped = alone::any(&p.pair);
+            if mapped {
+                return false;
+            }
             let (word, view) = (p.runtime.word(), p.runtime.view());
             if !word.joining() && !word.alone() {
                 // Who set the mark, or was to end it, has died before the other of the two.
@@ -80,7 +100,12 @@ pub fn begin(p: &mut Attached) -> Res<bool> {
             word.joining() || view.join()
         }))
     })?
-    .about(about())
+    .about(about())?;
+    Ok(match (joins, mapped) {
+        (true, _) => Begun::Yes,
+        (_, true) => Begun::Mapped,
+        _ => Begun::No,
+    })
 }
 
 /// Leg b is part of the pair again: it is equal and on its disk, and nobody is inside. False: it was left behind

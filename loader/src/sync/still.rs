@@ -7,6 +7,7 @@ use super::keep::Keeper;
 use super::session::{self, Ledger};
 use super::walk::{Tally, Visit, walk};
 use crate::fail::Res;
+use crate::pair::alone;
 use crate::pair::domain::Attached;
 use indicatif::ProgressBar;
 use mirror_core::{BothLocked, Leg};
@@ -41,7 +42,8 @@ pub fn end(p: &Attached, ledger: &Ledger, tally: &Tally, same: Option<Same>) -> 
     // As much as can be before programs wait.
     p.pair.legs.b.root.sync()?;
     locked(p, |held| -> Res<End> {
-        if !p.runtime.word().joining() {
+        // The second cannot be: who maps so has seen that leg b is away, and held it there.
+        if !p.runtime.word().joining() || alone::any(&p.pair) {
             return Ok(End::Left);
         }
         let moved = p.still.moved();

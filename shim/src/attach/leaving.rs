@@ -7,11 +7,12 @@ use crate::attach::handle::Session;
 use crate::config::CONFIG;
 use crate::process::limits::{own_fd, own_file};
 use crate::process::mounts;
+use crate::process::sight::{Sight, sight};
 use libc as c;
 use mirror_core::away::{Away, Why};
 use mirror_core::path::Path;
-use mirror_core::policy::{Act, decide};
-use mirror_core::record::LegRecord;
+use mirror_core::policy::{Act, Missing, decide, missing};
+use mirror_core::record::{CONTROL, LegRecord, OWNER_RECORD};
 use mirror_core::{Errno, ErrorClass, Leg, StateWord};
 use mirror_pair::away;
 use mirror_pair::session::Doubt;
@@ -82,8 +83,7 @@ fn mark(record: &LegRecord, why: Errno, rel: &[u8]) -> Away {
     mark
 }
 
-/// The same for who could not attach, with leg a's root and record. A leg that is missing, or another, is left
-/// behind by an administrator alone: in a mount namespace of this process's own it looks the same.
+/// The same for who could not attach, with leg a's root and record.
 #[cold]
 #[inline(never)]
 pub fn unattached(pair: usize, root: i32, record: &LegRecord) -> bool {
@@ -95,26 +95,80 @@ pub fn unattached(pair: usize, root: i32, record: &LegRecord) -> bool {
         return false;
     };
     let flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
-    let why = match own_fd(|| sys::openat2(c::AT_FDCWD, &path, flags, 0, sys::NO_SYMLINKS)) {
+    let found = match own_fd(|| sys::openat2(c::AT_FDCWD, &path, flags, 0, sys::NO_SYMLINKS)) {
         Ok(n) => {
-            let why = match mirror_pair::session::record(n) {
-                Ok(b) if record.pairs_with(&b) => probe(n),
-                Ok(_) => None,
-                Err(Doubt::Unread(e)) => Some(e),
-                Err(_) => None,
+            let found = match mirror_pair::session::record(n) {
+                Ok(b) if record.pairs_with(&b) => Found::of(probe(n)),
+                Ok(_) => Found::Nothing,
+                Err(Doubt::Unread(Errno::ENOENT)) if is_bare(n) => Found::Bare,
+                Err(Doubt::Unread(e)) => Found::Failing(e),
+                Err(_) => Found::Nothing,
             };
             let _ = sys::close(n);
-            why
+            found
         }
-        Err(e) => Some(e),
+        Err(Errno::ENOENT | Errno::ENOTDIR) => Found::Bare,
+        Err(e) => Found::Failing(e),
     };
-    let word = StateWord::FRESH;
-    match why {
-        Some(e) if decide(word, Leg::B, e, &conf.options) == Act::Probe => {
-            away::leave(root, mark(record, e, b""), |f| own_file(f), || ()).is_ok()
+    let left = |mark: Away| away::leave(root, mark, |f| own_file(f), || ()).is_ok();
+    match found {
+        Found::Failing(e) => {
+            let act = decide(StateWord::FRESH, Leg::B, e, &conf.options);
+            act == Act::Probe && left(mark(record, e, b""))
         }
-        _ => false,
+        Found::Bare => {
+            let act = missing(what_is_known(root), &conf.options);
+            let mut mark = mark(record, Errno::ENOENT, b"");
+            mark.why = Why::Missing;
+            act == Act::Leave && left(mark)
+        }
+        Found::Nothing => false,
     }
+}
+
+/// What stands at leg b's place.
+enum Found {
+    /// No leg: nothing, or a directory without a control folder.
+    Bare,
+    /// Something that answers with an error.
+    Failing(Errno),
+    /// Nothing that says anything of the leg.
+    Nothing,
+}
+
+impl Found {
+    fn of(why: Option<Errno>) -> Found {
+        why.map_or(Found::Nothing, Found::Failing)
+    }
+}
+
+/// Whether a directory has no control folder. What cannot be asked is there.
+fn is_bare(n: i32) -> bool {
+    let name = mirror_pair::control::text(CONTROL);
+    sys::fstatat(n, &name, c::AT_SYMLINK_NOFOLLOW).err() == Some(Errno::ENOENT)
+}
+
+/// Of a leg b of which nothing is there, with leg a's root.
+fn what_is_known(root: i32) -> Missing {
+    let sight = sight();
+    Missing {
+        bare: true,
+        sees: sight == Sight::System,
+        may_see: sight == Sight::Likely,
+        unused: sight == Sight::Likely && is_unused(root),
+    }
+}
+
+/// Whether nobody is attached to leg a. (Who comes meanwhile meets the mark, or what is missing.)
+fn is_unused(root: i32) -> bool {
+    let name = mirror_pair::control::text(OWNER_RECORD);
+    let Ok(n) = own_fd(|| mirror_pair::control::open(root, &name, c::O_RDWR, 0)) else {
+        return false;
+    };
+    let alone = sys::flock(n, c::LOCK_EX | c::LOCK_NB).is_ok();
+    // With the description its lock goes.
+    let _ = sys::close(n);
+    alone
 }
 
 /// With what a leg fails, if it does for everybody.

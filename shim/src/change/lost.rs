@@ -12,7 +12,7 @@ use mirror_sys::Sys;
 /// After a change that came to `r`: whether leg b is away, for what it has answered (`lost`) or for what may have
 /// been its answer. What was put back is leg a's to do again, alone.
 pub fn after(cx: &Cx<'_>, lost: Option<Errno>, r: Sys<u64>) -> bool {
-    let (why, from) = match (lost, r) {
+    let (why, from) = match (lost.or(cx.refused.get()), r) {
         (Some(e), _) => (e, From::Second),
         (None, Err(e)) if e.class() == ErrorClass::Leg => (e, From::Anywhere),
         _ => return false,

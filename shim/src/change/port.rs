@@ -352,6 +352,7 @@ pub fn run(job: Job<'_>, mut t: [Option<&mut Target>; 2], change: &mut dyn Chang
                         generation: 0,
                         dated: false,
                         half: core::cell::Cell::new(false),
+                        refused: core::cell::Cell::new(None),
                     },
                     change,
                     held: Held::nothing(mine, own),
@@ -448,6 +449,7 @@ fn drive(p: &mut Port<'_, '_>, kind: IntentKind, action: Action) -> Option<Ran> 
 
 fn plan(p: &mut Port<'_, '_>) -> Result<LockPlan, Prepared> {
     p.cx.dated = false;
+    p.cx.refused.set(None);
     p.cx.generation = p.cx.s.runtime().generation();
     p.change.plan(&mut p.cx)
 }

@@ -132,6 +132,8 @@ pub struct Cx<'a> {
     pub dated: bool,
     /// A part of the change has been taken back on the first leg.
     pub half: core::cell::Cell<bool>,
+    /// What leg b has answered to a change that is made there alone: stores that are carried over.
+    pub refused: core::cell::Cell<Option<Errno>>,
 }
 
 /// A short path by value.

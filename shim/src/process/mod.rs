@@ -8,3 +8,4 @@ pub mod mounts;
 pub mod passed;
 pub mod place;
 pub mod scratch;
+pub mod sight;

@@ -48,6 +48,39 @@ pub fn is_read_only(n: i32) -> bool {
     done.is_ok() && found && (own || !mount)
 }
 
+/// Whether the root of what this process sees is a copy of another mount namespace's, which follows that one
+/// (as systemd makes them for its services). Also where it cannot be told.
+#[cold]
+#[inline(never)]
+pub fn root_follows_another() -> bool {
+    let (mut field, mut word, mut at) = (0usize, [0u8; 12], 0usize);
+    let (mut root, mut dash, mut follows, mut found) = (false, false, false, false);
+    let done = read(|b| {
+        if b != b' ' && b != b'\n' {
+            if let Some(d) = word.get_mut(at) {
+                *d = b;
+            }
+            at = at.saturating_add(1);
+            return;
+        }
+        let text = word.get(..at).unwrap_or(&word);
+        match field {
+            4 => root = text == b"/",
+            6.. => {
+                dash |= text == b"-";
+                follows |= root && !dash && text.starts_with(b"master:");
+            }
+            _ => {}
+        }
+        found |= root;
+        (field, at) = (field.saturating_add(1), 0);
+        if b == b'\n' {
+            (field, dash, root) = (0, false, false);
+        }
+    });
+    done.is_err() || !found || follows
+}
+
 /// Each byte of /proc/thread-self/mountinfo.
 fn read(mut take: impl FnMut(u8)) -> Sys<()> {
     let name = PathText::<64>::from_bytes(b"/proc/thread-self/mountinfo").unwrap_or_default();

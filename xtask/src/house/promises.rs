@@ -46,7 +46,10 @@ pub fn check() -> Result<Vec<String>> {
         &handlers,
     );
     found.extend(without_reason(&read("core/src/calls/unhandled.rs")?));
-    found.extend(without_pin(&read("docs/LIMITS.md")?, &suites()?));
+    let suites = suites()?;
+    for table in ["docs/LIMITS.md", "docs/FAULTS.md", "docs/TESTING.md"] {
+        found.extend(without_pin(table, &read(table)?, &suites));
+    }
     Ok(found)
 }
 
@@ -139,7 +142,7 @@ fn words(text: &str) -> impl Iterator<Item = String> {
 }
 
 /// Rows of a table whose last column is "Pinned by".
-fn without_pin(limits: &str, suites: &Suites) -> Vec<String> {
+fn without_pin(file: &str, limits: &str, suites: &Suites) -> Vec<String> {
     let mut out = Vec::new();
     let mut pinned = false;
     for (n, l) in limits.lines().enumerate() {
@@ -152,7 +155,7 @@ fn without_pin(limits: &str, suites: &Suites) -> Vec<String> {
             pinned = true;
         } else if pinned && !row.starts_with("---") {
             let why = pins(cell, suites);
-            out.extend(why.map(|why| format!("docs/LIMITS.md:{}: {why}", n + 1)));
+            out.extend(why.map(|why| format!("{file}:{}: {why}", n + 1)));
         }
     }
     out
@@ -244,7 +247,7 @@ mod tests {
         ]);
         let found = |cell: &str| {
             let text = format!("| Limit | Pinned by |\n| --- | --- |\n| Something | {cell} |\n");
-            without_pin(&text, &suites)
+            without_pin("a", &text, &suites)
         };
         for good in [
             "Not pinned",

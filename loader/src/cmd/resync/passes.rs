@@ -2,11 +2,12 @@
 use crate::cmd::{json, left_out};
 use crate::fail::{Context, Fail, Res};
 use crate::output;
+use crate::pair::alone;
 use crate::pair::away;
 use crate::pair::back::Watch;
 use crate::pair::domain::{self, Attached};
 use crate::sync::equal::Same;
-use crate::sync::joining;
+use crate::sync::joining::{self, Begun};
 use crate::sync::keep::Keeper;
 use crate::sync::session::{self, Ledger, Repaired};
 use crate::sync::still::{self, End};
@@ -31,14 +32,20 @@ struct Repair<'a> {
 
 /// Makes the other leg like leg `from`. The exit code.
 pub fn repair(p: &mut Attached, from: Leg, privileged: bool, turn: &mut Turn) -> Res<u8> {
-    let joining = from == Leg::A && joining::begin(p)?;
+    let begun = match from {
+        Leg::A => joining::begin(p)?,
+        Leg::B => Begun::No,
+    };
+    if begun == Begun::Mapped {
+        return Ok(mapped_alone(p));
+    }
     let p = &*p;
     let before = turn.begin().about(record(p))?;
     let mut r = Repair {
         pair: p,
         from,
         privileged,
-        joining,
+        joining: begun == Begun::Yes,
         repaired: before.repaired,
         kept: before.kept,
     };
@@ -244,6 +251,23 @@ fn left_again(p: &Attached, repaired: u64) -> u8 {
         text::plural(repaired, "path")
     );
     output::say!("action    mirror status {v}    says why");
+    1
+}
+
+/// Nothing was begun: programs that work have files mapped on leg a alone.
+fn mapped_alone(p: &Attached) -> u8 {
+    let (shown, v) = (
+        text::path(&p.pair.line.virt),
+        text::shell(&p.pair.line.virt),
+    );
+    let who = match alone::who(&p.pair).join(", ") {
+        none if none.is_empty() => "a program that cannot be seen from here".into(),
+        who => who,
+    };
+    output::say!(
+        "{shown}    DEGRADED  leg b is not back: {who} still at work, with files mapped for writing on leg a alone"
+    );
+    output::say!("action    stop them, then: mirror leg online {v} b");
     1
 }
 

@@ -80,13 +80,18 @@ impl Change for One {
             }
             What::Leave | What::End => leave(self.nth, cx, held),
         };
+        // All that is written is leg b's.
+        if self.what != What::Enter {
+            cx.refused.set(r.err().filter(|e| foreign::is_no_room(*e)));
+        }
         r.map(|()| 0).map_err(Refused::Whole)
     }
-    /// All of leg a is compared before leg b is back: nothing is carried, and no file is entered.
+    /// All of leg a is compared before leg b is back: nothing is carried, and no file is entered. That stores may come
+    /// is noted.
     fn lone(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Option<Sys<u64>> {
         table::let_go_of_b(cx.s.pair);
         Some(match self.what {
-            What::Enter => Err(Errno::EACCES),
+            What::Enter => marks::note_alone(cx.s, held).map(|()| 0),
             What::Carry => Ok(0),
             What::Leave if table::is_mapped(self.nth) => Ok(0),
             What::Leave | What::End => {
@@ -183,13 +188,17 @@ fn carry(nth: usize, (from, to): (u64, u64), held: &BothLocked) -> Sys<()> {
     while at < end {
         let len = end.saturating_sub(at).min(PIECE as u64) as usize;
         let off = at as usize;
-        for (buf, base) in [(&mut one, source), (&mut other, copy)] {
+        let [from, there] = [(&mut one, source), (&mut other, copy)].map(|(buf, base)| {
             // SAFETY: into a buffer of this function's.
-            let n =
-                unsafe { sys::copy_memory(buf.as_mut_ptr() as usize, base.wrapping_add(off), len) };
-            if n != Ok(len) {
-                return Err(Errno::EIO);
-            }
+            unsafe { sys::copy_memory(buf.as_mut_ptr() as usize, base.wrapping_add(off), len) }
+        });
+        if from != Ok(len) {
+            return Err(Errno::EIO);
+        }
+        if there != Ok(len) {
+            // A hole there wants room even to be looked at (tmpfs); read(2) needs none.
+            foreign::apart([a, b], st.ino(), (at, end), held)?;
+            break;
         }
         let (x, y) = (one.get(..len), other.get(..len));
         if x != y {

@@ -18,6 +18,11 @@ struct Foreign<'a> {
     m: &'a Mapped,
 }
 
+/// Whether only a leg that was written to says so.
+pub fn is_no_room(e: Errno) -> bool {
+    matches!(e, Errno::ENOSPC | Errno::EDQUOT)
+}
+
 /// Carries over what others have stored. `at`: descriptors of the file on leg a and leg b.
 pub fn carry(pair: usize, at: [i32; 2], m: &Mapped) -> Ran {
     let mut change = Foreign { at, m };
@@ -42,13 +47,13 @@ impl Change for Foreign<'_> {
         cx.hint.set(self.m.path());
         Prepared::Ready
     }
-    fn apply(&mut self, _: &mut Cx<'_>, held: &BothLocked, step: Step) -> Result<u64, Refused> {
+    fn apply(&mut self, cx: &mut Cx<'_>, held: &BothLocked, step: Step) -> Result<u64, Refused> {
         if step == Step::Second {
             return Ok(0);
         }
-        apart(self.at, self.m.inode, (self.m.from, self.m.to), held)
-            .map(|()| 0)
-            .map_err(Refused::Whole)
+        let r = apart(self.at, self.m.inode, (self.m.from, self.m.to), held);
+        cx.refused.set(r.err().filter(|e| is_no_room(*e)));
+        r.map(|()| 0).map_err(Refused::Whole)
     }
     fn lone(&mut self, _: &mut Cx<'_>, _: &BothLocked) -> Option<Sys<u64>> {
         Some(Ok(0))

@@ -2,7 +2,7 @@
 use crate::calls::args::TRIES;
 use crate::calls::data::write::{describe, place};
 use crate::calls::mapped::table::{self, Piece};
-use crate::calls::mapped::{carry, hooks};
+use crate::calls::mapped::{carry, hooks, marks};
 use crate::calls::paired::pair_up::paired;
 use crate::change::job::Job;
 use crate::change::port::{Ran, run};
@@ -77,7 +77,7 @@ fn tried(regs: &mut Regs, n: i32) -> Option<Did> {
     match ran {
         Ran::Unresolved => None,
         Ran::Wait => Some(Did::This(WAIT)),
-        Ran::Done(r) if !cannot => Some(Did::This(answer(regs, r))),
+        Ran::Done(r) | Ran::Lone(r) if !cannot => Some(Did::This(answer(regs, r))),
         _ => Some(Did::Cannot),
     }
 }
@@ -122,6 +122,22 @@ impl Map<'_> {
         r
     }
 
+    /// With leg b away: the program's call, after that stores may come is noted, also if they cannot yet: the range is
+    /// not remembered, since nobody carries it over.
+    fn on_a_alone(&mut self, cx: &Cx<'_>, held: &BothLocked) -> Sys<u64> {
+        self.cannot = true;
+        let Some((from, to)) = self.range() else {
+            self.cannot = false;
+            return raw(self.regs);
+        };
+        marks::note_alone(cx.s, held)?;
+        self.cannot = false;
+        let at = raw(self.regs)?;
+        let start = at as usize;
+        table::remove(start, start.saturating_add(to.saturating_sub(from)));
+        Ok(at)
+    }
+
     /// Announces it, if stores can come, and makes the program's call.
     fn in_place(
         &mut self,
@@ -160,6 +176,9 @@ impl Change for Map<'_> {
             return Ok(0);
         }
         self.make(cx, held).map_err(Refused::Whole)
+    }
+    fn lone(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Option<Sys<u64>> {
+        Some(self.on_a_alone(cx, held))
     }
     fn undo(&mut self, _: &mut Cx<'_>, _: &BothLocked, _: Option<&Untouched<'_>>) -> Sys<()> {
         Ok(())

@@ -9,7 +9,7 @@ use crate::calls::mapped::table;
 use crate::process::limits::{own_fd, with_limit};
 use core::sync::atomic::{AtomicBool, Ordering};
 use libc as c;
-use mirror_core::{Errno, MAX_PAIRS, numbers};
+use mirror_core::{BothLocked, Errno, MAX_PAIRS, numbers};
 use mirror_pair::mapped;
 use mirror_sys as sys;
 use mirror_sys::Sys;
@@ -40,6 +40,12 @@ pub fn open(s: &Session) -> Sys<i32> {
     };
     let _ = sys::close(m);
     moved.map(|_| n)
+}
+
+/// Stores may come to files of a pair whose leg b is away: it is not on its way back before this process has ended.
+/// A lock of leg a is held, with the word seen under it: whoever brings leg b back waits for that, and looks then.
+pub fn note_alone(s: &Session, _: &BothLocked) -> Sys<()> {
+    sys::share_byte(open(s)?, mapped::ALONE, true)
 }
 
 /// Another process gets the description as well.
@@ -89,7 +95,10 @@ fn ahead(pair: usize) -> Sys<i32> {
     let root = s.root.a;
     let n = own_fd(|| mapped::open(root))?;
     let here = |f: &table::File| usize::from(f.pair.load(Ordering::Relaxed)) == pair;
-    for nth in table::files().filter_map(|(_, f)| f.entry().filter(|_| here(f))) {
+    // A lock asks no description whether it is its own process's: if it is another's, the child waits longer.
+    let alone = mapped::is_held(n, mapped::ALONE).then_some(mapped::ALONE);
+    let entries = table::files().filter_map(|(_, f)| f.entry().filter(|_| here(f)));
+    for nth in entries.chain(alone) {
         if let Err(e) = sys::share_byte(n, nth, true) {
             let _ = sys::close(n);
             return Err(e);
