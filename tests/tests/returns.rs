@@ -460,3 +460,41 @@ fn it_leaves_again() {
     in_sync(&p);
     p.assert_equal();
 }
+
+/// The command is killed on the way, and leg b's disk is gone then: programs go on with leg a, old and new ones.
+#[test]
+fn it_is_gone_on_the_way() {
+    need!("strace");
+    let p = pair(Kind::InPlace);
+    let (mut s, aside) = (Told::shell(&p), p.b().with_extension("aside"));
+    let mut whole = false;
+    for n in 1..60 {
+        offline(&p);
+        let c = p.mirror_command("leg");
+        let o = Command::new("strace")
+            .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=flock", "-e"])
+            .arg(format!("inject=flock:signal=KILL:when={n}"))
+            .arg(c.get_program())
+            .args(["leg", "online", v(&p), "b", "--yes"])
+            .envs(c.get_envs().filter_map(|(k, v)| Some((k, v?))))
+            .output();
+        whole = o.unwrap().status.success();
+        if whole {
+            break;
+        }
+        if p.mirror("status", &[v(&p)]).code == 0 {
+            continue; // killed after the leg was back
+        }
+        fs::rename(p.b(), &aside).unwrap();
+        fs::create_dir(p.b()).unwrap();
+        p.run(&format!("echo new > $V/g{n}")).ok();
+        s.does(&format!("echo s{n} >> \"$V/log\""));
+        fs::remove_dir(p.b()).unwrap();
+        fs::rename(&aside, p.b()).unwrap();
+    }
+    assert!(whole);
+    s.does("echo end >> \"$V/log\"");
+    s.end();
+    in_sync(&p);
+    p.assert_equal();
+}
