@@ -458,21 +458,13 @@ int page_dirty(u64 *ctx)
 	return mapping ? touch(mapping->host, 1, 0) : 0;
 }
 
-/* Calls that set no more than the time at which something was read. */
-INLINE int only_reads(s32 nr)
-{
-	return nr == 9 || nr == 59 || nr == 78 || nr == 89 || nr == 217 || nr == 267 || nr == 322;
-}
-
-/* Kernels before 6.13 have no tracepoints for change times. That a file is dirty may mean that it was read; a
- * directory is not compared by what is in it. */
+/* Kernels before 6.13 have no tracepoints for change times. */
 INLINE int dirtied(struct inode *inode)
 {
 	struct setting *s = setting();
-	struct task_struct *task = current_task();
-	if (!s || s->stamps || only_reads(doing(task, task_regs(task))))
+	if (!s || s->stamps)
 		return 0;
-	return task->flags & PF_KTHREAD ? 0 : touch(inode, 0, (inode->i_mode & S_IFMT) != S_IFDIR);
+	return current_task()->flags & PF_KTHREAD ? 0 : touch(inode, 0, 0);
 }
 
 SEC("tp_btf/writeback_mark_inode_dirty")
