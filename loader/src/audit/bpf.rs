@@ -28,10 +28,8 @@ const STAMPS: &[(&str, &str)] = &[
     ("stamp_same", "ctime_xchg_skip"),
 ];
 /// Instead of them, on others.
-const DIRTIED: &[(&str, &str)] = &[
-    ("inode_dirty", "writeback_mark_inode_dirty"),
-    ("ext4_dirty", "ext4_mark_inode_dirty"),
-];
+const DIRTIED: (&str, &str) = ("inode_dirty", "writeback_mark_inode_dirty");
+const DIRTIED_EXT4: (&str, &str) = ("ext4_dirty", "ext4_mark_inode_dirty");
 const PAGES: (&str, &str) = ("page_dirty", "writeback_dirty_folio");
 const CALLS: (&str, &str) = ("call_end", "sys_exit");
 /// What threads do with themselves.
@@ -63,6 +61,8 @@ struct Bpf {
     told: std::collections::HashMap<u32, u64>,
     timer: OwnedFd,
     stamps: bool,
+    /// Why the one of ext4 that stands in for them is not attached.
+    no_ext4: Option<String>,
     /// Records that could not be understood.
     unread: u64,
     tier: Tier,
@@ -105,11 +105,11 @@ pub fn open(legs: PerLeg<&Root>, tier: Tier) -> Result<Box<dyn Source>, String> 
     };
     let places = learn(legs, &mut setting, &mut told)?;
     let stamps = STAMPS.iter().all(|p| attach(&mut bpf, &btf, *p).is_ok());
+    let mut no_ext4 = None;
     if !stamps {
-        for p in DIRTIED {
-            // ext4 may be a module that is not loaded.
-            let _ = attach(&mut bpf, &btf, *p);
-        }
+        attach(&mut bpf, &btf, DIRTIED)?;
+        // ext4 may be a module, and not be loaded.
+        no_ext4 = attach(&mut bpf, &btf, DIRTIED_EXT4).err();
     }
     attach(&mut bpf, &btf, PAGES)?;
     let absent = match tier {
@@ -144,6 +144,7 @@ pub fn open(legs: PerLeg<&Root>, tier: Tier) -> Result<Box<dyn Source>, String> 
         told: std::collections::HashMap::new(),
         timer: timer().map_err(text)?,
         stamps,
+        no_ext4,
         unread: 0,
         tier,
         absent,
@@ -202,7 +203,10 @@ impl Source for Bpf {
         if !self.stamps {
             all.push("extended attributes set by a path, and names and attributes on other file systems than ext4: this kernel has no tracepoints of change times");
         }
-        all.into_iter().map(String::from).collect()
+        let ext4 = self.no_ext4.as_ref().map(|why| {
+            format!("names and attributes on ext4 too: its tracepoint cannot be had ({why})")
+        });
+        all.into_iter().map(String::from).chain(ext4).collect()
     }
 
     fn ready(&self) -> BorrowedFd<'_> {
