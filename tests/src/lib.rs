@@ -50,6 +50,17 @@ pub fn own_view() -> bool {
     number("pid") == 0xefff_fffc && number("mnt") >= 0xf000_0010
 }
 
+/// Leaves the test as skipped where the run has a view of its own ([`own_view`]).
+#[macro_export]
+macro_rules! need_system_view {
+    () => {
+        if $crate::own_view() {
+            $crate::skip("needs the system's mount namespace: run by cargo test");
+            return;
+        }
+    };
+}
+
 /// Leaves the test as skipped unless the programs (string literals) or the condition are there.
 #[macro_export]
 macro_rules! need {

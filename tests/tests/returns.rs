@@ -1,6 +1,6 @@
 //! Leg b comes back under programs that run on: none is started anew, none gets an error, and what they do before,
 //! meanwhile and after is on both legs. Compared from outside, with tools that know nothing of the mirror.
-use mirror_tests::{Fs, Kind, Level, Output, Pair, Tree, need, own_view, skip};
+use mirror_tests::{Fs, Kind, Level, Output, Pair, Tree, need, need_system_view};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -465,13 +465,9 @@ fn it_leaves_again() {
 #[test]
 fn it_is_gone_on_the_way() {
     need!("strace");
-    if own_view() {
-        skip("needs the system's mount namespace: run by cargo test, not by xtask as root");
-        return;
-    }
-    let p = pair(Kind::InPlace);
+    need_system_view!();
+    let (p, mut whole) = (pair(Kind::InPlace), false);
     let (mut s, aside) = (Told::shell(&p), p.b().with_extension("aside"));
-    let mut whole = false;
     for n in 1..60 {
         offline(&p);
         let c = p.mirror_command("leg");
