@@ -1,6 +1,6 @@
 //! Leg b is not where it should be, or not the one that it was; mappings under the mark; a new leg b. What programs
 //! see, what `status` says, and that both legs are equal in the end.
-use mirror_tests::{Fs, FsType, Kind, Level, Output, Pair, Tree, need, own_view, skip};
+use mirror_tests::{Fs, FsType, Kind, Level, Output, Pair, Tree, need, need_system_view};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
@@ -93,10 +93,7 @@ impl Told {
 /// the policy is to go on; else it gets an error, and `status` says what is missing and what to type.
 #[test]
 fn after_a_restart_the_policy_decides() {
-    if own_view() {
-        skip("needs the system's mount namespace: run by cargo test, not by xtask as root");
-        return;
-    }
+    need_system_view!();
     for (policy, empty) in [("degrade", false), ("degrade", true), ("fail", true)] {
         let p = pair(policy);
         p.run("echo 1 > $V/one").ok();
@@ -108,8 +105,11 @@ fn after_a_restart_the_policy_decides() {
         }
         let before = Tree::read(&aside);
         state(&p, "LEG LOST");
-        let o = p.mirror("run", &["--require", "in-sync", "--", "true"]);
-        assert_eq!(o.code, 125, "{o:?}");
+        assert_eq!(
+            p.mirror("run", &["--require", "in-sync", "--", "true"])
+                .code,
+            125
+        );
         let o = p.run("echo 2 > $V/two");
         assert_eq!(o.code == 0, policy == "degrade", "{o:?}");
         assert_eq!(marked(&p), policy == "degrade");
