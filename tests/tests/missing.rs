@@ -1,6 +1,6 @@
 //! Leg b is not where it should be, or not the one that it was; mappings under the mark; a new leg b. What programs
 //! see, what `status` says, and that both legs are equal in the end.
-use mirror_tests::{Fs, FsType, Kind, Level, Output, Pair, Tree, need, need_system_view};
+use mirror_tests::{Fs, FsType, Kind, Level, Output, Pair, Tree, need};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
@@ -92,7 +92,7 @@ impl Told {
 /// After a restart without leg b's disk the first program goes on with leg a, or gets an error: as the policy says.
 #[test]
 fn after_a_restart_the_policy_decides() {
-    need_system_view!();
+    mirror_tests::need_system_view!();
     for (policy, empty) in [("degrade", false), ("degrade", true), ("fail", true)] {
         let p = pair(policy);
         p.run("echo 1 > $V/one").ok();
