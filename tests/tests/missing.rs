@@ -113,16 +113,14 @@ fn after_a_restart_the_policy_decides() {
         assert_eq!(marked(&p), policy == "degrade");
         assert_eq!(p.a().join("two").exists(), policy == "degrade");
         if policy == "degrade" {
-            let text = state(&p, "DEGRADED");
-            assert!(text.contains("it was not there"), "{text}");
+            assert!(state(&p, "DEGRADED").contains("it was not there"));
             p.run("echo 3 > $V/three; mkdir $V/d").ok();
         } else {
             let text = state(&p, "LEG LOST");
             assert!(text.contains("mirror leg replace"), "{text}");
         }
         if empty {
-            assert_eq!(fs::read_dir(p.b()).unwrap().count(), 0);
-            fs::remove_dir(p.b()).unwrap();
+            fs::remove_dir(p.b()).unwrap(); // nothing was made in it
         }
         fs::rename(&aside, p.b()).unwrap();
         let d = before.differences(&Tree::read(p.b()), Level::Strict);
