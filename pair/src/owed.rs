@@ -3,9 +3,8 @@
 //!
 //! Rules: a post says who may owe a time to the last file that was changed by a descriptor under its object; which
 //! file, its record says. A pid is a hint and no more: a time that is set for a living writer is right as well, and
-//! owed again with its next write; one that is left is what `mirror verify` tells. Equal times are no proof of equal
-//! bytes, but a repair of a large file takes them for one: none is set while anything is known to differ, or a file
-//! is mapped for writing.
+//! owed again with its next write; one that is left is what `mirror verify` tells. Equal times must not hide unequal
+//! bytes from who compares by them: none is set while anything is known to differ, or a file is mapped for writing.
 use crate::both::{Both, Open};
 use crate::carry_out::is_name;
 use libc as c;

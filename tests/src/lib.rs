@@ -19,6 +19,7 @@ mod pair;
 mod program;
 mod screen;
 mod talker;
+mod told;
 pub mod words;
 
 pub use compare::{Differences, Level, Tree};
@@ -32,6 +33,7 @@ pub use pair::{Fs, Kind, Pair, forget_pairs, runtime_files_of};
 pub use program::{compile, compile_with};
 pub use screen::Screen;
 pub use talker::{PATIENCE, Talker, send};
+pub use told::Told;
 
 /// Says why a test is skipped; `xtask test` counts and lists the line.
 pub fn skip(reason: impl std::fmt::Display) {

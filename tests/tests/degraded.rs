@@ -1,10 +1,9 @@
 //! Leg b is lost, left behind and brought back: what programs see, what the legs hold, what `status` says.
 //! Compared from outside, with tools that know nothing of the mirror.
-use mirror_tests::{Fs, Kind, Level, Output, Pair, Tree, need};
+use mirror_tests::{Fs, Kind, Level, Output, Pair, Told, Tree, need};
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 
 #[path = "degraded/faults.rs"]
 mod faults;
@@ -53,65 +52,11 @@ fn online(p: &Pair) -> Output {
     p.mirror("leg", &["online", v(p), "b", "--yes"])
 }
 
-/// A program that goes on when it is told to.
-struct Told {
-    child: Child,
-    out: BufReader<ChildStdout>,
-}
-
-impl Told {
-    fn start(mut c: Command) -> Told {
-        let mut child = c
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a program");
-        let out = BufReader::new(child.stdout.take().unwrap());
-        Told { child, out }
-    }
-    /// Its next line.
-    fn line(&mut self) -> String {
-        let mut s = String::new();
-        self.out.read_line(&mut s).unwrap();
-        s.trim_end().to_owned()
-    }
-    fn tell(&mut self, what: &str) {
-        let mut to = self.child.stdin.as_ref().unwrap();
-        to.write_all(format!("{what}\n").as_bytes()).unwrap();
-    }
-    #[track_caller]
-    fn end(mut self) {
-        drop(self.child.stdin.take());
-        let s = self.child.wait().unwrap();
-        assert!(s.success(), "{s:?}");
-    }
-}
-
-/// A shell that carries out each line that it is told, and says how it went.
-fn shell(p: &Pair) -> Told {
-    let mut c = p.preloaded("bash");
-    c.arg("-c")
-        .arg("while read -r line; do if eval \"$line\"; then echo yes; else echo no; fi; done");
-    Told::start(c)
-}
-
-impl Told {
-    #[track_caller]
-    fn does(&mut self, what: &str) {
-        self.tell(what);
-        assert_eq!(self.line(), "yes", "{what}");
-    }
-    #[track_caller]
-    fn fails(&mut self, what: &str) {
-        self.tell(what);
-        assert_eq!(self.line(), "no", "{what}");
-    }
-    /// Descriptors that lead below a directory.
-    fn holds(&self, dir: &Path) -> usize {
-        let fds = fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap();
-        let to = fds.filter_map(|f| fs::read_link(f.ok()?.path()).ok());
-        to.filter(|t| t.starts_with(dir)).count()
-    }
+/// Descriptors of a program that lead below a directory.
+fn holds(t: &Told, dir: &Path) -> usize {
+    let fds = fs::read_dir(format!("/proc/{}/fd", t.pid())).unwrap();
+    let to = fds.filter_map(|f| fs::read_link(f.ok()?.path()).ok());
+    to.filter(|t| t.starts_with(dir)).count()
 }
 
 #[track_caller]
@@ -135,9 +80,9 @@ fn programs_go_on_with_leg_a_alone() {
     for kind in [Kind::InPlace, Kind::Link] {
         let p = plain(kind);
         p.both_ok(BEFORE);
-        let mut running = shell(&p);
+        let mut running = Told::shell(&p);
         running.does("exec 7>>\"$V/log\" && echo before >&7 && cd \"$V/dir\"");
-        assert!(running.holds(p.b()) > 0);
+        assert!(holds(&running, p.b()) > 0);
         offline(&p);
         degraded(&p);
         let b = Tree::read(p.b());
@@ -149,7 +94,7 @@ fn programs_go_on_with_leg_a_alone() {
             "rel\n"
         );
         running.does("sync \"$V/log\"");
-        assert_eq!(running.holds(p.b()), 0, "leg b is let go of");
+        assert_eq!(holds(&running, p.b()), 0, "leg b is let go of");
         for refused in [
             "echo x > \"$B/old\"",
             "rm \"$B/old\"",
@@ -196,7 +141,7 @@ fn leg_b_is_back_only_when_it_is_equal() {
     let p = plain(Kind::InPlace);
     p.run(BEFORE).ok();
     offline(&p);
-    let mut early = shell(&p);
+    let mut early = Told::shell(&p);
     early.does("echo 1 > \"$V/one\"");
     degraded(&p);
     early.does("echo 2 > \"$V/two\"");

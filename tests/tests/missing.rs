@@ -1,11 +1,10 @@
 //! Leg b is not where it should be, or not the one that it was; mappings under the mark; a new leg b. What programs
 //! see, what `status` says, and that both legs are equal in the end.
-use mirror_tests::{Fs, FsType, Kind, Level, Output, Pair, Tree, need};
+use mirror_tests::{Fs, FsType, Kind, Level, Output, Pair, Told, Tree, need, need_system_view};
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::Command;
 
 fn pair(on_failure: &str) -> Pair {
     let p = Pair::bare(Kind::InPlace, Fs::Plain).expect("plain folders");
@@ -61,38 +60,11 @@ fn of_boot(record: &Path, boot: u8) {
     fs::write(record, b).unwrap();
 }
 
-/// A preloaded program of which each line that it is told is one step.
-struct Told(Child, BufReader<ChildStdout>);
-
-impl Told {
-    fn python(p: &Pair, text: &str) -> Told {
-        let mut c = p.preloaded("python3");
-        c.args(["-c", text])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
-        let mut child = c.spawn().unwrap();
-        let out = BufReader::new(child.stdout.take().unwrap());
-        Told(child, out)
-    }
-    fn line(&mut self) -> String {
-        let mut s = String::new();
-        self.1.read_line(&mut s).unwrap();
-        s.trim_end().to_owned()
-    }
-    fn go(&mut self) {
-        self.0.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
-    }
-    #[track_caller]
-    fn end(mut self) {
-        drop(self.0.stdin.take());
-        assert!(self.0.wait().unwrap().success());
-    }
-}
-
-/// After a restart without leg b's disk the first program goes on with leg a, or gets an error: as the policy says.
+/// After a restart without leg b's disk: the first program goes on with leg a, and has said so on its disk, where
+/// the policy is to go on; else it gets an error, and `status` says what is missing and what to type.
 #[test]
 fn after_a_restart_the_policy_decides() {
-    mirror_tests::need_system_view!();
+    need_system_view!();
     for (policy, empty) in [("degrade", false), ("degrade", true), ("fail", true)] {
         let p = pair(policy);
         p.run("echo 1 > $V/one").ok();
@@ -113,7 +85,8 @@ fn after_a_restart_the_policy_decides() {
         assert_eq!(marked(&p), policy == "degrade");
         assert_eq!(p.a().join("two").exists(), policy == "degrade");
         if policy == "degrade" {
-            assert!(state(&p, "DEGRADED").contains("it was not there"));
+            let text = state(&p, "DEGRADED");
+            assert!(text.contains("it was not there"), "{text}");
             p.run("echo 3 > $V/three; mkdir $V/d").ok();
         } else {
             let text = state(&p, "LEG LOST");
@@ -231,13 +204,13 @@ fn mappings_under_the_mark() {
     let mut t = Told::python(&p, MAPS);
     assert_eq!(t.line(), "up");
     p.mirror("leg", &["offline", v(&p), "b"]).ok();
-    t.go();
+    t.tell("");
     assert_eq!(t.line(), "stored");
     let o = online(&p);
-    let who = format!("[{}] still at work", t.0.id());
+    let who = format!("[{}] still at work", t.pid());
     assert!(o.code == 1 && o.text().contains(&who), "{o:?}");
     state(&p, "DEGRADED");
-    t.go();
+    t.tell("");
     assert_eq!(t.line(), "end");
     t.end();
     assert_eq!(online(&p).code, 0);
@@ -274,17 +247,15 @@ fn a_child_with_a_mapping_keeps_the_mark() {
     let mut t = Told::python(&p, INHERITS);
     assert_eq!(t.line(), "up");
     p.mirror("leg", &["offline", v(&p), "b"]).ok();
-    t.go();
-    let mut to = t.0.stdin.take().unwrap();
+    t.tell("");
     let child = t.line();
-    assert!(t.0.wait().unwrap().success());
+    assert_eq!(t.ended(), 0);
     let o = online(&p);
     let who = format!("[{child}] still at work");
     assert!(o.code == 1 && o.text().contains(&who), "{o:?}");
-    to.write_all(b"\n").unwrap();
-    assert_eq!(t.line(), "stored");
+    t.tell("");
     // The end of its output is the child's.
-    assert_eq!(t.line(), "");
+    assert_eq!(t.drain(), ["stored"]);
     assert_eq!(online(&p).code, 0);
     state(&p, "IN SYNC");
     p.assert_equal();
@@ -344,7 +315,7 @@ fn stores_for_which_there_is_no_room() {
         );
         let s = Command::new("sh").args(["-c", &fill]).status().unwrap();
         assert!(s.success());
-        t.go();
+        t.tell("");
         assert_eq!([t.line(), t.line()], [answer, answer], "{option}");
         t.end();
         if !word.is_empty() {
@@ -377,11 +348,11 @@ fn a_mount_that_vanishes_under_programs() {
     let m: PathBuf = p.b().parent().unwrap().into();
     let umount = Command::new("umount").arg("-l").arg(&m).status().unwrap();
     assert!(umount.success());
-    t.go();
+    t.tell("");
     assert_eq!(t.line(), "1");
     p.run("echo new > $V/new; mkdir $V/d").ok();
     assert_eq!(fs::read_dir(&m).unwrap().count(), 0);
-    t.go();
+    t.tell("");
     assert_eq!(t.line(), "2");
     t.end();
     state(&p, "DEGRADED");
@@ -443,7 +414,7 @@ fn a_leg_is_replaced() {
         o.code == 64 && format!("{o:?}").contains("programs work with it"),
         "{o:?}"
     );
-    t.go();
+    t.tell("");
     t.end();
     assert_eq!(fs::read_dir(&new).unwrap().count(), 0);
     assert!(!marked(&p));

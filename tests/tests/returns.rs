@@ -1,9 +1,8 @@
 //! Leg b comes back under programs that run on: none is started anew, none gets an error, and what they do before,
 //! meanwhile and after is on both legs. Compared from outside, with tools that know nothing of the mirror.
-use mirror_tests::{Fs, Kind, Level, Output, Pair, Tree, need, need_system_view};
+use mirror_tests::{Fs, Kind, Level, Output, Pair, Told, Tree, need, need_system_view};
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 
 fn pair(kind: Kind) -> Pair {
     let p = Pair::bare(kind, Fs::Plain).expect("plain folders");
@@ -39,69 +38,11 @@ fn in_sync(p: &Pair) {
     );
 }
 
-/// A program that is told what to do, line by line, and says how it went.
-struct Told {
-    child: Child,
-    out: BufReader<ChildStdout>,
-}
-
-impl Told {
-    fn start(mut c: Command) -> Told {
-        let mut child = c
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a program");
-        let out = BufReader::new(child.stdout.take().unwrap());
-        Told { child, out }
-    }
-    fn shell(p: &Pair) -> Told {
-        let mut c = p.preloaded("bash");
-        c.arg("-c")
-            .arg("while read -r line; do if eval \"$line\"; then echo yes; else echo no; fi; done");
-        Told::start(c)
-    }
-    /// Python; its functions are in `code`, each line is one expression.
-    fn python(p: &Pair, code: &str) -> Told {
-        let mut c = p.preloaded("python3");
-        let rest = "\nfor line in sys.stdin:\n  try:\n    r=eval(line)\n    print('yes' if r is None else r,flush=True)\n  except BaseException as e:\n    print('no',repr(e),flush=True)";
-        c.arg("-c").arg(format!(
-            "import os,sys,threading,mmap\nV=os.environ['V']\n{code}{rest}"
-        ));
-        Told::start(c)
-    }
-    fn tell(&mut self, what: &str) {
-        let mut to = self.child.stdin.as_ref().unwrap();
-        to.write_all(format!("{what}\n").as_bytes()).unwrap();
-    }
-    fn line(&mut self) -> String {
-        let mut s = String::new();
-        self.out.read_line(&mut s).unwrap();
-        s.trim_end().to_owned()
-    }
-    #[track_caller]
-    fn does(&mut self, what: &str) {
-        self.tell(what);
-        assert_eq!(self.line(), "yes", "{what}");
-    }
-    fn signal(&self, signal: &str) {
-        let pid = self.child.id().to_string();
-        let s = Command::new("kill").args([signal, &pid]).status().unwrap();
-        assert!(s.success());
-    }
-    #[track_caller]
-    fn end(mut self) {
-        drop(self.child.stdin.take());
-        let s = self.child.wait().unwrap();
-        assert!(s.success(), "{s:?}");
-    }
-}
-
-impl Drop for Told {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Python; its functions are in `code`, each line that it is told is one expression.
+fn python(p: &Pair, code: &str) -> Told {
+    let rest = "\nfor line in sys.stdin:\n  try:\n    r=eval(line)\n    print('yes' if r is None else r,flush=True)\n  except BaseException as e:\n    print('no',repr(e),flush=True)";
+    let head = "import os,sys,threading,mmap\nV=os.environ['V']\n";
+    Told::python(p, &format!("{head}{code}{rest}"))
 }
 
 #[track_caller]
@@ -239,8 +180,8 @@ fn writers_go_on_through_it() {
     let p = pair(Kind::InPlace);
     p.run("mkdir $V/many; for i in $(seq 200); do echo $i > $V/many/$i; done")
         .ok();
-    let mut w = Told::python(&p, WRITER);
-    let mut other = Told::python(&p, WRITER);
+    let mut w = python(&p, WRITER);
+    let mut other = python(&p, WRITER);
     w.does("begin('a',names)");
     w.does("begin('b')");
     other.does("begin('c',forks)");
@@ -268,10 +209,10 @@ fn killed_on_the_way() {
     let p = pair(Kind::InPlace);
     p.run("mkdir $V/many; for i in $(seq 300); do echo $i > $V/many/$i; done")
         .ok();
-    let mut stays = Told::python(&p, WRITER);
+    let mut stays = python(&p, WRITER);
     stays.does("begin('stays',names)");
     for round in 0..4u32 {
-        let mut dies = Told::python(&p, &format!("{WRITER}\ndef say(n): print(n,flush=True)"));
+        let mut dies = python(&p, &format!("{WRITER}\ndef say(n): print(n,flush=True)"));
         dies.tell(&format!("writer('dies{round}',1,say)"));
         offline(&p);
         p.run("cd $V/many; for i in *; do echo more >> $i; done")
@@ -285,8 +226,8 @@ fn killed_on_the_way() {
         }
         command.kill().unwrap();
         command.wait().unwrap();
-        dies.child.kill().unwrap();
-        dies.child.wait().unwrap();
+        dies.signal(libc::SIGKILL);
+        dies.ended();
         loop {
             let l = dies.line();
             match l.parse() {
@@ -321,14 +262,14 @@ fn a_stopped_program_keeps_nobody() {
     let mut other = Told::shell(&p);
     offline(&p);
     stopped.does("echo 2 >&7");
-    stopped.signal("-STOP");
+    stopped.signal(libc::SIGSTOP);
     stopped.tell("echo 4 >&7");
     other.does("echo 3 >> \"$V/log\"");
     comes_back(&p);
     other.does("echo o > \"$V/o\"");
     both_have(&p, "log", "0\n1\n2\n3\n");
     both_have(&p, "o", "o\n");
-    stopped.signal("-CONT");
+    stopped.signal(libc::SIGCONT);
     assert_eq!(stopped.line(), "yes");
     both_have(&p, "log", "0\n1\n2\n3\n4\n");
     stopped.end();
@@ -343,7 +284,7 @@ fn databases_and_repositories() {
     need!("sqlite3", "git", "python3");
     let p = pair(Kind::InPlace);
     let db = "import sqlite3\nc=sqlite3.connect(V+'/db')\nc.execute('create table t(n integer primary key, s text)')\nc.commit()\ndef add(a,b):\n  for n in range(a,b):\n    c.execute('insert into t values(?,?)',(n,'x'*500)); c.commit()\ndef count(): return c.execute('select count(*) from t').fetchone()[0]\ndef integrity(): return c.execute('pragma integrity_check').fetchone()[0]";
-    let mut base = Told::python(&p, db);
+    let mut base = python(&p, db);
     base.does("add(0,20)");
     let mut git = Told::shell(&p);
     git.does("export HOME=$V/.home GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b; cd \"$V\" && git init -q r && cd r && echo 1 > f && git add f && git commit -qm 1");
@@ -391,7 +332,7 @@ fn mappings_go_on() {
     p.run("head -c 8192 /dev/zero > $V/map; cp $V/map $V/idle")
         .ok();
     let code = "def at(name):\n  f=open(V+'/'+name,'r+b')\n  return mmap.mmap(f.fileno(),0)\nm={}\ndef begin(n): m[n]=at(n)\ndef put(n,i,s): m[n][i:i+len(s)]=s\ndef end(n): m.pop(n).close()";
-    let mut w = Told::python(&p, code);
+    let mut w = python(&p, code);
     w.does("begin('map')");
     w.does("begin('idle')");
     w.does("put('map',0,b'one')");
@@ -422,7 +363,7 @@ fn a_database_with_a_mapped_index() {
     need!("sqlite3", "python3");
     let p = pair(Kind::InPlace);
     let db = "import sqlite3\nc=sqlite3.connect(V+'/db')\nc.execute('pragma journal_mode=wal')\nc.execute('create table t(n integer primary key, s text)')\nc.commit()\ndef add(a,b):\n  for n in range(a,b):\n    c.execute('insert into t values(?,?)',(n,'x'*500)); c.commit()\ndef all(): return (c.execute('select count(*) from t').fetchone()[0], c.execute('pragma integrity_check').fetchone()[0])";
-    let mut base = Told::python(&p, db);
+    let mut base = python(&p, db);
     base.does("add(0,20)");
     offline(&p);
     base.does("add(20,40)");

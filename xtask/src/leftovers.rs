@@ -1,5 +1,6 @@
 //! What a test run must not leave behind: processes, mounts, loop devices, runtime files, folders.
 use std::fs;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -84,16 +85,29 @@ pub fn sweep(run: &str, folder: &Path) -> Vec<String> {
     found
 }
 
-/// Set for a run that has folders of runtime files of its own.
+/// Set for a run that has folders of runtime files of its own: the descriptor of the mount namespace it came from.
 const PRIVATE: &str = "MFS_PRIVATE";
+
+/// The mount namespace that a private run came from.
+pub fn outer_mounts() -> Option<i32> {
+    std::env::var(PRIVATE).ok()?.parse().ok()
+}
 
 /// Becomes the same command in a mount namespace with folders of runtime files of its own: what tests leave
 /// there can be counted, and goes with the run. Returns where that cannot be had.
 pub fn in_private_folders() {
     use std::os::unix::process::CommandExt;
+    // SAFETY: fcntl on a number touches no memory.
+    let inherited = |fd: i32, on: i32| unsafe { libc::fcntl(fd, libc::F_SETFD, on) };
+    if let Some(fd) = outer_mounts() {
+        inherited(fd, libc::FD_CLOEXEC);
+    }
     if !mirror_tests::is_root() || std::env::var_os(PRIVATE).is_some() {
         return;
     }
+    let Ok(outer) = fs::File::open("/proc/self/ns/mnt") else {
+        return;
+    };
     const MOUNT: &str =
         "mkdir -p -m 711 /run/mirror && mount -t tmpfs -o mode=711 none /run/mirror &&
         mount -t tmpfs -o mode=1777 none /dev/shm";
@@ -107,10 +121,11 @@ pub fn in_private_folders() {
         .status();
     if let (Ok(true), Ok(exe)) = (tried.map(|s| s.success()), std::env::current_exe()) {
         let mut c = namespace(&format!("{MOUNT} && exec \"$@\""));
+        inherited(outer.as_raw_fd(), 0);
         let e = c
             .arg(exe)
             .args(std::env::args_os().skip(1))
-            .env(PRIVATE, "1")
+            .env(PRIVATE, outer.as_raw_fd().to_string())
             .exec();
         eprintln!("xtask: unshare: {e}");
     }

@@ -75,6 +75,12 @@ impl Test {
             .any(|part| part.starts_with("serial_"))
     }
 
+    /// Whether it asks what the system's own mounts decide.
+    pub fn outer_mounts(&self) -> bool {
+        let title = self.title();
+        OUTER.iter().any(|part| title.starts_with(part))
+    }
+
     /// 60 s unless the table knows better; ten times that for the long variants.
     pub fn limit(&self) -> Duration {
         let seconds = LIMITS
@@ -108,6 +114,9 @@ const LIMITS: &[(&str, u64)] = &[
     ("sweep ", 180),
     ("pjdfstest ", 180),
 ];
+
+/// What runs in the mount namespace that the run came from: a missing leg is left behind only there.
+const OUTER: &[&str] = &["missing after_a_restart", "returns it_is_gone_on_the_way"];
 
 /// What an ordinary user runs again (root passes through permission checks, and has other places).
 const ORDINARY: &[&str] = &[

@@ -4,7 +4,10 @@ use crate::process::{End, Watched};
 use crate::suites::{self, Test, User};
 use crate::{Result, build, install, interrupt, leftovers, tidy};
 use std::collections::HashMap;
+use std::ffi::CString;
 use std::fs;
+use std::io::Error;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -159,6 +162,28 @@ fn summary(counts: &Counts, time: Duration) -> bool {
     counts.failed.is_empty()
 }
 
+/// Lets a command start in a mount namespace, and there in a folder.
+fn in_mounts(c: &mut Command, outer: i32, folder: &Path, ordinary: bool) -> std::io::Result<()> {
+    let folder = CString::new(folder.as_os_str().as_bytes())?;
+    let done = |r: i32| (r == 0).then_some(()).ok_or_else(Error::last_os_error);
+    let enter = move || {
+        // SAFETY: calls that are safe between fork and exec; the text outlives them, and there are no groups to read.
+        unsafe {
+            done(libc::setns(outer, libc::CLONE_NEWNS))?;
+            done(libc::chdir(folder.as_ptr()))?;
+            if ordinary {
+                done(libc::setgroups(0, std::ptr::null()))?;
+                done(libc::setgid(NOBODY))?;
+                done(libc::setuid(NOBODY))?;
+            }
+        }
+        Ok(())
+    };
+    // SAFETY: it allocates nothing, and takes no lock.
+    unsafe { c.pre_exec(enter) };
+    Ok(())
+}
+
 impl Run {
     fn new(tests: &[Test]) -> Result<Run> {
         let id = std::process::id().to_string();
@@ -258,7 +283,11 @@ impl Run {
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755))?;
         if ordinary {
             chown(&folder, Some(NOBODY), Some(NOBODY))?;
-            c.uid(NOBODY).gid(NOBODY);
+        }
+        match leftovers::outer_mounts().filter(|_| test.outer_mounts()) {
+            Some(outer) => in_mounts(&mut c, outer, &folder, ordinary)?,
+            None if ordinary => drop(c.uid(NOBODY).gid(NOBODY)),
+            None => {}
         }
         let process = Watched::start(&mut c, &self.log(number), test.limit())?;
         Ok(Running {

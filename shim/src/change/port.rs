@@ -325,7 +325,10 @@ pub fn run(job: Job<'_>, mut t: [Option<&mut Target>; 2], change: &mut dyn Chang
     } = job;
     let own = !guest();
     if own && patience == Patience::Wait {
-        TX.lock();
+        match kind {
+            IntentKind::Write => TX.lock_soon(),
+            _ => TX.lock(),
+        }
     }
     let mine = own && (!SPLIT.load(Ordering::Relaxed) || session::here(pair));
     let mut turns = 0u32;

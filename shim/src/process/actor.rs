@@ -261,6 +261,13 @@ impl Mutex {
     pub fn lock(&self) {
         self.lock_for(0);
     }
+    /// Takes it, and looks for some microseconds before it sleeps: for changes of data. One that changes names would
+    /// be there again before another thread, which has looked up what it is about to change, has had its turn.
+    pub fn lock_soon(&self) {
+        if !self.try_lock() && !self.try_long() {
+            self.lock_for(0);
+        }
+    }
     /// Whether nobody has it.
     pub fn is_free(&self) -> bool {
         self.0.load(Ordering::Relaxed) == 0
@@ -278,7 +285,7 @@ impl Mutex {
         }
         taken
     }
-    /// The same for some microseconds: most changes are over by then, and to sleep takes longer.
+    /// The same for some microseconds: most writes are over by then, and to sleep takes longer.
     #[cold]
     fn try_long(&self) -> bool {
         for _ in 0..SPINS {
@@ -291,7 +298,7 @@ impl Mutex {
     }
     /// Takes it, waiting about `ms` milliseconds at most (0: as long as it takes). Whether it was taken.
     pub fn lock_for(&self, ms: u32) -> bool {
-        if self.try_lock() || self.try_long() {
+        if self.try_lock() {
             return true;
         }
         let mut left = ms;

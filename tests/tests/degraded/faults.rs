@@ -62,7 +62,7 @@ fn programs_do_not_notice_that_leg_b_fails() {
     };
     let mut c = p.command("python3");
     c.arg("-c").arg(WRITER);
-    let mut writer = Told::start(c);
+    let writer = Told::start(c);
     let others = [start(GIT), start(SQL)];
     for i in 0..40 {
         assert_eq!(writer.line(), i.to_string());
