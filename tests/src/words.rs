@@ -22,6 +22,17 @@ pub const EXCLUSIVE: u64 = 1 << 5;
 /// The FLOCKED bit.
 pub const FLOCKED: u64 = 1 << 16;
 
+/// How leg b stands by the state word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LegB {
+    /// Part of the pair.
+    InSync,
+    /// Left behind.
+    Away,
+    /// It gets every change, and is being made equal.
+    Joining,
+}
+
 /// The runtime file.
 pub struct Words(File);
 
@@ -46,6 +57,14 @@ impl Words {
     /// The state word.
     pub fn state(&self) -> u64 {
         self.get(STATE)
+    }
+    /// How leg b stands.
+    pub fn leg_b(&self) -> LegB {
+        match self.state() >> 2 & 3 {
+            0 => LegB::InSync,
+            1 => LegB::Away,
+            _ => LegB::Joining,
+        }
     }
     /// Sets bits of it, while nobody else changes it.
     pub fn set(&self, bits: u64) {
