@@ -314,6 +314,7 @@ pub enum Ran {
 }
 
 /// Runs a change on a pair.
+// long: one turn of a change, from its session to its answer
 pub fn run(job: Job<'_>, mut t: [Option<&mut Target>; 2], change: &mut dyn Change) -> Ran {
     let Job {
         pair,
