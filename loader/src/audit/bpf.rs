@@ -220,6 +220,10 @@ impl Source for Bpf {
         let started = now(ClockId::Monotonic);
         while let Some(record) = self.ring.next() {
             match Raw::parse(&record) {
+                // Its thread has gone on since: what was taken while it waited is told now.
+                Some(raw) if self.told.get(&raw.tid) == Some(&raw.time) => {
+                    self.told.remove(&raw.tid);
+                }
                 Some(raw) => self.ledger.take(raw, events),
                 // Of a leg that there is not, say: nobody knows what it would have told.
                 None => self.unread += 1,

@@ -276,7 +276,7 @@ pub fn matched(tier: &str) {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let mut standing = super::done_by(&pair.programs().join("locker"), &args);
     let told = audit.end_with(&mut standing);
-    assert_eq!(told.places(), ["b alone"]);
+    assert_eq!(told.places(), ["b alone"], "{:#?}", told.events);
     // The pairs before it were matched where they happened.
     assert!(told.count("mirrored") >= 49, "{}", told.count("mirrored"));
 }
