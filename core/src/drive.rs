@@ -21,7 +21,7 @@ pub enum Next {
     Native,
     /// Resolve the name again, and begin anew with what is found.
     Unresolved,
-    /// Leg b is away: the kernel's, on leg a.
+    /// Leg b is away, and no tree is changed: the kernel's.
     Alone,
     /// Leg b is away: the kernel's answer, from leg a.
     Lone(Result<u64, Errno>),

@@ -62,7 +62,7 @@ pub use lock::{
     lock_both, lock_more, unlock_both,
 };
 pub use numbers::{K, MAX_PAIRS, RESERVED};
-pub use port::{Action, Journal, LegIo, Prepared, Step, Undo, Where};
+pub use port::{Action, Journal, LegIo, Lone, Prepared, Step, Undo, Where};
 pub use quiesce::{Posts, alone, recover};
 pub use refused::{Applied, Refused, Untouched};
 pub use txn::{Verdict, transact};

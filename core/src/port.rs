@@ -68,6 +68,48 @@ pub enum Prepared {
     Unresolved,
 }
 
+/// What became of a change that is leg a's alone. Whatever is done is done to what was planned, and what was shown to
+/// be it under the locks: a name or a number that leads elsewhere by then is not followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Lone {
+    /// It is carried out: the kernel's answer.
+    Done(Result<u64, Errno>),
+    /// It changes no tree: the kernel's, when nothing is held any more.
+    Kernel,
+    /// The request has no business with the pair: let the kernel do it.
+    Forward,
+    /// What was planned does not stand, and nothing was done: plan again.
+    Replan,
+    /// It can be done only with exclusive access, and nothing was done.
+    Exclusive,
+    /// The name, or the number, does not lead where it promised: nothing was done, and it is resolved again outside.
+    Unresolved,
+}
+
+impl Lone {
+    /// What there is to be said before the call, after leg a's part was prepared. `None`: the call can be made.
+    pub fn before(found: Prepared) -> Option<Lone> {
+        match found {
+            Prepared::Ready | Prepared::Write(_) => None,
+            Prepared::Forward => Some(Lone::Forward),
+            Prepared::Answer(r) => Some(Lone::Done(r)),
+            Prepared::Replan => Some(Lone::Replan),
+            Prepared::Exclusive => Some(Lone::Exclusive),
+            Prepared::Unresolved => Some(Lone::Unresolved),
+        }
+    }
+    /// After leg a's call.
+    pub fn after(r: Result<u64, Refused>) -> Lone {
+        match r {
+            Ok(answer) => Lone::Done(Ok(answer)),
+            Err(Refused::Unresolved) => Lone::Unresolved,
+            Err(Refused::Apart) => Lone::Exclusive,
+            Err(why) => Lone::Done(Err(why.errno())),
+        }
+    }
+}
+
 /// The intents.
 pub trait Journal: Posts {
     /// Occupies the posts of `plan`'s objects, with the first lock of what is held. The word is looked at after
@@ -89,10 +131,10 @@ pub trait Journal: Posts {
 
 /// Effects on the legs. Whatever changes a leg wants the proof of both locks.
 pub trait LegIo {
-    /// With leg b away: carries the whole change out on leg a, by the program's own call. `None`: the kernel does,
-    /// when nothing is held any more. What is done here has ended before leg b can be on its way back.
-    fn lone(&mut self, _held: &BothLocked) -> Option<Result<u64, Errno>> {
-        None
+    /// With leg b away: carries the whole change out on leg a. What is done here has ended before leg b can be on its
+    /// way back.
+    fn lone(&mut self, _held: &BothLocked) -> Lone {
+        Lone::Kernel
     }
     /// Resolves the request on both legs.
     fn prepare(&mut self, held: &BothLocked) -> Prepared;

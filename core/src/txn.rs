@@ -4,7 +4,7 @@
 use crate::lock::{
     BothLocked, LegLock, LockMiss, LockPlan, WHOLE, lock_both, lock_more, unlock_both, unlock_late,
 };
-use crate::port::{Action, Journal, LegIo, Prepared, Step, Undo};
+use crate::port::{Action, Journal, LegIo, Lone, Prepared, Step, Undo};
 use crate::quiesce::quiesce;
 use crate::refused::{Applied, Refused, Untouched};
 use crate::write::write;
@@ -17,10 +17,10 @@ pub enum Verdict {
     Done(Result<u64, Errno>),
     /// Not ours.
     Forward,
-    /// Leg b is away: the kernel's, on leg a alone. Whoever changes the object on both legs has ended it: its
-    /// locks on leg a were held.
+    /// Leg b is away, and no tree is changed: the kernel's. Whoever changes the object on both legs has ended that:
+    /// its locks on leg a were held.
     Alone,
-    /// The same, done: this was the kernel's answer.
+    /// Leg b is away, and it was carried out on leg a alone, under its locks: this was the kernel's answer.
     Lone(Result<u64, Errno>),
     /// This object is held elsewhere: wait holding nothing, then ask again.
     NeedLock(usize),
@@ -95,8 +95,12 @@ pub fn transact<P: LegLock + Journal + LegIo + ?Sized>(
 /// Leg a's alone, where whoever makes leg b equal waits for its end.
 fn lone<P: LegIo + ?Sized>(p: &mut P, held: &BothLocked) -> Verdict {
     match p.lone(held) {
-        Some(answer) => Verdict::Lone(answer),
-        None => Verdict::Alone,
+        Lone::Done(answer) => Verdict::Lone(answer),
+        Lone::Kernel => Verdict::Alone,
+        Lone::Forward => Verdict::Forward,
+        Lone::Replan => Verdict::Replan,
+        Lone::Exclusive => Verdict::Exclusive,
+        Lone::Unresolved => Verdict::Unresolved,
     }
 }
 

@@ -53,6 +53,7 @@ fn turn(s: &Session, held: &AtomicU32, alone: bool, shared: bool) {
         false => lone::let_go(s),
     }
     if alone {
+        fds::has_lone();
         return;
     }
     forget(s.pair);

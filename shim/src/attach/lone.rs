@@ -29,6 +29,7 @@ pub fn join(
 ) -> Result<Option<(i32, Joined)>, Refused> {
     let mark = away::read(root).map_err(unless_told(Refusal::Record))?;
     if let (true, Some(pair)) = (mark != Mark::None, pair) {
+        fds::has_lone();
         forget_partners(pair);
     }
     if !mark.stands() {

@@ -22,7 +22,7 @@ pub const TRIES: usize = 40;
 /// What a run means for the stub; `Unresolved` is the caller's to handle before.
 pub fn verdict(regs: &mut Regs, ran: Ran) -> usize {
     match ran {
-        Ran::Done(Err(e)) if read_only::refuses(e) => {
+        Ran::Done(Err(e)) | Ran::Lone(Err(e)) if read_only::refuses(e) => {
             let why = read_only::instead(regs, e);
             fail(regs, why)
         }

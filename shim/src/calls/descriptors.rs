@@ -38,7 +38,7 @@ pub fn close_filter(regs: &mut Regs) -> usize {
     }
     match hint(n) {
         PAIRED => HEAVY,
-        UNKNOWN if ANY_PARTNER.load(Ordering::Relaxed) => HEAVY,
+        UNKNOWN if fds::may_be_paired() => HEAVY,
         _ => {
             set_hint(n, UNKNOWN);
             NATIVE
@@ -76,7 +76,7 @@ pub fn dup_filter(regs: &mut Regs) -> usize {
     if (is_ours(old) || is_ours(new)) && any() {
         return fail(regs, Errno::EBADF);
     }
-    let plain = |n| hint(n) == OUT || (hint(n) == UNKNOWN && !ANY_PARTNER.load(Ordering::Relaxed));
+    let plain = |n| hint(n) == OUT || (hint(n) == UNKNOWN && !fds::may_be_paired());
     if plain(old) && plain(new) {
         // Here: a look at the old object, which another thread may have begun, must not be believed.
         let known = hint(old);

@@ -94,6 +94,17 @@ pub fn between(s: &Session, lead: Leg, from: PerLeg<i32>, rel: &Path) -> Border 
     }
 }
 
+/// The same while leg b is away: whether it has a mount there too, nobody can tell, and what is behind leg a's is leg
+/// a's to change.
+#[cold]
+#[inline(never)]
+pub fn alone(root: i32, rel: &Path) -> Border {
+    match side(root, rel) {
+        Border::Kernel => Border::Kernel,
+        _ => Border::Within,
+    }
+}
+
 /// Verdicts on mounts: a hash of mount, leg and path, its last two bits the verdict.
 static KNOWN: [AtomicU64; 16] = [const { AtomicU64::new(0) }; 16];
 

@@ -24,6 +24,8 @@ pub struct Held {
     dir: PerLeg<i32>,
     /// A directory far above it.
     above: Option<Path>,
+    /// It was found on both, or on leg a while leg b is away.
+    found: bool,
 }
 
 impl Held {
@@ -32,11 +34,12 @@ impl Held {
         Held {
             dir: NOWHERE,
             above: None,
+            found: false,
         }
     }
-    /// Whether it was found on both.
+    /// Whether it was found on all legs that are there.
     pub fn is_found(&self) -> bool {
-        self.dir.iter().all(|&n| n >= 0)
+        self.found
     }
     /// The lowest number is the program's.
     pub fn park(&mut self) {
@@ -74,9 +77,10 @@ pub enum Lost {
     Second(Errno),
 }
 
-/// Finds the directory `n` of leg `lead` on both legs.
+/// Finds the directory `n` of leg `lead` on these legs, of which `lead` is the first.
 #[inline(never)]
-pub fn find(s: &Session, lead: Leg, n: i32, held: &mut Held) -> Result<(), Lost> {
+pub fn find(s: &Session, legs: &[Leg], n: i32, held: &mut Held) -> Result<(), Lost> {
+    let lead = legs.first().copied().unwrap_or(Leg::A);
     let id = identity(n).map_err(Lost::First)?;
     if id.nlink == 0 {
         return Err(Lost::First(Errno::ENOENT));
@@ -89,7 +93,7 @@ pub fn find(s: &Session, lead: Leg, n: i32, held: &mut Held) -> Result<(), Lost>
     }
     *held = Held::nowhere();
     held.above = Some(way.above());
-    for leg in [lead, lead.other()] {
+    for &leg in legs {
         let root = s.at(leg);
         match way.walk(root, sys::BENEATH_HERE) {
             Ok(n) => held.dir[leg] = n,
@@ -112,6 +116,7 @@ pub fn find(s: &Session, lead: Leg, n: i32, held: &mut Held) -> Result<(), Lost>
     if !identity(held.at(lead)).is_ok_and(|there| there.same(&id)) {
         return Err(Lost::Moved);
     }
+    held.found = true;
     Ok(())
 }
 
@@ -121,7 +126,7 @@ pub fn find(s: &Session, lead: Leg, n: i32, held: &mut Held) -> Result<(), Lost>
 pub fn open_other(s: &Session, loc: &Loc, flags: i32) -> Sys<i32> {
     let mut held = Held::nowhere();
     let lead = loc.leg;
-    match find(s, lead, loc.anchor.fd, &mut held) {
+    match find(s, &[lead, lead.other()], loc.anchor.fd, &mut held) {
         Ok(()) => open_below(held.at(lead.other()), &loc.rel, flags),
         Err(Lost::First(e) | Lost::Second(e)) => Err(e),
         Err(Lost::Moved) => Err(Errno::ENOENT),

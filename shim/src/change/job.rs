@@ -1,6 +1,5 @@
 //! A change that is to run: where, and as what it is announced.
 use crate::path::loc::Loc;
-use crate::regs::Regs;
 use mirror_core::runtime::IntentKind;
 use mirror_core::{Action, Leg, Undo};
 
@@ -14,18 +13,17 @@ pub enum Patience {
 }
 
 /// Where a change runs, and as what it is announced.
-pub struct Job<'a> {
+pub struct Job {
     pub(super) pair: usize,
     pub(super) lead: Leg,
     pub(super) kind: IntentKind,
     pub(super) action: Action,
     pub(super) patience: Patience,
-    pub(super) lone: Option<&'a Regs>,
 }
 
-impl<'a> Job<'a> {
+impl Job {
     /// A call on a leg of a pair, which can be taken back and waits for locks.
-    pub fn on((pair, lead): (usize, Leg), kind: IntentKind) -> Job<'a> {
+    pub fn on((pair, lead): (usize, Leg), kind: IntentKind) -> Job {
         Job {
             pair,
             lead,
@@ -34,26 +32,18 @@ impl<'a> Job<'a> {
                 undo: Undo::Possible,
             },
             patience: Patience::Wait,
-            lone: None,
         }
     }
     /// The same at a place.
-    pub fn at(loc: &Loc, kind: IntentKind) -> Job<'a> {
+    pub fn at(loc: &Loc, kind: IntentKind) -> Job {
         Job::on((loc.pair, loc.leg), kind)
     }
     /// It is another action.
-    pub fn action(self, action: Action) -> Job<'a> {
+    pub fn action(self, action: Action) -> Job {
         Job { action, ..self }
     }
     /// Who waits, and how.
-    pub fn patience(self, patience: Patience) -> Job<'a> {
+    pub fn patience(self, patience: Patience) -> Job {
         Job { patience, ..self }
-    }
-    /// With leg b away it is this very call, which does not block.
-    pub fn lone(self, call: &'a Regs) -> Job<'a> {
-        Job {
-            lone: Some(call),
-            ..self
-        }
     }
 }

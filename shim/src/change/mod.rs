@@ -6,6 +6,7 @@ pub mod job;
 pub mod judged;
 pub mod keys;
 pub mod locks;
+pub mod lone;
 pub mod lost;
 mod mapped;
 mod mend;

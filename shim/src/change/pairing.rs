@@ -27,7 +27,8 @@ impl Cx<'_> {
     /// Whether two objects may be changed together. Kept out of everything else, they have been settled.
     /// What only a resync mends, and is on record, does not take the pair exclusively again.
     pub fn fit(&self, first: &Stat, second: &Stat) -> bool {
-        self.exclusive
+        self.alone
+            || self.exclusive
             || same::alike(self.s, self.lead, first, second)
             || self.known(|| {
                 same::is_beyond(first, second)
@@ -40,6 +41,9 @@ impl Cx<'_> {
     }
     /// The same of what a look at two names has told.
     pub fn compare(&self, first: &Sys<Stat>, second: &Sys<Stat>) -> Result<(), Prepared> {
+        if self.alone {
+            return Ok(());
+        }
         let fits = match (first, second) {
             (Ok(f), Ok(t)) => self.fit(f, t),
             (Ok(f), Err(Errno::ENOENT)) => {
@@ -60,6 +64,9 @@ impl Cx<'_> {
     /// Compares what an entered name is on both legs; `first` is known. The locks of the objects themselves
     /// are not held: what others do to them meanwhile is no difference.
     pub fn compare_entered(&self, which: usize, first: &Sys<Stat>) -> Result<(), Prepared> {
+        if self.alone {
+            return Ok(());
+        }
         let t = self.name(which);
         let look = |leg: Leg| sys::glance(t.at(leg), &t.name, c::AT_SYMLINK_NOFOLLOW);
         let second = look(self.lead.other());
@@ -85,6 +92,9 @@ impl Cx<'_> {
         first: &Sys<Stat>,
         held: &BothLocked,
     ) -> Result<(), Prepared> {
+        if self.alone {
+            return Ok(());
+        }
         let t = self.name(which);
         // With '/' behind it a name is another object's to the kernel than to records.
         let plain = t.name.as_bytes().last() != Some(&b'/');
@@ -103,6 +113,9 @@ impl Cx<'_> {
     }
     /// Whether an entered name can be removed on both legs.
     pub fn removable(&self, which: usize) -> Result<(), Prepared> {
+        if self.alone {
+            return Ok(());
+        }
         let t = self.name(which);
         let look = |leg: Leg| sys::glance(t.at(leg), &t.name, c::AT_SYMLINK_NOFOLLOW);
         busy(&look(self.lead), &look(self.lead.other()))
@@ -111,12 +124,15 @@ impl Cx<'_> {
     #[cold]
     #[inline(never)]
     pub fn compare_named(&self, which: usize, first: &Sys<Stat>) -> Result<(), Prepared> {
+        if self.alone {
+            return Ok(());
+        }
         self.compare(first, &self.look(which, self.lead.other()))
     }
     /// With exclusive access, before anything is changed: makes the two objects of a name alike. What only
     /// the other leg has is `makes`' own affair, or is recorded.
     pub fn settle(&self, which: usize, makes: bool, held: &BothLocked) {
-        if !self.exclusive || !self.name(which).is_named() {
+        if self.alone || !self.exclusive || !self.name(which).is_named() {
             return;
         }
         match self.is_held(which) {
@@ -154,6 +170,9 @@ impl Cx<'_> {
     #[cold]
     #[inline(never)]
     pub fn settle_descriptor(&self, n: i32, held: &BothLocked) {
+        if self.alone {
+            return;
+        }
         let (Ok(f), Ok(t)) = (sys::fglance(n), sys::fglance(n.saturating_add(K))) else {
             return;
         };
@@ -259,7 +278,7 @@ pub fn in_the_way<const N: usize>(
     why: Errno,
 ) -> Result<(), Prepared> {
     let keep = c::AT_SYMLINK_NOFOLLOW;
-    if !cx.exclusive || !matches!(sys::glance(first, name, keep), Err(Errno::ENOENT)) {
+    if cx.alone || !cx.exclusive || !matches!(sys::glance(first, name, keep), Err(Errno::ENOENT)) {
         return Ok(());
     }
     nothing_beside(cx, held, second, name, which, why)
@@ -274,6 +293,9 @@ pub fn nothing_beside<const N: usize>(
     which: usize,
     why: Errno,
 ) -> Result<(), Prepared> {
+    if cx.alone {
+        return Ok(());
+    }
     let gone = match sys::glance(second, name, c::AT_SYMLINK_NOFOLLOW) {
         Err(_) => return Ok(()),
         Ok(st) if st.kind() == c::S_IFDIR => sys::unlinkat(second, name, c::AT_REMOVEDIR),

@@ -11,7 +11,7 @@ use crate::change::target::{Change, Cx, Hint, Target};
 use crate::change::{held, lost, patience};
 use crate::events::refused;
 use crate::process::actor::{SPLIT, TX, guest};
-use crate::regs::{Regs, raw};
+use crate::process::fds;
 use crate::repair::{heal, pending, privileges, unwrite};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use libc as c;
@@ -19,7 +19,7 @@ use mirror_core::refusal::Refusal;
 use mirror_core::runtime::{Intent, IntentKind};
 use mirror_core::{
     Action, Applied, BothLocked, Drive, Errno, Journal, Leg, LegIo, LegLock, LegState, LockMiss,
-    LockPlan, Next, Posts, Prepared, Refused, StateWord, Step, Untouched,
+    LockPlan, Lone, Next, Posts, Prepared, Refused, StateWord, Step, Untouched,
 };
 use mirror_pair::posts;
 use mirror_sys as sys;
@@ -27,12 +27,8 @@ use mirror_sys::Sys;
 
 struct Port<'a, 'b> {
     cx: Cx<'b>,
-    /// The program's call.
-    call: Option<&'a Regs>,
     change: &'a mut dyn Change,
     held: Held,
-    /// Leg b is away: its locks are nobody's.
-    alone: bool,
     /// What leg b has answered.
     lost: Option<Errno>,
 }
@@ -69,14 +65,14 @@ impl Port<'_, '_> {
     /// Whether what this run has of leg b is of the word's epoch.
     fn is_of(&self, word: StateWord) -> bool {
         match word.alone() {
-            true => self.alone,
-            false => !self.alone && word.epoch() == self.cx.s.epoch,
+            true => self.cx.alone,
+            false => !self.cx.alone && word.epoch() == self.cx.s.epoch,
         }
     }
 
     /// Neither its flocks nor its words.
     fn skips(&self, leg: Leg) -> bool {
-        self.alone && leg == Leg::B
+        self.cx.alone && leg == Leg::B
     }
 
     fn fds(&mut self) -> Result<(i32, i32), Errno> {
@@ -179,16 +175,11 @@ fn sys_pid() -> u32 {
 impl LegIo for Port<'_, '_> {
     #[cold]
     #[inline(never)]
-    fn lone(&mut self, held: &BothLocked) -> Option<Sys<u64>> {
-        let own = self.change.lone(&mut self.cx, held);
-        if own.is_some() {
-            return own;
+    fn lone(&mut self, held: &BothLocked) -> Lone {
+        match self.cx.plan_stands() {
+            true => self.change.lone(&mut self.cx, held),
+            false => Lone::Replan,
         }
-        let call = self.call?;
-        // A fifo would block with the locks held; to open it changes nothing.
-        let may_block = self.cx.intent.kind == IntentKind::Open
-            && matches!(self.cx.look(0, Leg::A), Ok(st) if !matches!(st.kind(), c::S_IFREG | c::S_IFDIR | c::S_IFLNK));
-        (!may_block).then(|| raw(call))
     }
     fn prepare(&mut self, held: &BothLocked) -> Prepared {
         if self.cx.plan_stands() {
@@ -302,7 +293,7 @@ pub enum Ran {
     Lone(Sys<u64>),
     /// Let the kernel do it.
     Native,
-    /// The same, on leg a alone: leg b is away.
+    /// The same of what changes no tree: leg b is away.
     Alone,
     /// The same, on the addressed leg alone: recorded, since who holds the lock waits for this process.
     Recorded,
@@ -315,14 +306,13 @@ pub enum Ran {
 
 /// Runs a change on a pair.
 // long: one turn of a change, from its session to its answer
-pub fn run(job: Job<'_>, mut t: [Option<&mut Target>; 2], change: &mut dyn Change) -> Ran {
+pub fn run(job: Job, mut t: [Option<&mut Target>; 2], change: &mut dyn Change) -> Ran {
     let Job {
         pair,
         lead,
         kind,
         action,
         patience,
-        lone,
     } = job;
     let own = !guest();
     if own && patience == Patience::Wait {
@@ -342,9 +332,9 @@ pub fn run(job: Job<'_>, mut t: [Option<&mut Target>; 2], change: &mut dyn Chang
             Ok(_) if mine && again::times() != times => Ran::Unresolved,
             Ok(s) => {
                 let mut p = Port {
-                    call: lone,
                     cx: Cx {
                         s: &s,
+                        alone: s.runtime().word().alone(),
                         lead,
                         t: t.each_mut().map(|t| t.as_mut().map(|t| &mut **t)),
                         hint: Hint::none(),
@@ -360,11 +350,13 @@ pub fn run(job: Job<'_>, mut t: [Option<&mut Target>; 2], change: &mut dyn Chang
                     },
                     change,
                     held: Held::nothing(mine, own),
-                    alone: s.runtime().word().alone(),
                     lost: None,
                 };
+                if p.cx.alone {
+                    fds::has_lone();
+                }
                 // Of what the dead have left, all is compared before leg b is back.
-                if mine && session::is_new(pair) && !p.alone {
+                if mine && session::is_new(pair) && !p.cx.alone {
                     mend_the_dead(&mut p, &s);
                 }
                 let ran = drive(&mut p, kind, action);
@@ -430,7 +422,7 @@ fn drive(p: &mut Port<'_, '_>, kind: IntentKind, action: Action) -> Option<Ran> 
             next = d.recovered(mirror_core::recover(p));
         }
         match next {
-            Next::Answer(r) if !p.alone && lost::after(&p.cx, p.lost, r) && r.is_err() => {}
+            Next::Answer(r) if !p.cx.alone && lost::after(&p.cx, p.lost, r) && r.is_err() => {}
             Next::Answer(r) => {
                 MISSES.store(0, Ordering::Relaxed);
                 if p.cx.s.is_guarded() {

@@ -47,10 +47,24 @@ impl Cx<'_> {
     pub fn is_deep(&self) -> bool {
         self.is_held(0) || self.is_held(1)
     }
+    /// Whether a leg is not there.
+    pub fn skips(&self, leg: Leg) -> bool {
+        self.alone && leg == Leg::B
+    }
     /// On which side of the mount points of the legs a name is.
     pub fn border_at(&self, which: usize) -> Border {
         let from = PerLeg::by(|leg| self.spot(which, leg).0);
-        border::between(self.s, self.lead, from, self.spot(which, self.lead).1)
+        self.border_from(from, self.spot(which, self.lead).1)
+    }
+    /// The same of a path.
+    pub(super) fn border_of(&self, rel: &Path) -> Border {
+        self.border_from(self.s.root, rel)
+    }
+    fn border_from(&self, from: PerLeg<i32>, rel: &Path) -> Border {
+        match self.alone {
+            true => border::alone(from[self.lead], rel),
+            false => border::between(self.s, self.lead, from, rel),
+        }
     }
     /// Finds what a name stands in that no path can say. Asked under the locks.
     #[cold]
@@ -61,7 +75,11 @@ impl Cx<'_> {
             return Ok(());
         }
         let mut found = Held::nowhere();
-        find(self.s, self.lead, t.anchor(), &mut found).map_err(|lost| self.lost(lost, &found))?;
+        let legs: &[Leg] = match self.alone {
+            true => &[self.lead],
+            false => &[self.lead, self.lead.other()],
+        };
+        find(self.s, legs, t.anchor(), &mut found).map_err(|lost| self.lost(lost, &found))?;
         if let Some(Some(t)) = self.t.get_mut(which) {
             t.held = Some(found);
         }
@@ -98,7 +116,8 @@ impl Cx<'_> {
             Leg::B => {
                 self.dated = true;
                 let mut held = Held::nowhere();
-                find(self.s, self.lead, n, &mut held).map_err(|lost| self.lost(lost, &held))?;
+                let legs = [self.lead, self.lead.other()];
+                find(self.s, &legs, n, &mut held).map_err(|lost| self.lost(lost, &held))?;
                 then(held.at(Leg::A))
             }
         };

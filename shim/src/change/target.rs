@@ -14,7 +14,7 @@ use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::path::split;
 use mirror_core::runtime::Intent;
-use mirror_core::{BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Untouched};
+use mirror_core::{BothLocked, Errno, K, LockPlan, Lone, Prepared, Refused, Step, Untouched};
 use mirror_core::{Leg, PerLeg};
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
@@ -110,6 +110,8 @@ static NAMELESS: Target = Target {
 pub struct Cx<'a> {
     /// The pair.
     pub s: &'a Session,
+    /// Leg b is away: nothing of it is looked at, and its locks are nobody's.
+    pub alone: bool,
     /// Index of the leg that the request addresses.
     pub lead: Leg,
     /// The names: none for changes by descriptor, two for rename and link.
@@ -336,6 +338,9 @@ impl Cx<'_> {
         let mut resolve = sys::BENEATH_HERE;
         for step in [Step::First, Step::Second] {
             let leg = self.leg(step);
+            if self.skips(leg) {
+                continue;
+            }
             let root = self.s.at(leg);
             let Some(Some(t)) = self.t.get(which) else {
                 continue;
@@ -397,7 +402,7 @@ impl Cx<'_> {
     #[cold]
     #[inline(never)]
     fn border(&self, which: usize, parent: &Path) -> Result<(), Prepared> {
-        match border::of(self.s, self.lead, parent) {
+        match self.border_of(parent) {
             Border::Within => Ok(()),
             Border::Kernel => Err(Prepared::Forward),
             Border::Beyond => {
@@ -407,7 +412,7 @@ impl Cx<'_> {
                 let e = match name {
                     Some(t) => {
                         let _ = other.set(split(t.rel.as_bytes()).0);
-                        match border::of(self.s, self.lead, &other) {
+                        match self.border_of(&other) {
                             Border::Within => Errno::EXDEV,
                             _ => border::REFUSED,
                         }
@@ -449,10 +454,8 @@ pub trait Change {
     fn holds(&mut self, _cx: &mut Cx<'_>, _why: Errno) -> bool {
         false
     }
-    /// With leg b away: what is done in its place, under leg a's locks. `None`: the program's call, if it has one.
-    fn lone(&mut self, _: &mut Cx<'_>, _: &BothLocked) -> Option<Sys<u64>> {
-        None
-    }
+    /// With leg b away: what is done in its place, under leg a's locks (`change::lone`).
+    fn lone(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Lone;
     /// Resolves under the locks and fills the intent.
     fn prepare(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Prepared;
     /// The call on one leg: its answer. Writes, and what `prepare` has answered, have none.

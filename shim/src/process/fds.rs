@@ -184,6 +184,22 @@ pub fn set_dirty(n: i32) {
 #[unsafe(link_section = ".data.boot")]
 pub static ANY_PARTNER: AtomicBool = AtomicBool::new(false);
 
+/// Leg b of a pair of this process is, or was, away: descriptors without a partner may be of a pair.
+#[unsafe(link_section = ".data.boot")]
+static ANY_LONE: AtomicBool = AtomicBool::new(false);
+
+/// See [`ANY_LONE`]. TX is held.
+pub fn has_lone() {
+    if !ANY_LONE.load(Ordering::Relaxed) {
+        ANY_LONE.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whether a number of which nothing is known may be of a pair: it is closed, and made another's, with TX held.
+pub fn may_be_paired() -> bool {
+    ANY_PARTNER.load(Ordering::Relaxed) || ANY_LONE.load(Ordering::Relaxed)
+}
+
 /// The soft RLIMIT_NOFILE before it was lowered to RESERVED, or 0.
 #[unsafe(link_section = ".data.boot")]
 pub static OLD_SOFT: AtomicU64 = AtomicU64::new(0);

@@ -16,13 +16,14 @@ use crate::repair::pending;
 use libc as c;
 use mirror_core::Leg;
 use mirror_core::marks::Value;
-use mirror_core::{BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Untouched};
+use mirror_core::{BothLocked, Errno, K, LockPlan, Lone, Prepared, Refused, Step, Untouched};
 use mirror_sys as sys;
 use mirror_sys::{OMIT, Object, Stat, Sys};
 
 mod ahead;
 mod bare;
 pub mod entry;
+mod lone;
 mod on;
 mod undo;
 
@@ -265,6 +266,7 @@ impl Change for Attr<'_> {
         cx.intent.old_size = st.size();
         self.before = Some(st);
         if matches!(self.by_fd, Some((_, false)))
+            && !cx.alone
             && let Err(p) = self.still_named(cx, &st)
         {
             return p;
@@ -324,6 +326,9 @@ impl Change for Attr<'_> {
     }
     fn begun(&self) -> bool {
         self.part
+    }
+    fn lone(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Lone {
+        self.on_a_alone(cx, held)
     }
     fn undo(
         &mut self,

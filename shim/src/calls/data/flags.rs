@@ -8,7 +8,7 @@ use crate::change::target::{Change, Cx};
 use crate::path::loc::Loc;
 use crate::regs::{NATIVE, Regs, copy_of, fd_arg, raw};
 use mirror_core::runtime::IntentKind;
-use mirror_core::{Action, BothLocked, LockPlan, Prepared, Undo};
+use mirror_core::{Action, BothLocked, LockPlan, Lone, Prepared, Undo};
 
 /// F_SETFL: how writes go is changed under the file's lock.
 struct Flags<'a> {
@@ -22,6 +22,10 @@ impl Change for Flags<'_> {
     }
     fn prepare(&mut self, _: &mut Cx<'_>, _: &BothLocked) -> Prepared {
         Prepared::Answer(raw(self.regs))
+    }
+    /// It changes no tree.
+    fn lone(&mut self, _: &mut Cx<'_>, _: &BothLocked) -> Lone {
+        Lone::Kernel
     }
 }
 

@@ -23,7 +23,7 @@ use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::calls::Call;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Untouched};
+use mirror_core::{BothLocked, Errno, K, LockPlan, Lone, Prepared, Refused, Step, Untouched};
 use mirror_sys as sys;
 use mirror_sys::{OMIT, Sys};
 
@@ -50,6 +50,10 @@ impl Change for Settle {
             times::copy(self.n, partner, OMIT, held)?;
         }
         Ok(0)
+    }
+    /// There is nobody to wait for: what is leg a's alone is the kernel's to write down.
+    fn lone(&mut self, _: &mut Cx<'_>, _: &BothLocked) -> Lone {
+        Lone::Kernel
     }
     fn undo(&mut self, _: &mut Cx<'_>, _: &BothLocked, _: Option<&Untouched<'_>>) -> Sys<()> {
         // A time that cannot be set on this leg: verify says so; nothing is lost.

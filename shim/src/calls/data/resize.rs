@@ -4,13 +4,14 @@ use crate::calls::data::write::{describe, place};
 use crate::calls::data::{aftermath, alloc};
 use crate::calls::paired::partner::owes_time;
 use crate::change::job::Job;
+use crate::change::lone;
 use crate::change::port::{Ran, run};
 use crate::change::target::{Change, Cx};
 use crate::regs::{Regs, copy_of, fd_arg, raw};
 use crate::repair::{pending, privileges};
 use mirror_core::calls::Call;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Untouched};
+use mirror_core::{BothLocked, Errno, K, LockPlan, Lone, Prepared, Refused, Step, Untouched};
 use mirror_sys as sys;
 use mirror_sys::{OMIT, Stat, Sys};
 
@@ -78,6 +79,9 @@ impl Change for Resize<'_> {
         owes_time(self.n, held);
         r.map(|()| 0)
     }
+    fn lone(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Lone {
+        lone::by_number(self.n, self.regs, cx, held)
+    }
     fn undo(&mut self, cx: &mut Cx<'_>, _: &BothLocked, source: Option<&Untouched<'_>>) -> Sys<()> {
         // Growth can be taken back; what a shrinking destroyed cannot. Of holes the second leg may have the bytes.
         let grew = match self.regs.call() {
@@ -144,6 +148,6 @@ pub fn resize_paired(regs: &Regs, n: i32) -> Ran {
         regs: &copy,
         before: None,
     };
-    let job = Job::on((pair, leg), kind).lone(regs);
+    let job = Job::on((pair, leg), kind);
     run(job, [None, None], &mut change)
 }

@@ -4,9 +4,9 @@ use crate::calls::at_place::on_pair;
 use crate::calls::data::aftermath;
 use crate::calls::paired::partner::owes_time;
 use crate::change::job::Job;
+use crate::change::lone::{self, place_of};
 use crate::change::port::{Ran, run};
 use crate::change::target::{Change, Cx, Data};
-use crate::path::loc::{Loc, Place};
 use crate::process::{actor, fds};
 use crate::regs::{Regs, arg, copy_of, fd_arg, raw};
 use crate::user::Array;
@@ -15,7 +15,7 @@ use libc as c;
 use mirror_core::Leg;
 use mirror_core::calls::Call;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{Action, BothLocked, Errno, K, LockPlan, Prepared, Where};
+use mirror_core::{Action, BothLocked, Errno, K, LockPlan, Lone, Prepared, Where};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -70,8 +70,8 @@ impl Write<'_> {
 /// Fills what an intent says of a descriptor. `Err`: the number is not what it was when the pair was
 /// chosen (dup2, close); the caller looks again.
 pub fn describe(n: i32, cx: &mut Cx<'_>) -> Result<(), Prepared> {
-    let same =
-        (cx.s.pair, cx.lead) == place(n) && (fds::hint(n) == fds::PAIRED || actor::maybe_guest());
+    let same = place_of(n) == Some((cx.s.pair, cx.lead))
+        && (fds::hint(n) == fds::PAIRED || actor::maybe_guest());
     let i = fds::info(n).filter(|_| same).ok_or(Prepared::Unresolved)?;
     if fds::hint(n) == fds::PAIRED {
         for (d, s) in cx.intent.inode.iter_mut().zip(&i.ino) {
@@ -117,6 +117,9 @@ impl Change for Write<'_> {
         self.at_end = matches!(at, Where::End { .. });
         self.moves &= cx.position.is_some();
         Prepared::Write(at)
+    }
+    fn lone(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Lone {
+        lone::by_number(self.n, self.regs, cx, held)
     }
     fn data(&mut self) -> Option<&mut dyn Data> {
         Some(self)
@@ -250,21 +253,9 @@ fn trim(
     Ok(n)
 }
 
-/// Pair and leg of a paired descriptor. A guest's is not on record: its path tells.
+/// Pair and leg of a descriptor that is of a pair.
 pub fn place(n: i32) -> (usize, Leg) {
-    match fds::info(n).filter(|_| fds::hint(n) == fds::PAIRED) {
-        Some(i) => (usize::from(i.pair.load(Ordering::Relaxed)), i.leg()),
-        None => place_by_path(n),
-    }
-}
-
-#[inline(never)]
-fn place_by_path(n: i32) -> (usize, Leg) {
-    let mut loc = Loc::new();
-    match crate::path::object::named(n, &mut loc) {
-        Place::In | Place::Nameless | Place::Linked => (loc.pair, loc.leg),
-        _ => (0, Leg::A),
-    }
+    place_of(n).unwrap_or((0, Leg::A))
 }
 
 /// write, pwrite64, writev, pwritev, pwritev2.
@@ -301,5 +292,5 @@ pub fn write_paired(regs: &Regs, n: i32) -> Option<Ran> {
         moves: false,
     };
     let job = Job::on((pair, leg), IntentKind::Write).action(Action::Write(Where::Position));
-    Some(run(job.lone(regs), [None, None], &mut change))
+    Some(run(job, [None, None], &mut change))
 }

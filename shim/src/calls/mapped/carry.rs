@@ -11,7 +11,9 @@ use core::sync::atomic::Ordering;
 use mirror_core::mapped::{Mapped, PATH_ROOM};
 use mirror_core::numbers;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{BothLocked, Errno, Leg, LockPlan, Prepared, Refused, Step, Untouched, View};
+use mirror_core::{
+    BothLocked, Errno, Leg, LockPlan, Lone, Prepared, Refused, Step, Untouched, View,
+};
 use mirror_pair::mapped;
 use mirror_sys as sys;
 use mirror_sys::{NOW, OMIT, Sys};
@@ -88,9 +90,9 @@ impl Change for One {
     }
     /// All of leg a is compared before leg b is back: nothing is carried, and no file is entered. That stores may come
     /// is noted.
-    fn lone(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Option<Sys<u64>> {
+    fn lone(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Lone {
         table::let_go_of_b(cx.s.pair);
-        Some(match self.what {
+        Lone::Done(match self.what {
             What::Enter => marks::note_alone(cx.s, held).map(|()| 0),
             What::Carry => Ok(0),
             What::Leave if table::is_mapped(self.nth) => Ok(0),

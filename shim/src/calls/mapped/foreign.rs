@@ -8,7 +8,7 @@ use libc as c;
 use mirror_core::mapped::Mapped;
 use mirror_core::path::PathText;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{BothLocked, Errno, Leg, LockPlan, Prepared, Refused, Step, Untouched};
+use mirror_core::{BothLocked, Errno, Leg, LockPlan, Lone, Prepared, Refused, Step, Untouched};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -55,8 +55,8 @@ impl Change for Foreign<'_> {
         cx.refused.set(r.err().filter(|e| is_no_room(*e)));
         r.map(|()| 0).map_err(Refused::Whole)
     }
-    fn lone(&mut self, _: &mut Cx<'_>, _: &BothLocked) -> Option<Sys<u64>> {
-        Some(Ok(0))
+    fn lone(&mut self, _: &mut Cx<'_>, _: &BothLocked) -> Lone {
+        Lone::Done(Ok(0))
     }
     fn undo(&mut self, _: &mut Cx<'_>, _: &BothLocked, _: Option<&Untouched<'_>>) -> Sys<()> {
         Ok(())

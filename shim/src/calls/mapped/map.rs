@@ -5,6 +5,7 @@ use crate::calls::mapped::table::{self, Piece};
 use crate::calls::mapped::{carry, hooks, marks};
 use crate::calls::paired::pair_up::paired;
 use crate::change::job::Job;
+use crate::change::lone::Shown;
 use crate::change::port::{Ran, run};
 use crate::change::target::{Change, Cx};
 use crate::process::{actor, fds};
@@ -12,7 +13,7 @@ use crate::regs::{Regs, WAIT, answer, arg, copy_of, fd_arg, raw};
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{BothLocked, Errno, K, Leg, LockPlan, Prepared, Refused, Step, Untouched};
+use mirror_core::{BothLocked, Errno, K, Leg, LockPlan, Lone, Prepared, Refused, Step, Untouched};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -177,8 +178,11 @@ impl Change for Map<'_> {
         }
         self.make(cx, held).map_err(Refused::Whole)
     }
-    fn lone(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Option<Sys<u64>> {
-        Some(self.on_a_alone(cx, held))
+    fn lone(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Lone {
+        match Shown::data(self.n, cx, held) {
+            Ok(_) => Lone::Done(self.on_a_alone(cx, held)),
+            Err(lone) => lone,
+        }
     }
     fn undo(&mut self, _: &mut Cx<'_>, _: &BothLocked, _: Option<&Untouched<'_>>) -> Sys<()> {
         Ok(())

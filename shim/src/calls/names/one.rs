@@ -3,6 +3,7 @@ use crate::calls::args::{copy_path, verdict};
 use crate::calls::at_place::at_place;
 use crate::calls::sockets::socket_path;
 use crate::change::job::Job;
+use crate::change::lone;
 use crate::change::pairing::in_the_way;
 use crate::change::port::{Ran, run};
 use crate::change::target::{Change, Cx, Target};
@@ -12,14 +13,16 @@ use crate::path::loc::{Last, Loc, Path, Place};
 use crate::path::proofs::{self, SYMLINKED};
 use crate::path::resolve::{locate, locate_slow};
 use crate::process::actor::THREADED;
-use crate::regs::{NATIVE, Regs, arg, copy_of, fail, raw};
+use crate::regs::{NATIVE, Regs, arg, fail, raw};
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::Leg;
 use mirror_core::calls::Call;
 use mirror_core::path::split;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{Action, BothLocked, Errno, LockPlan, Prepared, Refused, Step, Undo, Untouched};
+use mirror_core::{
+    Action, BothLocked, Errno, LockPlan, Lone, Prepared, Refused, Step, Undo, Untouched,
+};
 use mirror_sys as sys;
 use mirror_sys::{OMIT, Sys};
 
@@ -165,6 +168,9 @@ impl Change for One<'_> {
     fn begun(&self) -> bool {
         self.second
     }
+    fn lone(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Lone {
+        lone::first(self, cx, held)
+    }
     fn undo(&mut self, cx: &mut Cx<'_>, _: &BothLocked, _: Option<&Untouched<'_>>) -> Sys<()> {
         let (dir, name) = (cx.name(0).at(cx.lead), &cx.name(0).name);
         if self.second && !matches!(self.what, What::Unlink | What::Rmdir) {
@@ -270,7 +276,6 @@ pub fn one(regs: &mut Regs) -> usize {
                 return Some(v);
             }
             let mut t = Target::new(loc);
-            let call = copy_of(regs);
             let mut change = One {
                 what,
                 target: &target,
@@ -279,7 +284,6 @@ pub fn one(regs: &mut Regs) -> usize {
                 second: false,
             };
             let job = Job::at(loc, what.kind()).action(Action::Call { undo });
-            let job = job.lone(&call);
             match run(job, [Some(&mut t), None], &mut change) {
                 Ran::Unresolved => None,
                 ran => Some(verdict(regs, ran)),

@@ -1,4 +1,5 @@
 //! Two names: rename, link (op classes *entry* and *rename*).
+use crate::change::lone::{self, Shown};
 use crate::change::pairing::{in_the_way, nothing_beside};
 use crate::change::target::{Change, Cx};
 use crate::change::times;
@@ -8,7 +9,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use libc as c;
 use mirror_core::Leg;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Untouched};
+use mirror_core::{BothLocked, Errno, K, LockPlan, Lone, Prepared, Refused, Step, Untouched};
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
 
@@ -26,6 +27,8 @@ struct Two {
     nameless: Option<(i32, bool)>,
     /// linkat through a symlink.
     follow: bool,
+    /// One name is by leg a's path, the other by leg b's.
+    across: bool,
     /// The new name was taken on the first leg: what a rename replaces does not come back.
     replaces: bool,
 }
@@ -117,10 +120,10 @@ impl Change for Two {
         }
         if let Some((n, false)) = self.nameless {
             // A copy is made as by repair.
-            if !cx.exclusive {
+            if !cx.exclusive && !cx.alone {
                 return Prepared::Exclusive;
             }
-            if mapped_elsewhere(cx, n) {
+            if !cx.alone && mapped_elsewhere(cx, n) {
                 return Prepared::Answer(Err(Errno::EXDEV));
             }
         }
@@ -198,7 +201,7 @@ impl Change for Two {
                 })
             }
             Some((n, _)) => {
-                if step == Step::First {
+                if step == Step::First && !cx.alone {
                     // Before it has a name: whoever is killed afterwards has left equal times.
                     let _ = times::copy(n, n.saturating_add(K), sys::OMIT, held);
                 }
@@ -221,6 +224,17 @@ impl Change for Two {
     }
     fn begun(&self) -> bool {
         matches!(self.nameless, Some((_, false)))
+    }
+    fn lone(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Lone {
+        if self.across {
+            return lone::refuse(cx);
+        }
+        if let Some((n, _)) = self.nameless
+            && let Err(lone) = Shown::object(n, cx, held)
+        {
+            return lone;
+        }
+        lone::first(self, cx, held)
     }
     fn undo(&mut self, cx: &mut Cx<'_>, _: &BothLocked, _: Option<&Untouched<'_>>) -> Sys<()> {
         let leg = cx.lead;

@@ -6,6 +6,7 @@ use crate::calls::open::flags::TMPFILE;
 use crate::calls::open::sticky::may_create_over;
 use crate::calls::paired::partner::{install, note, owes_time};
 use crate::change::deep::NOWHERE;
+use crate::change::lone;
 use crate::change::pairing::in_the_way;
 use crate::change::target::{Change, Cx};
 use crate::path::loc::Path;
@@ -13,7 +14,7 @@ use crate::process::actor::maybe_guest;
 use crate::process::fds::{PAIRED, hint, info};
 use crate::process::limits::spare;
 use libc as c;
-use mirror_core::{BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Untouched};
+use mirror_core::{BothLocked, Errno, K, LockPlan, Lone, Prepared, Refused, Step, Untouched};
 use mirror_core::{Leg, PerLeg};
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
@@ -196,7 +197,7 @@ impl Change for Open {
             self.found = Some(st);
         }
         let writes = self.flags & (c::O_ACCMODE | c::O_TRUNC) != 0;
-        if step == Step::First && self.found.is_some() && writes {
+        if step == Step::First && self.found.is_some() && writes && !cx.alone {
             self.reserve(cx)?;
         }
         let exclusive = if self.made { c::O_CREAT | c::O_EXCL } else { 0 };
@@ -271,6 +272,9 @@ impl Change for Open {
         self.second
     }
 
+    fn lone(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Lone {
+        lone::first(self, cx, held)
+    }
     fn undo(&mut self, cx: &mut Cx<'_>, _: &BothLocked, source: Option<&Untouched<'_>>) -> Sys<()> {
         if self.emptied {
             self.not_emptied(cx, source)?;

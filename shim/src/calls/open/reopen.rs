@@ -3,17 +3,18 @@
 use crate::calls::args::verdict;
 use crate::calls::paired::partner::{install, note, open_writable, owes_time};
 use crate::change::job::Job;
+use crate::change::lone::{self, Shown};
 use crate::change::port::{Ran, run};
 use crate::change::target::{Change, Cx};
 use crate::path::loc::{Loc, Path};
 use crate::process::fds;
 use crate::process::limits::spare;
-use crate::regs::{Regs, answer, copy_of, fail};
+use crate::regs::{Regs, answer, fail};
 use crate::repair::privileges;
 use libc as c;
 use mirror_core::PerLeg;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Untouched};
+use mirror_core::{BothLocked, Errno, K, LockPlan, Lone, Prepared, Refused, Step, Untouched};
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
 
@@ -98,7 +99,7 @@ impl Change for Reopen {
     }
     fn apply(&mut self, cx: &mut Cx<'_>, held: &BothLocked, step: Step) -> Result<u64, Refused> {
         if step == Step::First {
-            if self.truncates() {
+            if self.truncates() && !cx.alone {
                 self.reserve()?;
             }
             let r = through(self.n, self.flags);
@@ -140,6 +141,12 @@ impl Change for Reopen {
         }
         Ok(0)
     }
+    fn lone(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Lone {
+        match Shown::data(self.n, cx, held) {
+            Ok(_) => lone::first(self, cx, held),
+            Err(lone) => lone,
+        }
+    }
     fn undo(&mut self, cx: &mut Cx<'_>, _: &BothLocked, source: Option<&Untouched<'_>>) -> Sys<()> {
         if self.truncates() {
             let empty = self.before.filter(|st| st.size() == 0);
@@ -171,8 +178,7 @@ pub fn reopen(regs: &mut Regs, n: i32, flags: i32, loc: &Loc) -> Option<usize> {
     } else {
         IntentKind::Attributes
     };
-    let call = copy_of(regs);
-    let job = Job::at(loc, kind).lone(&call);
+    let job = Job::at(loc, kind);
     let ran = run(job, [None, None], &mut change);
     Some(match ran {
         Ran::Unresolved => return None,

@@ -20,7 +20,9 @@ use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::PerLeg;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{BothLocked, Errno, K, LockPlan, Prepared, RESERVED, Refused, Step, Untouched};
+use mirror_core::{
+    BothLocked, Errno, K, LockPlan, Lone, Prepared, RESERVED, Refused, Step, Untouched,
+};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -326,6 +328,10 @@ impl Change for Adopt {
         let _ = sys::close(m);
         r?;
         Ok(0)
+    }
+    /// It needs no partner.
+    fn lone(&mut self, _: &mut Cx<'_>, _: &BothLocked) -> Lone {
+        Lone::Kernel
     }
     fn undo(&mut self, _: &mut Cx<'_>, _: &BothLocked, _: Option<&Untouched<'_>>) -> Sys<()> {
         Ok(())

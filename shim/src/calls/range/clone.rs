@@ -10,6 +10,7 @@ use crate::calls::data::pieces::{SMALL, bring};
 use crate::calls::data::write::{describe, place};
 use crate::calls::paired::partner::owes_time;
 use crate::change::job::Job;
+use crate::change::lone;
 use crate::change::port::{Ran, run};
 use crate::change::target::{Change, Cx};
 use crate::config::is_ours;
@@ -24,7 +25,7 @@ use libc as c;
 use mirror_core::Leg;
 use mirror_core::path::split;
 use mirror_core::runtime::IntentKind;
-use mirror_core::{BothLocked, Errno, K, LockPlan, Prepared, Refused, Step, Untouched};
+use mirror_core::{BothLocked, Errno, K, LockPlan, Lone, Prepared, Refused, Step, Untouched};
 use mirror_sys as sys;
 use mirror_sys::{CloneRange, Sys};
 
@@ -121,7 +122,7 @@ fn twin(s: &Session, lead: Leg, n: i32) -> Twin {
     }
 }
 
-struct Clone {
+struct Clone<'a> {
     n: i32,
     range: CloneRange,
     twin: Twin,
@@ -129,15 +130,17 @@ struct Clone {
     carry: bool,
     /// The second leg may have changed.
     touched: bool,
+    /// The program's call, if it asks for nothing else.
+    call: Option<&'a Regs>,
 }
 
-impl Clone {
+impl Clone<'_> {
     fn src(&self) -> i32 {
         self.range.src as i32
     }
 }
 
-impl Clone {
+impl Clone<'_> {
     /// What keeps the source, and its name on the other leg, as they are.
     fn source_plan(&self, cx: &mut Cx<'_>) -> Sys<LockPlan> {
         let src = self.src();
@@ -167,7 +170,7 @@ impl Clone {
     }
 }
 
-impl Clone {
+impl Clone<'_> {
     /// Which bytes will change, and the size before.
     fn extent(&self, cx: &mut Cx<'_>) -> Sys<()> {
         let size = |n| sys::fstat(n).map(|s| s.size());
@@ -181,7 +184,7 @@ impl Clone {
     }
 }
 
-impl Change for Clone {
+impl Change for Clone<'_> {
     fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
         let own = cx.file_of(self.n).map_err(|e| Prepared::Answer(Err(e)))?;
         let source = self.source_plan(cx).map_err(|_| Prepared::Exclusive)?;
@@ -250,6 +253,13 @@ impl Change for Clone {
     fn begun(&self) -> bool {
         self.touched
     }
+    fn lone(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Lone {
+        match self.call {
+            Some(call) => lone::by_number(self.n, call, cx, held),
+            // A part of a copy: it is made by writes.
+            None => Lone::Kernel,
+        }
+    }
     fn undo(&mut self, cx: &mut Cx<'_>, _: &BothLocked, _: Option<&Untouched<'_>>) -> Sys<()> {
         let (from, old) = (cx.intent.offset, cx.intent.old_size);
         // What was made longer is cut. Old content is gone on this leg, and perhaps on the other.
@@ -263,12 +273,9 @@ impl Change for Clone {
     }
 }
 
-fn run_clone(change: &mut Clone, call: Option<&Regs>) -> Ran {
+fn run_clone(change: &mut Clone<'_>) -> Ran {
     let (pair, leg) = place(change.n);
-    let mut job = Job::on((pair, leg), IntentKind::Write);
-    if let Some(call) = call {
-        job = job.lone(call);
-    }
+    let job = Job::on((pair, leg), IntentKind::Write);
     run(job, [None, None], change)
 }
 
@@ -303,8 +310,9 @@ pub fn ioctl(regs: &mut Regs) -> usize {
             twin: Twin::NONE,
             carry: true,
             touched: false,
+            call: Some(regs),
         };
-        run_clone(&mut change, Some(regs))
+        run_clone(&mut change)
     })
 }
 
@@ -333,8 +341,9 @@ pub fn share(from: i32, to: i32, at: u64, goal: u64, count: u64) -> Ran {
         twin: Twin::NONE,
         carry: false,
         touched: false,
+        call: None,
     };
-    match run_clone(&mut change, None) {
+    match run_clone(&mut change) {
         Ran::Done(Ok(_)) => Ran::Done(Ok(length)),
         ran => ran,
     }

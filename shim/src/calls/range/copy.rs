@@ -94,7 +94,7 @@ pub fn put(n: i32, buf: *const u8, len: usize, at: Option<u64>) -> Ran {
     let write = call(nr, [n as usize, buf as usize, len, to, 0, 0]);
     match write_paired(&write, n) {
         // A write of this call's own: nobody else makes it.
-        Some(Ran::Alone | Ran::Recorded) => Ran::Done(crate::regs::raw(&write)),
+        Some(Ran::Recorded) => Ran::Done(crate::regs::raw(&write)),
         Some(Ran::Lone(r)) => Ran::Done(r),
         Some(ran) => ran,
         None => Ran::Done(Err(Errno::EBADF)),

@@ -55,6 +55,9 @@ impl Attr<'_> {
         held: &BothLocked,
         first: &Object,
     ) -> Sys<()> {
+        if cx.alone {
+            return Ok(());
+        }
         let regular = first.stat().kind() == c::S_IFREG;
         if regular && matches!(self.call.kind, Kind::Owner(..) | Kind::Truncate(_)) {
             let mut buf = [0u8; 64];
@@ -78,7 +81,7 @@ impl Attr<'_> {
     /// Before the first leg's object is touched: do the two look alike? Both are locked, so a difference is
     /// one; only the number of names may be about to change.
     pub(super) fn hold_second(&mut self, cx: &mut Cx<'_>) -> Sys<()> {
-        if self.root || self.second >= 0 {
+        if cx.alone || self.root || self.second >= 0 {
             return Ok(());
         }
         let second = self.object(cx, cx.lead.other());

@@ -173,7 +173,7 @@ impl Asked<'_> {
             other: None,
             part: false,
         };
-        let job = Job::at(loc, self.kind).lone(self.regs);
+        let job = Job::at(loc, self.kind);
         match run(job, [Some(&mut t), None], &mut change) {
             Ran::Unresolved => None,
             ran => Some(verdict(regs, ran)),

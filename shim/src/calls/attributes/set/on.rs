@@ -126,6 +126,9 @@ impl Attr<'_> {
     #[cold]
     #[inline(never)]
     pub(super) fn refused_marks(&self, cx: &Cx<'_>, held: &BothLocked) -> Sys<()> {
+        if cx.alone {
+            return Ok(());
+        }
         let (Kind::Marks(by), Some(before)) = (self.call.kind, self.marks) else {
             return Ok(());
         };

@@ -10,7 +10,7 @@ use crate::change::target::Target;
 use crate::path::loc::{Last, Loc, Name, Path, Place};
 use crate::path::proofs::{self, SYMLINKED};
 use crate::path::resolve::locate_slow;
-use crate::regs::{NATIVE, Regs, arg, copy_of, fail};
+use crate::regs::{NATIVE, Regs, arg, fail};
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::Errno;
@@ -189,17 +189,14 @@ impl Asked<'_> {
             nameless,
             // A magic link's end is the object, also where that is a symlink.
             follow: follow && l1.jump.is_none(),
+            across: l1.leg != l2.leg,
             replaces: false,
         };
-        let call = copy_of(regs);
-        let mut job = Job::on((l2.pair, l1.leg), kind);
-        if l1.leg == l2.leg {
-            job = job.lone(&call);
-        }
+        let job = Job::on((l2.pair, l1.leg), kind);
         match run(job, [Some(&mut a), Some(&mut b)], &mut change) {
             Ran::Unresolved => None,
-            // One of the names is on the leg that is away, or whose lock is not to be had.
-            Ran::Alone | Ran::Recorded if l1.leg != l2.leg => Some(fail(regs, Errno::EIO)),
+            // One of the names is on the leg whose lock is not to be had.
+            Ran::Recorded if l1.leg != l2.leg => Some(fail(regs, Errno::EIO)),
             ran => Some(verdict(regs, ran)),
         }
     }

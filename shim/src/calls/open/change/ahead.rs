@@ -183,7 +183,7 @@ impl Open {
     /// second leg too.
     #[cold]
     pub(super) fn made_in_vain(&self, cx: &Cx<'_>, _: &BothLocked) {
-        if cx.stat(0, cx.lead).is_err() {
+        if cx.alone || cx.stat(0, cx.lead).is_err() {
             return;
         }
         let flags = c::O_CREAT | c::O_EXCL | c::O_WRONLY | c::O_CLOEXEC;

@@ -13,7 +13,7 @@ use crate::change::target::Target;
 use crate::path::beside;
 use crate::path::loc::{Last, Loc, Path, Place};
 use crate::path::ruled;
-use crate::regs::{NATIVE, Regs, arg, copy_of, fail};
+use crate::regs::{NATIVE, Regs, arg, fail};
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::PerLeg;
@@ -179,18 +179,17 @@ impl Asked<'_> {
         };
         loc.anchor.park();
         let mut t = Target::new(loc);
-        let call = copy_of(regs);
         let ran = run(
-            Job::at(loc, IntentKind::Open).lone(&call),
+            Job::at(loc, IntentKind::Open),
             [Some(&mut t), None],
             &mut change,
         );
         Some(match ran {
             Ran::Unresolved => return None,
-            Ran::Done(Err(_)) if change.kernels.get() => NATIVE,
+            Ran::Done(Err(_)) | Ran::Lone(Err(_)) if change.kernels.get() => NATIVE,
             Ran::Native => without_effects(regs),
             Ran::Done(Err(REFUSED)) if change.refused => fail(regs, Errno::EPERM),
-            Ran::Done(Err(e)) if !tmpfile && read_only::refuses(e) => {
+            Ran::Done(Err(e)) | Ran::Lone(Err(e)) if !tmpfile && read_only::refuses(e) => {
                 match read_only::of_open(dir, text, flags, e) {
                     Some(why) => fail(regs, why),
                     None => without_effects(regs),
