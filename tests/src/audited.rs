@@ -5,6 +5,21 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 use std::thread::JoinHandle;
 
+/// Whether this user can audit by a tier ("t2") here; if not, it is said why.
+pub fn has_tier(pair: &Pair, tier: &str) -> bool {
+    let v = pair.v().to_str().expect("a path in UTF-8");
+    let o = pair.mirror("audit", &[v, "--tier", tier, "--explain"]);
+    let (text, name) = (o.text(), tier.to_uppercase());
+    let line = text.lines().find(|l| l.starts_with(&name));
+    let line = line.unwrap_or_else(|| panic!("nothing of {tier}: {o:?}"));
+    if let Some((_, why)) = line.split_once("cannot be used: ") {
+        crate::skip(format!("no {tier} here: {why}"));
+        return false;
+    }
+    assert!(line.contains("can be used"), "{line}");
+    true
+}
+
 /// The audit of a pair.
 pub(crate) struct Audited {
     child: Child,

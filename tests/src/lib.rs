@@ -22,13 +22,14 @@ mod talker;
 mod told;
 pub mod words;
 
+pub use audited::has_tier;
 pub use compare::{Differences, Level, Tree};
 pub use environment::{PATH, base_dir, dist, have, is_root, race_seed, soak, tool};
 pub use health::{Announced, Evidence};
 pub use loops::{FsType, LoopFs};
 pub use objects::make;
 pub use output::Output;
-pub use pace::{Clock, slowdown};
+pub use pace::{Clock, slowdown, until};
 pub use pair::{Fs, Kind, Pair, forget_pairs, runtime_files_of};
 pub use program::{compile, compile_with};
 pub use screen::Screen;

@@ -28,6 +28,16 @@ impl Clock {
     }
 }
 
+/// Waits until something is so. Panics when it is not after [`PATIENCE`](crate::PATIENCE).
+#[track_caller]
+pub fn until(what: &str, is: impl Fn() -> bool) {
+    let mut clock = Clock::start();
+    while !is() {
+        assert!(clock.spent() < crate::PATIENCE, "no {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// How often the pace is measured.
 const EVERY: Duration = Duration::from_millis(500);
 /// A machine that is slower than this is taken to hang.

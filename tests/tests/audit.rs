@@ -1,7 +1,7 @@
 //! `mirror audit`: what changes one tree alone is found and named, what is mirrored is not, `--heal` makes both
 //! legs equal again, and what cannot be known is said. Everything that happened before the audit is asked to
 //! end has been judged when it has ended.
-use mirror_tests::{Kind, Pair, compile_with, have, is_root, need, skip};
+use mirror_tests::{Kind, Pair, compile_with, has_tier, have, is_root, need, skip};
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -176,16 +176,6 @@ fn act(pair: &Pair) {
     }
 }
 
-/// Whether this machine lets this user watch by eBPF.
-fn tracepoints(pair: &Pair) -> bool {
-    let o = pair.mirror("audit", &["--explain"]).ok();
-    let can = o.text().contains("T2 eBPF tracepoints   can be used");
-    if !can {
-        skip("eBPF cannot be used here");
-    }
-    can
-}
-
 fn rows(pair: &Pair, tier: &str) {
     before(pair);
     let audit = Audit::of(pair, &["--tier", tier]);
@@ -223,7 +213,7 @@ fn each_change_of_one_leg_is_found_t3() {
 #[test]
 fn each_change_of_one_leg_is_found_t2() {
     Pair::with(Kind::InPlace, |pair| {
-        if tracepoints(pair) {
+        if has_tier(pair, "t2") {
             rows(pair, "t2");
         }
     });
@@ -335,7 +325,7 @@ fn mirrored_changes_are_no_findings_t3() {
 #[test]
 fn mirrored_changes_are_no_findings_t2() {
     Pair::with(Kind::Link, |pair| {
-        if tracepoints(pair) {
+        if has_tier(pair, "t2") {
             mirrored(pair, "t2");
         }
     });

@@ -1,5 +1,7 @@
 //! `mirror audit --heal` at work: every kind of change, many at once, and what had to be found by comparing.
-use mirror_tests::{Fs, Kind, Level, Pair, Talker, Tree, compile_with, have, need, skip, soak};
+use mirror_tests::{
+    Fs, Kind, Level, Pair, Talker, Tree, compile_with, has_tier, have, need, skip, soak,
+};
 use serde_json::Value;
 use std::fs;
 use std::process::{Command, Stdio};
@@ -33,16 +35,6 @@ fn left(events: &[Value]) -> Vec<&Value> {
     found.filter(mended).collect()
 }
 
-/// Whether this machine lets this user watch by eBPF.
-fn t2(pair: &Pair) -> bool {
-    let o = pair.mirror("audit", &["--explain"]).ok();
-    let can = o.text().contains("T2 eBPF tracepoints   can be used");
-    if !can {
-        skip("eBPF cannot be used here");
-    }
-    can
-}
-
 fn every_way(leg: usize) {
     need!(root);
     let pair = Pair::new(Kind::InPlace, Fs::Plain).unwrap();
@@ -53,7 +45,7 @@ fn every_way(leg: usize) {
     let (Some(strangers), Some(maker)) = (static_one, mirrored) else {
         return skip("needs a static C library");
     };
-    if !t2(&pair) {
+    if !has_tier(&pair, "t2") {
         return;
     }
     let elsewhere = pair.scratch().join("elsewhere");
@@ -104,7 +96,7 @@ fn storm(tier: &str, root: fn(&Pair) -> &std::path::Path) {
     let Some(program) = compile_with(&pair.programs(), "storm", source, "c", &[]) else {
         return;
     };
-    if tier == "t2" && !t2(&pair) {
+    if tier == "t2" && !has_tier(&pair, "t2") {
         return;
     }
     let each = if soak() { 12_500 } else { 500 };
@@ -229,7 +221,7 @@ fn a_database_without_the_mirror() {
         return skip("needs MariaDB (mariadb-server)");
     }
     Pair::with(Kind::InPlace, |pair| {
-        if !t2(pair) {
+        if !has_tier(pair, "t2") {
             return;
         }
         let t = begin(pair, &["--tier", "t2", "--brake", "100000"]);

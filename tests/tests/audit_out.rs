@@ -1,6 +1,6 @@
 //! What `mirror audit` tells others: the summary, a command for each finding, Prometheus, the journal and syslog,
 //! a service manager; and what is decided about what it held.
-use mirror_tests::{Kind, Level, Output, Pair, Talker, send};
+use mirror_tests::{Kind, Level, Output, Pair, Talker, send, until};
 use serde_json::Value;
 use std::fs;
 use std::io::{Read, Write};
@@ -150,15 +150,6 @@ fn wait_for_findings(pair: &Pair, n: u64) {
         let all: Value = serde_json::from_slice(&o.out).unwrap();
         all["pairs"][0]["audit"]["findings"].as_u64() >= Some(n)
     });
-}
-
-#[track_caller]
-fn until(what: &str, is: impl Fn() -> bool) {
-    let mut clock = mirror_tests::Clock::start();
-    while !is() {
-        assert!(clock.spent() < mirror_tests::PATIENCE, "no {what}");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
 }
 
 #[test]

@@ -1,11 +1,10 @@
 //! `mirror audit` of pairs that come and go, of one whose leg b is away for a time, its sudden end, and what
 //! cannot be asked of it.
-use mirror_tests::{Fs, Kind, Pair, Talker, Tree, is_root, need, skip};
+use mirror_tests::{Fs, Kind, Pair, Talker, Told, Tree, has_tier, is_root, need, until};
 use serde_json::Value;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 
 /// An audit that tells in JSON lines.
 struct Audit(Talker);
@@ -141,36 +140,19 @@ fn a_pair_that_is_lost_leaves_the_others_watched() {
     });
 }
 
-/// A mirrored program that runs on, and does what it is told line by line.
-struct Program(Child, BufReader<ChildStdout>);
-
-impl Program {
-    fn start(pair: &Pair) -> Program {
-        let script = "cd $V; while read -r l; do eval \"$l\" && echo yes || echo no; done";
-        let mut c = pair.preloaded("bash");
-        c.args(["-c", script])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
-        let mut child = c.spawn().unwrap();
-        let out = BufReader::new(child.stdout.take().unwrap());
-        Program(child, out)
-    }
-
-    #[track_caller]
-    fn does(&mut self, what: &str) {
-        let mut to = self.0.stdin.as_ref().unwrap();
-        to.write_all(format!("{what}\n").as_bytes()).unwrap();
-        let mut said = String::new();
-        self.1.read_line(&mut said).unwrap();
-        assert_eq!(said, "yes\n", "{what}");
-    }
+/// A mirrored program that runs on in V, and has a file of it open.
+fn program(pair: &Pair) -> Told {
+    let mut t = Told::shell(pair);
+    t.does("cd $V && exec 7>>log && echo before >&7");
+    t
 }
 
-impl Drop for Program {
-    fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        let _ = self.0.wait();
-    }
+/// Nobody watches any more. That an audit has let go is told before it is so.
+#[track_caller]
+fn is_off(pair: &Pair) {
+    until("end of the audit", || {
+        status(pair).contains("audit     off")
+    });
 }
 
 /// Leg b is left behind and comes back under an audit and a program: what mirrored programs do on leg a alone is no finding,
@@ -182,8 +164,7 @@ fn degraded(tier: &str, more: &[&str]) {
     pair.run("cd $V; mkdir d; for i in 1 2 3; do echo $i > d/$i; done")
         .ok();
     let v = pair.v().to_str().unwrap();
-    let mut program = Program::start(&pair);
-    program.does("exec 7>>log; echo before >&7");
+    let mut program = program(&pair);
     let audit = Audit::of(&pair, &["--tier", tier, "--heal"]);
     audit.tells("start", pair.v());
     pair.run("echo before > $V/d/1").ok();
@@ -191,16 +172,23 @@ fn degraded(tier: &str, more: &[&str]) {
     let b = Tree::read(pair.b());
     pair.run("cd $V; echo alone > d/2; mv d/3 d/4; rm d/1; mkdir e; echo x > e/f")
         .ok();
-    program.does("echo alone >&7; echo p > e/p");
+    program.does("echo alone >&7 && echo p > e/p");
     let left = audit.tells("left", pair.v());
     assert!(
         left["reason"].as_str().unwrap().contains("left behind"),
         "{left}"
     );
     assert_eq!(audit.tells("end", pair.v())["unmirrored"], 0);
-    assert!(status(&pair).contains("audit     off"));
+    is_off(&pair);
     // Nor does one that begins now.
-    let other = Audit::of(&pair, &["--tier", tier, "--heal"]);
+    let said = pair.scratch().join("said");
+    let mut c = pair.mirror_command("audit");
+    c.arg(v).args(["--json", "--tier", tier, "--heal"]);
+    c.stderr(fs::File::create(&said).unwrap());
+    let other = Audit(Talker::start(&mut c));
+    until("audit that waits for leg b", || {
+        fs::read_to_string(&said).unwrap().contains("left behind")
+    });
     pair.run("echo more > $V/e/g").ok();
     let same = b.differences(&Tree::read(pair.b()), mirror_tests::Level::Strict);
     assert!(same.0.is_empty(), "{same}");
@@ -209,8 +197,8 @@ fn degraded(tier: &str, more: &[&str]) {
         a.tells("start", pair.v());
     }
     pair.run("cd $V; echo both >> d/2; mv e g; rm d/4").ok();
-    program.does("echo both >&7; mv g/p g/q");
-    drop(program);
+    program.does("echo both >&7 && mv g/p g/q");
+    program.end();
     for a in [audit, other] {
         let (code, events) = a.end();
         assert!(findings(&events).is_empty(), "{events:#?}");
@@ -231,23 +219,23 @@ fn in_between(tier: &str) {
     let pair = Pair::bare(Kind::InPlace, Fs::Plain).unwrap();
     pair.init(&["--on-failure", "degrade"]).ok();
     let v = pair.v().to_str().unwrap();
-    let mut program = Program::start(&pair);
-    program.does("exec 7>>log; echo before >&7");
+    let mut program = program(&pair);
     let audit = Audit::of(&pair, &["--tier", tier, "--heal"]);
     audit.tells("start", pair.v());
     audit.0.signal(libc::SIGSTOP);
     pair.mirror("leg", &["offline", v, "b"]).ok();
-    program.does("echo alone >&7; mkdir d; echo x > d/f; mv log l");
+    program.does("echo alone >&7 && mkdir d && echo x > d/f && mv log l");
     pair.mirror("leg", &["online", v, "b", "--yes"]).ok();
-    program.does("echo both >&7; mv d/f g");
+    program.does("echo both >&7 && mv d/f g");
     audit.0.signal(libc::SIGCONT);
     audit.tells("left", pair.v());
+    assert_eq!(audit.tells("end", pair.v())["unmirrored"], 0);
     audit.tells("start", pair.v());
     fs::write(pair.b().join("stray"), "x").unwrap();
     assert_eq!(audit.tells("finding", pair.v())["path"], "stray");
     let (code, events) = audit.end();
     assert_eq!((code, findings(&events)), (3, vec![]));
-    drop(program);
+    program.end();
     pair.assert_equal();
 }
 
@@ -259,7 +247,7 @@ fn a_leg_that_is_back_already_is_no_finding_t4() {
 #[test]
 fn a_leg_that_is_back_already_is_no_finding_t2() {
     need!(root);
-    if t2() {
+    if has_t2() {
         in_between("t2");
     }
 }
@@ -267,21 +255,14 @@ fn a_leg_that_is_back_already_is_no_finding_t2() {
 #[test]
 fn a_leg_that_is_away_is_no_finding_t2() {
     need!(root);
-    if t2() {
+    if has_t2() {
         degraded("t2", &[]);
         degraded("t2", &["--locks", "memory"]);
     }
 }
 
-/// Whether this machine has T2.
-fn t2() -> bool {
-    let pair = Pair::new(Kind::InPlace, Fs::Plain).unwrap();
-    let o = pair.mirror("audit", &["--explain"]).ok();
-    let can = o.text().contains("T2 eBPF tracepoints   can be used");
-    if !can {
-        skip("eBPF cannot be used here");
-    }
-    can
+fn has_t2() -> bool {
+    has_tier(&Pair::new(Kind::InPlace, Fs::Plain).unwrap(), "t2")
 }
 
 /// A command is not run unseen.
@@ -308,11 +289,13 @@ fn one_that_is_killed_is_not_said_to_run() {
         assert!(status(pair).contains("audit     on: T4"));
         audit.0.signal(libc::SIGKILL);
         audit.0.end();
+        // Its command has its descriptors until it is another program.
+        is_off(pair);
         let text = status(pair);
-        assert!(text.contains("audit     off"), "{text}");
         assert!(text.contains("1 change not mirrored"), "{text}");
         // And nobody keeps the pair.
-        pair.mirror("detach", &[pair.v().to_str().unwrap()]).ok();
+        let v = pair.v().to_str().unwrap();
+        until("detach", || pair.mirror("detach", &[v]).code == 0);
     });
 }
 

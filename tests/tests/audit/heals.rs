@@ -50,7 +50,7 @@ fn one_leg_follows_the_other_t3() {
 #[test]
 fn one_leg_follows_the_other_t2() {
     Pair::with(Kind::Link, |pair| {
-        if tracepoints(pair) {
+        if has_tier(pair, "t2") {
             heals(pair, "t2");
         }
     });
@@ -134,7 +134,7 @@ fn a_replaced_directory_counts_with_all_in_it() {
 #[test]
 fn what_is_equal_by_now_was_not_healed() {
     Pair::with(Kind::InPlace, |pair| {
-        if !tracepoints(pair) {
+        if !has_tier(pair, "t2") {
             return;
         }
         let audit = Audit::of(pair, &["--tier", "t2"]);
@@ -183,7 +183,7 @@ fn a_leg_that_goes_away_is_no_mass_removal() {
 fn a_program_at_work_on_leg_b() {
     need!(root);
     Pair::with(Kind::InPlace, |pair| {
-        if !tracepoints(pair) {
+        if !has_tier(pair, "t2") {
             return;
         }
         pair.run("mkdir $V/old; for i in $(seq 50); do echo $i > $V/old/$i; done")

@@ -1,7 +1,7 @@
 //! Tiers T1 and T2, eBPF at functions and at tracepoints: every way to change a tree is seen, whoever goes it, and named; what is mirrored
 //! is no finding.
 use super::{Audit, Told};
-use mirror_tests::{Kind, Pair, compile, compile_with, need, skip};
+use mirror_tests::{Kind, Pair, compile, compile_with, has_tier, need, skip};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -30,16 +30,7 @@ pub const ROWS: &[Row] = &[
 
 /// An audit by one of them, or why there is none.
 pub fn by(pair: &Pair, tier: &str) -> Option<Audit> {
-    let v = pair.v().to_str().unwrap();
-    let o = pair.mirror("audit", &[v, "--tier", tier, "--explain"]);
-    let text = o.text();
-    let of_tier = |l: &&str| l.starts_with(&tier.to_uppercase());
-    let line = text.lines().find(of_tier).unwrap_or_default();
-    if let Some((_, why)) = line.split_once("cannot be used: ") {
-        skip(format!("no {tier} here: {why}"));
-        return None;
-    }
-    Some(Audit::of(pair, &["--tier", tier]))
+    has_tier(pair, tier).then(|| Audit::of(pair, &["--tier", tier]))
 }
 
 fn text<'a>(f: &'a Value, key: &str) -> &'a str {

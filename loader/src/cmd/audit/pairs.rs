@@ -12,7 +12,7 @@ use crate::text;
 use mirror_audit::Tier;
 use mirror_core::Leg;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How often the mirrortab and the legs' roots are looked at.
@@ -39,6 +39,12 @@ struct Waits {
     /// Leg b is away.
     away: bool,
     told: bool,
+}
+
+/// Notes why a pair waits. What has been told is not told again.
+fn waits(all: &mut BTreeMap<PathBuf, Waits>, v: &Path, why: String, away: bool) {
+    let told = all.get(v).is_some_and(|w| w.told && w.why == why);
+    all.insert(v.to_owned(), Waits { why, away, told });
 }
 
 /// The exit code by what was counted, and by what was so before.
@@ -115,9 +121,7 @@ impl Pairs {
     }
 
     fn wait(&mut self, l: &Line, why: String, away: bool) {
-        let told = self.waiting.get(&l.virt).is_some_and(|w| w.why == why);
-        self.waiting
-            .insert(l.virt.clone(), Waits { why, away, told });
+        waits(&mut self.waiting, &l.virt, why, away);
     }
 
     /// When to come round again.
@@ -224,5 +228,30 @@ impl Pairs {
                 Err(e) => self.wait(l, e.text, false),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An audit that takes long to begin has come round before it has told anything.
+    #[test]
+    fn what_waits_is_told_once() {
+        let (mut all, v) = (BTreeMap::new(), Path::new("/v"));
+        let mut untold = |why: &str| {
+            waits(&mut all, v, why.into(), true);
+            let w = all.get_mut(v).expect("it waits");
+            !std::mem::replace(&mut w.told, true)
+        };
+        assert_eq!(
+            [untold("one"), untold("one"), untold("two")],
+            [true, false, true]
+        );
+        let mut all = BTreeMap::new();
+        for _ in 0..2 {
+            waits(&mut all, v, "one".into(), true);
+        }
+        assert!(all.values().all(|w| !w.told));
     }
 }
