@@ -10,7 +10,11 @@
 //! bit   6      PENDING          objects are known to differ (`.mirror/pending`)
 //! bit   7      UNMIRRORED       a program that could not be mirrored ran with files of the pair open
 //! bit   8      VANISHED         the runtime file before this one was removed under the pair
+//! bit   9      UNMIRRORED_BEFORE  UNMIRRORED, put up before the comparison that runs, or was stopped
+//! bit  10      VANISHED_BEFORE    the same of VANISHED
+//! bit  11      PENDING_BEFORE     the same of PENDING
 //! bit  16      FLOCKED          where locks are words: somebody sees flocks alone, so all take these as well
+//! bits 22..17  COMPARED         the number of the newest comparison: an older one ends no doubt
 //! ```
 
 use crate::Leg;
@@ -45,8 +49,23 @@ impl StateWord {
     pub const UNMIRRORED: u64 = 1 << 7;
     /// The runtime file before this one is gone, and with it what a killed program had announced.
     pub const VANISHED: u64 = 1 << 8;
+    /// UNMIRRORED, put up before a comparison began: it ends with one that finds both legs equal.
+    pub const UNMIRRORED_BEFORE: u64 = 1 << 9;
+    /// VANISHED in the same way.
+    pub const VANISHED_BEFORE: u64 = 1 << 10;
+    /// PENDING in the same way: PENDING itself says that something was found since.
+    pub const PENDING_BEFORE: u64 = 1 << 11;
     /// Somebody relies on the flocks: whoever takes a lock word takes the flock as well.
     pub const FLOCKED: u64 = 1 << 16;
+    /// What makes the legs doubtful, as it is put up.
+    pub const DOUBTS: u64 = Self::PENDING | Self::UNMIRRORED | Self::VANISHED;
+    /// The same of before a comparison.
+    pub const DOUBTS_BEFORE: u64 =
+        Self::PENDING_BEFORE | Self::UNMIRRORED_BEFORE | Self::VANISHED_BEFORE;
+    /// Where the number of the newest comparison stands (modulo 64). Only the holder of the whole pair's lock changes it.
+    const COMPARED_AT: u32 = 17;
+    /// Its bits.
+    pub const COMPARED: u64 = 63 << Self::COMPARED_AT;
 
     /// Changes of who is in sync, so far.
     pub const fn epoch(self) -> u32 {
@@ -74,7 +93,11 @@ impl StateWord {
     }
     /// Whether objects are known to differ. Of a leg that is on its way back, any may.
     pub const fn pending(self) -> bool {
-        self.0 & Self::PENDING != 0 || self.joining()
+        self.0 & (Self::PENDING | Self::PENDING_BEFORE) != 0 || self.joining()
+    }
+    /// Whether an object was recorded as different since the newest comparison began.
+    pub const fn recorded(self) -> bool {
+        self.0 & Self::PENDING != 0
     }
     /// With leg b away from now on, in the next epoch. `None`: it is away already.
     pub const fn left(self) -> Option<StateWord> {
@@ -102,11 +125,25 @@ impl StateWord {
     }
     /// Whether a program ran unmirrored since the last comparison.
     pub const fn unmirrored(self) -> bool {
-        self.0 & Self::UNMIRRORED != 0
+        self.0 & (Self::UNMIRRORED | Self::UNMIRRORED_BEFORE) != 0
     }
     /// Whether the runtime file before this one was removed since the last comparison.
     pub const fn vanished(self) -> bool {
-        self.0 & Self::VANISHED != 0
+        self.0 & (Self::VANISHED | Self::VANISHED_BEFORE) != 0
+    }
+    /// The number of the newest comparison, in place.
+    pub const fn compared(self) -> u64 {
+        self.0 & Self::COMPARED
+    }
+    /// The number of the next one, in place.
+    pub const fn next_compared(self) -> u64 {
+        self.compared().wrapping_add(1 << Self::COMPARED_AT) & Self::COMPARED
+    }
+    /// What a comparison that begins now puts up in place of [`Self::DOUBTS`].
+    pub const fn before(self) -> u64 {
+        // Bits 6, 7 and 8 become 11, 9 and 10.
+        let pending = (self.0 & Self::PENDING) << 5;
+        pending | (self.0 & (Self::UNMIRRORED | Self::VANISHED)) << 2
     }
     /// Whether flocks are taken beside lock words.
     pub const fn flocked(self) -> bool {
@@ -150,6 +187,27 @@ mod tests {
         );
         assert_eq!(StateWord(w.0 | 1).source(), Leg::B);
         assert_eq!(StateWord(w.0 | 2 << 2).leg(Leg::B), LegState::Joining);
+    }
+
+    #[test]
+    fn doubts_of_before_a_comparison_are_doubts() {
+        let w = StateWord(StateWord::FRESH.0 | StateWord::UNMIRRORED | StateWord::PENDING);
+        let before = StateWord::UNMIRRORED_BEFORE | StateWord::PENDING_BEFORE;
+        assert_eq!(w.before(), before);
+        let begun = StateWord(StateWord::FRESH.0 | before | w.next_compared());
+        assert!(begun.unmirrored() && !begun.vanished() && !begun.in_order());
+        assert!(begun.pending() && !begun.recorded() && w.recorded());
+        let gone = StateWord(StateWord::FRESH.0 | StateWord::VANISHED);
+        assert_eq!(gone.before(), StateWord::VANISHED_BEFORE);
+        assert!(StateWord(gone.before()).vanished());
+        // The numbers go round, and touch nothing else.
+        let mut w = StateWord(u64::MAX & !StateWord::COMPARED);
+        for _ in 0..64 {
+            let next = w.next_compared();
+            assert_ne!(next, w.compared());
+            w = StateWord(w.0 & !StateWord::COMPARED | next);
+        }
+        assert_eq!(w.0, u64::MAX & !StateWord::COMPARED);
     }
 
     #[test]

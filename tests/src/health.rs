@@ -11,7 +11,8 @@ const MAGIC: &[u8] = b"MIRRORRT";
 const VERSION: (usize, u64) = (8, 6);
 const PARTNER_ERRORS: usize = 144;
 const WORD: usize = 128;
-const PENDING: u64 = 1 << 6;
+/// As it is found, or before a comparison began that has not ended well.
+const PENDING: u64 = 1 << 6 | 1 << 11;
 const EXCLUSIVE: u64 = 1 << 5;
 /// Where `.mirror/owner` names the runtime file.
 const OWNER_ID: std::ops::Range<usize> = 8..24;

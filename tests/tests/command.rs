@@ -29,6 +29,8 @@ mod sources;
 mod tabs;
 #[path = "command/trial.rs"]
 mod trial;
+#[path = "command/unread.rs"]
+mod unread;
 #[path = "command/users.rs"]
 mod users;
 

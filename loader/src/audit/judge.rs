@@ -130,10 +130,23 @@ impl Watch {
         doubts
     }
 
+    /// So many paths that may differ cannot be judged: the pair is to be compared.
+    fn unjudged(&mut self, paths: usize) -> Res<()> {
+        self.counts.open += paths as u64;
+        locked(&self.pair, |held| {
+            self.pair.set_bits(StateWord::UNMIRRORED, held);
+        })
+    }
+
     /// Looks with the locks held, and repairs if that is asked for.
     // long: one path after the other under one hold of the locks
     fn settle(&mut self, mut doubts: Vec<Suspect>, found: &mut Vec<Finding>) -> Res<()> {
         let known = self.pair.pair.pending();
+        if !known.unread.is_empty() {
+            // What may be recorded already is nobody's to judge, and least of all to carry.
+            return self.unjudged(doubts.len());
+        }
+        let known = known.paths;
         let mut held_back = self.ask.heal && {
             let one = One::new(&self.pair, self.fidelity);
             self.brake.pulled(&one, &doubts)

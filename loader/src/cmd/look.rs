@@ -2,24 +2,24 @@
 //! that asks for a pair's state asks here.
 use super::finding::Finding;
 use super::signs::{read_only, resyncing};
-use super::{degraded, explain, lost, sharing, unmirrored};
-use crate::fail::Kind;
+use super::{degraded, explain, lost, sharing, unmirrored, unread};
+use crate::fail::{Kind, Res, reason};
 use crate::pair::audited;
 use crate::pair::control::Faults;
 use crate::pair::cores;
 use crate::pair::domain;
 use crate::pair::legs::Pair;
 use crate::pair::lock::Locks;
+use crate::pair::pending::Pending;
 use crate::pair::runtime::Runtime;
 use crate::pair::state::State;
 use crate::pair::tab::Line;
 use crate::sync::mapped;
 use crate::sync::turn::{self, Open, Running, Unfinished};
 use crate::text;
-use crate::tree::beneath::Root;
 use crate::tree::probe;
 use mirror_core::Leg;
-use mirror_core::record::PENDING_LOG;
+use mirror_core::word::StateWord;
 use std::path::Path;
 
 /// What is known about one pair.
@@ -100,7 +100,7 @@ pub fn look(l: &Line) -> Look {
         }
         Err(e) => return Look::new(l, None, 0, vec![lost::finding(l, e)]),
     };
-    let paths = pair.pending();
+    let known = pair.pending();
     let mut found = vec![];
     found.extend(damaged(&pair, &v));
     found.extend(lost::swapped(&pair));
@@ -109,12 +109,12 @@ pub fn look(l: &Line) -> Look {
     if let Some(i) = pair.incomplete() {
         found.push(incomplete(&pair, i, repair.as_ref(), &v));
     } else {
-        judge(&pair, &paths, &v, &mut found);
+        judge(&pair, &known, &v, &mut found);
         found.extend(repair.map(|r| resyncing(&r, &v)));
     }
     found.extend(rooms(&pair, &v));
     found.extend(sharing::findings(&pair));
-    Look::new(l, Some(pair), paths.len() as u64, found)
+    Look::new(l, Some(pair), known.paths.len() as u64, found)
 }
 
 /// Control files that are missing, or are something else.
@@ -226,71 +226,100 @@ fn incomplete(pair: &Pair, sink: Leg, now: Option<&Running>, v: &str) -> Finding
     )
 }
 
-/// What the records and the runtime file say of differences.
-fn judge(pair: &Pair, paths: &[Vec<u8>], v: &str, found: &mut Vec<Finding>) {
-    let boot = domain::boot_of(pair).ok();
-    let runtime = boot.and_then(|b| domain::existing(pair, b));
+/// What the records and the runtime file say of differences. What cannot be read is a finding too: nothing here may
+/// take it for empty.
+fn judge(pair: &Pair, known: &Pending, v: &str, found: &mut Vec<Finding>) {
+    let boot = domain::boot_of(pair);
+    let runtime = boot.as_ref().ok().and_then(|b| domain::existing(pair, *b));
     let word = runtime.as_ref().map(Runtime::word);
-    let log = |root: &Root| {
-        let log = root.read(PENDING_LOG);
-        log.is_ok_and(|b| !b.is_empty())
-    };
     let open = turn::unfinished(pair);
-    if pair.trees().into_iter().any(log) || word.is_some_and(|w| w.pending()) {
-        found.push(pending(paths, &open, v));
+    // One that is missing, or is something else, has been said.
+    if found.iter().all(|f| f.state != State::Damaged) {
+        found.extend(known.unread.iter().map(|u| unread::list(u, v)));
     }
-    if runtime.as_ref().is_some_and(|rt| to_recover(rt, pair)) {
-        found.push(
+    if !known.paths.is_empty() || word.is_some_and(|w| w.pending()) {
+        found.push(pending(&known.paths, &open, v));
+    }
+    match runtime.as_ref().map(|rt| to_recover(rt, pair)) {
+        Some(Ok(true)) => found.push(
             Finding::new(
                 State::Pending,
                 explain::RECOVER,
                 "a program was killed in the middle of a change; the next change repairs it",
             )
             .act(resync(&open, v), "repairs it now"),
-        );
+        ),
+        Some(Err(e)) => found.push(unread::unknown(
+            &format!(
+                "whether a program was killed in the middle of a change: {}",
+                e.text
+            ),
+            v,
+        )),
+        _ => {}
     }
     found.extend(compared(pair, &open, v));
     found.extend(core_files(pair, v));
     found.extend(unfinished(&open, v));
-    let ran = unmirrored::of(&pair.line, pair.verified().map_or(0, |v| v.time));
-    let removed = boot.is_some_and(|b| domain::vanished(pair, b));
+    let removed = boot.as_ref().is_ok_and(|b| domain::vanished(pair, *b));
     if crate::pair::copied::disagree(pair) {
         found.push(super::lost::copied(&pair.line, v));
     } else if removed || word.is_some_and(|w| w.vanished()) {
         found.push(super::lost::runtime(v));
+    } else if runtime.is_none() {
+        found.extend(unread::runtime(pair, boot.as_ref(), v));
     }
-    if word.is_some_and(|w| w.unmirrored()) || unmirrored::unmarked(&ran) {
-        let here: Vec<_> = ran.into_iter().filter(|r| r.touched != 0).collect();
-        found.push(
-            Finding::new(
-                State::Unverified,
-                explain::UNMIRRORED,
-                unmirrored::sentence(&here)
-                    .or_else(|| audited(pair))
-                    .unwrap_or_else(|| "a program ran unmirrored with files of the pair".into()),
-            )
-            .act(
-                format!("mirror verify {v}"),
-                "shows whether anything differs",
-            ),
-        );
+    found.extend(ran_unmirrored(pair, word, v));
+}
+
+/// What programs without the library have done since the last comparison.
+fn ran_unmirrored(pair: &Pair, word: Option<StateWord>, v: &str) -> Option<Finding> {
+    let since = pair.verified().map_or(0, |v| v.time);
+    let ran = unmirrored::of(&pair.line, since);
+    let audit = audited::seen(&pair.legs.a.root, since);
+    let marked = word.is_some_and(|w| w.unmirrored()) || unmirrored::unmarked(&ran);
+    // The bit lives as long as the runtime file, and what an audit has written for longer.
+    if !marked && !matches!(&audit, Ok(Some((_, true))) | Err(_)) {
+        return None;
     }
+    let here: Vec<_> = ran.into_iter().filter(|r| r.touched != 0).collect();
+    let of_audit = || match audit {
+        Ok(said) => said.map(|s| s.0),
+        Err(e) => Some(format!(
+            "what the last audit found cannot be read: {}",
+            reason(&e)
+        )),
+    };
+    let why = unmirrored::sentence(&here)
+        .or_else(of_audit)
+        .unwrap_or_else(|| "a program ran unmirrored with files of the pair".into());
+    let f = Finding::new(State::Unverified, explain::UNMIRRORED, why);
+    Some(f.act(
+        format!("mirror verify {v}"),
+        "shows whether anything differs",
+    ))
 }
 
 /// Core files that the kernel has written on one leg alone.
 fn core_files(pair: &Pair, v: &str) -> Option<Finding> {
-    let what = cores::words(&cores::found(pair))?;
+    let found = match cores::found(pair) {
+        Ok(found) => found,
+        Err(e) => {
+            return Some(unread::unknown(
+                &format!(
+                    "where the kernel may have written core files: {}",
+                    reason(&e)
+                ),
+                v,
+            ));
+        }
+    };
+    let what = cores::words(&found)?;
     let f = Finding::new(State::Different, explain::CORE, what);
     Some(
         f.act(format!("mirror diff {v}"), "shows both sides")
             .act(format!("mirror resync {v}"), "copies them (or remove them)"),
     )
-}
-
-/// What an audit has found since the last comparison.
-fn audited(pair: &Pair) -> Option<String> {
-    let (audit, _) = audited::of(&pair.legs.a.root)?;
-    audited::left(&audit, pair.verified().map_or(0, |v| v.time))
 }
 
 /// The resync to type: never in another direction than one that has begun.
@@ -324,12 +353,13 @@ fn pending(paths: &[Vec<u8>], open: &Open, v: &str) -> Finding {
 fn compared(pair: &Pair, open: &Open, v: &str) -> Vec<Finding> {
     let mut found = vec![];
     let record = pair.verified();
-    if pair.verified_damaged() && record.is_none() {
+    // The other leg's may be older, and say less.
+    if pair.verified_damaged() {
         found.push(
             Finding::new(
                 State::Unverified,
                 explain::VERIFIED,
-                "the record of the last comparison is damaged",
+                "the record of the last comparison is damaged, or cannot be read",
             )
             .act(format!("mirror verify {v}"), "makes a new one"),
         );
@@ -426,9 +456,9 @@ fn stopped(u: &Unfinished, v: &str) -> Finding {
 }
 
 /// Whether an announced change is that of a crashed process: its locks are free.
-fn to_recover(rt: &Runtime, pair: &Pair) -> bool {
-    Locks::open(pair.trees()).is_ok_and(|mut locks| locks.any_dead(rt))
-        || mapped::count(rt, pair).dead != 0
+fn to_recover(rt: &Runtime, pair: &Pair) -> Res<bool> {
+    let mut locks = Locks::open(pair.trees())?;
+    Ok(locks.any_dead(rt) || mapped::count(rt, pair).dead != 0)
 }
 
 /// Legs that cannot be written: mounted read-only, or without room.

@@ -38,6 +38,7 @@ pub mod status;
 pub mod sub;
 pub mod try_pair;
 pub mod unmirrored;
+pub mod unread;
 pub mod verify;
 pub mod wait;
 

@@ -11,7 +11,8 @@ use crate::output;
 use crate::pair::away;
 use crate::pair::domain::{self, Attached};
 use crate::sync::heal;
-use crate::sync::session::{self, Ledger};
+use crate::sync::ledger::Ledger;
+use crate::sync::session;
 use crate::sync::turn::{self, Open, Turn};
 use crate::text;
 use clap::Args;
@@ -207,16 +208,15 @@ fn one(p: &mut Attached, a: &Resync) -> Res<u8> {
 fn agreed(p: &Attached, from: Leg, turn: &mut Turn) -> Res<bool> {
     let shown = text::path(&p.pair.line.virt);
     let ledger = Ledger::begin(p)?;
-    let found = preview(p, from);
-    if !matches!(found, Ok((0, _))) || away::is_away(&p.pair) {
-        ledger.restore(p)?;
-    }
-    let (n, links_out) = found?;
+    let (n, links_out) = preview(p, from)?;
     if n == 0 && away::is_away(&p.pair) {
         return Ok(true);
     }
     if n == 0 {
-        ledger.strike_off(p)?;
+        if !ledger.strike_off(p)? {
+            // More was recorded meanwhile: the repair looks at it.
+            return Ok(true);
+        }
         passes::whole(p, turn)?;
         passes::left_out(p, links_out);
         output::say!("{shown}    IN SYNC  nothing to do");

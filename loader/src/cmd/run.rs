@@ -306,7 +306,14 @@ fn ready(pair: Pair, a: &Run) -> Res<Attached> {
 
 /// Says which core files one leg alone has; whether there are any.
 fn tell_core_files(p: &Attached) -> bool {
-    let Some(what) = cores::words(&cores::found(&p.pair)) else {
+    let what = match cores::found(&p.pair) {
+        Ok(found) => cores::words(&found),
+        Err(e) => Some(format!(
+            "whether the kernel has written core files on one leg alone is not known: {}",
+            crate::fail::reason(&e)
+        )),
+    };
+    let Some(what) = what else {
         return false;
     };
     let v = &p.pair.line.virt;
@@ -337,11 +344,14 @@ fn after(p: &Attached) {
         text::shell(&p.pair.line.virt),
     );
     if w.pending() {
-        let n = p.pair.pending().len().max(1) as u64;
-        output::note!(
-            "mirror: {v}: {} known to differ. mirror resync {word}",
-            text::plural(n, "path")
-        );
+        let known = p.pair.pending();
+        match known.unread.first() {
+            Some(u) => output::note!("mirror: {}. mirror status {word}", u.why),
+            None => output::note!(
+                "mirror: {v}: {} known to differ. mirror resync {word}",
+                text::plural(known.paths.len().max(1) as u64, "path")
+            ),
+        }
     }
 }
 

@@ -7,8 +7,9 @@ use crate::fail::{Fail, Kind, Res};
 use crate::output;
 use crate::pair::domain::{self, Attached};
 use crate::pair::state::State;
+use crate::sync::ledger::Doubts;
 use crate::sync::mapped;
-use crate::sync::session::{self, Difference, Ledger};
+use crate::sync::session::{self, Difference};
 use crate::sync::turn::{self, Open};
 use crate::sync::walk::Tally;
 use crate::text;
@@ -84,18 +85,12 @@ impl Compared {
 
 /// Compares an attached pair and records the result.
 pub fn compare(p: &Attached) -> Res<Compared> {
-    let ledger = Ledger::begin(p)?;
+    let doubts = Doubts::begin(p)?;
     let bar = session::bar(session::total(p, p.source()), "compared");
-    let (tally, found) = match session::compare(p, p.source(), bar) {
-        Ok(r) => r,
-        Err(e) => {
-            ledger.restore(p)?;
-            return Err(e);
-        }
-    };
+    let (tally, found) = session::compare(p, p.source(), bar)?;
     let equal = found.is_empty() && tally.trouble.is_empty();
-    if !equal {
-        ledger.restore(p)?;
+    if equal {
+        doubts.end(p)?;
     }
     let n = |n: usize| n as u64;
     let unrecorded = p

@@ -83,6 +83,18 @@ pub fn ask(root: &Root) -> Option<OwnedFd> {
     Some(fd)
 }
 
+/// What an audit has found and not repaired, or may have missed, up to the end of the second `since` or later, as a
+/// sentence; and whether it is after that second.
+pub fn seen(root: &Root, since: u64) -> io::Result<Option<(String, bool)>> {
+    let b = match root.read(FILE) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        r => r?,
+    };
+    // Where it had no room for its text, the pair is marked all the same.
+    let said = b.get(..Audited::LEN).and_then(Audited::parse);
+    Ok(said.and_then(|a| Some((left(&a, since)?, a.last > since))))
+}
+
 /// What the file in leg a says, and whether an audit runs.
 pub fn of(root: &Root) -> Option<(Audited, bool)> {
     let fd = root.control(FILE, OFlags::RDONLY, Mode::empty()).ok()?;

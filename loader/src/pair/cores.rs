@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -19,11 +19,11 @@ const BELOW: usize = 1024;
 /// A core file: the leg that has it, or has another one there; its path.
 pub type Found = (Leg, Vec<u8>);
 
-/// All of them.
-pub fn found(pair: &Pair) -> Vec<Found> {
+/// All of them. An error: the list of where they may be cannot be read.
+pub fn found(pair: &Pair) -> io::Result<Vec<Found>> {
     let pattern = std::fs::read(OsStr::from_bytes(PATTERN)).unwrap_or_default();
     let place = place(&pattern);
-    let mut dirs: BTreeSet<Vec<u8>> = listed(pair).into_iter().collect();
+    let mut dirs: BTreeSet<Vec<u8>> = listed(pair)?.into_iter().collect();
     let fixed = place.filter(|p| p.dir.first() == Some(&b'/'));
     dirs.extend(fixed.and_then(|p| in_a_leg(pair, p.dir)));
     if place.is_some_and(|p| p.deeper) {
@@ -31,7 +31,7 @@ pub fn found(pair: &Pair) -> Vec<Found> {
         dirs.extend(below.into_iter().take(BELOW));
     }
     let both = dirs.iter().filter(|d| !is_left_out(pair, d));
-    both.flat_map(|d| of_directory(pair, d)).collect()
+    Ok(both.flat_map(|d| of_directory(pair, d)).collect())
 }
 
 /// Whether a directory is on a mount that one leg alone has.
@@ -63,9 +63,12 @@ pub fn words(found: &[Found]) -> Option<String> {
 }
 
 /// The list; the root is the empty path.
-fn listed(pair: &Pair) -> Vec<Vec<u8>> {
-    let list = pair.legs.a.root.read(FILE).unwrap_or_default();
-    lines(&list).map(text::unescape).collect()
+fn listed(pair: &Pair) -> io::Result<Vec<Vec<u8>>> {
+    let list = match pair.legs.a.root.read(FILE) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => vec![],
+        r => r?,
+    };
+    Ok(lines(&list).map(text::unescape).collect())
 }
 
 /// Where in a leg an absolute path leads.

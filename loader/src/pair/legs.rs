@@ -1,12 +1,13 @@
 //! The legs of a pair, opened: who each one is, whether it is believed, what is pending, when both were last
 //! compared.
+use super::pending::Pending;
 use super::tab::Line;
 use super::verified::{VERIFIED, Verified};
 use crate::fail::{Context, Fail, Kind, Res, reason};
 use crate::text;
 use crate::tree::beneath::Root;
 use mirror_core::path::PathText;
-use mirror_core::record::{CONTROL, Id, LegRecord, PENDING_LOG, RecordFault};
+use mirror_core::record::{CONTROL, Id, LegRecord, RecordFault};
 use mirror_core::trust::Distrust;
 use mirror_core::{Errno, Leg, PerLeg};
 use mirror_pair::session::{self, Doubt, Pinned};
@@ -176,15 +177,6 @@ impl OpenLeg {
             )),
         }
     }
-
-    /// The pending objects, in the order in which they were found.
-    pub fn pending(&self) -> Vec<Vec<u8>> {
-        let log = self.root.read(PENDING_LOG).unwrap_or_default();
-        log.split(|&b| b == b'\n')
-            .filter(|l| !l.is_empty())
-            .map(text::unescape)
-            .collect()
-    }
 }
 
 /// Why this user may not use the pair at `path`, and what to do.
@@ -296,12 +288,9 @@ impl Pair {
         self.legs.position(|l| !l.record.complete)
     }
 
-    /// Pending paths of both legs, each once.
-    pub fn pending(&self) -> Vec<Vec<u8>> {
-        let mut all: Vec<_> = self.legs.iter().flat_map(OpenLeg::pending).collect();
-        all.sort();
-        all.dedup();
-        all
+    /// The paths known to differ, as far as both lists can be read.
+    pub fn pending(&self) -> Pending {
+        super::pending::of(self)
     }
 
     /// The last whole comparison: the newest record of both legs, of two equally old ones the worse.

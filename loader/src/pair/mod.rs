@@ -11,6 +11,7 @@ pub mod held;
 pub mod holders;
 pub mod legs;
 pub mod lock;
+pub mod pending;
 pub mod repairing;
 pub mod room;
 pub mod runtime;

@@ -15,13 +15,14 @@ use std::path::{Path, PathBuf};
 /// The first lock of the crashed process's plan.
 const FIRST: usize = LockPlan::EMPTY.dir(7, 2).first_lock();
 
-struct Case {
+/// A pair of this process alone.
+pub(in crate::sync) struct Case {
     dir: PathBuf,
-    p: Attached,
+    pub(in crate::sync) p: Attached,
 }
 
 impl Case {
-    fn new(name: &str) -> Case {
+    pub(in crate::sync) fn new(name: &str) -> Case {
         let dir = std::env::temp_dir().join(format!("mirror-heal-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);
         let legs: PerLeg<PathBuf> = [dir.join("a"), dir.join("b")].into();
@@ -60,19 +61,19 @@ impl Case {
         let p = attach(Pair::open(&line).unwrap()).unwrap();
         Case { dir, p }
     }
-    fn both(&self, rel: &str, data: &str) {
+    pub(in crate::sync) fn both(&self, rel: &str, data: &str) {
         for leg in ["a", "b"] {
             self.put(leg, rel, data);
         }
     }
-    fn put(&self, leg: &str, rel: &str, data: &str) {
+    pub(in crate::sync) fn put(&self, leg: &str, rel: &str, data: &str) {
         let path = self.dir.join(leg).join(rel);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, data).unwrap();
         let t = fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH);
         fs::File::open(&path).unwrap().set_times(t).unwrap();
     }
-    fn at(&self, rel: &str) -> PathBuf {
+    pub(in crate::sync) fn at(&self, rel: &str) -> PathBuf {
         self.dir.join(rel)
     }
     fn inodes(&self, rel: &str) -> [u64; 2] {
@@ -95,7 +96,7 @@ impl Case {
         assert!(
             !self.p.runtime.word().pending(),
             "{:?}",
-            self.p.pair.pending()
+            self.p.pair.pending().paths
         );
         let out = std::process::Command::new("diff")
             .args(["-r", "--no-dereference", "-x", ".mirror"])
@@ -222,7 +223,7 @@ fn a_link_whose_other_name_is_unknown_is_pending() {
     c.announce(IntentKind::Link, c.inodes("f"), "", "n");
     locked(&c.p, |_| ()).unwrap();
     assert!(c.p.runtime.word().pending());
-    assert_eq!(c.p.pair.pending(), [b"n".to_vec()]);
+    assert_eq!(c.p.pair.pending().paths, [b"n".to_vec()]);
 }
 
 /// The file that was written is under another name by now: nobody knows which.
@@ -237,7 +238,7 @@ fn a_write_to_what_has_another_name_now_is_pending() {
     c.put("a", "d/g", "new");
     c.announce(IntentKind::Write, inodes, "d/f", "");
     locked(&c.p, |_| ()).unwrap();
-    assert_eq!(c.p.pair.pending(), [b"d/f".to_vec()]);
+    assert_eq!(c.p.pair.pending().paths, [b"d/f".to_vec()]);
 }
 
 #[test]
@@ -247,7 +248,7 @@ fn a_file_that_the_second_leg_alone_has_is_not_taken_for_a_new_link() {
     c.put("b", "n", "somebody's");
     c.announce(IntentKind::Link, c.inodes("f"), "f", "n");
     locked(&c.p, |_| ()).unwrap();
-    assert_eq!(c.p.pair.pending(), [b"f".to_vec(), b"n".to_vec()]);
+    assert_eq!(c.p.pair.pending().paths, [b"f".to_vec(), b"n".to_vec()]);
     assert_eq!(fs::read_to_string(c.at("b/n")).unwrap(), "somebody's");
 }
 
@@ -277,7 +278,7 @@ fn a_path_out_of_the_legs_is_not_believed() {
         locked(&c.p, |_| ()).unwrap();
         assert!(c.p.runtime.word().pending());
     }
-    assert_eq!(c.p.pair.pending(), [b".".to_vec()]);
+    assert_eq!(c.p.pair.pending().paths, [b".".to_vec()]);
     assert!(c.at("outside").exists() && c.at("a/.mirror/leg").exists());
 }
 
@@ -287,7 +288,7 @@ fn what_is_recorded_is_what_the_library_looks_for() {
     let names = [b"a b\n\\".to_vec(), b"\xff/x".to_vec()];
     assert!(locked(&c.p, |held| append_pending(&c.p, &names, held)).unwrap());
     assert!(c.p.runtime.word().pending());
-    assert_eq!(c.p.pair.pending(), names);
+    assert_eq!(c.p.pair.pending().paths, names);
     for name in &names {
         let mut buf = [0; 64];
         let len = pending::line(name, &mut buf);

@@ -5,6 +5,7 @@ pub mod heal;
 pub mod held;
 pub mod joining;
 pub mod keep;
+pub mod ledger;
 pub mod linked;
 pub mod links;
 pub mod mapped;

@@ -8,16 +8,14 @@ use super::mapped;
 use super::walk::{Tally, Visit, walk};
 use crate::fail::{Fail, Kind, Res};
 use crate::pair::domain::Attached;
-use crate::pair::held;
 use crate::text;
 use crate::tree::beneath::{Root, join};
 use crate::tree::content::STOP;
 use crate::tree::differs::Presence;
 use crate::tree::probe;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use mirror_core::record::PENDING_LOG;
-use mirror_core::word::{LegState, StateWord};
-use mirror_core::{BothLocked, Leg, PerLeg};
+use mirror_core::word::LegState;
+use mirror_core::{BothLocked, Leg};
 use std::io::{self, IsTerminal};
 use std::sync::atomic::Ordering;
 
@@ -276,67 +274,4 @@ pub fn repair(
         kept: (w.keeper.kept, w.keeper.bytes, w.keeper.skipped),
         folder: w.keeper.folder().map(<[u8]>::to_vec),
     })
-}
-
-/// What was known to differ when a walk began: only that may be struck off when it ends.
-pub struct Ledger {
-    sizes: PerLeg<usize>,
-    bits: u64,
-}
-
-impl Ledger {
-    /// Notes it. The UNMIRRORED and VANISHED bits are taken down, so that a program that runs unmirrored
-    /// during the walk puts its bit up again; [`Ledger::restore`] or [`Ledger::strike_off`] ends that.
-    pub fn begin(p: &Attached) -> Res<Ledger> {
-        locked(p, |held| {
-            let bits = p.runtime.word().0 & (StateWord::UNMIRRORED | StateWord::VANISHED);
-            p.clear_bits(bits, held);
-            let len = |root: &Root| root.read(PENDING_LOG).map_or(0, |b| b.len());
-            Ledger {
-                sizes: p.pair.trees().map(len),
-                bits,
-            }
-        })
-    }
-
-    /// Puts back what was taken down: the walk proved nothing.
-    pub fn restore(&self, p: &Attached) -> Res<()> {
-        if self.bits != 0 {
-            locked(p, |held| p.set_bits(self.bits, held))?;
-        }
-        Ok(())
-    }
-
-    /// A whole walk found both legs equal: strikes off what was known before it began.
-    pub fn strike_off(&self, p: &Attached) -> Res<()> {
-        locked(p, |held| self.struck(p, held))?
-    }
-
-    /// Whether more is known to differ now.
-    pub fn grew(&self, p: &Attached, _: &BothLocked) -> bool {
-        let mut legs = p.pair.legs.iter().zip(self.sizes.iter());
-        legs.any(|(l, &n)| l.root.read(PENDING_LOG).map_or(0, |b| b.len()) > n)
-    }
-
-    /// See [`Ledger::strike_off`].
-    pub fn struck(&self, p: &Attached, held: &BothLocked) -> Res<()> {
-        let mut left = false;
-        for (l, &n) in p.pair.legs.iter().zip(self.sizes.iter()) {
-            let log = l.root.read(PENDING_LOG).unwrap_or_default();
-            let rest = log.get(n..).unwrap_or_default();
-            left |= !rest.is_empty();
-            // An empty list stays: it has the rights that all users of the pair need.
-            if !log.is_empty() {
-                l.root
-                    .replace(PENDING_LOG, rest)
-                    .map_err(|e| Fail::io(text::path(&l.root.path), e))?;
-            }
-        }
-        if !left {
-            p.clear_bits(StateWord::PENDING, held);
-            // What was held for a decision has been decided.
-            held::clear(&p.pair.legs.a.root, held);
-        }
-        Ok(())
-    }
 }

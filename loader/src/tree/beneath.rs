@@ -34,6 +34,9 @@ pub struct Root {
 /// Longest path below a root that is followed: somebody else's tree must not keep a walk for ever.
 pub const DEEPEST: usize = 64 << 10;
 
+/// Longest file of a control folder that is read.
+pub const LONGEST: u64 = 64 << 20;
+
 /// Splits a relative path into its parent and its last name.
 pub fn split(rel: &[u8]) -> (&[u8], &[u8]) {
     match rel.iter().rposition(|&c| c == b'/') {
@@ -188,11 +191,15 @@ impl Root {
         ))
     }
 
-    /// The whole of a small file of the control folder.
+    /// The whole of a small file of the control folder. An error if it is longer than [`LONGEST`]: half of it is
+    /// not what it says.
     pub fn read(&self, rel: &[u8]) -> io::Result<Vec<u8>> {
         let fd = self.control(rel, OFlags::RDONLY, Mode::empty())?;
         let mut out = Vec::new();
-        File::from(fd).take(64 << 20).read_to_end(&mut out)?;
+        File::from(fd).take(LONGEST + 1).read_to_end(&mut out)?;
+        if out.len() as u64 > LONGEST {
+            return Err(Errno::FBIG.into());
+        }
         Ok(out)
     }
 

@@ -12,7 +12,8 @@ pub fn pending_once(s: &Session, rel: &[u8]) {
     let mut line = [0u8; pending::LINE_MAX];
     let len = pending::line(rel, &mut line);
     let line = line.get(..len).unwrap_or(&[]);
-    if !s.runtime().word().pending() || !pending::has(s.root.a, line) {
+    // What was on the list before a comparison began is struck from it when that ends: it is said again.
+    if !s.runtime().word().recorded() || !pending::has(s.root.a, line) {
         pending(s, rel);
     }
 }

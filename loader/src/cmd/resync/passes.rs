@@ -9,14 +9,20 @@ use crate::pair::domain::{self, Attached};
 use crate::sync::equal::Same;
 use crate::sync::joining::{self, Begun};
 use crate::sync::keep::Keeper;
-use crate::sync::session::{self, Ledger, Repaired};
-use crate::sync::still::{self, End};
+use crate::sync::ledger::Ledger;
+use crate::sync::session::{self, Repaired};
+use crate::sync::still::{self, End, FEW, NotYet};
 use crate::sync::turn::Turn;
+use crate::sync::walk::Tally;
 use crate::text;
 use mirror_core::Leg;
 
 /// Walks after which a pair that programs keep changing from outside is given up.
 const PASSES: usize = 4;
+
+/// What a pair is whose leg b is on its way back.
+const ON_ITS_WAY: &str =
+    "Leg b is on its way back: programs change both legs, and leg a alone answers.";
 
 /// A repair, and what it has done so far.
 struct Repair<'a> {
@@ -26,6 +32,8 @@ struct Repair<'a> {
     privileged: bool,
     /// Leg b is on its way back: every change is both legs'.
     joining: bool,
+    /// Why it was not back after the last walk.
+    not_yet: Option<NotYet>,
     repaired: u64,
     kept: u64,
 }
@@ -46,6 +54,7 @@ pub fn repair(p: &mut Attached, from: Leg, privileged: bool, turn: &mut Turn) ->
         from,
         privileged,
         joining: begun == Begun::Yes,
+        not_yet: None,
         repaired: before.repaired,
         kept: before.kept,
     };
@@ -55,12 +64,7 @@ pub fn repair(p: &mut Attached, from: Leg, privileged: bool, turn: &mut Turn) ->
             return Ok(code);
         }
     }
-    output::say!(
-        "{}    {} repaired, and still something changes one leg alone. Stop what does, then: {}",
-        text::path(&p.pair.line.virt),
-        text::plural(r.repaired, "path"),
-        r.again()
-    );
+    r.given_up();
     Ok(1)
 }
 
@@ -94,46 +98,43 @@ impl Repair<'_> {
         let watch = (!self.joining && away::is_away(&p.pair))
             .then(|| Watch::begin(p))
             .transpose()?;
+        // One that is not struck leaves all that was known.
         let ledger = Ledger::begin(p)?;
         let _ = p.still.moved();
         let mut same = self.joining.then(Same::default);
-        let walked = self.walk(nth, turn, &ledger, &mut same)?;
+        let walked = self.walk(nth, turn, &mut same)?;
         let tally = &walked.tally;
-        let mut n = tally.differences();
+        let n = tally.differences();
         self.repaired += n;
         self.kept += walked.kept.0;
         self.tell_kept(&walked);
-        if self.joining && tally.trouble.is_empty() && (n == 0 || nth > 1) {
-            match still::end(p, &ledger, tally, same)? {
-                End::Back(last) => {
-                    self.repaired += last;
-                    n = 0;
-                }
-                End::NotYet => n = n.max(1),
-                End::Left => {
-                    ledger.restore(p)?;
-                    return Ok(Some(left_again(p, self.repaired)));
-                }
-            }
-        }
-        if n > 0 || !tally.trouble.is_empty() {
-            ledger.restore(p)?;
-        }
         if !tally.trouble.is_empty() {
             return self.left(&walked, turn).map(Some);
         }
-        if n > 0 {
-            // What the last look found has been repaired, and it is not known whether that is all.
-            p.pair.set_verified(tally.objects, n, 0);
-            return Ok(None);
-        }
-        if let Some(w) = &watch
+        let struck = if self.joining {
+            match self.returned(nth, ledger, tally, same)? {
+                Some(End::Left) => return Ok(Some(left_again(p, self.repaired))),
+                Some(End::Back { whole, .. }) => whole,
+                Some(End::NotYet(why)) => {
+                    self.not_yet = Some(why);
+                    false
+                }
+                None => false,
+            }
+        } else if n > 0 {
+            false
+        } else if let Some(w) = &watch
             && !w.end(p)?
         {
-            ledger.restore(p)?;
             return Ok(Some(at_work(p, self.repaired)));
+        } else {
+            ledger.strike_off(p)?
+        };
+        if !struck {
+            // What the last look found has been repaired, and it is not known whether that is all.
+            p.pair.set_verified(tally.objects, n.max(1), 0);
+            return Ok(None);
         }
-        ledger.strike_off(p)?;
         p.pair.set_verified(tally.objects, 0, 0);
         whole(p, turn)?;
         left_out(p, tally.links_out);
@@ -146,13 +147,26 @@ impl Repair<'_> {
         Ok(Some(0))
     }
 
-    fn walk(
-        &self,
+    /// The end of the return of leg b, after a walk that may have been the last. None: it was not.
+    fn returned(
+        &mut self,
         nth: usize,
-        turn: &mut Turn,
-        ledger: &Ledger,
-        same: &mut Option<Same>,
-    ) -> Res<Repaired> {
+        ledger: Ledger,
+        tally: &Tally,
+        same: Option<Same>,
+    ) -> Res<Option<End>> {
+        if tally.differences() > 0 && nth == 1 {
+            return Ok(None);
+        }
+        let end = still::end(self.pair, ledger, tally, same).map_err(|e| self.unended(e))?;
+        if let End::Back { repaired, .. } = &end {
+            self.repaired += repaired;
+            self.joining = false;
+        }
+        Ok(Some(end))
+    }
+
+    fn walk(&self, nth: usize, turn: &mut Turn, same: &mut Option<Same>) -> Res<Repaired> {
         let (p, from) = (self.pair, self.from);
         let what = if nth == 1 { "" } else { "checked again" };
         let bar = session::bar(session::total(p, from), what);
@@ -167,10 +181,7 @@ impl Repair<'_> {
             done = n;
             turn.count(self.repaired + n, self.kept + k);
         });
-        walked.or_else(|e| {
-            ledger.restore(p)?;
-            Err(self.stopped(self.repaired + done, e))
-        })
+        walked.map_err(|e| self.stopped(self.repaired + done, e))
     }
 
     fn tell_kept(&self, walked: &Repaired) {
@@ -216,8 +227,65 @@ impl Repair<'_> {
         Ok(1)
     }
 
+    /// The last walk has ended, and more is to be done.
+    fn given_up(&self) {
+        let shown = text::path(&self.pair.pair.line.virt);
+        let repaired = text::plural(self.repaired, "path");
+        if !self.joining {
+            output::say!(
+                "{shown}    {repaired} repaired, and still something changes one leg alone. Stop what does, then: {}",
+                self.again()
+            );
+            return;
+        }
+        let why = match self.not_yet {
+            Some(NotYet::Many(objects)) => format!(
+                "names are moved all the time, and all {} objects at once are too many to be looked at while programs wait (at most {})",
+                text::count(objects),
+                text::count(FEW)
+            ),
+            Some(NotYet::Trouble) => "not everything could be looked at".into(),
+            Some(NotYet::Recorded) | None => "paths that differ come up all the time".into(),
+        };
+        output::say!(
+            "{shown}    DEGRADED  {repaired} repaired; leg b is not back yet: {why}. {ON_ITS_WAY}"
+        );
+        output::say!(
+            "action    {}    goes on, best while programs make, rename and remove less",
+            self.again()
+        );
+    }
+
+    /// The end of a return has failed: what the pair is now, and what goes on.
+    fn unended(&self, e: Fail) -> Fail {
+        let p = &self.pair.pair;
+        let word = self.pair.runtime.word();
+        let state = if !away::is_away(p) {
+            "Leg b is back; what was known to differ before stands on the list still."
+        } else if word.joining() {
+            ON_ITS_WAY
+        } else if word.alone() {
+            "Leg b was left behind again: new data exists once, on leg a."
+        } else {
+            "Programs change both legs, and the mark on leg a stands: leg b counts as left behind."
+        };
+        Fail::new(
+            e.kind,
+            format!(
+                "{}\n  {state} {} repaired. To go on: {}",
+                e.text,
+                text::plural(self.repaired, "path"),
+                self.again()
+            ),
+        )
+    }
+
     /// The command that goes on.
     fn again(&self) -> String {
+        if self.joining {
+            let v = text::shell(&self.pair.pair.line.virt);
+            return format!("mirror leg online {v} b");
+        }
         format!(
             "mirror resync {} --from {}",
             text::shell(&self.pair.pair.line.virt),
@@ -231,8 +299,13 @@ impl Repair<'_> {
         Fail::new(
             e.kind,
             format!(
-                "{}\n  {} repaired, {s} -> {c}. The same command goes on: {}",
+                "{}\n  {}{} repaired, {s} -> {c}. The same command goes on: {}",
                 e.text,
+                if self.joining && self.pair.runtime.word().joining() {
+                    format!("{ON_ITS_WAY} ")
+                } else {
+                    String::new()
+                },
                 text::plural(done, "path"),
                 self.again()
             ),
