@@ -2,9 +2,9 @@
 use super::explain;
 use super::finding::Finding;
 use crate::fail::Fail;
-use crate::pair::domain::{self, Unread};
 use crate::pair::legs::Pair;
 use crate::pair::pending::Unlisted;
+use crate::pair::shared::{self, Unread};
 use crate::pair::state::State;
 use crate::text;
 use mirror_core::record::Id;
@@ -32,7 +32,7 @@ pub fn unknown(what: &str, v: &str) -> Finding {
 /// was another boot's, or nobody can say.
 pub fn runtime(pair: &Pair, boot: Result<&Id, &Fail>, v: &str) -> Option<Finding> {
     let of_programs = "what the programs of the pair have recorded";
-    let why = match (domain::unread(pair, boot.ok().copied()), boot) {
+    let why = match (shared::unread(pair, boot.ok().copied()), boot) {
         (Some(Unread::Record(leg, why)), _) => {
             format!(
                 "{of_programs}: .mirror/owner of leg {}: {why}",

@@ -50,7 +50,7 @@ pub fn boot_of(p: &Pair) -> Res<Id> {
 }
 
 /// The domain that both legs name.
-fn named(p: &Pair) -> Option<Owner> {
+pub(super) fn named(p: &Pair) -> Option<Owner> {
     domain::named(p.legs.as_ref().map(read_owner))
 }
 
@@ -74,36 +74,6 @@ pub fn vanished(p: &Pair, boot: Id) -> bool {
         seen.is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
     };
     named(p).is_some_and(|o| o.boot == boot && gone(o.runtime))
-}
-
-/// What keeps a process from seeing what the pair's programs share.
-pub enum Unread {
-    /// A leg's domain record cannot be read, or understood.
-    Record(Leg, String),
-    /// The runtime file of this boot is there, and cannot be looked into.
-    Runtime,
-    /// The legs name one, and this boot is not known.
-    Boot,
-}
-
-/// Why there is no live runtime file, if it is not that nobody has made one in this boot.
-pub fn unread(p: &Pair, boot: Option<Id>) -> Option<Unread> {
-    for (leg, open) in p.legs.each() {
-        let none = |b: &[u8]| b.iter().all(|b| *b == 0);
-        match open.root.read(OWNER_RECORD) {
-            Ok(b) if none(&b) || Owner::parse(&b).is_some() => {}
-            Ok(_) => return Some(Unread::Record(leg, "damaged".into())),
-            Err(e) => return Some(Unread::Record(leg, crate::fail::reason(&e))),
-        }
-    }
-    let named = named(p)?;
-    match boot {
-        None => Some(Unread::Boot),
-        Some(boot) if named.boot == boot && existing(p, boot).is_none() => {
-            (!vanished(p, boot)).then_some(Unread::Runtime)
-        }
-        Some(_) => None,
-    }
 }
 
 /// The live runtime file, if it is whole and only the pair's own can have made it. Never makes or

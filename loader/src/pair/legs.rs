@@ -290,7 +290,7 @@ impl Pair {
 
     /// The paths known to differ, as far as both lists can be read.
     pub fn pending(&self) -> Pending {
-        super::pending::of(self)
+        super::pending::of(self.trees())
     }
 
     /// The last whole comparison: the newest record of both legs, of two equally old ones the worse.

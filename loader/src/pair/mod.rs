@@ -15,6 +15,7 @@ pub mod pending;
 pub mod repairing;
 pub mod room;
 pub mod runtime;
+pub mod shared;
 pub mod state;
 pub mod still;
 pub mod tab;

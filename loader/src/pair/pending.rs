@@ -2,10 +2,10 @@
 //!
 //! Rule: a list that cannot be read whole is no empty list. Who cannot read it may not say that nothing differs, and
 //! strikes nothing from it.
-use super::legs::Pair;
 use crate::fail::{Fail, Kind, reason};
 use crate::text;
 use crate::tree::beneath::Root;
+use mirror_core::PerLeg;
 use mirror_core::record::PENDING_LOG;
 use std::io;
 use std::path::PathBuf;
@@ -54,9 +54,9 @@ fn paths(list: &[u8]) -> impl Iterator<Item = Vec<u8>> {
 }
 
 /// What both legs' lists say.
-pub fn of(pair: &Pair) -> Pending {
+pub fn of(trees: PerLeg<&Root>) -> Pending {
     let (mut all, mut unread) = (vec![], vec![]);
-    for root in pair.trees() {
+    for root in trees {
         match bytes(root) {
             Ok(list) => all.extend(paths(&list)),
             Err(e) => unread.push(unlisted(root, &e)),

@@ -80,8 +80,8 @@ fn who_stops_on_the_way_takes_nothing_along() {
     record(&c, "f");
     up(&c, W::UNMIRRORED | W::VANISHED);
     for _ in 0..3 {
-        drop(Ledger::begin(&c.p).unwrap());
-        drop(Doubts::begin(&c.p).unwrap());
+        let _ = Ledger::begin(&c.p).unwrap();
+        let _ = Doubts::begin(&c.p).unwrap();
         let w = c.p.runtime.word();
         assert!(w.pending() && w.unmirrored() && w.vanished());
         assert_eq!(paths(&c), ["f"]);
