@@ -201,13 +201,13 @@ mod tests {
         assert_eq!(gone.before(), StateWord::VANISHED_BEFORE);
         assert!(StateWord(gone.before()).vanished());
         // The numbers go round, and touch nothing else.
-        let mut w = StateWord(u64::MAX & !StateWord::COMPARED);
+        let mut w = StateWord(!StateWord::COMPARED);
         for _ in 0..64 {
             let next = w.next_compared();
             assert_ne!(next, w.compared());
             w = StateWord(w.0 & !StateWord::COMPARED | next);
         }
-        assert_eq!(w.0, u64::MAX & !StateWord::COMPARED);
+        assert_eq!(w.0, !StateWord::COMPARED);
     }
 
     #[test]
