@@ -33,7 +33,7 @@ pub use pace::{Clock, slowdown, until};
 pub use pair::{Fs, Kind, Pair, forget_pairs, runtime_files_of};
 pub use program::{compile, compile_with};
 pub use screen::Screen;
-pub use talker::{PATIENCE, Talker, send};
+pub use talker::{PATIENCE, Talker, send, still};
 pub use told::Told;
 
 /// Says why a test is skipped; `xtask test` counts and lists the line.

@@ -102,6 +102,11 @@ impl Talker {
         );
     }
 
+    /// Does something while it stands still.
+    pub fn still<T>(&self, what: impl FnOnce() -> T) -> T {
+        still(self.pid(), what)
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: i32) {
         send(self.pid(), signal);
@@ -113,6 +118,21 @@ impl Drop for Talker {
         send(-self.pid(), libc::SIGKILL);
         let _ = self.child.wait();
     }
+}
+
+/// Does something while a child of the test stands still: what happens meanwhile comes to it all at once.
+pub fn still<T>(pid: i32, what: impl FnOnce() -> T) -> T {
+    send(pid, libc::SIGSTOP);
+    let until = libc::WSTOPPED | libc::WEXITED | libc::WNOWAIT;
+    // SAFETY: all bits of this struct may be zero, and the kernel writes no more than it.
+    let r = unsafe {
+        let mut info = std::mem::zeroed();
+        libc::waitid(libc::P_PID, pid.unsigned_abs(), &mut info, until)
+    };
+    assert_eq!(r, 0, "waiting for {pid} to stop");
+    let t = what();
+    send(pid, libc::SIGCONT);
+    t
 }
 
 /// Sends a signal to a process that the test has started.

@@ -1,7 +1,7 @@
 //! `mirror audit`: what changes one tree alone is found and named, what is mirrored is not, `--heal` makes both
 //! legs equal again, and what cannot be known is said. Everything that happened before the audit is asked to
 //! end has been judged when it has ended.
-use mirror_tests::{Kind, Pair, compile_with, has_tier, have, is_root, need, skip};
+use mirror_tests::{Kind, Pair, compile_with, has_tier, have, is_root, need, skip, still};
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -61,6 +61,12 @@ impl Audit {
     fn signal(&self, s: i32) {
         // SAFETY: a child of ours that has not been waited for.
         assert_eq!(unsafe { libc::kill(self.child.id() as i32, s) }, 0);
+    }
+
+    /// Does something that comes to it all at once: what takes several calls is one finding, and what is removed
+    /// is one removal, however slow the machine is.
+    fn still<T>(&self, what: impl FnOnce() -> T) -> T {
+        still(self.child.id() as i32, what)
     }
 
     /// All that has happened is judged.

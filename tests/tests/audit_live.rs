@@ -1,5 +1,5 @@
 //! `mirror audit` on a terminal: the live view, its keys, its sizes, and the terminal afterwards.
-use mirror_tests::{Kind, Level, Pair, Screen, send};
+use mirror_tests::{Kind, Level, Pair, Screen, send, still};
 use std::fs;
 
 fn begin(pair: &Pair, args: &[&str], rows: usize, columns: usize) -> Screen {
@@ -11,11 +11,13 @@ fn begin(pair: &Pair, args: &[&str], rows: usize, columns: usize) -> Screen {
     s
 }
 
-/// In leg a, past the mirror.
-fn create(pair: &Pair, names: &[&str]) {
-    for n in names {
-        fs::write(pair.a().join(n), n).unwrap();
-    }
+/// In leg a, past the mirror: one finding each.
+fn create(s: &Screen, pair: &Pair, names: &[&str]) {
+    still(s.pid(), || {
+        for n in names {
+            fs::write(pair.a().join(n), n).unwrap();
+        }
+    });
 }
 
 /// Its end by q: the terminal is as it was, and what is left of it stays there.
@@ -47,7 +49,7 @@ fn the_view_shows_what_is_found() {
         ] {
             assert!(text.contains(word), "{word}:\n{text}");
         }
-        create(pair, &["one", "two"]);
+        create(&s, pair, &["one", "two"]);
         s.shows("one");
         let text = s.shows("unmirrored 2");
         assert!(text.contains("create") && !text.contains("lag -"), "{text}");
@@ -60,11 +62,11 @@ fn the_view_shows_what_is_found() {
 fn keys_stop_filter_and_scroll_the_table() {
     Pair::with(Kind::Link, |pair| {
         let mut s = begin(pair, &[], 12, 100);
-        create(pair, &["one"]);
+        create(&s, pair, &["one"]);
         s.shows("one");
         s.type_in("p");
         s.shows("PAUSED, 0 lines");
-        create(pair, &["two"]);
+        create(&s, pair, &["two"]);
         let text = s.shows("PAUSED, 1 line ");
         assert!(!text.contains("two"), "{text}");
         // The counters go on.
@@ -82,7 +84,7 @@ fn keys_stop_filter_and_scroll_the_table() {
         s.shows("two");
         for i in 0..12 {
             let name = format!("many{i}");
-            create(pair, &[&name]);
+            create(&s, pair, &[&name]);
             s.shows(&name);
         }
         s.type_in("\x1b[H");
@@ -98,7 +100,7 @@ fn any_size_is_drawn_and_only_what_changes() {
     Pair::with(Kind::InPlace, |pair| {
         let mut s = begin(pair, &[], 24, 120);
         let (_, cleared) = s.drawn();
-        create(pair, &["one", "two", "three"]);
+        create(&s, pair, &["one", "two", "three"]);
         s.shows("unmirrored 3");
         assert_eq!(s.drawn().1, cleared, "the screen was cleared, it flickers");
         for (rows, columns) in [(10, 60), (3, 20), (50, 200)] {
@@ -117,7 +119,7 @@ fn a_hold_is_listed_and_restored_by_keys() {
         pair.run("mkdir $V/d; cd $V/d; for i in $(seq 20); do echo $i > $i; done")
             .ok();
         let mut s = begin(pair, &["--heal", "--brake", "5"], 20, 120);
-        pair.bypass("rm -r $B/d").ok();
+        still(s.pid(), || pair.bypass("rm -r $B/d")).ok();
         s.shows("HELD 21 names");
         s.type_in("l");
         s.shows("gone on leg b: d/1 ");
@@ -149,7 +151,7 @@ fn it_can_be_stopped_and_taken_up_again() {
         assert!(r == s.pid() && libc::WIFSTOPPED(status));
         assert!(s.cooked());
         send(s.pid(), libc::SIGCONT);
-        create(pair, &["meanwhile"]);
+        create(&s, pair, &["meanwhile"]);
         s.shows("meanwhile");
         assert!(!s.cooked());
         quit(s, 3);

@@ -100,9 +100,10 @@ fn pairs_come_and_go() {
         audit.tells("start", pair.v());
         let second = Second::new(pair);
         audit.tells("start", second.v());
-        fs::write(second.legs[1].join("f"), "x").unwrap();
-        let f = audit.tells("finding", second.v());
-        assert_eq!((&f["leg"], &f["path"]), (&"b".into(), &"f".into()));
+        let f = second.legs[1].join("f");
+        audit.0.still(|| fs::write(&f, "x")).unwrap();
+        let found = audit.tells("finding", second.v());
+        assert_eq!((&found["leg"], &found["path"]), (&"b".into(), &"f".into()));
         // Who watches all pairs lets go of one.
         second.detach().ok();
         let left = audit.tells("left", second.v());
@@ -111,10 +112,11 @@ fn pairs_come_and_go() {
             "{left}"
         );
         assert_eq!(audit.tells("end", second.v())["unmirrored"], 1);
-        fs::remove_file(second.legs[1].join("f")).unwrap();
+        fs::remove_file(&f).unwrap();
         second.init();
         audit.tells("start", second.v());
-        fs::write(pair.a().join("g"), "x").unwrap();
+        let g = pair.a().join("g");
+        audit.0.still(|| fs::write(&g, "x")).unwrap();
         let (code, events) = audit.end();
         assert_eq!((code, findings(&events)), (3, vec!["a g".to_owned()]));
     });
@@ -131,7 +133,8 @@ fn a_pair_that_is_lost_leaves_the_others_watched() {
         fs::rename(&second.legs[1], &away).unwrap();
         let left = audit.tells("left", second.v());
         assert!(left["reason"].as_str().unwrap().contains("leg b"), "{left}");
-        fs::write(pair.a().join("f"), "x").unwrap();
+        let f = pair.a().join("f");
+        audit.0.still(|| fs::write(&f, "x")).unwrap();
         assert_eq!(audit.tells("finding", pair.v())["done"], "healed");
         fs::rename(&away, &second.legs[1]).unwrap();
         audit.tells("start", second.v());
@@ -231,7 +234,8 @@ fn in_between(tier: &str) {
     audit.tells("left", pair.v());
     assert_eq!(audit.tells("end", pair.v())["unmirrored"], 0);
     audit.tells("start", pair.v());
-    fs::write(pair.b().join("stray"), "x").unwrap();
+    let stray = pair.b().join("stray");
+    audit.0.still(|| fs::write(&stray, "x")).unwrap();
     assert_eq!(audit.tells("finding", pair.v())["path"], "stray");
     let (code, events) = audit.end();
     assert_eq!((code, findings(&events)), (3, vec![]));
@@ -284,7 +288,8 @@ fn one_that_is_killed_is_not_said_to_run() {
     Pair::with(Kind::InPlace, |pair| {
         let mut audit = Audit::of(pair, &["--tier", "t4", "--exec", "sleep 60"]);
         audit.tells("start", pair.v());
-        fs::write(pair.a().join("f"), "x").unwrap();
+        let f = pair.a().join("f");
+        audit.0.still(|| fs::write(&f, "x")).unwrap();
         audit.tells("finding", pair.v());
         assert!(status(pair).contains("audit     on: T4"));
         audit.0.signal(libc::SIGKILL);

@@ -116,7 +116,12 @@ const LIMITS: &[(&str, u64)] = &[
 ];
 
 /// What runs in the mount namespace that the run came from: a missing leg is left behind only there.
-const OUTER: &[&str] = &["missing after_a_restart", "returns it_is_gone_on_the_way"];
+const OUTER: &[&str] = &[
+    "missing after_a_restart",
+    "missing what_is_not_proved",
+    "missing a_mount_that_vanishes",
+    "returns it_is_gone_on_the_way",
+];
 
 /// What an ordinary user runs again (root passes through permission checks, and has other places).
 const ORDINARY: &[&str] = &[

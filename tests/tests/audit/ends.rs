@@ -49,7 +49,7 @@ fn status_says_it_until_a_comparison() {
         let (code, text) = status();
         assert_eq!(code, 0, "{text}");
         assert!(text.contains("audit     on: T4"), "{text}");
-        pair.in_legs("echo x > $B/only-b");
+        audit.still(|| pair.in_legs("echo x > $B/only-b"));
         assert_eq!(audit.end().code, 3);
         let (code, text) = status();
         assert_eq!(code, 1, "{text}");

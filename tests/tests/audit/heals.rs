@@ -4,7 +4,7 @@ use super::*;
 fn heals(pair: &Pair, tier: &str) {
     before(pair);
     let audit = Audit::of(pair, &["--tier", tier, "--heal"]);
-    act(pair);
+    audit.still(|| act(pair));
     let told = audit.end();
     // What lies in a new directory went with it.
     let with_it = |f: &Value| {
@@ -61,7 +61,7 @@ fn braked(pair: &Pair, leg: &str) {
     pair.run("mkdir $V/d; cd $V/d; for i in $(seq 130); do echo $i > $i; done; echo one > ../f")
         .ok();
     let audit = Audit::of(pair, &["--tier", "t4", "--heal"]);
-    pair.in_legs(&format!("rm -rf ${leg}/d; echo two > $A/f"));
+    audit.still(|| pair.in_legs(&format!("rm -rf ${leg}/d; echo two > $A/f")));
     let told = audit.end();
     assert_eq!(told.code, 3);
     assert!(told.count("held") > 0);
@@ -120,7 +120,7 @@ fn a_replaced_directory_counts_with_all_in_it() {
                 _ => "touch",
             };
             let up = leg.to_uppercase();
-            pair.in_legs(&format!("mv ${up}/{leg} $S/; {make} ${up}/{leg}"));
+            audit.still(|| pair.in_legs(&format!("mv ${up}/{leg} $S/; {make} ${up}/{leg}")));
             let told = audit.end();
             assert_eq!((told.code, told.count("healed")), (3, 0), "{leg}");
             assert!(told.count("held") > 0, "{leg}");
@@ -138,7 +138,7 @@ fn what_is_equal_by_now_was_not_healed() {
             return;
         }
         let audit = Audit::of(pair, &["--tier", "t2"]);
-        pair.in_legs("touch $A/f; rm $A/f");
+        audit.still(|| pair.in_legs("touch $A/f; rm $A/f"));
         let told = audit.end();
         let done: Vec<&Value> = told.findings().map(|f| &f["done"]).collect();
         assert_eq!(done, ["equal"]);
@@ -151,7 +151,7 @@ fn what_both_legs_changed_is_left_alone() {
     Pair::with(Kind::InPlace, |pair| {
         pair.run("echo one > $V/f").ok();
         let audit = Audit::of(pair, &["--tier", "t4", "--heal"]);
-        pair.in_legs("echo aaa > $A/f; echo bbbb > $B/f");
+        audit.still(|| pair.in_legs("echo aaa > $A/f; echo bbbb > $B/f"));
         let told = audit.end();
         let f = told.findings().next().expect("a finding");
         assert_eq!((&f["done"], &f["leg"]), (&"conflict".into(), &Value::Null));

@@ -47,7 +47,7 @@ fn a_stranger_s_stores_in_a_mapped_file_are_found_t2() {
         };
         let t = Talker::start(pair.preloaded(pair.programs().join("mappings")).arg("kill"));
         while t.line() != "ready" {}
-        let o = pair.bypass("V=$A B= $P/mappings msync");
+        let o = audit.still(|| pair.bypass("V=$A B= $P/mappings msync"));
         let told = audit.end();
         drop(t);
         assert!(o.text().contains("msync ok"), "{o:?}");
