@@ -1,9 +1,10 @@
-//! Lock words of a pair's runtime file, as a test forges and reads them. (The layout stands in FORMATS.md; the
+//! Lock words of a pair's runtime file, and its domain records, as a test forges and reads them. (The layout stands in FORMATS.md; the
 //! health of a pair is read elsewhere.)
 use crate::Pair;
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 const STATE: u64 = 128;
 const SLOTS: u64 = 160;
@@ -128,4 +129,32 @@ impl Words {
         // SAFETY: the kernel reads the structure.
         unsafe { libc::fcntl(self.0.as_raw_fd(), libc::F_OFD_SETLK, &raw const l) == 0 }
     }
+}
+
+/// As a restart of the machine leaves a pair: no runtime file, and records of another boot.
+pub fn restart(p: &Pair) {
+    for f in p.runtime_files() {
+        std::fs::remove_file(f).expect("a runtime file");
+    }
+    for leg in [p.a(), p.b()] {
+        let name = leg.join(".mirror/owner");
+        if name.exists() {
+            of_boot(&name, 0x55);
+        }
+    }
+}
+
+/// Gives a domain record another boot.
+pub fn of_boot(record: &Path, boot: u8) {
+    let mut b = std::fs::read(record).expect("a domain record");
+    b[24..40].fill(boot);
+    let mut crc = !0u32;
+    for byte in &b[..40] {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
+        }
+    }
+    b[40..44].copy_from_slice(&(!crc).to_le_bytes());
+    std::fs::write(record, b).expect("a domain record");
 }

@@ -1,5 +1,6 @@
 //! Leg b is not where it should be, or not the one that it was; mappings under the mark; a new leg b. What programs
 //! see, what `status` says, and that both legs are equal in the end.
+use mirror_tests::words::{of_boot, restart};
 use mirror_tests::{Fs, FsType, Kind, Level, Output, Pair, Told, Tree, need, need_system_view};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -31,34 +32,6 @@ fn online(p: &Pair) -> Output {
 
 fn marked(p: &Pair) -> bool {
     p.a().join(".mirror/away").exists()
-}
-
-/// As a restart of the machine leaves it: no runtime file, and records of another boot.
-fn restart(p: &Pair) {
-    for f in p.runtime_files() {
-        fs::remove_file(f).unwrap();
-    }
-    for leg in [p.a(), p.b()] {
-        let name = leg.join(".mirror/owner");
-        if name.exists() {
-            of_boot(&name, 0x55);
-        }
-    }
-}
-
-/// Gives a domain record another boot.
-fn of_boot(record: &Path, boot: u8) {
-    let mut b = fs::read(record).unwrap();
-    b[24..40].fill(boot);
-    let mut crc = !0u32;
-    for byte in &b[..40] {
-        crc ^= u32::from(*byte);
-        for _ in 0..8 {
-            crc = (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
-        }
-    }
-    b[40..44].copy_from_slice(&(!crc).to_le_bytes());
-    fs::write(record, b).unwrap();
 }
 
 /// After a restart without leg b's disk: the first program goes on with leg a, and has said so on its disk, where
@@ -131,6 +104,27 @@ fn what_is_not_proved_costs_no_leg() {
             assert!(!marked(&p) && !p.a().join("two").exists(), "{breaks}");
         }
     }
+}
+
+/// Programs that came after a restart, without leg b, share nothing by which they could be told that it is back: they
+/// end first.
+#[test]
+fn who_came_after_a_restart_ends_first() {
+    let p = pair("degrade");
+    p.run("echo 1 > $V/one").ok();
+    p.mirror("leg", &["offline", v(&p), "b"]).ok();
+    restart(&p);
+    let mut t = Told::shell(&p);
+    t.does("exec 7>>\"$V/log\" && echo 2 >&7");
+    let o = online(&p);
+    let said = o.text().contains("1 program still at work on leg a alone");
+    assert!(o.code == 1 && said, "{o:?}");
+    state(&p, "DEGRADED");
+    t.does("echo 3 >&7");
+    t.end();
+    assert_eq!(online(&p).code, 0);
+    state(&p, "IN SYNC");
+    p.assert_equal();
 }
 
 /// What is missing in a mount namespace of a program's own may be there for all others.

@@ -101,7 +101,8 @@ const TABLE: [(&str, &str, &str); 31] = [
          with leg a; a change by leg b's own path gets an I/O error. Nothing is written to leg b, which can be\n\
          unmounted: programs let go of it at their next change.\n\
          Remedy: mirror leg online V b (or mirror resync V) makes leg b like leg a beside running programs. Leg b is\n\
-         part of the pair again when both are equal; programs need not be started anew.\n\
+         part of the pair again when both are equal; programs need not be started anew, but for those that came after a\n\
+         restart of the machine, without leg b: they must end first, and the command says so.\n\
          A disk that is lost for good: mirror leg replace V b NEW.",
     ),
     (

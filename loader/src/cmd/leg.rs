@@ -23,7 +23,8 @@ pub struct Leg {
 enum What {
     /// Programs go on with leg a alone; leg b can be unmounted
     Offline(Offline),
-    /// Make leg b like leg a, and take it into the pair again, beside running programs
+    /// Make leg b like leg a, and take it into the pair again, beside running programs (those that came after a restart
+    /// without leg b must end first)
     Online(Online),
     /// Give the pair a new leg b, in an empty directory, and copy leg a to it
     Replace(Replace),

@@ -116,6 +116,8 @@ struct Fault {
     breaks: &'static str,
     mends: &'static str,
     degrades: bool,
+    /// What a program that gets an error says.
+    says: &'static str,
 }
 
 const FAULTS: [Fault; 6] = [
@@ -125,6 +127,7 @@ const FAULTS: [Fault; 6] = [
         breaks: "mount -o remount,ro $M",
         mends: "mount -o remount,rw $M",
         degrades: true,
+        says: "",
     },
     Fault {
         name: "read-only, fail",
@@ -132,6 +135,7 @@ const FAULTS: [Fault; 6] = [
         breaks: "mount -o remount,ro $M",
         mends: "mount -o remount,rw $M",
         degrades: false,
+        says: "Read-only file system",
     },
     Fault {
         name: "shut down, by default",
@@ -139,6 +143,7 @@ const FAULTS: [Fault; 6] = [
         breaks: "xfs_io -x -c shutdown $M",
         mends: "umount $M; mount -o loop $M.img $M",
         degrades: false,
+        says: "Input/output error",
     },
     Fault {
         name: "full",
@@ -146,6 +151,7 @@ const FAULTS: [Fault; 6] = [
         breaks: "dd if=/dev/zero of=$M/fill bs=1M 2>/dev/null; dd if=/dev/zero of=$M/fill2 bs=4096 2>/dev/null; true",
         mends: "rm $M/fill $M/fill2",
         degrades: true,
+        says: "",
     },
     Fault {
         name: "full, error",
@@ -153,6 +159,7 @@ const FAULTS: [Fault; 6] = [
         breaks: "dd if=/dev/zero of=$M/fill bs=1M 2>/dev/null; dd if=/dev/zero of=$M/fill2 bs=4096 2>/dev/null; true",
         mends: "rm $M/fill $M/fill2",
         degrades: false,
+        says: "No space left on device",
     },
     Fault {
         name: "read-only for one process",
@@ -160,6 +167,7 @@ const FAULTS: [Fault; 6] = [
         breaks: "true",
         mends: "true",
         degrades: false,
+        says: "Read-only file system",
     },
 ];
 
@@ -179,7 +187,7 @@ fn the_policy_decides() {
         p.run("echo old > $V/old").ok();
         let m = mount(&p).display().to_string();
         sh(&format!("M={m}; {}", f.breaks));
-        let done = match f.name {
+        let o = Output::from_std(match f.name {
             "read-only for one process" => {
                 let mut c = Command::new("unshare");
                 c.args(["-m", "sh", "-c"]).arg(format!(
@@ -188,21 +196,21 @@ fn the_policy_decides() {
                     v(&p),
                     mirror_tests::dist().join("mirror-run").display()
                 ));
-                c.env("MIRROR_CACHE", mirror_cache(&p))
-                    .output()
-                    .unwrap()
-                    .status
-                    .success()
+                c.env("MIRROR_CACHE", mirror_cache(&p)).output().unwrap()
             }
-            _ => p
-                .preloaded("sh")
-                .args(["-c", TRIES])
-                .output()
-                .unwrap()
-                .status
-                .success(),
+            _ => {
+                let mut c = p.preloaded("sh");
+                c.args(["-c", TRIES]).output().unwrap()
+            }
+        });
+        let done = o.code == 0;
+        assert_eq!(done, f.degrades, "{}: {o:?}", f.name);
+        let err = String::from_utf8_lossy(&o.err);
+        let said = match f.says {
+            "" => err.is_empty(),
+            text => err.trim_end().ends_with(text),
         };
-        assert_eq!(done, f.degrades, "{}", f.name);
+        assert!(said, "{}: {o:?}", f.name);
         let o = p.mirror("status", &[v(&p)]);
         let says = String::from_utf8_lossy(&o.out).contains("state     DEGRADED");
         assert_eq!(says, f.degrades, "{}: {o:?}", f.name);
