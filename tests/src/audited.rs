@@ -13,11 +13,47 @@ pub fn has_tier(pair: &Pair, tier: &str) -> bool {
     let line = text.lines().find(|l| l.starts_with(&name));
     let line = line.unwrap_or_else(|| panic!("nothing of {tier}: {o:?}"));
     if let Some((_, why)) = line.split_once("cannot be used: ") {
+        // Of all else that keeps it from being used the product is to blame, or the test.
+        assert!(is_of_the_place(why), "no {tier} here: {why}");
         crate::skip(format!("no {tier} here: {why}"));
         return false;
     }
     assert!(line.contains("can be used"), "{line}");
     true
+}
+
+/// Whether it is this kernel, or this user's rights, that keep a tier from being used.
+fn is_of_the_place(why: &str) -> bool {
+    const REASONS: &[&str] = &[
+        "needs CAP_",
+        "the kernel is ",
+        "the kernel has no BTF",
+        "the kernel refuses programs at its functions",
+        "no eBPF object for this architecture",
+    ];
+    // ENOTSUPP: no program may stand at a function.
+    let why = why.strip_prefix("fanotify: ").unwrap_or(why);
+    REASONS.iter().any(|r| why.starts_with(r)) || why.contains("(os error 524)")
+}
+
+#[test]
+fn only_the_place_is_a_reason_to_skip() {
+    for why in [
+        "needs CAP_BPF and CAP_PERFMON: run as root",
+        "the kernel is 5.10, older than 5.15",
+        "the kernel refuses programs at its functions (fentry), also to root",
+    ] {
+        assert!(is_of_the_place(why), "{why}");
+    }
+    for why in [
+        "a program is missing",
+        "the BPF_PROG_LOAD syscall returned Permission denied. Verifier output: R1 invalid mem access",
+        "the kernel's tracepoint of system calls tells nothing",
+        "unknown BTF type `__x64_sys_write`",
+        "",
+    ] {
+        assert!(!is_of_the_place(why), "{why}");
+    }
 }
 
 /// The audit of a pair.
@@ -30,6 +66,9 @@ impl Audited {
     /// Begins, if that is asked for and possible here.
     pub(crate) fn begin(pair: &Pair) -> Option<Audited> {
         if std::env::var_os("MIRROR_AUDIT").is_none_or(|v| v != "always") {
+            return None;
+        }
+        if !has_tier(pair, "t2") {
             return None;
         }
         let child = pair
@@ -45,8 +84,7 @@ impl Audited {
         let _ = out.read_line(&mut first);
         if !first.contains("\"event\":\"start\"") {
             let _ = child.wait();
-            crate::skip(format!("no audit by eBPF here: {first}"));
-            return None;
+            panic!("the audit did not begin: {first:?}");
         }
         let lines = std::thread::spawn(move || out.lines().map_while(Result::ok).collect());
         Some(Audited { child, lines })

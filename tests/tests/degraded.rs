@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 
 #[path = "degraded/faults.rs"]
 mod faults;
+#[path = "degraded/ways.rs"]
+mod ways;
 
 /// A pair whose leg b may be left behind.
 fn pair(kind: Kind, fs: Fs) -> Option<Pair> {

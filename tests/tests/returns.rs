@@ -5,6 +5,9 @@ use mirror_tests::{Fs, Kind, Level, Output, Pair, Told, Tree, need, need_system_
 use std::fs;
 use std::process::Command;
 
+#[path = "returns/failing.rs"]
+mod failing;
+
 fn pair(kind: Kind) -> Pair {
     let p = Pair::bare(kind, Fs::Plain).expect("plain folders");
     p.init(&["--on-failure", "degrade"]).ok();

@@ -3,7 +3,7 @@
 use super::loaded::{refusal, taken, text};
 use aya::maps::{MapData, ProgramArray};
 use aya::programs::{FEntry, FExit, ProgramError};
-use aya::{Btf, Ebpf};
+use aya::{Btf, BtfError, Ebpf};
 use std::os::fd::{AsFd, AsRawFd};
 
 /// Calls that change something: number, and the kernel's name for what carries it out.
@@ -50,6 +50,44 @@ const ACLS: &[(&str, &str)] = &[
     ("hook_remove_acl", "security_inode_remove_acl"),
 ];
 
+/// Why a program is not at its function.
+enum Miss {
+    /// This kernel does not have the function: nobody comes by.
+    Absent(String),
+    /// It has, and what passes there would not be seen.
+    Refused(String),
+}
+
+impl Miss {
+    fn of(function: &str, e: &ProgramError) -> Miss {
+        let why = refused(function, e);
+        match e {
+            ProgramError::Btf(BtfError::UnknownBtfTypeName { .. }) => Miss::Absent(why),
+            _ => Miss::Refused(why),
+        }
+    }
+    fn words(self) -> String {
+        match self {
+            Miss::Absent(why) | Miss::Refused(why) => why,
+        }
+    }
+}
+
+impl From<String> for Miss {
+    fn from(why: String) -> Miss {
+        Miss::Refused(why)
+    }
+}
+
+/// A function that only some kernels have: without it nothing is missed. With it, and without the program, the tier
+/// would be blind and not know it.
+fn unless_absent(done: Result<(), Miss>) -> Result<(), String> {
+    match done {
+        Ok(()) | Err(Miss::Absent(_)) => Ok(()),
+        Err(Miss::Refused(why)) => Err(why),
+    }
+}
+
 /// Attaches what sees the ends of calls.
 pub fn ends(bpf: &mut Ebpf, btf: &Btf) -> Result<Forms, String> {
     let mut forms = Forms {
@@ -57,11 +95,10 @@ pub fn ends(bpf: &mut Ebpf, btf: &Btf) -> Result<Forms, String> {
         known: 0,
     };
     for (nr, name) in CALLS {
-        forms.end(bpf, btf, *nr, name)?;
+        forms.end(bpf, btf, *nr, name).map_err(Miss::words)?;
     }
     for (nr, name) in NEWER {
-        // Not there: nobody makes the call.
-        let _ = forms.end(bpf, btf, *nr, name);
+        unless_absent(forms.end(bpf, btf, *nr, name))?;
     }
     Ok(forms)
 }
@@ -75,9 +112,9 @@ pub struct Forms {
 }
 
 impl Forms {
-    fn end(&mut self, bpf: &mut Ebpf, btf: &Btf, nr: u32, name: &str) -> Result<(), String> {
+    fn end(&mut self, bpf: &mut Ebpf, btf: &Btf, nr: u32, name: &str) -> Result<(), Miss> {
         let function = format!("__x64_sys_{name}");
-        let mut why = String::new();
+        let mut why = Miss::Refused(String::new());
         for form in 0..self.all.len() {
             if form == self.known {
                 self.meet(bpf, btf, &function)?;
@@ -85,22 +122,25 @@ impl Forms {
             let end: &mut FExit = program(bpf, &format!("end_{form}_{nr}"))?;
             match end.load(&function, btf) {
                 Ok(()) => {
-                    end.attach().map_err(|e| refused(&function, &e))?;
+                    end.attach().map_err(|e| Miss::of(&function, &e))?;
                     return Ok(());
                 }
-                Err(e) => why = refused(&function, &e),
+                Err(e) => why = Miss::of(&function, &e),
             }
         }
         Err(why)
     }
 
     /// A function of a form that was not met before.
-    fn meet(&mut self, bpf: &mut Ebpf, btf: &Btf, function: &str) -> Result<(), String> {
+    fn meet(&mut self, bpf: &mut Ebpf, btf: &Btf, function: &str) -> Result<(), Miss> {
         let ends: &mut FExit = program(bpf, &format!("ends_{}", self.known))?;
         let done = ends.load(function, btf);
-        done.map_err(|e| refused(function, &e))?;
+        done.map_err(|e| Miss::of(function, &e))?;
         let fd = ends.fd().map_err(text)?.try_clone().map_err(text)?;
-        let array = self.all.get_mut(self.known).ok_or("no such form")?;
+        let array = self
+            .all
+            .get_mut(self.known)
+            .ok_or_else(|| "no such form".to_owned())?;
         array.set(0, &fd, 0).map_err(text)?;
         self.known += 1;
         Ok(())
@@ -116,16 +156,16 @@ pub fn changes(bpf: &mut Ebpf, btf: &Btf) -> Result<Vec<&'static str>, String> {
         }
     }
     for (name, function) in ACLS {
-        let _ = before(bpf, btf, name, function);
+        unless_absent(before(bpf, btf, name, function))?;
     }
     Ok(absent)
 }
 
-fn before(bpf: &mut Ebpf, btf: &Btf, name: &str, function: &str) -> Result<(), String> {
+fn before(bpf: &mut Ebpf, btf: &Btf, name: &str, function: &str) -> Result<(), Miss> {
     let hook: &mut FEntry = program(bpf, name)?;
     hook.load(function, btf)
-        .map_err(|e| refused(function, &e))?;
-    hook.attach().map_err(|e| refused(function, &e))?;
+        .map_err(|e| Miss::of(function, &e))?;
+    hook.attach().map_err(|e| Miss::of(function, &e))?;
     Ok(())
 }
 
@@ -205,5 +245,26 @@ impl Missed {
                 line.trim().parse::<u64>().ok()
             })
             .sum();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a kernel does not have nobody misses; all else that goes wrong there blinds.
+    #[test]
+    fn only_what_is_absent_is_passed_over() {
+        let name = || "__x64_sys_file_setattr".to_owned();
+        let absent = ProgramError::Btf(BtfError::UnknownBtfTypeName { type_name: name() });
+        assert!(unless_absent(Err(Miss::of(&name(), &absent))).is_ok());
+        let refused = [ProgramError::NotLoaded, ProgramError::UnexpectedProgramType];
+        for e in refused {
+            let why = unless_absent(Err(Miss::of(&name(), &e))).unwrap_err();
+            assert!(why.starts_with(&name()), "{why}");
+        }
+        assert!(unless_absent(Err("a program is missing".to_owned().into())).is_err());
+        // Functions that every kernel has may not be absent either.
+        assert!(Miss::of(&name(), &absent).words().contains("file_setattr"));
     }
 }

@@ -131,11 +131,9 @@ impl Watch {
     }
 
     /// So many paths that may differ cannot be judged: the pair is to be compared.
-    fn unjudged(&mut self, paths: usize) -> Res<()> {
+    fn unjudged(&mut self, paths: usize) {
         self.counts.open += paths as u64;
-        locked(&self.pair, |held| {
-            self.pair.set_bits(StateWord::UNMIRRORED, held);
-        })
+        self.doubt();
     }
 
     /// Looks with the locks held, and repairs if that is asked for.
@@ -144,13 +142,16 @@ impl Watch {
         let known = self.pair.pair.pending();
         if !known.unread.is_empty() {
             // What may be recorded already is nobody's to judge, and least of all to carry.
-            return self.unjudged(doubts.len());
+            self.unjudged(doubts.len());
+            return Ok(());
         }
         let known = known.paths;
         let mut held_back = self.ask.heal && {
             let one = One::new(&self.pair, self.fidelity);
             self.brake.pulled(&one, &doubts)
         };
+        // Reads of the source that failed, and paths that could not be looked at.
+        let (mut unread, mut unseen) = (0u64, 0usize);
         while !doubts.is_empty() {
             let some: Vec<Suspect> = doubts.drain(..doubts.len().min(HOLD)).collect();
             let Watch {
@@ -172,7 +173,7 @@ impl Watch {
             locked(pair, |held| {
                 // No mirrored change is under way: all of its events, on both legs, are in the queue.
                 let mut events = vec![];
-                let _ = source.read(&mut events);
+                unread += u64::from(source.read(&mut events).is_err());
                 people.forget();
                 for e in events {
                     *gone = note(e, suspects, people, counts).or(*gone);
@@ -196,7 +197,7 @@ impl Watch {
                         }
                         // Recorded already, by whoever met it.
                         Ok(_) if known.contains(&s.rel) && !s.certain => counts.mirrored += 1,
-                        Err(_) => counts.open += 1,
+                        Err(_) => unseen += 1,
                         Ok(seen) => {
                             let mut f = Finding::of(&s, &seen.what, One::kind(&seen));
                             if seen.what.equal() {
@@ -228,7 +229,7 @@ impl Watch {
                 }
                 if source.tier() == Tier::T4 && !carried.is_empty() {
                     let mut events = vec![];
-                    let _ = source.read(&mut events);
+                    unread += u64::from(source.read(&mut events).is_err());
                     for e in events {
                         match e.leg == Leg::B && carried.iter().any(|c| on_the_way(c, &e.rel)) {
                             // This audit's own, or somebody's at the same moment: it is looked at again.
@@ -238,6 +239,12 @@ impl Watch {
                     }
                 }
             })?;
+        }
+        if unread > 0 {
+            self.missed(unread);
+        }
+        if unseen > 0 {
+            self.unjudged(unseen);
         }
         Ok(())
     }

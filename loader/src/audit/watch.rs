@@ -135,14 +135,22 @@ impl Watch {
                 ),
             ));
         }
-        let Opened { source, refused } = with_flocks(&pair, ask, opened)?;
+        let opened = with_flocks(&pair, ask, opened)?;
+        let watch = Watch::of(pair, mark.epoch(), opened, ask);
+        watch.say();
+        Ok(watch)
+    }
+
+    /// Of an attached pair, with this source.
+    fn of(pair: Attached, epoch: u32, opened: Opened, ask: Ask) -> Watch {
+        let Opened { source, refused } = opened;
         let fidelity = one::fidelity(&pair);
         let limit = ask.brake.of(&One::new(&pair, fidelity));
-        let watch = Watch {
+        Watch {
             fidelity,
             sign: Sign::put(&pair.pair.legs.a.root, ask.stays).ok(),
             pair,
-            epoch: mark.epoch(),
+            epoch,
             source,
             refused,
             counts: Counts::default(),
@@ -158,9 +166,7 @@ impl Watch {
             ours: HashMap::new(),
             linked: None,
             scan: Scan::default(),
-        };
-        watch.say();
-        Ok(watch)
+        }
     }
 
     /// When something is to be judged.
@@ -211,7 +217,8 @@ impl Watch {
     /// Takes what the source has. Whether there was anything.
     pub fn read(&mut self) -> io::Result<bool> {
         let mut events = vec![];
-        self.source.read(&mut events)?;
+        // What it had told before it failed has happened.
+        let done = self.source.read(&mut events);
         self.people.forget();
         let any = !events.is_empty();
         for e in events {
@@ -221,21 +228,36 @@ impl Watch {
         let matched = self.source.matched();
         self.counts.mirrored += matched.saturating_sub(self.matched);
         self.matched = matched;
-        let more = self.source.lost() - self.lost;
+        let lost = self.count_lost();
+        done.map(|()| any || lost)
+    }
+
+    /// Counts what the source has lost since it was asked last. Whether there was anything.
+    pub(super) fn count_lost(&mut self) -> bool {
+        let more = self.source.lost().saturating_sub(self.lost);
         if more > 0 {
-            self.lost += more;
-            self.counts.lost += more;
-            self.last = text::now();
-            // Nobody knows what was missed: only a comparison finds it.
-            if self.ask.heal {
-                self.scan.begin();
-            }
-            let _ = locked(&self.pair, |held| {
-                self.pair.set_bits(StateWord::UNMIRRORED, held);
-            });
-            self.say();
+            self.lost = self.lost.saturating_add(more);
+            self.missed(more);
         }
-        Ok(any || more > 0)
+        more > 0
+    }
+
+    /// So many events nobody will ever have: only a comparison finds what they told.
+    pub(super) fn missed(&mut self, events: u64) {
+        self.counts.lost = self.counts.lost.saturating_add(events);
+        self.last = text::now();
+        if self.ask.heal {
+            self.scan.begin();
+        }
+        self.doubt();
+        self.say();
+    }
+
+    /// The pair is to be compared. (Where it cannot be marked, the audit's own text says what it has counted.)
+    pub(super) fn doubt(&self) {
+        let _ = locked(&self.pair, |held| {
+            self.pair.set_bits(StateWord::UNMIRRORED, held);
+        });
     }
 
     /// Whether both legs are still where they were.
@@ -282,16 +304,28 @@ impl Watch {
         }
         // Somebody may go on changing things for ever.
         for _ in 0..ROUNDS {
-            let more = self.read().unwrap_or(false);
+            let more = self.read().unwrap_or_else(|_| {
+                // What it still had is gone with it.
+                self.missed(1);
+                false
+            });
             let mut waiting = vec![];
             self.source.rest(&mut waiting);
             for e in waiting {
-                note(e, &mut self.suspects, &mut self.people, &mut self.counts);
+                let gone = note(e, &mut self.suspects, &mut self.people, &mut self.counts);
+                self.gone = gone.or(self.gone);
             }
             found.extend(self.judge(true)?);
-            if !more && self.suspects.is_empty() {
-                break;
+            // Judging reads as well, and what waited may be missing.
+            let lost = self.count_lost();
+            if !more && !lost && self.suspects.is_empty() {
+                return Ok(found);
             }
+        }
+        if !self.suspects.is_empty() {
+            // Nobody will judge it.
+            self.doubt();
+            self.leave();
         }
         Ok(found)
     }
@@ -336,3 +370,7 @@ pub(super) fn note(
     suspects.add(e, by);
     None
 }
+
+#[cfg(test)]
+#[path = "watch_tests.rs"]
+mod tests;

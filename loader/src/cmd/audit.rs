@@ -233,8 +233,11 @@ fn finish(a: &Audit, mut out: Outputs, pairs: &mut Pairs, waiting: &mut Waiting)
             out.gone(w, leg, &f.text);
             failed = Some(f);
         } else {
-            let found = w.end()?;
-            out.findings(at, w, &found);
+            match w.end() {
+                Ok(found) => out.findings(at, w, &found),
+                // The others are ended all the same.
+                Err(f) => failed = Some(f),
+            }
         }
         if w.counts.lost > before {
             out.lost(at, w);

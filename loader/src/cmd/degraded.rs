@@ -1,14 +1,14 @@
 //! Pairs whose leg b was left behind: since when, why, and the way back.
 use super::explain;
 use super::finding::Finding;
-use super::signs::{read_only, resyncing};
+use super::signs::{emptied, emptied_alone, read_only, resyncing};
 use crate::pair::away;
 use crate::pair::legs::{OpenLeg, Pair};
 use crate::pair::state::State;
 use crate::pair::tab::Line;
 use crate::sync::turn;
 use crate::text;
-use mirror_core::PerLeg;
+use mirror_core::{Leg, PerLeg};
 
 /// The pair, if its leg b was left behind, or if each leg says so of the other.
 pub fn look(l: &Line) -> Option<(Option<Pair>, Finding)> {
@@ -26,7 +26,13 @@ pub fn look(l: &Line) -> Option<(Option<Pair>, Finding)> {
         return Some((pair, f));
     }
     let mut found = Finding::new(State::Degraded, explain::DEGRADED, away::sentence(&mark));
+    let emptied = |p: &Pair| emptied(p, Leg::A).unwrap_or(false);
     found = match &pair {
+        Some(p) if emptied(p) => {
+            found.why += ". Leg a is empty now, and leg b is not: nothing is copied over leg b";
+            let both = emptied_alone(l).into_iter();
+            both.fold(found, |f, (what, when)| f.act(what, when))
+        }
         Some(p) if !read_only(&p.legs.b.root) => found
             .act(
                 format!("mirror leg online {v} b"),

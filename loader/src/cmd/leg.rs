@@ -1,9 +1,11 @@
 //! `mirror leg`: leg b of a pair is taken offline, or brought back.
+use super::look;
 use super::replace::{self, Replace};
 use super::resync::Resync;
 use super::side::Side;
 use super::sub::{CommandLine, Sub};
 use crate::fail::{Fail, Kind, Res};
+use crate::pair::legs::Pair;
 use crate::pair::{away, tab};
 use crate::{output, text};
 use clap::{Args, Subcommand};
@@ -12,7 +14,7 @@ use std::path::PathBuf;
 /// Take leg b of a pair offline, bring it back, or replace it
 #[derive(Args)]
 #[command(
-    after_help = "Exit codes: offline 0 done, 1 failed, 64 usage; online and replace as mirror resync: 0 whole, 1 paths left or programs still at work on leg a alone, 2 refused, 3 interrupted."
+    after_help = "Exit codes: offline: 0 leg b is away, 1 failed. online: 0 in sync (or leg b was not away), 1 not back yet (paths left, or programs at work on leg a alone) or failed, 2 refused, 3 interrupted (the same command goes on). replace: those of online once the new leg is made; before that 1 failed or in use, 64 refused. All: 64 usage (no such pair), 77 no permission, 78 configuration."
 )]
 pub struct Leg {
     #[command(subcommand)]
@@ -110,9 +112,18 @@ fn online(a: &Online, line: CommandLine) -> Res<u8> {
     is_b(a.leg)?;
     let all = tab::load()?;
     let l = tab::find(&all, &a.pair)?;
-    if away::standing(l).is_none() {
-        output::say!("{}    leg b is not away", text::path(&l.virt));
-        return Ok(0);
+    // Its failures have the exit codes of the resync that it is.
+    let failed = |f: Fail| {
+        output::note!("mirror: leg: {}", f.text);
+        Ok(Resync::exit(f.kind))
+    };
+    match not_away(l) {
+        Ok(false) => {}
+        Ok(true) => {
+            output::say!("{}    leg b is not away", text::path(&l.virt));
+            return Ok(0);
+        }
+        Err(f) => return failed(f),
     }
     let resync = Resync {
         pair: Some(a.pair.clone()),
@@ -122,9 +133,17 @@ fn online(a: &Online, line: CommandLine) -> Res<u8> {
         yes: a.yes,
         json: false,
     };
-    // Its failures have its exit codes.
-    resync.run(line).or_else(|f| {
-        output::note!("mirror: leg: {}", f.text);
-        Ok(Resync::exit(f.kind))
-    })
+    resync.run(line).or_else(failed)
+}
+
+/// Whether leg b is part of the pair: leg a says that nobody has left it behind, and both legs are there. An error: it
+/// cannot be said.
+fn not_away(l: &tab::Line) -> Res<bool> {
+    let said = away::ask(l).map(|found| found.is_none());
+    let there = match said {
+        Ok(false) => return Ok(false),
+        Ok(true) => Pair::open(l).map(|_| true),
+        Err(e) => Err(e),
+    };
+    there.map_err(|e| Fail::new(e.kind, look::look(l).instead(e.text)))
 }

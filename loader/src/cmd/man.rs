@@ -205,7 +205,7 @@ const MORE: [More; 21] = [
     },
     More {
         name: "mirror-leg-offline",
-        exit: "0 leg b is offline, 1 failed, 64 usage, 77 permission, 78 configuration.",
+        exit: "0 leg b is offline, or was already, 1 failed (leg a cannot be used, a first copy has not finished), 64 usage (no such pair, leg a), 77 no permission, 78 configuration.",
         examples: &[(
             "mirror leg offline /srv/data b",
             "programs let go of leg b at their next change; then it can be unmounted",
@@ -213,7 +213,7 @@ const MORE: [More; 21] = [
     },
     More {
         name: "mirror-leg-online",
-        exit: "0 in sync, 1 leg b is not back yet (a program works on leg a alone, or paths are left), 2 refused, 3 interrupted.",
+        exit: "0 in sync, leg b was not away, or a dry run, 1 leg b is not back yet (a program works on leg a alone, or paths are left), or failed, 2 refused (a leg cannot be used, leg a is empty, another repair runs, no permission), 3 interrupted (the same command goes on), 64 usage (no such pair, leg a), 78 configuration.",
         examples: &[(
             "mirror leg online /srv/data b --yes",
             "makes leg b like leg a; what b loses is kept aside",
@@ -221,7 +221,7 @@ const MORE: [More; 21] = [
     },
     More {
         name: "mirror-leg-replace",
-        exit: "0 in sync with the new leg b, 1 not yet (a program works on leg a alone, or paths are left), 2 refused by the copy, 3 interrupted (the same command goes on), 64 the directory cannot be the new leg.",
+        exit: "Before the new leg is made: 1 failed (no room, leg a cannot be used, an audit that stays), 64 refused or usage (the directory cannot be the new leg, programs use the pair, nobody can be asked), 77 no permission, 78 configuration. Then: 0 in sync with the new leg b, or a dry run, 1 not yet (a program works on leg a alone, or paths are left), or failed, 2 refused by the copy, 3 interrupted (the same command goes on).",
         examples: &[(
             "mirror leg replace /srv/data b /disk3/data",
             "copies leg a to an empty directory, which is leg b from then on",

@@ -93,13 +93,19 @@ fn nobody(pair: &Pair) -> Res<Vec<OwnedFd>> {
     for leg in &pair.legs {
         held.extend(domain::alone(&leg.root, &pair.line.virt)?);
         let users = working_in(&leg.root.path.join(".mirror"));
-        if !users.is_empty() {
+        if let (Some(who), true) = (users.unseen, users.named.is_empty()) {
+            output::note!(
+                "mirror: {}: {who} cannot be looked at from here: make sure that none of them uses the pair",
+                text::path(&pair.line.virt)
+            );
+        }
+        if !users.named.is_empty() {
             return Err(Fail::new(
                 Kind::Busy,
                 format!(
                     "{} is in use by {}, and its control files are not complete. Stop them first",
                     text::path(&pair.line.virt),
-                    users.join(" ")
+                    users.named.join(" ")
                 ),
             ));
         }

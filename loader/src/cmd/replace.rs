@@ -14,7 +14,7 @@ use crate::pair::control::{
 };
 use crate::pair::legs::{OpenLeg, read_record};
 use crate::pair::tab::{self, Line};
-use crate::pair::{away, tabwrite};
+use crate::pair::{audited, away, domain, tabwrite};
 use crate::sync::own;
 use crate::text;
 use crate::tree::beneath::Root;
@@ -23,6 +23,7 @@ use clap::Args;
 use mirror_core::record::{LegRecord, OWNER_RECORD};
 use mirror_core::{Leg, PerLeg};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 /// The new leg.
@@ -63,8 +64,17 @@ pub fn prepare(r: &Replace) -> Res<bool> {
     }
     let new = places::leg(&r.new)?;
     let begun = is_new(&a, &new, l, &r.new)?;
-    if l.legs.b != new.path {
+    let _away = match r.dry_run {
+        true => None,
+        false => unaudited(&a, l)?,
+    };
+    let audit = audited::of(&a.root).is_some_and(|(_, runs)| r.dry_run && runs);
+    // An audit that a dry run has not asked to let go holds what programs hold.
+    if l.legs.b != new.path && !(audit && domain::holders(&a.root) == Some(0)) {
         unused(&a, l)?;
+    }
+    if audit {
+        output::say!("! an audit runs: it lets go of the pair first, or must be ended");
     }
     let line = Line {
         legs: PerLeg {
@@ -98,6 +108,19 @@ pub fn prepare(r: &Replace) -> Res<bool> {
         text::path(&new.path)
     );
     Ok(true)
+}
+
+/// No audit watches the pair, and none comes as long as what is returned lives: it would go on with the old leg b.
+fn unaudited(a: &OpenLeg, l: &Line) -> Res<Option<OwnedFd>> {
+    audited::keep_away(&a.root).map_err(|pid| {
+        Fail::new(
+            Kind::Busy,
+            format!(
+                "{} is audited (mirror audit, process {pid}), and the audit knows the old leg b only. End it first: kill {pid}; then type this again",
+                text::path(&l.virt)
+            ),
+        )
+    })
 }
 
 /// Nobody is attached to the pair: who is knows the old leg b by its path, would look for it there when the new one

@@ -5,8 +5,8 @@ mod passes;
 use super::side::Side;
 use super::sub::{CommandLine, Sub};
 use super::verify::line;
-use super::{Found, ask, can_ask, fill, look, ready};
-use crate::fail::{Context, Fail, Kind, Res};
+use super::{Found, ask, can_ask, fill, look, ready, signs};
+use crate::fail::{Fail, Kind, Res};
 use crate::output;
 use crate::pair::away;
 use crate::pair::domain::{self, Attached};
@@ -155,20 +155,27 @@ fn source(p: &Attached, a: &Resync) -> Res<Leg> {
 /// A source without anything would take everything away: more likely it was emptied by mistake, or is
 /// not what it seems.
 fn not_empty(p: &Attached, from: Leg) -> Res<()> {
-    let trees = p.pair.trees();
-    let names = |leg: Leg| trees[leg].names(b"").about(text::path(&trees[leg].path));
-    if names(from)?.is_empty() && !names(from.other())?.is_empty() {
-        let (s, c) = (from.letter(), from.other().letter());
-        return Err(Fail::new(
-            Kind::Usage,
-            format!(
-                "{}: leg {s} is empty: everything in leg {c} would be removed. If {c} is right: --from {c}. If all shall go: mirror run -- find {} -mindepth 1 -delete, then again",
-                text::path(&p.pair.line.virt),
-                text::shell(&p.pair.legs[from.other()].root.path)
-            ),
-        ));
+    if !signs::emptied(&p.pair, from)? {
+        return Ok(());
     }
-    Ok(())
+    let (s, c) = (from.letter(), from.other().letter());
+    let way_out = if from == Leg::A && away::is_away(&p.pair) {
+        let [mistake, meant] = signs::emptied_alone(&p.pair.line);
+        let say = |(what, when): (String, &str)| format!("\n  {what}    {when}");
+        format!("Nothing was done.{}{}", say(mistake), say(meant))
+    } else {
+        format!(
+            "If {c} is right: --from {c}. If all shall go: mirror run -- find {} -mindepth 1 -delete, then again",
+            text::shell(&p.pair.legs[from.other()].root.path)
+        )
+    };
+    Err(Fail::new(
+        Kind::Usage,
+        format!(
+            "{}: leg {s} is empty: everything in leg {c} would be removed. {way_out}",
+            text::path(&p.pair.line.virt)
+        ),
+    ))
 }
 
 fn one(p: &mut Attached, a: &Resync) -> Res<u8> {

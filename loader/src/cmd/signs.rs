@@ -1,10 +1,15 @@
 //! Signs of a pair's state that are looked for in several places.
 use super::explain;
 use super::finding::Finding;
+use crate::fail::{Context, Res};
+use crate::pair::legs::Pair;
 use crate::pair::state::State;
+use crate::pair::tab::Line;
 use crate::sync::turn::Running;
+use crate::text;
 use crate::tree::beneath::Root;
 use crate::tree::probe;
+use mirror_core::Leg;
 use mirror_core::record::OWNER_RECORD;
 use rustix::fs::{Mode, OFlags};
 
@@ -22,6 +27,30 @@ pub fn resyncing(r: &Running, v: &str) -> Finding {
         )
     }
     .act(format!("mirror wait {v}"), "returns when in sync")
+}
+
+/// Whether a leg has nothing in it, and the other one has: emptied by mistake, or not what it seems.
+pub fn emptied(pair: &Pair, leg: Leg) -> Res<bool> {
+    let trees = pair.trees();
+    let names = |leg: Leg| trees[leg].names(b"").about(text::path(&trees[leg].path));
+    Ok(names(leg)?.is_empty() && !names(leg.other())?.is_empty())
+}
+
+/// What to type where leg a was emptied while leg b was away: that it is right, and that leg b is. (No resync makes
+/// leg a like a leg b that lacks what was done meanwhile, and none empties leg b.)
+pub fn emptied_alone(l: &Line) -> [(String, &'static str); 2] {
+    let v = text::shell(&l.virt);
+    let again = super::lost::again(l, Leg::A, false);
+    [
+        (
+            format!("mirror detach {v} && {again} --source b"),
+            "if that was a mistake: look first whether leg a's disk is the right one; then leg a gets what leg b had when it was left behind",
+        ),
+        (
+            format!("mirror leg replace {v} b NEW"),
+            "if all shall be gone: with a new, empty leg b; the old one stays as it is",
+        ),
+    ]
 }
 
 /// Whether a leg cannot be written. A file system that has shut itself down may not say so when asked.

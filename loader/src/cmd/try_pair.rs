@@ -230,7 +230,7 @@ fn finish(virt: &Path, keep: bool) -> Res<()> {
         );
         return Ok(());
     }
-    let names = working::working_in(virt.parent().unwrap_or(virt));
+    let names = working::working_in(virt.parent().unwrap_or(virt)).named;
     if !names.is_empty() {
         return Err(Fail::failed(format!("still in use by {}", names.join(" "))));
     }

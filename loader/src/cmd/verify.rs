@@ -209,7 +209,13 @@ fn report(p: &Attached, r: &Compared, secs: f64) {
             explain::NOT_COMPARED
         );
     }
-    for leg in &r.unrecorded {
+    unrecorded(p, &r.unrecorded);
+}
+
+/// Says which legs did not take the record of a comparison.
+pub fn unrecorded(p: &Attached, legs: &[Leg]) {
+    let v = text::shell(&p.pair.line.virt);
+    for leg in legs {
         output::say!(
             "! this could not be recorded on leg {}: {}. mirror status {v} says what was recorded last",
             leg.letter(),

@@ -83,6 +83,21 @@ pub fn ask(root: &Root) -> Option<OwnedFd> {
     Some(fd)
 }
 
+/// Keeps audits away from the pair, as long as what is returned lives: one of all pairs lets go of it. Err: the process
+/// of one that does not.
+pub fn keep_away(root: &Root) -> Result<Option<OwnedFd>, u32> {
+    let asked = ask(root);
+    let gone =
+        |fd: &OwnedFd| rustix::fs::flock(fd, FlockOperation::NonBlockingLockExclusive).is_ok();
+    match asked {
+        Some(fd) if gone(&fd) => Ok(Some(fd)),
+        _ => match of(root) {
+            Some((a, true)) => Err(a.pid),
+            _ => Ok(None),
+        },
+    }
+}
+
 /// What an audit has found and not repaired, or may have missed, up to the end of the second `since` or later, as a
 /// sentence; and whether it is after that second.
 pub fn seen(root: &Root, since: u64) -> io::Result<Option<(String, bool)>> {

@@ -19,15 +19,34 @@ pub fn mark(root: &Root) -> Mark {
     away::read(root.fd().as_raw_fd()).unwrap_or(Mark::Damaged)
 }
 
-/// Leg a of a line whose leg b is away, and the mark. Leg b need not be there.
-pub fn standing(l: &Line) -> Option<(OpenLeg, Mark)> {
-    let a = l.legs.iter().find_map(|path| {
-        let leg = OpenLeg::open(path).ok()?;
-        (leg.record.leg == Leg::A).then_some(leg)
-    })?;
-    a.trusted(l).ok()?;
+/// Leg a of a line, whatever leg b is. An error: it cannot be opened, or is not believed.
+fn leg_a(l: &Line) -> Res<OpenLeg> {
+    let named = l.legs.each().map(|(_, path)| OpenLeg::open(path));
+    let mut why = None;
+    for leg in named {
+        match leg {
+            Ok(a) if a.record.leg == Leg::A => return a.trusted(l).map(|()| a),
+            Ok(_) => {}
+            Err(e) => why = why.or(Some(e)),
+        }
+    }
+    Err(why.unwrap_or_else(|| {
+        let shown = text::path(&l.virt);
+        Fail::new(Kind::Leg, format!("{shown}: neither directory is a leg a"))
+    }))
+}
+
+/// Leg a of a line whose leg b is away, and the mark; None if it is not. Leg b need not be there. An error: leg a, which
+/// has the mark, cannot be asked.
+pub fn ask(l: &Line) -> Res<Option<(OpenLeg, Mark)>> {
+    let a = leg_a(l)?;
     let mark = mark(&a.root);
-    mark.stands().then_some((a, mark))
+    Ok(mark.stands().then_some((a, mark)))
+}
+
+/// The same, for those who look at the legs themselves if it cannot be asked.
+pub fn standing(l: &Line) -> Option<(OpenLeg, Mark)> {
+    ask(l).ok().flatten()
 }
 
 /// Whether leg b of a pair is away.
@@ -94,9 +113,13 @@ pub fn leave(l: &Line) -> Res<bool> {
         roots: [root, -1].into(),
         locks: None,
     };
-    let owner = a.root.read(OWNER_RECORD).ok();
+    // Who cannot be asked what leg b is to the programs that run cannot be told either.
+    let owner = match a.root.read(OWNER_RECORD) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => vec![],
+        r => r.about(format!("{shown}: .mirror/owner of leg a"))?,
+    };
     let boot = this_boot();
-    let live = owner.and_then(|b| place.lone_live(Owner::parse(&b)?, boot));
+    let live = Owner::parse(&owner).and_then(|o| place.lone_live(o, boot));
     let live = live.map(Runtime::of);
     let word = || {
         if let Some(rt) = &live {

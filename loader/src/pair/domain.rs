@@ -469,7 +469,7 @@ fn remove_if(leg: &OpenLeg, legs: impl Fn(&Facts) -> PerLeg<(u64, u64)>) {
 pub fn alone(root: &Root, virt: &Path) -> Res<Option<OwnedFd>> {
     let fd = match root.control(OWNER_RECORD, OFlags::RDONLY, Mode::empty()) {
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::Other) => {
-            let users = super::working::working_in(&root.path.join(".mirror"));
+            let users = super::working::working_in(&root.path.join(".mirror")).named;
             return match users.is_empty() {
                 true => Ok(None),
                 false => Err(Fail::new(
@@ -485,14 +485,13 @@ pub fn alone(root: &Root, virt: &Path) -> Res<Option<OwnedFd>> {
         r => r.about(text::path(&root.path))?,
     };
     if locks::take(fd.as_raw_fd()).is_err() {
-        let n = holders(root).unwrap_or(0).max(1);
+        let who = match holders(root) {
+            None | Some(0) => super::working::UNNAMED.into(),
+            Some(n) => text::plural(n, "program"),
+        };
         return Err(Fail::new(
             Kind::Busy,
-            format!(
-                "{} is in use by {}. Stop them first",
-                text::path(virt),
-                text::plural(n, "program")
-            ),
+            format!("{} is in use by {who}. Stop them first", text::path(virt)),
         ));
     }
     Ok(Some(fd))

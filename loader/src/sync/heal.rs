@@ -289,4 +289,4 @@ fn at(leg: &OpenLeg, rel: &[u8]) -> io::Result<Option<Meta>> {
 
 #[cfg(test)]
 #[path = "heal_tests.rs"]
-pub(super) mod tests;
+pub(crate) mod tests;

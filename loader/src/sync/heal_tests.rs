@@ -16,13 +16,13 @@ use std::path::{Path, PathBuf};
 const FIRST: usize = LockPlan::EMPTY.dir(7, 2).first_lock();
 
 /// A pair of this process alone.
-pub(in crate::sync) struct Case {
+pub(crate) struct Case {
     dir: PathBuf,
-    pub(in crate::sync) p: Attached,
+    pub(crate) p: Attached,
 }
 
 impl Case {
-    pub(in crate::sync) fn new(name: &str) -> Case {
+    pub(crate) fn new(name: &str) -> Case {
         let dir = std::env::temp_dir().join(format!("mirror-heal-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);
         let legs: PerLeg<PathBuf> = [dir.join("a"), dir.join("b")].into();
@@ -61,19 +61,23 @@ impl Case {
         let p = attach(Pair::open(&line).unwrap()).unwrap();
         Case { dir, p }
     }
-    pub(in crate::sync) fn both(&self, rel: &str, data: &str) {
+    /// The pair, attached to once more.
+    pub(crate) fn again(&self) -> Attached {
+        attach(Pair::open(&self.p.pair.line).unwrap()).unwrap()
+    }
+    pub(crate) fn both(&self, rel: &str, data: &str) {
         for leg in ["a", "b"] {
             self.put(leg, rel, data);
         }
     }
-    pub(in crate::sync) fn put(&self, leg: &str, rel: &str, data: &str) {
+    pub(crate) fn put(&self, leg: &str, rel: &str, data: &str) {
         let path = self.dir.join(leg).join(rel);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, data).unwrap();
         let t = fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH);
         fs::File::open(&path).unwrap().set_times(t).unwrap();
     }
-    pub(in crate::sync) fn at(&self, rel: &str) -> PathBuf {
+    pub(crate) fn at(&self, rel: &str) -> PathBuf {
         self.dir.join(rel)
     }
     fn inodes(&self, rel: &str) -> [u64; 2] {

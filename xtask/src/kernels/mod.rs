@@ -40,12 +40,14 @@ pub fn kernels(args: &[String]) -> Result<bool> {
         filters = CHOSEN.to_vec();
     }
     if let Some(what) = guest::missing() {
-        println!("skip  kernels: {what}");
-        return Ok(true);
+        return Err(format!("kernels: nothing was run: {what}"));
     }
     build::build()?;
     let mut tests = suites::list()?;
     tests.retain(|t| filters.iter().any(|f| t.title().contains(f)));
+    if tests.is_empty() {
+        return Err(format!("kernels: no test has {}", filters.join(" or ")));
+    }
     let folder = target().join("kernels");
     std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     let init = folder.join("init");
@@ -59,8 +61,9 @@ pub fn kernels(args: &[String]) -> Result<bool> {
     let kernels = match fetch::kernels(&folder) {
         Ok(all) => all,
         Err(e) => {
-            println!("skip  kernels: none can be fetched: {e}");
-            return Ok(true);
+            return Err(format!(
+                "kernels: nothing was run: none can be fetched: {e}"
+            ));
         }
     };
     interrupt::install();
@@ -80,6 +83,9 @@ pub fn kernels(args: &[String]) -> Result<bool> {
             kernel.release,
             began.elapsed().as_secs()
         );
+    }
+    if table.is_empty() {
+        return Err("kernels: nothing was run: there is no such kernel".into());
     }
     print!("\n{table}");
     Ok(good)
@@ -113,7 +119,7 @@ fn one(folder: &Path, kernel: &Kernel, init: &Path, tests: &[Test]) -> Result<(S
         told.failed.len(),
         told.skipped.len()
     );
-    Ok((line, told.failed.is_empty()))
+    Ok((line, told.good()))
 }
 
 /// What the guest's shell does.
@@ -146,6 +152,13 @@ struct Told {
     skipped: Vec<String>,
     /// What tests have measured.
     notes: Vec<String>,
+}
+
+impl Told {
+    /// Whether something was tried there, and nothing failed.
+    fn good(&self) -> bool {
+        self.failed.is_empty() && self.passed > 0
+    }
 }
 
 /// Reads the console.
@@ -232,5 +245,19 @@ mod tests {
             told.failed,
             ["audit three: exit 101", "1 tests did not run"]
         );
+        assert!(!told.good());
+    }
+
+    #[test]
+    fn where_nothing_was_tried_nothing_is_good() {
+        let with = |passed, failed: &[&str]| Told {
+            passed,
+            failed: failed.iter().map(|f| (*f).to_owned()).collect(),
+            skipped: vec!["one".into()],
+            ..Told::default()
+        };
+        assert!(with(1, &[]).good());
+        assert!(!with(0, &[]).good() && !with(1, &["two"]).good());
+        assert!(!told("", &[]).good());
     }
 }

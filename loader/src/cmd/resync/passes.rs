@@ -1,11 +1,12 @@
 //! The walks of a repair, until one finds nothing left to do.
-use crate::cmd::{json, left_out};
+use crate::cmd::{json, left_out, verify};
 use crate::fail::{Context, Fail, Res};
 use crate::output;
 use crate::pair::alone;
 use crate::pair::away;
 use crate::pair::back::Watch;
 use crate::pair::domain::{self, Attached};
+use crate::pair::working::UNNAMED;
 use crate::sync::equal::Same;
 use crate::sync::joining::{self, Begun};
 use crate::sync::keep::Keeper;
@@ -48,24 +49,20 @@ pub fn repair(p: &mut Attached, from: Leg, privileged: bool, turn: &mut Turn) ->
         return Ok(mapped_alone(p));
     }
     let p = &*p;
-    let before = turn.begin().about(record(p))?;
     let mut r = Repair {
         pair: p,
         from,
         privileged,
         joining: begun == Begun::Yes,
         not_yet: None,
-        repaired: before.repaired,
-        kept: before.kept,
+        repaired: 0,
+        kept: 0,
     };
-    session::sweep(p, from)?;
-    for nth in 1..=PASSES {
-        if let Some(code) = r.pass(nth, turn)? {
-            return Ok(code);
-        }
+    let done = r.run(turn);
+    match begun {
+        Begun::Yes => done.map_err(|e| r.unended(e)),
+        _ => done,
     }
-    r.given_up();
-    Ok(1)
 }
 
 /// Nothing is unfinished any more.
@@ -92,6 +89,19 @@ fn record(p: &Attached) -> String {
 }
 
 impl Repair<'_> {
+    fn run(&mut self, turn: &mut Turn) -> Res<u8> {
+        let before = turn.begin().about(record(self.pair))?;
+        (self.repaired, self.kept) = (before.repaired, before.kept);
+        session::sweep(self.pair, self.from)?;
+        for nth in 1..=PASSES {
+            if let Some(code) = self.pass(nth, turn)? {
+                return Ok(code);
+            }
+        }
+        self.given_up();
+        Ok(1)
+    }
+
     /// One walk. `Some`: the repair has ended, with this exit code.
     fn pass(&mut self, nth: usize, turn: &mut Turn) -> Res<Option<u8>> {
         let p = self.pair;
@@ -135,7 +145,7 @@ impl Repair<'_> {
             p.pair.set_verified(tally.objects, n.max(1), 0);
             return Ok(None);
         }
-        p.pair.set_verified(tally.objects, 0, 0);
+        let unrecorded = p.pair.set_verified(tally.objects, 0, 0);
         whole(p, turn)?;
         left_out(p, tally.links_out);
         output::say!(
@@ -144,6 +154,7 @@ impl Repair<'_> {
             text::plural(self.repaired, "path"),
             text::plural(tally.objects, "object")
         );
+        verify::unrecorded(p, &unrecorded);
         Ok(Some(0))
     }
 
@@ -158,7 +169,7 @@ impl Repair<'_> {
         if tally.differences() > 0 && nth == 1 {
             return Ok(None);
         }
-        let end = still::end(self.pair, ledger, tally, same).map_err(|e| self.unended(e))?;
+        let end = still::end(self.pair, ledger, tally, same)?;
         if let End::Back { repaired, .. } = &end {
             self.repaired += repaired;
             self.joining = false;
@@ -223,6 +234,9 @@ impl Repair<'_> {
         for (rel, why) in &tally.trouble {
             output::say!("  {}  {why}", text::below(rel));
         }
+        if self.joining {
+            output::say!("state     DEGRADED  {ON_ITS_WAY}");
+        }
         output::say!("action    fix these, then: {}", self.again());
         Ok(1)
     }
@@ -238,15 +252,7 @@ impl Repair<'_> {
             );
             return;
         }
-        let why = match self.not_yet {
-            Some(NotYet::Many(objects)) => format!(
-                "names are moved all the time, and all {} objects at once are too many to be looked at while programs wait (at most {})",
-                text::count(objects),
-                text::count(FEW)
-            ),
-            Some(NotYet::Trouble) => "not everything could be looked at".into(),
-            Some(NotYet::Recorded) | None => "paths that differ come up all the time".into(),
-        };
+        let why = not_back(self.not_yet);
         output::say!(
             "{shown}    DEGRADED  {repaired} repaired; leg b is not back yet: {why}. {ON_ITS_WAY}"
         );
@@ -256,12 +262,12 @@ impl Repair<'_> {
         );
     }
 
-    /// The end of a return has failed: what the pair is now, and what goes on.
+    /// A return has failed: what the pair is now, and what goes on.
     fn unended(&self, e: Fail) -> Fail {
         let p = &self.pair.pair;
         let word = self.pair.runtime.word();
         let state = if !away::is_away(p) {
-            "Leg b is back; what was known to differ before stands on the list still."
+            "Leg b is back; what was known to differ before is known still."
         } else if word.joining() {
             ON_ITS_WAY
         } else if word.alone() {
@@ -269,15 +275,12 @@ impl Repair<'_> {
         } else {
             "Programs change both legs, and the mark on leg a stands: leg b counts as left behind."
         };
-        Fail::new(
-            e.kind,
-            format!(
-                "{}\n  {state} {} repaired. To go on: {}",
-                e.text,
-                text::plural(self.repaired, "path"),
-                self.again()
-            ),
-        )
+        let again = self.again();
+        let go_on = match e.text.contains(&again) {
+            true => String::new(),
+            false => format!(" To go on: {again}"),
+        };
+        Fail::new(e.kind, format!("{}\n  {state}{go_on}", e.text))
     }
 
     /// The command that goes on.
@@ -299,17 +302,25 @@ impl Repair<'_> {
         Fail::new(
             e.kind,
             format!(
-                "{}\n  {}{} repaired, {s} -> {c}. The same command goes on: {}",
+                "{}\n  {} repaired, {s} -> {c}. The same command goes on: {}",
                 e.text,
-                if self.joining && self.pair.runtime.word().joining() {
-                    format!("{ON_ITS_WAY} ")
-                } else {
-                    String::new()
-                },
                 text::plural(done, "path"),
                 self.again()
             ),
         )
+    }
+}
+
+/// Why leg b is not back after the last walk.
+fn not_back(why: Option<NotYet>) -> String {
+    match why {
+        Some(NotYet::Many(objects)) => format!(
+            "names were moved, or paths repaired, during each walk, and {} objects are too many to be looked at once more while programs wait (at most {})",
+            text::count(objects),
+            text::count(FEW)
+        ),
+        Some(NotYet::Trouble) => "not everything could be looked at in the end".into(),
+        Some(NotYet::Recorded) | None => "more was found to differ during each walk".into(),
     }
 }
 
@@ -334,7 +345,7 @@ fn mapped_alone(p: &Attached) -> u8 {
         text::shell(&p.pair.line.virt),
     );
     let who = match alone::who(&p.pair).join(", ") {
-        none if none.is_empty() => "a program that cannot be seen from here".into(),
+        none if none.is_empty() => UNNAMED.into(),
         who => who,
     };
     output::say!(
@@ -350,10 +361,10 @@ fn at_work(p: &Attached, repaired: u64) -> u8 {
         text::path(&p.pair.line.virt),
         text::shell(&p.pair.line.virt),
     );
-    let n = domain::holders(&p.pair.legs.a.root).unwrap_or(0);
-    let who = match n {
-        0 => "programs have worked".into(),
-        n => format!("{} still at work", text::plural(n, "program")),
+    let who = match domain::holders(&p.pair.legs.a.root) {
+        // Those of other containers are in no list.
+        None | Some(0) => format!("{UNNAMED} work, or have worked,"),
+        Some(n) => format!("{} still at work", text::plural(n, "program")),
     };
     output::say!(
         "{shown}    DEGRADED  {} repaired; {who} on leg a alone, so leg b is not back",
@@ -363,4 +374,23 @@ fn at_work(p: &Attached, repaired: u64) -> u8 {
         "action    stop them (mirror ps {v}), then: mirror leg online {v} b    what is equal is not copied again"
     );
     1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is done above the bound is not what is done below it, and is said for what it is.
+    #[test]
+    fn why_leg_b_is_not_back() {
+        let many = not_back(Some(NotYet::Many(FEW + 1)));
+        assert!(
+            many.contains("50,001 objects") && many.contains("at most 50,000"),
+            "{many}"
+        );
+        for other in [None, Some(NotYet::Recorded), Some(NotYet::Trouble)] {
+            let why = not_back(other);
+            assert!(!why.contains("50,") && !why.is_empty(), "{why}");
+        }
+    }
 }

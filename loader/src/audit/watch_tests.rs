@@ -1,0 +1,161 @@
+//! What an audit could not see is told, up to its very end.
+use super::*;
+use crate::sync::heal::tests::Case;
+use std::cell::Cell;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+
+/// A source that loses, fails and tells when it is told to.
+#[derive(Default)]
+struct Script {
+    /// Losses so far.
+    lost: Cell<u64>,
+    /// Losses of the next `rest`.
+    at_rest: Cell<u64>,
+    /// Reads until one loses something.
+    loses_in: Cell<u64>,
+    /// Reads until they fail.
+    fails_in: Cell<u64>,
+    /// A change of `f` is told at each read.
+    tells: Cell<bool>,
+    /// At each read another name is told: `1`, `2` and so on.
+    names: Cell<Option<u64>>,
+}
+
+struct Fake(Rc<Script>, OwnedFd);
+
+impl Source for Fake {
+    fn tier(&self) -> Tier {
+        Tier::T4
+    }
+    fn blind(&self) -> Vec<String> {
+        vec![]
+    }
+    fn ready(&self) -> BorrowedFd<'_> {
+        self.1.as_fd()
+    }
+    fn read(&mut self, events: &mut Vec<Event>) -> io::Result<()> {
+        let s = &self.0;
+        if s.tells.get() {
+            events.push(Event::seen(Tier::T4, 1, Leg::A, b"f".to_vec(), Op::Write));
+        }
+        if let Some(n) = s.names.get() {
+            s.names.set(Some(n + 1));
+            let name = n.to_string().into_bytes();
+            events.push(Event::seen(Tier::T4, 1, Leg::A, name, Op::Create));
+        }
+        let left = s.loses_in.get();
+        s.loses_in.set(left.saturating_sub(1));
+        s.lost.set(s.lost.get() + u64::from(left == 1));
+        let left = s.fails_in.get();
+        s.fails_in.set(left.saturating_sub(1));
+        match left {
+            1 => Err(io::ErrorKind::BrokenPipe.into()),
+            _ => Ok(()),
+        }
+    }
+    fn rest(&mut self, _: &mut Vec<Event>) {
+        self.0.lost.set(self.0.lost.get() + self.0.at_rest.take());
+    }
+    fn lost(&self) -> u64 {
+        self.0.lost.get()
+    }
+}
+
+/// An audit of a pair, whose source does this.
+fn audit(name: &str) -> (Case, Watch, Rc<Script>) {
+    let c = Case::new(name);
+    c.both("f", "x");
+    let p = c.again();
+    let script = Rc::new(Script::default());
+    let (pipe, _) = rustix::pipe::pipe().unwrap();
+    let opened = Opened {
+        source: Box::new(Fake(script.clone(), pipe)),
+        refused: vec![],
+    };
+    let ask = Ask {
+        tier: None,
+        heal: false,
+        dry_run: false,
+        brake: Limit::Objects(100),
+        stays: true,
+    };
+    let epoch = away::mark(&p.pair.legs.a.root).epoch();
+    (c, Watch::of(p, epoch, opened, ask), script)
+}
+
+fn told(w: &Watch) -> (u64, bool) {
+    (w.counts.lost, w.pair.runtime.word().unmirrored())
+}
+
+#[test]
+fn an_end_without_losses() {
+    let (_c, mut w, _) = audit("quiet");
+    w.end().unwrap();
+    assert_eq!(told(&w), (0, false));
+}
+
+#[test]
+fn what_is_lost_while_the_last_are_asked() {
+    let (_c, mut w, s) = audit("rest");
+    s.at_rest.set(3);
+    w.end().unwrap();
+    assert_eq!(told(&w), (3, true));
+}
+
+/// At each of the first reads: those of the rounds, and those under the locks.
+#[test]
+fn what_is_lost_at_a_late_read() {
+    for nth in 1..=4 {
+        let (c, mut w, s) = audit("late");
+        c.put("a", "f", "changed");
+        s.tells.set(true);
+        s.loses_in.set(nth);
+        w.end().unwrap();
+        assert_eq!(told(&w).0, 1, "read {nth}");
+        assert!(told(&w).1, "read {nth}");
+    }
+}
+
+#[test]
+fn a_source_that_fails_at_the_end() {
+    for nth in 1..=4 {
+        let (c, mut w, s) = audit("fails");
+        c.put("a", "f", "changed");
+        s.tells.set(true);
+        s.fails_in.set(nth);
+        let found = w.end().unwrap();
+        assert_eq!(told(&w), (1, true), "read {nth}");
+        // What it has told is a finding all the same.
+        assert!(!found.is_empty(), "read {nth}");
+    }
+}
+
+/// What comes without an end is left unjudged, and said to be.
+#[test]
+fn what_nobody_will_judge() {
+    let (c, mut w, s) = audit("endless");
+    // One at each read of a round, one when that is judged.
+    for n in 1..=2 * ROUNDS + 2 {
+        c.put("a", &n.to_string(), "new");
+    }
+    s.names.set(Some(1));
+    w.end().unwrap();
+    assert_eq!((w.counts.open, w.suspects.len()), (1, 0));
+    assert!(told(&w).1);
+}
+
+#[test]
+fn a_list_that_cannot_be_read_judges_nothing() {
+    let (c, mut w, s) = audit("list");
+    c.put("a", "f", "changed");
+    s.tells.set(true);
+    let list = c.at("b/.mirror/pending");
+    std::fs::remove_file(&list).unwrap();
+    std::fs::create_dir(&list).unwrap();
+    let found = w.end().unwrap();
+    assert_eq!(
+        (found.len(), w.counts.open > 0, told(&w)),
+        (0, true, (0, true))
+    );
+}
