@@ -37,5 +37,9 @@ pub fn on_pair(regs: &mut Regs, n: i32, mut once: impl FnMut(&mut Regs) -> Ran) 
             ran => return verdict(regs, ran),
         }
     }
-    fail(regs, Errno::EBADF)
+    // Whose it is changes again and again.
+    match mirror_sys::is_open(n) {
+        true => fail(regs, Errno::EIO),
+        false => fail(regs, Errno::EBADF),
+    }
 }

@@ -4,14 +4,13 @@
 //! would wait with locks held, or to another pair, one leg of which would change. A name is the last component in the
 //! directory that was entered. A number is first shown to be what was planned; while leg b may be away, numbers of pairs
 //! are taken away with TX held (`fds::may_be_paired`), so that it stays so until the call is made.
+use crate::change::number::{by_path, place_of};
 use crate::change::target::{Change, Cx};
-use crate::path::loc::{Loc, Place};
-use crate::process::{actor, fds};
+use crate::process::actor;
 use crate::regs::{Regs, raw};
 use core::marker::PhantomData;
-use core::sync::atomic::Ordering;
 use libc as c;
-use mirror_core::{BothLocked, Errno, Leg, Lone, Step};
+use mirror_core::{BothLocked, Errno, Lone, Step};
 use mirror_sys as sys;
 
 /// The change as on both legs, without the second: prepared on leg a, then leg a's call.
@@ -57,24 +56,6 @@ impl<'h> Shown<'h> {
 /// The program's call by its descriptor of a file.
 pub fn by_number(n: i32, regs: &Regs, cx: &Cx<'_>, held: &BothLocked) -> Lone {
     Shown::data(n, cx, held).map_or_else(|lone| lone, |shown| shown.call(regs))
-}
-
-/// Pair and leg of a descriptor, if it is of one. A guest's is not on record, nor is one that leg b's being away has
-/// left without a partner: its path tells.
-pub fn place_of(n: i32) -> Option<(usize, Leg)> {
-    match fds::info(n).filter(|_| fds::hint(n) == fds::PAIRED) {
-        Some(i) => Some((usize::from(i.pair.load(Ordering::Relaxed)), i.leg())),
-        None => by_path(n),
-    }
-}
-
-#[inline(never)]
-fn by_path(n: i32) -> Option<(usize, Leg)> {
-    let mut loc = Loc::new();
-    match crate::path::object::named(n, &mut loc) {
-        Place::In | Place::Root(_) | Place::Nameless | Place::Linked => Some((loc.pair, loc.leg)),
-        _ => None,
-    }
 }
 
 /// The answer of a change by both legs' paths, one of which is away.

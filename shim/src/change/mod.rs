@@ -10,6 +10,7 @@ pub mod lone;
 pub mod lost;
 mod mapped;
 mod mend;
+pub mod number;
 pub mod pairing;
 pub mod patience;
 pub mod port;

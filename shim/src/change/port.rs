@@ -8,7 +8,7 @@ use crate::change::job::{Job, Patience};
 use crate::change::locks::Held;
 use crate::change::mend::{MENDS, MENDS_GUARDED, mend_the_dead};
 use crate::change::target::{Change, Cx, Hint, Target};
-use crate::change::{held, lost, patience};
+use crate::change::{held, lost, number, patience};
 use crate::events::refused;
 use crate::process::actor::{SPLIT, TX, guest};
 use crate::process::fds;
@@ -346,6 +346,7 @@ pub fn run(job: Job, mut t: [Option<&mut Target>; 2], change: &mut dyn Change) -
                         generation: 0,
                         dated: false,
                         half: core::cell::Cell::new(false),
+                        number: -1,
                         refused: core::cell::Cell::new(None),
                     },
                     change,
@@ -422,6 +423,12 @@ fn drive(p: &mut Port<'_, '_>, kind: IntentKind, action: Action) -> Option<Ran> 
             next = d.recovered(mirror_core::recover(p));
         }
         match next {
+            // Let go of with leg b's epoch, by who shares the table: the change was taken back.
+            Next::Answer(Err(Errno::EBADF))
+                if p.lost == Some(Errno::EBADF) && number::has_lost(p.cx.number) =>
+            {
+                return Some(Ran::Unresolved);
+            }
             Next::Answer(r) if !p.cx.alone && lost::after(&p.cx, p.lost, r) && r.is_err() => {}
             Next::Answer(r) => {
                 MISSES.store(0, Ordering::Relaxed);

@@ -8,13 +8,11 @@ use crate::change::keys;
 use crate::path::below::{hold, open_below, open_by};
 use crate::path::loc::{Loc, Name, Path};
 use crate::process::limits::spare;
-use crate::process::{actor, fds};
 use crate::repair::{heal, pending, same};
-use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::path::split;
 use mirror_core::runtime::Intent;
-use mirror_core::{BothLocked, Errno, K, LockPlan, Lone, Prepared, Refused, Step, Untouched};
+use mirror_core::{BothLocked, Errno, LockPlan, Lone, Prepared, Refused, Step, Untouched};
 use mirror_core::{Leg, PerLeg};
 use mirror_sys as sys;
 use mirror_sys::{Stat, Sys};
@@ -134,6 +132,8 @@ pub struct Cx<'a> {
     pub dated: bool,
     /// A part of the change has been taken back on the first leg.
     pub half: core::cell::Cell<bool>,
+    /// The number that the change goes by, with its partner; −1: none is known.
+    pub number: i32,
     /// What leg b has answered to a change that is made there alone: stores that are carried over.
     pub refused: core::cell::Cell<Option<Errno>>,
 }
@@ -217,16 +217,6 @@ impl Cx<'_> {
             // Leg a lacks it: it is made there, with exclusive access.
             Err(_) => LockPlan::EMPTY,
         }
-    }
-    /// The lock on the file of a descriptor, by its record or (a guest) by the kernel.
-    pub fn file_of(&self, n: i32) -> Sys<LockPlan> {
-        let known = fds::hint(n) == fds::PAIRED && !actor::maybe_guest();
-        let ino = match fds::info(n).filter(|_| known) {
-            Some(i) => i.ino[0].load(Ordering::Relaxed),
-            None if self.lead == Leg::A => sys::fglance(n)?.ino(),
-            None => sys::fglance(n.saturating_add(K))?.ino(),
-        };
-        Ok(self.file(ino))
     }
     /// What the failure to find a directory without locks means.
     fn unplanned(&mut self, which: usize, e: Errno) -> Prepared {

@@ -7,6 +7,7 @@
 //! there, and the second leg's must be of the first one's type.
 use crate::calls::attributes::call::{Kind, Request};
 use crate::calls::paired::partner::owes_time;
+use crate::change::number::describe;
 use crate::change::target::{Change, Cx, hold_here};
 use crate::change::times;
 use crate::path::below::hold;
@@ -189,7 +190,7 @@ impl Change for Attr<'_> {
             return Ok(cx.dir(cx.s.root_ino));
         }
         if let Some((n, true)) = self.by_fd {
-            return cx.file_of(n).map_err(|e| Prepared::Answer(Err(e)));
+            return cx.file_of(n);
         }
         // A directory is locked itself: its name moves only under exclusive access, and rmdir
         // locks it too.
@@ -211,6 +212,11 @@ impl Change for Attr<'_> {
         }
     }
     fn prepare(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Prepared {
+        if let Some((n, true)) = self.by_fd
+            && let Err(p) = describe(n, cx)
+        {
+            return p;
+        }
         if !self.root
             && cx.name(0).is_named()
             && !matches!(self.by_fd, Some((_, true)))

@@ -18,7 +18,7 @@ struct Flags<'a> {
 
 impl Change for Flags<'_> {
     fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
-        cx.file_of(self.n).map_err(|e| Prepared::Answer(Err(e)))
+        cx.file_of(self.n)
     }
     fn prepare(&mut self, _: &mut Cx<'_>, _: &BothLocked) -> Prepared {
         Prepared::Answer(raw(self.regs))

@@ -4,20 +4,22 @@
 //! the second leg's inode to write that nobody has asked for.
 use crate::attach::handle::Session;
 use crate::attach::session;
-use crate::calls::data::write::{describe, place};
+use crate::calls::args::TRIES;
+use crate::calls::data::write::place;
 use crate::calls::paired::owed;
 use crate::calls::paired::recognise::{Fd, recognise};
 use crate::change::deep::open_other;
 use crate::change::job::{Job, Patience};
 use crate::change::lost::{self, From};
+use crate::change::number::{describe, has_lost};
 use crate::change::port::{Ran, run};
 use crate::change::target::{Change, Cx};
 use crate::change::times;
 use crate::path::below::open_below;
 use crate::path::loc::{Loc, Path};
 use crate::process::actor;
-use crate::process::fds::{self, DIRTY_END};
-use crate::regs::{NATIVE, Regs, WAIT, answer, fd_arg, raw};
+use crate::process::fds::{self, DIRTY_END, FdInfo};
+use crate::regs::{NATIVE, Regs, WAIT, answer, fail, fd_arg, raw};
 
 use core::sync::atomic::Ordering;
 use libc as c;
@@ -36,7 +38,7 @@ struct Settle {
 
 impl Change for Settle {
     fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
-        cx.file_of(self.n).map_err(|e| Prepared::Answer(Err(e)))
+        cx.file_of(self.n)
     }
     fn prepare(&mut self, cx: &mut Cx<'_>, _: &BothLocked) -> Prepared {
         match describe(self.n, cx) {
@@ -80,11 +82,24 @@ pub fn settle(n: i32, patience: Patience) -> Option<usize> {
         owed::settled(n, owed);
         return None;
     }
-    let wait = round(n, true, patience);
-    if wait.is_none() {
-        owed::settled(n, owed);
+    match round(n, true, patience) {
+        Round::Wait => return Some(WAIT),
+        Round::Made => owed::settled(n, owed),
+        // Who comes after this process finds what it owed.
+        Round::Void => {}
     }
-    wait
+    None
+}
+
+/// What a round came to.
+#[derive(PartialEq, Eq)]
+enum Round {
+    /// A lock is busy.
+    Wait,
+    /// It was made; or leg b is away, and is compared before it is back.
+    Made,
+    /// It was not: the number is another file's, or something is in the way.
+    Void,
 }
 
 /// Whether there is nothing to settle: two writes right after each other mostly get the same tick of the
@@ -109,8 +124,10 @@ fn known_again(n: i32) -> bool {
     )
 }
 
-fn round(n: i32, time: bool, patience: Patience) -> Option<usize> {
-    let dirty = &fds::info(n)?.dirty;
+fn round(n: i32, time: bool, patience: Patience) -> Round {
+    let Some(FdInfo { dirty, .. }) = fds::info(n) else {
+        return Round::Void;
+    };
     if time {
         // Before the round: what another thread writes after it is owed again.
         dirty.store(0, Ordering::Relaxed);
@@ -122,13 +139,13 @@ fn round(n: i32, time: bool, patience: Patience) -> Option<usize> {
         [None, None],
         &mut change,
     );
-    if !matches!(ran, Ran::Wait) {
-        return None;
+    match ran {
+        Ran::Wait if time => dirty.store(1, Ordering::Relaxed),
+        Ran::Wait => {}
+        Ran::Done(Ok(_)) | Ran::Lone(Ok(_)) | Ran::Alone => return Round::Made,
+        _ => return Round::Void,
     }
-    if time {
-        dirty.store(1, Ordering::Relaxed);
-    }
-    Some(WAIT)
+    Round::Wait
 }
 
 /// fsync, fdatasync, sync_file_range, syncfs: down on both legs before it is said to be down.
@@ -136,59 +153,66 @@ fn round(n: i32, time: bool, patience: Patience) -> Option<usize> {
 pub fn sync(regs: &mut Regs) -> usize {
     let n = fd_arg(regs, 0);
     let mut loc = Loc::new();
-    match recognise(n, &mut loc) {
-        Fd::Out(_) => NATIVE,
-        Fd::Lost(e) => answer(regs, Err(e)),
-        Fd::Paired => {
-            let m = n.saturating_add(K);
-            let at = place(n);
-            if session::is_alone(at.0) {
-                return NATIVE;
-            }
-            let second = |regs: &Regs| match second(regs, m) {
-                // What the kernel has lost of leg b it says once.
-                Err(e) if at.1 == mirror_core::Leg::A && lost::leave_pair(at.0, e, From::Sync) => {
-                    Ok(0)
+    for _ in 0..TRIES {
+        match recognise(n, &mut loc) {
+            Fd::Out(_) => return NATIVE,
+            Fd::Lost(e) => return fail(regs, e),
+            Fd::Paired => {
+                if let Some(v) = both(regs, n) {
+                    return v;
                 }
-                r => r,
-            };
-            if regs.is(Call::SyncFileRange) {
-                let r = raw(regs).and_then(|v| second(regs).map(|_| v));
-                return answer(regs, r);
             }
-            if !actor::guest()
-                && !is_quiet(n)
-                && let Some(wait) = round(n, false, Patience::Wait)
-            {
-                return wait;
-            }
-            if !sys::is_open(m) && !session::is_alone(at.0) {
-                // Leg b has come back meanwhile: it is looked at anew.
-                return WAIT;
-            }
-            let first = raw(regs);
-            let second = second(regs);
-            if second == Err(Errno::EBADF) && !sys::is_open(m) {
-                return WAIT;
-            }
-            answer(regs, first.and_then(|v| second.map(|_| v)))
-        }
-        Fd::Bare if session::is_alone(loc.pair) => NATIVE,
-        Fd::Bare => {
-            let r = raw(regs).and_then(|v| match sync_partner(regs, &loc) {
-                Err(e)
-                    if loc.leg == mirror_core::Leg::A
-                        && lost::leave_pair(loc.pair, e, From::Anywhere) =>
-                {
-                    Ok(v)
-                }
-                // Nothing waits to be written there.
-                Err(Errno::EROFS) => Ok(v),
-                r => r.map(|()| v),
-            });
-            answer(regs, r)
+            Fd::Bare if session::is_alone(loc.pair) => return NATIVE,
+            Fd::Bare => return bare(regs, &loc),
         }
     }
+    // Leg b comes and goes all the time.
+    fail(regs, Errno::EIO)
+}
+
+/// By a descriptor with a partner. `None`: it has lost that, and is looked at anew.
+fn both(regs: &mut Regs, n: i32) -> Option<usize> {
+    let m = n.saturating_add(K);
+    let at = place(n);
+    if session::is_alone(at.0) {
+        return Some(NATIVE);
+    }
+    if !regs.is(Call::SyncFileRange)
+        && !actor::guest()
+        && !is_quiet(n)
+        && let Round::Wait = round(n, false, Patience::Wait)
+    {
+        return Some(WAIT);
+    }
+    // An error is said once: whatever becomes of the second leg, it is the answer.
+    let first = raw(regs);
+    if regs.is(Call::SyncFileRange) && first.is_err() {
+        return Some(answer(regs, first));
+    }
+    let second = match second(regs, m) {
+        // What the kernel has lost of leg b it says once.
+        Err(e) if at.1 == mirror_core::Leg::A && lost::leave_pair(at.0, e, From::Sync) => Ok(0),
+        r => r,
+    };
+    match (first, second) {
+        (Ok(_), Err(Errno::EBADF)) if has_lost(n) => None,
+        (first, second) => Some(answer(regs, first.and_then(|v| second.map(|_| v)))),
+    }
+}
+
+/// By one that only reads.
+fn bare(regs: &mut Regs, loc: &Loc) -> usize {
+    let r = raw(regs).and_then(|v| match sync_partner(regs, loc) {
+        Err(e)
+            if loc.leg == mirror_core::Leg::A && lost::leave_pair(loc.pair, e, From::Anywhere) =>
+        {
+            Ok(v)
+        }
+        // Nothing waits to be written there.
+        Err(Errno::EROFS) => Ok(v),
+        r => r.map(|()| v),
+    });
+    answer(regs, r)
 }
 
 /// Whether nobody is in the middle of a change of the file behind `n`, and nobody has died in one: then
@@ -222,9 +246,17 @@ fn second(regs: &Regs, m: i32) -> Sys<usize> {
 #[inline(never)]
 fn sync_partner(regs: &Regs, loc: &Loc) -> Sys<()> {
     let s = crate::process::actor::locked(|| session::session(loc.pair, actor::guest()))?;
-    if loc.held {
-        return sync_held(regs, &s, loc);
+    let r = match loc.held {
+        true => sync_held(regs, &s, loc),
+        false => sync_named(regs, &s, loc),
+    };
+    if actor::guest() {
+        session::release_guest(&s);
     }
+    r
+}
+
+fn sync_named(regs: &Regs, s: &Session, loc: &Loc) -> Sys<()> {
     let root = s.at(loc.leg.other());
     let mut rel = Path::new();
     let _ = rel.set(if loc.rel.is_empty() {

@@ -1,10 +1,11 @@
 //! The size of a descriptor's file, and what is allocated of it: ftruncate, fallocate.
 use crate::calls::at_place::on_pair;
-use crate::calls::data::write::{describe, place};
+use crate::calls::data::write::place;
 use crate::calls::data::{aftermath, alloc};
 use crate::calls::paired::partner::owes_time;
 use crate::change::job::Job;
 use crate::change::lone;
+use crate::change::number::describe;
 use crate::change::port::{Ran, run};
 use crate::change::target::{Change, Cx};
 use crate::regs::{Regs, copy_of, fd_arg, raw};
@@ -23,7 +24,7 @@ struct Resize<'a> {
 
 impl Change for Resize<'_> {
     fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
-        cx.file_of(self.n).map_err(|e| Prepared::Answer(Err(e)))
+        cx.file_of(self.n)
     }
     fn prepare(&mut self, cx: &mut Cx<'_>, _: &BothLocked) -> Prepared {
         if let Err(p) = describe(self.n, cx) {

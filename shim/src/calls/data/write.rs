@@ -4,7 +4,8 @@ use crate::calls::at_place::on_pair;
 use crate::calls::data::aftermath;
 use crate::calls::paired::partner::owes_time;
 use crate::change::job::Job;
-use crate::change::lone::{self, place_of};
+use crate::change::lone;
+use crate::change::number::{describe, place_of};
 use crate::change::port::{Ran, run};
 use crate::change::target::{Change, Cx, Data};
 use crate::process::{actor, fds};
@@ -67,24 +68,9 @@ impl Write<'_> {
     }
 }
 
-/// Fills what an intent says of a descriptor. `Err`: the number is not what it was when the pair was
-/// chosen (dup2, close); the caller looks again.
-pub fn describe(n: i32, cx: &mut Cx<'_>) -> Result<(), Prepared> {
-    let same = place_of(n) == Some((cx.s.pair, cx.lead))
-        && (fds::hint(n) == fds::PAIRED || actor::maybe_guest());
-    let i = fds::info(n).filter(|_| same).ok_or(Prepared::Unresolved)?;
-    if fds::hint(n) == fds::PAIRED {
-        for (d, s) in cx.intent.inode.iter_mut().zip(&i.ino) {
-            *d = s.load(Ordering::Relaxed);
-        }
-        cx.hint.read(i);
-    }
-    Ok(())
-}
-
 impl Change for Write<'_> {
     fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
-        cx.file_of(self.n).map_err(|e| Prepared::Answer(Err(e)))
+        cx.file_of(self.n)
     }
     fn prepare(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Prepared {
         if let Err(p) = describe(self.n, cx) {

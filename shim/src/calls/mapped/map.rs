@@ -1,11 +1,12 @@
 //! mmap of a file of a pair, shared, by a descriptor that may write.
 use crate::calls::args::TRIES;
-use crate::calls::data::write::{describe, place};
+use crate::calls::data::write::place;
 use crate::calls::mapped::table::{self, Piece};
 use crate::calls::mapped::{carry, hooks, marks};
 use crate::calls::paired::pair_up::paired;
 use crate::change::job::Job;
 use crate::change::lone::Shown;
+use crate::change::number::describe;
 use crate::change::port::{Ran, run};
 use crate::change::target::{Change, Cx};
 use crate::process::{actor, fds};
@@ -167,7 +168,7 @@ impl Map<'_> {
 
 impl Change for Map<'_> {
     fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
-        cx.file_of(self.n).map_err(|e| Prepared::Answer(Err(e)))
+        cx.file_of(self.n)
     }
     fn prepare(&mut self, cx: &mut Cx<'_>, _: &BothLocked) -> Prepared {
         describe(self.n, cx).map_or_else(|p| p, |()| Prepared::Ready)

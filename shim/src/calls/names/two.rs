@@ -1,5 +1,6 @@
 //! Two names: rename, link (op classes *entry* and *rename*).
 use crate::change::lone::{self, Shown};
+use crate::change::number::describe;
 use crate::change::pairing::{in_the_way, nothing_beside};
 use crate::change::target::{Change, Cx};
 use crate::change::times;
@@ -95,6 +96,11 @@ impl Change for Two {
     }
     // long: what is asked of two names, in the kernel's order
     fn prepare(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Prepared {
+        if let Some((n, true)) = self.nameless
+            && let Err(p) = describe(n, cx)
+        {
+            return p;
+        }
         for which in 0..2 {
             if which == 0 && self.nameless.is_some() {
                 continue;

@@ -74,10 +74,10 @@ fn through(n: i32, flags: i32) -> Sys<i32> {
 
 impl Change for Reopen {
     fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
-        cx.file_of(self.n).map_err(|e| Prepared::Answer(Err(e)))
+        cx.file_of(self.n)
     }
     fn prepare(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Prepared {
-        if let Err(p) = crate::calls::data::write::describe(self.n, cx) {
+        if let Err(p) = crate::change::number::describe(self.n, cx) {
             return p;
         }
         if cx.exclusive {
@@ -184,7 +184,8 @@ pub fn reopen(regs: &mut Regs, n: i32, flags: i32, loc: &Loc) -> Option<usize> {
         Ran::Unresolved => return None,
         Ran::Done(Ok(n)) => {
             let n = n as i32;
-            if sys::is_open(n.saturating_add(K)) || crate::attach::session::is_alone(loc.pair) {
+            // What was let go since is found anew.
+            if change.slot == n || crate::attach::session::is_alone(loc.pair) {
                 answer(regs, Ok(n as u64))
             } else {
                 // Never hand out a descriptor whose changes would reach one leg only.

@@ -261,6 +261,8 @@ struct Adopt {
     n: i32,
     flags: i32,
     ino: PerLeg<u64>,
+    /// It has its partner.
+    installed: bool,
 }
 
 impl Adopt {
@@ -327,6 +329,9 @@ impl Change for Adopt {
         let r = install(m, self.n, self.flags);
         let _ = sys::close(m);
         r?;
+        // With TX held: whoever lets it go again comes after it, and forgets it.
+        note(self.n, cx.s.pair, cx.lead, self.ino, cx.name(0).text());
+        self.installed = true;
         Ok(0)
     }
     /// It needs no partner.
@@ -356,6 +361,7 @@ pub fn adopt(n: i32, loc: &Loc) -> Ran {
         n,
         flags: cloexec,
         ino: PerLeg::default(),
+        installed: false,
     };
     let mut t = Target::new(loc);
     let ran = run(
@@ -363,14 +369,15 @@ pub fn adopt(n: i32, loc: &Loc) -> Ran {
         [Some(&mut t), None],
         &mut change,
     );
-    if let Ran::Done(Ok(_)) = ran {
-        if !sys::is_open(n.saturating_add(K)) {
-            if loc.leg == mirror_core::Leg::A && session::is_alone(loc.pair) {
-                return Ran::Alone;
-            }
-            return Ran::Done(Err(Errno::EIO));
-        }
-        note(n, loc.pair, loc.leg, change.ino, loc.text());
+    if let Ran::Done(Ok(_)) = ran
+        && !sys::is_open(n.saturating_add(K))
+    {
+        return match change.installed {
+            _ if loc.leg == mirror_core::Leg::A && session::is_alone(loc.pair) => Ran::Alone,
+            // Another thread has let it go, since leg b has come back or left.
+            true => Ran::Unresolved,
+            false => Ran::Done(Err(Errno::EIO)),
+        };
     }
     ran
 }

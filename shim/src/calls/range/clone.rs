@@ -7,10 +7,11 @@ use crate::attach::handle::Session;
 use crate::attach::session;
 use crate::calls::at_place::on_pair;
 use crate::calls::data::pieces::{SMALL, bring};
-use crate::calls::data::write::{describe, place};
+use crate::calls::data::write::place;
 use crate::calls::paired::partner::owes_time;
 use crate::change::job::Job;
 use crate::change::lone;
+use crate::change::number::describe;
 use crate::change::port::{Ran, run};
 use crate::change::target::{Change, Cx};
 use crate::config::is_ours;
@@ -146,7 +147,7 @@ impl Clone<'_> {
         let src = self.src();
         if fds::hint(src) == fds::PAIRED && !actor::maybe_guest() {
             return if place(src).0 == cx.s.pair {
-                cx.file_of(src)
+                cx.file_of(src).map_err(|_| Errno::EBADF)
             } else {
                 Ok(LockPlan::EMPTY)
             };
@@ -186,7 +187,7 @@ impl Clone<'_> {
 
 impl Change for Clone<'_> {
     fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
-        let own = cx.file_of(self.n).map_err(|e| Prepared::Answer(Err(e)))?;
+        let own = cx.file_of(self.n)?;
         let source = self.source_plan(cx).map_err(|_| Prepared::Exclusive)?;
         Ok(own.union(source))
     }
