@@ -41,9 +41,19 @@ pub(crate) fn quiesce<P: LegLock + Posts + ?Sized>(
 ) -> Result<(), LockMiss> {
     // First all the living, of every object: a repair reads and writes beyond its own.
     if visit(p, held, false)? {
+        stands(p)?;
         visit(p, held, true)?;
     }
     p.sound().map_err(LockMiss::Failed)
+}
+
+/// Asked before what the dead have left is ended: whether what this process has of the legs, and holds, is still of
+/// the word. If not it begins anew.
+fn stands<P: LegLock + Posts + ?Sized>(p: &P) -> Result<(), LockMiss> {
+    match p.stands(p.word()) {
+        true => Ok(()),
+        false => Err(LockMiss::Busy(WHOLE)),
+    }
 }
 
 /// How often a post is freed again that was freed just now.
@@ -109,7 +119,8 @@ pub fn alone<P: LegLock + Posts + ?Sized, T>(
 ) -> Result<T, LockMiss> {
     let held = lock_both(p, LockPlan::EXCLUSIVE)?;
     p.set_exclusive(&held, true);
-    let r = quiesce(p, &held).map(|()| {
+    let r = quiesce(p, &held).and_then(|()| stands(p));
+    let r = r.map(|()| {
         recover_object(p, WHOLE, &held);
         act(p, &held)
     });

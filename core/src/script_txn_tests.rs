@@ -30,6 +30,8 @@ pub(crate) struct Script {
     pub(crate) size: Result<u64, Errno>,
     /// Somebody leaves this object after so many pauses.
     pub(crate) leaves: Option<(usize, u32)>,
+    /// The word is another than that by which this process has its legs.
+    pub(crate) turned: bool,
 }
 
 /// The directory stripe that the tests lock, of a pair with one stripe a table, and the file stripe.
@@ -62,6 +64,7 @@ impl Script {
             half: false,
             size: Ok(100),
             leaves: None,
+            turned: false,
         }
     }
     fn note(&mut self, what: &str) {
@@ -102,6 +105,9 @@ impl LegLock for Script {
         }
         self.note(&format!("+{object}{}", leg(l)));
         Ok(())
+    }
+    fn stands(&self, _: StateWord) -> bool {
+        !self.turned
     }
     fn unlock(&mut self, l: Leg, object: usize) {
         self.note(&format!("-{object}{}", leg(l)));

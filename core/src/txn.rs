@@ -141,13 +141,14 @@ fn exclusive<P: LegLock + Journal + LegIo + ?Sized>(
     action: Action,
 ) -> Verdict {
     p.set_exclusive(&held, true);
-    if let Err(miss) = quiesce(p, &held) {
+    let before = p.stands(p.word());
+    if before && let Err(miss) = quiesce(p, &held) {
         p.set_exclusive(&held, false);
         unlock_both(p, held);
         return missed(miss);
     }
     let word = p.word();
-    let stands = p.stands(word);
+    let stands = before && p.stands(word);
     if word.alone() || !stands {
         let verdict = match stands {
             true => lone(p, &held),

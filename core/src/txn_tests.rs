@@ -409,3 +409,19 @@ fn an_append_lands_where_the_first_leg_put_it() {
         )
     );
 }
+
+/// What the dead have left is not ended by legs of another epoch, whoever asks for it.
+#[test]
+fn nothing_is_ended_by_legs_of_another_epoch() {
+    let mut s = Script {
+        turned: true,
+        ..Script::new()
+    };
+    s.posts[DIR] = ANNOUNCED | (DIR as u32 + 1);
+    assert_eq!(recover(&mut s), Err(LockMiss::Busy(WHOLE)));
+    let v = transact(&mut s, LockPlan::EXCLUSIVE, CALL);
+    assert_eq!(v, Verdict::Replan);
+    let ended = |l: &String| l.starts_with("recover") || l == "first";
+    assert!(!s.log.iter().any(ended), "{:?}", s.log);
+    assert_ne!(s.posts[DIR], 0);
+}

@@ -11,6 +11,7 @@ const MAGIC: &[u8] = b"MIRRORRT";
 const VERSION: (usize, u64) = (8, 6);
 const PARTNER_ERRORS: usize = 144;
 const WORD: usize = 128;
+const GENERATION: usize = 136;
 /// As it is found, or before a comparison began that has not ended well.
 const PENDING: u64 = 1 << 6 | 1 << 11;
 const EXCLUSIVE: u64 = 1 << 5;
@@ -89,12 +90,23 @@ impl Pair {
     /// more than one, or it cannot be read: an oracle without evidence is no oracle.
     #[track_caller]
     pub fn partner_errors(&self) -> u64 {
+        self.told(partner_errors)
+    }
+
+    /// How often what is known of paths may have ended. Panics in the same way.
+    #[track_caller]
+    pub fn generation(&self) -> u64 {
+        self.told(|bytes| word(bytes, GENERATION))
+    }
+
+    #[track_caller]
+    fn told(&self, what: impl Fn(&[u8]) -> Result<u64, String>) -> u64 {
         let files = self.runtime_files();
         let [file] = &files[..] else {
             panic!("not one runtime file but {}: {files:?}", files.len());
         };
         let bytes = fs::read(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
-        partner_errors(&bytes).unwrap_or_else(|e| panic!("{}: {e}", file.display()))
+        what(&bytes).unwrap_or_else(|e| panic!("{}: {e}", file.display()))
     }
 
     /// What the runtime file says that the legs name; where there is none, nobody is inside, and the lists

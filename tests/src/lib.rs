@@ -20,6 +20,7 @@ mod program;
 mod screen;
 mod talker;
 mod told;
+mod traced;
 pub mod words;
 
 pub use audited::has_tier;
@@ -35,6 +36,7 @@ pub use program::{compile, compile_with};
 pub use screen::Screen;
 pub use talker::{PATIENCE, Talker, send, still};
 pub use told::Told;
+pub use traced::Traced;
 
 /// Says why a test is skipped; `xtask test` counts and lists the line.
 pub fn skip(reason: impl std::fmt::Display) {

@@ -1,19 +1,14 @@
 //! A change of leg a alone, made under its locks while leg b is away, goes to what was planned or begins anew: at each
 //! of its calls somebody makes its name, or its number, lead elsewhere. Another pair never gets it on one leg, and who
 //! waits behind a fifo or a pipe holds no lock.
-use mirror_tests::{Kind, Pair, compile};
+use mirror_tests::{Kind, Pair, Traced, compile};
 use std::fs;
-use std::io::{self, Write};
 use std::os::unix::fs::symlink;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Stdio};
 use std::time::Duration;
 
 /// More calls than any of these changes makes.
 const ENDLESS: usize = 400;
-/// The number in lone.c.
-const N: u32 = 20;
 
 /// A pair whose leg b is away, with a pair that is in sync in its tab.
 fn pairs() -> Option<(Pair, Pair)> {
@@ -31,149 +26,17 @@ fn pairs() -> Option<(Pair, Pair)> {
     Some((one, other))
 }
 
-/// A process that stands at its first mark.
-struct Traced {
-    child: Child,
-    pid: i32,
+fn start(pair: &Pair, args: &[&Path]) -> Traced {
+    let mut c = pair.preloaded(pair.programs().join("lone"));
+    c.args(args);
+    Traced::start(c)
 }
 
-enum Stop {
-    Call,
-    Mark,
-    Signal(i32),
-    Over,
-}
-
-impl Traced {
-    fn start(pair: &Pair, args: &[&Path]) -> Traced {
-        let mut c = pair.preloaded(pair.programs().join("lone"));
-        c.args(args).stdin(Stdio::piped());
-        // SAFETY: ptrace is a system call, and asks nothing of memory here.
-        unsafe {
-            c.pre_exec(|| match libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) {
-                -1 => Err(io::Error::last_os_error()),
-                _ => Ok(()),
-            });
-        }
-        let child = c.spawn().expect("a traced program");
-        let pid = i32::try_from(child.id()).expect("a pid");
-        let mut t = Traced { child, pid };
-        assert!(matches!(t.wait(), Stop::Signal(libc::SIGTRAP)));
-        let options = libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_EXITKILL;
-        t.ask(libc::PTRACE_SETOPTIONS, options as usize);
-        let mut signal = 0;
-        loop {
-            t.ask(libc::PTRACE_CONT, signal as usize);
-            match t.wait() {
-                Stop::Mark => return t,
-                Stop::Signal(libc::SIGTRAP) => signal = 0,
-                Stop::Signal(s) => signal = s,
-                _ => panic!("it never began"),
-            }
-        }
-    }
-
-    fn ask(&self, request: libc::c_uint, data: usize) {
-        // SAFETY: these requests write no memory of ours.
-        let r = unsafe { libc::ptrace(request, self.pid, 0usize, data) };
-        assert_ne!(r, -1, "{}", io::Error::last_os_error());
-    }
-
-    fn look(&mut self, flags: i32) -> Option<Stop> {
-        let mut status = 0;
-        // SAFETY: the status is a local variable.
-        let r = unsafe { libc::waitpid(self.pid, &raw mut status, libc::__WALL | flags) };
-        assert!(r >= 0, "{}", io::Error::last_os_error());
-        (r != 0).then_some(match status {
-            s if libc::WIFEXITED(s) || libc::WIFSIGNALED(s) => Stop::Over,
-            s if libc::WSTOPSIG(s) == libc::SIGTRAP | 0x80 => Stop::Call,
-            s if libc::WSTOPSIG(s) == libc::SIGSTOP => Stop::Mark,
-            s => Stop::Signal(libc::WSTOPSIG(s)),
-        })
-    }
-
-    fn wait(&mut self) -> Stop {
-        self.look(0).expect("it was waited for")
-    }
-
-    /// Lets it go on until it is about to make its `nth` call. `false`: it makes fewer.
-    fn reach(&mut self, nth: usize) -> bool {
-        let mut signal = 0;
-        let mut stops = 0;
-        loop {
-            self.ask(libc::PTRACE_SYSCALL, signal as usize);
-            signal = 0;
-            match self.wait() {
-                // At its way in, and at its way out.
-                Stop::Call if stops == 2 * nth => return true,
-                Stop::Call => stops += 1,
-                Stop::Signal(s) => signal = s,
-                Stop::Mark | Stop::Over => return false,
-            }
-        }
-    }
-
-    /// What thread `tid` does: the number of the call in which it sleeps.
-    fn sleeps(&self, tid: i32) -> Option<i64> {
-        let of = |what| fs::read_to_string(format!("/proc/{}/task/{tid}/{what}", self.pid)).ok();
-        let stat = of("stat")?;
-        let state = stat.rsplit(')').next()?.trim_start().chars().next()?;
-        (state == 'S').then_some(())?;
-        of("syscall")?.split(' ').next()?.parse().ok()
-    }
-
-    /// Lets it go on to its second mark, or until it waits for somebody in one of these calls. `false`: it waits.
-    fn goes_on(&mut self, calls: &[i64]) -> bool {
-        let mut signal = 0;
-        loop {
-            self.ask(libc::PTRACE_CONT, signal as usize);
-            loop {
-                match self.look(libc::WNOHANG) {
-                    None if self.sleeps(self.pid).is_some_and(|n| calls.contains(&n)) => {
-                        return false;
-                    }
-                    None => std::thread::sleep(Duration::from_millis(1)),
-                    Some(Stop::Mark | Stop::Over) => return true,
-                    Some(Stop::Signal(s)) => {
-                        signal = s;
-                        break;
-                    }
-                    Some(Stop::Call) => break,
-                }
-            }
-        }
-    }
-
-    /// Its second thread makes the number another's, or waits until it may.
-    fn turn(&mut self, to: &str) {
-        let input = self.child.stdin.as_mut().expect("a pipe");
-        input.write_all(b"g").unwrap();
-        let link = format!("/proc/{}/fd/{N}", self.pid);
-        let turned = || {
-            fs::read_link(&link)
-                .unwrap()
-                .to_string_lossy()
-                .starts_with(to)
-        };
-        while !turned() && !self.second_waits() {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-
-    /// Whether its second thread waits for the mutex that guards numbers.
-    fn second_waits(&self) -> bool {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid)).unwrap();
-        let names = tasks.filter_map(|t| t.ok()?.file_name().into_string().ok());
-        let mut ids = names.filter_map(|n| n.parse().ok());
-        ids.any(|t| t != self.pid && self.sleeps(t) == Some(libc::SYS_futex))
-    }
-}
-
-impl Drop for Traced {
-    fn drop(&mut self) {
-        // SAFETY: kill has no memory effects; nobody has waited for the child, or it is a zombie's pid no more.
-        unsafe { libc::kill(self.pid, libc::SIGKILL) };
-        while !matches!(self.look(0), Some(Stop::Over)) {}
+/// The second thread makes number 20 what leads there, or waits for the mutex that guards numbers.
+fn turn(t: &mut Traced, to: &str) {
+    t.tell();
+    while !t.leads(20).starts_with(to) && !t.second_sleeps(&[libc::SYS_futex]) {
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -225,7 +88,7 @@ fn a_name_that_leads_to_another_pair_by_then() {
         let mut reached = 0;
         for nth in 0..ENDLESS {
             anew(&one, &other);
-            let mut t = Traced::start(&one, &[Path::new(op), &f, &g]);
+            let mut t = start(&one, &[Path::new(op), &f, &g]);
             if !t.reach(nth) {
                 break;
             }
@@ -249,7 +112,7 @@ fn a_name_that_leads_to_a_fifo_by_then() {
     let (mut waited, mut reached) = (0, 0);
     for nth in 0..ENDLESS {
         anew(&one, &other);
-        let mut t = Traced::start(&one, &[Path::new("fifo"), &one.v().join("d/f")]);
+        let mut t = start(&one, &[Path::new("fifo"), &one.v().join("d/f")]);
         if !t.reach(nth) {
             break;
         }
@@ -277,12 +140,12 @@ fn a_number_of_another_pair_by_then() {
         let mut reached = 0;
         for nth in 0..ENDLESS {
             anew(&one, &other);
-            let mut t = Traced::start(&one, &[Path::new(op), &f, &to]);
+            let mut t = start(&one, &[Path::new(op), &f, &to]);
             if !t.reach(nth) {
                 break;
             }
             reached = nth;
-            t.turn(to.to_str().unwrap());
+            turn(&mut t, to.to_str().unwrap());
             assert!(t.goes_on(&[]), "{op}");
             drop(t);
             same(&other, op, nth);
@@ -298,12 +161,12 @@ fn a_number_that_is_a_full_pipe_by_then() {
     let (mut waited, mut reached) = (0, 0);
     for nth in 0..ENDLESS {
         anew(&one, &other);
-        let mut t = Traced::start(&one, &[Path::new("write"), &one.v().join("d/f")]);
+        let mut t = start(&one, &[Path::new("write"), &one.v().join("d/f")]);
         if !t.reach(nth) {
             break;
         }
         reached = nth;
-        t.turn("pipe:");
+        turn(&mut t, "pipe:");
         if !t.goes_on(&[libc::SYS_write]) {
             waited += 1;
             one.run("echo x >> $V/d/f").ok();

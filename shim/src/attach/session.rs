@@ -122,16 +122,12 @@ pub fn session(pair: usize, guest: bool) -> Sys<Session> {
         // SAFETY: written before `ready` was released, never changed since.
         let mut s = unsafe { (*slot.session.get()).clone() };
         if !guest {
-            again::renew(&s, &slot.held, SHARED_FILES.load(Ordering::Relaxed));
+            return renewed(slot, s);
         }
         (s.root[Leg::B], s.epoch) = slot.of_b(&s);
         // The owner may have attached after this guest got its descriptors.
-        match guest {
-            true if s.root.iter().all(|n| sys::is_open(*n)) => return Ok(s),
-            true => {}
-            false if s.epoch != 0 || s.runtime().word().alone() => return Ok(s),
-            // It could neither be opened again nor left behind.
-            false => return Err(Errno::EIO),
+        if s.root.iter().all(|n| sys::is_open(*n)) {
+            return Ok(s);
         }
     }
     // What goes wrong here is no answer to the program's call, except that it may not, or has no room.
@@ -145,6 +141,27 @@ pub fn session(pair: usize, guest: bool) -> Sys<Session> {
         }
     })
 }
+
+/// The owner's session, with leg b as it is now.
+fn renewed(slot: &Slot, mut s: Session) -> Sys<Session> {
+    for _ in 0..TURNS {
+        let word = s.runtime().word();
+        again::renew(&s, &slot.held, SHARED_FILES.load(Ordering::Relaxed));
+        (s.root[Leg::B], s.epoch) = slot.of_b(&s);
+        let now = s.runtime().word();
+        if s.epoch != 0 || now.alone() {
+            return Ok(s);
+        }
+        // Unless leg b has left or come meanwhile, it could neither be opened again nor left behind.
+        if now == word {
+            break;
+        }
+    }
+    Err(Errno::EIO)
+}
+
+/// How often leg b may leave or come meanwhile.
+const TURNS: u32 = 64;
 
 /// Attaches to a pair that this process is not attached to.
 pub fn join(pair: usize, guest: bool) -> Result<Session, Refused> {
@@ -573,8 +590,30 @@ fn attach(pair: usize, guest: bool) -> Result<Session, Refused> {
     if guest {
         s.owner = owner;
     }
-    s.epoch = s.runtime().word().epoch();
+    let word = s.runtime().word();
+    s.epoch = word.epoch();
+    if s.epoch != StateWord::FRESH.epoch() && !word.alone() {
+        anew(&mut s, &record, guest)?;
+    }
     Ok(s)
+}
+
+/// Leg b was opened before there was a word that could be asked: in a pair that it has ever left, what was opened may be
+/// of another epoch.
+#[cold]
+#[inline(never)]
+fn anew(s: &mut Session, a: &LegRecord, guest: bool) -> Result<(), Refused> {
+    let former = [s.root[Leg::B], s.owner[Leg::B]];
+    let r = again::second(s, a, guest);
+    if guest {
+        for n in former.into_iter().filter(|n| *n >= 0) {
+            let _ = sys::close(n);
+        }
+    }
+    let Err(r) = r else { return Ok(()) };
+    leaving::unreachable(s, r.errno);
+    s.epoch = 0;
+    s.runtime().word().alone().then_some(()).ok_or(r)
 }
 
 /// Whether this process is attached to any pair.

@@ -441,6 +441,7 @@ fn drive(p: &mut Port<'_, '_>, kind: IntentKind, action: Action) -> Option<Ran> 
             Next::Unresolved => return Some(Ran::Unresolved),
             Next::Alone => return Some(Ran::Alone),
             Next::Lone(r) => return Some(Ran::Lone(r)),
+            Next::Wait(_) if !p.is_of(p.cx.s.runtime().word()) => return None,
             Next::Wait(object) => return Some(busy(p, object)),
             Next::Again | Next::Recover(_) => {}
         }

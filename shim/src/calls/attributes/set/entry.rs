@@ -39,30 +39,7 @@ pub fn attribute(regs: &mut Regs) -> usize {
     let by_fd;
     let mut place;
     if call.path == 0 {
-        let n = fd_arg(regs, 0);
-        place = match recognise(n, &mut loc) {
-            Fd::Out(_) => return NATIVE,
-            Fd::Lost(e) => return fail(regs, e),
-            Fd::Paired => {
-                let Some(i) = fds::info(n) else {
-                    return NATIVE;
-                };
-                loc.pair = usize::from(i.pair.load(Ordering::Relaxed));
-                loc.leg = i.leg();
-                let mut buf = [0u8; 232];
-                loc.set_text(i.path(&mut buf));
-                by_fd = Some((n, true));
-                Place::In
-            }
-            Fd::Bare => {
-                by_fd = Some((n, false));
-                if loc.rel.is_empty() {
-                    Place::Root(false)
-                } else {
-                    Place::In
-                }
-            }
-        };
+        (place, by_fd) = by_number(fd_arg(regs, 0), &mut loc);
     } else {
         if text.is_empty() && copy_path(call.path, &mut text).is_none() {
             return NATIVE;
@@ -85,6 +62,25 @@ pub fn attribute(regs: &mut Regs) -> usize {
     )
 }
 
+/// By a descriptor of the program's.
+fn by_number(n: i32, loc: &mut Loc) -> Found {
+    match recognise(n, loc) {
+        Fd::Out(proof) => (Place::Out(proof), None),
+        Fd::Lost(e) => (Place::Fail(e), None),
+        Fd::Paired => {
+            if let Some(i) = fds::info(n) {
+                loc.pair = usize::from(i.pair.load(Ordering::Relaxed));
+                loc.leg = i.leg();
+                let mut buf = [0u8; 232];
+                loc.set_text(i.path(&mut buf));
+            }
+            (Place::In, Some((n, true)))
+        }
+        Fd::Bare if loc.rel.is_empty() => (Place::Root(false), Some((n, false))),
+        Fd::Bare => (Place::In, Some((n, false))),
+    }
+}
+
 /// Where an attribute is, and the descriptor that leads there: does it have a partner?
 type Found = (Place, Option<(i32, bool)>);
 
@@ -99,6 +95,10 @@ struct Asked<'a> {
 impl Asked<'_> {
     /// Looks slowly for what has misled.
     fn again(&self, loc: &mut Loc, (_, by_fd): Found, tries: usize) -> Found {
+        if self.call.path == 0 && matches!(by_fd, Some((_, true))) {
+            // It has lost its partner, or is another's.
+            return by_number(fd_arg(self.regs, 0), loc);
+        }
         if self.call.path == 0 {
             let place = match crate::path::object::sought(fd_arg(self.regs, 0), loc) {
                 Place::Nameless | Place::Linked if tries < 8 => Place::In,
