@@ -48,9 +48,8 @@ fn start(pair: &Pair, op: &str) -> Traced {
 fn changes(t: &mut Traced) {
     t.tell();
     // It reads again when it has.
-    while !t.second_sleeps(&[libc::SYS_futex])
-        && !(t.has_read() && t.second_sleeps(&[libc::SYS_read]))
-    {
+    let done = |t: &Traced| t.has_read() && t.second_sleeps(&[libc::SYS_read]);
+    while !done(t) && !t.second_sleeps(&[libc::SYS_futex]) {
         std::thread::sleep(Duration::from_millis(1));
     }
 }

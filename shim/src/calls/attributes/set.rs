@@ -211,6 +211,7 @@ impl Change for Attr<'_> {
             _ => cx.file_named(0),
         }
     }
+    // long: what is asked of an object, in the kernel's order
     fn prepare(&mut self, cx: &mut Cx<'_>, held: &BothLocked) -> Prepared {
         if let Some((n, true)) = self.by_fd
             && let Err(p) = describe(n, cx)
