@@ -289,7 +289,8 @@ impl Watch {
                 since: self.since,
                 last: self.last,
                 findings: self.counts.unmirrored,
-                healed: self.counts.healed,
+                // What is equal by now needs nobody.
+                healed: self.counts.unmirrored.saturating_sub(self.counts.left),
                 lost: self.counts.lost,
             });
         }

@@ -143,6 +143,8 @@ fn what_is_equal_by_now_was_not_healed() {
         let done: Vec<&Value> = told.findings().map(|f| &f["done"]).collect();
         assert_eq!(done, ["equal"]);
         assert_eq!((told.code, told.count("healed")), (3, 0));
+        // And it is left to nobody.
+        assert!(in_sync(pair));
     });
 }
 
