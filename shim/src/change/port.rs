@@ -238,7 +238,7 @@ impl LegIo for Port<'_, '_> {
     fn write_first(&mut self, at: Option<u64>, held: &BothLocked) -> Result<u64, Errno> {
         let data = self.change.data().ok_or(Errno::EIO)?;
         let k = data.write_first(at, held);
-        if k.is_err() && data.refused(held).is_err() {
+        if k.is_err() && data.refused(at, held).is_err() {
             pending::pending_once(self.cx.s, self.cx.paths().0);
         }
         let k = k?;

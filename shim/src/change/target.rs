@@ -483,8 +483,8 @@ pub trait Data {
     fn fd(&self) -> i32;
     /// The first leg's write.
     fn write_first(&mut self, at: Option<u64>, held: &BothLocked) -> Sys<u64>;
-    /// What it has changed although it was refused, on the second leg.
-    fn refused(&mut self, held: &BothLocked) -> Sys<()>;
+    /// What it has changed at `at` (`None`: behind the end) although it was refused, on the second leg.
+    fn refused(&mut self, at: Option<u64>, held: &BothLocked) -> Sys<()>;
     /// The second leg's write of bytes `done..upto` of the data.
     fn write_second(&mut self, at: u64, done: u64, upto: u64, held: &BothLocked) -> Sys<u64>;
 }

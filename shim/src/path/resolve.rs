@@ -61,6 +61,9 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
     let (mut system, mut beside) = (false, None);
     if !absolute {
         match base_text(dir, &mut full) {
+            Ok(_) if no_directory(dir, text, full.as_bytes()) => {
+                return Place::Fail(Errno::ENOTDIR);
+            }
             Ok(base) => (system, beside) = (base.system, base.out),
             Err(Place::Out(proof)) if text == b"." => return Place::Out(proof),
             // Out of a removed or deep directory ".." still leads, and names lead into legs.
@@ -114,6 +117,21 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
         Place::Fail(Errno::ENAMETOOLONG) => locate_slow(dir, path, last, loc),
         p => p,
     }
+}
+
+/// Whether a relative path starts at what is no directory, where the texts alone would lead on: "." and ".."
+/// are taken off them, and what has no name any more has a text that is nobody's name.
+#[inline]
+fn no_directory(dir: i32, text: &[u8], base: &[u8]) -> bool {
+    let mut parts = text.split(|&b| b == b'/');
+    dir != c::AT_FDCWD
+        && (base.ends_with(b" (deleted)") || parts.any(|p| matches!(p, b"." | b"..")))
+        && is_no_directory(dir)
+}
+
+#[cold]
+fn is_no_directory(dir: i32) -> bool {
+    sys::identity_of(dir).is_ok_and(|id| id.kind != c::S_IFDIR)
 }
 
 /// What the kernel says before it looks at the last component.

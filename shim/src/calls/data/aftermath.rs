@@ -1,6 +1,8 @@
 //! What a call has changed although it answers an error: the kernel takes set-id bits away and sets the
 //! time before it finds out that a write or an allocation cannot be; one that fails half-way has grown
-//! the file.
+//! the file. A write past the page cache is made in parts, and answers the error of the one that fails (ext4:
+//! EINVAL for a length that is no multiple of the block, after what lies before it is written); one that is
+//! to be on the disk answers the error of that, and the bytes are in the file.
 //!
 //! Rules: both locks are held. The first leg's answer is the program's; the second leg follows it.
 use crate::calls::data::alloc;
@@ -41,6 +43,58 @@ pub fn refused(n: i32, held: &BothLocked) -> Sys<()> {
     Ok(())
 }
 
+/// A write of `len` bytes at `at` (`None`: behind the end) has been refused on the first leg; `durable`: it was
+/// to be on the disk. An error: the second could not follow.
+#[cold]
+#[inline(never)]
+pub fn not_written(
+    n: i32,
+    at: Option<u64>,
+    (len, durable): (u64, bool),
+    held: &BothLocked,
+) -> Sys<()> {
+    refused(n, held)?;
+    let flags = sys::fcntl(n, c::F_GETFL, 0)? as i32;
+    // O_SYNC has the bit of O_DSYNC.
+    if !durable && flags & (c::O_DIRECT | c::O_DSYNC) == 0 {
+        return Ok(());
+    }
+    let from = match at {
+        Some(at) => at,
+        None => sys::fstat(n.saturating_add(K))?.size(),
+    };
+    follow(n, from, len, held)
+}
+
+/// What FICLONERANGE left behind when it failed with `why`: file systems share one extent after the other. An
+/// error: the second leg could not follow.
+#[cold]
+#[inline(never)]
+pub fn not_cloned(n: i32, why: Errno, (at, len): (u64, u64), held: &BothLocked) -> Sys<()> {
+    refused(n, held)?;
+    if !alloc::may_have_begun(why) {
+        return Ok(());
+    }
+    follow(n, at, len, held)
+}
+
+/// Makes a range of the second leg, and the size, what the first one has.
+fn follow(n: i32, from: u64, len: u64, held: &BothLocked) -> Sys<()> {
+    let m = n.saturating_add(K);
+    let size = sys::fstat(n)?.size();
+    let len = len.min(size.saturating_sub(from));
+    if len > SMALL {
+        return Err(Errno::EFBIG);
+    }
+    if len > 0 {
+        bring(n, m, from, len, held)?;
+    }
+    if sys::fstat(m)?.size() != size {
+        sys::ftruncate(m, size)?;
+    }
+    Ok(())
+}
+
 /// What fallocate(2) left behind when it failed with `why`. An error: the second leg could not follow.
 #[cold]
 #[inline(never)]
@@ -54,21 +108,10 @@ pub fn not_allocated(
     if !alloc::may_have_begun(why) {
         return Ok(());
     }
-    let m = n.saturating_add(K);
-    let size = sys::fstat(n)?.size();
-    let end = match mode {
-        mode if alloc::shifts(mode) => size,
-        mode if alloc::clears(mode) => size.min(off.saturating_add(len)),
-        _ => off,
+    let len = match mode {
+        mode if alloc::shifts(mode) => u64::MAX,
+        mode if alloc::clears(mode) => len,
+        _ => 0,
     };
-    if end > off {
-        if end.saturating_sub(off) > SMALL {
-            return Err(Errno::EFBIG);
-        }
-        bring(n, m, off, end.saturating_sub(off), held)?;
-    }
-    if sys::fstat(m)?.size() != size {
-        sys::ftruncate(m, size)?;
-    }
-    Ok(())
+    follow(n, off, len, held)
 }

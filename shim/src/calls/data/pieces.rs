@@ -34,9 +34,16 @@ pub fn bring(n: i32, m: i32, at: u64, len: u64, held: &BothLocked) -> Sys<()> {
 }
 
 fn bring_child(n: i32, m: i32, at: u64, len: u64, held: &BothLocked) -> Sys<()> {
+    // What lies behind the program's limit is brought too; the limit is this child's own.
+    if let Ok((_, hard)) = sys::file_size(None) {
+        let _ = sys::file_size(Some((hard, hard)));
+    }
     let mut name = Path::new();
     sys::fd_text(n, &mut name);
     let r = sys::openat(c::AT_FDCWD, &name, c::O_RDONLY | c::O_CLOEXEC, 0)?;
+    // O_DIRECT takes whole blocks alone, O_APPEND the end. Who may not open it goes on with what there is.
+    sys::fd_text(m, &mut name);
+    let m = sys::openat(c::AT_FDCWD, &name, c::O_WRONLY | c::O_CLOEXEC, 0).unwrap_or(m);
     let size = sys::fstat(r)?.size();
     let end = at.saturating_add(len).min(size);
     let range = CloneRange {

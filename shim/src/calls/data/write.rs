@@ -119,8 +119,14 @@ impl Data for Write<'_> {
     fn write_first(&mut self, at: Option<u64>, held: &BothLocked) -> Sys<u64> {
         self.on_first(at, held)
     }
-    fn refused(&mut self, held: &BothLocked) -> Sys<()> {
-        aftermath::refused(self.n, held)
+    fn refused(&mut self, at: Option<u64>, held: &BothLocked) -> Sys<()> {
+        let [_, buf, count, _, _, flags] = self.regs.args;
+        let durable = self.regs.is(Call::Pwritev2) && flags & RWF_DURABLE != 0;
+        let len = match self.regs.call() {
+            Some(Call::Write | Call::Pwrite64) => self.len,
+            _ => total(buf, count),
+        };
+        aftermath::not_written(self.n, at, (len, durable), held)
     }
     fn write_second(&mut self, at: u64, done: u64, upto: u64, held: &BothLocked) -> Sys<u64> {
         let m = self.n.saturating_add(K) as usize;
@@ -208,6 +214,15 @@ fn vector(
     let p = iov.as_ptr() as usize;
     // SAFETY: our own vector, over buffers that the first write has just read.
     sys::ret(unsafe { sys::frequent6(c::SYS_pwritev2, m, p, n, to, 0, durable) }).map(|v| v as u64)
+}
+
+/// Bytes of the program's vector, as far as it can be read.
+#[cold]
+#[inline(never)]
+fn total(addr: usize, count: usize) -> u64 {
+    let mut vector = Array::<c::iovec>::new(addr);
+    let lengths = (0..count.min(IOV_MAX)).map_while(|i| vector.get(i).ok());
+    lengths.fold(0, |sum: u64, v| sum.saturating_add(v.iov_len as u64))
 }
 
 /// The part `done..upto` of the program's vector.

@@ -71,8 +71,12 @@ fn how_without_effects(regs: &mut Regs, keep: u64) -> usize {
         let _ = sys::close(n);
         st
     });
+    let nonblocking = flags & c::O_NONBLOCK as u64 != 0;
+    let both = flags as i32 & c::O_ACCMODE == c::O_RDWR;
+    // Whom a fifo's open has to wait for, and who waits for a device, it is not known here.
+    let may_wait = |kind| kind != c::S_IFREG && !nonblocking && !(kind == c::S_IFIFO && both);
     match regular {
-        Ok(st) if st.kind() != c::S_IFREG => fail(regs, Errno::ENXIO),
+        Ok(st) if may_wait(st.kind()) => fail(regs, Errno::ENXIO),
         Ok(_) => match made_here(regs, flags, h.resolve) {
             Ok(n) => {
                 set_hint(n, UNKNOWN);

@@ -6,6 +6,7 @@
 use crate::attach::handle::Session;
 use crate::attach::session;
 use crate::calls::at_place::on_pair;
+use crate::calls::data::aftermath;
 use crate::calls::data::pieces::{SMALL, bring};
 use crate::calls::data::write::place;
 use crate::calls::paired::partner::owes_time;
@@ -226,8 +227,11 @@ impl Change for Clone<'_> {
     fn apply(&mut self, cx: &mut Cx<'_>, held: &BothLocked, step: Step) -> Result<u64, Refused> {
         if step == Step::First {
             let r = sys::clone_range(self.n, &self.range).map(|v| v as u64);
-            if r.is_err() && crate::calls::data::aftermath::refused(self.n, held).is_err() {
-                crate::repair::pending::pending_once(cx.s, cx.paths().0);
+            if let Err(why) = r {
+                let range = (self.range.dst_offset, cx.intent.length);
+                if aftermath::not_cloned(self.n, why, range, held).is_err() {
+                    crate::repair::pending::pending_once(cx.s, cx.paths().0);
+                }
             }
             return Ok(r?);
         }
