@@ -110,7 +110,8 @@ fn one_look_that_fails_hides_no_list() {
     for errno in ["ENOENT", "ENOTDIR", "EACCES", "EIO"] {
         let pair = linked(Kind::InPlace);
         let mut c = pair.command("strace");
-        c.args(["-f", "-qq", "-o", "/dev/null", "-P"]);
+        let trace = pair.scratch().join("trace");
+        c.args(["-f", "-qq", "-o"]).arg(&trace).arg("-P");
         c.arg(pair.a().join(".mirror/outside"));
         c.args(["-e", "trace=statx", "-e"]);
         c.arg(format!("inject=statx:error={errno}"));
@@ -124,6 +125,8 @@ fn one_look_that_fails_hides_no_list() {
             said(&o.ok()).contains("by a name outside the leg"),
             "{errno}"
         );
+        let trace = std::fs::read_to_string(trace).expect("the trace");
+        assert!(trace.contains("(INJECTED)"), "{errno}: {trace}");
         assert_eq!(word(&pair), "UNVERIFIED");
     }
 }

@@ -14,8 +14,8 @@ pub const FILE: &[u8] = b".mirror/audit";
 /// The byte, far behind the text, that who wants the pair for himself locks. An audit of all pairs lets go of
 /// the pair then; one of this pair alone has the byte locked too, and stays.
 const WANTED: u64 = 1 << 20;
-/// How long an audit may take to let go.
-const LETS_GO: Duration = Duration::from_secs(5);
+/// How long an audit may take to let go. It comes round every two seconds, and later on a busy machine.
+const LETS_GO: Duration = Duration::from_secs(15);
 
 /// The right to say that the pair is audited, until it is dropped.
 pub struct Sign(OwnedFd);

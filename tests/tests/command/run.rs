@@ -135,7 +135,7 @@ fn a_library_that_cannot_be_loaded_stops_the_command() {
     // A library that loads, but is not ours: the proof of attachment stays away.
     fs::copy(libm, e.p("other.so")).unwrap();
     let with = |lib: &str, texts: &[&str]| {
-        let args = ["run", "sh", "-c", "echo ran; sleep 100"];
+        let args = ["run", "sh", "-c", "echo ran; sleep 100000"];
         let o = check(
             finish(e.command(&args).env("MIRROR_LIB", e.p(lib))),
             &args,
@@ -151,9 +151,7 @@ fn a_library_that_cannot_be_loaded_stops_the_command() {
     with("nosuch.so", &["nosuch.so: No such file"]);
     with("empty.so", &["empty"]);
     with("text.so", &["not a library"]);
-    let begun = Instant::now();
     with("other.so", &["did not attach"]);
-    assert!(begun.elapsed() < Duration::from_secs(50));
     e.expect(&["status"], 0, &["IN SYNC"]);
 }
 
