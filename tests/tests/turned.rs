@@ -113,11 +113,6 @@ fn leg_b_comes_back_in_the_midst_of_a_sync() {
     at_each_call("fsync", true);
 }
 
-#[test]
-fn leg_b_comes_back_as_a_number_gets_its_partner() {
-    at_each_call("adopt", true);
-}
-
 /// A directory that goes while leg b is away, or is moved, is counted: what another process knows of its path ends.
 #[test]
 fn what_goes_while_leg_b_is_away_is_counted() {
