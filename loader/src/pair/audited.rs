@@ -14,6 +14,8 @@ pub const FILE: &[u8] = b".mirror/audit";
 /// The byte, far behind the text, that who wants the pair for himself locks. An audit of all pairs lets go of
 /// the pair then; one of this pair alone has the byte locked too, and stays.
 const WANTED: u64 = 1 << 20;
+/// How often a lock is tried that others have for moments.
+const LOOKS: u32 = 4;
 /// How long an audit may take to let go. It comes round every two seconds, and later on a busy machine.
 const LETS_GO: Duration = Duration::from_secs(15);
 
@@ -28,7 +30,7 @@ impl Sign {
         if rustix::fs::fstat(&fd)?.st_size == 0 {
             like_folder(&root.dir(b".mirror")?, &fd);
         }
-        rustix::fs::flock(&fd, FlockOperation::NonBlockingLockShared)?;
+        patiently(&fd, FlockOperation::NonBlockingLockShared)?;
         if stays {
             // Where it cannot be locked the audit is asked to let go, and does not.
             let _ = mirror_sys::lock_of_description(fd.as_raw_fd(), WANTED, Byte::Shared);
@@ -46,6 +48,17 @@ impl Sign {
         // For display alone: a full leg has no room for it.
         let _ = rustix::io::pwrite(&self.0, &a.encode(), 0);
     }
+}
+
+/// Takes it; who only looks whether somebody has it locked has it for a moment.
+fn patiently(fd: &OwnedFd, how: FlockOperation) -> rustix::io::Result<()> {
+    for _ in 0..LOOKS {
+        match rustix::fs::flock(fd, how) {
+            Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(Duration::from_millis(5)),
+            r => return r,
+        }
+    }
+    rustix::fs::flock(fd, how)
 }
 
 fn wanted(fd: &OwnedFd) -> bool {
@@ -116,7 +129,7 @@ pub fn of(root: &Root) -> Option<(Audited, bool)> {
     let mut b = [0u8; Audited::LEN];
     let n = rustix::io::pread(&fd, &mut b, 0).ok()?;
     let a = Audited::parse(b.get(..n)?)?;
-    let free = rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive);
+    let free = patiently(&fd, FlockOperation::NonBlockingLockExclusive);
     Some((a, free == Err(rustix::io::Errno::WOULDBLOCK)))
 }
 
