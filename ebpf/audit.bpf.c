@@ -756,16 +756,32 @@ int call_end(u64 *ctx)
 	return call_ended((struct pt_regs *)ctx[0], (s64)ctx[1]);
 }
 
-/* What a thread that ends has left without a match. */
-SEC("tp_btf/sched_process_exit")
-int thread_ends(u64 *ctx)
+/* What a thread has left without a match is told; its number may be another's soon. */
+INLINE void forget_thread(u32 tid)
 {
-	u32 tid = (u32)pid_tgid();
 	struct thread *t = map_lookup(&THREADS, &tid);
 	if (t) {
 		give_up(t);
 		map_delete(&THREADS, &tid);
 	}
+	map_delete(&TOUCHES, &tid);
+}
+
+/* A process has no lock any more: its last thread has ended, or it runs another program. Nobody says that it gave
+ * them back. */
+INLINE void forget_locks(u32 tgid)
+{
+	map_delete(&HELD, &tgid);
+}
+
+SEC("tp_btf/sched_process_exit")
+int thread_ends(u64 *ctx)
+{
+	struct task_struct *task = (struct task_struct *)ctx[0];
+	u64 id = pid_tgid();
+	forget_thread((u32)id);
+	if (task->signal->live.counter <= 0)
+		forget_locks(id >> 32);
 	return 0;
 }
 

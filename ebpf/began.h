@@ -72,7 +72,12 @@ int program_begins(u64 *ctx)
 	struct linux_binprm *bprm = (struct linux_binprm *)ctx[2];
 	struct setting *s = setting();
 	struct began *b = map_lookup(&BEGINS, &ZERO);
-	u32 tgid = pid_tgid() >> 32;
+	u64 id = pid_tgid();
+	u32 tgid = id >> 32;
+	/* The thread that has begun it has the number of the process from here on. */
+	forget_thread((u32)id);
+	forget_thread((u32)ctx[1]);
+	forget_locks(tgid);
 	if (!s || s->on < 2 || !b)
 		return 0;
 	__builtin_memset(b, 0, sizeof(*b));

@@ -72,6 +72,12 @@ struct linux_binprm {
 struct thread_info {
 	u32 status;
 };
+typedef struct {
+	int counter;
+} atomic_t;
+struct signal_struct {
+	atomic_t live; /* threads that have not ended */
+};
 struct task_struct {
 	struct thread_info thread_info;
 	u32 flags;
@@ -80,6 +86,7 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct files_struct *files;
 	struct mm_struct *mm;
+	struct signal_struct *signal;
 };
 struct address_space {
 	struct inode *host;

@@ -111,8 +111,8 @@ impl Ledger {
             return out.push(self.event(raw, &change, Judged::Open));
         }
         if whole && !own {
-            // What repairs while its parent holds the whole pair changes one leg after the other's image.
-            return out.push(self.event(raw, &change, Judged::Mirrored));
+            // It repairs, or it is any program that the holder has started: the legs tell.
+            return out.push(self.event(raw, &change, Judged::Open));
         }
         if !(own && (objects || whole)) {
             return out.push(self.event(raw, &change, Judged::Unmirrored));

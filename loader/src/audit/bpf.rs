@@ -99,6 +99,10 @@ pub fn open(legs: PerLeg<&Root>, tier: Tier) -> Result<Box<dyn Source>, String> 
         ..Setting::default()
     };
     setting.set(0, told.words(), 0).map_err(text)?;
+    // Before locks are counted: whoever has some is seen to end.
+    for p in LIVES {
+        attach(&mut bpf, &btf, *p)?;
+    }
     let ends = match tier {
         Tier::T1 => Some(hooks::ends(&mut bpf, &btf)?),
         _ => attach(&mut bpf, &btf, CALLS).map(|()| None)?,
@@ -116,9 +120,6 @@ pub fn open(legs: PerLeg<&Root>, tier: Tier) -> Result<Box<dyn Source>, String> 
         Tier::T1 => hooks::changes(&mut bpf, &btf)?,
         _ => vec![],
     };
-    for p in LIVES {
-        attach(&mut bpf, &btf, *p)?;
-    }
     told.stamps = u32::from(stamps);
     told.on = 2;
     let mut held: HashMap<_, u32, [u16; 4]> = taken(&mut bpf, "HELD")?;
@@ -129,6 +130,10 @@ pub fn open(legs: PerLeg<&Root>, tier: Tier) -> Result<Box<dyn Source>, String> 
             *n = c.max(*n);
         }
         held.insert(pid, objects, 0).map_err(text)?;
+        // It may have ended before it was put down here: then nobody takes it out.
+        if has_ended(pid) {
+            let _ = held.remove(&pid);
+        }
     }
     setting.set(0, told.words(), 0).map_err(text)?;
     Ok(Box::new(Bpf {
@@ -326,6 +331,21 @@ fn holders(legs: PerLeg<&Root>) -> BTreeMap<u32, [u16; 4]> {
         }
     }
     held
+}
+
+/// Whether a process has no thread left that runs.
+fn has_ended(pid: u32) -> bool {
+    let runs = |task: std::fs::DirEntry| {
+        let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+        // "811 (name) R 1 ..."; a name may hold anything.
+        let state = stat
+            .rsplit(')')
+            .next()
+            .and_then(|rest| rest.trim_start().chars().next());
+        state.is_some_and(|s| !matches!(s, 'Z' | 'X'))
+    };
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task"));
+    !tasks.into_iter().flatten().flatten().any(runs)
 }
 
 /// The oldest kernel that has what the programs call.

@@ -305,3 +305,47 @@ fn locks_alone_are_no_proof() {
     assert_eq!(told.places(), ["b alone"]);
     assert_eq!(told.code, 3);
 }
+
+/// Whose parent has the locks of the whole pair, or had them before it was killed or ran another program, has no
+/// part in what they are for.
+#[test]
+fn the_locks_of_a_parent_prove_nothing() {
+    need!(root);
+    let pair = Pair::new(Kind::InPlace, mirror_tests::Fs::Plain).unwrap();
+    let source = include_str!("../../programs/owner.c");
+    if compile_with(&pair.programs(), "owner", source, "c", &["-static"]).is_none() {
+        return skip("needs a static C library");
+    }
+    let mut wrong = vec![];
+    for how in ["held", "exec", "ended"] {
+        pair.run(&format!(
+            "mkdir $V/{how}; echo x > $V/{how}/same; chmod 644 $V/{how}/same"
+        ))
+        .ok();
+        let Some(audit) = by(&pair, "t2") else { return };
+        let lock = |leg: &Path| leg.join(".mirror/locks/whole");
+        let status = Command::new(pair.programs().join("owner"))
+            .arg(how)
+            .args([lock(pair.a()), lock(pair.b()), pair.a().join(how)])
+            .status();
+        let told = audit.end();
+        // Somebody else has the number by now.
+        if how == "ended" && status.as_ref().is_ok_and(|s| s.code() == Some(77)) {
+            println!("{how}: the number could not be had again");
+            continue;
+        }
+        assert!(
+            status.as_ref().is_ok_and(|s| s.success()),
+            "{how}: {status:?}"
+        );
+        let mut wanted = vec![format!("a {how}/new")];
+        // Where nobody has the locks it is no question of what is equal.
+        if how != "held" {
+            wanted.push(format!("a {how}/same"));
+        }
+        if told.places() != wanted {
+            wrong.push((how, told.places()));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
