@@ -3,6 +3,7 @@
 //! leg's object is made like the first leg's, or is recorded as pending, before anything is changed.
 //!
 //! Rules: without exclusive access a difference is only suspected, since another's change may be half done.
+use crate::attach::leaving;
 use crate::change::border::{self, Border};
 use crate::change::judged;
 use crate::change::target::Cx;
@@ -305,6 +306,11 @@ pub fn nothing_beside<const N: usize>(
     };
     if gone.is_ok() {
         return Ok(());
+    }
+    if cx.lead == Leg::A && cx.s.runtime().word().joining() {
+        // What leg b still has from before is no reason for a program's error: it is on its way back no more.
+        leaving::unreachable(cx.s, gone.err().unwrap_or(why));
+        return Err(Prepared::Replan);
     }
     pending::pending_once(cx.s, cx.name(which).said());
     Err(Prepared::Answer(Err(why)))
