@@ -24,6 +24,8 @@ const HOLD: usize = 32;
 const SOON: Duration = Duration::from_millis(100);
 /// What differs while a repair runs is looked at again after so long.
 const LATER: Duration = Duration::from_millis(500);
+/// Between two parts of a comparison.
+const REST: Duration = Duration::from_millis(5);
 /// What differs because a mirrored program stores there is looked at again after so long.
 const STORED: Duration = Duration::from_secs(2);
 /// How long it is believed which names are of one file.
@@ -57,9 +59,13 @@ impl Watch {
             self.leave();
             return Ok(found);
         }
-        if self.scan.runs() && turn::running(&self.pair.pair).is_none() {
-            let one = One::new(&self.pair, self.fidelity);
-            self.scan.go_on(&one, &mut self.suspects);
+        if self.scan.runs() {
+            let waits = turn::running(&self.pair.pair).is_some();
+            if !waits {
+                let one = One::new(&self.pair, self.fidelity);
+                self.scan.go_on(&one, &mut self.suspects);
+            }
+            self.scan.rest(if waits { LATER } else { REST });
         }
         let due = self.suspects.take(all);
         let doubts = self.doubts(due, all);

@@ -13,6 +13,8 @@ const PART: Duration = Duration::from_millis(20);
 pub struct Scan {
     /// Directories that have not been looked into, and names that have not been looked at.
     todo: Vec<Todo>,
+    /// When its next part may come.
+    again: Option<Instant>,
 }
 
 enum Todo {
@@ -24,6 +26,17 @@ impl Scan {
     /// From the roots on.
     pub fn begin(&mut self) {
         self.todo = vec![Todo::Dir(vec![])];
+        self.again = None;
+    }
+
+    /// When its next part is due, if it is under way.
+    pub fn next(&self) -> Option<Instant> {
+        self.runs().then(|| self.again.unwrap_or_else(Instant::now))
+    }
+
+    /// Its next part comes no sooner than after so long.
+    pub fn rest(&mut self, long: Duration) {
+        self.again = Some(Instant::now() + long);
     }
 
     /// Whether there is something to compare.

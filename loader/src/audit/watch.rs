@@ -29,12 +29,10 @@ use mirror_core::word::StateWord;
 use mirror_core::{Leg, LockKind};
 use std::collections::HashMap;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// How often what has happened in the meantime is taken at the end.
 const ROUNDS: usize = 20;
-/// Between two parts of a comparison.
-const REST: Duration = Duration::from_millis(5);
 
 /// What is asked for.
 #[derive(Clone, Copy)]
@@ -171,10 +169,8 @@ impl Watch {
 
     /// When something is to be judged.
     pub fn next(&self) -> Option<Instant> {
-        match self.scan.runs() {
-            true => Some(Instant::now() + REST),
-            false => self.suspects.next(),
-        }
+        let both = [self.scan.next(), self.suspects.next()];
+        both.into_iter().flatten().min()
     }
 
     /// What is held for a decision.

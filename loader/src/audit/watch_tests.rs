@@ -159,3 +159,19 @@ fn a_list_that_cannot_be_read_judges_nothing() {
         (0, true, (0, true))
     );
 }
+
+/// While a comparison is under way its next part comes, and what is found is judged: not only at the end.
+#[test]
+fn a_comparison_goes_on_before_the_end() {
+    let (c, mut w, _) = audit("goes-on");
+    c.put("a", "f", "changed");
+    w.scan.begin();
+    let mut found = vec![];
+    while found.is_empty() {
+        let at = w.next().unwrap();
+        std::thread::sleep(at.saturating_duration_since(Instant::now()));
+        assert!(at <= Instant::now());
+        found = w.judge(false).unwrap();
+    }
+    assert_eq!((found[0].rel.as_slice(), w.scan.runs()), (&b"f"[..], false));
+}
