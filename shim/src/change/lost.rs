@@ -1,6 +1,6 @@
 //! After a change that a leg has failed: whether leg b is left behind (`attach::leaving`).
 pub use crate::attach::leaving::From;
-use crate::attach::leaving::leave;
+use crate::attach::leaving::{leave, unreachable};
 use crate::attach::session;
 use crate::change::target::Cx;
 use crate::events::refused;
@@ -36,6 +36,26 @@ pub fn leave_pair(pair: usize, why: Errno, from: From) -> bool {
             return false;
         };
         let gone = leave(&s, why, from, b"");
+        if guest() {
+            session::release_guest(&s);
+        }
+        gone
+    })
+}
+
+/// Leg b is on its way back, and what a program needs of it cannot be had (`why`): it is left behind again, and the
+/// program goes on with leg a. Whether it is away.
+#[cold]
+#[inline(never)]
+pub fn give_up_return(pair: usize, why: Errno) -> bool {
+    in_turn(|| {
+        let Ok(s) = session::session(pair, guest()) else {
+            return false;
+        };
+        if s.runtime().word().joining() {
+            unreachable(&s, why);
+        }
+        let gone = s.runtime().word().alone();
         if guest() {
             session::release_guest(&s);
         }

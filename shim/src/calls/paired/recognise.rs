@@ -376,6 +376,12 @@ pub fn adopt(n: i32, loc: &Loc) -> Ran {
             _ if loc.leg == mirror_core::Leg::A && session::is_alone(loc.pair) => Ran::Alone,
             // Another thread has let it go, since leg b has come back or left.
             true => Ran::Unresolved,
+            // Recorded as different, and on its way back no more.
+            false
+                if loc.leg == mirror_core::Leg::A && lost::give_up_return(loc.pair, Errno::EIO) =>
+            {
+                Ran::Unresolved
+            }
             false => Ran::Done(Err(Errno::EIO)),
         };
     }
