@@ -13,6 +13,7 @@
 //! bit   9      UNMIRRORED_BEFORE  UNMIRRORED, put up before the comparison that runs, or was stopped
 //! bit  10      VANISHED_BEFORE    the same of VANISHED
 //! bit  11      PENDING_BEFORE     the same of PENDING
+//! bit  12      FLOCKED_ON       FLOCKED stays: somebody relies on the flocks who cannot lock the byte that says so
 //! bit  16      FLOCKED          where locks are words: somebody sees flocks alone, so all take these as well
 //! bits 22..17  COMPARED         the number of the newest comparison: an older one ends no doubt
 //! ```
@@ -57,6 +58,8 @@ impl StateWord {
     pub const PENDING_BEFORE: u64 = 1 << 11;
     /// Somebody relies on the flocks: whoever takes a lock word takes the flock as well.
     pub const FLOCKED: u64 = 1 << 16;
+    /// FLOCKED is not taken out any more: the kernel does not tell how long it is needed.
+    pub const FLOCKED_ON: u64 = 1 << 12;
     /// What makes the legs doubtful, as it is put up.
     pub const DOUBTS: u64 = Self::PENDING | Self::UNMIRRORED | Self::VANISHED;
     /// The same of before a comparison.
@@ -148,6 +151,10 @@ impl StateWord {
     /// Whether flocks are taken beside lock words.
     pub const fn flocked(self) -> bool {
         self.0 & Self::FLOCKED != 0
+    }
+    /// Whether they are taken for as long as the domain lasts.
+    pub const fn flocked_on(self) -> bool {
+        self.0 & Self::FLOCKED_ON != 0
     }
     /// Whether nothing is known that makes the legs differ.
     pub fn in_order(self) -> bool {

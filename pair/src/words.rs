@@ -197,14 +197,15 @@ impl Taken {
 }
 
 /// From now on everybody takes the flocks as well. `fd`: the description that holds this as long as it is
-/// open. `pause`: waits about a millisecond, for one who is just taking the bit out.
+/// open, if it can; else it holds as long as the domain. `pause`: waits about a millisecond, for one who is just taking the bit out.
 pub fn rely(fd: i32, rt: View<'_>, mut pause: impl FnMut()) -> Sys<()> {
     for _ in 0..TRIES {
         match sys::lock_of_description(fd, RELYING, Byte::Shared) {
             Err(Errno::EAGAIN) => pause(),
             r => {
-                r?;
-                rt.set_bits(StateWord::FLOCKED);
+                // A filter refuses such locks: nothing says when this one ends, so the flocks are taken from now on.
+                let stays = if r.is_ok() { 0 } else { StateWord::FLOCKED_ON };
+                rt.set_bits(StateWord::FLOCKED | stays);
                 return rt.sound();
             }
         }
@@ -225,6 +226,9 @@ pub fn is_alone(fd: i32, rt: View<'_>, leg: Leg, object: usize) -> bool {
 
 /// Takes the bit out, if nobody relies on the flocks any more. `fd`: a description; what it has on the byte ends.
 pub fn drop_flocked(fd: i32, rt: View<'_>) {
+    if rt.word().flocked_on() {
+        return;
+    }
     if sys::lock_of_description(fd, RELYING, Byte::Alone).is_ok() {
         rt.clear_bits(StateWord::FLOCKED);
     }

@@ -1,7 +1,7 @@
 //! Locks of an open file description on single bytes of a file (fcntl(2), F_OFD_SETLK): they end with the
 //! description's last descriptor, and with nothing else.
 use crate::calls::{PROC, Sys, append_number, fcntl, fd_text, openat};
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU8, Ordering};
 use libc as c;
 use mirror_core::Errno;
 use mirror_core::path::PathText;
@@ -15,6 +15,27 @@ pub enum Byte {
     Shared,
     /// Not.
     Free,
+}
+
+/// Commands of fcntl(2) for which a filter ends the program: they are refused here.
+static REFUSED: AtomicU8 = AtomicU8::new(0);
+
+/// The commands that such locks are made of, and one that asks for them in another way.
+pub const LOCK_COMMANDS: [i32; 3] = [c::F_OFD_SETLK, c::F_OFD_GETLK, c::F_GETLK];
+
+/// From now on the library makes none of these [`LOCK_COMMANDS`] (by bit), beside those that were given before.
+pub fn refuse_locks(commands: u8) {
+    REFUSED.fetch_or(commands, Ordering::Relaxed);
+}
+
+/// One of [`LOCK_COMMANDS`].
+pub(crate) fn lock_command(n: i32, command: i32, l: *const c::flock) -> Sys<usize> {
+    let refused = REFUSED.load(Ordering::Relaxed);
+    let nth = LOCK_COMMANDS.iter().position(|c| *c == command);
+    match nth.is_some_and(|i| refused >> i & 1 != 0) {
+        true => Err(Errno::EPERM),
+        false => fcntl(n, command, l as usize),
+    }
 }
 
 fn of(at: u64, how: Byte) -> c::flock {
@@ -36,18 +57,20 @@ fn of(at: u64, how: Byte) -> c::flock {
 /// Locks a byte, or gives it back, without waiting. EAGAIN: another description's is in the way.
 pub fn lock_of_description(n: i32, at: u64, how: Byte) -> Sys<()> {
     let l = of(at, how);
-    let p: *const c::flock = &l;
-    match fcntl(n, c::F_OFD_SETLK, p as usize) {
+    match lock_command(n, c::F_OFD_SETLK, &l) {
         Err(Errno::EACCES) => Err(Errno::EAGAIN),
         r => r.map(drop),
     }
 }
 
-/// Whether another description has a lock on a byte.
+/// Whether another description has a lock on a byte. Where that may not be asked, a lock of the process's own kind is
+/// asked for: those of descriptions are in its way as well.
 pub fn is_locked(n: i32, at: u64) -> Sys<bool> {
     let mut l = of(at, Byte::Alone);
     let p: *mut c::flock = &mut l;
-    fcntl(n, c::F_OFD_GETLK, p as usize)?;
+    if lock_command(n, c::F_OFD_GETLK, p).is_err() {
+        lock_command(n, c::F_GETLK, p)?;
+    }
     // SAFETY: `l` lives; the kernel wrote into it by the pointer.
     let kind = unsafe { core::ptr::read_volatile(&raw const (*p).l_type) };
     Ok(kind != c::F_UNLCK as i16)

@@ -1,4 +1,5 @@
 //! Mappings of files, and the locks that say who has one.
+use crate::bytes::lock_command;
 use crate::calls::{Sys, call, fd};
 use libc as c;
 use mirror_core::Errno;
@@ -75,9 +76,7 @@ fn byte(kind: i32, at: usize) -> c::flock {
 /// F_OFD_SETLK): it lasts until the last descriptor of the description is closed.
 pub fn share_byte(n: i32, at: usize, on: bool) -> Sys<()> {
     let l = byte(if on { c::F_RDLCK } else { c::F_UNLCK }, at);
-    let p: *const c::flock = &l;
-    let set = c::F_OFD_SETLK as usize;
-    match call!(syscall3, c::SYS_fcntl, fd(n), set, p as usize) {
+    match lock_command(n, c::F_OFD_SETLK, &l) {
         Err(Errno::EACCES) => Err(Errno::EAGAIN),
         r => r.map(drop),
     }
@@ -87,12 +86,6 @@ pub fn share_byte(n: i32, at: usize, on: bool) -> Sys<()> {
 pub fn byte_is_held(n: i32, at: usize) -> Sys<bool> {
     let mut l = byte(c::F_WRLCK, at);
     let p: *mut c::flock = &mut l;
-    call!(
-        syscall3,
-        c::SYS_fcntl,
-        fd(n),
-        c::F_OFD_GETLK as usize,
-        p as usize
-    )?;
+    lock_command(n, c::F_OFD_GETLK, p)?;
     Ok(l.l_type != c::F_UNLCK as i16)
 }

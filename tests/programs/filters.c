@@ -1,4 +1,5 @@
-// Programs below filters of their own: `filters DIR [CASE]`, `filters lent HOW`, `filters goes DIR CALL`. What a case prints is the same in a plain directory
+// Programs below filters of their own: `filters DIR [CASE]`, `filters lent HOW`, `filters goes DIR CALL`,
+// `filters bytes HOW COMMAND ARGUMENT…`. What a case prints is the same in a plain directory
 // and mirrored.
 #define _GNU_SOURCE
 #include <errno.h>
@@ -42,8 +43,25 @@ static int filter(const int *list, int except, unsigned action, int by_own)
     return by_own ? own(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, (long)&p, 0) : prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &p);
 }
 
-enum { WRITER, WRITER_OWN, WRITER_RETURNS, STRICT, NO_OPENAT2, NO_UTIMES, NO_FLOCK, OWN_CALLS, REFUSED, WAYS };
-static const char *const names[WAYS] = { "writer", "writer by its own instruction", "writer with handlers", "strict", "no openat2", "no utimensat", "no flock", "own calls", "refused" };
+// Locks of open file descriptions, and what asks for them (not fcntl's other commands), get `action`.
+static int no_byte_locks(unsigned action)
+{
+    static struct sock_filter f[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fcntl, 0, 4),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, F_OFD_GETLK, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, F_OFD_SETLK, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    f[5].k = action;
+    struct sock_fprog p = { sizeof f / sizeof *f, f };
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ? -1 : prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &p);
+}
+
+enum { WRITER, WRITER_OWN, WRITER_RETURNS, STRICT, NO_OPENAT2, NO_UTIMES, NO_FLOCK, OWN_CALLS, REFUSED, BYTES_END, BYTES_REFUSED, WAYS };
+static const char *const names[WAYS] = { "writer", "writer by its own instruction", "writer with handlers", "strict", "no openat2", "no utimensat", "no flock", "own calls", "refused", "byte locks end it", "byte locks are refused" };
 static const int few[] = { SYS_read, SYS_write, SYS_exit_group, -1 };
 static const int few_and_return[] = { SYS_read, SYS_write, SYS_exit_group, SYS_rt_sigreturn, -1 };
 static const int openat2_only[] = { SYS_openat2, -1 }, utimes_only[] = { SYS_utimensat, -1 }, flock_only[] = { SYS_flock, -1 };
@@ -63,6 +81,7 @@ static void child(int way, const char *dir)
     signal(SIGUSR1, on);
     if (way == STRICT) r = prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT);
     else if (way == REFUSED) r = filter(few, 0, SECCOMP_RET_ERRNO | EACCES, 0);
+    else if (way >= BYTES_END) r = no_byte_locks(way == BYTES_END ? SECCOMP_RET_KILL_PROCESS : SECCOMP_RET_ERRNO | EPERM);
     else if (way >= NO_OPENAT2 && way <= NO_FLOCK) r = filter(way == NO_OPENAT2 ? openat2_only : way == NO_UTIMES ? utimes_only : flock_only, 1, SECCOMP_RET_KILL_PROCESS, 0);
     else r = filter(way == OWN_CALLS ? by_itself : way == WRITER_RETURNS ? few_and_return : few, 0, SECCOMP_RET_KILL_PROCESS, way == WRITER_OWN);
     if (r) _exit(91);
@@ -72,6 +91,13 @@ static void child(int way, const char *dir)
     }
     if (way == REFUSED) { if (close(f) != -1 || errno != EACCES) _exit(95); _exit(0); }
     if (write(f, "after\n", 6) != 6) _exit(93);
+    if (way >= BYTES_END) {
+        // A child of its own begins anew below the filter.
+        pid_t p = fork(); int st;
+        if (!p) _exit((g = open(path, O_CREAT | O_WRONLY, 0644)) < 0 || write(g, "new\n", 4) != 4 || close(g) || write(f, "child\n", 6) != 6);
+        if (waitpid(p, &st, 0) != p || st || close(f)) _exit(97);
+        _exit(0);
+    }
     if (way >= NO_OPENAT2 && way <= NO_FLOCK) {
         if ((g = open(path, O_CREAT | O_WRONLY, 0644)) < 0 || write(g, "new\n", 4) != 4 || close(g) || close(f)) _exit(94);
         if (raise(SIGUSR1) || handled != 1) _exit(96);
@@ -123,6 +149,11 @@ int main(int n, char **v)
 {
     if (n > 3 && !strcmp(v[1], "goes")) return lent_goes_on(v[2], v[3]);
     if (n > 2 && !strcmp(v[1], "lent")) return lent(v[2]);
+    if (n > 4 && !strcmp(v[1], "bytes")) {
+        if (no_byte_locks(*v[2] == 'e' ? SECCOMP_RET_KILL_PROCESS : SECCOMP_RET_ERRNO | EPERM)) return 3;
+        execvp(v[3], v + 3);
+        return 4;
+    }
     if (n < 2) return 2;
     int only = n > 2 ? atoi(v[2]) : -1;
     for (int way = 0; way < WAYS; way++) {

@@ -22,6 +22,8 @@ pub fn asked() -> bool {
 pub const EXCLUSIVE: u64 = 1 << 5;
 /// The FLOCKED bit.
 pub const FLOCKED: u64 = 1 << 16;
+/// The bit that keeps it.
+pub const FLOCKED_ON: u64 = 1 << 12;
 
 /// How leg b stands by the state word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

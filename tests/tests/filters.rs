@@ -31,7 +31,7 @@ fn all(pair: &Pair, net: &str) {
         return;
     }
     let mut ended = 0;
-    for way in 0..9 {
+    for way in 0..11 {
         if net == "never" && OWN.contains(&way) {
             continue;
         }
@@ -53,7 +53,9 @@ fn all(pair: &Pair, net: &str) {
     }
     // Mirroring is not given up lightly.
     assert!(ended <= 7, "{ended}");
-    assert!(pair.b().join("new4").exists());
+    for way in [4, 9, 10] {
+        assert!(pair.b().join(format!("new{way}")).exists(), "{way}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Locks in memory: whatever a dead, a stopped or a lying process leaves in the words of a pair, others wait for
 //! the living, succeed the dead, and never go on beside anybody.
-use mirror_tests::words::{EXCLUSIVE, FLOCKED, Words};
+use mirror_tests::words::{EXCLUSIVE, FLOCKED, FLOCKED_ON, Words};
 use mirror_tests::{Kind, Level, Output, Pair, Talker, Tree, compile, need};
 use std::process::Stdio;
 use std::time::Duration;
@@ -299,6 +299,48 @@ fn who_relies_on_flocks_keeps_the_others_out() {
         drop(held);
         assert_eq!(s.0.line(), "said 0");
     }
+    pair.assert_sound();
+}
+
+/// A filter refuses locks of descriptions: who cannot show that it lives relies on the flocks, and tells the dead
+/// from the living all the same. Nothing says when it ends, so the flocks are taken from then on.
+#[test]
+fn who_may_not_lock_a_byte_relies_on_the_flocks() {
+    need!("cc");
+    let pair = used("memory");
+    let filters = include_str!("../programs/filters.c");
+    compile(&pair.programs(), "filters", filters).expect("cc");
+    let below = |line: &str| {
+        let mut c = pair.preloaded("bash");
+        let script = "exec $P/filters bytes refused bash -euc \"$L\"";
+        c.args(["-c", script]).env("L", line);
+        Talker::start(&mut c)
+    };
+    let w = Words::of(&pair);
+    assert_eq!(w.state() & (FLOCKED | FLOCKED_ON), 0);
+    assert_eq!(below(WORK).end(), 0);
+    let both = FLOCKED | FLOCKED_ON;
+    assert_eq!((w.state() & both, w.held()), (both, 0));
+    for legs in [&[0, 1][..], &[0], &[1]] {
+        w.forge(w.slot() << 24 | 5, legs, true);
+        assert_eq!(below(WORK).end(), 0, "a dead one's words on {legs:?}");
+        w.forge(0, &[0, 1], true);
+        let living = Words::of(&pair);
+        let slot = w.slot();
+        assert!(living.live(Some(slot)));
+        w.forge(slot << 24 | 7, legs, true);
+        let mut t = below("echo x >> $V/d/f; echo done");
+        let said = t.line_within(Duration::from_millis(300));
+        assert_eq!(said, None, "went on beside a living one's words");
+        drop(living);
+        assert_eq!((t.line(), t.end()), ("done".to_owned(), 0));
+        w.forge(0, &[0, 1], true);
+    }
+    // Many changes by others do not end it.
+    for _ in 0..5 {
+        goes_on(&pair, "with both");
+    }
+    assert_eq!(w.state() & both, both);
     pair.assert_sound();
 }
 

@@ -93,10 +93,12 @@ impl Locks {
         let own = runtime.view().own().and_then(|rt| {
             let n = mirror_sys::open_again(file, libc::O_RDWR).ok()?;
             // SAFETY: a descriptor that was opened just now and belongs to nobody else.
-            Some((rt, unsafe { OwnedFd::from_raw_fd(n) }))
+            let n = unsafe { OwnedFd::from_raw_fd(n) };
+            let holder = words::prove(n.as_raw_fd(), rt).ok()?;
+            Some((holder, n))
         });
         let standing = match own {
-            Some((rt, n)) => (Standing::Words(words::prove(n.as_raw_fd(), rt)?), Some(n)),
+            Some((holder, n)) => (Standing::Words(holder), Some(n)),
             None => {
                 runtime.rely()?;
                 (Standing::Flocks(file), None)

@@ -3,7 +3,7 @@
 //!
 //! Rules: as in `attach`. A forked child closes its parent's description first, and takes a slot of its own
 //! before its first change; but in a family (see `session`), which shares one and takes turns. Who can have no
-//! description of its own relies on the flocks.
+//! description of its own, or may not lock a byte of it, relies on the flocks.
 use crate::attach::handle::Session;
 use crate::attach::settle::settle_fd;
 use crate::process::actor::UNSEEN;
@@ -117,7 +117,12 @@ fn new(s: &Session, settle: impl FnOnce(i32) -> Sys<i32>) -> Sys<Standing> {
                 Ok(h) => Ok(Standing::Words(h)),
                 Err(e) => {
                     let _ = sys::close(fd);
-                    Err(e)
+                    // All bytes are somebody's, or there is no memory: no reason to leave the words for good.
+                    if matches!(e, Errno::EIO | Errno::ENOLCK | Errno::ENOMEM) {
+                        return Err(e);
+                    }
+                    flocks()?;
+                    Ok(Standing::Flocks(s.file))
                 }
             }
         }

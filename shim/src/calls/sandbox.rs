@@ -131,6 +131,18 @@ const REST: [i64; 58] = [
     c::SYS_ioctl,
 ];
 
+/// Locks of its own description, by bit as in [`sys::LOCK_COMMANDS`]: for which of them the filter ends the program.
+static LOCKS: AtomicU8 = AtomicU8::new(0);
+
+fn locks_that_end(code: &Code) -> u8 {
+    let nth = |(i, command): (usize, i32)| {
+        let said = code.ask(c::SYS_fcntl, [N, command as u64, P, 0, 0, 0]);
+        u8::from(said == Answer::Ends) << i
+    };
+    let all = sys::LOCK_COMMANDS.into_iter().enumerate();
+    all.map(nth).fold(0, |all, one| all | one)
+}
+
 /// Arguments of one of [`REST`].
 fn typical(nr: i64) -> [u64; 6] {
     match nr {
@@ -187,6 +199,11 @@ fn look(at: usize) {
             stage(nr);
         }
     }
+    let locks = locks_that_end(&code);
+    if locks != 0 {
+        fate = LESS;
+    }
+    LOCKS.store(locks, Ordering::Relaxed);
     for (nr, args) in CORE {
         if ends(nr, args) {
             fate = ENDS;
@@ -245,7 +262,8 @@ fn guests(regs: &mut Regs, strict: bool, code: usize) -> usize {
         let core = || CORE.iter().filter(|(nr, _)| NEEDED.contains(nr));
         asked = core().all(|(nr, args)| passes(*nr, *args));
         harmless = CORE.iter().all(|(nr, args)| passes(*nr, *args))
-            && REST.iter().all(|nr| passes(*nr, typical(*nr)));
+            && REST.iter().all(|nr| passes(*nr, typical(*nr)))
+            && locks_that_end(&code) == 0;
     }
     if harmless {
         return NATIVE;
@@ -273,6 +291,7 @@ pub fn install(regs: &mut Regs) -> usize {
     let whole = flags & c::SECCOMP_FILTER_FLAG_TSYNC as usize != 0;
     let mine = !THREADED.load(Ordering::Relaxed);
     FATE.store(GOES_ON, Ordering::Relaxed);
+    LOCKS.store(0, Ordering::Relaxed);
     RETURNS.store(true, Ordering::Relaxed);
     EXECS.store(false, Ordering::Relaxed);
     ARMS.store(false, Ordering::Relaxed);
@@ -286,6 +305,7 @@ pub fn install(regs: &mut Regs) -> usize {
     if !whole && !mine {
         rules::drop_staged();
         FATE.store(GOES_ON, Ordering::Relaxed);
+        LOCKS.store(0, Ordering::Relaxed);
     }
     if strict && !mine {
         net::stop();
@@ -363,6 +383,7 @@ fn installed() {
     let fate = FATE.load(Ordering::Relaxed);
     if fate != GOES_ON {
         sys::forbid(&STAGED);
+        sys::refuse_locks(LOCKS.load(Ordering::Relaxed));
     }
     if fate == ENDS {
         end();

@@ -279,6 +279,7 @@ pub const STATICS: &[(&str, &str)] = &[
         "shim/src/user.rs",
         "how often pages went away, and whether others provide them",
     ),
+    ("sys/src/bytes.rs", "locks that are not to be asked for"),
     ("sys/src/calls.rs", "the descriptor of /proc that is kept"),
     ("sys/src/gate.rs", "calls that are not to be made"),
     ("sys/src/probe.rs", "which call memory is asked for by"),
