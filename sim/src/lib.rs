@@ -26,6 +26,7 @@ pub mod fault;
 mod io;
 pub mod joining;
 mod legs;
+pub mod locking;
 pub mod memo;
 pub mod op;
 pub mod oracle;

@@ -128,6 +128,7 @@ pub const ROOMS: &[(&str, Rooms)] = &[
             ),
             ("explore", &["proc", "run"]),
             ("joining", &[]),
+            ("locking", &[]),
         ],
     ),
 ];
