@@ -42,6 +42,15 @@ pub fn own_file<T>(extend: impl FnOnce() -> Sys<T>) -> Sys<T> {
 /// Runs `f` with the soft RLIMIT_NOFILE raised to what partners and the first `slots` blocks need. The
 /// caller holds TX.
 pub fn with_limit<T>(slots: usize, f: impl FnOnce() -> Sys<T>) -> Sys<T> {
+    let programs = raise(slots)?;
+    let r = f();
+    let _ = sys::nofile(Some(programs));
+    r
+}
+
+/// Raises it; what it is to be again.
+#[inline(never)]
+fn raise(slots: usize) -> Sys<(u64, u64)> {
     let (soft, hard) = sys::nofile(None)?;
     let room = numbers::needed(slots) as u64;
     let program = soft.min(RESERVED as u64);
@@ -52,9 +61,7 @@ pub fn with_limit<T>(slots: usize, f: impl FnOnce() -> Sys<T>) -> Sys<T> {
     if soft < room && sys::nofile(Some((room, hard.max(room)))).is_err() {
         return Err(Errno::EMFILE);
     }
-    let r = f();
-    let _ = sys::nofile(Some((program, hard)));
-    r
+    Ok((program, hard))
 }
 
 /// Opens a descriptor of our own: the program's limit is not for it. TX is held (or this is a guest).

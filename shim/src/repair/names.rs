@@ -190,7 +190,7 @@ impl Census {
             let now = moment(root).unwrap_or((i64::MIN, 0));
             sec.store(now.0, Ordering::Relaxed);
             nsec.store(now.1, Ordering::Relaxed);
-            whole &= walk(root, |_, e| {
+            whole &= walk(root, &mut |_, e| {
                 for (bit, [once, again]) in places(e.ino).into_iter().zip(sets) {
                     if put(once, bit) {
                         put(again, bit);
@@ -237,7 +237,7 @@ fn moment(root: i32) -> Sys<(i64, i64)> {
 fn same_names(s: &Session, a: &Stat, b: &Stat) -> bool {
     let (mut of_a, mut of_b) = (0u64, 0u64);
     let other = s.root.b;
-    let whole = walk(s.root.a, |rel, e| {
+    let whole = walk(s.root.a, &mut |rel, e| {
         if e.ino != a.ino() {
             return true;
         }
@@ -248,7 +248,7 @@ fn same_names(s: &Session, a: &Stat, b: &Stat) -> bool {
                 .is_ok_and(|st| (st.dev(), st.ino()) == (b.dev(), b.ino()))
     });
     whole
-        && walk(s.root.b, |_, e| {
+        && walk(s.root.b, &mut |_, e| {
             of_b = of_b.saturating_add(u64::from(e.ino == b.ino()));
             of_b <= of_a
         })
@@ -256,10 +256,13 @@ fn same_names(s: &Session, a: &Stat, b: &Stat) -> bool {
         && of_a > 0
 }
 
+/// What is shown each entry, with its directory's path; false: no more.
+type See<'a> = &'a mut dyn FnMut(&Path, &listing::Entry<'_>) -> bool;
+
 /// Shows `see` every entry below a leg's root that is no directory, with the directory's path. False: `see`
 /// said so, or something was not looked at.
 #[inline(never)]
-fn walk(root: i32, mut see: impl FnMut(&Path, &listing::Entry<'_>) -> bool) -> bool {
+fn walk(root: i32, see: See<'_>) -> bool {
     let mut w = Walk {
         open: [-1; DEPTH],
         depth: 0,
@@ -269,7 +272,7 @@ fn walk(root: i32, mut see: impl FnMut(&Path, &listing::Entry<'_>) -> bool) -> b
     let whole = w
         .enter(root, &Name::from_bytes(b".").unwrap_or_default())
         .is_ok()
-        && w.all(&mut see);
+        && w.all(see);
     for &n in w.open.iter().take(w.depth) {
         let _ = sys::close(n);
     }
@@ -292,7 +295,7 @@ impl Walk {
         self.depth = self.depth.saturating_add(1);
         Ok(())
     }
-    fn all(&mut self, see: &mut impl FnMut(&Path, &listing::Entry<'_>) -> bool) -> bool {
+    fn all(&mut self, see: See<'_>) -> bool {
         let mut buf = [0u8; 4096];
         loop {
             let Some(up) = self.depth.checked_sub(1) else {
