@@ -1,11 +1,62 @@
 //! The domain record `.mirror/owner` (64 bytes, both legs): which runtime file is in use, since which
 //! boot. Every attached process holds a shared flock on it, so "nobody is attached" is a question to
-//! the kernel. Binary: magic "MIRROWN1", runtime id, boot id, crc of these 40 bytes, zeros.
+//! the kernel. Binary: magic "MIRROWN1", runtime id, boot id, crc of these 40 bytes; how the domain was left: a
+//! number for what, a number of the flush, crc of these 12 bytes; zeros.
 use crate::record::{Id, crc32};
 
 /// Size of the record in bytes.
 pub const OWNER_SIZE: usize = 64;
 const MAGIC: &[u8; 8] = b"MIRROWN1";
+
+/// How a domain was left: whether each leg's disk has what its programs were told. What cannot be understood is
+/// [`Left::InUse`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Left {
+    /// Somebody may have changed the legs since they were flushed. A disk that says so lost nothing of that.
+    #[default]
+    InUse,
+    /// Nobody was attached from before the last flush of both legs on.
+    Clean,
+    /// It was clean, and somebody has come. Not known to be on the disk yet.
+    Reopened,
+    /// Nobody was attached when the flush of this number began.
+    Flushing(u64),
+}
+
+/// Where it stands.
+const LEFT: core::ops::Range<usize> = 44..56;
+
+impl Left {
+    fn encode(self) -> [u8; 12] {
+        let (what, number) = match self {
+            Left::InUse => return [0; 12],
+            Left::Clean => (1u32, 0),
+            Left::Reopened => (2, 0),
+            Left::Flushing(n) => (3, n),
+        };
+        let (w, n) = (what.to_le_bytes(), number.to_le_bytes());
+        let mut out = [0u8; 12];
+        for (to, from) in out.iter_mut().zip(w.iter().chain(&n)) {
+            *to = *from;
+        }
+        out
+    }
+    fn parse(b: &[u8]) -> Left {
+        let body = b.get(LEFT).unwrap_or(&[]);
+        let (Some(what), Some(number)) = (body.first_chunk::<4>(), body.last_chunk::<8>()) else {
+            return Left::InUse;
+        };
+        if b.get(56..60) != Some(&crc32(body).to_le_bytes()) {
+            return Left::InUse;
+        }
+        match u32::from_le_bytes(*what) {
+            1 => Left::Clean,
+            2 => Left::Reopened,
+            3 => Left::Flushing(u64::from_le_bytes(*number)),
+            _ => Left::InUse,
+        }
+    }
+}
 
 /// The domain a leg belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,9 +65,23 @@ pub struct Owner {
     pub runtime: Id,
     /// The kernel's boot id.
     pub boot: Id,
+    /// How it was left.
+    pub left: Left,
 }
 
 impl Owner {
+    /// A domain that somebody is in.
+    pub const fn new(runtime: Id, boot: Id) -> Owner {
+        Owner {
+            runtime,
+            boot,
+            left: Left::InUse,
+        }
+    }
+    /// Whether another record names the same domain.
+    pub fn same(&self, other: &Owner) -> bool {
+        (self.runtime, self.boot) == (other.runtime, other.boot)
+    }
     /// The record's bytes.
     #[inline(never)]
     pub fn encode(&self) -> [u8; OWNER_SIZE] {
@@ -32,6 +97,11 @@ impl Owner {
         if let Some(c) = out.get_mut(40..44) {
             c.copy_from_slice(&crc.to_le_bytes());
         }
+        let left = self.left.encode();
+        if let Some((l, c)) = out.get_mut(44..60).and_then(|r| r.split_at_mut_checked(12)) {
+            l.copy_from_slice(&left);
+            c.copy_from_slice(&crc32(&left).to_le_bytes());
+        }
         out
     }
     /// `None`: empty, of another version, or damaged: no domain.
@@ -44,6 +114,7 @@ impl Owner {
         Some(Owner {
             runtime: id(8..24)?,
             boot: id(24..40)?,
+            left: Left::parse(b),
         })
     }
 }
@@ -53,14 +124,40 @@ mod tests {
     use super::*;
     #[test]
     fn round_trip() {
-        let o = Owner {
-            runtime: Id([3; 16]),
-            boot: Id([9; 16]),
-        };
+        let o = Owner::new(Id([3; 16]), Id([9; 16]));
         let mut b = o.encode();
         assert_eq!(Owner::parse(&b), Some(o));
         b[9] ^= 1;
         assert_eq!(Owner::parse(&b), None);
         assert_eq!(Owner::parse(&[]), None);
+    }
+
+    /// Whatever is damaged or of an earlier version: somebody may have changed the legs since.
+    #[test]
+    fn how_it_was_left() {
+        let o = Owner::new(Id([3; 16]), Id([9; 16]));
+        let all = [
+            Left::InUse,
+            Left::Clean,
+            Left::Reopened,
+            Left::Flushing(7),
+            Left::Flushing(u64::MAX),
+        ];
+        for left in all {
+            let said = Owner { left, ..o };
+            let b = said.encode();
+            assert_eq!(Owner::parse(&b), Some(said));
+            assert!(o.same(&said));
+            for i in 44..60 {
+                let mut d = b;
+                d[i] ^= 0x10;
+                assert_eq!(Owner::parse(&d), Some(o), "{left:?} {i}");
+            }
+            // A record that ends before it, and one with zeros there.
+            let mut short = b;
+            short[44..].fill(0);
+            assert_eq!(Owner::parse(&short), Some(o));
+            assert_eq!(Owner::parse(&b[..44]), Some(o));
+        }
     }
 }

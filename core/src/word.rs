@@ -14,6 +14,8 @@
 //! bit  10      VANISHED_BEFORE    the same of VANISHED
 //! bit  11      PENDING_BEFORE     the same of PENDING
 //! bit  12      FLOCKED_ON       FLOCKED stays: somebody relies on the flocks who cannot lock the byte that says so
+//! bit  13      RESTARTED          the machine was restarted, and nobody had flushed both legs after the last change
+//! bit  14      RESTARTED_BEFORE   the same of RESTARTED
 //! bit  16      FLOCKED          where locks are words: somebody sees flocks alone, so all take these as well
 //! bits 22..17  COMPARED         the number of the newest comparison: an older one ends no doubt
 //! ```
@@ -35,6 +37,15 @@ pub enum LegState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StateWord(pub u64);
 
+/// What is known against the domain before a new one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Past {
+    /// Its runtime file was removed under the pair, or a leg was put back from a copy.
+    pub vanished: bool,
+    /// The machine was restarted, and nobody had flushed both legs after the last change.
+    pub restarted: bool,
+}
+
 impl StateWord {
     /// Both legs in sync, epoch 1.
     pub const FRESH: StateWord = StateWord(1 << 32);
@@ -54,6 +65,10 @@ impl StateWord {
     pub const UNMIRRORED_BEFORE: u64 = 1 << 9;
     /// VANISHED in the same way.
     pub const VANISHED_BEFORE: u64 = 1 << 10;
+    /// The machine was restarted after a change that nobody is known to have flushed on both legs.
+    pub const RESTARTED: u64 = 1 << 13;
+    /// RESTARTED, put up before a comparison began.
+    pub const RESTARTED_BEFORE: u64 = 1 << 14;
     /// PENDING in the same way: PENDING itself says that something was found since.
     pub const PENDING_BEFORE: u64 = 1 << 11;
     /// Somebody relies on the flocks: whoever takes a lock word takes the flock as well.
@@ -61,10 +76,12 @@ impl StateWord {
     /// FLOCKED is not taken out any more: the kernel does not tell how long it is needed.
     pub const FLOCKED_ON: u64 = 1 << 12;
     /// What makes the legs doubtful, as it is put up.
-    pub const DOUBTS: u64 = Self::PENDING | Self::UNMIRRORED | Self::VANISHED;
+    pub const DOUBTS: u64 = Self::PENDING | Self::UNMIRRORED | Self::VANISHED | Self::RESTARTED;
     /// The same of before a comparison.
-    pub const DOUBTS_BEFORE: u64 =
-        Self::PENDING_BEFORE | Self::UNMIRRORED_BEFORE | Self::VANISHED_BEFORE;
+    pub const DOUBTS_BEFORE: u64 = Self::PENDING_BEFORE | Self::UNCOMPARED_BEFORE;
+    /// Of these, what one comparison that finds both legs equal ends, with no list to be struck off.
+    pub const UNCOMPARED_BEFORE: u64 =
+        Self::UNMIRRORED_BEFORE | Self::VANISHED_BEFORE | Self::RESTARTED_BEFORE;
     /// Where the number of the newest comparison stands (modulo 64). Only the holder of the whole pair's lock changes it.
     const COMPARED_AT: u32 = 17;
     /// Its bits.
@@ -134,6 +151,10 @@ impl StateWord {
     pub const fn vanished(self) -> bool {
         self.0 & (Self::VANISHED | Self::VANISHED_BEFORE) != 0
     }
+    /// Whether the machine was restarted, with something unflushed, since the last comparison.
+    pub const fn restarted(self) -> bool {
+        self.0 & (Self::RESTARTED | Self::RESTARTED_BEFORE) != 0
+    }
     /// The number of the newest comparison, in place.
     pub const fn compared(self) -> u64 {
         self.0 & Self::COMPARED
@@ -144,9 +165,10 @@ impl StateWord {
     }
     /// What a comparison that begins now puts up in place of [`Self::DOUBTS`].
     pub const fn before(self) -> u64 {
-        // Bits 6, 7 and 8 become 11, 9 and 10.
+        // Bits 6, 7, 8 and 13 become 11, 9, 10 and 14.
         let pending = (self.0 & Self::PENDING) << 5;
-        pending | (self.0 & (Self::UNMIRRORED | Self::VANISHED)) << 2
+        let restarted = (self.0 & Self::RESTARTED) << 1;
+        pending | restarted | (self.0 & (Self::UNMIRRORED | Self::VANISHED)) << 2
     }
     /// Whether flocks are taken beside lock words.
     pub const fn flocked(self) -> bool {
@@ -159,16 +181,22 @@ impl StateWord {
     /// Whether nothing is known that makes the legs differ.
     pub fn in_order(self) -> bool {
         let sound = !self.pending() && !self.unmirrored() && !self.vanished();
-        sound && self.leg(Leg::A) == LegState::InSync && self.leg(Leg::B) == LegState::InSync
+        sound
+            && !self.restarted()
+            && self.leg(Leg::A) == LegState::InSync
+            && self.leg(Leg::B) == LegState::InSync
     }
     /// The word that a new domain begins with.
-    pub const fn of_new(pending: bool, vanished: bool) -> StateWord {
+    pub const fn of_new(pending: bool, past: Past) -> StateWord {
         let mut word = Self::FRESH.0;
         if pending {
             word |= Self::PENDING;
         }
-        if vanished {
+        if past.vanished {
             word |= Self::VANISHED;
+        }
+        if past.restarted {
+            word |= Self::RESTARTED;
         }
         StateWord(word)
     }
@@ -207,6 +235,13 @@ mod tests {
         let gone = StateWord(StateWord::FRESH.0 | StateWord::VANISHED);
         assert_eq!(gone.before(), StateWord::VANISHED_BEFORE);
         assert!(StateWord(gone.before()).vanished());
+        let anew = StateWord(StateWord::FRESH.0 | StateWord::RESTARTED);
+        assert_eq!(anew.before(), StateWord::RESTARTED_BEFORE);
+        assert!(StateWord(anew.before()).restarted() && !StateWord(anew.before()).in_order());
+        assert_eq!(
+            StateWord(StateWord::DOUBTS).before(),
+            StateWord::DOUBTS_BEFORE
+        );
         // The numbers go round, and touch nothing else.
         let mut w = StateWord(!StateWord::COMPARED);
         for _ in 0..64 {

@@ -6,7 +6,7 @@ use mirror_core::image::{HEADER_LEN, Header, MAX_BUILD_ID, MAX_PAGES};
 use mirror_core::mapped;
 use mirror_core::names;
 use mirror_core::outside;
-use mirror_core::owner::Owner;
+use mirror_core::owner::{Left, Owner};
 use mirror_core::path::PATH_MAX;
 use mirror_core::record::{Id, LegRecord, crc32, runtime_place};
 use mirror_core::runtime::{Intent, IntentKind};
@@ -77,11 +77,17 @@ fn leg_record_is_sound(r: &LegRecord) {
 pub fn domain_record(data: &[u8]) {
     if let Some(o) = Owner::parse(data) {
         assert_eq!(o.encode()[..44], data[..44]);
+        // What cannot be understood is "in use", never clean.
+        let whole = o.left == Left::InUse || data.get(44..60) == Some(&o.encode()[44..60]);
+        assert!(whole);
     }
     let mut s = Source(data);
-    let o = Owner {
-        runtime: Id(s.bytes()),
-        boot: Id(s.bytes()),
+    let mut o = Owner::new(Id(s.bytes()), Id(s.bytes()));
+    o.left = match s.bytes::<1>()[0] % 4 {
+        0 => Left::InUse,
+        1 => Left::Clean,
+        2 => Left::Reopened,
+        _ => Left::Flushing(u64::from_le_bytes(s.bytes())),
     };
     let bytes = o.encode();
     assert_eq!(Owner::parse(&bytes), Some(o));

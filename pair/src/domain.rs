@@ -6,17 +6,18 @@
 
 use libc as c;
 use mirror_core::facts::Facts;
-use mirror_core::owner::{OWNER_SIZE, Owner};
+use mirror_core::owner::{Left, OWNER_SIZE, Owner};
 use mirror_core::record::Id;
 use mirror_core::runtime::SIZE;
 use mirror_core::trust::{runtime_guarded, runtime_trusted};
+use mirror_core::word::Past;
 use mirror_core::{Errno, Leg, PerLeg};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
 /// The domain that both legs' records name: they must agree.
 pub fn named(records: PerLeg<Option<Owner>>) -> Option<Owner> {
-    records.a.filter(|_| records.a == records.b)
+    records.a.filter(|a| records.b.is_some_and(|b| a.same(&b)))
 }
 
 /// What an open record says.
@@ -87,6 +88,40 @@ pub fn clear_ended(
         }
     }
     joinable()
+}
+
+/// Who has joined may change the legs from now on: that both were flushed holds no more, on their disks too, before
+/// the first change. Both records are held. What says "in use" is on the disk: it was never anything else there, or
+/// has been waited for.
+pub fn reopen(records: PerLeg<i32>) -> Sys<()> {
+    for n in records {
+        let o = read(n).ok_or(Errno::EIO)?;
+        let say = |left| sys::pwrite(n, &Owner { left, ..o }.encode(), 0);
+        match o.left {
+            Left::InUse => continue,
+            Left::Flushing(_) => {}
+            // Two who come at once both wait: what one has only written yet, the other may not rely on.
+            Left::Clean | Left::Reopened => {
+                say(Left::Reopened)?;
+                sys::fdatasync(n)?;
+            }
+        }
+        say(Left::InUse)?;
+    }
+    Ok(())
+}
+
+/// Nobody but the caller is attached, and both records are held exclusively: a flush begins, or has ended without
+/// error. EIO: a record names nothing.
+pub fn leave(records: PerLeg<i32>, left: Left) -> Sys<()> {
+    for n in records {
+        let o = read(n).ok_or(Errno::EIO)?;
+        sys::pwrite(n, &Owner { left, ..o }.encode(), 0)?;
+        if left == Left::Clean {
+            sys::fdatasync(n)?;
+        }
+    }
+    Ok(())
 }
 
 /// Gives both back.
@@ -161,6 +196,8 @@ pub trait Ground {
     }
     /// Founds a new domain. Both records are held exclusively.
     fn found(&mut self) -> Result<Self::Runtime, Self::Error>;
+    /// See [`reopen`]. Both records are held.
+    fn reopen(&mut self) -> Result<(), Self::Error>;
     /// Founded, or not: both records shared again, as everybody attached holds them.
     fn share(&mut self) -> Result<(), Self::Error>;
     /// Waits about a millisecond.
@@ -175,12 +212,13 @@ pub fn join<G: Ground>(g: &mut G) -> Result<Option<G::Runtime>, G::Error> {
     for _ in 0..TRIES {
         if g.lock(false)? {
             if let Some(found) = g.live() {
+                g.reopen()?;
                 return Ok(Some(found));
             }
             if g.lock(true)? {
                 // Somebody may have founded it between the two locks.
                 let runtime = match g.live().or_else(|| g.turned()) {
-                    Some(found) => Ok(found),
+                    Some(found) => g.reopen().map(|()| found),
                     None => g.found(),
                 };
                 g.share()?;
@@ -209,8 +247,8 @@ pub trait Founding {
     fn random(&mut self) -> Result<Id, Self::Error>;
     /// Writes a leg's record, and waits until the disk has it.
     fn write(&mut self, leg: Leg, record: &[u8; OWNER_SIZE]) -> Result<(), Self::Error>;
-    /// Makes the runtime file. `vanished`: see [`found`]. `None`: somebody has that name.
-    fn make(&mut self, id: Id, vanished: bool) -> Result<Option<Self::Runtime>, Self::Error>;
+    /// Makes the runtime file. `past`: see [`found`]. `None`: somebody has that name.
+    fn make(&mut self, id: Id, past: Past) -> Result<Option<Self::Runtime>, Self::Error>;
 }
 
 /// Names tried.
@@ -222,13 +260,13 @@ const NAMES: u32 = 4;
 ///
 /// A record of this boot whose file is not there: somebody removed it (systemd does when a service with
 /// RemoveIPC= ends), and what a killed program had announced went with it. Records that disagree: a leg was put
-/// back from a copy, and lacks what was done since. The word of the new file says so.
+/// back from a copy, and lacks what was done since. A record of another boot: what was changed last may be on one
+/// disk alone. The word of the new file says so. Of a domain that was left clean there is nothing to say.
 pub fn found<F: Founding>(f: &mut F, boot: Id) -> Result<Option<F::Runtime>, F::Error> {
     f.folder()?;
     let before = f.records();
     f.remove(&before);
-    let vanished = before.a != before.b || before.iter().flatten().any(|o| o.boot == boot);
-    let made = begin(f, boot, vanished);
+    let made = begin(f, boot, past(before, boot));
     if !matches!(made, Ok(Some(_))) {
         for (leg, o) in before.each() {
             let _ = f.write(leg, &o.map_or([0; OWNER_SIZE], |o| o.encode()));
@@ -237,14 +275,27 @@ pub fn found<F: Founding>(f: &mut F, boot: Id) -> Result<Option<F::Runtime>, F::
     made
 }
 
-fn begin<F: Founding>(f: &mut F, boot: Id, vanished: bool) -> Result<Option<F::Runtime>, F::Error> {
+/// What the records of a domain that cannot be joined, with nobody in it, say against the legs.
+pub fn past(records: PerLeg<Option<Owner>>, boot: Id) -> Past {
+    let one = match (records.a, records.b) {
+        (Some(a), Some(b)) => a.same(&b),
+        (a, b) => a.is_none() && b.is_none(),
+    };
+    let in_use = || records.iter().flatten().filter(|o| o.left != Left::Clean);
+    Past {
+        vanished: !one || in_use().any(|o| o.boot == boot),
+        restarted: in_use().any(|o| o.boot != boot),
+    }
+}
+
+fn begin<F: Founding>(f: &mut F, boot: Id, past: Past) -> Result<Option<F::Runtime>, F::Error> {
     for _ in 0..NAMES {
         let runtime = f.random()?;
-        let record = Owner { runtime, boot }.encode();
+        let record = Owner::new(runtime, boot).encode();
         for leg in Leg::BOTH {
             f.write(leg, &record)?;
         }
-        if let Some(made) = f.make(runtime, vanished)? {
+        if let Some(made) = f.make(runtime, past)? {
             return Ok(Some(made));
         }
     }

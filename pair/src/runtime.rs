@@ -10,6 +10,7 @@ use mirror_core::owner::Owner;
 use mirror_core::record::{CONTROL, Id, LegRecord, PENDING_LOG};
 use mirror_core::runtime::{FACTS_SIZE, SIZE};
 use mirror_core::trust::runtime_removable;
+use mirror_core::word::Past;
 use mirror_core::{Errno, LockKind, PerLeg, StateWord};
 use mirror_sys as sys;
 use mirror_sys::Sys;
@@ -164,13 +165,13 @@ impl Place<'_> {
     }
 
     /// Makes a runtime file. EEXIST: somebody has that name. The limit of file sizes is lifted.
-    pub fn make(&self, id: Id, boot: Id, vanished: bool) -> Sys<Joined> {
+    pub fn make(&self, id: Id, boot: Id, past: Past) -> Sys<Joined> {
         let path = self.record.runtime_file(id);
         let locks = self.locks.unwrap_or(LockKind::DEFAULT);
         let first = self.facts(id, boot, locks)?.encode();
         let flags = c::O_RDWR | c::O_CREAT | c::O_EXCL | c::O_CLOEXEC | c::O_NOFOLLOW;
         let n = sys::openat(c::AT_FDCWD, &path, flags, 0o600)?;
-        let word = StateWord::of_new(self.has_pending(), vanished);
+        let word = StateWord::of_new(self.has_pending(), past);
         // Preallocated: a hole in it would be a SIGBUS in somebody else's program.
         let fill = || {
             sys::pwrite(n, &first, 0)?;

@@ -1,10 +1,13 @@
 //! The order in which a domain is joined, against a ground that says what is allowed when.
 use mirror_core::facts::Facts;
-use mirror_core::owner::{OWNER_SIZE, Owner};
+use mirror_core::owner::{Left, OWNER_SIZE, Owner};
 use mirror_core::record::Id;
 use mirror_core::runtime::SIZE;
+use mirror_core::word::Past;
 use mirror_core::{Leg, PerLeg};
-use mirror_pair::domain::{File, Founding, Ground, TRIES, found, is_live, join, named};
+use mirror_pair::domain::{
+    File, Founding, Ground, TRIES, found, is_live, join, leave, named, past, read, reopen,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Held {
@@ -20,6 +23,7 @@ struct Script {
     live: Vec<bool>,
     held: Held,
     founded: bool,
+    reopened: bool,
     pauses: u32,
 }
 
@@ -48,6 +52,11 @@ impl Ground for Script {
         assert_ne!(self.held, Held::No, "looked at without a lock");
         self.live.pop().unwrap_or(false).then_some("joined")
     }
+    fn reopen(&mut self) -> Result<(), Self::Error> {
+        assert_ne!(self.held, Held::No, "reopened without a lock");
+        self.reopened = true;
+        Ok(())
+    }
     fn found(&mut self) -> Result<Self::Runtime, Self::Error> {
         assert_eq!(self.held, Held::Alone, "founded beside others");
         assert!(!self.founded, "founded twice");
@@ -72,6 +81,7 @@ fn script(shared: &[bool], alone: &[bool], live: &[bool]) -> Script {
         live: turned(live),
         held: Held::No,
         founded: false,
+        reopened: false,
         pauses: 0,
     }
 }
@@ -97,6 +107,8 @@ fn every_course_ends_with_both_records_shared() {
             "{shared:?} {alone:?} {live:?}"
         );
         assert_eq!((s.held, s.pauses), (Held::Shared, pauses));
+        // A new one was never clean.
+        assert_eq!(s.reopened, comes_to == "joined");
     }
 }
 
@@ -111,10 +123,7 @@ fn a_pair_that_others_hold_elsewhere_is_given_up() {
 #[test]
 fn only_the_file_of_this_boot_and_pair_is_live() {
     let id = |n| Id([n; 16]);
-    let o = Owner {
-        runtime: id(1),
-        boot: id(2),
-    };
+    let o = Owner::new(id(1), id(2));
     let facts = Facts {
         id: id(1),
         boot: id(2),
@@ -177,7 +186,7 @@ struct Site {
     taken: u8,
     fails: &'static str,
     ids: u8,
-    vanished: bool,
+    past: Past,
     removed: bool,
 }
 
@@ -208,7 +217,7 @@ impl Founding for Site {
         self.records[leg] = Owner::parse(record);
         Ok(())
     }
-    fn make(&mut self, id: Id, vanished: bool) -> Result<Option<Id>, Self::Error> {
+    fn make(&mut self, id: Id, past: Past) -> Result<Option<Id>, Self::Error> {
         assert!(self.removed, "the old file first");
         assert!(
             self.records
@@ -217,7 +226,7 @@ impl Founding for Site {
             "named first"
         );
         self.fail("make")?;
-        self.vanished = vanished;
+        self.past = past;
         Ok((self.ids > self.taken).then_some(id))
     }
 }
@@ -228,40 +237,93 @@ impl Site {
     }
 }
 
+/// A flush is noted only if nobody has come since it began: whoever comes takes its number out of both records.
+#[test]
+fn who_comes_takes_a_flush_back() {
+    use std::os::fd::AsRawFd;
+    let of = |left| Owner {
+        left,
+        ..Owner::new(Id([1; 16]), Id([2; 16]))
+    };
+    let dir = std::env::temp_dir();
+    let files = ["a", "b"].map(|leg| {
+        let path = dir.join(format!("mirror-reopen-{leg}-{}", std::process::id()));
+        let f = std::fs::File::create_new(&path).unwrap();
+        drop(f);
+        let f = std::fs::File::options().read(true).write(true).open(&path);
+        std::fs::remove_file(&path).unwrap();
+        f.unwrap()
+    });
+    let records: PerLeg<i32> = [files[0].as_raw_fd(), files[1].as_raw_fd()].into();
+    let say = |a, b| {
+        for (n, left) in [(records.a, a), (records.b, b)] {
+            assert_eq!(mirror_sys::pwrite(n, &of(left).encode(), 0), Ok(OWNER_SIZE));
+        }
+    };
+    let all = [Left::InUse, Left::Clean, Left::Reopened, Left::Flushing(5)];
+    for a in all {
+        for b in all {
+            say(a, b);
+            reopen(records).unwrap();
+            assert_eq!(records.map(read), PerLeg::by(|_| Some(of(Left::InUse))));
+            leave(records, a).unwrap();
+            assert_eq!(records.map(read), PerLeg::by(|_| Some(of(a))));
+        }
+    }
+    // Nothing that could be believed: nobody goes on.
+    assert_eq!(mirror_sys::pwrite(records.b, &[7; 64], 0), Ok(64));
+    assert!(reopen(records).is_err() && leave(records, Left::Clean).is_err());
+}
+
 #[test]
 fn what_does_not_begin_leaves_the_records_as_they_were() {
     let boot = Id([7; 16]);
-    let old = |boot| {
+    let left = |boot, left| {
         Some(Owner {
-            runtime: Id([9; 16]),
-            boot,
+            left,
+            ..Owner::new(Id([9; 16]), boot)
         })
     };
+    let old = |boot| left(boot, Left::InUse);
+    let (other, clean) = (Id([6; 16]), Left::Clean);
     let site = |records, taken, fails| Site {
         records,
         taken,
         fails,
         ids: 0,
-        vanished: false,
+        past: Past::default(),
         removed: false,
     };
-    for (records, vanished) in [
-        ([None, None], false),
-        ([old(Id([6; 16])); 2], false),
-        ([old(boot); 2], true),
-        ([None, old(boot)], true),
+    for (records, vanished, restarted) in [
+        ([None, None], false, false),
+        ([old(other); 2], false, true),
+        ([old(boot); 2], true, false),
+        ([None, old(boot)], true, false),
+        ([None, old(other)], true, true),
+        // What was left clean has nothing to lose; one leg's word is not enough.
+        ([left(other, clean); 2], false, false),
+        ([left(boot, clean); 2], false, false),
+        ([left(other, clean), old(other)], false, true),
+        ([old(boot), left(boot, clean)], true, false),
+        ([left(other, Left::Reopened); 2], false, true),
+        ([left(other, Left::Flushing(3)); 2], false, true),
+        // Clean, and not together.
+        ([left(other, clean), None], true, false),
+        ([left(other, clean), left(boot, clean)], true, false),
     ] {
         let records = PerLeg::from(records);
         let mut s = site(records, 3, "");
         assert_eq!(found(&mut s, boot), Ok(Some(Id([4; 16]))));
         assert_eq!(
             s.records,
-            PerLeg::by(|_| Some(Owner {
-                runtime: Id([4; 16]),
-                boot
-            }))
+            PerLeg::by(|_| Some(Owner::new(Id([4; 16]), boot)))
         );
-        assert_eq!(s.vanished, vanished, "{records:?}");
+        let said = Past {
+            vanished,
+            restarted,
+        };
+        assert_eq!(s.past, said, "{records:?}");
+        assert_eq!(past(records, boot), said);
         let mut s = site(records, 9, "");
         assert_eq!(found(&mut s, boot), Ok(None));
         assert_eq!((s.records, s.ids), (records, 4));

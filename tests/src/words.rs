@@ -133,6 +133,13 @@ impl Words {
     }
 }
 
+/// An orderly restart of the machine: somebody has waited until the pair was clean.
+pub fn restart_in_order(p: &Pair) {
+    let v = p.v().to_str().expect("a plain path");
+    p.mirror("wait", &[v, "--clean", "--timeout", "20"]).ok();
+    restart(p);
+}
+
 /// As a restart of the machine leaves a pair: no runtime file, and records of another boot.
 pub fn restart(p: &Pair) {
     for f in p.runtime_files() {

@@ -66,6 +66,11 @@ fn alerts_by_prometheus() {
 }
 
 #[test]
+fn after_a_restart() {
+    recipe("after-a-restart.md");
+}
+
+#[test]
 fn every_recipe_is_run() {
     let mut pages: Vec<String> = fs::read_dir(top().join("docs/cookbook"))
         .unwrap()
@@ -80,7 +85,7 @@ fn every_recipe_is_run() {
         assert!(own.contains(&format!("recipe(\"{p}\")")), "{p} is not run");
         assert!(list.contains(p.as_str()), "{p} is not in the list");
     }
-    assert!(pages.len() >= 4);
+    assert!(pages.len() >= 5);
 }
 
 /// A unit's command with the capabilities and the environment that it says, as systemd starts it.

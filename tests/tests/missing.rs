@@ -1,6 +1,6 @@
 //! Leg b is not where it should be, or not the one that it was; mappings under the mark; a new leg b. What programs
 //! see, what `status` says, and that both legs are equal in the end.
-use mirror_tests::words::{of_boot, restart};
+use mirror_tests::words::{of_boot, restart, restart_in_order};
 use mirror_tests::{Fs, FsType, Kind, Level, Output, Pair, Told, Tree, need, need_system_view};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -42,7 +42,7 @@ fn after_a_restart_the_policy_decides() {
     for (policy, empty) in [("degrade", false), ("degrade", true), ("fail", true)] {
         let p = pair(policy);
         p.run("echo 1 > $V/one").ok();
-        restart(&p);
+        restart_in_order(&p);
         let aside = p.b().with_extension("aside");
         fs::rename(p.b(), &aside).unwrap();
         if empty {
@@ -134,7 +134,7 @@ fn a_view_of_ones_own_costs_no_leg() {
     need!("unshare");
     let p = pair("degrade");
     p.run("echo 1 > $V/one").ok();
-    restart(&p);
+    restart_in_order(&p);
     let script = "mount -t tmpfs none $B/.. || exit 77
 $D/mirror-run sh -c 'echo 2 > $V/two' 2>/dev/null && exit 1
 exit 0";

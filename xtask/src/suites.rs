@@ -121,6 +121,7 @@ const OUTER: &[&str] = &[
     "missing what_is_not_proved",
     "missing a_mount_that_vanishes",
     "returns it_is_gone_on_the_way",
+    "restarts a_return_makes",
 ];
 
 /// What an ordinary user runs again (root passes through permission checks, and has other places).

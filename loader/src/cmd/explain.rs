@@ -47,6 +47,8 @@ pub const AUDIT_LOST: &str = "M-129";
 pub const AUDIT_HELD: &str = "M-130";
 /// The kernel has written core files on one leg alone.
 pub const CORE: &str = "M-131";
+/// The machine was restarted before the last changes were known to be on both disks.
+pub const RESTARTED: &str = "M-132";
 /// A leg cannot be used.
 pub const LEG: &str = "M-201";
 /// Two directories cannot be legs of one pair.
@@ -70,7 +72,7 @@ pub const DISTRUST: &str = "M-215";
 pub const SPLIT: &str = "M-301";
 
 /// Code, one line, the text. In the order of the codes; a code is never used again for something else.
-const TABLE: [(&str, &str, &str); 31] = [
+const TABLE: [(&str, &str, &str); 32] = [
     (
         PENDING,
         "Objects are known to differ between the legs.",
@@ -240,6 +242,16 @@ const TABLE: [(&str, &str, &str); 31] = [
         "A program ended by a signal while core files were on (ulimit -c), and the kernel wrote its core file into\n\
          a directory of the pair, when no library was there any more to mirror it.\n\
          Remedy: mirror resync V copies it to the other leg; or remove it.",
+    ),
+    (
+        RESTARTED,
+        "The machine was restarted before the last changes were known to be on both disks.",
+        "What a program wrote and did not fsync is in memory for about half a minute. If the power failed, or the\n\
+         machine crashed, one disk may have it and the other not, and nothing else would tell. After an orderly\n\
+         shutdown both have all of it, but nobody has noted that.\n\
+         It is noted by mirror run, when its command has ended, if it took longer than a second and nobody else\n\
+         uses the pair, and by mirror wait V --clean, which a unit can call at shutdown.\n\
+         Remedy: mirror verify V shows whether anything differs; mirror resync V repairs it.",
     ),
     (
         LEG,

@@ -104,6 +104,9 @@ pub struct Detach {
 #[derive(Serialize)]
 pub struct Wait {
     pub state: String,
+    /// With `--clean`, of a pair in sync: whether it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clean: Option<bool>,
 }
 
 /// `mirror.doctor/1`: one of `checks`.

@@ -1,25 +1,24 @@
 //! Looks at a pair and says in which state it is, why, and what to type. Changes nothing. Everything
 //! that asks for a pair's state asks here.
 use super::finding::Finding;
-use super::signs::{read_only, resyncing};
+use super::signs::{read_only, resyncing, to_recover};
 use super::{degraded, explain, lost, sharing, unmirrored, unread};
-use crate::fail::{Kind, Res, reason};
+use crate::fail::{Kind, reason};
 use crate::pair::audited;
 use crate::pair::control::Faults;
 use crate::pair::cores;
 use crate::pair::domain;
 use crate::pair::legs::Pair;
-use crate::pair::lock::Locks;
+use crate::pair::past;
 use crate::pair::pending::Pending;
 use crate::pair::runtime::Runtime;
 use crate::pair::state::State;
 use crate::pair::tab::Line;
-use crate::sync::mapped;
 use crate::sync::turn::{self, Open, Running, Unfinished};
 use crate::text;
 use crate::tree::probe;
 use mirror_core::Leg;
-use mirror_core::word::StateWord;
+use mirror_core::word::{Past, StateWord};
 use std::path::Path;
 
 /// What is known about one pair.
@@ -261,11 +260,16 @@ fn judge(pair: &Pair, known: &Pending, v: &str, found: &mut Vec<Finding>) {
     found.extend(compared(pair, &open, v));
     found.extend(core_files(pair, v));
     found.extend(unfinished(&open, v));
-    let removed = boot.as_ref().is_ok_and(|b| domain::vanished(pair, *b));
+    let before = match (&boot, &runtime) {
+        (Ok(b), None) => past::past(pair, *b),
+        _ => Past::default(),
+    };
     if crate::pair::copied::disagree(pair) {
         found.push(super::lost::copied(&pair.line, v));
-    } else if removed || word.is_some_and(|w| w.vanished()) {
+    } else if before.vanished || word.is_some_and(|w| w.vanished()) {
         found.push(super::lost::runtime(v));
+    } else if before.restarted || word.is_some_and(|w| w.restarted()) {
+        found.push(super::lost::restarted(v));
     } else if runtime.is_none() {
         found.extend(unread::runtime(pair, boot.as_ref(), v));
     }
@@ -453,12 +457,6 @@ fn stopped(u: &Unfinished, v: &str) -> Finding {
             format!("mirror resync {v} --from {c}"),
             format!("turns it round: makes {s} like {c}, also where {c} has not been repaired"),
         )
-}
-
-/// Whether an announced change is that of a crashed process: its locks are free.
-fn to_recover(rt: &Runtime, pair: &Pair) -> Res<bool> {
-    let mut locks = Locks::open(pair.trees())?;
-    Ok(locks.any_dead(rt) || mapped::count(rt, pair).dead != 0)
 }
 
 /// Legs that cannot be written: mounted read-only, or without room.

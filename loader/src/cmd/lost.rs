@@ -51,6 +51,19 @@ pub fn runtime(v: &str) -> Finding {
     )
 }
 
+/// The machine was restarted while the pair was in use, or before its last changes were flushed on both legs.
+pub fn restarted(v: &str) -> Finding {
+    Finding::new(
+        State::Unverified,
+        explain::RESTARTED,
+        "the machine was restarted before the last changes were known to be on both disks",
+    )
+    .act(
+        format!("mirror verify {v}"),
+        "shows whether anything differs",
+    )
+}
+
 /// Each leg names another domain as the last one that it was in.
 pub fn copied(l: &Line, v: &str) -> Finding {
     let PerLeg { a, b } = l.legs.as_ref().map(|p| text::path(p));

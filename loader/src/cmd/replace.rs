@@ -14,7 +14,7 @@ use crate::pair::control::{
 };
 use crate::pair::legs::{OpenLeg, read_record};
 use crate::pair::tab::{self, Line};
-use crate::pair::{audited, away, domain, tabwrite};
+use crate::pair::{attached, audited, away, tabwrite};
 use crate::sync::own;
 use crate::text;
 use crate::tree::beneath::Root;
@@ -70,7 +70,7 @@ pub fn prepare(r: &Replace) -> Res<bool> {
     };
     let audit = audited::of(&a.root).is_some_and(|(_, runs)| r.dry_run && runs);
     // An audit that a dry run has not asked to let go holds what programs hold.
-    if l.legs.b != new.path && !(audit && domain::holders(&a.root) == Some(0)) {
+    if l.legs.b != new.path && !(audit && attached::count(&a.root) == Some(0)) {
         unused(&a, l)?;
     }
     if audit {

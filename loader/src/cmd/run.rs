@@ -17,7 +17,7 @@ use crate::pair::legs::{OpenLeg, Pair};
 use crate::pair::state::State;
 use crate::pair::tab::Line;
 use crate::pair::{room, tab};
-use crate::sync::heal;
+use crate::sync::{clean, heal};
 use crate::text;
 use clap::Args;
 use mirror_core::Leg;
@@ -28,6 +28,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// Run a command whose changes reach both legs
 #[derive(Args)]
@@ -126,10 +127,30 @@ pub fn start(a: &Run) -> Res<End> {
         let lines: Vec<&Line> = pairs.iter().map(|p| &p.pair.line).collect();
         super::unmirrored::count(why, &p.name, &lines);
     }
+    let clock = Instant::now();
     let end = supervise::run(c, &name, prove);
     tell(&pairs, &end, &p.name, began);
     before.tell(&pairs);
+    flush(&pairs, clock.elapsed());
     end
+}
+
+/// Commands that took less are not waited for: they may be one of many.
+const LONG: Duration = Duration::from_secs(1);
+/// The longest that anybody waits for disks here.
+const DISKS: Duration = Duration::from_secs(10);
+
+/// After the last program of a pair: if the machine is restarted now, both disks have everything. That may take a fifth
+/// of the time that the command took.
+fn flush(pairs: &[Attached], took: Duration) {
+    if took < LONG {
+        return;
+    }
+    for p in pairs {
+        if let Err(e) = clean::flush(p, Some((took / 5).min(DISKS))) {
+            output::note!("mirror: {}", e.text);
+        }
+    }
 }
 
 /// A program that cannot be mirrored runs if it was allowed to, and that is on record.

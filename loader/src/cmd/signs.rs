@@ -3,8 +3,11 @@ use super::explain;
 use super::finding::Finding;
 use crate::fail::{Context, Res};
 use crate::pair::legs::Pair;
+use crate::pair::lock::Locks;
+use crate::pair::runtime::Runtime;
 use crate::pair::state::State;
 use crate::pair::tab::Line;
+use crate::sync::mapped;
 use crate::sync::turn::Running;
 use crate::text;
 use crate::tree::beneath::Root;
@@ -57,4 +60,10 @@ pub fn emptied_alone(l: &Line) -> [(String, &'static str); 2] {
 pub fn read_only(root: &Root) -> bool {
     let open = || root.control(OWNER_RECORD, OFlags::RDWR, Mode::empty());
     probe::read_only(root) || open().is_err_and(|e| e.raw_os_error() == Some(libc::EROFS))
+}
+
+/// Whether an announced change is that of a crashed process: its locks are free.
+pub fn to_recover(rt: &Runtime, pair: &Pair) -> Res<bool> {
+    let mut locks = Locks::open(pair.trees())?;
+    Ok(locks.any_dead(rt) || mapped::count(rt, pair).dead != 0)
 }

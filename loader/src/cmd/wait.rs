@@ -1,21 +1,27 @@
-//! `mirror wait`: returns when a pair is in sync, or when the time is over.
+//! `mirror wait`: returns when a pair is in sync, or clean, or when the time is over.
 use super::sub::{CommandLine, Sub};
 use super::{json, status};
 use crate::fail::{Fail, Kind, Res};
 use crate::output;
-use crate::pair::tab;
+use crate::pair::legs::Pair;
+use crate::pair::{domain, tab};
+use crate::sync::clean::{self, Flushed};
+use crate::sync::heal;
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Return when a pair is in sync
 #[derive(Args)]
 #[command(
-    after_help = "Exit codes: 0 in sync, 1 not in time, 64 usage, 77 no permission, 78 configuration."
+    after_help = "Exit codes: 0 in sync (and clean), 1 not in time, 64 usage, 77 no permission, 78 configuration."
 )]
 pub struct Wait {
     /// The pair
     pub pair: PathBuf,
+    /// Wait until nobody uses the pair, flush both legs, and note that: it needs no comparison after a restart
+    #[arg(long)]
+    pub clean: bool,
     /// Give up after so many seconds
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<f64>,
@@ -54,20 +60,32 @@ pub fn run(a: &Wait) -> Res<u8> {
         // The mirrortab is read each time: the pair may be detached meanwhile.
         let all = tab::load()?;
         let view = status::look(tab::find(&all, &a.pair)?);
+        let left = limit.map(|l| l.saturating_sub(begun.elapsed()));
+        let flushed = match view.exit == 0 && a.clean {
+            true => Some(flushed(&all, &a.pair, left)?),
+            false => None,
+        };
         output::put(&json::Wait {
             state: view.state.to_lowercase().replace(' ', "-"),
+            clean: flushed.map(|f| f == Flushed::Clean),
         });
-        if view.exit == 0 {
+        if view.exit == 0 && flushed.is_none_or(|f| f == Flushed::Clean) {
             status::brief(&view, 0, 0);
             return Ok(0);
         }
         if view.foreign {
             return Err(Fail::new(Kind::Permission, view.why.join("; ")));
         }
-        let left = limit.map(|l| l.saturating_sub(begun.elapsed()));
         if left == Some(Duration::ZERO) {
-            status::full(&view);
+            match flushed {
+                Some(f) => output::note!("mirror: wait: {}", not_clean(f)),
+                None => status::full(&view),
+            }
             return Ok(1);
+        }
+        if !told && let (Some(f), None) = (flushed, limit) {
+            output::note!("mirror: wait: {}", not_clean(f));
+            told = true;
         }
         if !told && limit.is_none() {
             // It may wait for somebody to type something.
@@ -75,5 +93,22 @@ pub fn run(a: &Wait) -> Res<u8> {
             told = true;
         }
         std::thread::sleep(left.unwrap_or(STEP).min(STEP));
+    }
+}
+
+fn flushed(all: &[tab::Line], pair: &Path, left: Option<Duration>) -> Res<Flushed> {
+    let p = domain::attach(Pair::open(tab::find(all, pair)?)?)?;
+    heal::recover(&p);
+    heal::settle(&p);
+    clean::flush(&p, left)
+}
+
+/// Why a pair that is in sync is not clean.
+fn not_clean(f: Flushed) -> &'static str {
+    match f {
+        Flushed::Clean => "clean",
+        Flushed::InUse => "in sync, and in use: not clean (mirror ps)",
+        Flushed::Doubtful => "in sync, and something is still to be repaired: not clean",
+        Flushed::Late => "in sync; the disks have not written everything yet: not clean",
     }
 }

@@ -7,5 +7,9 @@ use mirror_core::PerLeg;
 /// directories were in.
 pub fn disagree(p: &Pair) -> bool {
     let PerLeg { a, b } = p.legs.as_ref().map(domain::read_owner);
-    a != b || a.is_some_and(|o| domain::runtime(p).is_others(o))
+    let one = match (&a, &b) {
+        (Some(a), Some(b)) => a.same(b),
+        (a, b) => a.is_none() && b.is_none(),
+    };
+    !one || a.is_some_and(|o| domain::runtime(p).is_others(o))
 }

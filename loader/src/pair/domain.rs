@@ -13,13 +13,14 @@ use crate::tree::object::std;
 use mirror_core::facts::Facts;
 use mirror_core::owner::{OWNER_SIZE, Owner};
 use mirror_core::record::{Id, OWNER_RECORD};
+use mirror_core::word::Past;
 use mirror_core::{Errno, Leg, PerLeg};
 use mirror_pair::{domain, locks, runtime};
 use parking_lot::Mutex;
 use rustix::fs::{Mode, OFlags};
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -65,15 +66,6 @@ pub(super) fn runtime(p: &Pair) -> runtime::Place<'_> {
         roots: p.roots(),
         locks: p.line.locks,
     }
-}
-
-/// Whether both legs name a runtime file of this boot that is not there: somebody has removed it.
-pub fn vanished(p: &Pair, boot: Id) -> bool {
-    let gone = |id| {
-        let seen = std::fs::symlink_metadata(p.legs.a.runtime_file(id));
-        seen.is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
-    };
-    named(p).is_some_and(|o| o.boot == boot && gone(o.runtime))
 }
 
 /// The live runtime file, if it is whole and only the pair's own can have made it. Never makes or
@@ -202,6 +194,7 @@ fn join(pair: Pair, read: bool) -> Res<Attached> {
         owners: &owners,
         boot,
         fixed,
+        read,
         private: false,
     };
     match domain::join(&mut joining)? {
@@ -224,6 +217,8 @@ struct Joining<'a> {
     boot: Id,
     /// A record cannot be written.
     fixed: bool,
+    /// To compare only.
+    read: bool,
     /// The runtime file is this process's alone.
     private: bool,
 }
@@ -267,8 +262,8 @@ impl domain::Founding for Joining<'_> {
         }
         rustix::fs::fdatasync(fd).about(name())
     }
-    fn make(&mut self, id: Id, vanished: bool) -> Res<Option<Runtime>> {
-        match runtime(self.pair).make(id, self.boot, vanished) {
+    fn make(&mut self, id: Id, past: Past) -> Res<Option<Runtime>> {
+        match runtime(self.pair).make(id, self.boot, past) {
             Ok(made) => Ok(Some(Runtime::of(made))),
             Err(Errno::EEXIST) => Ok(None),
             Err(e) => Err(no_runtime(&self.pair.legs.a.runtime_file(id), not_made(e))),
@@ -312,6 +307,14 @@ impl domain::Ground for Joining<'_> {
                 text::path(&folder)
             ))
         })
+    }
+    fn reopen(&mut self) -> Res<()> {
+        // Who compares changes nothing.
+        if self.read {
+            return Ok(());
+        }
+        let _lifted = SizeLimit::lift();
+        domain::reopen(self.records()).map_err(|e| self.about(e))
     }
     fn share(&mut self) -> Res<()> {
         // A domain of one's own keeps all others out.
@@ -392,35 +395,6 @@ impl Attached {
     }
 }
 
-/// How many processes other than commands of this program hold a shared lock on a leg's owner record.
-/// `None`: it cannot be known here.
-pub fn holders(root: &Root) -> Option<u64> {
-    let fd = root
-        .open_at(OWNER_RECORD, OFlags::PATH, Mode::empty())
-        .ok()?;
-    let st = rustix::fs::fstat(fd.as_fd()).ok()?;
-    let want = format!(
-        "{:02x}:{:02x}:{}",
-        libc::major(st.st_dev),
-        libc::minor(st.st_dev),
-        st.st_ino
-    );
-    let locks = std::fs::read_to_string("/proc/locks").ok()?;
-    let own = std::fs::read_link("/proc/self/exe").ok();
-    let n = locks
-        .lines()
-        .filter_map(|l| {
-            let f: Vec<&str> = l.split_whitespace().filter(|w| *w != "->").collect();
-            (f.get(1) == Some(&"FLOCK")
-                && f.get(3) == Some(&"READ")
-                && f.get(5) == Some(&want.as_str()))
-            .then(|| f.get(4).copied().unwrap_or(""))
-        })
-        .filter(|pid| own.is_none() || std::fs::read_link(format!("/proc/{pid}/exe")).ok() != own)
-        .count();
-    u64::try_from(n).ok()
-}
-
 /// Removes the runtime file that a leg names, if it is this pair's own. Nobody is attached: the owner
 /// record is locked exclusively. (One that another member made may stay: nobody looks at it again.)
 pub fn remove(p: &Pair, leg: &OpenLeg) {
@@ -485,7 +459,7 @@ pub fn alone(root: &Root, virt: &Path) -> Res<Option<OwnedFd>> {
         r => r.about(text::path(&root.path))?,
     };
     if locks::take(fd.as_raw_fd()).is_err() {
-        let who = match holders(root) {
+        let who = match super::attached::count(root) {
             None | Some(0) => super::working::UNNAMED.into(),
             Some(n) => text::plural(n, "program"),
         };

@@ -1,5 +1,6 @@
 //! Pairs: where they are configured, their control folders, the domain they run in, their locks.
 pub mod alone;
+pub mod attached;
 pub mod audited;
 pub mod away;
 pub mod back;
@@ -11,6 +12,7 @@ pub mod held;
 pub mod holders;
 pub mod legs;
 pub mod lock;
+pub mod past;
 pub mod pending;
 pub mod repairing;
 pub mod room;

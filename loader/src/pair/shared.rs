@@ -1,6 +1,7 @@
 //! What the programs of a pair share, and why it cannot be looked into.
-use super::domain::{existing, named, vanished};
+use super::domain::{existing, named};
 use super::legs::Pair;
+use super::past::gone;
 use crate::fail::reason;
 use mirror_core::Leg;
 use mirror_core::owner::Owner;
@@ -30,7 +31,7 @@ pub fn unread(p: &Pair, boot: Option<Id>) -> Option<Unread> {
     match boot {
         None => Some(Unread::Boot),
         Some(boot) if named.boot == boot && existing(p, boot).is_none() => {
-            (!vanished(p, boot)).then_some(Unread::Runtime)
+            (!gone(p, boot)).then_some(Unread::Runtime)
         }
         Some(_) => None,
     }

@@ -51,14 +51,9 @@ pub fn begin(p: &mut Attached) -> Res<Begun> {
     };
     p.turn_to(live)?;
     let a = &p.pair.legs.a.root;
-    if p.pair
-        .legs
-        .b
-        .root
-        .read(mirror_core::record::OWNER_RECORD)
-        .ok()
-        != Some(record.to_vec())
-    {
+    let theirs = p.pair.legs.b.root.read(mirror_core::record::OWNER_RECORD);
+    let same = theirs.is_ok_and(|b| Owner::parse(&b).is_some_and(|o| o.same(&owner)));
+    if !same {
         // Another domain's: nobody may be in it.
         match rustix::fs::flock(&p.owners().b, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
@@ -83,6 +78,9 @@ pub fn begin(p: &mut Attached) -> Res<Begun> {
         locks: None,
     };
     std(place.refit(owner)).about(about())?;
+    // Who works on leg a alone came without this.
+    let records = p.owners().as_ref().map(AsRawFd::as_raw_fd);
+    std(mirror_pair::domain::reopen(records)).about(about())?;
     let root = a.fd().as_raw_fd();
     let mut mapped = false;
     let joins = locked(p, |_| {

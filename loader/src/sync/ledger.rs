@@ -39,8 +39,9 @@ impl Doubts {
 
     /// It found both legs equal. The list of paths known to differ is not its matter.
     pub fn end(self, p: &Attached) -> Res<()> {
-        let bits = StateWord::UNMIRRORED_BEFORE | StateWord::VANISHED_BEFORE;
-        locked(p, |held| self.ended(p, bits, held))
+        locked(p, |held| {
+            self.ended(p, StateWord::UNCOMPARED_BEFORE, held);
+        })
     }
 
     /// Not if another has begun since: what came in between is older than that one, and newer than this one.

@@ -1,4 +1,5 @@
 //! Comparing two legs and making them equal.
+pub mod clean;
 pub mod equal;
 pub mod file;
 pub mod heal;

@@ -8,6 +8,7 @@ use mirror_core::Errno;
 use mirror_core::owner::{OWNER_SIZE, Owner};
 use mirror_core::record::Id;
 use mirror_core::refusal::Refusal;
+use mirror_core::word::Past;
 use mirror_core::{Leg, PerLeg};
 use mirror_pair::control::text;
 use mirror_pair::domain;
@@ -114,8 +115,8 @@ impl domain::Founding for Joining<'_> {
         sys::pwrite(n, record, 0)?;
         sys::fdatasync(n).map(drop)
     }
-    fn make(&mut self, id: Id, vanished: bool) -> Sys<Option<Joined>> {
-        match self.d.place.make(id, self.boot, vanished) {
+    fn make(&mut self, id: Id, past: Past) -> Sys<Option<Joined>> {
+        match self.d.place.make(id, self.boot, past) {
             Err(Errno::EEXIST) => Ok(None),
             r => r.map(Some),
         }
@@ -142,6 +143,11 @@ impl domain::Ground for Joining<'_> {
         // The program's limit of file sizes is not for the runtime file.
         let found = crate::process::limits::own_file(|| self.found());
         found.map_err(unless_told(Refusal::Runtime))
+    }
+    fn reopen(&mut self) -> Result<(), Refused> {
+        Ok(crate::process::limits::own_file(|| {
+            domain::reopen(self.d.owner)
+        })?)
     }
     fn share(&mut self) -> Result<(), Refused> {
         Ok(domain::share(self.d.owner, || sys::sleep_us(1000))?)

@@ -3,9 +3,10 @@ use crate::cmd::{json, left_out, verify};
 use crate::fail::{Context, Fail, Res};
 use crate::output;
 use crate::pair::alone;
+use crate::pair::attached;
 use crate::pair::away;
 use crate::pair::back::Watch;
-use crate::pair::domain::{self, Attached};
+use crate::pair::domain::Attached;
 use crate::pair::working::UNNAMED;
 use crate::sync::equal::Same;
 use crate::sync::joining::{self, Begun};
@@ -361,7 +362,7 @@ fn at_work(p: &Attached, repaired: u64) -> u8 {
         text::path(&p.pair.line.virt),
         text::shell(&p.pair.line.virt),
     );
-    let who = match domain::holders(&p.pair.legs.a.root) {
+    let who = match attached::count(&p.pair.legs.a.root) {
         // Those of other containers are in no list.
         None | Some(0) => format!("{UNNAMED} work, or have worked,"),
         Some(n) => format!("{} still at work", text::plural(n, "program")),
