@@ -19,6 +19,9 @@ pub struct Change {
     pub range: Option<Range>,
     /// More than one name leads to the object, or none: `rel` is one of them, or was.
     pub loose: bool,
+    /// Other names that may have been meant: of a rename it is known which directories were touched, and not
+    /// which of them is whose.
+    pub also: Vec<Vec<u8>>,
 }
 
 /// Calls of x86_64, as far as they are told apart here.
@@ -62,6 +65,7 @@ pub fn of_descriptor(r: &Raw) -> Option<Change> {
         to: None,
         range,
         loose: r.links != 1 && !r.is_dir(),
+        also: Vec::new(),
     })
 }
 
@@ -111,6 +115,7 @@ fn on_leg(r: &Raw, leg: Leg, touched: &[&Raw]) -> Option<Change> {
             if r.flags & bits::OUTSIDE != 0 {
                 change.to = None;
             }
+            change.also = others(&change, &dirs, [first, second]);
             Some(change)
         }
         _ => {
@@ -119,6 +124,17 @@ fn on_leg(r: &Raw, leg: Leg, touched: &[&Raw]) -> Option<Change> {
             Some(named(leg, op, joined(&dir.rel, name), None))
         }
     }
+}
+
+/// The names that a rename may have been about besides.
+fn others(change: &Change, dirs: &[&Raw], names: [&[u8]; 2]) -> Vec<Vec<u8>> {
+    let all = dirs.iter().flat_map(|d| names.map(|n| joined(&d.rel, n)));
+    let mut all: Vec<Vec<u8>> = all
+        .filter(|rel| *rel != change.rel && Some(rel) != change.to.as_ref())
+        .collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 /// A rename: the directories whose times changed are its two, or one; what was moved still had its old name.
@@ -138,11 +154,12 @@ fn moved(
         .iter()
         .filter(|d| old.is_none_or(|o| o.inode != d.inode))
         .filter(|d| {
-            // What the new name stood for before has lost it: no directory of the two.
+            // What the new name stood for before has lost it: no directory of the two. (Nothing but a directory
+            // takes a directory's place, unless the two are exchanged.)
             let (dir, name) = split(&d.rel);
             !(name == second
                 && dirs.iter().any(|p| p.rel == dir && p.inode != d.inode)
-                && dirs.len() > 2)
+                && (dirs.len() > 2 || op == Op::Exchange))
         })
         .collect();
     match old {
@@ -192,6 +209,7 @@ fn attributes(r: &Raw, leg: Leg, touched: &[&Raw]) -> Option<Change> {
         to: None,
         range,
         loose: t.links != 1 && !t.is_dir(),
+        also: Vec::new(),
     })
 }
 
@@ -214,6 +232,7 @@ pub fn of_touch(t: &Raw) -> Change {
         to: None,
         range: None,
         loose: t.links != 1 && !t.is_dir(),
+        also: Vec::new(),
     }
 }
 
@@ -225,6 +244,7 @@ fn named(leg: Leg, op: Op, rel: Vec<u8>, to: Option<Vec<u8>>) -> Change {
         to,
         range: None,
         loose: false,
+        also: Vec::new(),
     }
 }
 

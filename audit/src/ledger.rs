@@ -47,6 +47,19 @@ struct Open {
     event: Event,
 }
 
+/// Tells a change that has no match. Of the other names that it may have been about the legs tell.
+fn tell(event: Event, change: &Change, out: &mut Vec<Event>) {
+    for rel in &change.also {
+        out.push(Event {
+            rel: rel.clone(),
+            to: None,
+            judged: Judged::Open,
+            ..event.clone()
+        });
+    }
+    out.push(event);
+}
+
 impl Ledger {
     /// An empty one. `clock`: CLOCK_REALTIME minus CLOCK_MONOTONIC.
     pub fn new(tier: Tier, clock: u64) -> Ledger {
@@ -108,14 +121,14 @@ impl Ledger {
         let whole = raw.held & bits::HELD_WHOLE == bits::HELD_WHOLE;
         if raw.flags & bits::CUT != 0 {
             // Only the lower end of the path is known.
-            return out.push(self.event(raw, &change, Judged::Open));
+            return tell(self.event(raw, &change, Judged::Open), &change, out);
         }
         if whole && !own {
             // It repairs, or it is any program that the holder has started: the legs tell.
-            return out.push(self.event(raw, &change, Judged::Open));
+            return tell(self.event(raw, &change, Judged::Open), &change, out);
         }
         if !(own && (objects || whole)) {
-            return out.push(self.event(raw, &change, Judged::Unmirrored));
+            return tell(self.event(raw, &change, Judged::Unmirrored), &change, out);
         }
         let event = self.event(raw, &change, Judged::Open);
         let Some(thread) = self.threads.get_mut(&raw.tid) else {
@@ -146,7 +159,8 @@ impl Ledger {
             });
         }
         if thread.open.len() >= OPEN_MAX {
-            out.push(thread.open.remove(0).event);
+            let first = thread.open.remove(0);
+            tell(first.event, &first.change, out);
         }
         thread.open.push(Open {
             since: raw.time,
@@ -165,7 +179,7 @@ impl Ledger {
                 .into_iter()
                 .partition(|o: &Open| now.saturating_sub(o.since) >= PATIENCE);
             t.open = open;
-            out.extend(Vec::into_iter(late).map(|o| o.event));
+            Vec::into_iter(late).for_each(|o| tell(o.event, &o.change, out));
             t.touched.retain(|r| now.saturating_sub(r.time) < FORGET);
             if now.saturating_sub(t.last) >= FORGET {
                 t.following.clear();

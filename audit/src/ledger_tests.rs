@@ -223,7 +223,12 @@ fn names_are_those_of_the_directories_that_were_touched() {
     for (touched, call, wanted) in cases {
         let mut all = touched.to_vec();
         all.push(stranger(call));
-        assert_eq!(shown(&of(&all)), [wanted]);
+        // Of the other names that it may have been about the legs tell.
+        let (open, told): (Vec<String>, _) = shown(&of(&all))
+            .into_iter()
+            .partition(|e| e.starts_with("Open"));
+        assert_eq!(told, [wanted]);
+        assert!(open.iter().all(|e| e.contains("rename")), "{open:?}");
     }
 }
 
@@ -233,6 +238,44 @@ fn an_exchange_may_touch_its_directory_alone() {
     exchange.args[4] = 2;
     let events = of(&[touch(316, Leg::A, "d", DIR, 2), exchange]);
     assert_eq!(shown(&events), ["Open a exchange d/x d/y"]);
+}
+
+/// A directory that is exchanged is not the one that holds the names.
+#[test]
+fn a_directory_and_a_file_change_places() {
+    let (dir, file) = (
+        touch(316, Leg::A, "p/d", DIR, 3),
+        touch(316, Leg::A, "p/f", FILE, 4),
+    );
+    for (first, second) in [("f", "d"), ("d", "f")] {
+        let mut exchange = Raw {
+            held: 0,
+            ..end(316, first, second)
+        };
+        exchange.args[4] = 2;
+        let p = touch(316, Leg::A, "p", DIR, 2);
+        let events = of(&[p, dir.clone(), file.clone(), exchange]);
+        let wanted = alloc::format!("Unmirrored a exchange p/{first} p/{second}");
+        assert!(shown(&events).contains(&wanted), "{:?}", shown(&events));
+    }
+}
+
+/// Which directory has which name is not known: each name may have been meant.
+#[test]
+fn an_exchange_between_two_directories_may_touch_these_alone() {
+    let mut exchange = Raw {
+        held: 0,
+        ..end(316, "x", "y")
+    };
+    exchange.args[4] = 2;
+    let p = touch(316, Leg::A, "p", DIR, 2);
+    let q = touch(316, Leg::A, "q", DIR, 3);
+    let mut names: Vec<String> = of(&[p, q, exchange])
+        .iter()
+        .map(|e| String::from_utf8_lossy(&e.rel).into_owned())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["p/x", "p/y", "q/x", "q/y"]);
 }
 
 #[test]
@@ -271,7 +314,8 @@ fn a_move_out_has_no_new_name() {
         ..end(82, "n", "/tmp/m")
     };
     let all = [&touched[..], &[out]].concat();
-    assert_eq!(shown(&of(&all)), ["Unmirrored a rename d/n "]);
+    let told = shown(&of(&all));
+    assert_eq!(told, ["Open a rename d/m ", "Unmirrored a rename d/n "]);
 }
 
 #[test]

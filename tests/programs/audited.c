@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static int act(const char *op, const char *path, const char *other) {
@@ -14,6 +15,7 @@ static int act(const char *op, const char *path, const char *other) {
   if (!strcmp(op, "unlink")) return unlink(path);
   if (!strcmp(op, "chmod")) return chmod(path, 0600);
   if (!strcmp(op, "rename")) return rename(path, other);
+  if (!strcmp(op, "exchange")) return syscall(SYS_renameat2, AT_FDCWD, path, AT_FDCWD, other, 2);
   if (!strcmp(op, "churn")) {
     // As many events as it takes to fill a queue: each pair of calls is two.
     for (long n = 0, max = strtol(other, 0, 10); n < max; n++) {

@@ -20,6 +20,8 @@ mod mapped;
 mod places;
 #[path = "audit/strangers.rs"]
 mod strangers;
+#[path = "audit/swaps.rs"]
+mod swaps;
 
 /// An audit that has begun: what happens from here on is seen.
 struct Audit {

@@ -11,6 +11,7 @@ use crate::sync::one::One;
 use crate::tree::object::Meta;
 use mirror_core::{BothLocked, Leg};
 use std::collections::HashMap;
+use std::io;
 use std::time::{Duration, Instant};
 
 /// Names that go away within this time are one burst.
@@ -139,6 +140,15 @@ pub(super) fn would(s: &Suspect, seen: &Seen, brake: bool) -> Done {
 /// How often what is changed while it is carried is carried again.
 const TRIES: u8 = 20;
 
+/// Whether somebody was at work there at that moment: by now it is something else.
+fn passing(e: &io::Error) -> bool {
+    e.kind() == io::ErrorKind::StaleNetworkFileHandle
+        || matches!(
+            e.raw_os_error(),
+            Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP | libc::EEXIST | libc::ENOTEMPTY)
+        )
+}
+
 /// Does what is to be done about a finding. False: it was changed meanwhile, and is to be looked at again.
 pub(super) fn heal(
     p: &Attached,
@@ -179,6 +189,7 @@ pub(super) fn heal(
                             _ => Done::Failed("a hard link, or it was changed again".into()),
                         }
                     }
+                    Err(e) if passing(&e) && s.tries < TRIES => return false,
                     Err(e) => Done::Failed(crate::fail::reason(&e)),
                 }
             }

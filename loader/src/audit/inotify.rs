@@ -41,6 +41,8 @@ pub struct Inotify {
     watches: Watches,
     /// Names that were moved away and have not appeared elsewhere yet, with their cookies.
     moved: Vec<(u32, Place, bool)>,
+    /// Where directories have been moved to, as the queue tells it.
+    settled: Vec<Place>,
     lost: u64,
 }
 
@@ -62,6 +64,7 @@ impl Inotify {
                 b: legs.b.again()?,
             }),
             moved: vec![],
+            settled: vec![],
             lost: 0,
         };
         source.watches.begin();
@@ -102,21 +105,27 @@ impl Inotify {
 
     /// Whether there is something to look into.
     fn watch(&mut self, place: &Place) -> Result<bool, Errno> {
+        let number = self.number(place)?;
+        if let Some(wd) = number {
+            self.watches.insert(wd, place);
+        }
+        Ok(number.is_some())
+    }
+
+    /// The watch of the directory that stands there now.
+    fn number(&mut self, place: &Place) -> Result<Option<i32>, Errno> {
         let Some(dir) = self.watches.hold(place) else {
-            return Ok(false);
+            return Ok(None);
         };
         let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&dir));
         match inotify::add_watch(&self.fd, path, wanted()) {
-            Ok(wd) => {
-                self.watches.insert(wd, place);
-                Ok(true)
-            }
+            Ok(wd) => Ok(Some(wd)),
             Err(e @ (Errno::NOSPC | Errno::NOMEM)) => Err(e),
             Err(Errno::ACCESS) => {
                 self.watches.closed(place);
-                Ok(false)
+                Ok(None)
             }
-            Err(_) => Ok(false),
+            Err(_) => Ok(None),
         }
     }
 
@@ -124,6 +133,27 @@ impl Inotify {
     fn follow(&mut self, place: Place, events: &mut Vec<Event>) {
         if self.watch_below(&place, events, true).is_err() {
             self.lost += 1;
+        }
+    }
+
+    /// Looks whether directories that were moved stand where they should. Names may have been moved so quickly that
+    /// the queue and the tree, which is further on, have been taken for one: then what happened below is not known,
+    /// and it is watched and compared anew.
+    fn settle(&mut self, events: &mut Vec<Event>) {
+        let mut all = std::mem::take(&mut self.settled);
+        all.sort_unstable();
+        all.dedup();
+        for place in all {
+            match self.number(&place) {
+                Ok(Some(wd)) if !self.watches.stands(wd, &place) => {
+                    if self.watch_below(&place, events, false).is_err() {
+                        self.lost += 1;
+                    }
+                    events.push(event(place.0, place.1, Op::Rename));
+                }
+                Ok(_) => {}
+                Err(_) => self.lost += 1,
+            }
         }
     }
 
@@ -170,6 +200,9 @@ impl Inotify {
             let from = from.map(|i| self.moved.remove(i).1);
             match from {
                 Some(from) if from.0 == leg => {
+                    if is_dir {
+                        self.settled.push(place.clone());
+                    }
                     if is_dir && !self.watches.rename(&from, &place) {
                         self.follow(place, events);
                     }
@@ -182,8 +215,11 @@ impl Inotify {
                         self.watches.remove(&from, &self.fd);
                         events.push(event(from.0, from.1, Op::Rename));
                     }
+                    // What had this name before goes first, and its watches with it.
+                    self.left(events, |m| m.1 == place);
                     events.push(event(leg, rel, Op::Rename));
                     if is_dir {
+                        self.settled.push(place.clone());
                         self.follow(place, events);
                     }
                 }
@@ -207,8 +243,10 @@ impl Inotify {
     }
 
     /// What was moved away and has not appeared elsewhere has left the leg.
-    fn left(&mut self, events: &mut Vec<Event>) {
-        for (_, place, is_dir) in std::mem::take(&mut self.moved) {
+    fn left(&mut self, events: &mut Vec<Event>, which: impl Fn(&(u32, Place, bool)) -> bool) {
+        let (left, wait) = std::mem::take(&mut self.moved).into_iter().partition(which);
+        self.moved = wait;
+        for (_, place, is_dir) in Vec::into_iter(left) {
             if is_dir {
                 self.watches.remove(&place, &self.fd);
             }
@@ -296,7 +334,8 @@ impl Source for Inotify {
                 self.take(raw, events);
             }
         }
-        self.left(events);
+        self.left(events, |_| true);
+        self.settle(events);
         Ok(())
     }
 

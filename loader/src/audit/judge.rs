@@ -3,9 +3,11 @@
 use super::finding::{Done, Finding};
 use super::heal;
 use super::held;
+use super::scan::Scan;
 use super::suspects::{Suspect, Suspects};
 use super::watch::{Watch, behind, note};
 use crate::fail::Res;
+use crate::sync::equal::Seen;
 use crate::sync::heal::locked;
 use crate::sync::linked::Linked;
 use crate::sync::mapped;
@@ -13,10 +15,12 @@ use crate::sync::one::One;
 use crate::sync::turn;
 use crate::text;
 use crate::tree::beneath::join;
-use mirror_audit::Tier;
+use crate::tree::object::Meta;
+use mirror_audit::{Op, Tier};
 use mirror_core::Leg;
 use mirror_core::word::StateWord;
-use std::time::{Duration, Instant};
+use std::io;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Paths that are judged under one hold of the locks.
 const HOLD: usize = 32;
@@ -28,6 +32,10 @@ const LATER: Duration = Duration::from_millis(500);
 const REST: Duration = Duration::from_millis(5);
 /// What differs because a mirrored program stores there is looked at again after so long.
 const STORED: Duration = Duration::from_secs(2);
+/// A directory's time of change may be older than the change by so long.
+const SLACK: Duration = Duration::from_secs(2);
+/// Between two looks at what happens, while paths are compared.
+const GLANCE: Duration = Duration::from_millis(20);
 /// How long it is believed which names are of one file.
 const LINKED: Duration = Duration::from_secs(1);
 
@@ -41,13 +49,52 @@ fn on_the_way(carried: &[u8], other: &[u8]) -> bool {
 }
 
 /// A directory was changed, and nobody knows which of its names: what differs was changed by the same.
-fn inside(one: &One<'_>, s: &Suspect, suspects: &mut Suspects) {
-    for name in one.names(&s.rel) {
+fn inside(one: &One<'_>, s: &Suspect, suspects: &mut Suspects) -> io::Result<()> {
+    let mut found = vec![];
+    for name in one.names(&s.rel)? {
         let rel = join(&s.rel, &name);
-        if one.look(&rel).is_ok_and(|seen| !seen.what.equal()) {
-            suspects.add_inside(s, &rel);
+        if one.look(&rel).map_or(true, |seen| !seen.what.equal()) {
+            found.push(rel);
         }
     }
+    suspects.add_below(s, &found);
+    Ok(())
+}
+
+/// Whether the names in a directory may have changed since it is suspected: a program that has only listed it has
+/// left its times alone.
+fn names_changed(s: &Suspect, seen: &Seen) -> bool {
+    let Ok(now) = SystemTime::now().duration_since(UNIX_EPOCH) else {
+        return true;
+    };
+    let since = now.saturating_sub(s.noted().elapsed() + SLACK).as_secs();
+    let of = |leg: Leg| match leg {
+        Leg::A => &seen.source,
+        Leg::B => &seen.copy,
+    };
+    let old = |m: &Meta| u64::try_from(m.st.st_ctime).is_ok_and(|t| t < since);
+    !s.legs().all(|leg| of(leg).as_ref().is_some_and(old))
+}
+
+/// Looks below a directory, if another one may stand there, or others below it. Whether it could be read.
+fn look_below(
+    one: &One<'_>,
+    s: &mut Suspect,
+    seen: &Seen,
+    scan: &mut Scan,
+    suspects: &mut Suspects,
+) -> bool {
+    if !One::has_directory(seen) {
+        return true;
+    }
+    let mut read = true;
+    if s.replaced() || (s.names_unknown() && names_changed(s, seen)) {
+        scan.below(s);
+    } else if s.names_unknown() {
+        read = inside(one, s, suspects).is_ok();
+    }
+    s.looked_below();
+    read
 }
 
 impl Watch {
@@ -60,12 +107,7 @@ impl Watch {
             return Ok(found);
         }
         if self.scan.runs() {
-            let waits = turn::running(&self.pair.pair).is_some();
-            if !waits {
-                let one = One::new(&self.pair, self.fidelity);
-                self.scan.go_on(&one, &mut self.suspects);
-            }
-            self.scan.rest(if waits { LATER } else { REST });
+            self.compare();
         }
         let due = self.suspects.take(all);
         let doubts = self.doubts(due, all);
@@ -98,35 +140,55 @@ impl Watch {
         Ok(found)
     }
 
+    /// A part of what is to be compared.
+    pub(super) fn compare(&mut self) {
+        let waits = turn::running(&self.pair.pair).is_some();
+        if !waits {
+            let one = One::new(&self.pair, self.fidelity);
+            let unread = self.scan.go_on(&one, &mut self.suspects);
+            if unread > 0 {
+                self.unjudged(unread);
+            }
+        }
+        self.scan.rest(if waits { LATER } else { REST });
+    }
+
     /// Looks without locks: what is equal has been mirrored, or does not matter any more.
     fn doubts(&mut self, due: Vec<Suspect>, all: bool) -> Vec<Suspect> {
-        if due.is_empty() {
-            return vec![];
-        }
-        let one = One::new(&self.pair, self.fidelity);
         let mut doubts = vec![];
-        let mut linked = false;
-        for s in due {
-            let begun = Instant::now();
-            let seen = one.look(&s.rel);
-            if let Ok(seen) = &seen {
-                linked |= One::is_new_link(seen);
-                if s.names_unknown() && One::has_directory(seen) {
-                    inside(&one, &s, &mut self.suspects);
+        let (mut linked, mut unread) = (false, 0);
+        let mut due = due.into_iter().peekable();
+        while due.peek().is_some() {
+            let one = One::new(&self.pair, self.fidelity);
+            let since = Instant::now();
+            while since.elapsed() < GLANCE
+                && let Some(mut s) = due.next()
+            {
+                let begun = Instant::now();
+                let seen = one.look(&s.rel);
+                self.suspects.took(&s.rel, begun.elapsed());
+                if let Ok(seen) = &seen {
+                    linked |= One::is_new_link(seen);
+                    let (scan, suspects) = (&mut self.scan, &mut self.suspects);
+                    unread += usize::from(!look_below(&one, &mut s, seen, scan, suspects));
                 }
-            }
-            self.suspects.took(&s.rel, begun.elapsed());
-            match seen {
-                Ok(seen) if seen.what.equal() && !s.certain => self.counts.mirrored += 1,
-                // A program has it mapped and carries it over: until then nobody can say more.
-                Ok(seen) if s.by_mirrored() && mapped::may_explain(&self.pair, &seen) => {
-                    match all {
-                        true => self.counts.open += 1,
-                        false => self.suspects.again(s, STORED),
+                match seen {
+                    Ok(seen) if seen.what.equal() && !s.certain => self.counts.mirrored += 1,
+                    // A program has it mapped and carries it over: until then nobody can say more.
+                    Ok(seen) if s.by_mirrored() && mapped::may_explain(&self.pair, &seen) => {
+                        match all {
+                            true => self.counts.open += 1,
+                            false => self.suspects.again(s, STORED),
+                        }
                     }
+                    _ => doubts.push(s),
                 }
-                _ => doubts.push(s),
             }
+            // The source does not wait for who compares. If it fails now, it will again.
+            let _ = due.peek().is_some() && self.read().is_ok();
+        }
+        if unread > 0 {
+            self.unjudged(unread);
         }
         let old = |t: &Instant| t.elapsed() > LINKED;
         if self.ask.heal && linked && self.linked.as_ref().is_none_or(|(t, _)| old(t)) {
@@ -173,6 +235,7 @@ impl Watch {
                 brake,
                 ours,
                 linked,
+                scan,
                 ..
             } = self;
             let (pair, epoch, linked) = (&*pair, *epoch, linked.as_ref());
@@ -196,7 +259,13 @@ impl Watch {
                 let mut marked = false;
                 for mut s in some {
                     suspects.more_of(&mut s);
-                    match one.sure(&s.rel, held) {
+                    one.compare_open(s.certain);
+                    let seen = one.sure(&s.rel, held);
+                    if let Ok(seen) = &seen {
+                        let read = look_below(&one, &mut s, seen, scan, suspects);
+                        unseen += usize::from(!read);
+                    }
+                    match seen {
                         Ok(seen) if seen.what.equal() && !s.certain => counts.mirrored += 1,
                         Ok(seen) if s.by_mirrored() && mapped::may_explain(pair, &seen) => {
                             suspects.again(s, STORED)
@@ -219,6 +288,8 @@ impl Watch {
                                     if !heal::heal(pair, one, (&s, f), &seen, held_back, ours, held)
                                     {
                                         s.tries += 1;
+                                        // A part of what lies below may have been carried.
+                                        s.doubt_below();
                                         suspects.again(s, SOON);
                                         continue;
                                     }
@@ -239,7 +310,12 @@ impl Watch {
                     for e in events {
                         match e.leg == Leg::B && carried.iter().any(|c| on_the_way(c, &e.rel)) {
                             // This audit's own, or somebody's at the same moment: it is looked at again.
-                            true => suspects.add_scanned(&e.rel, e.time),
+                            true => {
+                                let moved = e.op == Op::Rename;
+                                for rel in e.to.iter().chain([&e.rel]) {
+                                    suspects.add_scanned(rel, e.time, moved);
+                                }
+                            }
                             false => *gone = note(e, suspects, people, counts).or(*gone),
                         }
                     }

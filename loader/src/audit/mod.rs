@@ -8,6 +8,7 @@ mod hooks;
 pub mod inotify;
 mod judge;
 mod loaded;
+mod moves;
 pub mod open;
 pub mod people;
 mod records;

@@ -1,4 +1,5 @@
 //! Paths at which something happened and that have not been judged yet.
+use super::moves::Moves;
 use super::people::Person;
 use mirror_audit::{Event, Judged, Op, Range};
 use mirror_core::{Leg, PerLeg};
@@ -49,6 +50,10 @@ pub struct Suspect {
     pub scanned: bool,
     /// How often it was changed while it was carried.
     pub tries: u8,
+    /// What is known of how its name was moved, on each leg.
+    moves: PerLeg<Moves>,
+    /// Something was done to it, and the source does not say what: of a directory, its names.
+    unknown: bool,
     first: Instant,
     last: Instant,
     not_before: Instant,
@@ -64,6 +69,8 @@ impl Suspect {
             certain: false,
             scanned: false,
             tries: 0,
+            moves: PerLeg::default(),
+            unknown: false,
             first: now,
             last: now,
             not_before: now,
@@ -72,6 +79,7 @@ impl Suspect {
 
     fn add(&mut self, leg: Leg, op: Op, range: Option<Range>, by: Option<(u32, Rc<Person>)>) {
         let tid = by.as_ref().map_or(0, |b| b.0);
+        self.unknown |= op == Op::Change;
         let all = &mut self.touched[leg];
         if let Some(t) = all.iter_mut().find(|t| (t.op, t.tid) == (op, tid)) {
             t.count += 1;
@@ -88,7 +96,7 @@ impl Suspect {
     }
 
     /// What is known of the same path besides.
-    fn merge(&mut self, other: Suspect) {
+    pub(super) fn merge(&mut self, other: Suspect) {
         self.time = self.time.min(other.time);
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
@@ -97,6 +105,10 @@ impl Suspect {
         self.certain |= other.certain;
         self.scanned |= other.scanned;
         self.tries = self.tries.max(other.tries);
+        self.unknown |= other.unknown;
+        for (mine, theirs) in self.moves.iter_mut().zip(other.moves) {
+            mine.merge(theirs);
+        }
         for (mine, theirs) in self.touched.iter_mut().zip(other.touched) {
             for t in theirs {
                 let same = |m: &&mut Touch| (m.op, m.tid) == (t.op, t.tid);
@@ -138,7 +150,36 @@ impl Suspect {
 
     /// Whether something changed, and the source does not say what: of a directory, its names.
     pub fn names_unknown(&self) -> bool {
-        self.touched.iter().flatten().any(|t| t.op == Op::Change)
+        self.unknown
+    }
+
+    /// Whether another directory may stand there than before, on one leg alone: the name was moved, and it is not
+    /// known that the same was done on the other leg. What lies below may be that one's then.
+    pub fn replaced(&self) -> bool {
+        let (a, b) = (&self.moves.a, &self.moves.b);
+        !(a.is_empty() && b.is_empty()) && (self.certain || !a.same(b))
+    }
+
+    /// What lies below must be looked at.
+    pub fn doubt_below(&mut self) {
+        self.moves.b.lose();
+    }
+
+    /// What lies below is looked at, or need not be.
+    pub fn looked_below(&mut self) {
+        self.moves = PerLeg::default();
+        self.unknown = false;
+    }
+
+    /// The legs that were changed.
+    pub fn legs(&self) -> impl Iterator<Item = Leg> + '_ {
+        let all = Leg::BOTH.into_iter();
+        all.filter(|l| self.scanned || !self.touched[*l].is_empty())
+    }
+
+    /// When the first change was noted.
+    pub fn noted(&self) -> Instant {
+        self.first
     }
 
     /// The leg that is taken for the changed one: where nobody knows what happened, leg a is right.
@@ -189,8 +230,10 @@ impl Suspects {
             self.last_removal = Some(now);
         }
         let leg = e.leg;
-        let other = e.to.clone();
-        for (rel, to) in [(Some(e.rel), e.to), (other, None)] {
+        let tid = by.as_ref().map_or(0, |b| b.0);
+        let moved = matches!(e.op, Op::Rename | Op::Exchange);
+        let (rel, other) = (e.rel.clone(), e.to.clone());
+        for (rel, to, from) in [(Some(e.rel), e.to, None), (other, None, Some(rel))] {
             let Some(rel) = rel else { continue };
             let s = self
                 .all
@@ -198,29 +241,41 @@ impl Suspects {
                 .or_insert_with_key(|rel| Suspect::new(rel, e.time, now));
             s.last = now;
             s.certain |= e.judged == Judged::Unmirrored;
+            if moved {
+                s.moves[leg].add(tid, to.as_deref(), from.as_deref());
+            }
             s.to = to.or(s.to.take());
             s.add(leg, e.op, e.range, by.clone());
         }
     }
 
-    /// Notes a path that differs, nobody knows since when.
-    pub fn add_scanned(&mut self, rel: &[u8], time: u64) {
+    /// Notes a path that differs, nobody knows since when. `moved`: its name was.
+    pub fn add_scanned(&mut self, rel: &[u8], time: u64, moved: bool) {
         let now = Instant::now();
         let new = || Suspect::new(rel, time, now);
-        self.all.entry(rel.to_vec()).or_insert_with(new).scanned = true;
+        let s = self.all.entry(rel.to_vec()).or_insert_with(new);
+        s.scanned = true;
+        if moved {
+            s.last = now;
+            s.moves.b.lose();
+        }
     }
 
-    /// Notes a path in a directory of which only it is known that it was changed.
-    pub fn add_inside(&mut self, dir: &Suspect, rel: &[u8]) {
+    /// Notes paths below a directory of which only it is known that it was changed, or that another one stands
+    /// there. They are judged at once: so much may go away that somebody must decide.
+    pub fn add_below(&mut self, dir: &Suspect, found: &[Vec<u8>]) {
         let now = Instant::now();
-        let mut new = Suspect::new(rel, dir.time, now);
-        let here = |t: &Touch| t.op == Op::Change;
-        for (all, of) in new.touched.iter_mut().zip(&dir.touched) {
-            all.extend(of.iter().filter(|t| here(t)).cloned());
-        }
-        match self.all.get_mut(rel) {
-            Some(there) => there.merge(new),
-            None => _ = self.all.insert(rel.to_vec(), new),
+        let here = |t: &&Touch| matches!(t.op, Op::Change | Op::Rename | Op::Exchange);
+        for rel in found {
+            let mut new = Suspect::new(rel, dir.time, now);
+            new.scanned = dir.scanned;
+            for (all, of) in new.touched.iter_mut().zip(&dir.touched) {
+                all.extend(of.iter().filter(here).cloned());
+            }
+            match self.all.get_mut(rel) {
+                Some(there) => there.merge(new),
+                None => _ = self.all.insert(rel.clone(), new),
+            }
         }
     }
 

@@ -196,7 +196,8 @@ impl Watch {
 
     /// What has not been judged will not be.
     pub fn leave(&mut self) {
-        self.counts.open += self.suspects.take(true).len() as u64;
+        let left = self.suspects.take(true).len() + self.scan.stop();
+        self.counts.open += left as u64;
         self.say();
     }
 
@@ -292,15 +293,20 @@ impl Watch {
         }
     }
 
+    /// Whether what is to be compared can be.
+    fn compares(&self) -> bool {
+        self.scan.runs() && !self.away() && turn::running(&self.pair.pair).is_none()
+    }
+
     /// Takes and judges all that has happened before this call.
     pub fn end(&mut self) -> Res<Vec<Finding>> {
         let mut found = vec![];
-        while self.scan.runs() && !self.away() && turn::running(&self.pair.pair).is_none() {
-            self.read().about("the source of events")?;
-            found.extend(self.judge(false)?);
-        }
         // Somebody may go on changing things for ever.
         for _ in 0..ROUNDS {
+            // What is read meanwhile is judged afterwards: it may give more to compare.
+            while self.compares() && self.read().is_ok() {
+                self.compare();
+            }
             let more = self.read().unwrap_or_else(|_| {
                 // What it still had is gone with it.
                 self.missed(1);
@@ -315,11 +321,11 @@ impl Watch {
             found.extend(self.judge(true)?);
             // Judging reads as well, and what waited may be missing.
             let lost = self.count_lost();
-            if !more && !lost && self.suspects.is_empty() {
-                return Ok(found);
+            if !more && !lost && self.suspects.is_empty() && !self.compares() {
+                break;
             }
         }
-        if !self.suspects.is_empty() {
+        if !self.suspects.is_empty() || self.scan.runs() {
             // Nobody will judge it.
             self.doubt();
             self.leave();

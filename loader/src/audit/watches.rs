@@ -15,6 +15,18 @@ pub struct Watches {
     by_path: PerLeg<BTreeMap<Vec<u8>, i32>>,
     /// Directories that may not be read.
     closed: Vec<Place>,
+    /// What a directory that was moved has taken the place of: it has gone, or is moved next, to where the other
+    /// one was (an exchange).
+    aside: Option<Aside>,
+}
+
+/// A directory without a place, and what is below it: paths from it on, and their watches.
+struct Aside {
+    /// Where it was.
+    at: Place,
+    /// Where the one was that stands there now.
+    other: Place,
+    all: Vec<(Vec<u8>, i32)>,
 }
 
 impl Watches {
@@ -25,6 +37,7 @@ impl Watches {
             by_number: HashMap::new(),
             by_path: Default::default(),
             closed: vec![],
+            aside: None,
         }
     }
 
@@ -120,7 +133,12 @@ impl Watches {
         }
     }
 
-    /// A directory and what is below it, with their watches.
+    /// Whether this watch stands there.
+    pub fn stands(&self, number: i32, (leg, rel): &Place) -> bool {
+        self.by_path[*leg].get(rel) == Some(&number)
+    }
+
+    /// A directory and what is below it, with their watches; paths from it on.
     fn below(&self, (leg, rel): &Place) -> Vec<(Vec<u8>, i32)> {
         let prefix = join(rel, b"");
         let paths = &self.by_path[*leg];
@@ -128,14 +146,31 @@ impl Watches {
         let rest = paths
             .range(prefix.clone()..)
             .take_while(|(p, _)| p.starts_with(&prefix));
-        own.chain(rest).map(|(p, n)| (p.clone(), *n)).collect()
+        let from_it = |p: &Vec<u8>| p.get(rel.len()..).unwrap_or_default().to_vec();
+        own.chain(rest).map(|(p, n)| (from_it(p), *n)).collect()
     }
 
     /// A directory got another name in its leg. Whether it was known.
     pub fn rename(&mut self, from: &Place, to: &Place) -> bool {
-        let all = self.below(from);
-        for (path, number) in &all {
-            let rest = path.get(from.1.len()..).unwrap_or_default();
+        let aside = self.aside.take();
+        let all = match aside.filter(|a| (&a.at, &a.other) == (from, to)) {
+            Some(aside) => aside.all,
+            None => self.below(from),
+        };
+        // What had the name is told of by its old one until it has another.
+        let replaced = self.below(to);
+        let paths = &mut self.by_path[to.0];
+        for (rest, _) in &replaced {
+            paths.remove(&[to.1.as_slice(), rest].concat());
+        }
+        if !replaced.is_empty() {
+            self.aside = Some(Aside {
+                at: to.clone(),
+                other: from.clone(),
+                all: replaced,
+            });
+        }
+        for (rest, number) in &all {
             self.insert(*number, &(to.0, [to.1.as_slice(), rest].concat()));
         }
         !all.is_empty()
@@ -147,5 +182,63 @@ impl Watches {
             self.forget(number);
             let _ = inotify::remove_watch(queue, number);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::beneath::Root;
+
+    /// Watches with these numbers at these paths of leg a.
+    fn watches(all: &[(i32, &str)]) -> Watches {
+        let root = || Root::open(std::path::Path::new("/")).unwrap();
+        let mut w = Watches::new(PerLeg {
+            a: root(),
+            b: root(),
+        });
+        for (n, rel) in all {
+            w.insert(*n, &at(rel));
+        }
+        w
+    }
+
+    fn at(rel: &str) -> Place {
+        (Leg::A, rel.into())
+    }
+
+    fn places(w: &Watches) -> Vec<(i32, String)> {
+        let mut all: Vec<_> = w.by_number.iter().map(|(n, p)| (*n, text(&p.1))).collect();
+        all.sort();
+        all
+    }
+
+    fn text(rel: &[u8]) -> String {
+        String::from_utf8_lossy(rel).into_owned()
+    }
+
+    #[test]
+    fn an_exchange_is_two_moves() {
+        let mut w = watches(&[(1, "d"), (2, "d/x"), (3, "e"), (4, "e/x"), (5, "e/y")]);
+        assert!(w.rename(&at("d"), &at("e")));
+        assert!(w.rename(&at("e"), &at("d")));
+        let now = [(1, "e"), (2, "e/x"), (3, "d"), (4, "d/x"), (5, "d/y")];
+        assert_eq!(places(&w), now.map(|(n, p)| (n, p.to_owned())));
+        for (n, rel) in now {
+            assert!(w.stands(n, &at(rel)), "{n} {rel}");
+        }
+    }
+
+    #[test]
+    fn what_is_replaced_stands_nowhere() {
+        let mut w = watches(&[(1, "d"), (2, "d/x"), (3, "e")]);
+        assert!(w.rename(&at("d"), &at("e")));
+        assert!(w.stands(1, &at("e")) && w.stands(2, &at("e/x")) && !w.stands(3, &at("e")));
+        // It has gone, and its watch with it.
+        w.forget(3);
+        assert!(w.stands(1, &at("e")));
+        assert!(w.rename(&at("e"), &at("f")));
+        assert!(w.stands(1, &at("f")) && w.stands(2, &at("f/x")));
+        assert_eq!(w.len(), 2);
     }
 }

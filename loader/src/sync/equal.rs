@@ -43,6 +43,8 @@ pub struct Work<'a> {
     pub same: Option<Same>,
     /// Directories that were made: they get their attributes when they are full.
     pub made: Vec<Vec<u8>>,
+    /// Also the times of a file that is open for writing are compared: who has it open sets none when he closes it.
+    pub open_too: bool,
 }
 
 /// Pairs of files with the same content, by device and inode.
@@ -101,6 +103,7 @@ impl<'a> Work<'a> {
             privileged: false,
             same: None,
             made: Vec::new(),
+            open_too: false,
         }
     }
 
@@ -140,6 +143,7 @@ impl<'a> Work<'a> {
     pub fn compare_held(&self, rel: &[u8], held: &BothLocked) -> io::Result<Seen> {
         let mut seen = self.compare(rel)?;
         if seen.what == Presence::Both(Differs::MTIME)
+            && !self.open_too
             && file::open_for_writing(&self.source.root, rel, held)
         {
             seen.what = Presence::Both(Differs::empty());

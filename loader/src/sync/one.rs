@@ -18,6 +18,12 @@ pub fn fidelity(p: &Attached) -> Fidelity {
     probe::fidelity(p.pair.trees())
 }
 
+/// Whether there is no such directory.
+fn absent(e: &io::Error) -> bool {
+    let what = e.raw_os_error();
+    matches!(what, Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP))
+}
+
 /// Leg a is the source, leg b the copy.
 pub struct One<'a> {
     work: Work<'a>,
@@ -55,6 +61,11 @@ impl<'a> One<'a> {
     pub fn with(mut self, linked: &'a Linked) -> One<'a> {
         self.linked = Some(linked);
         self
+    }
+
+    /// Whether the times of what is open for writing count: no mirrored program has changed it.
+    pub fn compare_open(&mut self, too: bool) {
+        self.work.open_too = too;
     }
 
     /// Looks without any lock: what is equal was equal at some moment.
@@ -104,14 +115,17 @@ impl<'a> One<'a> {
         n
     }
 
-    /// The names in a directory of either leg.
-    pub fn names(&self, dir: &[u8]) -> Vec<Vec<u8>> {
-        let of = |root: &Root| root.names(dir).unwrap_or_default();
-        let mut all = of(&self.work.source.root);
-        all.extend(of(&self.work.copy.root));
+    /// The names in a directory of either leg. A leg that has no directory there has none.
+    pub fn names(&self, dir: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+        let of = |root: &Root| match root.names(dir) {
+            Err(e) if absent(&e) => Ok(vec![]),
+            r => r,
+        };
+        let mut all = of(&self.work.source.root)?;
+        all.extend(of(&self.work.copy.root)?);
         all.sort_unstable();
         all.dedup();
-        all
+        Ok(all)
     }
 
     /// Makes leg b like leg a there, with what is below a new directory. `keep`: what b loses is kept

@@ -141,7 +141,8 @@ pub fn hold(dir: BorrowedFd<'_>, name: &CStr, seen: &Meta) -> io::Result<Object>
 
 /// Somebody replaced the object between the look and the act.
 pub fn changed() -> io::Error {
-    io::Error::other("replaced by something else while it was repaired")
+    let kind = io::ErrorKind::StaleNetworkFileHandle;
+    io::Error::new(kind, "replaced by something else while it was repaired")
 }
 
 /// Makes the copied attributes of an object those of `want`.
