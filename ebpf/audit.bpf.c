@@ -13,8 +13,8 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 #define TEXT 4096
 #define NAME 256
-#define DEPTH 64
-#define ALIASES 4
+#define DEPTH 256
+#define ALIASES 64
 #define TOUCHED 8
 
 #define PF_IO_WORKER 0x10
@@ -121,6 +121,14 @@ INLINE void count(u64 *n)
 	__sync_fetch_and_add(n, 1);
 }
 
+/* Something may have been changed in a leg that nobody will be told of. */
+INLINE void lose(void)
+{
+	struct counts *c = map_lookup(&COUNTS, &ZERO);
+	if (c)
+		count(&c->lost);
+}
+
 /* A record for this program alone, until it is given back. */
 INLINE struct record *take(void)
 {
@@ -132,9 +140,7 @@ INLINE struct record *take(void)
 			return r;
 		}
 	}
-	struct counts *c = map_lookup(&COUNTS, &ZERO);
-	if (c)
-		count(&c->lost);
+	lose();
 	return 0;
 }
 
@@ -274,10 +280,11 @@ INLINE struct inode *inode_of(struct file *f)
 	return inode;
 }
 
-/* One of the inode's names that lies in a leg. */
+/* One of the inode's names that lies in a leg. Where not all of them can be looked at, something is lost. */
 INLINE struct dentry *name_of(struct setting *s, struct inode *inode, int *place)
 {
 	struct hlist_node *node = 0;
+	int deep = 0;
 	READ(node, inode->i_dentry.first);
 	*place = -1;
 	for (int i = 0; i < ALIASES && node; i++) {
@@ -285,10 +292,14 @@ INLINE struct dentry *name_of(struct setting *s, struct inode *inode, int *place
 		*place = place_above((u64)d);
 		if (*place == 0 || *place == 1)
 			return d;
+		if (*place == -2)
+			deep = 1;
 		struct hlist_node *next = 0;
 		READ(next, node->next);
 		node = next;
 	}
+	if (node || deep)
+		lose();
 	return 0;
 }
 
@@ -381,7 +392,8 @@ INLINE int touch_of(struct setting *s, struct about *a)
 	u8 call = call_of(nr);
 	/* Descriptors are looked at when the call ends; a page that a call dirties is its data; the kernel's
 	 * threads dirty pages and inodes also when they only write back. */
-	if (call != CALL_NONE && call != CALL_NAME)
+	int other = call == CALL_IOCTL && s->stamps && !changes((u32)regs->si);
+	if (call != CALL_NONE && call != CALL_NAME && !other)
 		return 0;
 	if (a->page && nr != NR_FAULT && nr != NR_RING)
 		return 0;
@@ -547,6 +559,11 @@ INLINE u32 tell_name(struct record *r, u64 at, u32 which)
 	return n > 0 ? (u32)n : 0;
 }
 
+INLINE int sets_times(s32 nr)
+{
+	return nr == 132 || nr == 235 || nr == 261 || nr == 280;
+}
+
 INLINE int end_of_names(struct setting *s, struct task_struct *task, struct pt_regs *regs, s32 nr, s64 result)
 {
 	u32 tid = (u32)pid_tgid();
@@ -566,7 +583,9 @@ INLINE int end_of_names(struct setting *s, struct task_struct *task, struct pt_r
 	struct thread *t2 = map_lookup(&THREADS, &tid);
 	if (t2) {
 		give_up(t2);
-		if (t2->matched) {
+		if (t2->matched && sets_times(nr)) {
+			/* Once: what comes after that follows nothing. */
+			t2->matched = 0;
 			r->e.flags |= FLAG_FOLLOWS;
 			r->e.inode = t2->ino[t2->second & 1];
 			r->e.leg = t2->second & 1;
@@ -585,13 +604,6 @@ INLINE int end_of_names(struct setting *s, struct task_struct *task, struct pt_r
 	tell(r, (u32)r->e.first + r->e.second);
 	give_back(r);
 	return 0;
-}
-
-/* Whether an ioctl is one of those that change. */
-INLINE int changes(u32 command)
-{
-	return command == FICLONE || command == FICLONERANGE || command == FIDEDUPERANGE ||
-	       command == FS_IOC_SETFLAGS || command == FS_IOC_FSSETXATTR;
 }
 
 /* Where the bytes that a call has written begin. */
@@ -675,6 +687,8 @@ INLINE int tell_change(struct setting *s, struct task_struct *task, struct pt_re
 	int place = seen->place;
 	s32 nr = regs->orig_ax;
 	u32 tid = (u32)id;
+	if (place == -2)
+		lose();
 	if (place == -1)
 		d = (u64)name_of(s, inode_of(f), &place);
 	if (!d || (place != 0 && place != 1))

@@ -82,5 +82,33 @@ static const u8 NAMES[CALLS] = {
 #define FIDEDUPERANGE 0xc0189436u
 #define FS_IOC_SETFLAGS 0x40086602u
 #define FS_IOC_FSSETXATTR 0x401c5820u
+#define FS_IOC_SETVERSION 0x40087602u
+#define EXT4_IOC_SETVERSION 0x40086604u
+#define FS_IOC_RESVSP 0x40305828u
+#define FS_IOC_UNRESVSP 0x40305829u
+#define FS_IOC_RESVSP64 0x4030582au
+#define FS_IOC_UNRESVSP64 0x4030582bu
+#define FS_IOC_ZERO_RANGE 0x40305839u
+
+/* Whether an ioctl is one of those that are known to change something; their ends are told. */
+INLINE int changes(u32 command)
+{
+	switch (command) {
+	case FICLONE:
+	case FICLONERANGE:
+	case FIDEDUPERANGE:
+	case FS_IOC_SETFLAGS:
+	case FS_IOC_FSSETXATTR:
+	case FS_IOC_SETVERSION:
+	case EXT4_IOC_SETVERSION:
+	case FS_IOC_RESVSP:
+	case FS_IOC_UNRESVSP:
+	case FS_IOC_RESVSP64:
+	case FS_IOC_UNRESVSP64:
+	case FS_IOC_ZERO_RANGE:
+		return 1;
+	}
+	return 0;
+}
 
 #endif

@@ -86,10 +86,11 @@ INLINE int place_again(struct setting *s, struct seen *seen)
 	return place;
 }
 
-/* As place_above, for a dentry whose type the kernel knows. */
+/* As place_above, for a dentry whose type the kernel knows, and that lies no deeper than most. */
+#define NEAR 64
 INLINE int place_of(struct setting *s, struct dentry *d)
 {
-	for (int i = 0; i < DEPTH; i++) {
+	for (int i = 0; i < NEAR; i++) {
 		u64 at = (u64)d;
 		if (at == s->place[0])
 			return 0;
@@ -138,6 +139,8 @@ INLINE int look(struct setting *s, struct task_struct *task, u64 fd, u8 call, st
 			if (sb != s->super[0] && sb != s->super[1])
 				return 0;
 			seen->place = place_of(s, d);
+			if (seen->place == -2)
+				seen->place = PLACE_NOT_ASKED;
 			/* A hard link may have a name inside. */
 			if (seen->place == 2 || (seen->place == -1 && f->f_inode->i_nlink < 2))
 				return 0;

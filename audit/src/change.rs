@@ -22,6 +22,8 @@ pub struct Change {
     /// Other names that may have been meant: of a rename it is known which directories were touched, and not
     /// which of them is whose.
     pub also: Vec<Vec<u8>>,
+    /// Only the lower end of the path is known.
+    pub cut: bool,
 }
 
 /// Calls of x86_64, as far as they are told apart here.
@@ -49,7 +51,9 @@ pub fn of_descriptor(r: &Raw) -> Option<Change> {
         2 | 85 | 257 | 304 | 437 if r.flags & bits::CREATED != 0 => (Op::Create, None),
         2 | 85 | 257 | 304 | 437 => (Op::Resize, range(0, 0)),
         call::IOCTL => match r.args[1] as u32 {
-            0x4008_6602 | 0x401c_5820 => (Op::Flags, None),
+            0x4008_6602 | 0x401c_5820 | 0x4008_7602 | 0x4008_6604 => (Op::Flags, None),
+            // RESVSP and its like: where they begin and end stands in the program's memory.
+            0x4030_5828..=0x4030_582b | 0x4030_5839 => (Op::Allocate, None),
             _ => (Op::Clone, None),
         },
         _ => return None,
@@ -66,6 +70,7 @@ pub fn of_descriptor(r: &Raw) -> Option<Change> {
         range,
         loose: r.links != 1 && !r.is_dir(),
         also: Vec::new(),
+        cut: r.flags & bits::CUT != 0,
     })
 }
 
@@ -75,7 +80,9 @@ pub fn of_names(r: &Raw, touched: &[Raw]) -> Vec<Change> {
         .into_iter()
         .filter_map(|leg| {
             let of_leg: Vec<&Raw> = touched.iter().filter(|t| t.leg == leg).collect();
-            (!of_leg.is_empty()).then(|| on_leg(r, leg, &of_leg))?
+            let mut change = (!of_leg.is_empty()).then(|| on_leg(r, leg, &of_leg))??;
+            change.cut = of_leg.iter().any(|t| t.flags & bits::CUT != 0);
+            Some(change)
         })
         .collect();
     // A rename from one leg into the other is told twice, each by what became of that leg.
@@ -210,6 +217,7 @@ fn attributes(r: &Raw, leg: Leg, touched: &[&Raw]) -> Option<Change> {
         range,
         loose: t.links != 1 && !t.is_dir(),
         also: Vec::new(),
+        cut: false,
     })
 }
 
@@ -233,6 +241,7 @@ pub fn of_touch(t: &Raw) -> Change {
         range: None,
         loose: t.links != 1 && !t.is_dir(),
         also: Vec::new(),
+        cut: t.flags & bits::CUT != 0,
     }
 }
 
@@ -245,6 +254,7 @@ fn named(leg: Leg, op: Op, rel: Vec<u8>, to: Option<Vec<u8>>) -> Change {
         range: None,
         loose: false,
         also: Vec::new(),
+        cut: false,
     }
 }
 

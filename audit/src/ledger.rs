@@ -25,6 +25,8 @@ pub struct Ledger {
     tier: Tier,
     /// CLOCK_REALTIME minus CLOCK_MONOTONIC.
     clock: u64,
+    /// Changes without a match of which nobody knows where they were made.
+    nowhere: u64,
 }
 
 #[derive(Debug, Default)]
@@ -47,8 +49,12 @@ struct Open {
     event: Event,
 }
 
-/// Tells a change that has no match. Of the other names that it may have been about the legs tell.
-fn tell(event: Event, change: &Change, out: &mut Vec<Event>) {
+/// Tells a change that has no match. Of the other names that it may have been about the legs tell. One more if it
+/// cannot be told, since nobody knows where it was made.
+fn tell(event: Event, change: &Change, out: &mut Vec<Event>) -> u64 {
+    if change.cut {
+        return 1;
+    }
     for rel in &change.also {
         out.push(Event {
             rel: rel.clone(),
@@ -58,6 +64,7 @@ fn tell(event: Event, change: &Change, out: &mut Vec<Event>) {
         });
     }
     out.push(event);
+    0
 }
 
 impl Ledger {
@@ -67,7 +74,13 @@ impl Ledger {
             threads: BTreeMap::new(),
             tier,
             clock,
+            nowhere: 0,
         }
+    }
+
+    /// How many changes had no match, and a path of which only the lower end is known: they are not told.
+    pub fn nowhere(&self) -> u64 {
+        self.nowhere
     }
 
     /// Takes a record; what is decided by it goes to `out`.
@@ -88,7 +101,7 @@ impl Ledger {
                     _ if raw.flags & bits::TRIED != 0 => Judged::Open,
                     _ => Judged::Unmirrored,
                 };
-                out.push(self.event(&raw, &change, judged));
+                self.nowhere += tell(self.event(&raw, &change, judged), &change, out);
             }
             Kind::Call => {
                 let of_this = raw.nr;
@@ -119,16 +132,16 @@ impl Ledger {
         let own = raw.held & bits::HELD_BY_PARENT == 0;
         let objects = raw.held & bits::HELD_BOTH == bits::HELD_BOTH;
         let whole = raw.held & bits::HELD_WHOLE == bits::HELD_WHOLE;
-        if raw.flags & bits::CUT != 0 {
-            // Only the lower end of the path is known.
-            return tell(self.event(raw, &change, Judged::Open), &change, out);
-        }
-        if whole && !own {
-            // It repairs, or it is any program that the holder has started: the legs tell.
-            return tell(self.event(raw, &change, Judged::Open), &change, out);
-        }
-        if !(own && (objects || whole)) {
-            return tell(self.event(raw, &change, Judged::Unmirrored), &change, out);
+        // It repairs, or it is any program that the holder has started: the legs tell.
+        let repairs = whole && !own;
+        if repairs || !(own && (objects || whole)) {
+            let judged = if repairs {
+                Judged::Open
+            } else {
+                Judged::Unmirrored
+            };
+            self.nowhere += tell(self.event(raw, &change, judged), &change, out);
+            return;
         }
         let event = self.event(raw, &change, Judged::Open);
         let Some(thread) = self.threads.get_mut(&raw.tid) else {
@@ -160,7 +173,7 @@ impl Ledger {
         }
         if thread.open.len() >= OPEN_MAX {
             let first = thread.open.remove(0);
-            tell(first.event, &first.change, out);
+            self.nowhere += tell(first.event, &first.change, out);
         }
         thread.open.push(Open {
             since: raw.time,
@@ -174,12 +187,15 @@ impl Ledger {
 
     /// Gives out what has waited in vain. `now`: CLOCK_MONOTONIC; `u64::MAX`: everything.
     pub fn expire(&mut self, now: u64, out: &mut Vec<Event>) {
+        let nowhere = &mut self.nowhere;
         self.threads.retain(|_, t| {
             let (late, open) = core::mem::take(&mut t.open)
                 .into_iter()
                 .partition(|o: &Open| now.saturating_sub(o.since) >= PATIENCE);
             t.open = open;
-            Vec::into_iter(late).for_each(|o| tell(o.event, &o.change, out));
+            for o in Vec::into_iter(late) {
+                *nowhere += tell(o.event, &o.change, out);
+            }
             t.touched.retain(|r| now.saturating_sub(r.time) < FORGET);
             if now.saturating_sub(t.last) >= FORGET {
                 t.following.clear();

@@ -278,6 +278,68 @@ fn an_exchange_between_two_directories_may_touch_these_alone() {
     assert_eq!(names, ["p/x", "p/y", "q/x", "q/y"]);
 }
 
+/// What was changed at a path that is too long is not known; on both legs it is a match all the same.
+#[test]
+fn what_has_no_match_and_no_whole_path_is_counted() {
+    let cut = |r: Raw| Raw {
+        flags: bits::CUT,
+        ..r
+    };
+    let both = [cut(write(Leg::A, 0, 4)), cut(write(Leg::B, 0, 4))];
+    let stranger = Raw {
+        held: 0,
+        ..both[0].clone()
+    };
+    let ring = cut(touch(crate::raw::nr::RING, Leg::A, "f", FILE, 3));
+    let name = [
+        cut(touch(83, Leg::A, "d", DIR, 1)),
+        Raw {
+            held: 0,
+            ..end(83, "n", "")
+        },
+    ];
+    let cases: [(&[Raw], u64, usize); 5] = [
+        (&both, 0, 1),
+        (&both[..1], 1, 0),
+        (&[stranger], 1, 0),
+        (&[ring], 1, 0),
+        (&name, 1, 0),
+    ];
+    for (records, nowhere, told) in cases {
+        let mut ledger = Ledger::new(Tier::T2, 0);
+        let mut out = Vec::new();
+        for r in records {
+            ledger.take(r.clone(), &mut out);
+        }
+        ledger.expire(u64::MAX, &mut out);
+        assert_eq!(
+            (ledger.nowhere(), out.len()),
+            (nowhere, told),
+            "{records:?}"
+        );
+    }
+}
+
+#[test]
+fn ioctls_that_reserve_are_told_by_their_end() {
+    for command in [
+        0x4030_5828,
+        0x4030_582a,
+        0x4030_5829,
+        0x4030_582b,
+        0x4030_5839,
+    ] {
+        let call = |leg| Raw {
+            args: [3, command, 0, 0, 0, 0],
+            ..raw(Kind::Call, 16, leg, "f")
+        };
+        let events = of(&[call(Leg::A), call(Leg::B)]);
+        assert_eq!(shown(&events), ["Mirrored a fallocate f "]);
+        let events = of(&[call(Leg::A)]);
+        assert_eq!(shown(&events), ["Open a fallocate f "]);
+    }
+}
+
 #[test]
 fn a_symlink_on_the_way_is_not_what_was_changed() {
     let on_the_way = touch(90, Leg::A, "link", 0o120_777, 2);

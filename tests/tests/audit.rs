@@ -8,6 +8,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+#[path = "audit/edges.rs"]
+mod edges;
 #[path = "audit/ends.rs"]
 mod ends;
 #[path = "audit/functions.rs"]

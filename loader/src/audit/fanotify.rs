@@ -4,11 +4,11 @@ use super::records::{self, Info, Record};
 use super::source::Source;
 use crate::fail::{Context, Fail, Res};
 use crate::text;
-use crate::tree::beneath::{Root, join};
+use crate::tree::beneath::{DEEPEST, Root, join};
 use mirror_audit::{Event, Judged, Op, Tier, Who};
 use mirror_core::{Leg, PerLeg};
+use rustix::fs::{Mode, OFlags};
 use std::collections::{HashMap, HashSet};
-use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
@@ -133,11 +133,19 @@ impl Fanotify {
             if self.systems[leg] != system {
                 continue;
             }
-            let Ok(dir) = records::open_handle(root.fd(), handle) else {
-                continue;
+            let dir = match held(root, handle) {
+                Ok(dir) => dir,
+                // It has been removed, and that is told too.
+                Err(e) if e.raw_os_error() == Some(libc::ESTALE) => continue,
+                Err(_) => {
+                    self.lost += 1;
+                    continue;
+                }
             };
-            if let Some(rel) = below(root, &dir) {
-                found.push((leg, rel));
+            match below(root, &dir) {
+                Ok(rel) => found.extend(rel.map(|rel| (leg, rel))),
+                // A path that is too long, say: nobody knows what was changed.
+                Err(_) => self.lost += 1,
             }
         }
         if self.known.len() >= KNOWN {
@@ -209,25 +217,65 @@ impl Fanotify {
     }
 }
 
-/// The path of a held directory below a held root, as the kernel names both.
-fn below(root: &Root, dir: &OwnedFd) -> Option<Vec<u8>> {
-    let name = |fd: BorrowedFd<'_>| -> Option<Vec<u8>> {
-        let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
-        let to = std::fs::read_link(path).ok()?;
-        Some(OsString::from(to).into_vec())
-    };
-    let (top, path) = (name(root.fd())?, name(dir.as_fd())?);
-    if rustix::fs::fstat(dir).ok()?.st_nlink == 0 {
-        return None;
+/// How often a directory is looked for by its handle, when the kernel has no room for it at this moment.
+const ATTEMPTS: usize = 10;
+
+/// The directory with this handle.
+fn held(root: &Root, handle: &[u8]) -> io::Result<OwnedFd> {
+    let busy = |e: &io::Error| matches!(e.raw_os_error(), Some(libc::ENOMEM | libc::EINTR));
+    for _ in 1..ATTEMPTS {
+        match records::open_handle(root.fd(), handle) {
+            Err(e) if busy(&e) => {}
+            r => return r,
+        }
     }
+    records::open_handle(root.fd(), handle)
+}
+
+/// Whether a directory for which the kernel has no text lies below a root: by the way up.
+fn climbs_to(root: &Root, dir: &OwnedFd) -> io::Result<bool> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut at = rustix::fs::openat(dir, ".", flags, Mode::empty())?;
+    let mut last = None;
+    for _ in 0..DEEPEST {
+        let st = rustix::fs::fstat(&at)?;
+        let here = (st.st_dev, st.st_ino);
+        if here == (root.dev, root.ino) {
+            return Ok(true);
+        }
+        if last == Some(here) {
+            return Ok(false);
+        }
+        last = Some(here);
+        at = rustix::fs::openat(&at, "..", flags, Mode::empty())?;
+    }
+    Err(rustix::io::Errno::NAMETOOLONG.into())
+}
+
+/// The path of a held directory below a held root, as the kernel names both; None: it is not below, or removed.
+fn below(root: &Root, dir: &OwnedFd) -> io::Result<Option<Vec<u8>>> {
+    let name = |fd: BorrowedFd<'_>| -> io::Result<Vec<u8>> {
+        let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+        Ok(std::fs::read_link(path)?.into_os_string().into_vec())
+    };
+    if rustix::fs::fstat(dir)?.st_nlink == 0 {
+        return Ok(None);
+    }
+    let path = match name(dir.as_fd()) {
+        Err(e) if e.raw_os_error() == Some(libc::ENAMETOOLONG) && !climbs_to(root, dir)? => {
+            return Ok(None);
+        }
+        r => r?,
+    };
+    let top = name(root.fd())?;
     let rest = match top.as_slice() {
         b"/" => path.strip_prefix(b"/"),
-        top => match path.strip_prefix(top)? {
-            b"" => Some(&b""[..]),
+        top => path.strip_prefix(top).and_then(|rest| match rest {
+            b"" => Some(rest),
             rest => rest.strip_prefix(b"/"),
-        },
-    }?;
-    Some(rest.to_vec())
+        }),
+    };
+    Ok(rest.map(<[u8]>::to_vec))
 }
 
 /// The changes of a record: the kernel merges those of one name by one thread.

@@ -122,7 +122,7 @@ impl Watch {
                     }
                 }
             } else {
-                self.settle(doubts, &mut found)?;
+                self.settle(doubts, all, &mut found)?;
             }
         }
         if !found.is_empty() {
@@ -173,7 +173,9 @@ impl Watch {
                     unread += usize::from(!look_below(&one, &mut s, seen, scan, suspects));
                 }
                 match seen {
-                    Ok(seen) if seen.what.equal() && !s.certain => self.counts.mirrored += 1,
+                    Ok(seen) if seen.what.equal() && !s.certain && !s.stored => {
+                        self.counts.mirrored += 1
+                    }
                     // A program has it mapped and carries it over: until then nobody can say more.
                     Ok(seen) if s.by_mirrored() && mapped::may_explain(&self.pair, &seen) => {
                         match all {
@@ -206,7 +208,7 @@ impl Watch {
 
     /// Looks with the locks held, and repairs if that is asked for.
     // long: one path after the other under one hold of the locks
-    fn settle(&mut self, mut doubts: Vec<Suspect>, found: &mut Vec<Finding>) -> Res<()> {
+    fn settle(&mut self, mut doubts: Vec<Suspect>, all: bool, found: &mut Vec<Finding>) -> Res<()> {
         let known = self.pair.pair.pending();
         if !known.unread.is_empty() {
             // What may be recorded already is nobody's to judge, and least of all to carry.
@@ -259,14 +261,22 @@ impl Watch {
                 let mut marked = false;
                 for mut s in some {
                     suspects.more_of(&mut s);
-                    one.compare_open(s.certain);
+                    one.compare_open(s.certain || s.stored);
+                    // What is stored behind the comparison, at a page that is dirty already, nobody tells.
+                    let stored = s.while_stored().filter(|_| ask.heal && !all);
+                    let stored = stored.filter(|_| one.is_open(&s.rel, held));
                     let seen = one.sure(&s.rel, held);
                     if let Ok(seen) = &seen {
                         let read = look_below(&one, &mut s, seen, scan, suspects);
                         unseen += usize::from(!read);
                     }
                     match seen {
-                        Ok(seen) if seen.what.equal() && !s.certain => counts.mirrored += 1,
+                        Ok(seen) if seen.what.equal() && !s.certain => {
+                            counts.mirrored += u64::from(!s.stored);
+                            if let Some(s) = stored {
+                                suspects.again(s, STORED);
+                            }
+                        }
                         Ok(seen) if s.by_mirrored() && mapped::may_explain(pair, &seen) => {
                             suspects.again(s, STORED)
                         }
@@ -294,6 +304,9 @@ impl Watch {
                                         continue;
                                     }
                                 }
+                            }
+                            if let Some(s) = stored.filter(|_| f.done.mended()) {
+                                suspects.again(s, STORED);
                             }
                             held::note(pair, &f, s.way(), held);
                             if !f.done.mended() && !marked {

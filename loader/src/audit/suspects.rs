@@ -54,6 +54,8 @@ pub struct Suspect {
     moves: PerLeg<Moves>,
     /// Something was done to it, and the source does not say what: of a directory, its names.
     unknown: bool,
+    /// It is looked at again for as long as it is open for writing.
+    pub stored: bool,
     first: Instant,
     last: Instant,
     not_before: Instant,
@@ -71,6 +73,7 @@ impl Suspect {
             tries: 0,
             moves: PerLeg::default(),
             unknown: false,
+            stored: false,
             first: now,
             last: now,
             not_before: now,
@@ -106,6 +109,7 @@ impl Suspect {
         self.scanned |= other.scanned;
         self.tries = self.tries.max(other.tries);
         self.unknown |= other.unknown;
+        self.stored |= other.stored;
         for (mine, theirs) in self.moves.iter_mut().zip(other.moves) {
             mine.merge(theirs);
         }
@@ -177,6 +181,19 @@ impl Suspect {
         all.filter(|l| self.scanned || !self.touched[*l].is_empty())
     }
 
+    /// It has been looked at, and a program without the library may go on to store there: nobody tells a store to a
+    /// page that is dirty already. None: none has stored.
+    pub fn while_stored(&self) -> Option<Suspect> {
+        let stored = self.certain || self.stored;
+        let maps = self.touched.iter().flatten().any(|t| t.op == Op::Map);
+        (stored && maps).then(|| Suspect {
+            certain: false,
+            stored: true,
+            tries: 0,
+            ..self.clone()
+        })
+    }
+
     /// When the first change was noted.
     pub fn noted(&self) -> Instant {
         self.first
@@ -231,7 +248,8 @@ impl Suspects {
         }
         let leg = e.leg;
         let tid = by.as_ref().map_or(0, |b| b.0);
-        let moved = matches!(e.op, Op::Rename | Op::Exchange);
+        // What stands there after a removal is another one: somebody's, or this audit's for what lies below.
+        let moved = matches!(e.op, Op::Rename | Op::Exchange | Op::Rmdir);
         let (rel, other) = (e.rel.clone(), e.to.clone());
         for (rel, to, from) in [(Some(e.rel), e.to, None), (other, None, Some(rel))] {
             let Some(rel) = rel else { continue };
@@ -265,7 +283,7 @@ impl Suspects {
     /// there. They are judged at once: so much may go away that somebody must decide.
     pub fn add_below(&mut self, dir: &Suspect, found: &[Vec<u8>]) {
         let now = Instant::now();
-        let here = |t: &&Touch| matches!(t.op, Op::Change | Op::Rename | Op::Exchange);
+        let here = |t: &&Touch| matches!(t.op, Op::Change | Op::Rename | Op::Exchange | Op::Rmdir);
         for rel in found {
             let mut new = Suspect::new(rel, dir.time, now);
             new.scanned = dir.scanned;

@@ -1,5 +1,6 @@
 //! One path of an attached pair at a time, for those who know which one may differ.
 use super::equal::{Seen, Work};
+use super::file::open_for_writing;
 use super::keep::Keeper;
 use super::linked::Linked;
 use super::session;
@@ -88,6 +89,12 @@ impl<'a> One<'a> {
     pub fn has_directory(seen: &Seen) -> bool {
         let all = [&seen.source, &seen.copy];
         all.iter().all(|m| m.as_ref().is_some_and(Meta::is_dir))
+    }
+
+    /// Whether some process has a file open, or mapped, for writing on either leg.
+    pub fn is_open(&self, rel: &[u8], held: &BothLocked) -> bool {
+        let legs = [self.work.source, self.work.copy];
+        legs.iter().any(|l| open_for_writing(&l.root, rel, held))
     }
 
     /// What kind of object it is.

@@ -55,3 +55,51 @@ fn a_stranger_s_stores_in_a_mapped_file_are_found_t2() {
         assert_eq!(told.code, 3);
     });
 }
+
+/// Stores what it is told, through one mapping: a page that is dirty already is stored to without a word to anybody.
+const STORES: &str = "
+import mmap, sys
+f = open(sys.argv[1], 'r+b')
+m = mmap.mmap(f.fileno(), 0)
+f.close()
+for line in sys.stdin:
+    m[0:1] = line[:1].encode()
+    print('stored', flush=True)
+";
+
+#[test]
+fn what_is_stored_after_a_heal_is_healed_too_t2() {
+    Pair::with(Kind::InPlace, |pair| {
+        if !have("python3") {
+            return skip("needs python3");
+        }
+        if !has_tier(pair, "t2") {
+            return;
+        }
+        pair.run("echo 0 > $V/f").ok();
+        let mut audit = Audit::of(pair, &["--tier", "t2", "--heal"]);
+        let mut c = Command::new("python3");
+        c.args(["-c", STORES]).arg(pair.a().join("f"));
+        let mut t = Talker::start(c.stdin(Stdio::piped()));
+        let mut input = t.input();
+        for digit in ["1", "2", "3"] {
+            use std::io::Write;
+            writeln!(input, "{digit}").unwrap();
+            assert_eq!(t.line(), "stored");
+            loop {
+                let mut line = String::new();
+                assert!(audit.out.read_line(&mut line).unwrap() > 0, "{digit}");
+                let f: Value = serde_json::from_str(&line).unwrap();
+                if f["path"] == "f" && f["done"] == "healed" {
+                    break;
+                }
+            }
+            let b = fs::read_to_string(pair.b().join("f")).unwrap();
+            assert_eq!(b, format!("{digit}\n"));
+        }
+        drop(input);
+        assert_eq!(t.end(), 0);
+        assert_eq!(audit.end().code, 3);
+        pair.assert_equal();
+    });
+}

@@ -282,3 +282,32 @@ fn mirrored_exchanges_are_no_findings() {
         pair.assert_equal();
     }
 }
+
+/// A file is changed, and then removed with its directory: what is put back for the file's sake is not all of it.
+fn removed(tier: &str) {
+    let pair = &Pair::new(Kind::InPlace, Fs::Plain).unwrap();
+    if !can(pair, tier) {
+        return;
+    }
+    pair.run("cd $V; for d in $(seq 8); do mkdir -p $d/e; for i in x y z; do echo $i > $d/$i; echo $i > $d/e/$i; done; done")
+        .ok();
+    let before = Tree::read(pair.a());
+    let audit = Audit::of(pair, &["--tier", tier, "--heal", "--brake", "1000"]);
+    // The file is judged before the directory's removal is.
+    pair.in_legs("cd $B; for d in $(seq 8); do echo new > $d/x; sleep 0.05; rm -rf $d; done");
+    let told = audit.end();
+    pair.assert_legs(Level::Strict);
+    let differ = before.differences(&Tree::read(pair.a()), Level::Strict);
+    assert!(differ.0.is_empty(), "{differ}");
+    assert_eq!((told.code, told.count("lost")), (3, 0));
+}
+
+#[test]
+fn what_was_removed_with_its_directory_comes_back_t3() {
+    removed("t3");
+}
+
+#[test]
+fn what_was_removed_with_its_directory_comes_back_t4() {
+    removed("t4");
+}
