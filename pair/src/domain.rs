@@ -189,6 +189,10 @@ pub trait Ground {
     fn unlock(&mut self) -> Result<(), Self::Error>;
     /// The runtime file that both legs name, if it is there, whole, and the pair's own.
     fn live(&mut self) -> Option<Self::Runtime>;
+    /// The live runtime file of a domain with other locks, as it is, where that may be joined. Others are attached.
+    fn as_others(&mut self) -> Option<Self::Runtime> {
+        None
+    }
     /// The live runtime file of a domain with other locks, now with those that are asked for. Both records
     /// are held exclusively.
     fn turned(&mut self) -> Option<Self::Runtime> {
@@ -209,11 +213,15 @@ pub const TRIES: u32 = 200;
 
 /// Joins the domain, or founds it. `None`: others hold the records, and their runtime file is not there.
 pub fn join<G: Ground>(g: &mut G) -> Result<Option<G::Runtime>, G::Error> {
-    for _ in 0..TRIES {
+    for nth in 0..TRIES {
         if g.lock(false)? {
-            if let Some(found) = g.live() {
+            let mut found = g.live();
+            if found.is_none() && nth != 0 {
+                found = g.as_others();
+            }
+            if found.is_some() {
                 g.reopen()?;
-                return Ok(Some(found));
+                return Ok(found);
             }
             if g.lock(true)? {
                 // Somebody may have founded it between the two locks.

@@ -91,6 +91,24 @@ impl Place<'_> {
         kept(n, joined).ok()
     }
 
+    /// The same where its processes have flocks and the line asks for words: they keep out no less.
+    pub fn as_others(&self, named: Option<Owner>, boot: Id) -> Option<Joined> {
+        let flocks = Place {
+            locks: Some(LockKind::Flock),
+            ..*self
+        };
+        match self.locks {
+            Some(LockKind::Memory) => flocks.live(named, boot),
+            _ => None,
+        }
+    }
+
+    /// Either.
+    pub fn seen(&self, named: Option<Owner>, boot: Id) -> Option<Joined> {
+        let live = self.live(named, boot);
+        live.or_else(|| self.as_others(named, boot))
+    }
+
     fn is_this(&self, o: Owner, found: Option<Facts>) -> bool {
         found.is_some_and(|f| self.facts(o.runtime, o.boot, f.locks) == Ok(f))
     }

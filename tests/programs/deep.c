@@ -330,7 +330,7 @@ static void kills(void)
             if (!equal()) printf("%s killed at call %d: they still differ\n", ops[o], nth);
         }
         if (!WIFEXITED(status) || WEXITSTATUS(status)) printf("%s: %x at %d\n", ops[o], status, nth);
-        printf("%s %s\n", ops[o], nth > 5 ? "many" : "few"); fprintf(stderr, "%s %d, torn %d, said %d\n", ops[o], nth, sum[0], sum[1]);
+        printf("%s %s\n", ops[o], nth > 3 ? "many" : "few"); fprintf(stderr, "%s %d, torn %d, said %d\n", ops[o], nth, sum[0], sum[1]);
     }
     printf("torn %s, said %s\n", sum[0] > 8 ? "often" : "seldom", sum[1] >= sum[0] ? "each time" : "not always");
 }

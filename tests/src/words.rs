@@ -6,6 +6,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+const KIND: u64 = 112;
 const STATE: u64 = 128;
 const SLOTS: u64 = 160;
 const POSTS: u64 = 4096;
@@ -13,9 +14,9 @@ const OBJECTS: u64 = 129;
 /// A slot's byte.
 const BYTES: i64 = 1 << 40;
 
-/// Whether this run's pairs have their locks in memory.
+/// Whether this run's pairs have their locks in memory, as by default.
 pub fn asked() -> bool {
-    std::env::var_os("MIRROR_LOCKS").is_some_and(|l| l == "memory")
+    std::env::var_os("MIRROR_LOCKS").is_none_or(|l| l == "memory")
 }
 
 /// The EXCLUSIVE bit.
@@ -78,6 +79,10 @@ impl Words {
         let n = self.get(SLOTS) + 1;
         self.put(SLOTS, n);
         n
+    }
+    /// The kind of locks: 0 flocks, 1 words.
+    pub fn kind(&self) -> u64 {
+        self.get(KIND)
     }
     /// The slot that was given last.
     pub fn last(&self) -> u64 {

@@ -250,6 +250,42 @@ fn a_program_with_other_locks_is_refused() {
     pair.assert_sound();
 }
 
+/// What a line asks for by `memory` is speed: where others are attached with flocks, its programs have flocks too, and
+/// words when nobody is.
+#[test]
+fn a_line_that_asks_for_words_joins_those_with_flocks() {
+    let pair = used("flock");
+    let tab = pair.tab();
+    let text = std::fs::read_to_string(&tab).unwrap();
+    let mut s = Steps::start(&pair);
+    assert_eq!(s.ask("echo a > $V/x"), "said 0");
+    std::fs::write(&tab, text.replace("locks=flock", "locks=memory")).unwrap();
+    assert_ne!(std::fs::read_to_string(&tab).unwrap(), text);
+    pair.run("echo b >> $V/x").ok();
+    pair.mirror("status", &[pair.v().to_str().unwrap()]).ok();
+    pair.verify().ok();
+    assert_eq!(Words::of(&pair).kind(), 0);
+    for leg in [pair.a(), pair.b()] {
+        let held: Vec<_> = std::fs::read_dir(leg.join(".mirror/locks"))
+            .unwrap()
+            .map(|e| std::fs::File::open(e.unwrap().path()).unwrap())
+            .inspect(|f| f.lock().unwrap())
+            .collect();
+        let mut new = Steps::start(&pair);
+        new.waits("echo c >> $V/x");
+        drop(held);
+        assert_eq!(new.0.line(), "said 0");
+    }
+    assert_eq!(s.ask("echo d >> $V/x"), "said 0");
+    drop(s);
+    goes_on(&pair, "alone");
+    assert_eq!(
+        (Words::of(&pair).kind(), pair.runtime_files().len()),
+        (1, 1)
+    );
+    pair.assert_sound();
+}
+
 #[test]
 fn flocks_are_taken_as_long_as_somebody_relies_on_them() {
     need!("strace");

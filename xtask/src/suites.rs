@@ -29,7 +29,7 @@ pub struct Test {
     pub net: bool,
     /// Its pairs are audited.
     pub audit: bool,
-    /// Its pairs have this kind of locks (none: the default).
+    /// Its pairs have this kind of locks (none: what `mirror init` chooses).
     pub locks: Option<&'static str>,
 }
 
@@ -60,10 +60,10 @@ impl Test {
         }
     }
 
-    /// The same, with pairs whose locks are words in memory.
-    pub fn with_words(self) -> Test {
+    /// The same, with pairs whose locks are flocks.
+    pub fn with_flocks(self) -> Test {
         Test {
-            locks: Some("memory"),
+            locks: Some("flock"),
             ..self
         }
     }
@@ -175,8 +175,8 @@ const AUDITED: &[&str] = &[
     "races in_place::opens_against_renames",
 ];
 
-/// What runs a second time with locks in memory, in every run; `--memory` does so with whatever is asked for.
-const WORDS: &[&str] = &[
+/// What runs a second time with flocks, in every run; `--flock` does so with whatever is asked for.
+const FLOCKS: &[&str] = &[
     "races in_place::appends_of_eight_processes",
     "races in_place::opens_against_renames",
     "races in_place::random_calls_of_4",
@@ -259,12 +259,12 @@ pub fn audited(tests: &[Test]) -> Vec<Test> {
     chosen.cloned().map(Test::with_an_audit).collect()
 }
 
-/// The tests that run with locks in memory too.
-pub fn worded(tests: &[Test]) -> Vec<Test> {
+/// The tests that run with flocks too.
+pub fn flocked(tests: &[Test]) -> Vec<Test> {
     let chosen = tests
         .iter()
-        .filter(|t| WORDS.iter().any(|part| t.title().starts_with(part)));
-    chosen.cloned().map(Test::with_words).collect()
+        .filter(|t| FLOCKS.iter().any(|part| t.title().starts_with(part)));
+    chosen.cloned().map(Test::with_flocks).collect()
 }
 
 /// `  Executable tests/x.rs (target/debug/deps/x-0123)` or `  Executable unittests src/lib.rs (…)`.
@@ -333,6 +333,6 @@ mod tests {
         assert!(t("abi", "cpython_os").limit() > t("abi", "vfork").limit());
         let with = t("races", "a").with_the_net();
         assert_eq!(with.title(), "races a (net)");
-        assert_eq!(t("races", "a").with_words().title(), "races a (memory)");
+        assert_eq!(t("races", "a").with_flocks().title(), "races a (flock)");
     }
 }

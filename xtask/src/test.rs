@@ -62,7 +62,7 @@ pub fn sweep(what: &[String]) -> Result<bool> {
 pub fn test(args: &[String]) -> Result<bool> {
     let filters: Vec<&String> = args.iter().filter(|a| !a.starts_with("--")).collect();
     if let Some(unknown) = args.iter().find(|a| {
-        a.starts_with("--") && !["--install", "--net", "--audit", "--memory"].contains(&a.as_str())
+        a.starts_with("--") && !["--install", "--net", "--audit", "--flock"].contains(&a.as_str())
     }) {
         return Err(format!("unknown option {unknown}"));
     }
@@ -75,7 +75,7 @@ pub fn test(args: &[String]) -> Result<bool> {
     let mut tests = suites::list()?;
     let netted = suites::netted(&tests);
     let audited = suites::audited(&tests);
-    let worded = suites::worded(&tests);
+    let flocked = suites::flocked(&tests);
     if mirror_tests::is_root() {
         tests.extend(suites::ordinary(&tests));
     }
@@ -87,10 +87,10 @@ pub fn test(args: &[String]) -> Result<bool> {
         tests.extend(netted);
         tests.extend(audited);
     }
-    if args.iter().any(|a| a == "--memory") {
-        tests = tests.into_iter().map(Test::with_words).collect();
+    if args.iter().any(|a| a == "--flock") {
+        tests = tests.into_iter().map(Test::with_flocks).collect();
     } else {
-        tests.extend(worded);
+        tests.extend(flocked);
     }
     tests.retain(|t| wanted(&filters, &t.title()));
     let checks: Vec<_> = tidy::CHECKS

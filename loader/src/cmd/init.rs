@@ -170,7 +170,7 @@ fn place(a: &Init) -> Res<(Line, PathBuf, PerLeg<Root>)> {
             init_args::Unmirrorable::Refuse => Unmirrorable::Refuse,
             init_args::Unmirrorable::Quiet => Unmirrorable::Quiet,
         },
-        locks: a.locks.map(init_args::Locks::kind),
+        locks: Some(a.locks()),
         file: Some(tab.clone()),
         number: 0,
     };

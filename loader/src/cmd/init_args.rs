@@ -1,6 +1,7 @@
 //! What `mirror init` is asked for.
 use super::sharing::Share;
 use super::side::Side;
+use crate::tree::locks;
 use clap::{Args, ValueEnum};
 use mirror_core::LockKind;
 use std::ffi::OsString;
@@ -53,12 +54,14 @@ pub enum Locks {
     Memory,
 }
 
-impl Locks {
-    /// As the tab has it.
-    pub fn kind(self) -> LockKind {
-        match self {
-            Locks::Flock => LockKind::Flock,
-            Locks::Memory => LockKind::Memory,
+impl Init {
+    /// The locks that are asked for; else words, where a process can show that it lives.
+    pub fn locks(&self) -> LockKind {
+        match self.locks {
+            Some(Locks::Flock) => LockKind::Flock,
+            Some(Locks::Memory) => LockKind::Memory,
+            None if locks::in_memory().is_ok() => LockKind::Memory,
+            None => LockKind::Flock,
         }
     }
 }
@@ -95,7 +98,7 @@ pub struct Init {
     /// When a mirrored program starts one that cannot be mirrored
     #[arg(long, value_enum, default_value = "warn")]
     pub unmirrorable: Unmirrorable,
-    /// What keeps the pair's programs apart; memory is experimental [default: flock]
+    /// What keeps the pair's programs apart [default: memory, where the kernel has what it needs]
     #[arg(long, value_enum, hide_short_help = true)]
     pub locks: Option<Locks>,
     /// Locks of each kind (directories, files), 1 to 64: more let more processes change the pair at a

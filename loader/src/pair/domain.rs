@@ -71,7 +71,7 @@ pub(super) fn runtime(p: &Pair) -> runtime::Place<'_> {
 /// The live runtime file, if it is whole and only the pair's own can have made it. Never makes or
 /// changes anything.
 pub fn existing(p: &Pair, boot: Id) -> Option<Runtime> {
-    runtime(p).live(named(p), boot).map(Runtime::of)
+    runtime(p).seen(named(p), boot).map(Runtime::of)
 }
 
 /// A runtime file could not be made: what a sandbox or a container must allow.
@@ -283,6 +283,10 @@ impl domain::Ground for Joining<'_> {
         Ok(())
     }
     fn live(&mut self) -> Option<Runtime> {
+        let live = runtime(self.pair).live(named(self.pair), self.boot);
+        live.map(Runtime::of)
+    }
+    fn as_others(&mut self) -> Option<Runtime> {
         existing(self.pair, self.boot)
     }
     fn turned(&mut self) -> Option<Runtime> {

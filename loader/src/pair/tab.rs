@@ -93,7 +93,10 @@ impl Line {
         let more = self
             .unmirrorable()
             .map_or(String::new(), |u| format!(",{u}"));
-        format!("on-failure={failure},on-full={full}{more}")
+        let locks = self
+            .locks
+            .map_or(String::new(), |l| format!(",locks={}", l.word()));
+        format!("on-failure={failure},on-full={full}{more}{locks}")
     }
     /// `unmirrorable=`, unless it is the default.
     fn unmirrorable(&self) -> Option<&'static str> {
@@ -103,11 +106,12 @@ impl Line {
             Unmirrorable::Quiet => Some("unmirrorable=quiet"),
         }
     }
-    /// The options for display.
+    /// The options for display, without what `mirror init` chooses.
     pub fn shown_options(&self) -> String {
         let own = self.unmirrorable().unwrap_or("");
         let rest = Line {
             unmirrorable: Unmirrorable::Warn,
+            locks: self.locks.filter(|l| *l != LockKind::Memory),
             ..self.clone()
         };
         format!("{}  {own}", rest.options()).trim_end().to_owned()
@@ -123,9 +127,6 @@ impl Line {
         }
         if self.root_wait != ROOT_WAIT {
             s += &format!(",root-wait={}", self.root_wait);
-        }
-        if let Some(locks) = self.locks {
-            s += &format!(",locks={}", locks.word());
         }
         s
     }

@@ -1,9 +1,11 @@
 //! Whether flock keeps processes apart on a leg: tried with a second process, as programs will be two.
 use super::beneath::{Root, temp_name};
 use crate::fail::{Context, Fail, Kind, Res};
+use mirror_sys::{Byte, Sys};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::OsStr;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 
@@ -26,6 +28,22 @@ pub fn exclude(root: &Root) -> Result<(), String> {
     };
     let _ = rustix::fs::unlinkat(&dir, &name, rustix::fs::AtFlags::empty());
     r
+}
+
+/// Whether a process can show by a lock of its own description that it lives, as locks in memory need it: tried
+/// with two descriptions of a file in memory, which is where runtime files are.
+pub fn in_memory() -> Sys<()> {
+    let name = mirror_pair::control::text(b"mirror-probe");
+    // SAFETY: opened just now, and nobody else's.
+    let owned = |n: i32| unsafe { OwnedFd::from_raw_fd(n) };
+    let one = owned(mirror_sys::memory_file(&name)?);
+    let two = owned(mirror_sys::open_again(one.as_raw_fd(), libc::O_RDWR)?);
+    let byte = mirror_pair::words::byte(1);
+    mirror_sys::lock_of_description(one.as_raw_fd(), byte, Byte::Alone)?;
+    match mirror_sys::is_locked(two.as_raw_fd(), byte)? {
+        true => Ok(()),
+        false => Err(mirror_core::Errno::EIO),
+    }
 }
 
 fn ask_another(dir: &std::os::fd::OwnedFd, name: &str) -> Result<(), String> {

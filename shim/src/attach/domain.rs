@@ -136,6 +136,9 @@ impl domain::Ground for Joining<'_> {
     fn live(&mut self) -> Option<Joined> {
         self.d.place.live(self.d.named(), self.boot)
     }
+    fn as_others(&mut self) -> Option<Joined> {
+        self.d.place.as_others(self.d.named(), self.boot)
+    }
     fn turned(&mut self) -> Option<Joined> {
         self.d.place.turned(self.d.named(), self.boot)
     }

@@ -208,7 +208,7 @@ fn status_shows_options_age_and_what_to_type() {
         &[
             "\"schema\":\"mirror.status/1\"",
             "\"state\":\"repair-pending\"",
-            "\"options\":\"on-failure=fail,on-full=degrade\"",
+            "\"options\":\"on-failure=fail,on-full=degrade,locks=",
             "\"attached\":0",
             "\"code\":\"M-101\"",
         ],
