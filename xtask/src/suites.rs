@@ -102,6 +102,7 @@ const LIMITS: &[(&str, u64)] = &[
     ("races ", 120),
     ("scenarios ", 180),
     ("storms ", 180),
+    ("threads ", 180),
     ("answers-path ", 180),
     ("programs ", 120),
     ("users ", 120),
