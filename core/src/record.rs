@@ -10,7 +10,7 @@
 //! peer=<32 hex digits>            the other leg's id
 //! state=ok                        ok, or incomplete: a sink whose first copy has not finished
 //! stripes=64                      stripes of each lock table, 1 to 64
-//! share=owner                     who may use the pair: owner, or group (that of .mirror)
+//! share=owner                     who may use the pair: owner, group (that of .mirror), or all
 //! runtime=/run/mirror/            what the runtime files' names begin with
 //! crc=<8 hex digits>
 //! ```
@@ -97,10 +97,37 @@ pub struct LegRecord {
     pub complete: bool,
     /// Stripes of each lock table.
     pub stripes: u8,
-    /// Whether the group of the control folder may use the pair.
-    pub group: bool,
+    /// Who may use the pair.
+    pub share: Share,
     /// What the runtime files' names begin with: one of the two [`runtime_place`]s.
     pub runtime: PathText<256>,
+}
+
+/// Who may use a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// The user of the control folder, and root.
+    Owner,
+    /// The members of its group as well.
+    Group,
+    /// Everybody whom the trees' own rights let in.
+    All,
+}
+
+impl Share {
+    const WORDS: [(Share, &'static [u8]); 3] = [
+        (Share::Owner, b"owner"),
+        (Share::Group, b"group"),
+        (Share::All, b"all"),
+    ];
+    fn of(word: &[u8]) -> Option<Share> {
+        let found = Share::WORDS.iter().find(|(_, w)| *w == word);
+        found.map(|(s, _)| *s)
+    }
+    fn word(self) -> &'static [u8] {
+        let found = Share::WORDS.iter().find(|(s, _)| *s == self);
+        found.map_or(b"", |(_, w)| w)
+    }
 }
 
 /// Largest record in bytes.
@@ -161,11 +188,7 @@ impl LegRecord {
                     .wrapping_add(d.wrapping_sub(b'0')),
                 _ => return Err(RecordFault::Malformed),
             },
-            group: match field(b"share")? {
-                b"owner" => false,
-                b"group" => true,
-                _ => return Err(RecordFault::Malformed),
-            },
+            share: Share::of(field(b"share")?).ok_or(RecordFault::Malformed)?,
             runtime: PathText::from_bytes(field(b"runtime")?)
                 .map_err(|_| RecordFault::Malformed)?,
         };
@@ -173,9 +196,9 @@ impl LegRecord {
         // Earlier versions wrote the pair's id behind the place.
         let text = r.runtime.as_bytes();
         let text = text.strip_suffix(&r.pair.hex()).unwrap_or(text);
-        let root = [false, true]
-            .into_iter()
-            .find(|&root| text == runtime_place(root).as_bytes() && !(root && r.group));
+        let root = [false, true].into_iter().find(|&root| {
+            text == runtime_place(root).as_bytes() && !(root && r.share != Share::Owner)
+        });
         let stripes = (1..=STRIPES_MAX).contains(&usize::from(r.stripes));
         let Some(root) = root.filter(|_| stripes) else {
             return Err(RecordFault::Malformed);
@@ -189,7 +212,7 @@ impl LegRecord {
         self.pair == b.pair
             && self.leg != b.leg
             && (self.peer, b.peer) == (b.id, self.id)
-            && (self.stripes, self.group) == (b.stripes, b.group)
+            && (self.stripes, self.share) == (b.stripes, b.share)
             && self.runtime.as_bytes() == b.runtime.as_bytes()
     }
 
@@ -229,7 +252,7 @@ impl LegRecord {
         }
         put(&[b'0'.wrapping_add(self.stripes % 10)]);
         put(b"\nshare=");
-        put(if self.group { b"group" } else { b"owner" });
+        put(self.share.word());
         put(b"\nruntime=");
         put(self.runtime.as_bytes());
         put(b"\n");
@@ -359,7 +382,7 @@ mod tests {
             peer: Id([7; 16]),
             complete: true,
             stripes: 64,
-            group: true,
+            share: Share::Group,
             runtime: runtime_place(false),
         };
         let t = r.encode();
@@ -372,7 +395,7 @@ mod tests {
         assert_eq!(p.runtime.as_bytes(), place);
         let file = p.runtime_file(Id([0xfe; 16]));
         assert_eq!(file.as_bytes(), [&place[..], &b"fe".repeat(16)].concat());
-        assert_eq!((p.stripes, p.group), (64, true));
+        assert_eq!((p.stripes, p.share), (64, Share::Group));
         for stripes in [1, 9, 10, 63] {
             let r = LegRecord {
                 stripes,
@@ -390,24 +413,29 @@ mod tests {
             };
             assert!(LegRecord::parse(r.encode().as_bytes()).is_err());
         }
-        let named = |group, runtime: PathText<256>| {
+        let named = |share, runtime: PathText<256>| {
             let r = LegRecord {
-                group,
+                share,
                 runtime,
                 ..r.clone()
             };
             LegRecord::parse(r.encode().as_bytes()).is_ok()
         };
-        assert!(named(false, runtime_place(true)));
-        // Members of a group cannot make files in root's folder.
-        assert!(!named(true, runtime_place(true)));
+        assert!(named(Share::Owner, runtime_place(true)));
+        // Others cannot make files in root's folder.
+        for share in [Share::Group, Share::All] {
+            assert!(named(share, runtime_place(false)) && !named(share, runtime_place(true)));
+        }
         let old = |pair: &[u8]| {
             let mut t = runtime_place(false);
             t.append(pair).unwrap();
             t
         };
-        assert!(named(false, old(&r.pair.hex())) && !named(false, old(b"x")));
-        assert!(!named(false, PathText::from_bytes(b"/etc/passwd").unwrap()));
+        assert!(named(Share::Owner, old(&r.pair.hex())) && !named(Share::Owner, old(b"x")));
+        assert!(!named(
+            Share::Owner,
+            PathText::from_bytes(b"/etc/passwd").unwrap()
+        ));
         let mut bytes = [0u8; RECORD_MAX];
         let n = t.len();
         bytes[..n].copy_from_slice(t.as_bytes());

@@ -8,7 +8,7 @@ use mirror_core::names;
 use mirror_core::outside;
 use mirror_core::owner::{Left, Owner};
 use mirror_core::path::PATH_MAX;
-use mirror_core::record::{Id, LegRecord, crc32, runtime_place};
+use mirror_core::record::{Id, LegRecord, Share, crc32, runtime_place};
 use mirror_core::runtime::{Intent, IntentKind};
 use mirror_core::verdicts::{self, Verdict};
 use mirror_core::view::{Change, Guarded, View};
@@ -46,7 +46,11 @@ pub fn leg_record(data: &[u8]) {
         peer: Id(s.bytes()),
         complete: s.byte() & 1 == 1,
         stripes: s.byte() % 64 + 1,
-        group: !root && s.byte() & 1 == 1,
+        share: match s.byte() % 3 {
+            1 if !root => Share::Group,
+            2 if !root => Share::All,
+            _ => Share::Owner,
+        },
         runtime: runtime_place(root),
     };
     leg_record_is_sound(&r);
@@ -63,8 +67,8 @@ fn leg_record_is_sound(r: &LegRecord) {
         (r.pair, r.leg, r.id, r.peer)
     );
     assert_eq!(
-        (again.complete, again.stripes, again.group),
-        (r.complete, r.stripes, r.group)
+        (again.complete, again.stripes, again.share),
+        (r.complete, r.stripes, r.share)
     );
     assert_eq!(again.runtime.as_bytes(), r.runtime.as_bytes());
     let mut partner = again;

@@ -58,8 +58,18 @@ pub fn common(root: i32, name: &[u8], flags: i32) -> Sys<i32> {
     let n = open(root, &name, flags | c::O_CREAT, 0o600)?;
     if let Ok(dir) = sys::fstatat(root, &text(CONTROL), c::AT_SYMLINK_NOFOLLOW) {
         like_folder(&dir, n);
+        if is_everybodys(&dir) {
+            let _ = sys::fchmod(n, 0o666);
+        }
     }
     Ok(n)
+}
+
+/// Whether a control folder is that of a pair which everybody may use: the sticky bit says so, which does nothing
+/// there, since nobody but its user may write it. Who uses the pair writes to files that are there.
+fn is_everybodys(dir: &Stat) -> bool {
+    const ALL: u32 = 0o1005;
+    dir.mode() & ALL == ALL
 }
 
 /// A new file of the control folder has the rights of the folder it is in, whatever this process's umask is,
@@ -70,7 +80,11 @@ pub fn like_folder(dir: &Stat, n: i32) {
     if (st.uid(), st.gid()) != (dir.uid(), dir.gid()) {
         let _ = sys::fchown(n, dir.uid(), dir.gid());
     }
-    let mode = dir.mode() & 0o660;
+    let mode = match is_everybodys(dir) {
+        // Where anybody may write, it says so itself.
+        true => 0o644,
+        false => dir.mode() & 0o660,
+    };
     if st.mode() & 0o7777 != mode {
         let _ = sys::fchmod(n, mode);
     }

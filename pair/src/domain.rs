@@ -7,7 +7,7 @@
 use libc as c;
 use mirror_core::facts::Facts;
 use mirror_core::owner::{Left, OWNER_SIZE, Owner};
-use mirror_core::record::Id;
+use mirror_core::record::{Id, Share};
 use mirror_core::runtime::SIZE;
 use mirror_core::trust::{runtime_guarded, runtime_trusted};
 use mirror_core::word::Past;
@@ -169,10 +169,10 @@ impl File {
     /// `None`: it must not be mapped: it has another size, or somebody else than the pair's own can have
     /// made it. Otherwise whether the mapping must not be looked at. `control`: user and group of the
     /// control folder; `ids`: the process's real, effective and saved user.
-    pub fn guarded(&self, group: bool, control: (u32, u32), ids: [u32; 3]) -> Option<bool> {
+    pub fn guarded(&self, share: Share, control: (u32, u32), ids: [u32; 3]) -> Option<bool> {
         let [_, me, _] = ids;
-        let trusted = runtime_trusted(group, self.mode, self.owner, control, me);
-        (trusted && self.size == SIZE as u64).then(|| runtime_guarded(group, self.owner, ids))
+        let trusted = runtime_trusted(share, self.mode, self.owner, control, me);
+        (trusted && self.size == SIZE as u64).then(|| runtime_guarded(share, self.owner, ids))
     }
 }
 

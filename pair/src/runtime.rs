@@ -7,7 +7,7 @@ use crate::domain;
 use libc as c;
 use mirror_core::facts::Facts;
 use mirror_core::owner::Owner;
-use mirror_core::record::{CONTROL, Id, LegRecord, PENDING_LOG};
+use mirror_core::record::{CONTROL, Id, LegRecord, PENDING_LOG, Share};
 use mirror_core::runtime::{FACTS_SIZE, SIZE};
 use mirror_core::trust::runtime_removable;
 use mirror_core::word::Past;
@@ -56,6 +56,14 @@ impl Place<'_> {
         })
     }
 
+    /// The locks that its line asks for. Words that everybody may write lock nothing.
+    fn wanted(&self) -> Option<LockKind> {
+        match self.record.share {
+            Share::All => Some(LockKind::Flock),
+            _ => self.locks,
+        }
+    }
+
     /// User and group of the pair: those of leg a's control folder.
     pub fn control(&self) -> Sys<(u32, u32)> {
         let st = sys::fstatat(self.roots.a, &text(CONTROL), c::AT_SYMLINK_NOFOLLOW)?;
@@ -78,7 +86,7 @@ impl Place<'_> {
         let n = open(self.record, o.runtime).ok()?;
         let found = read_facts(n);
         let locks = self
-            .locks
+            .wanted()
             .or(found.map(|f| f.locks))
             .unwrap_or(LockKind::DEFAULT);
         let expected = self.facts(o.runtime, o.boot, locks).ok();
@@ -130,7 +138,7 @@ impl Place<'_> {
     /// The live runtime file, turned to the locks that the line asks for. Nobody is attached; what crashed
     /// processes left in it stays.
     pub fn turned(&self, named: Option<Owner>, boot: Id) -> Option<Joined> {
-        let (o, wanted) = (named?, self.locks?);
+        let (o, wanted) = (named?, self.wanted()?);
         let n = open(self.record, o.runtime).ok()?;
         let (found, trusted) = (read_facts(n), self.trusted(n).is_ok());
         let live = domain::is_live(o, boot, in_memory(n), found, found);
@@ -151,7 +159,7 @@ impl Place<'_> {
             owner: (st.uid(), st.gid()),
             size: st.size(),
         };
-        let guarded = file.guarded(self.record.group, self.control()?, sys::user_ids());
+        let guarded = file.guarded(self.record.share, self.control()?, sys::user_ids());
         guarded.ok_or(Errno::EIO)
     }
 
@@ -185,7 +193,7 @@ impl Place<'_> {
     /// Makes a runtime file. EEXIST: somebody has that name. The limit of file sizes is lifted.
     pub fn make(&self, id: Id, boot: Id, past: Past) -> Sys<Joined> {
         let path = self.record.runtime_file(id);
-        let locks = self.locks.unwrap_or(LockKind::DEFAULT);
+        let locks = self.wanted().unwrap_or(LockKind::DEFAULT);
         let first = self.facts(id, boot, locks)?.encode();
         let flags = c::O_RDWR | c::O_CREAT | c::O_EXCL | c::O_CLOEXEC | c::O_NOFOLLOW;
         let n = sys::openat(c::AT_FDCWD, &path, flags, 0o600)?;
@@ -294,18 +302,23 @@ impl Place<'_> {
         })
     }
 
-    /// Gives a fresh runtime file to the pair's group, or (root does) to its user.
+    /// Gives a fresh runtime file to the pair's group, to all users, or (root does) to its user.
     fn hand_over(&self, n: i32) -> Sys<()> {
         const SAME: u32 = u32::MAX;
         let (st, (uid, gid)) = (sys::fstat(n)?, self.control()?);
-        if self.record.group {
-            if st.gid() != gid {
-                sys::fchown(n, SAME, gid)?;
+        match self.record.share {
+            Share::Group => {
+                if st.gid() != gid {
+                    sys::fchown(n, SAME, gid)?;
+                }
+                sys::fchmod(n, 0o660)?;
             }
-            sys::fchmod(n, 0o660)?;
-        } else if st.uid() != uid {
-            // On a network leg it may only seem to be another's: `map` decides.
-            let _ = sys::fchown(n, uid, SAME);
+            Share::All => drop(sys::fchmod(n, 0o666)?),
+            Share::Owner if st.uid() != uid => {
+                // On a network leg it may only seem to be another's: `map` decides.
+                let _ = sys::fchown(n, uid, SAME);
+            }
+            Share::Owner => {}
         }
         Ok(())
     }
@@ -353,7 +366,7 @@ pub fn removable(
         let (st, found) = (sys::fstat(n).ok()?, read_facts(n)?);
         let owner = (st.uid(), st.gid());
         let legs = legs(&found)?;
-        let own = runtime_removable(record.group, owner, control, &found, record.pair, legs);
+        let own = runtime_removable(record.share, owner, control, &found, record.pair, legs);
         Some(found.id == id && own)
     };
     ours() == Some(true)

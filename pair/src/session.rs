@@ -62,7 +62,7 @@ pub fn believe(root: i32, record: &LegRecord, pinned: &Pinned) -> Result<(), Dou
     }
     let folder = folder(root).map_err(Doubt::Unasked)?;
     let [_, me, _] = sys::user_ids();
-    control_trusted(&folder, record.group, pinned.uid, me).map_err(|why| Doubt::Folder(why, folder))
+    control_trusted(&folder, record.share, pinned.uid, me).map_err(|why| Doubt::Folder(why, folder))
 }
 
 fn folder(root: i32) -> Sys<Control> {

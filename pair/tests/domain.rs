@@ -161,7 +161,7 @@ fn a_file_is_mapped_only_whole_and_from_the_pairs_own() {
         owner: (uid, 5),
         size,
     };
-    let ask = |f: File, me| f.guarded(false, (7, 5), [me; 3]);
+    let ask = |f: File, me| f.guarded(mirror_core::record::Share::Owner, (7, 5), [me; 3]);
     let whole = SIZE as u64;
     assert_eq!(ask(file(0o600, 7, whole), 7), Some(false));
     assert_eq!(

@@ -1,6 +1,6 @@
 //! What is believed of a leg, by what stands at its root.
 use mirror_core::path::PathText;
-use mirror_core::record::{Id, LegRecord, RecordFault};
+use mirror_core::record::{Id, LegRecord, RecordFault, Share};
 use mirror_core::trust::Distrust;
 use mirror_core::{Errno, Leg, PerLeg};
 use mirror_pair::session::{Doubt, Pinned, believe, partners, record, usable};
@@ -48,7 +48,7 @@ fn leg(leg: Leg) -> LegRecord {
         peer: ids[leg.other()],
         complete: true,
         stripes: 64,
-        group: false,
+        share: Share::Owner,
         runtime: PathText::from_bytes(b"/run/mirror/").unwrap(),
     }
 }

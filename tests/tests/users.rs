@@ -8,6 +8,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+#[path = "users/all.rs"]
+mod all;
 #[path = "users/domain.rs"]
 mod domain;
 #[path = "users/stranger.rs"]

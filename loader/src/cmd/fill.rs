@@ -30,7 +30,7 @@ pub fn adopt(
     if x.pair != y.pair || x.peer != y.id || y.peer != x.id || (x.leg, y.leg) != (Leg::A, Leg::B) {
         return Ok(None);
     }
-    sharing::as_made(a.share, x.group, line)?;
+    sharing::as_made(a.share, x.share, line)?;
     stripes(a.stripes, x.stripes, line)?;
     fits(
         a,
@@ -92,7 +92,7 @@ fn fits(a: &Init, sink: Option<Leg>, line: &Line) -> Res<()> {
 pub fn again(line: &Line, a: &Init) -> Res<u8> {
     let p = Pair::open(line)?;
     let sink = p.incomplete();
-    sharing::as_made(a.share, p.legs.a.record.group, line)?;
+    sharing::as_made(a.share, p.legs.a.record.share, line)?;
     stripes(a.stripes, p.legs.a.record.stripes, line)?;
     fits(a, sink, line)?;
     if a.dry_run {

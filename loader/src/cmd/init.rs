@@ -9,7 +9,7 @@ use super::sub::{CommandLine, Sub};
 use super::{ask, can_ask, explain, fit, json, sharing};
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::pair::control::{
-    KEEP, begin_making, discard_unfinished, made, make_control, random_id, remove_control,
+    KEEP, With, begin_making, discard_unfinished, made, make_control, random_id, remove_control,
     runtime_path,
 };
 use crate::pair::legs::read_record;
@@ -43,8 +43,8 @@ struct Plan {
     fill: Option<Fill>,
     /// Stripes of each lock table.
     stripes: u8,
-    /// The group whose members may use the pair.
-    group: Option<u32>,
+    /// Who may use the pair.
+    with: With,
 }
 
 /// What the preparations came to.
@@ -104,9 +104,9 @@ pub fn run(a: &Init) -> Res<u8> {
         }
     }
     let (roots, fill) = judge(roots, &scans, a)?;
-    let group = sharing::group(a.share, &roots.a)?;
+    let with = a.share.with(&roots.a, &line)?;
     for r in &roots {
-        sharing::keeps_control(r, group)?;
+        sharing::keeps_control(r, with)?;
     }
     execute(
         Plan {
@@ -116,7 +116,7 @@ pub fn run(a: &Init) -> Res<u8> {
             scans,
             fill,
             stripes: a.stripes.unwrap_or(STRIPES_DEFAULT as u8),
-            group,
+            with,
         },
         a,
     )
@@ -311,7 +311,7 @@ fn warn(p: &Plan) {
             users.join(" ")
         );
     }
-    sharing::warn(&p.roots, p.group);
+    sharing::warn(&p.roots, p.with);
     if p.line.in_place() {
         output::say!(
             "! in place: a program started without the mirror writes leg a only. `mirror verify` shows what differs."
@@ -389,7 +389,7 @@ fn execute(p: Plan, a: &Init) -> Res<u8> {
 /// Makes the control folders, says what will be, asks.
 fn prepare(p: &Plan, a: &Init) -> Res<Ready> {
     for r in &p.roots {
-        make_control(r, p.group).map_err(|e| sharing::explain(e, p.group))?;
+        make_control(r, p.with).map_err(|e| sharing::explain(e, p.with))?;
     }
     try_legs(p, a)?;
     warn(p);
@@ -473,8 +473,8 @@ fn publish(p: &Plan) -> Res<()> {
             peer: ids[leg.other()],
             complete: sink != Some(leg),
             stripes: p.stripes,
-            group: p.group.is_some(),
-            runtime: runtime_path(rustix::process::geteuid().as_raw(), p.group.is_some()),
+            share: p.with.share(),
+            runtime: runtime_path(rustix::process::geteuid().as_raw(), p.with),
         };
         p.roots[leg]
             .replace(b".mirror/leg", record.encode().as_bytes())

@@ -10,7 +10,7 @@ use super::{ask, can_ask, fit, places, sharing};
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::output;
 use crate::pair::control::{
-    begin_making, discard_unfinished, made, make_control, random_id, remove_control,
+    With, begin_making, discard_unfinished, made, make_control, random_id, remove_control,
 };
 use crate::pair::legs::{OpenLeg, read_record};
 use crate::pair::tab::{self, Line};
@@ -83,12 +83,12 @@ pub fn prepare(r: &Replace) -> Res<bool> {
         },
         ..l.clone()
     };
-    let group = suits(&line, &all, &a, &new)?;
+    let with = suits(&line, &all, &a, &new)?;
     let go = (|| -> Res<Option<Option<Scan>>> {
         if begun {
             return Ok(agreed(r, l, &new, None)?.then_some(None));
         }
-        make_control(&new, group).map_err(|e| sharing::explain(e, group))?;
+        make_control(&new, with).map_err(|e| sharing::explain(e, with))?;
         let tree = room(&a, &new)?;
         Ok(agreed(r, l, &new, Some(&tree))?.then_some(Some(tree)))
     })();
@@ -212,8 +212,8 @@ fn is_new(a: &OpenLeg, new: &Root, l: &Line, word: &Path) -> Res<bool> {
     }
 }
 
-/// Whether the directory can be a leg of this pair, for the user who makes it. The pair's group.
-fn suits(line: &Line, all: &[Line], a: &OpenLeg, new: &Root) -> Res<Option<u32>> {
+/// Whether the directory can be a leg of this pair, for the user who makes it. Who may use the pair.
+fn suits(line: &Line, all: &[Line], a: &OpenLeg, new: &Root) -> Res<With> {
     places::apart(&a.root, new)?;
     if !line.in_place() {
         places::outside_legs(&line.virt, &line.legs)?;
@@ -237,9 +237,9 @@ fn suits(line: &Line, all: &[Line], a: &OpenLeg, new: &Root) -> Res<Option<u32>>
             ),
         ));
     }
-    let group = a.record.group.then_some(gid);
-    sharing::keeps_control(new, group)?;
-    Ok(group)
+    let with = With::of(a.record.share, gid);
+    sharing::keeps_control(new, with)?;
+    Ok(with)
 }
 
 /// Whether what leg a holds fits into the new leg, which has its control folder.

@@ -3,14 +3,16 @@ use super::explain;
 use super::finding::Finding;
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::output;
+use crate::pair::control::With;
 use crate::pair::legs::{OpenLeg, Pair};
 use crate::pair::state::State;
 use crate::pair::tab::Line;
 use crate::text;
 use crate::tree::beneath::Root;
 use clap::ValueEnum;
-use mirror_core::PerLeg;
-use mirror_core::record::CONTROL;
+use mirror_core::record::{self, CONTROL};
+use mirror_core::tab::{OnFailure, OnFull};
+use mirror_core::{LockKind, PerLeg};
 use rustix::fs::{Mode, OFlags};
 use std::os::unix::fs::MetadataExt;
 
@@ -21,16 +23,22 @@ pub enum Share {
     Owner,
     /// The members of leg a's group as well
     Group,
+    /// Everybody whom the trees' own rights let in
+    All,
 }
 
-/// The group that shares the pair: that of leg a's root.
-pub fn group(share: Share, leg_a: &Root) -> Res<Option<u32>> {
-    match share {
-        Share::Owner => Ok(None),
-        Share::Group => {
-            let st = rustix::fs::fstat(leg_a.fd()).about(text::path(&leg_a.path))?;
-            Ok(Some(st.st_gid))
-        }
+impl Share {
+    /// With whom: the group is that of leg a's root. Refuses what needs users that trust each other.
+    pub fn with(self, leg_a: &Root, line: &Line) -> Res<With> {
+        fits(self, line)?;
+        Ok(match self {
+            Share::Owner => With::Nobody,
+            Share::Group => {
+                let st = rustix::fs::fstat(leg_a.fd()).about(text::path(&leg_a.path))?;
+                With::Group(st.st_gid)
+            }
+            Share::All => With::All,
+        })
     }
 }
 
@@ -58,7 +66,8 @@ pub struct Exposed {
 
 /// Whoever may rename `.mirror`, or a directory above it, can put one of his own there: all but members
 /// of the group that shares the pair.
-pub fn exposed(r: &Root, group: Option<u32>) -> Option<Exposed> {
+pub fn exposed(r: &Root, with: With) -> Option<Exposed> {
+    let group = with.group();
     r.path.ancestors().enumerate().find_map(|(n, dir)| {
         let m = dir.symlink_metadata().ok()?;
         if m.mode() & libc::S_ISVTX != 0 {
@@ -85,16 +94,16 @@ pub fn exposed(r: &Root, group: Option<u32>) -> Option<Exposed> {
                 format!("chmod {mode} {quoted}"),
                 format!("chmod +t {quoted}"),
             ],
-            shareable: n == 0 && group.is_none() && of_group && !everybody,
+            shareable: n == 0 && with == With::Nobody && of_group && !everybody,
         })
     })
 }
 
 /// Refuses a leg whose control folder others can replace.
-pub fn keeps_control(r: &Root, group: Option<u32>) -> Res<()> {
+pub fn keeps_control(r: &Root, with: With) -> Res<()> {
     let me = rustix::process::geteuid().as_raw();
     let owner = r.path.symlink_metadata().map_or(me, |m| m.uid());
-    if group.is_none() && !mapped(owner, me) {
+    if with == With::Nobody && !mapped(owner, me) {
         output::say!(
             "! {} belongs to {}, who could stop the pair. Better: run as {}, or --share group",
             text::path(&r.path),
@@ -102,7 +111,7 @@ pub fn keeps_control(r: &Root, group: Option<u32>) -> Res<()> {
             text::user(owner)
         );
     }
-    let Some(e) = exposed(r, group) else {
+    let Some(e) = exposed(r, with) else {
         return Ok(());
     };
     let mut way = e.ways.join(", or ");
@@ -119,8 +128,8 @@ pub fn keeps_control(r: &Root, group: Option<u32>) -> Res<()> {
 /// The legs of a pair in which others can put a control folder of their own.
 pub fn findings(pair: &Pair) -> Vec<Finding> {
     let of = |leg: &OpenLeg| {
-        let group = leg.owner().ok().map(|o| o.1).filter(|_| leg.record.group);
-        let e = exposed(&leg.root, group)?;
+        let gid = leg.owner().map_or(u32::MAX, |o| o.1);
+        let e = exposed(&leg.root, With::of(leg.record.share, gid))?;
         let [chmod, sticky] = e.ways;
         Some(
             Finding::new(State::Exposed, explain::EXPOSED, e.why)
@@ -163,9 +172,9 @@ fn private(uid: u32, gid: u32) -> bool {
 }
 
 /// What it means that a control folder could not be given to the group.
-pub fn explain(e: Fail, group: Option<u32>) -> Fail {
-    match group {
-        Some(g) if e.kind == Kind::Permission => Fail::new(
+pub fn explain(e: Fail, with: With) -> Fail {
+    match with {
+        With::Group(g) if e.kind == Kind::Permission => Fail::new(
             Kind::Permission,
             format!(
                 "{}. --share group shares with leg a's group ({g}): only its members, and root, can do that. chgrp the legs first",
@@ -177,22 +186,27 @@ pub fn explain(e: Fail, group: Option<u32>) -> Fail {
 }
 
 /// Says where the trees, or their file systems, do not fit the sharing.
-pub fn warn(roots: &PerLeg<Root>, group: Option<u32>) {
+pub fn warn(roots: &PerLeg<Root>, with: With) {
+    if with == With::All {
+        output::say!(
+            "! shared with all: whoever may enter the trees, and any user of this machine once programs work, can make changes of the others fail, and say that what is there is not so: mirror verify tells. Their programs do not hang or end of it, and what one left half done is repaired by mirror resync alone."
+        );
+    }
     for (leg, r) in roots.each() {
         let (leg, path) = (leg.letter(), text::shell(&r.path));
         let Ok(st) = rustix::fs::fstat(r.fd()) else {
             continue;
         };
-        match group {
-            Some(g) if st.st_gid != g => output::say!(
+        match with {
+            With::Group(g) if st.st_gid != g => output::say!(
                 "! leg {leg} belongs to group {}, the pair to group {g}. chgrp -R {g} {path}",
                 st.st_gid
             ),
-            Some(g) if st.st_mode & 0o2070 != 0o2070 => output::say!(
+            With::Group(g) if st.st_mode & 0o2070 != 0o2070 => output::say!(
                 "! leg {leg}: what one member of group {g} makes here, others may not change. chmod g+rwxs {path}"
             ),
-            Some(_) => {}
-            None => open_to_others(r, leg),
+            With::Group(_) | With::All => {}
+            With::Nobody => open_to_others(r, leg),
         }
     }
 }
@@ -209,13 +223,31 @@ fn open_to_others(r: &Root, leg: char) {
 }
 
 /// A pair that is there keeps the sharing that it was made with.
-pub fn as_made(share: Share, group: bool, line: &Line) -> Res<()> {
-    if share == Share::Group && !group {
-        let v = text::shell(&line.virt);
-        return Err(Fail::failed(format!(
-            "{} is already a pair, and only its owner and root may use it. To share it: mirror detach {v}, then this command again",
-            text::path(&line.virt)
-        )));
-    }
-    Ok(())
+pub fn as_made(share: Share, made: record::Share, line: &Line) -> Res<()> {
+    let who = match (share, made) {
+        (Share::Group, record::Share::Owner) => "only its owner and root may use it",
+        (Share::All, record::Share::Owner) => "only its owner and root may use it",
+        (Share::All, record::Share::Group) => "only a group and root may use it",
+        (Share::Group, record::Share::All) => "everybody may use it",
+        _ => return Ok(()),
+    };
+    let v = text::shell(&line.virt);
+    Err(Fail::failed(format!(
+        "{} is already a pair, and {who}. To share it otherwise: mirror detach {v}, then this command again",
+        text::path(&line.virt)
+    )))
+}
+
+fn fits(share: Share, line: &Line) -> Res<()> {
+    let what = match (line.on_failure, line.on_full, line.locks) {
+        _ if share != Share::All => return Ok(()),
+        (OnFailure::Degrade, _, _) => "--on-failure degrade",
+        (_, OnFull::Degrade, _) => "--on-full degrade",
+        (_, _, Some(LockKind::Memory)) => "--locks memory",
+        _ => return Ok(()),
+    };
+    Err(Fail::new(
+        Kind::Usage,
+        format!("{what} and --share all do not go together: any user could make it so"),
+    ))
 }

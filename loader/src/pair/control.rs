@@ -7,7 +7,9 @@ use crate::text;
 use crate::tree::beneath::Root;
 use mirror_core::OBJECTS;
 use mirror_core::path::PathText;
-use mirror_core::record::{CONTROL, Id, OWNER_RECORD, PENDING_LOG, lock_name, runtime_place};
+use mirror_core::record::{
+    CONTROL, Id, OWNER_RECORD, PENDING_LOG, Share, lock_name, runtime_place,
+};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -50,8 +52,45 @@ pub fn discard_unfinished(root: &Root) -> Res<()> {
     made(root)
 }
 
-/// Makes the control folder at a root: for this user alone, or for a group.
-pub fn make_control(root: &Root, group: Option<u32>) -> Res<()> {
+/// Who may use a pair besides its owner and root.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum With {
+    /// Nobody.
+    Nobody,
+    /// The members of this group.
+    Group(u32),
+    /// Everybody whom the trees let in.
+    All,
+}
+
+impl With {
+    /// As a pair's record says; `gid`: the group of its control folder.
+    pub fn of(share: Share, gid: u32) -> With {
+        match share {
+            Share::Owner => With::Nobody,
+            Share::Group => With::Group(gid),
+            Share::All => With::All,
+        }
+    }
+    /// As a pair's record says it.
+    pub fn share(self) -> Share {
+        match self {
+            With::Nobody => Share::Owner,
+            With::Group(_) => Share::Group,
+            With::All => Share::All,
+        }
+    }
+    /// The group.
+    pub fn group(self) -> Option<u32> {
+        match self {
+            With::Group(g) => Some(g),
+            With::Nobody | With::All => None,
+        }
+    }
+}
+
+/// Makes the control folder at a root: for this user alone, for a group, or for all.
+pub fn make_control(root: &Root, with: With) -> Res<()> {
     let about = |d: &[u8]| format!("{}/{}", text::path(&root.path), text::show(d));
     let me = rustix::process::geteuid().as_raw();
     if let Ok(there) = root.open_at(CONTROL, rustix::fs::OFlags::PATH, Mode::empty())
@@ -67,7 +106,7 @@ pub fn make_control(root: &Root, group: Option<u32>) -> Res<()> {
             ),
         ));
     }
-    make_parts(root, group)?;
+    make_parts(root, with)?;
     let probe = about(OWNER_RECORD);
     let st = rustix::fs::fstat(
         &root
@@ -75,12 +114,17 @@ pub fn make_control(root: &Root, group: Option<u32>) -> Res<()> {
             .about(&probe)?,
     )
     .about(&probe)?;
-    match group {
-        Some(g) if st.st_gid != g || st.st_mode & 0o777 != 0o660 => Err(Fail::failed(format!(
-            "{}: its file system does not keep groups and modes. --share group needs them",
+    let (kept, option) = match with {
+        With::Nobody => return Ok(()),
+        With::Group(g) => (st.st_gid == g && st.st_mode & 0o777 == 0o660, "group"),
+        With::All => (st.st_mode & 0o777 == 0o666, "all"),
+    };
+    match kept {
+        true => Ok(()),
+        false => Err(Fail::failed(format!(
+            "{}: its file system does not keep groups and modes. --share {option} needs them",
             text::path(&root.path)
         ))),
-        _ => Ok(()),
     }
 }
 
@@ -93,6 +137,12 @@ const FOLDERS: [(&[u8], u32); 4] = [
     (b".mirror/kept", 0o2770),
 ];
 
+/// In a pair of all: what everybody enters. Nobody but its owner makes or replaces anything there. (The sticky bit
+/// says whose pair it is: `mirror_pair::control`.)
+const ENTERED: [&[u8]; 2] = [CONTROL, b".mirror/locks"];
+/// There, what everybody writes: the files that are always there, and these.
+const WRITTEN: [&[u8]; 1] = [mirror_core::cores::FILE];
+
 /// The files that are always there. (The list of repairs too, so that a full leg can have its line.)
 fn files() -> impl Iterator<Item = PathText<64>> {
     let named = [OWNER_RECORD, PENDING_LOG].map(|n| PathText::from_bytes(n).unwrap_or_default());
@@ -103,14 +153,23 @@ fn files() -> impl Iterator<Item = PathText<64>> {
 }
 
 /// Makes the folders and files of a control folder that are missing.
-fn make_parts(root: &Root, group: Option<u32>) -> Res<()> {
+fn make_parts(root: &Root, with: With) -> Res<()> {
     let about = |d: &[u8]| format!("{}/{}", text::path(&root.path), text::show(d));
     for (d, shared) in FOLDERS {
         root.mkdir(d, Mode::RWXU).about(about(d))?;
-        share(root, d, group, shared).about(about(d))?;
+        share(root, d, with, shared).about(about(d))?;
     }
     for f in files() {
         root.touch(f.as_bytes()).about(about(f.as_bytes()))?;
+    }
+    if with == With::All {
+        let always: Vec<PathText<64>> = files().collect();
+        for f in always.iter().map(PathText::as_bytes).chain(WRITTEN) {
+            root.touch(f).about(about(f))?;
+            let flags = OFlags::RDWR;
+            let fd = root.control(f, flags, Mode::empty()).about(about(f))?;
+            rustix::fs::fchmod(&fd, Mode::from_raw_mode(0o666)).about(about(f))?;
+        }
     }
     for d in [&b".mirror/locks"[..], CONTROL] {
         root.sync_dir(d).about(about(d))?;
@@ -176,19 +235,25 @@ impl Faults {
 /// Makes what is missing in a leg's control folder again, with the rights that the pair has.
 pub fn mend(leg: &OpenLeg) -> Res<()> {
     let (_, gid) = leg.owner().about(text::path(&leg.root.path))?;
-    make_parts(&leg.root, leg.record.group.then_some(gid))
+    make_parts(&leg.root, With::of(leg.record.share, gid))
 }
 
 /// Gives a folder of the control folder to the group, or takes it from everybody else.
-fn share(root: &Root, dir: &[u8], group: Option<u32>, shared: u32) -> io::Result<()> {
+fn share(root: &Root, dir: &[u8], with: With, shared: u32) -> io::Result<()> {
     let fd = root.dir(dir)?;
     let st = rustix::fs::fstat(&fd)?;
-    let Some(g) = group else {
-        // An older pair's, with kept versions. (A file system without modes keeps its own.)
-        if st.st_mode & 0o077 != 0 {
-            let _ = rustix::fs::fchmod(&fd, Mode::RWXU);
+    let g = match with {
+        With::Group(g) => g,
+        With::All if ENTERED.contains(&dir) => {
+            return Ok(rustix::fs::fchmod(&fd, Mode::from_raw_mode(0o1755))?);
         }
-        return Ok(());
+        With::Nobody | With::All => {
+            // An older pair's, with kept versions. (A file system without modes keeps its own.)
+            if st.st_mode & 0o077 != 0 {
+                let _ = rustix::fs::fchmod(&fd, Mode::RWXU);
+            }
+            return Ok(());
+        }
     };
     if st.st_gid != g {
         rustix::fs::fchown(&fd, None, Some(rustix::fs::Gid::from_raw(g)))?;
@@ -254,6 +319,6 @@ pub fn random_id() -> Res<Id> {
 }
 
 /// What the runtime files' names of a pair of this user begin with.
-pub fn runtime_path(uid: u32, group: bool) -> PathText<256> {
-    runtime_place(uid == 0 && !group)
+pub fn runtime_path(uid: u32, with: With) -> PathText<256> {
+    runtime_place(uid == 0 && with == With::Nobody)
 }

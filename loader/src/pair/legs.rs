@@ -7,7 +7,7 @@ use crate::fail::{Context, Fail, Kind, Res, reason};
 use crate::text;
 use crate::tree::beneath::Root;
 use mirror_core::path::PathText;
-use mirror_core::record::{CONTROL, Id, LegRecord, RecordFault};
+use mirror_core::record::{CONTROL, Id, LegRecord, RecordFault, Share};
 use mirror_core::trust::Distrust;
 use mirror_core::{Errno, Leg, PerLeg};
 use mirror_pair::session::{self, Doubt, Pinned};
@@ -110,7 +110,7 @@ impl OpenLeg {
                 peer: none,
                 complete: true,
                 stripes: 1,
-                group: false,
+                share: Share::Owner,
                 runtime: PathText::new(),
             },
         }

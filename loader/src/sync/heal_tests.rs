@@ -1,11 +1,11 @@
 //! What a killed program leaves is made equal again, whichever leg it had reached.
 use super::*;
-use crate::pair::control::{make_control, random_id, runtime_path};
+use crate::pair::control::{With, make_control, random_id, runtime_path};
 use crate::pair::domain::attach;
 use crate::pair::legs::Pair;
 use crate::pair::tab::Line;
 use crate::tree::beneath::Root;
-use mirror_core::record::LegRecord;
+use mirror_core::record::{LegRecord, Share};
 use mirror_core::tab::{OnFailure, OnFull, Unmirrorable};
 use mirror_core::{LockPlan, PerLeg};
 use std::fs;
@@ -31,7 +31,7 @@ impl Case {
         for (leg, l) in legs.each() {
             fs::create_dir_all(l).unwrap();
             let root = Root::open(l).unwrap();
-            make_control(&root, None).unwrap();
+            make_control(&root, With::Nobody).unwrap();
             let record = LegRecord {
                 pair,
                 leg,
@@ -39,8 +39,8 @@ impl Case {
                 peer: ids[leg.other()],
                 complete: true,
                 stripes: 2,
-                group: false,
-                runtime: runtime_path(rustix::process::geteuid().as_raw(), false),
+                share: Share::Owner,
+                runtime: runtime_path(rustix::process::geteuid().as_raw(), With::Nobody),
             };
             root.replace(b".mirror/leg", record.encode().as_bytes())
                 .unwrap();

@@ -46,6 +46,13 @@ pub fn join(
     }
 }
 
+/// Whether leg b is away as the word says. Where others may have written the word, the mark tells: it stands before
+/// the word, and goes after it.
+#[cold]
+pub fn is_so(s: &Session) -> bool {
+    !s.is_guarded() || away::read(s.root.a).is_ok_and(|m| m.stands())
+}
+
 /// Refuses a pair whose leg b has a mark.
 pub fn no_mark(root: i32) -> Result<(), Refused> {
     let mark = away::read(root).map_err(unless_told(Refusal::Record))?;

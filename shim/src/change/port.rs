@@ -3,7 +3,7 @@
 //! Rules: runs on the scratch stack with all signals blocked; the owner of the memory holds TX, a guest
 //! has lock descriptions of its own. Nothing here waits for another process, except `pause`: with the
 //! whole pair locked it waits at most some twenty milliseconds for others to end their change.
-use crate::attach::{again, session};
+use crate::attach::{again, lone, session};
 use crate::change::job::{Job, Patience};
 use crate::change::locks::Held;
 use crate::change::mend::{MENDS, MENDS_GUARDED, mend_the_dead};
@@ -393,6 +393,9 @@ fn drive(p: &mut Port<'_, '_>, kind: IntentKind, action: Action) -> Option<Ran> 
     } else {
         Drive::new(None, MENDS)
     };
+    if p.cx.alone && !lone::is_so(p.cx.s) {
+        return Some(Ran::Done(Err(lost::refuse(p.cx.s.pair))));
+    }
     loop {
         let word = p.cx.s.runtime().word();
         if !p.is_of(word) {
