@@ -52,6 +52,32 @@ fn the_end_of_a_process_whose_threads_store_on() {
     }
 }
 
+/// Nobody can store any more when its last thread ends it: nothing is left to be found, also under another name.
+#[test]
+fn the_end_of_a_process_whose_threads_have_ended() {
+    need!("python3");
+    let pair = Pair::new(Kind::InPlace, Fs::Plain).unwrap();
+    let script = "
+import mmap, os, threading
+os.chdir(os.environ['V'])
+t = threading.Thread(target=lambda: None)
+t.start()
+t.join()
+with open('f', 'wb') as f:
+    f.write(b'a' * 8192)
+f = open('f', 'r+b')
+m = mmap.mmap(f.fileno(), 0)
+m[0:3] = b'XYZ'
+os.rename('f', 'renamed')
+m[4096:4099] = b'123'
+os._exit(0)
+";
+    std::fs::write(pair.programs().join("ends.py"), script).unwrap();
+    pair.both_ok("/usr/bin/python3 $P/ends.py");
+    pair.both_ok("echo next > $V/next");
+    assert_eq!(pair.status().code, 0, "{:?}", pair.status());
+}
+
 /// A program that has stored and not synced is killed; nobody has carried anything over.
 fn killed(pair: &Pair) {
     let t = Talker::start(pair.preloaded(pair.programs().join("mappings")).arg("kill"));

@@ -1,7 +1,7 @@
 //! A pair that everybody may use (`--share all`): the trees' own rights decide, as in a plain directory. What such users
 //! can do to each other ends no program, hangs none, and changes no leg alone.
 use super::{ANN, BEN, RACE, ROOT, STRANGER, Who, healthy, open_legs, runtime};
-use mirror_tests::{Fs, Kind, Output, Pair, Tree, each_kind, in_place, need};
+use mirror_tests::{Fs, Kind, Output, Pair, each_kind, in_place, need};
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -214,43 +214,6 @@ in_place! {
         }
         healthy(&pair);
     }
-}
-
-/// Forged records of changes, posts and mapped files: nothing is carried out with somebody's rights by them, and what
-/// they name is looked at by a resync.
-#[test]
-fn forged_records_are_no_orders() {
-    need!(root);
-    let pair = open_to_all(Kind::InPlace, 0o1777);
-    ROOT.runs(&pair, "echo own > $V/r; chmod 600 $V/r").ok();
-    let before = Tree::read(pair.a());
-    let mut seed = 88172645463325252u64;
-    for _ in 0..20 {
-        let noise: Vec<u8> = (0..4096)
-            .map(|_| {
-                seed ^= seed << 13;
-                seed ^= seed >> 7;
-                seed ^= seed << 17;
-                (seed >> 32) as u8 & if seed & 3 == 0 { 0xff } else { 0 }
-            })
-            .collect();
-        let len = fs::metadata(runtime(&pair)).unwrap().len();
-        forged(&pair, 136 + seed % (len - 136 - 4096), &noise);
-    }
-    for who in LONE {
-        let o = who.preloads(&pair, "echo x > $V/n$UID; rm -f $V/n$UID; true");
-        assert!(o.code == 0 || o.code == 1, "{o:?}");
-    }
-    let names = before.differences(&Tree::read(pair.a()), mirror_tests::Level::NoTimes);
-    assert!(names.0.iter().all(|l| l.starts_with('n')), "{names}");
-    pair.assert_legs(mirror_tests::Level::NoTimes);
-    // The owner makes it anew.
-    fs::remove_file(runtime(&pair)).unwrap();
-    ROOT.mirror(&pair, "resync", &["--yes"]).ok();
-    for who in LONE {
-        who.runs(&pair, "echo after > $V/n$UID").ok();
-    }
-    healthy(&pair);
 }
 
 #[test]

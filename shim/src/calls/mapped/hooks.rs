@@ -11,6 +11,7 @@ use crate::process::fds;
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::mapped::Mapped;
+use mirror_core::path::PathText;
 use mirror_core::{Errno, K, Leg, View};
 use mirror_sys as sys;
 
@@ -64,12 +65,23 @@ pub fn settle_all(ends: bool) {
         if is_shared(f, entry) {
             continue;
         }
-        let last = ends && !THREADED.load(Ordering::Relaxed);
+        let last = ends && (!THREADED.load(Ordering::Relaxed) || is_alone());
         let what = if last { What::End } else { What::Carry };
         patiently(&mut tries, || {
             act(nth, what, (0, u64::MAX), Patience::HeldWait)
         });
     }
+}
+
+/// Whether this is the process's only thread. What cannot be told is no.
+#[cold]
+fn is_alone() -> bool {
+    // "." and "..", and a folder for each thread.
+    const ONE: u64 = 3;
+    let task = PathText::<24>::from_bytes(b"/proc/self/task");
+    task.is_ok_and(|p| {
+        sys::proc_is_own() && sys::fstatat(c::AT_FDCWD, &p, 0).is_ok_and(|st| st.nlink() == ONE)
+    })
 }
 
 fn is_shared(f: &table::File, entry: usize) -> bool {
