@@ -94,7 +94,8 @@ fn kernel_text(dir: i32, out: &mut Whole) -> Option<bool> {
     }
     if dir != c::AT_FDCWD {
         sys::fd_path(dir, out).ok()?;
-        return (out.as_bytes().first() == Some(&b'/')).then(|| beyond(dir, out));
+        let here = out.as_bytes().first() == Some(&b'/') && !is_removed(dir, out.as_bytes());
+        return here.then(|| beyond(dir, out));
     }
     match sys::getcwd(out) {
         Ok(()) if out.as_bytes().first() == Some(&b'/') => Some(false),
@@ -115,6 +116,11 @@ fn kernel_text(dir: i32, out: &mut Whole) -> Option<bool> {
             (r.is_ok() && out.as_bytes().first() == Some(&b'/')).then_some(system)
         }
     }
+}
+
+/// A directory that was removed has a text that is nobody's name. (It may be somebody's.)
+fn is_removed(dir: i32, text: &[u8]) -> bool {
+    text.ends_with(b" (deleted)") && sys::fstat(dir).is_ok_and(|st| st.nlink() == 0)
 }
 
 /// "(unreachable)/…": the root was changed, the cwd was not.

@@ -65,7 +65,7 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
                 return Place::Fail(Errno::ENOTDIR);
             }
             Ok(base) => (system, beside) = (base.system, base.out),
-            Err(Place::Out(proof)) if text == b"." => return Place::Out(proof),
+            Err(Place::Out(proof)) if stays(text) => return Place::Out(proof),
             // Out of a removed or deep directory ".." still leads, and names lead into legs.
             Err(Place::Out(_)) => return locate_slow(dir, path, last, loc),
             // What no text can say is opened instead.
@@ -117,6 +117,11 @@ pub fn locate(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
         Place::Fail(Errno::ENAMETOOLONG) => locate_slow(dir, path, last, loc),
         p => p,
     }
+}
+
+/// Whether a relative path leads nowhere else than where it starts.
+fn stays(text: &[u8]) -> bool {
+    text.split(|&b| b == b'/').all(|p| matches!(p, b"" | b"."))
 }
 
 /// Whether a relative path starts at what is no directory, where the texts alone would lead on: "." and ".."

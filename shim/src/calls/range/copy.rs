@@ -183,7 +183,7 @@ fn moving(regs: &mut Regs) -> usize {
         }
     }
     let count = if sendfile {
-        if (len as isize) < 0 {
+        if (len as isize) < 0 || ends_nowhere(&input, len) {
             return fail(regs, Errno::EINVAL);
         }
         len as u64
@@ -194,6 +194,11 @@ fn moving(regs: &mut Regs) -> usize {
         }
     };
     pieces(regs, (from, input), (to, output), count.min(MOST))
+}
+
+/// Whether a range ends beyond what an offset can say.
+fn ends_nowhere(o: &Offset, len: usize) -> bool {
+    (o.start as i64).checked_add(len as i64).is_none()
 }
 
 /// The kernel's checks of descriptors, flags and offsets: the call itself, with nothing to move and
@@ -218,6 +223,10 @@ fn probe(regs: &Regs, input: &Offset, output: &Offset) -> Sys<()> {
     });
     match r {
         // The kernel looks at where the range ends first.
+        // And before it asks how far files go.
+        Err(Errno::EOVERFLOW) if sendfile && ends_nowhere(input, arg(regs, 3)) => {
+            Err(Errno::EINVAL)
+        }
         Err(Errno::EINVAL) if !sendfile && flags == 0 && (wraps(input) || wraps(output)) => {
             Err(Errno::EOVERFLOW)
         }
