@@ -14,6 +14,7 @@ mod errno;
 pub mod escape;
 pub mod facts;
 mod fnv;
+pub mod idmap;
 pub mod image;
 pub mod ioctls;
 mod leg;

@@ -12,6 +12,7 @@ pub mod carry_out;
 pub mod control;
 pub mod cores;
 pub mod domain;
+pub mod idmap;
 pub mod locks;
 pub mod mapped;
 pub mod memory;

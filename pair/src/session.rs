@@ -4,7 +4,9 @@
 //! Rules: it is asked with the roots held, before anything is mapped or locked. A doubt is told, never
 //! resolved here: the library refuses the pair with it, the command says what to do.
 use crate::control::{own, text};
+use crate::idmap::shown_as;
 use libc as c;
+use mirror_core::idmap::NOBODY;
 use mirror_core::record::{CONTROL, Id, LEG_RECORD, LegRecord, RECORD_MAX, RecordFault};
 use mirror_core::trust::{Control, Distrust, control_trusted};
 use mirror_core::{Errno, Leg};
@@ -62,7 +64,15 @@ pub fn believe(root: i32, record: &LegRecord, pinned: &Pinned) -> Result<(), Dou
     }
     let folder = folder(root).map_err(Doubt::Unasked)?;
     let [_, me, _] = sys::user_ids();
-    control_trusted(&folder, record.share, pinned.uid, me).map_err(|why| Doubt::Folder(why, folder))
+    let trusted = |pin| control_trusted(&folder, record.share, pin, me);
+    // In a user namespace that user has another number. (Nobody's proves nothing.)
+    let found = match (trusted(pinned.uid), pinned.uid) {
+        (Err(Distrust::Pinned), Some(uid)) => {
+            trusted(shown_as(uid).filter(|n| *n != NOBODY).or(pinned.uid))
+        }
+        (r, _) => r,
+    };
+    found.map_err(|why| Doubt::Folder(why, folder))
 }
 
 fn folder(root: i32) -> Sys<Control> {

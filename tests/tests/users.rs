@@ -12,6 +12,8 @@ use std::process::{Command, Stdio};
 mod all;
 #[path = "users/domain.rs"]
 mod domain;
+#[path = "users/namespaces.rs"]
+mod namespaces;
 #[path = "users/stranger.rs"]
 mod stranger;
 

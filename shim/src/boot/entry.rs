@@ -216,10 +216,12 @@ fn look(linker: usize) -> Option<Process> {
             own_base: own.base(),
             own_path: own.name(),
             euid: 0,
+            reads_home: true,
             debug,
             maps,
         };
         info.euid = info.auxv(libc::AT_EUID as usize) as u32;
+        info.reads_home = info.euid != 0 || !files::is_systems_root();
         Some(match libc {
             Some(_) => Process::Covered(info),
             None => Process::WithoutLibc(info),
@@ -297,7 +299,7 @@ fn use_header(
         ));
     };
     let size = header.text_offset.wrapping_add(header.text_len);
-    if !files::trusted(file, info.euid, libc::S_IFREG, Some(size)) {
+    if !files::trusted(file, info.euid, size) {
         return Err(Some(
             "the prepared image of libc is incomplete or others can write it",
         ));

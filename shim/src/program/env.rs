@@ -215,11 +215,11 @@ pub fn home(_: &BootInfo) -> Option<&'static CStr> {
 
 /// The folders to look in, in this order (the same as in loader/src/image/store.rs).
 pub fn folders(info: &BootInfo) -> [(Option<&CStr>, &'static [u8]); 2] {
-    let system = (Some(c"/var/cache/mirror"), &b""[..]);
+    let system = (Some(crate::program::files::SYSTEM), &b""[..]);
     if let Some(dir) = crate::program::env::cache_folder(info) {
         return [(Some(dir), b""), (None, b"")];
     }
-    if info.euid == 0 {
+    if !info.reads_home {
         return [system, (None, b"")];
     }
     [system, (crate::program::env::home(info), b"/.cache/mirror")]

@@ -6,6 +6,8 @@ use core::ffi::CStr;
 
 use crate::program::info::BootInfo;
 use mirror_core::Errno;
+use mirror_core::idmap::NOBODY;
+use mirror_pair::idmap::shown_as;
 use mirror_sys::{ret, syscall1, syscall2, syscall3, syscall4, syscall6};
 
 /// An open descriptor.
@@ -107,6 +109,16 @@ pub fn open_path(dir: Option<&Fd>, path: &CStr, flags: i32) -> Result<Fd, Errno>
     open(dir, path.as_ptr().cast(), flags)
 }
 
+/// The system's folder of images.
+pub const SYSTEM: &CStr = c"/var/cache/mirror";
+
+fn name_of<'a>(folder: Option<&(Option<&'a CStr>, &'static [u8])>) -> &'a [u8] {
+    match folder {
+        Some((Some(name), [])) => name.to_bytes(),
+        _ => &[],
+    }
+}
+
 const FOLDER: i32 = libc::O_PATH | libc::O_DIRECTORY;
 
 /// Opens the folder `base` + `tail`.
@@ -153,7 +165,8 @@ impl<'a> Folders<'a> {
         let place = self.open.get_mut(which)?;
         if place.is_none() {
             let dir = self.names.get(which).and_then(|n| folder(*n));
-            let safe = |d: &Fd| trusted(d, euid, libc::S_IFDIR, None);
+            let system = *name_of(self.names.get(which)) == *SYSTEM.to_bytes();
+            let safe = |d: &Fd| size_of_trusted(d, euid, libc::S_IFDIR, system).is_some();
             *place = Some(Folder {
                 trusted: dir.as_ref().is_some_and(safe),
                 dir,
@@ -186,7 +199,7 @@ impl Folder {
         if !self.trusted {
             return None;
         }
-        let len = size_of_trusted(&file, euid, libc::S_IFREG)? as usize;
+        let len = size_of_trusted(&file, euid, libc::S_IFREG, true)? as usize;
         let flags = libc::MAP_PRIVATE as usize;
         // SAFETY: a new mapping at a place of the kernel's choice replaces nothing.
         let at = ret(unsafe {
@@ -209,21 +222,49 @@ impl Folder {
     }
 }
 
-/// Of this type, root's or ours, and nobody else can write it; if `size` is given, exactly as long.
-pub fn trusted(fd: &Fd, euid: u32, kind: libc::mode_t, size: Option<u64>) -> bool {
-    size_of_trusted(fd, euid, kind).is_some_and(|s| size.is_none_or(|wanted| s == wanted))
+/// Of a trusted folder: a regular file, root's or ours, that nobody else can write, exactly as long.
+pub fn trusted(fd: &Fd, euid: u32, size: u64) -> bool {
+    size_of_trusted(fd, euid, libc::S_IFREG, true) == Some(size)
 }
 
-/// The size of a file of this type that is root's or ours, and that nobody else can write.
-pub fn size_of_trusted(fd: &Fd, euid: u32, kind: libc::mode_t) -> Option<u64> {
+/// Whether an effective uid of 0 is that of the system's root, not of somebody in a user namespace. What cannot be
+/// told is.
+#[inline]
+pub fn is_systems_root() -> bool {
+    const FIRST: &[u8] = b"user:[4026531837]";
+    let (path, mut name) = (c"/proc/self/ns/user", [0u8; 32]);
+    // SAFETY: the kernel writes at most name.len() bytes to name.
+    let len = ret(unsafe {
+        syscall3(
+            libc::SYS_readlink,
+            path.as_ptr() as usize,
+            name.as_mut_ptr() as usize,
+            name.len(),
+        )
+    });
+    let first = len.map_or(true, |n| name.get(..n) == Some(FIRST));
+    first || !root_is_nobody()
+}
+
+#[cold]
+#[inline(never)]
+fn root_is_nobody() -> bool {
+    shown_as(0) == Some(NOBODY)
+}
+
+/// The size of a file of this type that is root's or ours, and that nobody else can write. `system`: it lies where
+/// root alone can put it; then it counts also where root is shown as nobody, in a user namespace.
+pub fn size_of_trusted(fd: &Fd, euid: u32, kind: libc::mode_t, system: bool) -> Option<u64> {
     let mut st = core::mem::MaybeUninit::<libc::stat>::uninit();
     // SAFETY: fstat fills the whole structure when it succeeds.
     let st = unsafe {
         ret(syscall2(libc::SYS_fstat, fd.0, st.as_mut_ptr() as usize)).ok()?;
         st.assume_init()
     };
-    let fits = st.st_mode & libc::S_IFMT == kind
-        && mirror_core::tabs::owned(st.st_mode, st.st_uid, euid).is_ok();
+    let owned = |uid| mirror_core::tabs::owned(st.st_mode, uid, euid).is_ok();
+    let ours =
+        || owned(st.st_uid) || (system && st.st_uid == NOBODY && owned(0) && root_is_nobody());
+    let fits = st.st_mode & libc::S_IFMT == kind && ours();
     fits.then_some(st.st_size as u64)
 }
 

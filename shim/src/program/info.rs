@@ -15,6 +15,8 @@ pub struct BootInfo {
     pub own_path: *const u8,
     /// Effective user.
     pub euid: u32,
+    /// The user's home counts: this is not the system's root.
+    pub reads_home: bool,
     /// ld.so's `_r_debug`, and the first entry of its list.
     pub debug: usize,
     /// See `debug`.
