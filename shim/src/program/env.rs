@@ -213,9 +213,12 @@ pub fn home(_: &BootInfo) -> Option<&'static CStr> {
     env::value(Var::Home)
 }
 
+/// The system's folder of images.
+pub const SYSTEM: &CStr = c"/var/cache/mirror";
+
 /// The folders to look in, in this order (the same as in loader/src/image/store.rs).
 pub fn folders(info: &BootInfo) -> [(Option<&CStr>, &'static [u8]); 2] {
-    let system = (Some(crate::program::files::SYSTEM), &b""[..]);
+    let system = (Some(SYSTEM), &b""[..]);
     if let Some(dir) = crate::program::env::cache_folder(info) {
         return [(Some(dir), b""), (None, b"")];
     }

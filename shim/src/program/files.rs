@@ -109,9 +109,6 @@ pub fn open_path(dir: Option<&Fd>, path: &CStr, flags: i32) -> Result<Fd, Errno>
     open(dir, path.as_ptr().cast(), flags)
 }
 
-/// The system's folder of images.
-pub const SYSTEM: &CStr = c"/var/cache/mirror";
-
 fn name_of<'a>(folder: Option<&(Option<&'a CStr>, &'static [u8])>) -> &'a [u8] {
     match folder {
         Some((Some(name), [])) => name.to_bytes(),
@@ -165,7 +162,7 @@ impl<'a> Folders<'a> {
         let place = self.open.get_mut(which)?;
         if place.is_none() {
             let dir = self.names.get(which).and_then(|n| folder(*n));
-            let system = *name_of(self.names.get(which)) == *SYSTEM.to_bytes();
+            let system = *name_of(self.names.get(which)) == *crate::program::env::SYSTEM.to_bytes();
             let safe = |d: &Fd| size_of_trusted(d, euid, libc::S_IFDIR, system).is_some();
             *place = Some(Folder {
                 trusted: dir.as_ref().is_some_and(safe),

@@ -103,6 +103,11 @@ const NOT_A_LEG: &[(&str, &str, &str)] = &[
         "like_folder",
         "a file of the control folder",
     ),
+    (
+        "pair/src/control.rs",
+        "common",
+        "a file of the control folder",
+    ),
     ("pair/src/cores.rs", "add", "a list in the control folder"),
     ("pair/src/away.rs", "leave", "the mark"),
     ("pair/src/away.rs", "put", "the mark"),
