@@ -232,7 +232,18 @@ pub fn surely(n: i32) -> bool {
 /// The same without a look at the device: file systems may be mounted within a leg.
 #[inline(never)]
 pub fn by_climbing(n: i32, out: &mut Whole) -> Result<Where, Errno> {
-    climb(n, None, &Roots::now(), out)
+    match climb(n, None, &Roots::now(), out) {
+        Err(_) if is_the_kernels(n) => Ok(Where::Out(Outside(()))),
+        r => r,
+    }
+}
+
+/// Whether a directory's file system is one of the kernel's own, which can be no leg and hold nothing of one.
+#[cold]
+fn is_the_kernels(n: i32) -> bool {
+    // procfs, sysfs, devpts, both kinds of cgroups.
+    const MAGIC: [u64; 5] = [0x9fa0, 0x6265_6572, 0x1cd1, 0x27_e0eb, 0x6367_7270];
+    sys::fs_magic(n).is_ok_and(|m| MAGIC.contains(&m))
 }
 
 /// What a directory (or the cwd) is.

@@ -65,6 +65,39 @@ fn a_user_who_is_root_there_goes_on() {
     healthy(&pair);
 }
 
+/// bubblewrap maps its users when its root is a new one, and /proc stands outside of it.
+#[test]
+fn a_sandbox_that_an_ordinary_user_makes() {
+    need!(root);
+    need!("bwrap");
+    let pair = anns();
+    let (v, b) = (
+        pair.v().display().to_string(),
+        pair.b().display().to_string(),
+    );
+    let args = [
+        "--unshare-user",
+        "--ro-bind",
+        "/",
+        "/",
+        "--dev",
+        "/dev",
+        "--dev-bind",
+        "/dev/shm",
+        "/dev/shm",
+    ];
+    let binds = ["--bind", &v, &v, "--bind", &b, &b];
+    let probe = ANN.does(pair.native_command("bwrap").args(args).arg("true"));
+    if probe.code != 0 {
+        return skip(format!("no sandbox here: {probe:?}"));
+    }
+    let mut c = pair.command("bwrap");
+    c.args(args).args(binds).args(["bash", "-c", CHANGES]);
+    let o = ANN.does(with_own(&pair, ANN, &mut c)).ok();
+    assert_eq!(o.text(), "hi\nmore");
+    healthy(&pair);
+}
+
 /// Nobody is told from anybody there, or is another user's root.
 #[test]
 fn who_is_not_the_pairs_user_changes_nothing_there() {
