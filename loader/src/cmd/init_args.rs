@@ -60,6 +60,8 @@ impl Init {
         match self.locks {
             Some(Locks::Flock) => LockKind::Flock,
             Some(Locks::Memory) => LockKind::Memory,
+            // Words that everybody may write lock nothing.
+            None if self.share == Share::All => LockKind::Flock,
             None if locks::in_memory().is_ok() => LockKind::Memory,
             None => LockKind::Flock,
         }
