@@ -1,12 +1,16 @@
 //! The domain record `.mirror/owner` (64 bytes, both legs): which runtime file is in use, since which
-//! boot. Every attached process holds a shared flock on it, so "nobody is attached" is a question to
-//! the kernel. Binary: magic "MIRROWN1", runtime id, boot id, crc of these 40 bytes; how the domain was left: a
+//! boot, and how it was left. Every attached process holds a shared flock on it, so "nobody is attached" is a question to
+//! the kernel. Binary: magic "MIRROWN1", or "MIRROWN2" if it is not in use, runtime id, boot id, crc of these 40 bytes; how the domain was left: a
 //! number for what, a number of the flush, crc of these 12 bytes; zeros.
 use crate::record::{Id, crc32};
 
 /// Size of the record in bytes.
 pub const OWNER_SIZE: usize = 64;
+/// What of it says which domain: a record that ends there is of one that is in use.
+pub const OWNER_IDS: u64 = 44;
 const MAGIC: &[u8; 8] = b"MIRROWN1";
+/// Of a domain that is not in use: who does not know what that means, and would not take it back, finds no domain.
+const LEFT_MAGIC: &[u8; 8] = b"MIRROWN2";
 
 /// How a domain was left: whether each leg's disk has what its programs were told. What cannot be understood is
 /// [`Left::InUse`].
@@ -15,8 +19,8 @@ pub enum Left {
     /// Somebody may have changed the legs since they were flushed. A disk that says so lost nothing of that.
     #[default]
     InUse,
-    /// Nobody was attached from before the last flush of both legs on.
-    Clean,
+    /// Nobody was attached from before the last flush of both legs on, which had this number.
+    Clean(u64),
     /// It was clean, and somebody has come. Not known to be on the disk yet.
     Reopened,
     /// Nobody was attached when the flush of this number began.
@@ -30,7 +34,7 @@ impl Left {
     fn encode(self) -> [u8; 12] {
         let (what, number) = match self {
             Left::InUse => return [0; 12],
-            Left::Clean => (1u32, 0),
+            Left::Clean(n) => (1u32, n),
             Left::Reopened => (2, 0),
             Left::Flushing(n) => (3, n),
         };
@@ -49,10 +53,11 @@ impl Left {
         if b.get(56..60) != Some(&crc32(body).to_le_bytes()) {
             return Left::InUse;
         }
+        let number = u64::from_le_bytes(*number);
         match u32::from_le_bytes(*what) {
-            1 => Left::Clean,
+            1 => Left::Clean(number),
             2 => Left::Reopened,
-            3 => Left::Flushing(u64::from_le_bytes(*number)),
+            3 => Left::Flushing(number),
             _ => Left::InUse,
         }
     }
@@ -87,7 +92,10 @@ impl Owner {
     pub fn encode(&self) -> [u8; OWNER_SIZE] {
         let mut out = [0u8; OWNER_SIZE];
         let (magic, rest) = out.split_at_mut(8);
-        magic.copy_from_slice(MAGIC);
+        magic.copy_from_slice(match self.left {
+            Left::InUse => MAGIC,
+            _ => LEFT_MAGIC,
+        });
         let (ids, tail) = rest.split_at_mut(32);
         let (r, b) = ids.split_at_mut(16);
         r.copy_from_slice(&self.runtime.0);
@@ -107,14 +115,18 @@ impl Owner {
     /// `None`: empty, of another version, or damaged: no domain.
     pub fn parse(b: &[u8]) -> Option<Owner> {
         let body = b.get(..40)?;
-        if body.get(..8)? != MAGIC || b.get(40..44)? != crc32(body).to_le_bytes() {
+        let magic = body.get(..8)?;
+        if (magic != MAGIC && magic != LEFT_MAGIC) || b.get(40..44)? != crc32(body).to_le_bytes() {
             return None;
         }
         let id = |r: core::ops::Range<usize>| Some(Id(body.get(r)?.try_into().ok()?));
         Some(Owner {
             runtime: id(8..24)?,
             boot: id(24..40)?,
-            left: Left::parse(b),
+            left: match magic == LEFT_MAGIC {
+                true => Left::parse(b),
+                false => Left::InUse,
+            },
         })
     }
 }
@@ -138,7 +150,7 @@ mod tests {
         let o = Owner::new(Id([3; 16]), Id([9; 16]));
         let all = [
             Left::InUse,
-            Left::Clean,
+            Left::Clean(8),
             Left::Reopened,
             Left::Flushing(7),
             Left::Flushing(u64::MAX),

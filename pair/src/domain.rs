@@ -6,7 +6,7 @@
 
 use libc as c;
 use mirror_core::facts::Facts;
-use mirror_core::owner::{Left, OWNER_SIZE, Owner};
+use mirror_core::owner::{Left, OWNER_IDS, OWNER_SIZE, Owner};
 use mirror_core::record::{Id, Share};
 use mirror_core::runtime::SIZE;
 use mirror_core::trust::{runtime_guarded, runtime_trusted};
@@ -96,32 +96,55 @@ pub fn clear_ended(
 pub fn reopen(records: PerLeg<i32>) -> Sys<()> {
     for n in records {
         let o = read(n).ok_or(Errno::EIO)?;
-        let say = |left| sys::pwrite(n, &Owner { left, ..o }.encode(), 0);
         match o.left {
             Left::InUse => continue,
             Left::Flushing(_) => {}
             // Two who come at once both wait: what one has only written yet, the other may not rely on.
-            Left::Clean | Left::Reopened => {
-                say(Left::Reopened)?;
-                sys::fdatasync(n)?;
+            Left::Clean(_) | Left::Reopened => {
+                say(n, o, Left::Reopened)?;
+                match sys::fdatasync(n) {
+                    // A filter.
+                    Err(Errno::EPERM | Errno::EACCES | Errno::ENOSYS) => synced(n, o)?,
+                    r => {
+                        r?;
+                    }
+                }
             }
         }
-        say(Left::InUse)?;
+        say(n, o, Left::InUse)?;
     }
     Ok(())
 }
 
+/// Who may write nothing, or finds no room, cuts off what says that it is not in use.
+fn say(n: i32, o: Owner, left: Left) -> Sys<usize> {
+    match sys::pwrite(n, &Owner { left, ..o }.encode(), 0) {
+        Err(Errno::EFBIG | Errno::ENOSPC | Errno::EDQUOT) => sys::ftruncate(n, OWNER_IDS),
+        r => r,
+    }
+}
+
+fn synced(n: i32, o: Owner) -> Sys<()> {
+    let m = sys::open_again(n, c::O_WRONLY | c::O_DSYNC)?;
+    let r = say(m, o, Left::Reopened);
+    let _ = sys::close(m);
+    r.map(drop)
+}
+
 /// Nobody but the caller is attached, and both records are held exclusively: a flush begins, or has ended without
-/// error. EIO: a record names nothing.
+/// error. Not on the disk yet: nobody may come meanwhile, so nothing is waited for. EIO: a record names nothing.
 pub fn leave(records: PerLeg<i32>, left: Left) -> Sys<()> {
     for n in records {
         let o = read(n).ok_or(Errno::EIO)?;
         sys::pwrite(n, &Owner { left, ..o }.encode(), 0)?;
-        if left == Left::Clean {
-            sys::fdatasync(n)?;
-        }
     }
     Ok(())
+}
+
+/// Whether a domain was left clean: both legs say so, of the same flush.
+pub fn clean(records: PerLeg<Option<Owner>>) -> bool {
+    let left = records.map(|o| o.map(|o| o.left));
+    left.a == left.b && matches!(left.a, Some(Left::Clean(_)))
 }
 
 /// Gives both back.
@@ -255,6 +278,10 @@ pub trait Founding {
     fn random(&mut self) -> Result<Id, Self::Error>;
     /// Writes a leg's record, and waits until the disk has it.
     fn write(&mut self, leg: Leg, record: &[u8; OWNER_SIZE]) -> Result<(), Self::Error>;
+    /// Whether the founder changes nothing, or calls [`reopen`] first: of a domain that was left clean the new one is.
+    fn idle(&self) -> bool {
+        false
+    }
     /// Makes the runtime file. `past`: see [`found`]. `None`: somebody has that name.
     fn make(&mut self, id: Id, past: Past) -> Result<Option<Self::Runtime>, Self::Error>;
 }
@@ -274,7 +301,11 @@ pub fn found<F: Founding>(f: &mut F, boot: Id) -> Result<Option<F::Runtime>, F::
     f.folder()?;
     let before = f.records();
     f.remove(&before);
-    let made = begin(f, boot, past(before, boot));
+    let left = match before.a {
+        Some(o) if f.idle() && clean(before) => o.left,
+        _ => Left::InUse,
+    };
+    let made = begin(f, boot, past(before, boot), left);
     if !matches!(made, Ok(Some(_))) {
         for (leg, o) in before.each() {
             let _ = f.write(leg, &o.map_or([0; OWNER_SIZE], |o| o.encode()));
@@ -283,23 +314,40 @@ pub fn found<F: Founding>(f: &mut F, boot: Id) -> Result<Option<F::Runtime>, F::
     made
 }
 
-/// What the records of a domain that cannot be joined, with nobody in it, say against the legs.
-pub fn past(records: PerLeg<Option<Owner>>, boot: Id) -> Past {
-    let one = match (records.a, records.b) {
-        (Some(a), Some(b)) => a.same(&b),
+/// Whether both legs' records speak of the same time. If not, a leg was put back from a copy.
+pub fn agree(records: PerLeg<Option<Owner>>) -> bool {
+    match (records.a, records.b) {
+        (Some(a), Some(b)) => {
+            let both = matches!((a.left, b.left), (Left::Clean(_), Left::Clean(_)));
+            a.same(&b) && (!both || a.left == b.left)
+        }
         (a, b) => a.is_none() && b.is_none(),
-    };
-    let in_use = || records.iter().flatten().filter(|o| o.left != Left::Clean);
-    Past {
-        vanished: !one || in_use().any(|o| o.boot == boot),
-        restarted: in_use().any(|o| o.boot != boot),
     }
 }
 
-fn begin<F: Founding>(f: &mut F, boot: Id, past: Past) -> Result<Option<F::Runtime>, F::Error> {
+/// What the records of a domain that cannot be joined, with nobody in it, say against the legs.
+pub fn past(records: PerLeg<Option<Owner>>, boot: Id) -> Past {
+    let clean = clean(records);
+    let any = |of: fn(Id, Id) -> bool| !clean && records.iter().flatten().any(|o| of(o.boot, boot));
+    Past {
+        vanished: !agree(records) || any(|a, b| a == b),
+        restarted: any(|a, b| a != b),
+    }
+}
+
+fn begin<F: Founding>(
+    f: &mut F,
+    boot: Id,
+    past: Past,
+    left: Left,
+) -> Result<Option<F::Runtime>, F::Error> {
     for _ in 0..NAMES {
         let runtime = f.random()?;
-        let record = Owner::new(runtime, boot).encode();
+        let record = Owner {
+            left,
+            ..Owner::new(runtime, boot)
+        };
+        let record = record.encode();
         for leg in Leg::BOTH {
             f.write(leg, &record)?;
         }

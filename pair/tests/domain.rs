@@ -260,7 +260,12 @@ fn who_comes_takes_a_flush_back() {
             assert_eq!(mirror_sys::pwrite(n, &of(left).encode(), 0), Ok(OWNER_SIZE));
         }
     };
-    let all = [Left::InUse, Left::Clean, Left::Reopened, Left::Flushing(5)];
+    let all = [
+        Left::InUse,
+        Left::Clean(4),
+        Left::Reopened,
+        Left::Flushing(5),
+    ];
     for a in all {
         for b in all {
             say(a, b);
@@ -272,7 +277,7 @@ fn who_comes_takes_a_flush_back() {
     }
     // Nothing that could be believed: nobody goes on.
     assert_eq!(mirror_sys::pwrite(records.b, &[7; 64], 0), Ok(64));
-    assert!(reopen(records).is_err() && leave(records, Left::Clean).is_err());
+    assert!(reopen(records).is_err() && leave(records, Left::Clean(4)).is_err());
 }
 
 #[test]
@@ -285,7 +290,7 @@ fn what_does_not_begin_leaves_the_records_as_they_were() {
         })
     };
     let old = |boot| left(boot, Left::InUse);
-    let (other, clean) = (Id([6; 16]), Left::Clean);
+    let (other, clean) = (Id([6; 16]), Left::Clean(4));
     let site = |records, taken, fails| Site {
         records,
         taken,
@@ -308,8 +313,14 @@ fn what_does_not_begin_leaves_the_records_as_they_were() {
         ([left(other, Left::Reopened); 2], false, true),
         ([left(other, Left::Flushing(3)); 2], false, true),
         // Clean, and not together.
-        ([left(other, clean), None], true, false),
-        ([left(other, clean), left(boot, clean)], true, false),
+        ([left(other, clean), None], true, true),
+        ([left(other, clean), left(boot, clean)], true, true),
+        (
+            [left(other, clean), left(other, Left::Clean(5))],
+            true,
+            true,
+        ),
+        ([left(boot, clean), left(boot, Left::Clean(5))], true, false),
     ] {
         let records = PerLeg::from(records);
         let mut s = site(records, 3, "");

@@ -270,3 +270,139 @@ fn after_a_power_loss_nobody_believes_that_it_was_clean() {
         p.assert_equal();
     }
 }
+
+/// What changes nothing leaves a pair clean: the first copy, a look, a comparison, a command elsewhere, a second wait.
+#[test]
+fn who_changes_nothing_leaves_it_clean() {
+    let p = pair();
+    restart(&p);
+    state(&p, "IN SYNC");
+    for _ in 0..2 {
+        p.mirror("verify", &[v(&p)]).ok();
+        p.run("true; cat $V/nothing 2> $S/err; echo > $S/elsewhere");
+        p.mirror("wait", &[v(&p), "--clean", "--timeout", "0"]).ok();
+        restart(&p);
+        state(&p, "IN SYNC");
+    }
+    // After a comparison that found both equal there is nothing to be compared again.
+    program(&p, "echo 1 > $V/one");
+    restart(&p);
+    p.mirror("verify", &[v(&p)]).ok();
+    restart(&p);
+    state(&p, "IN SYNC");
+    p.assert_equal();
+}
+
+/// Two legs that were left clean at different times: one was put back from a copy.
+#[test]
+fn an_older_clean_leg_is_not_in_sync() {
+    for leg in ["A", "B"] {
+        let p = pair();
+        program(&p, "echo 1 > $V/one");
+        clean(&p);
+        p.bypass(&format!("cp -a ${leg} ${leg}.old")).ok();
+        program(&p, "echo 2 > $V/two");
+        clean(&p);
+        p.bypass(&format!("cp -a ${leg}.old/. ${leg}/; rm ${leg}/two"))
+            .ok();
+        restart(&p);
+        let text = state(&p, "UNVERIFIED");
+        assert!(text.contains("put back from a copy"), "{text}");
+    }
+}
+
+/// Nobody's program waits for a flush, or fails because of one, at any of its steps; two flushes do not undo each other.
+#[test]
+fn a_slow_flush_is_in_nobodys_way() {
+    need!("strace");
+    let p = pair();
+    let slow = |call: &str| {
+        let mut c = p.native_command("strace");
+        let tell = format!("inject={call}:delay_enter=700000");
+        c.args(["-f", "-qq", "-o", "/dev/null", "-e", &tell]);
+        c.arg(mirror_tests::dist().join("mirror"));
+        c.args(["wait", "--clean", "--timeout", "20", v(&p)]);
+        c.env("MIRRORTAB", p.tab()).stdout(Stdio::null());
+        c.spawn().unwrap()
+    };
+    for call in ["syncfs", "fdatasync"] {
+        program(&p, "echo 1 > $V/one");
+        let mut flush = slow(call);
+        for n in 0..8 {
+            program(&p, &format!("echo {n} > $V/f{n}"));
+        }
+        assert!(flush.wait().unwrap().success());
+        state(&p, "IN SYNC");
+        program(&p, "rm $V/f*");
+        let mut two = [slow(call), slow(call)];
+        for flush in &mut two {
+            assert!(flush.wait().unwrap().success());
+        }
+    }
+    restart(&p);
+    state(&p, "IN SYNC");
+    p.assert_equal();
+}
+
+/// The kernel tells once that a flush has failed: it is not forgotten.
+#[test]
+fn a_flush_that_fails_is_on_record() {
+    need!("strace");
+    for nth in [1, 2] {
+        let p = pair();
+        program(&p, "echo 1 > $V/one");
+        let mut c = p.native_command("strace");
+        let tell = format!("inject=syncfs:error=EIO:when={nth}");
+        c.args(["-f", "-qq", "-o", "/dev/null", "-e", &tell]);
+        c.arg(mirror_tests::dist().join("mirror"));
+        c.args(["wait", "--clean", "--timeout", "20", v(&p)]);
+        c.env("MIRRORTAB", p.tab());
+        assert!(!c.output().unwrap().status.success());
+        state(&p, "REPAIR PENDING");
+        assert_eq!(p.mirror("wait", &[v(&p), "--clean"]).code, 1);
+        restart(&p);
+        state(&p, "REPAIR PENDING");
+        p.mirror("resync", &[v(&p), "--yes"]).ok();
+        state(&p, "IN SYNC");
+    }
+}
+
+/// A program that may write nothing takes it back all the same.
+#[test]
+fn a_limit_of_file_sizes_is_in_nobodys_way() {
+    let p = pair();
+    program(&p, "echo 1 > $V/one");
+    clean(&p);
+    program(&p, "ulimit -f 0; rm $V/one; mkdir $V/d");
+    restart(&p);
+    state(&p, "UNVERIFIED");
+    p.mirror("verify", &[v(&p)]).ok();
+    p.assert_equal();
+}
+
+/// What is mounted inside both legs is flushed too.
+#[test]
+fn mounts_inside_both_legs_are_flushed() {
+    need!(root);
+    need!("xfs_io");
+    let Some(p) = Pair::bare(Kind::Link, Fs::Loop(Ext4, Xfs)) else {
+        return;
+    };
+    let both = |script: &str| {
+        for leg in [p.a(), p.b()] {
+            let (s, img) = (leg.join("sub"), leg.with_extension("sub.img"));
+            let (s, img) = (s.display(), img.display());
+            sh(&script
+                .replace("$M", &s.to_string())
+                .replace("$I", &img.to_string()));
+        }
+    };
+    both("mkdir $M; truncate -s 32M $I; mkfs.ext4 -q $I; mount -o loop $I $M");
+    p.init(&[]).ok();
+    program(&p, "seq 9999 > $V/sub/data");
+    clean(&p);
+    both("xfs_io -x -c shutdown $M; umount $M; mount -o loop $I $M");
+    let same = p.bypass("cmp $A/sub/data $B/sub/data && seq 9999 | cmp - $A/sub/data");
+    both("umount $M; rm $I");
+    assert_eq!(same.code, 0, "{same:?}");
+}

@@ -8,7 +8,7 @@ use crate::pair::legs::{Pair, read_record};
 use crate::pair::tab::{self, Line};
 use crate::pair::{domain, tabwrite};
 use crate::sync::keep::Keeper;
-use crate::sync::{own, session, turn};
+use crate::sync::{clean, own, session, turn};
 use crate::text;
 use crate::tree::beneath::Root;
 use mirror_core::{Leg, PerLeg};
@@ -159,6 +159,7 @@ pub fn complete(line: &Line, a: &Init) -> Res<u8> {
     }
     crate::launch::calls::of_shells();
     tab::files().iter().for_each(|file| own::carry(file));
+    clean::at_end(&p)?;
     output::say!("next      mirror run -- COMMAND");
     Ok(0)
 }

@@ -16,6 +16,7 @@ pub mod init;
 pub mod init_args;
 pub mod json;
 pub mod judge;
+pub mod leave;
 pub mod left_out;
 pub mod leg;
 pub mod look;

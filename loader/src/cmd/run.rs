@@ -1,6 +1,7 @@
 //! `mirror run`: starts a command under the mirror, proves that it attached, ends as it ends.
 use super::Found;
 use super::handed;
+use super::leave;
 use super::look::{self, Look};
 use super::sub::{CommandLine, Sub};
 use super::unmirrored::Before;
@@ -17,7 +18,7 @@ use crate::pair::legs::{OpenLeg, Pair};
 use crate::pair::state::State;
 use crate::pair::tab::Line;
 use crate::pair::{room, tab};
-use crate::sync::{clean, heal};
+use crate::sync::heal;
 use crate::text;
 use clap::Args;
 use mirror_core::Leg;
@@ -28,7 +29,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Run a command whose changes reach both legs
 #[derive(Args)]
@@ -131,26 +132,8 @@ pub fn start(a: &Run) -> Res<End> {
     let end = supervise::run(c, &name, prove);
     tell(&pairs, &end, &p.name, began);
     before.tell(&pairs);
-    flush(&pairs, clock.elapsed());
+    leave::clean(pairs, clock.elapsed(), &end);
     end
-}
-
-/// Commands that took less are not waited for: they may be one of many.
-const LONG: Duration = Duration::from_secs(1);
-/// The longest that anybody waits for disks here.
-const DISKS: Duration = Duration::from_secs(10);
-
-/// After the last program of a pair: if the machine is restarted now, both disks have everything. That may take a fifth
-/// of the time that the command took.
-fn flush(pairs: &[Attached], took: Duration) {
-    if took < LONG {
-        return;
-    }
-    for p in pairs {
-        if let Err(e) = clean::flush(p, Some((took / 5).min(DISKS))) {
-            output::note!("mirror: {}", e.text);
-        }
-    }
 }
 
 /// A program that cannot be mirrored runs if it was allowed to, and that is on record.
@@ -174,6 +157,7 @@ fn unmirrored(
         }));
     }
     for pair in pairs {
+        pair.reopen()?;
         heal::locked(pair, |held| pair.set_bits(StateWord::UNMIRRORED, held))?;
     }
     Ok(())
@@ -314,7 +298,7 @@ fn ready(pair: Pair, a: &Run) -> Res<Attached> {
         }
         return Err(unfit(&k));
     }
-    let p = domain::attach(pair)?;
+    let p = domain::attach_idle(pair)?;
     heal::recover(&p);
     if a.require.is_some() {
         let k = look::look(l);
@@ -350,6 +334,7 @@ fn tell_core_files(p: &Attached) -> bool {
 /// on one leg alone if it was in a pair.
 fn dumped(pairs: &[Attached], name: &str) {
     for p in pairs {
+        let _ = p.reopen();
         let marked = heal::locked(p, |held| p.set_bits(StateWord::UNMIRRORED, held));
         super::unmirrored::count_core(name, &p.pair.line, marked.is_ok());
     }

@@ -1,12 +1,14 @@
 //! `mirror verify`: compares both legs completely, while programs run.
 use super::Found;
 use super::look::Look;
+use super::signs::read_only;
 use super::sub::{CommandLine, Sub};
 use crate::cmd::{explain, json, left_out};
 use crate::fail::{Fail, Kind, Res};
 use crate::output;
 use crate::pair::domain::{self, Attached};
 use crate::pair::state::State;
+use crate::sync::clean;
 use crate::sync::ledger::Doubts;
 use crate::sync::mapped;
 use crate::sync::session::{self, Difference};
@@ -139,6 +141,10 @@ pub fn run(a: &Verify) -> Res<u8> {
             .map_err(|e| Fail::new(e.kind, super::look::look(l).instead(e.text)))?;
         let begun = Instant::now();
         let c = compare(&p)?;
+        let fixed = p.pair.legs.iter().any(|leg| read_only(&leg.root));
+        if c.state() == State::InSync && !fixed {
+            clean::at_end(&p)?;
+        }
         code = code.max(u8::from(c.state() != State::InSync));
         if a.json {
             pairs.push(json::Verifying::Compared(entry(&p, &c)));

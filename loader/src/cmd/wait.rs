@@ -62,7 +62,7 @@ pub fn run(a: &Wait) -> Res<u8> {
         let view = status::look(tab::find(&all, &a.pair)?);
         let left = limit.map(|l| l.saturating_sub(begun.elapsed()));
         let flushed = match view.exit == 0 && a.clean {
-            true => Some(flushed(&all, &a.pair, left)?),
+            true => Some(flushed(&all, &a.pair)?),
             false => None,
         };
         output::put(&json::Wait {
@@ -76,7 +76,9 @@ pub fn run(a: &Wait) -> Res<u8> {
         if view.foreign {
             return Err(Fail::new(Kind::Permission, view.why.join("; ")));
         }
-        if left == Some(Duration::ZERO) {
+        // Who wants it clean does not wait for what somebody must decide, or for what stays as it is.
+        let stays = a.clean && view.exit != 0 && !["RESYNCING", "INCOMPLETE"].contains(&view.state);
+        if left == Some(Duration::ZERO) || stays || flushed == Some(Flushed::Unknown) {
             match flushed {
                 Some(f) => output::note!("mirror: wait: {}", not_clean(f)),
                 None => status::full(&view),
@@ -96,11 +98,18 @@ pub fn run(a: &Wait) -> Res<u8> {
     }
 }
 
-fn flushed(all: &[tab::Line], pair: &Path, left: Option<Duration>) -> Res<Flushed> {
-    let p = domain::attach(Pair::open(tab::find(all, pair)?)?)?;
+fn flushed(all: &[tab::Line], pair: &Path) -> Res<Flushed> {
+    let pair = Pair::open(tab::find(all, pair)?)?;
+    if clean::of(&pair) {
+        return Ok(Flushed::Clean);
+    }
+    let Some(_turn) = clean::turn(&pair)? else {
+        return Ok(Flushed::InUse);
+    };
+    let p = domain::attach_idle(pair)?;
     heal::recover(&p);
     heal::settle(&p);
-    clean::flush(&p, left)
+    clean::flush(&p)
 }
 
 /// Why a pair that is in sync is not clean.
@@ -109,6 +118,8 @@ fn not_clean(f: Flushed) -> &'static str {
         Flushed::Clean => "clean",
         Flushed::InUse => "in sync, and in use: not clean (mirror ps)",
         Flushed::Doubtful => "in sync, and something is still to be repaired: not clean",
-        Flushed::Late => "in sync; the disks have not written everything yet: not clean",
+        Flushed::Unknown => {
+            "in sync; whether a leg's server has everything on its disk cannot be known (FUSE): not clean"
+        }
     }
 }

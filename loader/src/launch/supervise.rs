@@ -65,6 +65,31 @@ pub fn mask() -> libc::sigset_t {
     }
 }
 
+/// None blocked.
+pub fn unblocked() -> libc::sigset_t {
+    // SAFETY: the set is initialised by the call.
+    unsafe {
+        let mut m: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut m);
+        m
+    }
+}
+
+/// Whether a signal waits that was to be forwarded to the command, and that ends or stops a program.
+pub fn called() -> bool {
+    // SAFETY: the set is initialised by the call.
+    unsafe {
+        let mut m: libc::sigset_t = std::mem::zeroed();
+        libc::sigpending(&raw mut m);
+        let kinds = FORWARDED
+            .iter()
+            .filter(|s| ![libc::SIGWINCH, libc::SIGCONT].contains(s));
+        kinds
+            .into_iter()
+            .any(|s| libc::sigismember(&raw const m, *s) == 1)
+    }
+}
+
 fn ignored(s: i32) -> bool {
     // SAFETY: a null new action only reads.
     unsafe {

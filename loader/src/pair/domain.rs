@@ -138,22 +138,54 @@ pub struct Attached {
 
 /// Attaches to the pair's domain, or starts a new one when nobody is attached.
 pub fn attach(pair: Pair) -> Res<Attached> {
-    join(pair, false)
+    join(
+        pair,
+        How {
+            read: false,
+            idle: false,
+        },
+    )
+}
+
+/// The same without saying that the pair is in use: for who changes nothing, or calls [`Attached::reopen`] first.
+pub fn attach_idle(pair: Pair) -> Res<Attached> {
+    join(
+        pair,
+        How {
+            read: false,
+            idle: true,
+        },
+    )
 }
 
 /// The same to compare only: the file systems of the legs may be read-only. A domain that cannot be
 /// recorded is this process's alone, and keeps all others out.
 pub fn attach_to_read(pair: Pair) -> Res<Attached> {
-    join(pair, true)
+    join(
+        pair,
+        How {
+            read: true,
+            idle: true,
+        },
+    )
 }
 
-fn join(pair: Pair, read: bool) -> Res<Attached> {
+/// What for.
+#[derive(Clone, Copy)]
+struct How {
+    /// The legs may be read-only.
+    read: bool,
+    /// The pair is not in use by this.
+    idle: bool,
+}
+
+fn join(pair: Pair, how: How) -> Res<Attached> {
     let boot = boot_of(&pair)?;
     let open = |root: &Root| {
         let open = |how: OFlags| root.control(OWNER_RECORD, how, Mode::empty());
         let name = format!("{}/{}", text::path(&root.path), text::show(OWNER_RECORD));
         match open(OFlags::RDWR) {
-            Err(e) if read && e.raw_os_error() == Some(libc::EROFS) => {
+            Err(e) if how.read && e.raw_os_error() == Some(libc::EROFS) => {
                 open(OFlags::RDONLY).map(|fd| (fd, true)).about(name)
             }
             r => r.map(|fd| (fd, false)).about(name),
@@ -194,7 +226,7 @@ fn join(pair: Pair, read: bool) -> Res<Attached> {
         owners: &owners,
         boot,
         fixed,
-        read,
+        idle: how.idle,
         private: false,
     };
     match domain::join(&mut joining)? {
@@ -217,8 +249,8 @@ struct Joining<'a> {
     boot: Id,
     /// A record cannot be written.
     fixed: bool,
-    /// To compare only.
-    read: bool,
+    /// The pair is not in use by this process.
+    idle: bool,
     /// The runtime file is this process's alone.
     private: bool,
 }
@@ -261,6 +293,9 @@ impl domain::Founding for Joining<'_> {
             return Err(Fail::failed(format!("{}: cannot be written", name())));
         }
         rustix::fs::fdatasync(fd).about(name())
+    }
+    fn idle(&self) -> bool {
+        self.idle
     }
     fn make(&mut self, id: Id, past: Past) -> Res<Option<Runtime>> {
         match runtime(self.pair).make(id, self.boot, past) {
@@ -313,8 +348,7 @@ impl domain::Ground for Joining<'_> {
         })
     }
     fn reopen(&mut self) -> Res<()> {
-        // Who compares changes nothing.
-        if self.read {
+        if self.idle {
             return Ok(());
         }
         let _lifted = SizeLimit::lift();
@@ -376,6 +410,15 @@ impl Attached {
     /// Descriptions of both domain records.
     pub fn owners(&self) -> &PerLeg<OwnedFd> {
         &self.owners
+    }
+    /// Both records, by number.
+    pub fn records(&self) -> PerLeg<RawFd> {
+        self.owners.as_ref().map(AsRawFd::as_raw_fd)
+    }
+    /// From now on the pair is in use, by the records on both disks.
+    pub fn reopen(&self) -> Res<()> {
+        let _lifted = SizeLimit::lift();
+        std(domain::reopen(self.records())).about(text::path(&self.pair.line.virt))
     }
     /// Another runtime file is the one that is shared.
     pub fn turn_to(&mut self, runtime: Runtime) -> Res<()> {

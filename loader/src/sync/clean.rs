@@ -1,21 +1,30 @@
 //! That both legs' disks have all that programs were told, and nobody has been attached since: noted in both domain
 //! records. After a restart of the machine such a pair needs no comparison.
 //!
-//! Rules: nobody is kept waiting while disks write. A flush has a number, which who comes meanwhile takes out of the
-//! records (`mirror_pair::domain::reopen`); only one whose number still stands there, with nobody attached, is noted.
-//! What is known against the pair is not lost with the runtime file: such a pair is not clean.
-use super::mapped;
+//! Rules: nobody is kept waiting while disks write: what keeps others out lasts for two small writes into memory, and
+//! a file system that takes none just now is waited for before. A flush has a number, which who comes meanwhile takes
+//! out of the records (`mirror_pair::domain::reopen`); only one whose number still stands there, with nobody attached,
+//! is noted. What is known against the pair is not lost with the runtime file: such a pair is not clean. A flush that
+//! fails is told once by the kernel, so that is put on record before anything else.
+use super::{heal, mapped};
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::pair::domain::Attached;
+use crate::pair::legs::Pair;
 use crate::pair::runtime::SizeLimit;
 use crate::pair::{alone, away};
 use crate::text;
+use crate::tree::mounts;
 use crate::tree::object::std;
-use mirror_core::PerLeg;
-use mirror_core::owner::Left;
-use mirror_pair::domain as protocol;
-use std::os::fd::{AsRawFd, RawFd};
-use std::time::{Duration, Instant};
+use mirror_core::owner::{Left, Owner};
+use mirror_core::record::{OWNER_RECORD, PENDING_LOG};
+use mirror_core::word::StateWord;
+use mirror_core::{Leg, PerLeg};
+use mirror_pair::{domain as protocol, pending};
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::time::Duration;
 
 /// What came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,59 +35,119 @@ pub enum Flushed {
     InUse,
     /// Something is known against the pair: that must not be forgotten.
     Doubtful,
-    /// The disks write on.
-    Late,
+    /// What is on a disk is not this kernel's to say (FUSE), or which file systems there are.
+    Unknown,
 }
 
-/// Flushes both legs of an attached pair, if nobody else is attached. `limit`: how long this waits for the disks;
-/// `None`: as long as they take.
-pub fn flush(p: &Attached, limit: Option<Duration>) -> Res<Flushed> {
+/// Whether a pair is clean already.
+pub fn is(p: &Attached) -> bool {
+    of(&p.pair)
+}
+
+/// The same of a pair to which nobody has attached here.
+pub fn of(p: &Pair) -> bool {
+    let read = |leg: &crate::pair::legs::OpenLeg| Owner::parse(&leg.root.read(OWNER_RECORD).ok()?);
+    protocol::clean(p.legs.as_ref().map(read))
+}
+
+/// The right to flush a pair, as long as it is open: whoever waits for it is not attached meanwhile, and so in nobody's
+/// way. `None`: somebody else has it.
+pub fn turn(p: &Pair) -> Res<Option<OwnedFd>> {
+    let root = &p.legs.a.root;
+    let list = root.control(PENDING_LOG, OFlags::RDWR, Mode::empty());
+    let list = list.about(text::path(&root.path))?;
+    match rustix::fs::flock(&list, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(list)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(e) => Err(Fail::io(text::path(&root.path), e)),
+    }
+}
+
+/// Flushes both legs of a pair, whose [`turn`] the caller has, attached without saying that it is in use, if nobody else is attached.
+pub fn flush(p: &Attached) -> Res<Flushed> {
+    if is(p) {
+        return Ok(Flushed::Clean);
+    }
     let mut number = [0u8; 8];
     std(mirror_sys::random(&mut number)).about("a random number")?;
-    let begun = Left::Flushing(u64::from_le_bytes(number));
+    let number = u64::from_le_bytes(number);
+    let Some(places) = places(p) else {
+        return Ok(Flushed::Unknown);
+    };
     let before = alone_do(p, |records| {
         let found = fit(p);
         if found == Flushed::Clean {
-            std(protocol::leave(records, begun)).about(shown(p))?;
+            std(protocol::leave(records, Left::Flushing(number))).about(shown(p))?;
         }
         Ok(found)
     })?;
     if before != Flushed::Clean {
         return Ok(before);
     }
-    if !written(p, limit)? {
-        return Ok(Flushed::Late);
+    for place in &places {
+        if let Err(e) = rustix::fs::syncfs(place) {
+            failed(p)?;
+            return Err(Fail::new(
+                Kind::Leg,
+                format!(
+                    "{}: a leg could not be flushed ({}): what it lacks is not known. mirror resync {}",
+                    shown(p),
+                    crate::fail::reason(&e.into()),
+                    text::shell(&p.pair.line.virt)
+                ),
+            ));
+        }
     }
-    alone_do(p, |records| {
+    let after = alone_do(p, |records| {
         let stands = records.map(protocol::read);
-        if stands.iter().any(|o| o.is_none_or(|o| o.left != begun)) {
+        let ours = |o: &Option<Owner>| o.is_some_and(|o| o.left == Left::Flushing(number));
+        if !stands.iter().all(ours) {
             return Ok(Flushed::InUse);
         }
         let found = fit(p);
         if found == Flushed::Clean {
-            std(protocol::leave(records, Left::Clean)).about(shown(p))?;
+            std(protocol::leave(records, Left::Clean(number))).about(shown(p))?;
         }
         Ok(found)
-    })
+    })?;
+    if after == Flushed::Clean {
+        for n in p.records() {
+            std(mirror_sys::fdatasync(n)).about(shown(p))?;
+        }
+    }
+    Ok(after)
+}
+
+/// At the end of a command that found both legs equal: if the machine is restarted before a program comes, they need
+/// not be compared again. Whoever is in the way has his reasons.
+pub fn at_end(p: &Attached) -> Res<()> {
+    if let Ok(Some(_turn)) = turn(&p.pair) {
+        flush(p)?;
+    }
+    Ok(())
 }
 
 fn shown(p: &Attached) -> String {
     text::path(&p.pair.line.virt)
 }
 
-/// With nobody else attached, and nobody who could come.
+/// With nobody else attached, and nobody who could come. Nothing in it waits for a disk.
 fn alone_do(p: &Attached, act: impl FnOnce(PerLeg<RawFd>) -> Res<Flushed>) -> Res<Flushed> {
-    let records = p.owners().as_ref().map(AsRawFd::as_raw_fd);
+    let records = p.records();
+    let _lifted = SizeLimit::lift();
+    for leg in &p.pair.legs {
+        // A file system that is frozen, or has no room, is waited for here.
+        if let Some(e) = mirror_pair::away::fails(leg.root.fd().as_raw_fd(), |f| f()) {
+            std::<()>(Err(e)).about(text::path(&leg.root.path))?;
+        }
+    }
     let named = || protocol::named(records.map(protocol::read)).map(|o| o.runtime);
     let before = named();
     let r = match std(protocol::lock(records, true)).about(shown(p))? {
         false => Ok(Flushed::InUse),
         // The lock was given up for an instant: somebody may have begun another domain.
         true if before.is_none() || named() != before => Ok(Flushed::InUse),
-        true => {
-            let _lifted = SizeLimit::lift();
-            act(records)
-        }
+        true => act(records),
     };
     // Of a lock that could not be made exclusive nothing is left (flock(2)).
     let pause = || std::thread::sleep(Duration::from_millis(1));
@@ -100,53 +169,41 @@ fn fit(p: &Attached) -> Flushed {
     Flushed::Clean
 }
 
-/// Waits until both file systems have written everything. A child does it: nothing ends a process that waits for a
-/// disk, and who has typed `mirror run` gets his terminal back. False: not in time; the child ends when they have.
-fn written(p: &Attached, limit: Option<Duration>) -> Res<bool> {
-    let roots = p.pair.legs.as_ref().map(|leg| leg.root.fd().as_raw_fd());
-    let (low, high) = (roots.a.min(roots.b), roots.a.max(roots.b));
-    // SAFETY: a constant disposition: whoever started this may have left it ignored, and the child would vanish.
-    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
-    // SAFETY: the child makes only calls that are safe between fork and exec, and ends with _exit.
-    let child = unsafe { libc::fork() };
-    if child == 0 {
-        // SAFETY: as above. All but the roots is closed: locks that are shared with the parent, and pipes that
-        // somebody reads to their end.
-        unsafe {
-            let close = |from: RawFd, to: libc::c_uint| {
-                if from as libc::c_uint <= to {
-                    libc::syscall(libc::SYS_close_range, from as libc::c_uint, to, 0);
-                }
-            };
-            close(0, (low - 1) as libc::c_uint);
-            close(low + 1, (high - 1) as libc::c_uint);
-            close(high + 1, libc::c_uint::MAX);
-            let bad = libc::syncfs(low) != 0 || libc::syncfs(high) != 0;
-            libc::_exit(i32::from(bad));
+/// A directory of each file system on which the pair has something: those of the legs, and what is mounted inside.
+fn places(p: &Attached) -> Option<Vec<File>> {
+    let mut all = vec![];
+    for leg in Leg::BOTH {
+        let root = &p.pair.legs[leg].root;
+        all.push(File::from(root.fd().try_clone_to_owned().ok()?));
+        for point in mounts::below_leg(&root.path)? {
+            let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+            all.push(
+                File::options()
+                    .read(true)
+                    .custom_flags(flags)
+                    .open(point)
+                    .ok()?,
+            );
         }
     }
-    if child < 0 {
-        return Err(Fail::io(shown(p), std::io::Error::last_os_error()));
-    }
-    let until = limit.map(|l| Instant::now() + l);
-    let mut pause = Duration::from_micros(200);
-    loop {
-        let mut status = 0;
-        // SAFETY: the child's pid, which nobody else waits for; a valid out-pointer.
-        let done = unsafe { libc::waitpid(child, &raw mut status, libc::WNOHANG) };
-        if done == child {
-            return match status {
-                0 => Ok(true),
-                _ => Err(Fail::new(
-                    Kind::Leg,
-                    format!("{}: a leg could not be flushed (dmesg says why)", shown(p)),
-                )),
-            };
-        }
-        if done < 0 || until.is_some_and(|u| Instant::now() >= u) {
-            return Ok(false);
-        }
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(20));
-    }
+    let fuse = |f: &File| {
+        rustix::fs::fstatfs(f.as_fd()).map_or(true, |s| s.f_type as u64 == FUSE_SUPER_MAGIC)
+    };
+    (!all.iter().any(fuse)).then_some(all)
+}
+
+/// linux/magic.h.
+const FUSE_SUPER_MAGIC: u64 = 0x6573_5546;
+
+/// What a leg lacks is not known: all is to be compared, whatever happens to this process or the machine.
+fn failed(p: &Attached) -> Res<()> {
+    let write = |n, line: &[u8]| {
+        let _lifted = SizeLimit::lift();
+        mirror_sys::write(n, line)
+    };
+    heal::locked(p, |held| {
+        pending::mark(p.pair.roots(), b".", write, || {
+            p.set_bits(StateWord::PENDING, held);
+        });
+    })
 }

@@ -79,8 +79,7 @@ pub fn begin(p: &mut Attached) -> Res<Begun> {
     };
     std(place.refit(owner)).about(about())?;
     // Who works on leg a alone came without this.
-    let records = p.owners().as_ref().map(AsRawFd::as_raw_fd);
-    std(mirror_pair::domain::reopen(records)).about(about())?;
+    p.reopen()?;
     let root = a.fd().as_raw_fd();
     let mut mapped = false;
     let joins = locked(p, |_| {

@@ -3,7 +3,9 @@
 use crate::text;
 use mirror_core::PerLeg;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 /// A mount point below a leg: what is shown there.
 #[derive(Clone, PartialEq, Eq)]
@@ -72,6 +74,16 @@ fn inside(mounts: &[Mount], leg: &[u8]) -> Vec<Vec<u8>> {
         }
     }
     found
+}
+
+/// Every mount point below a leg. `None`: that cannot be known.
+pub fn below_leg(leg: &Path) -> Option<Vec<PathBuf>> {
+    let mounts = parse(&std::fs::read("/proc/self/mountinfo").ok()?);
+    let leg = std::fs::canonicalize(leg).ok()?;
+    let leg = leg.as_os_str().as_encoded_bytes();
+    let inside = |m: &&Mount| below(&m.point, leg).is_some_and(|rel| !rel.is_empty());
+    let point = |m: &Mount| PathBuf::from(OsStr::from_bytes(&m.point));
+    Some(mounts.iter().filter(inside).map(point).collect())
 }
 
 /// The mount points of two legs, given by their paths, that only one of them has.

@@ -134,7 +134,9 @@ fn checked(s: &Session, a: &LegRecord, pinned: &Pinned) -> Result<i32, Refused> 
         let of_a = open(s.at(Leg::A)).map_err(unless_told(Refusal::Record))?;
         let named = domain::read(of_a);
         let _ = sys::close(of_a);
-        match named.is_some() && named == domain::read(owner) {
+        // How it was left is no matter of who is in it.
+        let theirs = domain::read(owner);
+        match named.is_some_and(|a| theirs.is_some_and(|b| a.same(&b))) {
             true => Ok(()),
             false => Err(Refused::new(Refusal::Domain)),
         }
