@@ -2,6 +2,7 @@
 //! every attached process holds a shared lock. The order in which that
 //! is joined or founded, and what is believed, stand in `mirror_pair::domain`, for the preloaded library too.
 use super::control::random_id;
+use super::given_up;
 use super::legs::{OpenLeg, Pair};
 use super::lock::Locks;
 use super::runtime::{Runtime, SizeLimit};
@@ -10,7 +11,6 @@ use crate::fail::{Context, Fail, Kind, Res};
 use crate::text;
 use crate::tree::beneath::Root;
 use crate::tree::object::std;
-use mirror_core::facts::Facts;
 use mirror_core::owner::{OWNER_SIZE, Owner};
 use mirror_core::record::{Id, OWNER_RECORD};
 use mirror_core::word::Past;
@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use rustix::fs::{Mode, OFlags};
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -281,7 +281,10 @@ impl domain::Founding for Joining<'_> {
         self.pair.legs.as_ref().map(read_owner)
     }
     fn remove(&mut self, _: &PerLeg<Option<Owner>>) {
-        self.pair.legs.iter().for_each(|leg| remove(self.pair, leg));
+        self.pair
+            .legs
+            .iter()
+            .for_each(|leg| given_up::remove(self.pair, leg));
     }
     fn random(&mut self) -> Res<Id> {
         random_id()
@@ -385,7 +388,7 @@ fn private(pair: &Pair, boot: Id) -> Res<Runtime> {
 }
 
 /// The folder in which the pair's runtime files lie, and what their names begin with.
-fn place(leg: &OpenLeg) -> (PathBuf, &[u8]) {
+pub(super) fn place(leg: &OpenLeg) -> (PathBuf, &[u8]) {
     let whole = leg.record.runtime.as_bytes();
     let end = whole.iter().rposition(|b| *b == b'/').unwrap_or(0);
     let (folder, start) = whole.split_at(end);
@@ -439,49 +442,6 @@ impl Attached {
     /// Clears bits of the state word. The pair's locks are held.
     pub fn clear_bits(&self, bits: u64, _: &mirror_core::BothLocked) {
         self.runtime.view().clear_bits(bits);
-    }
-}
-
-/// Removes the runtime file that a leg names, if it is this pair's own. Nobody is attached: the owner
-/// record is locked exclusively. (One that another member made may stay: nobody looks at it again.)
-pub fn remove(p: &Pair, leg: &OpenLeg) {
-    let inodes = p.trees().map(|root| (root.dev, root.ino));
-    remove_if(leg, |_| inodes);
-}
-
-/// The same of a leg whose partner is not at hand.
-pub fn forget(leg: &OpenLeg) {
-    remove_if(leg, |found| {
-        let mut legs = found.legs;
-        legs[leg.record.leg] = (leg.root.dev, leg.root.ino);
-        legs
-    });
-}
-
-/// Not only the one that the record names: who founded the pair's domain in a sandbox with a folder of
-/// its own has left the one before, which nobody names any more.
-fn remove_if(leg: &OpenLeg, legs: impl Fn(&Facts) -> PerLeg<(u64, u64)>) {
-    let ours = |id: Id| {
-        let n = runtime::open(&leg.record, id).ok()?;
-        // SAFETY: a descriptor that was opened just now and belongs to nobody else.
-        let fd = unsafe { OwnedFd::from_raw_fd(n) };
-        let control = leg.owner().ok()?;
-        let legs = |found: &Facts| Some(legs(found));
-        Some(runtime::removable(
-            fd.as_raw_fd(),
-            id,
-            &leg.record,
-            control,
-            legs,
-        ))
-    };
-    let (folder, start) = place(leg);
-    let there = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let ids = there.filter_map(|e| Id::from_hex(e.file_name().as_bytes().strip_prefix(start)?));
-    for id in read_owner(leg).map(|o| o.runtime).into_iter().chain(ids) {
-        if ours(id) == Some(true) {
-            let _ = std::fs::remove_file(leg.runtime_file(id));
-        }
     }
 }
 

@@ -8,6 +8,7 @@ pub mod control;
 pub mod copied;
 pub mod cores;
 pub mod domain;
+pub mod given_up;
 pub mod held;
 pub mod holders;
 pub mod legs;

@@ -115,7 +115,7 @@ const NOT_A_LEG: &[(&str, &str, &str)] = &[
     ("pair/src/away.rs", "come", "the mark"),
     ("pair/src/away.rs", "fails", "a file of the control folder"),
     ("pair/src/domain.rs", "clear_ended", "leg a's domain record"),
-    ("pair/src/domain.rs", "reopen", "the domain records"),
+    ("pair/src/domain.rs", "say", "the domain records"),
     ("pair/src/domain.rs", "leave", "the domain records"),
     ("pair/src/memory.rs", "write", "a runtime file"),
     ("pair/src/runtime.rs", "refit", "a runtime file"),
