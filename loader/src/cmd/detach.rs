@@ -6,7 +6,7 @@ use crate::launch::library;
 use crate::pair::control::remove_control;
 use crate::pair::legs::{OpenLeg, Pair, read_record};
 use crate::pair::who::Census;
-use crate::pair::{audited, domain, given_up, tab, tabwrite};
+use crate::pair::{audited, domain, runtime_files, tab, tabwrite};
 use crate::sync::own;
 use crate::tree::beneath::Root;
 use crate::{output, text};
@@ -64,7 +64,7 @@ pub fn run(a: &Detach) -> Res<u8> {
         .map_err(|f| named(f, l))?;
     tabwrite::Held::take(file)?.remove(&l.virt)?;
     own::carry(file);
-    there.legs.iter().for_each(given_up::forget);
+    there.legs.iter().for_each(runtime_files::forget);
     there.roots().for_each(clean);
     output::put(&json::Detach {
         r#virtual: text::path(&l.virt),

@@ -1,6 +1,6 @@
 //! The return of a leg that was left behind: when it is part of the pair again.
 use super::domain::Attached;
-use super::given_up;
+use super::runtime_files;
 use crate::fail::{Context, Fail, Res};
 use crate::text;
 use crate::tree::object::std;
@@ -45,7 +45,7 @@ impl Watch {
             // From here on nobody is attached, and nobody comes. The mark goes last: whoever stops on the way
             // leaves it, and leg b with it.
             for (leg, owner) in p.pair.legs.as_ref().zip(p.owners.as_ref()) {
-                given_up::remove(&p.pair, leg);
+                runtime_files::remove(&p.pair, leg);
                 rustix::io::pwrite(owner, &[0; OWNER_SIZE], 0).about(about())?;
                 rustix::fs::fdatasync(owner).about(about())?;
                 leg.root.sync()?;

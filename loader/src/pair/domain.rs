@@ -2,10 +2,10 @@
 //! every attached process holds a shared lock. The order in which that
 //! is joined or founded, and what is believed, stand in `mirror_pair::domain`, for the preloaded library too.
 use super::control::random_id;
-use super::given_up;
-use super::legs::{OpenLeg, Pair};
+use super::legs::Pair;
 use super::lock::Locks;
 use super::runtime::{Runtime, SizeLimit};
+use super::runtime_files::{self, place, read_owner};
 use super::still::Still;
 use crate::fail::{Context, Fail, Kind, Res};
 use crate::text;
@@ -18,11 +18,9 @@ use mirror_core::{Errno, Leg, PerLeg};
 use mirror_pair::{domain, locks, runtime};
 use parking_lot::Mutex;
 use rustix::fs::{Mode, OFlags};
-use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// The kernel's boot id.
@@ -53,10 +51,6 @@ pub fn boot_of(p: &Pair) -> Res<Id> {
 /// The domain that both legs name.
 pub(super) fn named(p: &Pair) -> Option<Owner> {
     domain::named(p.legs.as_ref().map(read_owner))
-}
-
-pub(super) fn read_owner(leg: &OpenLeg) -> Option<Owner> {
-    Owner::parse(&leg.root.read(OWNER_RECORD).ok()?)
 }
 
 /// Where a pair's runtime file is, and which one is believed.
@@ -284,7 +278,7 @@ impl domain::Founding for Joining<'_> {
         self.pair
             .legs
             .iter()
-            .for_each(|leg| given_up::remove(self.pair, leg));
+            .for_each(|leg| runtime_files::remove(self.pair, leg));
     }
     fn random(&mut self) -> Res<Id> {
         random_id()
@@ -385,17 +379,6 @@ fn private(pair: &Pair, boot: Id) -> Res<Runtime> {
     std(runtime(pair).private(id, boot))
         .map(Runtime::of)
         .about(name)
-}
-
-/// The folder in which the pair's runtime files lie, and what their names begin with.
-pub(super) fn place(leg: &OpenLeg) -> (PathBuf, &[u8]) {
-    let whole = leg.record.runtime.as_bytes();
-    let end = whole.iter().rposition(|b| *b == b'/').unwrap_or(0);
-    let (folder, start) = whole.split_at(end);
-    (
-        PathBuf::from(OsStr::from_bytes(folder)),
-        start.strip_prefix(b"/").unwrap_or(start),
-    )
 }
 
 fn finish(pair: Pair, runtime: Runtime, owners: PerLeg<OwnedFd>) -> Res<Attached> {

@@ -1,6 +1,7 @@
 //! A domain that cannot be joined, of a pair in which nobody is: what its records say against the legs.
-use super::domain::{named, read_owner};
+use super::domain::named;
 use super::legs::Pair;
+use super::runtime_files::read_owner;
 use mirror_core::record::Id;
 use mirror_core::word::Past;
 use mirror_pair::domain;

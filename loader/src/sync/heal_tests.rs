@@ -117,7 +117,7 @@ impl Case {
 
 impl Drop for Case {
     fn drop(&mut self) {
-        crate::pair::given_up::forget(&self.p.pair.legs.a);
+        crate::pair::runtime_files::forget(&self.p.pair.legs.a);
         let _ = fs::remove_dir_all(&self.dir);
     }
 }

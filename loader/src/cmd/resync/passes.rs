@@ -99,7 +99,7 @@ impl Repair<'_> {
                 return Ok(code);
             }
         }
-        self.given_up();
+        self.runtime_files();
         Ok(1)
     }
 
@@ -243,7 +243,7 @@ impl Repair<'_> {
     }
 
     /// The last walk has ended, and more is to be done.
-    fn given_up(&self) {
+    fn runtime_files(&self) {
         let shown = text::path(&self.pair.pair.line.virt);
         let repaired = text::plural(self.repaired, "path");
         if !self.joining {

@@ -1,12 +1,30 @@
-//! Runtime files that their pair has given up.
-use super::domain::{place, read_owner};
+//! Runtime files: where those of a pair lie, which one a leg names, and which are given up.
 use super::legs::{OpenLeg, Pair};
 use mirror_core::PerLeg;
 use mirror_core::facts::Facts;
-use mirror_core::record::Id;
+use mirror_core::owner::Owner;
+use mirror_core::record::{Id, OWNER_RECORD};
 use mirror_pair::runtime;
+use std::ffi::OsStr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+/// The domain that a leg names.
+pub(super) fn read_owner(leg: &OpenLeg) -> Option<Owner> {
+    Owner::parse(&leg.root.read(OWNER_RECORD).ok()?)
+}
+
+/// The folder in which the pair's runtime files lie, and what their names begin with.
+pub(super) fn place(leg: &OpenLeg) -> (PathBuf, &[u8]) {
+    let whole = leg.record.runtime.as_bytes();
+    let end = whole.iter().rposition(|b| *b == b'/').unwrap_or(0);
+    let (folder, start) = whole.split_at(end);
+    (
+        PathBuf::from(OsStr::from_bytes(folder)),
+        start.strip_prefix(b"/").unwrap_or(start),
+    )
+}
 
 /// Removes the runtime file that a leg names, if it is this pair's own. Nobody is attached: the owner
 /// record is locked exclusively. (One that another member made may stay: nobody looks at it again.)
