@@ -85,6 +85,25 @@ pub fn leave(
     })
 }
 
+/// Leg b, on its way back, is left behind again: `word` does so, if it is on its way back still, and says whether. The
+/// mark stands; it says `new` from then on.
+pub fn leave_again(
+    root: i32,
+    mut new: Away,
+    own: impl Fn(&dyn Fn() -> Sys<usize>) -> Sys<usize>,
+    word: impl FnOnce() -> bool,
+) -> Sys<bool> {
+    locked(root, |n, mark| {
+        let gone = mark.stands() && word();
+        if gone {
+            new.epoch = mark.epoch();
+            // Half of it is a mark too.
+            let _ = put(n, &new, &own);
+        }
+        Ok(gone)
+    })
+}
+
 fn put(n: i32, a: &Away, own: &impl Fn(&dyn Fn() -> Sys<usize>) -> Sys<usize>) -> Sys<()> {
     let bytes = a.encode();
     match own(&|| sys::pwrite(n, &bytes, 0))? {

@@ -45,7 +45,7 @@ pub fn lock(records: PerLeg<i32>, exclusive: bool) -> Sys<bool> {
 /// network file system), somebody may hold one alone for a moment: they find the domain, and share it. Who went
 /// on without the lock would be attached while others believe that nobody is.
 pub fn share(records: PerLeg<i32>, mut pause: impl FnMut()) -> Sys<()> {
-    for _ in 0..TRIES {
+    for _ in 0..PATIENCE {
         if lock(records, false)? {
             return Ok(());
         }
@@ -234,12 +234,17 @@ pub trait Ground {
 /// Tries before a pair counts as taken by somebody whose runtime file cannot be seen from here.
 pub const TRIES: u32 = 200;
 
+/// The same where somebody holds a record alone: they found a domain, or end one, and wait for a disk.
+pub const PATIENCE: u32 = 10_000;
+
 /// Joins the domain, or founds it. `None`: others hold the records, and their runtime file is not there.
 pub fn join<G: Ground>(g: &mut G) -> Result<Option<G::Runtime>, G::Error> {
-    for nth in 0..TRIES {
+    let mut unseen = 0u32;
+    for _ in 0..PATIENCE {
         if g.lock(false)? {
+            unseen = unseen.saturating_add(1);
             let mut found = g.live();
-            if found.is_none() && nth != 0 {
+            if found.is_none() && unseen != 1 {
                 found = g.as_others();
             }
             if found.is_some() {
@@ -258,6 +263,9 @@ pub fn join<G: Ground>(g: &mut G) -> Result<Option<G::Runtime>, G::Error> {
         }
         g.unlock()?;
         g.pause();
+        if unseen == TRIES {
+            break;
+        }
     }
     Ok(None)
 }

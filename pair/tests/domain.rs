@@ -6,7 +6,7 @@ use mirror_core::runtime::SIZE;
 use mirror_core::word::Past;
 use mirror_core::{Leg, PerLeg};
 use mirror_pair::domain::{
-    File, Founding, Ground, TRIES, found, is_live, join, leave, named, past, read, reopen,
+    File, Founding, Ground, PATIENCE, TRIES, found, is_live, join, leave, named, past, read, reopen,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +118,22 @@ fn a_pair_that_others_hold_elsewhere_is_given_up() {
     let mut s = script(&vec![true; n], &vec![false; n], &[]);
     assert_eq!(join(&mut s), Ok(None));
     assert_eq!((s.held, s.pauses, s.founded), (Held::No, TRIES, false));
+}
+
+#[test]
+fn who_holds_a_record_alone_is_waited_for() {
+    // They found a domain, or end one, and wait for a slow disk.
+    let n = TRIES as usize * 10;
+    let mut shared = vec![false; n];
+    shared.push(true);
+    let mut s = script(&shared, &[], &[true]);
+    assert_eq!(join(&mut s), Ok(Some("joined")));
+    assert_eq!((s.held, s.pauses), (Held::Shared, TRIES * 10));
+    // Not without an end.
+    let n = PATIENCE as usize;
+    let mut s = script(&vec![false; n], &[], &[]);
+    assert_eq!(join(&mut s), Ok(None));
+    assert_eq!((s.held, s.pauses), (Held::No, PATIENCE));
 }
 
 #[test]

@@ -7,6 +7,8 @@ use std::process::Command;
 
 #[path = "returns/failing.rs"]
 mod failing;
+#[path = "returns/unnoticed.rs"]
+mod unnoticed;
 
 fn pair(kind: Kind) -> Pair {
     let p = Pair::bare(kind, Fs::Plain).expect("plain folders");

@@ -8,6 +8,7 @@ use crate::pair::state::State;
 use crate::pair::tab::Line;
 use crate::sync::turn;
 use crate::text;
+use mirror_core::tab::OnFailure;
 use mirror_core::{Leg, PerLeg};
 
 /// The pair, if its leg b was left behind, or if each leg says so of the other.
@@ -88,4 +89,12 @@ pub fn split(pair: &Pair) -> Option<Finding> {
         format!("if leg a is right; then mirror resync {v}"),
     );
     Some(f)
+}
+
+/// What it means that a leg is read-only.
+pub fn of_read_only(leg: Leg, line: &Line) -> &'static str {
+    match (leg, line.on_failure) {
+        (Leg::B, OnFailure::Degrade) => "the first change leaves it behind",
+        _ => "programs can read, and change nothing",
+    }
 }

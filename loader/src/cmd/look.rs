@@ -465,14 +465,13 @@ fn rooms(pair: &Pair, v: &str) -> Vec<Finding> {
     for leg in &pair.legs {
         let (letter, shown) = (leg.letter(), text::path(&leg.root.path));
         if read_only(&leg.root) {
+            let means = degraded::of_read_only(leg.record.leg, &pair.line);
             let point = text::shell(&probe::mount_point(&leg.root.path));
             found.push(
                 Finding::new(
                     State::ReadOnly,
                     explain::READ_ONLY,
-                    format!(
-                        "leg {letter} ({shown}) is read-only: programs can read, and change nothing"
-                    ),
+                    format!("leg {letter} ({shown}) is read-only: {means}"),
                 )
                 .act(
                     format!("mount -o remount,rw {point}"),

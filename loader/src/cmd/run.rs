@@ -3,6 +3,7 @@ use super::Found;
 use super::handed;
 use super::leave;
 use super::look::{self, Look};
+use super::signs::read_only;
 use super::sub::{CommandLine, Sub};
 use super::unmirrored::Before;
 use crate::fail::{Fail, Kind, Res};
@@ -209,14 +210,12 @@ fn pairs(a: &Run) -> Res<Vec<Attached>> {
             alone = true;
             continue;
         }
-        if let Found::Lost(k) = &found
-            && a.require.is_none()
-            && goes_on(k)
+        if a.require.is_none()
+            && let Some((sentence, line)) = goes_on(&found)
         {
             output::note!(
-                "mirror: run: {} (on-failure=degrade: the first change in {} goes on with leg a alone)",
-                k.sentence(),
-                text::path(&k.line.virt)
+                "mirror: run: {sentence} (on-failure=degrade: the first change in {} goes on with leg a alone)",
+                text::path(&line.virt)
             );
             alone = true;
             continue;
@@ -256,10 +255,22 @@ fn degraded(found: &Found) -> Option<&Line> {
     }
 }
 
-/// Whether programs may leave leg b behind, which is not there: they look for themselves.
-fn goes_on(k: &Look) -> bool {
-    let a = || OpenLeg::open(&k.line.legs.a).is_ok_and(|leg| leg.record.leg == Leg::A);
-    k.state == State::LegLost && k.line.on_failure == OnFailure::Degrade && a()
+/// Whether programs may leave leg b behind, which is not there or takes nothing: they look for themselves. What is to
+/// be said of it.
+fn goes_on(found: &Found) -> Option<(String, &Line)> {
+    match found {
+        Found::Lost(k) => {
+            let a = || OpenLeg::open(&k.line.legs.a).is_ok_and(|leg| leg.record.leg == Leg::A);
+            let goes = k.state == State::LegLost && k.line.on_failure == OnFailure::Degrade && a();
+            goes.then(|| (k.sentence(), &k.line))
+        }
+        Found::Pair(p) if p.line.on_failure == OnFailure::Degrade => {
+            let b = !read_only(&p.legs.a.root) && read_only(&p.legs.b.root);
+            let k = b.then(|| look::look(&p.line))?;
+            (k.state == State::ReadOnly).then(|| (k.sentence(), &p.line))
+        }
+        Found::Pair(_) => None,
+    }
 }
 
 /// What `--require in-sync` forbids.

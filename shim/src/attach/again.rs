@@ -63,8 +63,11 @@ fn turn(s: &Session, held: &AtomicU32, alone: bool, shared: bool) {
     match opened {
         Ok(()) => held.store(new.epoch, Ordering::Release),
         Err(r) => {
-            refused::record(s.pair, &crate::attach::past::reason(r));
             leaving::unreachable(s, r.errno);
+            // The mark says why, and the program goes on.
+            if !s.runtime().word().alone() {
+                refused::record(s.pair, &crate::attach::past::reason(r));
+            }
         }
     }
 }

@@ -68,6 +68,29 @@ pub fn unreachable(s: &Session, why: Errno) {
     let _ = away::leave(s.at(Leg::A), mark, |f| own_file(f), word);
 }
 
+/// Leg b is on its way back, and a program needs of it what cannot be had (`why`, for a change of `rel`): it is left
+/// behind again, and with it nothing that leg a has not. Whether it is on its way back no more; one that is back by
+/// now stays.
+#[cold]
+#[inline(never)]
+pub fn give_up_return(s: &Session, why: Errno, rel: &[u8]) -> bool {
+    if s.runtime().word().joining()
+        && let Ok(record) = mirror_pair::session::record(s.at(Leg::A))
+    {
+        let mut mark = mark(&record, why, rel);
+        mark.why = Why::Failed;
+        let word = || {
+            let joining = s.runtime().word().joining();
+            if joining {
+                s.runtime().leave_behind();
+            }
+            joining
+        };
+        let _ = away::leave_again(s.at(Leg::A), mark, |f| own_file(f), word);
+    }
+    !s.runtime().word().joining()
+}
+
 /// Says that the leg has answered `why`, to a change of `rel`.
 fn mark(record: &LegRecord, why: Errno, rel: &[u8]) -> Away {
     let reason = match why.class() {

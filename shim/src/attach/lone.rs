@@ -3,12 +3,14 @@
 //! Rules: leg b is not looked at. Who comes holds a shared lock on leg a's domain record, by which whoever
 //! brings the leg back knows that programs work on leg a alone; the mark is asked again under it.
 use crate::attach::handle::Session;
+use crate::config::CONFIG;
 use crate::events::refused::{Refused, unless_told};
 use crate::process::fds::{self, ANY_PARTNER, PAIRED};
-use crate::process::limits::own_file;
+use crate::process::limits::{own_fd, own_file};
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::away::Mark;
+use mirror_core::path::Path;
 use mirror_core::record::{LegRecord, OWNER_RECORD};
 use mirror_core::refusal::Refusal;
 use mirror_core::{Errno, K, Leg, OBJECTS, PerLeg, RESERVED, numbers};
@@ -51,6 +53,22 @@ pub fn join(
 #[cold]
 pub fn is_so(s: &Session) -> bool {
     !s.is_guarded() || away::read(s.root.a).is_ok_and(|m| m.stands())
+}
+
+/// The mark of a pair, found by leg a's text. What cannot be read says nothing here: who attaches asks again.
+#[cold]
+#[inline(never)]
+pub fn mark_of(pair: usize) -> Mark {
+    let look = || -> Sys<Mark> {
+        let conf = CONFIG.get().pairs().get(pair).ok_or(Errno::EIO)?;
+        let path = Path::from_bytes(conf.legs[Leg::A].to_bytes()).map_err(|_| Errno::EIO)?;
+        let flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
+        let root = own_fd(|| sys::openat2(c::AT_FDCWD, &path, flags, 0, sys::NO_SYMLINKS))?;
+        let mark = away::read(root);
+        let _ = sys::close(root);
+        mark
+    };
+    look().unwrap_or(Mark::None)
 }
 
 /// Refuses a pair whose leg b has a mark.

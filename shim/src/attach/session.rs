@@ -170,7 +170,8 @@ pub fn join(pair: usize, guest: bool) -> Result<Session, Refused> {
         numbers_are_free()?;
     }
     let s = match attach(pair, guest) {
-        Err(_) if failing(pair) => attach(pair, guest),
+        // Leg b was left behind while it was being opened; or is now.
+        Err(_) if lone::mark_of(pair).stands() || failing(pair) => attach(pair, guest),
         r => r,
     }?;
     if guest {
@@ -232,34 +233,36 @@ pub fn root_of(pair: usize, leg: Leg) -> Option<i32> {
     (root >= 0).then_some(root)
 }
 
+/// The word of a pair and the epoch of what there is of its leg b, if the owner of this memory is attached to it.
+fn word_of(pair: usize) -> Option<(StateWord, u32)> {
+    let slot = SLOTS.get(pair)?;
+    let ready = slot.ready.load(Ordering::Acquire);
+    // SAFETY: as in `root_of`.
+    ready.then(|| unsafe {
+        let word = (*slot.session.get()).runtime().word();
+        (word, slot.held.load(Ordering::Relaxed))
+    })
+}
+
 /// Whether what the owner of this memory has of a pair's leg b is of another epoch than the word's.
 pub fn is_behind(pair: usize) -> bool {
-    let slot = SLOTS.get(pair);
-    let ready = slot.filter(|s| s.ready.load(Ordering::Acquire));
-    // SAFETY: as in `root_of`.
-    ready.is_some_and(|slot| unsafe {
-        let word = (*slot.session.get()).runtime().word();
-        !word.alone() && word.epoch() != slot.held.load(Ordering::Relaxed)
-    })
+    word_of(pair).is_some_and(|(word, held)| !word.alone() && word.epoch() != held)
 }
 
 /// Whether a pair's leg b was ever away while its runtime file was there: a table of descriptors that is not the
 /// owner's may hold partners from before.
 pub fn has_changed(pair: usize) -> bool {
-    let slot = SLOTS.get(pair);
-    let ready = slot.filter(|s| s.ready.load(Ordering::Acquire));
-    // SAFETY: as in `root_of`.
-    ready.is_some_and(|slot| unsafe {
-        (*slot.session.get()).runtime().word().epoch() != StateWord::FRESH.epoch()
-    })
+    word_of(pair).is_some_and(|(word, _)| word.epoch() != StateWord::FRESH.epoch())
 }
 
 /// Whether leg b of a pair is away, as far as the owner of this memory is attached to it.
 pub fn is_alone(pair: usize) -> bool {
-    let slot = SLOTS.get(pair);
-    let ready = slot.filter(|s| s.ready.load(Ordering::Acquire));
-    // SAFETY: as in `root_of`.
-    ready.is_some_and(|s| unsafe { (*s.session.get()).runtime().word().alone() })
+    word_of(pair).is_some_and(|(word, _)| word.alone())
+}
+
+/// Whether leg b of a pair is on its way back, as far as the owner of this memory is attached to it.
+pub fn is_joining(pair: usize) -> bool {
+    word_of(pair).is_some_and(|(word, _)| word.joining())
 }
 
 /// Keeps a descriptor of "/proc" for texts of descriptors, as long as the process lives. TX is held.
@@ -466,7 +469,8 @@ fn numbers_are_free() -> Result<(), Refused> {
 #[cold]
 #[inline(never)]
 pub fn open_lock(s: &Session, leg: Leg, object: usize) -> Sys<i32> {
-    if leg == Leg::B || s.runtime().word().alone() {
+    // Without leg b there is one lock, whatever the word says by now.
+    if leg == Leg::B || s.root[Leg::B] < 0 {
         let n = guest_lock(s, leg, object)?;
         return settle_fd(n, s.slot, numbers::lock(s.slot, leg, object), false);
     }

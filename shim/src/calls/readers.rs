@@ -1,6 +1,6 @@
 //! Calls of readers that must see a plain directory: listings, and mappings that would write.
-use crate::calls::args::locate_arg;
-use crate::calls::mapped;
+use crate::calls::args::{TRIES, locate_arg};
+use crate::calls::mapped::{self, call::Did};
 use crate::calls::pages::pages_go;
 use crate::calls::paired::recognise::{Fd, recognise};
 use crate::config::{self, CONFIG, Member, is_ours};
@@ -72,8 +72,18 @@ pub fn mmap(regs: &mut Regs) -> usize {
 }
 
 fn map_file(regs: &mut Regs, n: i32) -> usize {
+    for _ in 0..TRIES {
+        if let Some(v) = mapped_as(regs, n) {
+            return v;
+        }
+    }
+    cannot(regs)
+}
+
+/// `None`: what the number is has changed meanwhile.
+fn mapped_as(regs: &mut Regs, n: i32) -> Option<usize> {
     let mut loc = Loc::new();
-    match recognise(n, &mut loc) {
+    Some(match recognise(n, &mut loc) {
         Fd::Out(_) if crate::calls::paired::lent::is_ring(n) => {
             if !actor::guest() {
                 // The next mapping of it must come here again.
@@ -81,13 +91,26 @@ fn map_file(regs: &mut Regs, n: i32) -> usize {
             }
             fail(regs, Errno::ENODEV)
         }
-        Fd::Out(_) if may_write(n) && mapped::nameless::is(n) => cannot(regs),
-        Fd::Out(_) => NATIVE,
-        _ if !may_write(n) => NATIVE,
-        _ => match mapped::call::map(regs) {
-            Some(v) => v,
-            None => cannot(regs),
+        Fd::Out(_) => match may_write(n).then(|| mapped::nameless::of(n)).flatten() {
+            Some(at) => {
+                let did = mapped::call::map_nameless(regs, n, at);
+                return mapped_now(regs, did);
+            }
+            None => NATIVE,
         },
+        _ if !may_write(n) => NATIVE,
+        _ => {
+            let did = mapped::call::map(regs);
+            return mapped_now(regs, did);
+        }
+    })
+}
+
+fn mapped_now(regs: &mut Regs, did: Did) -> Option<usize> {
+    match did {
+        Did::This(v) => Some(v),
+        Did::Cannot => Some(cannot(regs)),
+        Did::Again => None,
     }
 }
 

@@ -309,8 +309,10 @@ pub fn nothing_beside<const N: usize>(
     }
     if cx.lead == Leg::A && cx.s.runtime().word().joining() {
         // What leg b still has from before is no reason for a program's error: it is on its way back no more.
-        leaving::unreachable(cx.s, gone.err().unwrap_or(why));
-        return Err(Prepared::Replan);
+        let why = gone.err().unwrap_or(why);
+        if leaving::give_up_return(cx.s, why, cx.name(which).said()) {
+            return Err(Prepared::Replan);
+        }
     }
     pending::pending_once(cx.s, cx.name(which).said());
     Err(Prepared::Answer(Err(why)))

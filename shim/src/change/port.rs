@@ -79,9 +79,6 @@ impl Port<'_, '_> {
         let n = self.change.data().ok_or(Errno::EIO)?.fd();
         Ok((n, n.saturating_add(mirror_core::K)))
     }
-}
-
-impl Port<'_, '_> {
     /// What a write took away beside that the second leg has refused.
     fn give_back(&self, n: i32, m: i32, source: &Untouched<'_>) {
         if privileges::give_back(n, m, Some(source)).is_err() {
@@ -209,16 +206,18 @@ impl LegIo for Port<'_, '_> {
         self.change.holds(&mut self.cx, why)
             || self.cx.is_judged() && {
                 self.pending(held, why);
+                self.change.unmended(&mut self.cx, why, held);
                 true
             }
     }
     #[cold]
     #[inline(never)]
     fn heal(&mut self, held: &BothLocked) -> Result<(), Errno> {
-        if self.cx.is_deep() {
-            return Err(Errno::EFBIG);
-        }
-        self.change.heal(&mut self.cx, held)
+        let r = match self.cx.is_deep() {
+            true => Err(Errno::EFBIG),
+            false => self.change.heal(&mut self.cx, held),
+        };
+        r.inspect_err(|why| self.change.unmended(&mut self.cx, *why, held))
     }
     fn position(&mut self) -> Result<u64, Errno> {
         if let Some(p) = self.cx.position {
@@ -368,7 +367,6 @@ pub fn run(job: Job, mut t: [Option<&mut Target>; 2], change: &mut dyn Change) -
                 match ran {
                     Some(ran) => ran,
                     None if turns < TURNS => continue,
-                    // Somebody turns the word again and again.
                     None => Ran::Done(Err(Errno::EIO)),
                 }
             }
@@ -432,7 +430,10 @@ fn drive(p: &mut Port<'_, '_>, kind: IntentKind, action: Action) -> Option<Ran> 
             {
                 return Some(Ran::Unresolved);
             }
-            Next::Answer(r) if !p.cx.alone && lost::after(&p.cx, p.lost, r) && r.is_err() => {}
+            // Leg b has left, comes or is back meanwhile: the error may be of that, and nothing was done.
+            Next::Answer(Err(_)) if !p.is_of(p.cx.s.runtime().word()) => return None,
+            Next::Answer(r) if !p.cx.alone && lost::after(&p.cx, word, p.lost, r) && r.is_err() => {
+            }
             Next::Answer(r) => {
                 MISSES.store(0, Ordering::Relaxed);
                 if p.cx.s.is_guarded() {

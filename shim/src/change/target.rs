@@ -471,6 +471,9 @@ pub trait Change {
             heal::equal(cx.s, second.other(), b, held)
         }
     }
+    /// The second leg's object was not made equal (`why`), and is on record; the first leg has the change. What the
+    /// program needs of it all the same.
+    fn unmended(&mut self, _: &mut Cx<'_>, _why: Errno, _: &BothLocked) {}
     /// The write family's view of itself.
     fn data(&mut self) -> Option<&mut dyn Data> {
         None

@@ -235,6 +235,38 @@ fn the_policy_decides() {
     }
 }
 
+/// `mirror run` starts what goes on without a leg b that is read-only, and nothing else.
+#[test]
+fn run_begins_beside_a_read_only_leg() {
+    need!(root);
+    for (option, code) in [("degrade", 0), ("fail", 125)] {
+        let Some(p) = Pair::bare(Kind::InPlace, LOOP) else {
+            return;
+        };
+        p.init(&["--on-failure", option]).ok();
+        let m = mount(&p).display().to_string();
+        sh(&format!("mount -o remount,ro {m}"));
+        let mut in_sync = p.mirror_command("run");
+        in_sync.args(["--require", "in-sync", "--", "true"]);
+        let o = Output::from_std(in_sync.output().unwrap());
+        assert_ne!(o.code, 0, "{o:?}");
+        let o = p.run("echo 1 > $V/new");
+        assert_eq!(o.code, code, "{option}: {o:?}");
+        let word = match option {
+            "degrade" => "DEGRADED",
+            _ => "READ-ONLY",
+        };
+        state(&p, 1, word);
+        assert_eq!(p.a().join("new").exists(), code == 0);
+        sh(&format!("mount -o remount,rw {m}"));
+        if code == 0 {
+            online(&p).ok();
+        }
+        state(&p, 0, "IN SYNC");
+        p.assert_equal();
+    }
+}
+
 fn mirror_cache(p: &Pair) -> std::ffi::OsString {
     let c = p.preloaded("true");
     c.get_envs()

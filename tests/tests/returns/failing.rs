@@ -101,7 +101,7 @@ fn marked(p: &Pair) -> bool {
 
 /// What is left is mended by what it says to type.
 #[track_caller]
-fn comes_back_at_last(p: &Pair) {
+pub(super) fn comes_back_at_last(p: &Pair) {
     let o = online(p);
     assert_eq!(o.code, 0, "{o:?}");
     if p.mirror("status", &[v(p)]).code != 0 {

@@ -4,8 +4,8 @@
 //! What lets stores come is announced before.
 use crate::attach::session;
 use crate::calls::mapped::carry::{What, act};
+use crate::calls::mapped::hooks;
 use crate::calls::mapped::table::{self, Piece};
-use crate::calls::mapped::{hooks, map};
 use crate::calls::pages::pages_go;
 use crate::change::job::Patience;
 use crate::change::lost;
@@ -216,10 +216,5 @@ fn down(at: usize, end: usize) -> sys::Sys<()> {
     Ok(())
 }
 
-/// mmap, shared, by a descriptor that may write. `None`: it cannot be mirrored.
-pub fn map(regs: &mut Regs) -> Option<usize> {
-    match map::map(regs) {
-        map::Did::This(v) => Some(v),
-        map::Did::Cannot => None,
-    }
-}
+/// mmap, shared, by a descriptor that may write.
+pub use crate::calls::mapped::map::{Did, map, map_nameless};

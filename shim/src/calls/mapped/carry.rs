@@ -3,6 +3,7 @@
 //! Rules: both legs are compared, and what differs is copied: nothing is known of what was stored. Both are looked
 //! at through the library's own mappings, by the kernel: what is not there any more (a file cut short by
 //! somebody else) is an error and no signal. The sizes are equal under the lock; nothing is carried behind the end.
+use crate::calls::mapped::table::Apart;
 use crate::calls::mapped::{foreign, marks, table};
 use crate::change::job::{Job, Patience};
 use crate::change::port::{Ran, run};
@@ -66,13 +67,16 @@ impl Change for One {
         if step == Step::Second {
             return Ok(0);
         }
-        let gone = match table::renew(self.nth, cx.s) {
-            Err(Errno::ENOENT) if self.what != What::Enter => true,
-            r => r.map(|()| false)?,
+        let gone = match (table::renew(self.nth, cx.s), self.what) {
+            (Ok(()), _) => false,
+            (Err(Apart::Gone), _) => true,
+            // With what was stored it is copied yet; but stores that are still to come must be announced.
+            (Err(Apart::Lacking), What::Carry | What::Leave | What::End) => true,
+            (Err(why), _) => return Err(why.errno().into()),
         };
         let r = match self.what {
             // Nobody can have it by a name.
-            What::Carry if gone => Ok(()),
+            What::Carry | What::Enter if gone => Ok(()),
             What::Enter => enter(self.nth, cx, self.range, held),
             What::Carry => carry(self.nth, self.range, held),
             What::Leave if table::is_mapped(self.nth) => Ok(()),

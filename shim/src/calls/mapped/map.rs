@@ -1,16 +1,16 @@
 //! mmap of a file of a pair, shared, by a descriptor that may write.
-use crate::calls::args::TRIES;
 use crate::calls::data::write::place;
 use crate::calls::mapped::table::{self, Piece};
 use crate::calls::mapped::{carry, hooks, marks};
 use crate::calls::paired::pair_up::paired;
 use crate::change::job::Job;
 use crate::change::lone::Shown;
+use crate::change::lost;
 use crate::change::number::describe;
 use crate::change::port::{Ran, run};
 use crate::change::target::{Change, Cx};
 use crate::process::{actor, fds};
-use crate::regs::{Regs, WAIT, answer, arg, copy_of, fd_arg, raw};
+use crate::regs::{NATIVE, Regs, WAIT, answer, arg, copy_of, fd_arg, raw};
 use core::sync::atomic::Ordering;
 use libc as c;
 use mirror_core::runtime::IntentKind;
@@ -33,38 +33,48 @@ pub enum Did {
     This(usize),
     /// It cannot be mirrored.
     Cannot,
+    /// What the number is has changed meanwhile: it is looked at anew.
+    Again,
+}
+
+/// Whether this process can have mappings at all.
+fn may(regs: &Regs) -> bool {
+    let shares = crate::attach::session::SHARED_FILES.load(Ordering::Relaxed)
+        || actor::SPLIT.load(Ordering::Relaxed);
+    !actor::guest() && !shares && arg(regs, 3) & c::MAP_HUGETLB as usize == 0
 }
 
 /// A mapping that is, or can be made, writable.
 #[inline(never)]
 pub fn map(regs: &mut Regs) -> Did {
     let n = fd_arg(regs, 4);
-    let shares = crate::attach::session::SHARED_FILES.load(Ordering::Relaxed)
-        || actor::SPLIT.load(Ordering::Relaxed);
-    if actor::guest() || shares || arg(regs, 3) & c::MAP_HUGETLB as usize != 0 {
+    if !may(regs) {
         return Did::Cannot;
     }
-    for _ in 0..TRIES {
-        if let Some(did) = tried(regs, n) {
-            return did;
-        }
+    let mut ask = copy_of(regs);
+    match paired(&mut ask, n) {
+        None => {}
+        Some(WAIT) => return Did::This(WAIT),
+        // It has no name any more, or is another's.
+        Some(NATIVE) => return Did::Again,
+        Some(_) => return Did::Cannot,
     }
-    Did::Cannot
+    at(regs, n, place(n))
 }
 
-/// `None`: the number is another's now.
-fn tried(regs: &mut Regs, n: i32) -> Option<Did> {
-    let mut ask = copy_of(regs);
-    if let Some(v) = paired(&mut ask, n) {
-        return Some(match v {
-            WAIT => Did::This(WAIT),
-            _ => Did::Cannot,
-        });
+/// The same of a file that has no name and no partner: while leg b is away it is like any other. One on its way back
+/// has no part of it.
+pub fn map_nameless(regs: &mut Regs, n: i32, (pair, leg): (usize, Leg)) -> Did {
+    if leg != Leg::A || !may(regs) || !lost::give_up_return(pair, Errno::ENODEV) {
+        return Did::Cannot;
     }
-    let (pair, leg) = place(n);
+    at(regs, n, (pair, leg))
+}
+
+fn at(regs: &mut Regs, n: i32, (pair, leg): (usize, Leg)) -> Did {
     // What the other tree's own name leads to has its source there.
     if leg != Leg::A {
-        return Some(Did::Cannot);
+        return Did::Cannot;
     }
     let copy = copy_of(regs);
     let mut change = Map {
@@ -77,10 +87,10 @@ fn tried(regs: &mut Regs, n: i32) -> Option<Did> {
     let cannot = change.cannot;
     hooks::settle_gone();
     match ran {
-        Ran::Unresolved => None,
-        Ran::Wait => Some(Did::This(WAIT)),
-        Ran::Done(r) | Ran::Lone(r) if !cannot => Some(Did::This(answer(regs, r))),
-        _ => Some(Did::Cannot),
+        Ran::Unresolved => Did::Again,
+        Ran::Wait => Did::This(WAIT),
+        Ran::Done(r) | Ran::Lone(r) if !cannot => Did::This(answer(regs, r)),
+        _ => Did::Cannot,
     }
 }
 
@@ -106,7 +116,7 @@ impl Map<'_> {
         let known = table::find(cx.s.pair, st.ino(), st.dev()).map(|(nth, _)| nth);
         let nth = match known {
             Some(nth) => {
-                table::renew(nth, cx.s)?;
+                table::renew_by(nth, cx.s, self.n)?;
                 table::reach(nth, to)?;
                 nth
             }

@@ -6,7 +6,8 @@
 //! read or written at the program's ranges.
 use crate::attach::handle::Session;
 use crate::path::below::open_below;
-use crate::path::loc::Path;
+use crate::path::loc::{Loc, Place};
+use crate::path::object;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use libc as c;
 use mirror_core::mapped::PATH_ROOM;
@@ -106,6 +107,14 @@ impl File {
             self.at.get(leg.index()).map_or(0, |a| a.load(R)),
             self.len.load(R),
         )
+    }
+    fn set_path(&self, path: &[u8]) {
+        let room = path.len() <= PATH_ROOM;
+        self.path_len
+            .store(if room { path.len() as u8 } else { 0 }, R);
+        for (d, s) in self.path.iter().zip(path) {
+            d.store(*s, R);
+        }
     }
     /// Where it was.
     pub fn path<'a>(&self, out: &'a mut [u8; PATH_ROOM]) -> &'a [u8] {
@@ -242,11 +251,7 @@ pub fn take(
     for (d, v) in f.id.iter().zip([ino, dev, other]) {
         d.store(v, R);
     }
-    let room = path.len() <= PATH_ROOM;
-    f.path_len.store(if room { path.len() as u8 } else { 0 }, R);
-    for (d, s) in f.path.iter().zip(path) {
-        d.store(*s, R);
-    }
+    f.set_path(path);
     f.used.store(true, R);
     COUNT.fetch_add(1, R);
     let held =
@@ -329,47 +334,95 @@ fn let_go(nth: usize, f: &File) {
     }
 }
 
-/// What there is of leg b is made that of the session's epoch. The file's lock is held. ESTALE: the file is not where
-/// it was; ENOENT: it has no name any more.
-pub fn renew(nth: usize, s: &Session) -> Sys<()> {
-    let f = file(nth).ok_or(Errno::EIO)?;
+/// Why there is nothing of leg b for a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Apart {
+    /// It has no name any more: nobody can come to it by one.
+    Gone,
+    /// Leg b, on its way back, has it not yet: it is copied, with what was stored.
+    Lacking,
+    /// No name of it is found, or leg b has nothing by it.
+    Moved,
+    /// Leg b's file cannot be had.
+    Failed(Errno),
+}
+
+impl Apart {
+    /// For who must have it.
+    pub fn errno(self) -> Errno {
+        match self {
+            Apart::Gone | Apart::Lacking | Apart::Moved => Errno::ESTALE,
+            Apart::Failed(e) => e,
+        }
+    }
+}
+
+/// What there is of leg b is made that of the session's epoch, by a name that the file has now. The file's lock is
+/// held.
+pub fn renew(nth: usize, s: &Session) -> Result<(), Apart> {
+    let f = file(nth).ok_or(Apart::Failed(Errno::EIO))?;
     match f.epoch.load(R) == s.epoch {
         true => Ok(()),
         false => again(nth, f, s),
     }
 }
 
+/// The same for a program that has the file open as `n`, with a partner.
+pub fn renew_by(nth: usize, s: &Session, n: i32) -> Sys<()> {
+    let f = file(nth).ok_or(Errno::EIO)?;
+    if f.epoch.load(R) == s.epoch {
+        return Ok(());
+    }
+    let_go(nth, f);
+    mapped_of_b(nth, f, s, n.saturating_add(K))
+}
+
 #[cold]
 #[inline(never)]
-fn again(nth: usize, f: &File, s: &Session) -> Sys<()> {
+fn again(nth: usize, f: &File, s: &Session) -> Result<(), Apart> {
     let_go(nth, f);
-    if sys::fstat(numbers::mapped(nth, Leg::A))?.nlink() == 0 {
-        return Err(Errno::ENOENT);
+    let own = numbers::mapped(nth, Leg::A);
+    if sys::fstat(own).map_err(Apart::Failed)?.nlink() == 0 {
+        return Err(Apart::Gone);
     }
-    let mut buf = [0u8; PATH_ROOM];
-    let rel = Path::from_bytes(f.path(&mut buf)).map_err(|_| Errno::ESTALE)?;
-    let there =
-        sys::glance(s.at(Leg::A), &rel, c::AT_SYMLINK_NOFOLLOW).map_err(|_| Errno::ESTALE)?;
-    if (there.ino(), there.dev()) != (f.inode(), f.id[1].load(R)) {
-        return Err(Errno::ESTALE);
+    let mut loc = Loc::new();
+    let pair = usize::from(f.pair.load(R));
+    // The kernel knows where it is now, wherever it was.
+    let place = object::sought(own, &mut loc);
+    if place != Place::In || loc.held || (loc.pair, loc.leg) != (pair, Leg::A) {
+        return Err(Apart::Moved);
     }
     let flags = c::O_RDWR | c::O_NOFOLLOW | c::O_NONBLOCK | c::O_NOCTTY | c::O_CLOEXEC;
     // Of leg b the program has no locks any more that closing it could drop.
-    let n = open_below(s.at(Leg::B), &rel, flags)?;
+    let m = match open_below(s.at(Leg::B), &loc.rel, flags) {
+        Err(Errno::ENOENT | Errno::ENOTDIR) if s.runtime().word().joining() => {
+            return Err(Apart::Lacking);
+        }
+        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => return Err(Apart::Moved),
+        m => m.map_err(Apart::Failed)?,
+    };
+    let r = mapped_of_b(nth, f, s, m);
+    let _ = sys::close(m);
+    if r.is_ok() {
+        f.set_path(loc.text());
+    }
+    r.map_err(Apart::Failed)
+}
+
+/// Maps `m`, the file on leg b.
+fn mapped_of_b(nth: usize, f: &File, s: &Session, m: i32) -> Sys<()> {
     let len = f.len.load(R);
-    let mapped = sys::fstat(n).and_then(|st| {
-        let at = sys::map_file(n, len, true)?;
+    let mapped = sys::fstat(m).and_then(|st| {
+        let at = sys::map_file(m, len, true)?;
         f.at[1].store(at, R);
         f.id[2].store(st.ino(), R);
-        name(n, nth, Leg::B, st.ino())
+        name(m, nth, Leg::B, st.ino())
     });
-    let _ = sys::close(n);
-    if mapped.is_err() {
-        unmap(&f.at[1], len);
-        return mapped;
+    match mapped {
+        Ok(()) => f.epoch.store(s.epoch, R),
+        Err(_) => unmap(&f.at[1], len),
     }
-    f.epoch.store(s.epoch, R);
-    Ok(())
+    mapped
 }
 
 fn unmap(at: &AtomicUsize, len: usize) {

@@ -6,9 +6,9 @@ use crate::calls::open::flags::TMPFILE;
 use crate::calls::open::sticky::may_create_over;
 use crate::calls::paired::partner::{install, note, owes_time};
 use crate::change::deep::NOWHERE;
-use crate::change::lone;
 use crate::change::pairing::in_the_way;
 use crate::change::target::{Change, Cx};
+use crate::change::{lone, lost};
 use crate::path::loc::Path;
 use crate::process::actor::maybe_guest;
 use crate::process::fds::{PAIRED, hint, info};
@@ -308,5 +308,11 @@ impl Change for Open {
         self.made = false;
         self.apply(cx, held, Step::Second).map_err(Refused::errno)?;
         Ok(())
+    }
+    fn unmended(&mut self, cx: &mut Cx<'_>, why: Errno, held: &BothLocked) {
+        if lost::not_healed(cx, why, held) && self.later && !self.emptied {
+            // Leg a's alone, under its locks. What fails is told by `opened`.
+            let _ = self.empty_first(self.fd[cx.lead], held);
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! Opening an open file anew through /proc/self/fd/N: both legs' objects are at hand as n and n + K, so
 //! no name is needed, and it does not matter whether one is left.
+use crate::attach::session;
 use crate::calls::args::verdict;
 use crate::calls::paired::partner::{install, note, open_writable, owes_time};
 use crate::change::job::Job;
 use crate::change::lone::{self, Shown};
+use crate::change::lost;
 use crate::change::port::{Ran, run};
 use crate::change::target::{Change, Cx};
 use crate::path::loc::{Loc, Path};
@@ -160,6 +162,9 @@ impl Change for Reopen {
         // The name that is on record may be another file's.
         Err(Errno::EIO)
     }
+    fn unmended(&mut self, cx: &mut Cx<'_>, why: Errno, held: &BothLocked) {
+        let _ = lost::not_healed(cx, why, held);
+    }
 }
 
 /// Opens what descriptor `n`, which has a partner, is open on. `None`: the number is another file's now.
@@ -184,8 +189,10 @@ pub fn reopen(regs: &mut Regs, n: i32, flags: i32, loc: &Loc) -> Option<usize> {
         Ran::Unresolved => return None,
         Ran::Done(Ok(n)) => {
             let n = n as i32;
-            // What was let go since is found anew.
-            if change.slot == n || crate::attach::session::is_alone(loc.pair) {
+            // What was let go since is found anew, and what is on its way back gets its partner before it is changed.
+            let of_a = loc.leg == mirror_core::Leg::A;
+            let away = of_a && (session::is_alone(loc.pair) || session::is_joining(loc.pair));
+            if change.slot == n || away {
                 answer(regs, Ok(n as u64))
             } else {
                 // Never hand out a descriptor whose changes would reach one leg only.

@@ -195,7 +195,8 @@ fn is_of_lost(n: i32, why: Errno, loc: &mut Loc) -> bool {
     let place = crate::path::object::named(n, loc);
     matches!(place, Place::In | Place::Nameless | Place::Linked)
         && loc.leg == mirror_core::Leg::A
-        && lost::leave_pair(loc.pair, why, lost::From::Anywhere)
+        && (lost::leave_pair(loc.pair, why, lost::From::Anywhere)
+            || lost::give_up_return(loc.pair, why))
 }
 
 /// Numbers without a descriptor after which [`all`] looks no further.

@@ -281,8 +281,10 @@ fn pieces(
             {
                 Ok(0) => break,
                 Ok(k) => k,
-                // The kernel has no way to send a directory.
-                Err(Errno::EISDIR) if done == 0 => return fail(regs, Errno::EINVAL),
+                // The kernel has no way to send a directory, wherever its descriptor stands.
+                Err(Errno::EISDIR | Errno::EOVERFLOW) if done == 0 && is_directory(from) => {
+                    return fail(regs, Errno::EINVAL);
+                }
                 Err(e) if done == 0 => return fail(regs, e),
                 Err(_) => break,
             };
@@ -311,6 +313,10 @@ fn pieces(
         }
     }
     answer(regs, Ok(done))
+}
+
+fn is_directory(n: i32) -> bool {
+    sys::fglance(n).is_ok_and(|st| st.kind() == c::S_IFDIR)
 }
 
 /// Sets a descriptor's position `done` bytes behind the start, if the call uses it.
