@@ -143,8 +143,10 @@ pub fn leave(records: PerLeg<i32>, left: Left) -> Sys<()> {
 
 /// Whether a domain was left clean: both legs say so, of the same flush.
 pub fn clean(records: PerLeg<Option<Owner>>) -> bool {
-    let left = records.map(|o| o.map(|o| o.left));
-    left.a == left.b && matches!(left.a, Some(Left::Clean(_)))
+    let (Some(a), Some(b)) = (records.a, records.b) else {
+        return false;
+    };
+    a == b && matches!(a.left, Left::Clean(_))
 }
 
 /// Gives both back.
