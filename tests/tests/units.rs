@@ -53,6 +53,10 @@ fn a_removed_runtime_file_is_told() {
     told("nobody came since");
     pair.verify().ok();
     in_sync();
+    // What was compared is left clean: nothing had been announced.
+    forget_runtime(&pair);
+    in_sync();
+    pair.run("echo once > $V/more").ok();
     forget_runtime(&pair);
     let o = pair
         .preloaded("bash")
@@ -62,6 +66,7 @@ fn a_removed_runtime_file_is_told() {
     told("a program founded the domain");
     pair.verify().ok();
     in_sync();
+    pair.run("echo again >> $V/g").ok();
     forget_runtime(&pair);
     pair.run("echo three > $V/h").ok();
     told("the command founded the domain");

@@ -20,7 +20,7 @@ use mirror_core::record::{OWNER_RECORD, PENDING_LOG};
 use mirror_core::word::StateWord;
 use mirror_core::{Leg, PerLeg};
 use mirror_pair::{domain as protocol, pending};
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::fs::{FlockOperation, Mode, OFlags, Timespec, Timestamps, UTIME_NOW};
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
@@ -136,10 +136,10 @@ fn alone_do(p: &Attached, act: impl FnOnce(PerLeg<RawFd>) -> Res<Flushed>) -> Re
     let records = p.records();
     let _lifted = SizeLimit::lift();
     for leg in &p.pair.legs {
-        // A file system that is frozen, or has no room, is waited for here.
-        if let Some(e) = mirror_pair::away::fails(leg.root.fd().as_raw_fd(), |f| f()) {
-            std::<()>(Err(e)).about(text::path(&leg.root.path))?;
-        }
+        // A file system that is frozen, or stalls, is waited for here.
+        let list = leg.root.control(PENDING_LOG, OFlags::RDWR, Mode::empty());
+        list.and_then(|n| Ok(rustix::fs::futimens(&n, &NOW)?))
+            .about(text::path(&leg.root.path))?;
     }
     let named = || protocol::named(records.map(protocol::read)).map(|o| o.runtime);
     let before = named();
@@ -191,6 +191,18 @@ fn places(p: &Attached) -> Option<Vec<File>> {
     };
     (!all.iter().any(fuse)).then_some(all)
 }
+
+/// Both times, now: whoever may write a file may set these.
+const NOW: Timestamps = {
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: UTIME_NOW as _,
+    };
+    Timestamps {
+        last_access: now,
+        last_modification: now,
+    }
+};
 
 /// linux/magic.h.
 const FUSE_SUPER_MAGIC: u64 = 0x6573_5546;
