@@ -203,7 +203,7 @@ impl Source for Bpf {
             "a write through a name outside of the legs, if the kernel has forgotten the name inside",
             "data of files that have no name yet (O_TMPFILE)",
             "the names that 32-bit programs change, only their directories",
-            "what lies below a mount point inside a leg; changes more than 256 names deep, and of a file with more than 64 names outside, are counted as lost",
+            "what lies below a mount point inside a leg; changes more than 256 names deep, and through one of more than 64 names outside",
         ];
         if !self.stamps {
             all.push("extended attributes set by a path, and names and attributes on other file systems than ext4: this kernel has no tracepoints of change times");
