@@ -117,6 +117,11 @@ const NOT_A_LEG: &[(&str, &str, &str)] = &[
     ("pair/src/domain.rs", "clear_ended", "leg a's domain record"),
     ("pair/src/domain.rs", "say", "the domain records"),
     ("pair/src/domain.rs", "leave", "the domain records"),
+    (
+        "loader/src/sync/clean.rs",
+        "alone_do",
+        "a list in the control folder",
+    ),
     ("pair/src/memory.rs", "write", "a runtime file"),
     ("pair/src/runtime.rs", "refit", "a runtime file"),
     (
