@@ -159,7 +159,7 @@ pub fn complete(line: &Line, a: &Init) -> Res<u8> {
     }
     crate::launch::calls::of_shells();
     tab::files().iter().for_each(|file| own::carry(file));
-    clean::at_end(&p)?;
+    clean::at_end(&p);
     output::say!("next      mirror run -- COMMAND");
     Ok(0)
 }

@@ -22,7 +22,7 @@ pub fn clean(pairs: Vec<Attached>, took: Duration, end: &Res<End>) {
     }
     let left: Vec<_> = pairs
         .into_iter()
-        .filter(|p| !clean::is(p))
+        .filter(|p| !clean::of(&p.pair))
         .map(|p| p.pair.line.virt)
         .collect();
     let start = |virt| {

@@ -8,8 +8,9 @@
 //! fails is told once by the kernel, so that is put on record before anything else.
 use super::{heal, mapped};
 use crate::fail::{Context, Fail, Kind, Res};
+use crate::output;
 use crate::pair::domain::Attached;
-use crate::pair::legs::Pair;
+use crate::pair::legs::{OpenLeg, Pair};
 use crate::pair::runtime::SizeLimit;
 use crate::pair::{alone, away};
 use crate::text;
@@ -40,13 +41,8 @@ pub enum Flushed {
 }
 
 /// Whether a pair is clean already.
-pub fn is(p: &Attached) -> bool {
-    of(&p.pair)
-}
-
-/// The same of a pair to which nobody has attached here.
 pub fn of(p: &Pair) -> bool {
-    let read = |leg: &crate::pair::legs::OpenLeg| Owner::parse(&leg.root.read(OWNER_RECORD).ok()?);
+    let read = |leg: &OpenLeg| Owner::parse(&leg.root.read(OWNER_RECORD).ok()?);
     protocol::clean(p.legs.as_ref().map(read))
 }
 
@@ -63,9 +59,10 @@ pub fn turn(p: &Pair) -> Res<Option<OwnedFd>> {
     }
 }
 
-/// Flushes both legs of a pair, whose [`turn`] the caller has, attached without saying that it is in use, if nobody else is attached.
+/// Flushes both legs of a pair, if nobody else is attached. The caller has the [`turn`], and has attached without
+/// saying that the pair is in use.
 pub fn flush(p: &Attached) -> Res<Flushed> {
-    if is(p) {
+    if of(&p.pair) {
         return Ok(Flushed::Clean);
     }
     let mut number = [0u8; 8];
@@ -119,12 +116,13 @@ pub fn flush(p: &Attached) -> Res<Flushed> {
 }
 
 /// At the end of a command that found both legs equal: if the machine is restarted before a program comes, they need
-/// not be compared again. Whoever is in the way has his reasons.
-pub fn at_end(p: &Attached) -> Res<()> {
-    if let Ok(Some(_turn)) = turn(&p.pair) {
-        flush(p)?;
+/// not be compared again. What comes of it is no matter of that command; a flush that fails is told, and on record.
+pub fn at_end(p: &Attached) {
+    if let Ok(Some(_turn)) = turn(&p.pair)
+        && let Err(e) = flush(p)
+    {
+        output::note!("mirror: {}", e.text);
     }
-    Ok(())
 }
 
 fn shown(p: &Attached) -> String {

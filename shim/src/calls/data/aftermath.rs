@@ -54,9 +54,10 @@ pub fn not_written(
     held: &BothLocked,
 ) -> Sys<()> {
     refused(n, held)?;
-    // A number that is closed by now has written nothing.
-    let Ok(flags) = sys::fcntl(n, c::F_GETFL, 0).map(|f| f as i32) else {
-        return Ok(());
+    let flags = match sys::fcntl(n, c::F_GETFL, 0) {
+        // A number that is closed by now has written nothing.
+        Err(Errno::EBADF) => return Ok(()),
+        r => r? as i32,
     };
     // O_SYNC has the bit of O_DSYNC.
     if !durable && flags & (c::O_DIRECT | c::O_DSYNC) == 0 {
