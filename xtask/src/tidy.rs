@@ -4,6 +4,7 @@ use crate::supply;
 use crate::{Result, root};
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -82,6 +83,7 @@ pub const CHECKS: &[Check] = &[
     ("rooms", crate::house::check),
     ("no_std without alloc", no_std),
     ("house rules", house_rules),
+    ("no compiled programs", compiled),
     ("the table of programs", crate::programs::documented),
     ("the audit's object", crate::ebpf::check),
     ("the built library", library),
@@ -256,6 +258,26 @@ fn house_rules() -> Result<Findings> {
     let stale = LONG_FILES.iter().filter(|(f, _)| !root().join(f).exists());
     found.extend(stale.map(|(f, _)| format!("{f}: in LONG_FILES and not there")));
     Ok(found)
+}
+
+/// Compiled programs among the files that git keeps: tests keep theirs in a folder, and one that is
+/// named wrongly is easily taken along.
+fn compiled() -> Result<Findings> {
+    const KEPT: &[&str] = &["ebpf/audit.bpf.o"];
+    let o = Command::new("git")
+        .args(["ls-files", "-z"])
+        .current_dir(root())
+        .output()
+        .map_err(|e| format!("git: {e}"))?;
+    // An unpacked archive of the sources has no list.
+    let listed = String::from_utf8_lossy(&o.stdout);
+    let files = listed.split('\0').filter(|f| !KEPT.contains(f));
+    let elf = files.filter(|f| {
+        let mut first = [0; 4];
+        let opened = fs::File::open(root().join(f));
+        opened.is_ok_and(|mut f| f.read_exact(&mut first).is_ok()) && first == *b"\x7fELF"
+    });
+    Ok(elf.map(|f| format!("{f}: compiled")).collect())
 }
 
 fn is_comment(line: &str) -> bool {
