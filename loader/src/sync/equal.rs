@@ -45,6 +45,8 @@ pub struct Work<'a> {
     pub made: Vec<Vec<u8>>,
     /// Also the times of a file that is open for writing are compared: who has it open sets none when he closes it.
     pub open_too: bool,
+    /// Leg b is on its way back: whoever has a file open for writing may owe it nothing of what he did before.
+    pub returns: bool,
 }
 
 /// Pairs of files with the same content, by device and inode.
@@ -104,6 +106,7 @@ impl<'a> Work<'a> {
             same: None,
             made: Vec::new(),
             open_too: false,
+            returns: false,
         }
     }
 
@@ -142,13 +145,18 @@ impl<'a> Work<'a> {
     /// they are made equal when it is closed.
     pub fn compare_held(&self, rel: &[u8], held: &BothLocked) -> io::Result<Seen> {
         let mut seen = self.compare(rel)?;
-        if seen.what == Presence::Both(Differs::MTIME)
-            && !self.open_too
-            && file::open_for_writing(&self.source.root, rel, held)
-        {
+        if self.lags(rel, &seen, held) {
             seen.what = Presence::Both(Differs::empty());
         }
         Ok(seen)
+    }
+
+    /// Whether only the times differ, and a mirrored program may owe one: it has the file open on both legs.
+    fn lags(&self, rel: &[u8], seen: &Seen, held: &BothLocked) -> bool {
+        seen.what == Presence::Both(Differs::MTIME)
+            && !self.open_too
+            && file::open_for_writing(&self.source.root, rel, held)
+            && file::may_be_written(&self.copy.root, rel, held)
     }
 
     /// The source's flags, if the copy's object has other ones.
@@ -190,7 +198,11 @@ impl<'a> Work<'a> {
     /// Makes the object at `rel` equal, its parents first; a directory without its contents.
     /// Returns what was different.
     pub fn make_equal(&mut self, rel: &[u8], held: &BothLocked) -> io::Result<Seen> {
-        let mut seen = self.compare_held(rel, held)?;
+        let mut seen = self.compare(rel)?;
+        let lags = self.lags(rel, &seen, held);
+        if lags && !self.returns {
+            seen.what = Presence::Both(Differs::empty());
+        }
         if seen.what.equal() {
             self.remember(rel)?;
             return Ok(seen);
@@ -228,6 +240,10 @@ impl<'a> Work<'a> {
         self.remember(rel)?;
         if let Some(s) = read(self.source, rel)? {
             seen.source = Some(s);
+        }
+        if lags {
+            // Programs make it differ and equal again: that is no end of it, and no difference.
+            seen.what = Presence::Both(Differs::empty());
         }
         Ok(seen)
     }

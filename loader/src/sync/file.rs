@@ -54,11 +54,18 @@ const F_SETSIG: i32 = 10;
 
 /// Whether some process has a file open for writing: a read lease is refused then. Ask with the
 /// pair's locks held, when no mirrored program can be opening it.
-pub fn open_for_writing(root: &Root, rel: &[u8], _: &BothLocked) -> bool {
+pub fn open_for_writing(root: &Root, rel: &[u8], held: &BothLocked) -> bool {
+    written(root, rel, held) == Some(true)
+}
+
+/// The same, also where it cannot be told.
+pub fn may_be_written(root: &Root, rel: &[u8], held: &BothLocked) -> bool {
+    written(root, rel, held) != Some(false)
+}
+
+fn written(root: &Root, rel: &[u8], _: &BothLocked) -> Option<bool> {
     use std::os::fd::AsRawFd;
-    let Ok(f) = open_read(root, rel) else {
-        return false;
-    };
+    let f = open_read(root, rel).ok()?;
     let n = f.as_raw_fd();
     // SAFETY: fcntl with integer arguments on our own descriptor. A lease that is broken at once tells
     // by SIGURG, which does nothing (the default, SIGIO, would end the command).
@@ -66,10 +73,10 @@ pub fn open_for_writing(root: &Root, rel: &[u8], _: &BothLocked) -> bool {
         libc::fcntl(n, F_SETSIG, libc::SIGURG);
         if libc::fcntl(n, libc::F_SETLEASE, libc::F_RDLCK) == 0 {
             libc::fcntl(n, libc::F_SETLEASE, libc::F_UNLCK);
-            return false;
+            return Some(false);
         }
     }
-    io::Error::last_os_error().raw_os_error() == Some(libc::EAGAIN)
+    (io::Error::last_os_error().raw_os_error() == Some(libc::EAGAIN)).then_some(true)
 }
 
 /// Does something in the parent directory of `rel`; where the user's own directory forbids it, its

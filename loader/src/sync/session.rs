@@ -7,6 +7,7 @@ use super::keep::Keeper;
 use super::mapped;
 use super::walk::{Tally, Visit, walk};
 use crate::fail::{Fail, Kind, Res};
+use crate::pair::away;
 use crate::pair::domain::Attached;
 use crate::text;
 use crate::tree::beneath::{Root, join};
@@ -157,6 +158,7 @@ pub(super) fn work<'a>(p: &'a Attached, from: Leg, keeper: Keeper, bar: Progress
         bar,
     );
     w.keeper = keeper;
+    w.returns = from == Leg::A && away::is_away(&p.pair);
     w
 }
 

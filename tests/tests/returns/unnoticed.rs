@@ -162,7 +162,7 @@ fn between_two_calls() {
 }
 
 /// Leg b is on its way back, and nobody brings it: `leg online` was killed.
-fn on_its_way(p: &Pair) {
+pub(super) fn on_its_way(p: &Pair) {
     for n in (20..400).step_by(20) {
         offline(p);
         if online_killed_at(p, "openat", n) == Some(LegB::Joining) {
