@@ -1,6 +1,6 @@
 //! A file of a leg that is changed by a name outside the leg: known from the walk of `init`, `verify` or `resync`
 //! on, and then recorded, whatever call makes the change.
-use mirror_tests::{Fs, Kind, Output, Pair, need};
+use mirror_tests::{Fs, Kind, Output, Pair, Told, need};
 
 /// Changes of the file of which `$O` is the outer name; each by a program of its own.
 const CHANGES: &[&str] = &[
@@ -129,4 +129,67 @@ fn one_look_that_fails_hides_no_list() {
         assert!(trace.contains("(INJECTED)"), "{errno}: {trace}");
         assert_eq!(word(&pair), "UNVERIFIED");
     }
+}
+
+/// Calls that fail: on numbers that are no descriptors, and on what is not there.
+const FAILING: &str = r#"
+import os, mmap
+V = os.environ["V"]; O = os.environ["S"] + "/other"
+r = os.open(O, os.O_RDONLY)
+def tries(f):
+    try: f()
+    except (OSError, ValueError): pass
+for n in (777, -1, -100000, 2**31 - 1, r):
+    for f in (
+        lambda: os.open("x", os.O_WRONLY | os.O_CREAT, dir_fd=n), lambda: os.open("../x", os.O_WRONLY, dir_fd=n),
+        lambda: os.open("x/", os.O_WRONLY, dir_fd=n), lambda: os.open("", os.O_WRONLY, dir_fd=n),
+        lambda: os.mkdir("x", dir_fd=n), lambda: os.unlink("x", dir_fd=n), lambda: os.symlink("y", "x", dir_fd=n),
+        lambda: os.rename("x", "y", src_dir_fd=n, dst_dir_fd=n), lambda: os.link("x", "y", src_dir_fd=n, dst_dir_fd=n),
+        lambda: os.chmod("x", 0o600, dir_fd=n), lambda: os.chown("x", 0, 0, dir_fd=n), lambda: os.utime("x", dir_fd=n),
+    ): tries(f)
+for n in (777, -1, -100000, 2**31 - 1):
+    for f in (
+        lambda: os.fchmod(n, 0o600), lambda: os.fchown(n, 0, 0), lambda: os.utime(n), lambda: os.setxattr(n, "user.a", b"1"),
+        lambda: os.removexattr(n, "user.a"), lambda: os.truncate(n, 1), lambda: mmap.mmap(n, 1),
+        lambda: os.write(n, b"x"), lambda: os.pwrite(n, b"x", 0), lambda: os.ftruncate(n, 1),
+        lambda: os.posix_fallocate(n, 0, 10), lambda: os.fsync(n), lambda: os.sendfile(n, r, 0, 1),
+        lambda: os.copy_file_range(r, n, 1), lambda: os.splice(r, n, 1),
+    ): tries(f)
+for p in (
+    "/nowhere/x", "/dev/null/x", O + "/", O + "/x", "/proc/self/fd/777", "/proc/self/fd/777/x", "/proc/999999/fd/1",
+    os.environ["S"] + "/loop", os.environ["S"] + "/" + "n" * 300, "/" + "d/" * 3000, "", "\udcff", V + "/../nowhere/x",
+):
+    for f in (
+        lambda: os.open(p, os.O_WRONLY), lambda: os.open(p, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW),
+        lambda: os.truncate(p, 1), lambda: os.chmod(p, 0o600), lambda: os.chown(p, 0, 0), lambda: os.utime(p),
+        lambda: os.setxattr(p, "user.a", b"1"), lambda: os.rename(p, p + "y"), lambda: os.link(p, p + "y"),
+    ): tries(f)
+"#;
+
+/// What fails changes nothing, wherever.
+#[test]
+fn what_fails_is_not_recorded() {
+    need!("python3");
+    let pair = linked(Kind::InPlace);
+    std::fs::write(pair.programs().join("failing.py"), FAILING).unwrap();
+    let o = pair.run("ln -s loop $S/loop; python3 $P/failing.py");
+    assert_eq!(said(&o.ok()), "");
+    assert_eq!(word(&pair), "IN SYNC");
+}
+
+/// Names that come and go while it is walked are no names outside.
+#[test]
+fn names_that_move_during_a_walk_are_inside() {
+    need!("python3");
+    let pair = Pair::striped(Kind::InPlace, None);
+    pair.run("cd $V; for d in $(seq 40); do mkdir d$d; for f in $(seq 20); do echo $f > d$d/$f; done; done; for f in $(seq 40); do echo x > d1/l$f; ln d1/l$f d40/l$f; done")
+        .ok();
+    let code = "import os, sys\nV = os.environ['V']\nwhile sys.stdin not in __import__('select').select([sys.stdin], [], [], 0)[0]:\n  for f in range(1, 41):\n    for d, to in ((1, 20), (40, 2), (20, 40), (2, 1)): os.rename(f'{V}/d{d}/l{f}', f'{V}/d{to}/l{f}')\n";
+    let moves = Told::python(&pair, code);
+    for _ in 0..12 {
+        let o = pair.verify();
+        assert!(!pair.a().join(".mirror/outside").exists(), "{o:?}");
+        assert!(!o.text().contains("outside the leg"), "{o:?}");
+    }
+    moves.end();
 }

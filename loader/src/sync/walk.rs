@@ -136,7 +136,7 @@ pub fn walk(work: &mut Work<'_>, visit: &mut dyn Visit) -> io::Result<Tally> {
         todo.extend(below.into_iter().rev());
     }
     for (leg, outer) in [work.source, work.copy].into_iter().zip(outer) {
-        let inodes = outer.outside();
+        let inodes = outer.outside_of(&leg.root);
         tally.names_out += inodes.len() as u64;
         outer::list(&leg.root, &inodes);
     }

@@ -6,6 +6,7 @@ use crate::attach::session;
 use crate::config::CONFIG;
 use crate::path::denied::{denies, twice};
 pub use crate::path::listed::any;
+use crate::path::outside::Outside;
 use crate::path::roots::{self, Roots, differ};
 use crate::process::limits::own_fd;
 use libc as c;
@@ -100,6 +101,14 @@ fn search(root: i32, inode: u64) -> Sys<bool> {
     found
 }
 
+/// The one that a number of a program's is, if it was met outside. An error: that could not be found out.
+pub fn by_number(n: i32) -> Sys<Option<usize>> {
+    match sys::fstat(n) {
+        Ok(st) => Ok(whose(&st)),
+        Err(e) => Outside::no_descriptor(n, e).map(|_| None),
+    }
+}
+
 /// The one that a path of a program's leads to, if it was met outside. An error: that could not be found out.
 pub fn at<const N: usize>(dir: i32, path: &PathText<N>, follow: bool) -> Sys<Option<usize>> {
     if !any() {
@@ -111,7 +120,8 @@ pub fn at<const N: usize>(dir: i32, path: &PathText<N>, follow: bool) -> Sys<Opt
     match look().or_else(|_| look()) {
         Ok(st) => Ok(whose(&st)),
         Err(e) if is_nowhere(e) => Ok(None),
-        Err(e) => Err(e),
+        // It starts at what is no descriptor.
+        Err(e) => Outside::no_descriptor(dir, e).map(|_| None),
     }
 }
 

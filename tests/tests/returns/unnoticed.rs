@@ -74,7 +74,10 @@ fn random_programs() {
         assert!(child.wait().unwrap().success());
     }
     assert!(back > 2, "{back}");
-    comes_back_at_last(&p);
+    // And nothing that the programs have done is said to have gone past the mirror.
+    let o = online(&p);
+    assert_eq!(o.code, 0, "{o:?}");
+    in_sync(&p);
     p.assert_equal();
     p.assert_like_native();
 }

@@ -46,7 +46,7 @@ pub fn recognise(n: i32, loc: &mut Loc) -> Fd {
         None => {
             let fd = locked(|| recognise_held(n, loc));
             if matches!(fd, Fd::Out(_)) && beside::any() {
-                outer::changed(sys::fstat(n).map(|st| beside::whose(&st)));
+                outer::changed(beside::by_number(n));
             }
             fd
         }
