@@ -98,6 +98,10 @@ impl LockPlan {
     pub fn objects(self) -> Objects {
         Objects(self)
     }
+    /// Whether it has more than one object.
+    pub fn is_several(self) -> bool {
+        self.objects().nth(1).is_some()
+    }
     /// The first object: its record holds the intent.
     pub const fn first_lock(self) -> usize {
         if self.whole {

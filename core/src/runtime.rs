@@ -368,9 +368,17 @@ impl RuntimeFile {
         }
     }
 
-    /// The change is complete on both legs (or on none). The first lock is left last: a death in
-    /// between leaves a post whose first lock is free, or an intent whose objects are equal.
+    /// The change is complete on both legs (or on none). The intent goes before any post: who dies in between
+    /// leaves objects that others change, and what they make of them is no state of this change.
     pub fn leave(&self, plan: LockPlan) {
+        if plan.is_several() {
+            for p in plan.objects().filter_map(|o| self.posts.get(o)) {
+                let s = p.state.load(Ordering::Relaxed);
+                if s & ANNOUNCED != 0 {
+                    p.state.store(s & !ANNOUNCED, Ordering::Release);
+                }
+            }
+        }
         for p in plan.objects().rev().filter_map(|o| self.posts.get(o)) {
             p.state.store(0, Ordering::SeqCst);
         }

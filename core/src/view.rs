@@ -211,6 +211,12 @@ impl<'a> View<'a> {
         match self {
             View::Own(f) => f.leave(plan),
             View::Guarded(g) => {
+                for at in plan.objects().filter_map(post) {
+                    let s = u32::from_le_bytes(get(*g, at));
+                    if plan.is_several() && s & ANNOUNCED != 0 {
+                        put(*g, at, &(s & !ANNOUNCED).to_le_bytes());
+                    }
+                }
                 for at in plan.objects().rev().filter_map(post) {
                     put(*g, at, &[0; 4]);
                 }

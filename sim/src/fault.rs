@@ -172,6 +172,8 @@ pub enum Sabotage {
     Freed,
     /// The posts are freed after the locks.
     Unlock,
+    /// The intent stands until its post is freed, after the others.
+    Announced,
     /// The intent is published under another object than the posts say.
     Lead,
     /// The second leg's lock is taken first.

@@ -247,9 +247,15 @@ fn rewrite(
         answer_of(e, Ok(data.len() as u64))?;
     }
     let end = t.bytes(ino).map(|b| b.len() as u64).unwrap_or(0);
-    let at = match &*e.op {
+    // A write that was taken back in part has left the file longer than any plain tree knows.
+    let half = e
+        .desc
+        .and_then(|d| w.descs[d].object[w.source])
+        .is_some_and(|i| w.half.contains(&(w.source, i)));
+    let at = match (&*e.op, e.left) {
+        (_, Left::Bytes(at, _)) if append && half => at,
         _ if append => end,
-        Op::PWrite { at, .. } => *at,
+        (Op::PWrite { at, .. }, _) => *at,
         _ => pos,
     };
     let data = data

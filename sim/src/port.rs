@@ -181,24 +181,33 @@ impl World {
         self.records.remove(&object);
     }
 
+    /// Takes the intent back that stands in one of these posts, if one does.
+    fn withdraw(&mut self, p: &Proc, objects: impl Iterator<Item = usize>) {
+        // Both legs have it: who dies from here on leaves nothing half done.
+        for r in self.records.values_mut().filter(|r| r.pid == p.pid) {
+            r.touched.clear();
+        }
+        for object in objects {
+            let Some(state) = self.posts.get_mut(&object).filter(|s| **s & ANNOUNCED != 0) else {
+                continue;
+            };
+            *state &= !ANNOUNCED;
+            if let Some(r) = self.records.remove(&object).filter(|r| r.tainted) {
+                // What was moved out of a pending place is named as it is now, too.
+                self.taint(&r);
+            }
+        }
+    }
+
     fn leave(&mut self, p: &mut Proc, object: usize) {
         if self.sabotage == Some(Sabotage::Unlock) {
             p.late.push(object);
             return;
         }
+        self.withdraw(p, std::iter::once(object));
         self.inside.remove(&p.pid);
         p.entered = false;
-        // Both legs have it: who dies from here on leaves nothing half done.
-        for r in self.records.values_mut().filter(|r| r.pid == p.pid) {
-            r.touched.clear();
-        }
-        let state = self.posts.remove(&object).unwrap_or(0);
-        if state & ANNOUNCED != 0
-            && let Some(r) = self.records.remove(&object).filter(|r| r.tainted)
-        {
-            // What was moved out of a pending place is named as it is now, too.
-            self.taint(&r);
-        }
+        self.posts.remove(&object);
     }
 
     fn record(&self, p: &Proc) -> Record {
@@ -320,6 +329,11 @@ impl Journal for Port<'_> {
         });
     }
     fn leave(&mut self, _: &BothLocked, plan: LockPlan) {
+        let stays =
+            self.look(|w, _| matches!(w.sabotage, Some(Sabotage::Unlock | Sabotage::Announced)));
+        if plan.is_several() && !stays {
+            self.step((), |w, p| w.withdraw(p, plan.objects()));
+        }
         for o in plan.objects().rev() {
             self.step((), |w, p| w.leave(p, o));
         }

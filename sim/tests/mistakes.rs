@@ -387,6 +387,30 @@ fn an_intent_is_published_after_the_first_leg() {
     seen(Sabotage::Publish, SILENT, killed(&calls));
 }
 
+/// Who dies while it leaves has freed one of two names: what another makes of that is no state of its change.
+#[test]
+fn an_intent_outlives_the_first_post_that_is_freed() {
+    let make = |r: &mut Rng| {
+        let exchange = Op::Rename {
+            from: s("d/a"),
+            to: s("a"),
+            how: How::Exchange,
+        };
+        let by = Op::Mkdir {
+            path: s("d/a"),
+            mode: 0o755,
+        };
+        let mut case = Case {
+            source: Leg::of(r.below(2)),
+            stripes: 64,
+            ..Case::of(vec![vec![exchange], vec![by]])
+        };
+        case.faults.kills.push((0, 8 + r.below(20) as u32));
+        case
+    };
+    seen(Sabotage::Announced, &["pending without"], make);
+}
+
 #[test]
 fn a_post_is_freed_before_the_second_leg() {
     let calls = [open("n", false), write(0, 3), owners()[0].clone()];
