@@ -373,10 +373,8 @@ impl RuntimeFile {
     pub fn leave(&self, plan: LockPlan) {
         if plan.is_several() {
             for p in plan.objects().filter_map(|o| self.posts.get(o)) {
-                let s = p.state.load(Ordering::Relaxed);
-                if s & ANNOUNCED != 0 {
-                    p.state.store(s & !ANNOUNCED, Ordering::Release);
-                }
+                let s = p.state.load(Ordering::Relaxed) & !ANNOUNCED;
+                p.state.store(s, Ordering::Release);
             }
         }
         for p in plan.objects().rev().filter_map(|o| self.posts.get(o)) {

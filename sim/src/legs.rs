@@ -218,6 +218,8 @@ impl World {
                 self.met(p, leg, Place::Effect)?;
                 let (d, name) = p.call.at(leg).name(&p.call.op, usize::from(linked))?;
                 let name = name.to_owned();
+                let gone = self.legs[leg].entry(d, &name).ok().filter(|_| !linked);
+                self.unmade.extend(gone.map(|i| (leg, i)));
                 self.altered(p, leg).set(d, &name, None);
                 p.call.second &= on == Step::First;
                 let counts = matches!(&*p.call.op, Op::Mkdir { .. });
