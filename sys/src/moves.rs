@@ -30,6 +30,12 @@ pub fn splice(from: i32, to: i32, len: usize, flags: u32) -> Sys<usize> {
     )
 }
 
+/// splice(2) from what is no pipe, from `at` on, which moves, into a pipe.
+pub fn splice_out(from: i32, at: &mut u64, to: i32, len: usize) -> Sys<usize> {
+    let at = core::ptr::from_mut(at) as usize;
+    call!(syscall6, c::SYS_splice, fd(from), at, fd(to), 0, len, 0)
+}
+
 /// Waits until `n` can be read or has ended (poll(2)); EINTR when a signal's handler ran.
 pub fn wait_readable(n: i32) -> Sys<usize> {
     let mut p = c::pollfd {

@@ -7,6 +7,7 @@ use crate::calls::data::pieces::Buffer;
 use crate::calls::data::write::write_paired;
 use crate::calls::paired::pair_up::paired;
 use crate::calls::range::clone;
+use crate::calls::range::own::Pipe;
 use crate::change::port::Ran;
 use crate::config::is_ours;
 use crate::process::fds;
@@ -21,6 +22,11 @@ use mirror_sys::Sys;
 
 /// Bytes of one mirrored write.
 const PIECE: usize = 128 << 10;
+/// What the kernel moves at a time, by way of a pipe of its own. What O_DIRECT does not take is the rest of less.
+const PIPE: usize = 64 << 10;
+const PAGE: usize = 4096;
+/// A piece that begins as its first page does.
+const ROOM: usize = PIECE + PAGE;
 /// A signal ends a call that has moved as much. (The kernel ends its own sooner, but not at signals that
 /// are ignored: blocked as they are here, those cannot be told apart.)
 const LONG: u64 = 16 << 20;
@@ -186,6 +192,12 @@ fn moving(regs: &mut Regs) -> usize {
         if (len as isize) < 0 || ends_nowhere(&input, len) {
             return fail(regs, Errno::EINVAL);
         }
+        // The kernel has its own ways into what is no file with bytes (devices, files of /proc), or has none.
+        match sys::fstat(from) {
+            Ok(st) if matches!(st.kind(), c::S_IFREG | c::S_IFBLK) && st.size() > 0 => {}
+            Ok(_) => return piped(regs, (from, input), to, (len as u64).min(MOST)),
+            Err(e) => return fail(regs, e),
+        }
         len as u64
     } else {
         match range(from, to, input.start, output.start, len as u64) {
@@ -204,7 +216,6 @@ fn ends_nowhere(o: &Offset, len: usize) -> bool {
 /// The kernel's checks of descriptors, flags and offsets: the call itself, with nothing to move and
 /// variables of our own.
 fn probe(regs: &Regs, input: &Offset, output: &Offset) -> Sys<()> {
-    let wraps = |o: &Offset| !o.is_position() && o.start.checked_add(arg(regs, 4) as u64).is_none();
     let sendfile = regs.is(Call::Sendfile);
     let (mut at, mut goal) = (input.start, output.start);
     let own = |o: &Offset, copy: &mut u64| {
@@ -222,16 +233,38 @@ fn probe(regs: &Regs, input: &Offset, output: &Offset) -> Sys<()> {
         }
     });
     match r {
-        // The kernel looks at where the range ends first.
-        // And before it asks how far files go.
-        Err(Errno::EOVERFLOW) if sendfile && ends_nowhere(input, arg(regs, 3)) => {
-            Err(Errno::EINVAL)
-        }
-        Err(Errno::EINVAL) if !sendfile && flags == 0 && (wraps(input) || wraps(output)) => {
+        Ok(_) => Ok(()),
+        Err(e) if sendfile => Err(source_refused(regs, at).unwrap_or(e)),
+        // Where the range ends is looked at before how far files go, and what lies before the first byte.
+        Err(Errno::EINVAL | Errno::EFBIG) if flags == 0 && wraps(regs, input, output) => {
             Err(Errno::EOVERFLOW)
         }
-        r => r.map(|_| ()),
+        Err(e) => Err(e),
     }
+}
+
+/// What sendfile says of its source, which it looks at first, with the program's length: there is nothing to send it
+/// to. `at`: our offset, or 0.
+fn source_refused(regs: &Regs, at: usize) -> Option<Errno> {
+    let [_, from, ..] = regs.args;
+    let nowhere = -1isize as usize;
+    // SAFETY: the offset is ours; nothing is moved to no descriptor.
+    let r = sys::ret(unsafe { sys::syscall4(c::SYS_sendfile, nowhere, from, at, arg(regs, 3)) });
+    r.err().filter(|e| *e != Errno::EBADF)
+}
+
+/// Whether a range of copy_file_range ends beyond all numbers. What is no file is refused sooner.
+fn wraps(regs: &Regs, input: &Offset, output: &Offset) -> bool {
+    let (from, to) = ends(regs);
+    let ends_beyond = |n: i32, o: &Offset| {
+        let start = match o.is_position() {
+            true => sys::lseek(n, 0, c::SEEK_CUR).unwrap_or(0),
+            false => o.start,
+        };
+        start.checked_add(arg(regs, 4) as u64).is_none()
+    };
+    sys::fglance(from).is_ok_and(|st| st.kind() == c::S_IFREG)
+        && (ends_beyond(from, input) || ends_beyond(to, output))
 }
 
 /// The checks of copy_file_range that depend on the length; how much there is to copy.
@@ -272,24 +305,30 @@ fn pieces(
     }
     // A short write ends copy_file_range; sendfile goes on, and meets what made it short.
     let goes_on = regs.is(Call::Sendfile);
-    let mut buf = Buffer::<PIECE>::new();
+    let mut buf = Buffer::<ROOM>::new();
+    let mut most = PIECE;
     while done < count {
-        let want = count.saturating_sub(done).min(PIECE as u64) as usize;
-        // SAFETY: the buffer has PIECE bytes, and `want` is no more.
-        let k =
-            match unsafe { sys::pread_raw(from, buf.at(), want, input.start.saturating_add(done)) }
-            {
-                Ok(0) => break,
-                Ok(k) => k,
-                // The kernel has no way to send a directory, wherever its descriptor stands.
-                Err(Errno::EISDIR | Errno::EOVERFLOW) if done == 0 && is_directory(from) => {
-                    return fail(regs, Errno::EINVAL);
-                }
-                Err(e) if done == 0 => return fail(regs, e),
-                Err(_) => break,
-            };
+        let want = count.saturating_sub(done).min(most as u64) as usize;
+        let start = input.start.saturating_add(done);
+        // As the pages lie: O_DIRECT looks at that.
+        let piece = buf.at().wrapping_add(start as usize % PAGE);
+        // SAFETY: behind a part of a page the buffer has PIECE bytes, and `want` is no more.
+        let k = match unsafe { sys::pread_raw(from, piece, want, start) } {
+            Ok(0) => break,
+            Ok(k) => k,
+            Err(Errno::EINVAL) if most > PIPE => {
+                most = PIPE;
+                continue;
+            }
+            Err(e) if done == 0 => return fail(regs, e),
+            Err(_) => break,
+        };
         let at = (!output.is_position()).then(|| output.start.saturating_add(done));
-        let ran = put(to, buf.at(), k, at);
+        let ran = put(to, piece, k, at);
+        if most > PIPE && matches!(ran, Ran::Done(Err(Errno::EINVAL))) {
+            most = PIPE;
+            continue;
+        }
         match next(regs, ran, done) {
             Next::Moved(n) => {
                 done = done.saturating_add(n);
@@ -315,8 +354,61 @@ fn pieces(
     answer(regs, Ok(done))
 }
 
-fn is_directory(n: i32) -> bool {
-    sys::fglance(n).is_ok_and(|st| st.kind() == c::S_IFDIR)
+/// sendfile from what is no file with bytes: each piece comes out of it by a pipe, as the kernel does it.
+#[inline(never)]
+fn piped(regs: &mut Regs, (from, input): (i32, Offset), to: i32, count: u64) -> usize {
+    let own = match Pipe::new() {
+        Ok(p) => p,
+        Err(e) => return fail(regs, e),
+    };
+    let mut buf = Buffer::<PIPE>::new();
+    let (mut at, mut before, mut done, mut have) = (input.start, input.start, 0u64, 0usize);
+    let answered = loop {
+        if done >= count || (done >= LONG && interrupted(regs)) {
+            break None;
+        }
+        if have == 0 {
+            before = at;
+            let want = count.saturating_sub(done).min(PIPE as u64) as usize;
+            match sys::splice_out(from, &mut at, own.write, want).and_then(|k| own.all(&mut buf, k))
+            {
+                Ok(0) => break None,
+                Ok(k) => have = k,
+                Err(e) if done == 0 => break Some(fail(regs, e)),
+                Err(_) => break None,
+            }
+        }
+        let ran = put(to, buf.at(), have, None);
+        match next(regs, ran, done) {
+            Next::Moved(n) => {
+                done = done.saturating_add(n);
+                if n < have as u64 {
+                    at = before.saturating_add(n);
+                }
+                have = 0;
+            }
+            Next::Again => {}
+            // What was not taken is read again.
+            Next::End(v) => {
+                at = before;
+                break Some(v);
+            }
+            Next::Enough => {
+                at = before;
+                break None;
+            }
+        }
+    };
+    if input.is_position() && at != input.start {
+        let _ = sys::lseek(from, at as i64, c::SEEK_SET);
+    }
+    if let Some(v) = answered {
+        return v;
+    }
+    match input.store(at) {
+        Err(e) if done > 0 => fail(regs, e),
+        _ => answer(regs, Ok(done)),
+    }
 }
 
 /// Sets a descriptor's position `done` bytes behind the start, if the call uses it.

@@ -7,10 +7,9 @@ use crate::calls::data::pieces::Buffer;
 use crate::calls::data::resize::resize_paired;
 use crate::calls::paired::pair_up::paired;
 use crate::calls::range::copy::{Next, Offset, call, next, put};
+use crate::calls::range::own::Pipe;
 use crate::change::port::Ran;
 use crate::config::is_ours;
-use crate::process::actor::locked;
-use crate::process::limits;
 use crate::regs::{NATIVE, Regs, WAIT, answer, arg, fail, fd_arg};
 use libc as c;
 use mirror_core::Errno;
@@ -24,30 +23,6 @@ const EMPTY: usize = 1 << 32;
 /// In `Regs::nr`: that wait was ended by a signal.
 const SIGNAL: usize = 1 << 33;
 const NONBLOCK: u32 = c::SPLICE_F_NONBLOCK;
-
-/// A pipe of our own, for one call.
-struct Pipe {
-    read: i32,
-    write: i32,
-}
-
-impl Pipe {
-    fn new() -> Sys<Pipe> {
-        let make = || sys::pipe(c::O_CLOEXEC);
-        let (read, write) = match make() {
-            Err(Errno::EMFILE) => locked(|| limits::with_limit(0, make)),
-            r => r,
-        }?;
-        Ok(Pipe { read, write })
-    }
-}
-
-impl Drop for Pipe {
-    fn drop(&mut self) {
-        let _ = sys::close(self.read);
-        let _ = sys::close(self.write);
-    }
-}
 
 /// Whether the stub is to wait for a pipe.
 pub fn waits(regs: &Regs) -> bool {
@@ -118,8 +93,18 @@ pub fn splice(regs: &mut Regs) -> usize {
             Ok(o) => pieces(regs, &own, from, to, o),
             Err(e) => fail(regs, e),
         },
+        Err(_) if !readable(from) => NATIVE,
         r => answer(regs, r.map(|v| v as u64)),
     }
+}
+
+/// Whether anything can be read from a descriptor: else the kernel only has an error for it.
+#[cold]
+fn readable(n: i32) -> bool {
+    sys::fcntl(n, c::F_GETFL, 0).is_ok_and(|f| {
+        let f = f as i32;
+        f & c::O_PATH == 0 && matches!(f & c::O_ACCMODE, c::O_RDONLY | c::O_RDWR)
+    })
 }
 
 #[inline(never)]
@@ -137,6 +122,8 @@ fn pieces(regs: &mut Regs, own: &Pipe, from: i32, to: i32, output: Offset) -> us
                 regs.nr |= EMPTY;
                 return WAIT;
             }
+            // The kernel has looked at the descriptor by then.
+            Err(_) if !readable(from) => return NATIVE,
             Err(e) => return fail(regs, e),
         };
         let at = (!output.is_position()).then(|| output.start.saturating_add(done));
@@ -176,28 +163,14 @@ fn waiting(regs: &Regs, from: i32) -> bool {
 /// Copies what the pipe holds; 0: nobody can write to it any more.
 fn look(own: &Pipe, from: i32, want: usize, seen: &mut Buffer<PIECE>) -> Sys<usize> {
     let k = sys::tee(from, own.write, want, NONBLOCK)?;
-    read_all(own, seen, k.min(PIECE))
-}
-
-fn read_all(own: &Pipe, to: &mut Buffer<PIECE>, len: usize) -> Sys<usize> {
-    let mut have = 0usize;
-    while have < len {
-        // SAFETY: the buffer has PIECE bytes; `have < len <= PIECE`.
-        let n =
-            unsafe { sys::read_raw(own.read, to.at().wrapping_add(have), len.wrapping_sub(have)) }?;
-        if n == 0 {
-            break;
-        }
-        have = have.saturating_add(n);
-    }
-    Ok(have)
+    own.all(seen, k.min(PIECE))
 }
 
 /// Moves up to `len` bytes out of the pipe and into `taken`, of `Buffer` length; what is unread is gone.
 /// EAGAIN: it is empty.
 fn out_of(own: &Pipe, from: i32, len: usize, taken: &mut Buffer<PIECE>) -> Sys<(usize, bool)> {
     match sys::splice(from, own.write, len, NONBLOCK) {
-        Ok(k) => Ok((k, read_all(own, taken, k) == Ok(k))),
+        Ok(k) => Ok((k, own.all(taken, k) == Ok(k))),
         Err(Errno::EAGAIN) => Err(Errno::EAGAIN),
         // A filter may know a move between pipes that the program is not to make.
         Err(e) => {
