@@ -9,7 +9,7 @@ use crate::path::{cwd, dirs};
 use crate::process::actor::{THREADED, TX, guest};
 use crate::process::fds::{UNKNOWN, set_hint};
 use crate::process::limits::own_fd;
-use crate::regs::{DONE, FINISH, HEAVY, NATIVE, Regs, answer, arg, raw};
+use crate::regs::{DONE, FINISH, HEAVY, NATIVE, Regs, answer, arg, copy_of, raw};
 use crate::user::text;
 use core::sync::atomic::Ordering;
 use libc as c;
@@ -178,6 +178,7 @@ pub fn heavy(regs: &mut Regs, row: &Row, handler: fn(&mut Regs) -> usize) -> usi
     }
     for _ in 0..TRIES {
         let cwd = cwd::number();
+        let was = copy_of(regs);
         let v = handler(regs);
         if v != NATIVE {
             return v;
@@ -186,6 +187,10 @@ pub fn heavy(regs: &mut Regs, row: &Row, handler: fn(&mut Regs) -> usize) -> usi
         let by_cwd = bases.cwd && cwd::enters();
         if bases.fds == [0; 2] && !by_cwd {
             return NATIVE;
+        }
+        if bases.fds != [0; 2] {
+            // What is asked again is the program's call, not what became of it.
+            (regs.nr, regs.args) = (was.nr, was.args);
         }
         if let Some(v) = again(regs, row, handler, (bases.fds, by_cwd.then_some(cwd))) {
             return v;

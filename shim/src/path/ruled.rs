@@ -76,6 +76,7 @@ fn locate(
         let (parent, name, s) = split(path.as_bytes());
         slash |= s;
         let mut leaf = Name::new();
+        let whole = whole && (slash || last != Last::Keep);
         if whole || matches!(name, b"" | b"." | b"..") {
             return match own_fd(|| sys::openat2(dir, &path, DIR, 0, resolve)) {
                 Ok(n) => {

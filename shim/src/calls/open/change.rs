@@ -33,6 +33,8 @@ const REFUSED: Errno = Errno::EOPNOTSUPP;
 struct Open {
     flags: i32,
     mode: u32,
+    /// The text ended with '/': with O_TMPFILE it is followed then, whatever the flags say.
+    slash: bool,
     fd: PerLeg<i32>,
     found: Option<Stat>,
     made: bool,
@@ -70,6 +72,9 @@ impl Open {
         } else {
             path.as_bytes()
         });
+        if self.slash && self.tmpfile() {
+            let _ = rel.push(b".");
+        }
         let mut resolve = sys::BENEATH_HERE;
         loop {
             let open = || sys::openat2(root, &rel, flags, mode, resolve);

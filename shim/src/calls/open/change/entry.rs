@@ -13,6 +13,7 @@ use crate::change::target::Target;
 use crate::path::beside;
 use crate::path::loc::{Last, Loc, Path, Place};
 use crate::path::ruled;
+use crate::process::limits::own_fd;
 use crate::regs::{NATIVE, Regs, arg, fail};
 use libc as c;
 use mirror_core::Errno;
@@ -58,9 +59,13 @@ pub(super) fn opening(
         return NATIVE;
     }
     let flags = flags & OPEN_FLAGS;
-    if flags & (c::O_CREAT | c::O_DIRECTORY) == c::O_CREAT | c::O_DIRECTORY && !tmpfile {
+    if flags & (c::O_CREAT | c::O_DIRECTORY) == c::O_CREAT | c::O_DIRECTORY {
         // As Linux 6.4 and later say; earlier ones would make a file.
         return fail(regs, Errno::EINVAL);
+    }
+    if flags & c::O_DIRECTORY != 0 && !tmpfile {
+        // No directory is opened for change, and nothing else: the kernel says which error that is.
+        return crate::calls::readers::look(regs);
     }
     let mut text = Path::new();
     // With '/' behind the name nothing is ever made.
@@ -70,7 +75,7 @@ pub(super) fn opening(
     }
     let keep =
         flags & c::O_NOFOLLOW != 0 || flags & (c::O_CREAT | c::O_EXCL) == c::O_CREAT | c::O_EXCL;
-    let last = if keep && !tmpfile {
+    let last = if keep && (!tmpfile || flags & c::O_NOFOLLOW != 0) {
         Last::Keep
     } else {
         Last::Follow
@@ -134,6 +139,13 @@ impl Asked<'_> {
             Place::Linked | Place::Nameless => {}
             Place::Root(_) => return Some(NATIVE),
         }
+        // A descriptor may name a symlink, which is no directory and is not followed.
+        if tmpfile
+            && loc.jump.is_some()
+            && let Err(e) = no_directory(dir, text)
+        {
+            return Some(fail(regs, e));
+        }
         let open_file = match behind(place, loc) {
             _ if tmpfile => None,
             Ok(n) => n,
@@ -164,6 +176,7 @@ impl Asked<'_> {
         let mut change = Open {
             flags,
             mode: self.mode,
+            slash: loc.slash,
             fd: NOWHERE,
             found: None,
             made: false,
@@ -199,4 +212,14 @@ impl Asked<'_> {
             ran => verdict(regs, ran),
         })
     }
+}
+
+/// What the kernel says of a name that is to lead to a directory.
+#[cold]
+#[inline(never)]
+fn no_directory(dir: i32, text: &Path) -> sys::Sys<()> {
+    let flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
+    let n = own_fd(|| sys::openat(dir, text, flags, 0))?;
+    let _ = sys::close(n);
+    Ok(())
 }
