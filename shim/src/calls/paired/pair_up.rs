@@ -7,6 +7,7 @@ use crate::regs::{NATIVE, Regs, fail};
 use libc as c;
 use mirror_core::Errno;
 use mirror_sys as sys;
+use mirror_sys::Sys;
 
 /// Sees to it that `n` is paired. `Some`: what to answer instead.
 pub fn paired(regs: &mut Regs, n: i32) -> Option<usize> {
@@ -34,18 +35,15 @@ fn try_pair(regs: &mut Regs, n: i32) -> Result<Option<usize>, ()> {
     Ok(match recognise(n, &mut loc) {
         Fd::Paired => None,
         Fd::Out(_) => Some(NATIVE),
-        Fd::Lost(e) => Some(fail(regs, e)),
+        Fd::Lost(e) => match takes_data(n) {
+            Ok(false) => Some(NATIVE),
+            _ => Some(fail(regs, e)),
+        },
         Fd::Bare => {
-            // The kernel refuses what was opened for reading only.
-            let look = sys::fcntl(n, c::F_GETFL, 0).and_then(|fl| Ok((fl, sys::fstat(n)?)));
-            let (fl, st) = match look {
-                Ok(v) => v,
-                Err(Errno::EBADF) => return Ok(Some(NATIVE)),
+            match takes_data(n) {
+                Ok(true) => {}
+                Ok(false) => return Ok(Some(NATIVE)),
                 Err(e) => return Ok(Some(fail(regs, e))),
-            };
-            let regular = st.kind() == c::S_IFREG;
-            if !regular || fl as i32 & c::O_ACCMODE == c::O_RDONLY || fl as i32 & c::O_PATH != 0 {
-                return Ok(Some(NATIVE));
             }
             match adopt(n, &loc) {
                 Ran::Done(Ok(_)) => None,
@@ -56,4 +54,16 @@ fn try_pair(regs: &mut Regs, n: i32) -> Result<Option<usize>, ()> {
             }
         }
     })
+}
+
+/// Whether data can be written through a descriptor: the kernel refuses what was opened for reading only, and what is
+/// no file.
+fn takes_data(n: i32) -> Sys<bool> {
+    match sys::fcntl(n, c::F_GETFL, 0).and_then(|fl| Ok((fl as i32, sys::fstat(n)?))) {
+        Ok((fl, st)) => {
+            Ok(st.kind() == c::S_IFREG && fl & c::O_ACCMODE != c::O_RDONLY && fl & c::O_PATH == 0)
+        }
+        Err(Errno::EBADF) => Ok(false),
+        Err(e) => Err(e),
+    }
 }

@@ -12,10 +12,12 @@ use crate::path::beside;
 use crate::path::loc::{Last, Loc, Path, Place};
 use crate::path::resolve::{locate, locate_slow};
 use crate::process::fds;
-use crate::regs::{NATIVE, Regs, arg, copy_of, fail, fd_arg};
+use crate::regs::{DONE, NATIVE, Regs, arg, copy_of, fail, fd_arg};
 use core::sync::atomic::Ordering;
+use libc as c;
 use mirror_core::Errno;
 use mirror_core::runtime::IntentKind;
+use mirror_sys as sys;
 
 /// The family's entry.
 #[inline(never)]
@@ -53,13 +55,25 @@ pub fn attribute(regs: &mut Regs) -> usize {
         text: &text,
         kind,
     };
-    at_place(
+    let v = at_place(
         regs,
         (place, by_fd),
         &mut loc,
         |loc, found, tries| asked.again(loc, found, tries),
         |regs, found, loc, tries| asked.run(regs, found, loc, tries),
-    )
+    );
+    // That it is looked for anywhere is the library's affair.
+    if v == DONE && call.path == 0 && (regs.nr as isize) < 0 && names_only(fd_arg(&copy, 0)) {
+        (regs.nr, regs.args) = (copy.nr, copy.args);
+        return NATIVE;
+    }
+    v
+}
+
+/// Whether a descriptor only names an object: the kernel changes nothing by it alone.
+#[cold]
+fn names_only(n: i32) -> bool {
+    sys::fcntl(n, c::F_GETFL, 0).is_ok_and(|f| f as i32 & c::O_PATH != 0)
 }
 
 /// By a descriptor of the program's.

@@ -240,8 +240,12 @@ fn border(
     follow: bool,
 ) -> Sys<()> {
     if !is_link {
-        old.map_or(Ok(()), |old| reach(d1, old))?;
-        return reach(d2, new);
+        // Both directories are there before a name is looked up in one of them.
+        let gone = match old {
+            Some(old) => reach(d1, old)?,
+            None => false,
+        };
+        return found(reach(d2, new)? || gone);
     }
     if let Some(old) = old {
         let nofollow = if follow { 0 } else { c::O_NOFOLLOW };
@@ -249,7 +253,7 @@ fn border(
             sys::openat(d1, old, c::O_PATH | c::O_CLOEXEC | nofollow, 0)
         }))?;
     }
-    reach(d2, new)?;
+    found(reach(d2, new)?)?;
     let (_, _, slash) = split(new.as_bytes());
     match sys::fstatat(d2, &without_slash(new), c::AT_SYMLINK_NOFOLLOW) {
         Ok(_) => Err(Errno::EEXIST),
@@ -268,8 +272,13 @@ fn without_slash(path: &Path) -> Path {
     bare
 }
 
-/// Walks to a path's parent, and asks whether it may be searched.
-fn reach(dir: i32, path: &Path) -> Sys<()> {
+/// A removed directory is of no mount: nothing is found in it.
+fn found(gone: bool) -> Sys<()> {
+    if gone { Err(Errno::ENOENT) } else { Ok(()) }
+}
+
+/// Walks to a path's parent, and asks whether it may be searched; true: it is removed.
+fn reach(dir: i32, path: &Path) -> Sys<bool> {
     let (parent, ..) = split(path.as_bytes());
     let mut p = Path::new();
     let _ = p.set(parent);
@@ -278,10 +287,9 @@ fn reach(dir: i32, path: &Path) -> Sys<()> {
     }
     let flags = c::O_PATH | c::O_DIRECTORY | c::O_CLOEXEC;
     let n = crate::process::limits::own_fd(|| sys::openat(dir, &p, flags, 0))?;
-    // A removed directory is of no mount: nothing is found in it.
     let gone = sys::fglance(n).is_ok_and(|st| st.nlink() == 0);
     let _ = sys::close(n);
-    if gone { Err(Errno::ENOENT) } else { Ok(()) }
+    Ok(gone)
 }
 
 fn close_it(n: Sys<i32>) -> Sys<()> {
