@@ -147,6 +147,7 @@ const ORDINARY: &[&str] = &[
     "answers-path link::",
     "answers-path two_names_from_the_cwd",
     "states conditions_of_trees",
+    "answers-flags descriptors",
     "states conditions_of_control",
     "refusals causes",
     "deep-programs link::",
