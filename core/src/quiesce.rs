@@ -23,6 +23,10 @@ pub trait Posts {
     /// The state of an object's post: not 0 while somebody is inside. Seen with the object's locks
     /// held, it is a crashed process's.
     fn state(&self, object: usize) -> u32;
+    /// The first object from `from` on with somebody inside.
+    fn occupied(&self, from: usize) -> Option<usize> {
+        (from..OBJECTS).find(|&o| self.state(o) != 0)
+    }
     /// Frees the post of a crashed process, whose change has been ended.
     fn forget(&mut self, object: usize, held: &BothLocked);
     /// Sets or clears the EXCLUSIVE bit. Clearing it also counts the generation: what others know of
@@ -67,7 +71,9 @@ fn visit<P: LegLock + Posts + ?Sized>(
 ) -> Result<bool, LockMiss> {
     let mut dead = false;
     // In the order of locking: a first lock is healed before the posts that name it are freed.
-    for object in WHOLE + 1..OBJECTS {
+    let mut next = WHOLE + 1;
+    while let Some(object) = p.occupied(next) {
+        next = object.saturating_add(1);
         let mut nth = 0;
         while p.state(object) != 0 {
             match lock_one(p, object) {

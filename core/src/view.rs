@@ -137,6 +137,18 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The first object from `from` on with somebody inside.
+    pub fn occupied(&self, from: usize) -> Option<usize> {
+        match self {
+            View::Own(f) => {
+                let mut later = f.posts.iter().enumerate().skip(from);
+                let inside = |p: &Post| p.state.load(Ordering::SeqCst) != 0;
+                later.find_map(|(n, p)| inside(p).then_some(n))
+            }
+            View::Guarded(_) => (from..OBJECTS).find(|&o| self.state(o) != 0),
+        }
+    }
+
     /// A lock word: who holds an object on a leg.
     pub fn lock_word(&self, leg: Leg, object: usize) -> LockWord {
         match self {

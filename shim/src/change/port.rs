@@ -51,10 +51,9 @@ impl LegLock for Port<'_, '_> {
         self.held.take(self.cx.s, leg, object, true)
     }
     fn unlock(&mut self, leg: Leg, object: usize) {
-        if self.skips(leg) {
-            return;
+        if !self.skips(leg) {
+            self.held.give_back(self.cx.s, leg, object);
         }
-        self.held.give_back(self.cx.s, leg, object);
     }
     fn stands(&self, word: StateWord) -> bool {
         self.is_of(word) && self.held.stands(word)
@@ -64,10 +63,7 @@ impl LegLock for Port<'_, '_> {
 impl Port<'_, '_> {
     /// Whether what this run has of leg b is of the word's epoch.
     fn is_of(&self, word: StateWord) -> bool {
-        match word.alone() {
-            true => self.cx.alone,
-            false => !self.cx.alone && word.epoch() == self.cx.s.epoch,
-        }
+        word.alone() == self.cx.alone && (word.alone() || word.epoch() == self.cx.s.epoch)
     }
 
     /// Neither its flocks nor its words.
@@ -96,6 +92,9 @@ impl Posts for Port<'_, '_> {
     }
     fn state(&self, object: usize) -> u32 {
         self.cx.s.runtime().state(object)
+    }
+    fn occupied(&self, from: usize) -> Option<usize> {
+        self.cx.s.runtime().occupied(from)
     }
     fn forget(&mut self, object: usize, _: &BothLocked) {
         self.cx.s.runtime().forget(object);

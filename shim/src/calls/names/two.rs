@@ -17,8 +17,8 @@ use mirror_sys::{Stat, Sys};
 pub mod entry;
 mod sooner;
 
-/// The last rename was a directory's: the next one is looked at before it is planned. A hint whose wrong
-/// value costs a look, or a run in vain.
+/// The last rename was a directory's: the next one is planned as one. A hint whose wrong value keeps others out for
+/// nothing, or costs a run in vain.
 static MOVES: AtomicBool = AtomicBool::new(false);
 
 struct Two {
@@ -53,14 +53,9 @@ impl Two {
 }
 
 impl Two {
-    /// The same as a guess, before anything is locked.
-    fn begins_exclusive(&self, cx: &Cx<'_>) -> bool {
-        let (from, rel) = cx.spot(0, cx.lead);
-        let dir = self.kind != IntentKind::Link
-            && sys::glance(from, rel, c::AT_SYMLINK_NOFOLLOW)
-                .is_ok_and(|st| st.kind() == c::S_IFDIR);
-        MOVES.store(dir, Ordering::Relaxed);
-        dir
+    /// The same as a guess, before anything is locked: like the last one.
+    fn begins_exclusive(&self) -> bool {
+        self.kind != IntentKind::Link && MOVES.load(Ordering::Relaxed)
     }
 }
 
@@ -85,7 +80,7 @@ impl Change for Two {
         if self.nameless.is_some() {
             return cx.parent(1);
         }
-        if MOVES.load(Ordering::Relaxed) && self.begins_exclusive(cx) {
+        if self.begins_exclusive() {
             return Err(Prepared::Exclusive);
         }
         let old = cx.parent(0)?;
@@ -133,9 +128,12 @@ impl Change for Two {
                 return Prepared::Answer(Err(Errno::EXDEV));
             }
         }
-        if !cx.exclusive && self.moves_directory(cx, &old) {
-            MOVES.store(true, Ordering::Relaxed);
-            return Prepared::Exclusive;
+        if self.kind != IntentKind::Link && (!cx.exclusive || MOVES.load(Ordering::Relaxed)) {
+            let dir = self.moves_directory(cx, &old);
+            MOVES.store(dir, Ordering::Relaxed);
+            if dir && !cx.exclusive {
+                return Prepared::Exclusive;
+            }
         }
         if self.kind == IntentKind::Exchange {
             let new = cx.name(1);
