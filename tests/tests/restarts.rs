@@ -8,6 +8,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+#[path = "restarts/one_leg.rs"]
+mod one_leg;
+
 fn pair() -> Pair {
     let p = Pair::bare(Kind::InPlace, Fs::Plain).expect("plain folders");
     p.init(&["--on-failure", "degrade"]).ok();
