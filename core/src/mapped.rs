@@ -61,6 +61,10 @@ impl Mapped {
     pub fn path(&self) -> &[u8] {
         self.path.get(..self.len).unwrap_or(&[])
     }
+    /// Whether the file had no name, and no part on leg b, when this was read: nobody misses what was stored.
+    pub fn is_nowhere(&self) -> bool {
+        self.other == 0 && self.len == 0
+    }
     fn words(&self) -> [u64; WORDS] {
         let mut w = [0u64; WORDS];
         let head = [
@@ -130,6 +134,15 @@ impl Entry {
         self.0[3].fetch_min(from, Ordering::SeqCst);
         self.0[4].fetch_max(to, Ordering::SeqCst);
     }
+    /// Its file has this name now, and on leg b this inode (0: none yet). The file's lock is held, or the whole pair's.
+    pub fn name(&self, other: u64, path: &[u8]) {
+        let Some(m) = self.read() else { return };
+        let new = Mapped::new(m.inode, m.device, other, (m.from, m.to), path).words();
+        let words = self.0.iter().zip(new).enumerate();
+        for (_, (d, s)) in words.filter(|(nth, _)| *nth == 2 || *nth >= HEAD.wrapping_sub(1)) {
+            d.store(s, Ordering::SeqCst);
+        }
+    }
     /// Frees it.
     pub fn free(&self) {
         self.0[0].store(0, Ordering::SeqCst);
@@ -174,6 +187,12 @@ mod tests {
         e.widen((0, 5000));
         e.widen((100, 12288));
         let w = e.read().unwrap();
+        assert_eq!((w.from, w.to), (0, 12288));
+        e.name(0, b"");
+        assert!(e.read().unwrap().is_nowhere() && !w.is_nowhere());
+        e.name(11, b"new");
+        let w = e.read().unwrap();
+        assert_eq!((w.inode, w.other, w.path()), (7, 11, &b"new"[..]));
         assert_eq!((w.from, w.to), (0, 12288));
         e.free();
         assert_eq!(e.read(), None);

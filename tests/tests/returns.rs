@@ -7,6 +7,8 @@ use std::process::Command;
 
 #[path = "returns/failing.rs"]
 mod failing;
+#[path = "returns/nameless.rs"]
+mod nameless;
 #[path = "returns/stays_open.rs"]
 mod stays_open;
 #[path = "returns/unnoticed.rs"]

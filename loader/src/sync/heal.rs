@@ -118,6 +118,11 @@ fn carry_mapped(p: &Attached, held: &BothLocked) {
     let roots = p.pair.roots();
     let dead: Vec<_> = mirror_pair::mapped::dead(view, n.as_raw_fd()).collect();
     for (nth, m) in dead {
+        // A file that was never given a name, of which leg b had no part.
+        if m.is_nowhere() {
+            view.forget_mapped(nth);
+            continue;
+        }
         let there = Both::open(roots, m.path(), &both::open_dir);
         let there = there.is_ok_and(|b| mirror_pair::mapped::is_there(&b, &m));
         let equal = there && make_equal(p, Leg::A, &[m.path()], false, held).is_ok();

@@ -8,12 +8,12 @@ use crate::attach::{leaving, lone};
 use crate::config::{CONFIG, PairConf};
 use crate::events::refused::{self, Refused, unless_told};
 use crate::process::fds::{self, ANY_PARTNER, PAIRED, UNKNOWN};
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use libc as c;
 use mirror_core::path::PathText;
 use mirror_core::record::{LegRecord, OWNER_RECORD};
 use mirror_core::refusal::Refusal;
-use mirror_core::{Errno, Leg, PerLeg, RESERVED, numbers};
+use mirror_core::{Errno, Leg, MAX_PAIRS, PerLeg, RESERVED, numbers};
 use mirror_pair::control::{self, text};
 use mirror_pair::domain;
 use mirror_pair::session::{Doubt, Pinned};
@@ -21,6 +21,20 @@ use mirror_sys as sys;
 
 /// How often this process has opened a leg b again: what was found out of descriptors before is to be found out anew.
 static RENEWED: AtomicU32 = AtomicU32::new(0);
+
+/// When this process has opened the leg b of now, by pair (nanoseconds since 1970); 0: not again.
+static SINCE: [AtomicU64; MAX_PAIRS] = [const { AtomicU64::new(0) }; MAX_PAIRS];
+
+fn nanoseconds((seconds, rest): (u64, u64)) -> u64 {
+    seconds.saturating_mul(1_000_000_000).saturating_add(rest)
+}
+
+/// Whether what was made then was there before leg b came back to this process: a file without a name has no part
+/// there, whoever has it open. What cannot be told is no.
+pub fn was_before(pair: usize, born: Option<(u64, u64)>) -> bool {
+    let since = SINCE.get(pair).map_or(0, |s| s.load(Ordering::Relaxed));
+    born.is_some_and(|b| nanoseconds(b) < since)
+}
 
 /// See [`RENEWED`].
 pub fn times() -> u32 {
@@ -57,6 +71,9 @@ fn turn(s: &Session, held: &AtomicU32, alone: bool, shared: bool) {
         return;
     }
     forget(s.pair);
+    if let Some(since) = SINCE.get(s.pair) {
+        since.store(nanoseconds(sys::coarse_time()), Ordering::Relaxed);
+    }
     RENEWED.fetch_add(1, Ordering::Relaxed);
     let mut new = s.clone();
     let opened = record_of(s).and_then(|a| second(&mut new, &a, false));

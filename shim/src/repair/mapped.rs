@@ -45,6 +45,10 @@ pub fn settle(s: &Session, held: &BothLocked) {
 
 /// False: it is left to others.
 fn ended(s: &Session, m: &Mapped, held: &BothLocked) -> bool {
+    // It was never given a name, and there is no other one's part of it.
+    if m.is_nowhere() {
+        return true;
+    }
     let Ok(b) = both::open(s, m.path()) else {
         pending(s, m.path());
         return true;

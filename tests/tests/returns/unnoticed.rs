@@ -315,9 +315,17 @@ fn a_nameless_file_is_mapped() {
             on_its_way(&p);
         }
         w.does("map()");
-        assert_eq!(Words::of(&p).leg_b(), LegB::Away);
+        let o = match joining {
+            true => LegB::Joining,
+            false => LegB::Away,
+        };
+        assert_eq!(Words::of(&p).leg_b(), o);
         let o = online(&p);
-        assert!(o.code == 1 && o.text().contains("mapped"), "{o:?}");
+        match joining {
+            // It has no part there, and gets one with its name.
+            true => assert!(o.code == 0, "{o:?}"),
+            false => assert!(o.code == 1 && o.text().contains("mapped"), "{o:?}"),
+        }
         w.does("name()");
         w.end();
         comes_back_at_last(&p);

@@ -74,9 +74,11 @@ impl Change for One {
             (Err(Apart::Lacking), What::Carry | What::Leave | What::End) => true,
             (Err(why), _) => return Err(why.errno().into()),
         };
+        let named_yet = table::file(self.nth).is_some_and(table::File::is_nameless);
         let r = match self.what {
-            // Nobody can have it by a name.
-            What::Carry | What::Enter if gone => Ok(()),
+            What::Carry if gone => Ok(()),
+            // Nobody will have it by a name again.
+            What::Enter if gone && !named_yet => Ok(()),
             What::Enter => enter(self.nth, cx, self.range, held),
             What::Carry => carry(self.nth, self.range, held),
             What::Leave if table::is_mapped(self.nth) => Ok(()),
@@ -182,7 +184,9 @@ fn leave(nth: usize, cx: &Cx<'_>, held: &BothLocked) -> Sys<()> {
 fn carry(nth: usize, (from, to): (u64, u64), held: &BothLocked) -> Sys<()> {
     let (a, b) = (numbers::mapped(nth, Leg::A), numbers::mapped(nth, Leg::B));
     let st = sys::fstat(a)?;
-    if st.nlink() == 0 && sys::fstat(b)?.nlink() == 0 {
+    // What never had a name can get one yet.
+    let named_before = !table::file(nth).is_some_and(table::File::is_nameless);
+    if named_before && st.nlink() == 0 && sys::fstat(b)?.nlink() == 0 {
         return Ok(());
     }
     let end = to.min(st.size());

@@ -1,4 +1,5 @@
 //! mmap of a file of a pair, shared, by a descriptor that may write.
+use crate::attach::again;
 use crate::calls::data::write::place;
 use crate::calls::mapped::table::{self, Piece};
 use crate::calls::mapped::{carry, hooks, marks};
@@ -6,7 +7,7 @@ use crate::calls::paired::pair_up::paired;
 use crate::change::job::Job;
 use crate::change::lone::Shown;
 use crate::change::lost;
-use crate::change::number::describe;
+use crate::change::number::{by_path, describe};
 use crate::change::port::{Ran, run};
 use crate::change::target::{Change, Cx};
 use crate::process::{actor, fds};
@@ -25,6 +26,8 @@ struct Map<'a> {
     regs: &'a Regs,
     /// It cannot be mirrored; nothing was done.
     cannot: bool,
+    /// It has no name, and leg b no part of it.
+    nameless: bool,
 }
 
 /// What became of a mapping.
@@ -59,19 +62,23 @@ pub fn map(regs: &mut Regs) -> Did {
         Some(NATIVE) => return Did::Again,
         Some(_) => return Did::Cannot,
     }
-    at(regs, n, place(n))
+    at(regs, n, place(n), false)
 }
 
-/// The same of a file that has no name and no partner: while leg b is away it is like any other. One on its way back
-/// has no part of it.
+/// The same of a file that has no name and no partner: while leg b is away it is like any other. When that has come
+/// back, what was there before can have no part on leg b, whoever has it open: it gets one with its name. Of others
+/// nobody knows that; a leg b on its way back is left behind for them.
 pub fn map_nameless(regs: &mut Regs, n: i32, (pair, leg): (usize, Leg)) -> Did {
-    if leg != Leg::A || !may(regs) || !lost::give_up_return(pair, Errno::ENODEV) {
+    if leg != Leg::A || !may(regs) {
         return Did::Cannot;
     }
-    at(regs, n, (pair, leg))
+    match at(regs, n, (pair, leg), true) {
+        Did::Cannot if lost::give_up_return(pair, Errno::ENODEV) => at(regs, n, (pair, leg), true),
+        did => did,
+    }
 }
 
-fn at(regs: &mut Regs, n: i32, (pair, leg): (usize, Leg)) -> Did {
+fn at(regs: &mut Regs, n: i32, (pair, leg): (usize, Leg), nameless: bool) -> Did {
     // What the other tree's own name leads to has its source there.
     if leg != Leg::A {
         return Did::Cannot;
@@ -81,6 +88,7 @@ fn at(regs: &mut Regs, n: i32, (pair, leg): (usize, Leg)) -> Did {
         n,
         regs: &copy,
         cannot: false,
+        nameless,
     };
     let job = Job::on((pair, leg), IntentKind::Write);
     let ran = run(job, [None, None], &mut change);
@@ -95,6 +103,20 @@ fn at(regs: &mut Regs, n: i32, (pair, leg): (usize, Leg)) -> Did {
 }
 
 impl Map<'_> {
+    /// With the file's lock held: nobody gives it a name.
+    fn still_nameless(&mut self, cx: &mut Cx<'_>) -> Prepared {
+        let found = match (sys::identity_of(self.n), by_path(self.n)) {
+            (Ok(id), Some(at)) if at == (cx.s.pair, cx.lead) && id.nlink == 0 => id,
+            _ => return Prepared::Unresolved,
+        };
+        if sys::is_open(self.n.saturating_add(K)) || !again::was_before(cx.s.pair, found.born) {
+            self.cannot = true;
+            return Prepared::Answer(Err(Errno::ENODEV));
+        }
+        cx.intent.inode.a = found.ino;
+        Prepared::Ready
+    }
+
     fn range(&self) -> Option<(usize, usize)> {
         let [_, len, .., offset] = self.regs.args;
         let len = len.checked_next_multiple_of(PAGE).filter(|l| *l != 0)?;
@@ -112,18 +134,24 @@ impl Map<'_> {
             return Err(Errno::ENOMEM);
         }
         let st = sys::fstat(self.n)?;
-        let twin = sys::fstat(self.n.saturating_add(K))?;
+        let twin = match self.nameless {
+            true => 0,
+            false => sys::fstat(self.n.saturating_add(K))?.ino(),
+        };
         let known = table::find(cx.s.pair, st.ino(), st.dev()).map(|(nth, _)| nth);
         let nth = match known {
             Some(nth) => {
-                table::renew_by(nth, cx.s, self.n)?;
+                if !self.nameless {
+                    table::renew_by(nth, cx.s, self.n)?;
+                }
                 table::reach(nth, to)?;
                 nth
             }
             None => {
                 let mut buf = [0u8; 232];
-                let path = fds::info(self.n).map_or(&[][..], |i| i.path(&mut buf));
-                let id = (st.ino(), st.dev(), twin.ino());
+                let known = fds::info(self.n).filter(|_| !self.nameless);
+                let path = known.map_or(&[][..], |i| i.path(&mut buf));
+                let id = (st.ino(), st.dev(), twin);
                 table::take((self.n, cx.s.pair, cx.s.epoch), id, to, path)?
             }
         };
@@ -181,6 +209,9 @@ impl Change for Map<'_> {
         cx.file_of(self.n)
     }
     fn prepare(&mut self, cx: &mut Cx<'_>, _: &BothLocked) -> Prepared {
+        if self.nameless && !cx.alone {
+            return self.still_nameless(cx);
+        }
         describe(self.n, cx).map_or_else(|p| p, |()| Prepared::Ready)
     }
     fn apply(&mut self, cx: &mut Cx<'_>, held: &BothLocked, step: Step) -> Result<u64, Refused> {

@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize
 use libc as c;
 use mirror_core::mapped::PATH_ROOM;
 use mirror_core::numbers::{self, MAPPED_MAX};
-use mirror_core::{Errno, K, Leg};
+use mirror_core::{Errno, K, Leg, View};
 use mirror_sys as sys;
 use mirror_sys::Sys;
 
@@ -115,6 +115,14 @@ impl File {
         for (d, s) in self.path.iter().zip(path) {
             d.store(*s, R);
         }
+    }
+    /// Whether leg b has, or may have, a part of it that is this epoch's.
+    pub fn has_part(&self, epoch: u32) -> bool {
+        self.epoch.load(R) == epoch
+    }
+    /// Whether no name of it is known: it can get its first one yet.
+    pub fn is_nameless(&self) -> bool {
+        self.path_len.load(R) == 0
     }
     /// Where it was.
     pub fn path<'a>(&self, out: &'a mut [u8; PATH_ROOM]) -> &'a [u8] {
@@ -222,8 +230,8 @@ pub fn remove(start: usize, end: usize) {
     }
 }
 
-/// Takes a file up: `n` is open on leg a, n + K on leg b. Both are mapped as far as `len`, and held by names of
-/// their own.
+/// Takes a file up: `n` is open on leg a, n + K on leg b (`other` is 0: there is nothing yet). Both are mapped as far
+/// as `len`, and held by names of their own.
 pub fn take(
     (n, pair, epoch): (i32, usize, u32),
     (ino, dev, other): (u64, u64, u64),
@@ -233,7 +241,12 @@ pub fn take(
     let free = FILES.iter().enumerate().find(|(_, f)| !f.used.load(R));
     let (nth, f) = free.ok_or(Errno::ENOMEM)?;
     let at_a = sys::map_file(n, len, false)?;
-    let at_b = match sys::map_file(n.saturating_add(K), len, true) {
+    let there = other != 0;
+    let mapped_b = match there {
+        true => sys::map_file(n.saturating_add(K), len, true),
+        false => Ok(0),
+    };
+    let at_b = match mapped_b {
         Ok(at) => at,
         Err(e) => {
             // SAFETY: made just now.
@@ -246,7 +259,7 @@ pub fn take(
     }
     f.len.store(len, R);
     f.pair.store(pair as u8, R);
-    f.epoch.store(epoch, R);
+    f.epoch.store(if there { epoch } else { 0 }, R);
     f.entry.store(0, R);
     for (d, v) in f.id.iter().zip([ino, dev, other]) {
         d.store(v, R);
@@ -254,8 +267,10 @@ pub fn take(
     f.set_path(path);
     f.used.store(true, R);
     COUNT.fetch_add(1, R);
-    let held =
-        name(n, nth, Leg::A, ino).and_then(|()| name(n.saturating_add(K), nth, Leg::B, other));
+    let held = name(n, nth, Leg::A, ino).and_then(|()| match there {
+        true => name(n.saturating_add(K), nth, Leg::B, other),
+        false => Ok(()),
+    });
     if let Err(e) = held.and_then(|()| tried()) {
         give_back(nth);
         return Err(e);
@@ -383,13 +398,15 @@ fn again(nth: usize, f: &File, s: &Session) -> Result<(), Apart> {
     let_go(nth, f);
     let own = numbers::mapped(nth, Leg::A);
     if sys::fstat(own).map_err(Apart::Failed)?.nlink() == 0 {
+        f.id[2].store(0, R);
         return Err(Apart::Gone);
     }
     let mut loc = Loc::new();
     let pair = usize::from(f.pair.load(R));
     // The kernel knows where it is now, wherever it was.
     let place = object::sought(own, &mut loc);
-    if place != Place::In || loc.held || (loc.pair, loc.leg) != (pair, Leg::A) {
+    let found = place == Place::In && !loc.held && (loc.pair, loc.leg) == (pair, Leg::A);
+    if !found && !entered(f, s, &mut loc) {
         return Err(Apart::Moved);
     }
     let flags = c::O_RDWR | c::O_NOFOLLOW | c::O_NONBLOCK | c::O_NOCTTY | c::O_CLOEXEC;
@@ -405,8 +422,36 @@ fn again(nth: usize, f: &File, s: &Session) -> Result<(), Apart> {
     let _ = sys::close(m);
     if r.is_ok() {
         f.set_path(loc.text());
+        // Who comes upon the entry of a killed process is to find the same.
+        if let (Some(nth), View::Own(rt)) = (f.entry(), s.runtime())
+            && let Some(e) = rt
+                .mapped
+                .entries
+                .get(nth)
+                .filter(|e| e.inode() == f.inode())
+        {
+            e.name(f.id[2].load(R), loc.text());
+        }
     }
     r.map_err(Apart::Failed)
+}
+
+/// Whether the name that the file's entry says leads to it: one that had none has been given it since.
+fn entered(f: &File, s: &Session, loc: &mut Loc) -> bool {
+    let device = f.id[1].load(R);
+    let Some((_, m)) = s.runtime().mapped_file(f.inode()) else {
+        return false;
+    };
+    if m.device != device || m.path().is_empty() {
+        return false;
+    }
+    loc.set_text(m.path());
+    let Ok(there) = open_below(s.at(Leg::A), &loc.rel, c::O_PATH | c::O_NOFOLLOW) else {
+        return false;
+    };
+    let st = sys::fstat(there);
+    let _ = sys::close(there);
+    st.is_ok_and(|st| (st.ino(), st.dev()) == (f.inode(), device))
 }
 
 /// Maps `m`, the file on leg b.

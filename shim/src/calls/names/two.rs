@@ -1,4 +1,5 @@
 //! Two names: rename, link (op classes *entry* and *rename*).
+use crate::calls::mapped::table;
 use crate::change::lone::{self, Shown};
 use crate::change::number::describe;
 use crate::change::pairing::{in_the_way, nothing_beside};
@@ -9,6 +10,8 @@ use crate::process::{actor, fds};
 use core::sync::atomic::{AtomicBool, Ordering};
 use libc as c;
 use mirror_core::Leg;
+use mirror_core::View;
+use mirror_core::mapped::{Mapped, PATH_ROOM};
 use mirror_core::runtime::IntentKind;
 use mirror_core::{BothLocked, Errno, K, LockPlan, Lone, Prepared, Refused, Step, Untouched};
 use mirror_sys as sys;
@@ -69,16 +72,55 @@ fn named(n: i32, rel: &[u8]) {
     }
 }
 
-/// Whether a process has the file of a descriptor without a partner mapped: it would store on into another file of
-/// the second leg.
+/// The entry of the file behind a descriptor, if somebody has it mapped.
+fn mapped(cx: &Cx<'_>, n: i32) -> Option<(usize, Mapped)> {
+    let st = sys::fstat(n).ok()?;
+    let found = cx.s.runtime().mapped_file(st.ino());
+    found.filter(|(_, m)| m.device == st.dev())
+}
+
+/// Whether a process has the file of a descriptor without a partner mapped, and a part of its own on the second leg: it
+/// would store on into that.
 fn mapped_elsewhere(cx: &Cx<'_>, n: i32) -> bool {
-    sys::fstat(n).is_ok_and(|st| cx.s.runtime().mapped_file(st.ino()).is_some())
+    let Some((_, m)) = mapped(cx, n) else {
+        return false;
+    };
+    let own = table::find(cx.s.pair, m.inode, m.device);
+    let stale = own.is_some_and(|(_, f)| !f.has_part(cx.s.epoch));
+    // Who is to find it by its name must be told that.
+    m.other != 0 && !stale || cx.name(1).text().len() > PATH_ROOM
+}
+
+/// Whether the file is mapped by who has no part of it on the second leg.
+fn lacks(cx: &Cx<'_>, n: i32) -> bool {
+    mapped(cx, n).is_some_and(|(_, m)| m.other == 0)
+}
+
+/// Who has the file mapped finds it by its name from now on. `second`: the second leg has it too.
+fn tell(cx: &Cx<'_>, n: i32, second: bool, _: &BothLocked) {
+    let (Some((nth, m)), View::Own(rt)) = (mapped(cx, n), cx.s.runtime()) else {
+        return;
+    };
+    let b = cx.name(1);
+    let there = || sys::glance(b.at(cx.lead.other()), &b.name, c::AT_SYMLINK_NOFOLLOW);
+    let other = match second {
+        true => there().map_or(0, |st| st.ino()),
+        false => m.other,
+    };
+    if let Some(e) = rt.mapped.entries.get(nth) {
+        e.name(other, b.text());
+    }
 }
 
 impl Change for Two {
     fn plan(&mut self, cx: &mut Cx<'_>) -> Result<LockPlan, Prepared> {
-        if self.nameless.is_some() {
-            return cx.parent(1);
+        if let Some((n, paired)) = self.nameless {
+            let dir = cx.parent(1)?;
+            // Who has it mapped enters it, and leaves, under its own lock.
+            return match (paired, cx.lead) {
+                (false, Leg::B) => Ok(dir),
+                _ => Ok(dir.union(cx.file_of(n)?)),
+            };
         }
         if self.begins_exclusive() {
             return Err(Prepared::Exclusive);
@@ -127,6 +169,13 @@ impl Change for Two {
             if !cx.alone && mapped_elsewhere(cx, n) {
                 return Prepared::Answer(Err(Errno::EXDEV));
             }
+        } else if let Some((n, true)) = self.nameless
+            && !cx.exclusive
+            && !cx.alone
+            && lacks(cx, n)
+        {
+            // What was stored is copied.
+            return Prepared::Exclusive;
         }
         if self.kind != IntentKind::Link && (!cx.exclusive || MOVES.load(Ordering::Relaxed)) {
             let dir = self.moves_directory(cx, &old);
@@ -198,6 +247,9 @@ impl Change for Two {
             Some((_, false)) if step == Step::Second => {
                 // It has no partner: received, or opened for reading only.
                 let r = crate::repair::heal::equal(cx.s, cx.lead, b.text(), held);
+                if let (Ok(()), Some((n, _))) = (r, self.nameless) {
+                    tell(cx, n, true, held);
+                }
                 r.map(|()| 0).map_err(|e| match e {
                     // Too large for a copy under the locks, or no path leads there.
                     Errno::EFBIG | Errno::EINVAL => Errno::EXDEV,
@@ -217,9 +269,16 @@ impl Change for Two {
                 };
                 let mut p = Path::new();
                 sys::fd_text(n, &mut p);
-                let r = sys::linkat(c::AT_FDCWD, &p, b.at(leg), &b.name, c::AT_SYMLINK_FOLLOW);
+                let mut r = sys::linkat(c::AT_FDCWD, &p, b.at(leg), &b.name, c::AT_SYMLINK_FOLLOW);
                 if r.is_ok() && step == Step::Second {
                     named(from, b.text());
+                    if lacks(cx, from) {
+                        let copied = crate::repair::heal::equal(cx.s, cx.lead, b.text(), held);
+                        r = copied.and(r);
+                    }
+                }
+                if r.is_ok() {
+                    tell(cx, from, step == Step::Second, held);
                 }
                 r
             }
