@@ -221,6 +221,7 @@ static void limits(void)
         AT_LIMIT((lseek(out, 100, 0), o = 0, sendfile(out, in, &o, 10))); printf("  %ld\n", o);
         AT_LIMIT((at = 95, copy_file_range(in, 0, out, &at, 100, 0))); printf("  %ld\n", at);
         AT_LIMIT((at = 100, copy_file_range(in, 0, out, &at, 100, 0))); AT_LIMIT((at = 500, copy_file_range(in, 0, out, &at, 100, 0)));
+        AT_LIMIT((o = 0, at = 60, copy_file_range(out, &o, out, &at, 80, 0))); AT_LIMIT((o = 0, at = 30, copy_file_range(out, &o, out, &at, 80, 0)));
         AT_LIMIT(copy_file_range(in, 0, out, 0, 200, 0)); printf("  %ld\n", (long)lseek(in, 0, SEEK_CUR));
         write(p[1], b, 60); AT_LIMIT((at = 80, splice(p[0], 0, out, &at, 60, 0))); printf("  %ld\n", at); SAY(read(p[0], b, 300));
         write(p[1], b, 60); AT_LIMIT((at = 100, splice(p[0], 0, out, &at, 60, 0))); printf("  %ld\n", at); SAY(read(p[0], b, 300));

@@ -105,3 +105,59 @@ const FIFO: &str = r#"
             }
         return 0;
     }"#;
+
+/// What a child changes that shares its parent's memory and not its descriptors: what it had first is not what the
+/// parent has, nor is what a refused write has left.
+#[test]
+fn a_child_in_its_parents_memory_changes_first() {
+    Pair::with(Kind::InPlace, |pair| {
+        if compile(&pair.programs(), "vforked", VFORKED).is_some() {
+            let o = pair.both_ok("cd $V && $P/vforked");
+            assert!(o.text().contains("again"), "{o:?}");
+        }
+    });
+}
+
+const VFORKED: &str = r#"
+    #define _GNU_SOURCE
+    #include <errno.h>
+    #include <fcntl.h>
+    #include <stdio.h>
+    #include <string.h>
+    #include <sys/stat.h>
+    #include <sys/wait.h>
+    #include <unistd.h>
+    static char page[4096] __attribute__((aligned(4096)));
+    int main(int argc, char **argv) {
+        struct timespec old[2] = {{1000, 1}, {1000, 1}};
+        if (argc > 1) {
+            // The number is a directory's now: what was beside it is not.
+            int d = open("d", O_RDONLY | O_DIRECTORY);
+            close(21);
+            close(open("b", O_CREAT | O_RDWR, 0600));
+            printf("again %d\n", fcntl(d, F_DUPFD, 21));
+            printf("%zd\n", pwrite(21, "x", 1, 0));
+            close(21);
+            return 0;
+        }
+        if (!vfork()) {
+            int n = open("child", O_CREAT | O_WRONLY, 0600);
+            _exit(write(n, "child", 5) != 5);
+        }
+        wait(0);
+        int n = open("direct", O_CREAT | O_RDWR | O_DIRECT, 0600);
+        memset(page, 'p', sizeof page);
+        printf("%zd\n", write(n, page, sizeof page));
+        close(n);
+        n = open("direct", O_RDWR | O_DIRECT);
+        if (!vfork()) _exit(pwrite(n, page, 5, 0) == 5);
+        wait(0);
+        mkdir("d", 0755);
+        utimensat(AT_FDCWD, "d", old, 0);
+        n = open("a", O_CREAT | O_RDWR, 0600);
+        dup2(n, 21);
+        printf("%zd\n", write(n, "parent", 6));
+        fflush(stdout);
+        execl("/proc/self/exe", argv[0], "again", NULL);
+        return 3;
+    }"#;

@@ -4,7 +4,7 @@ use crate::boot::end::Start;
 use crate::cell::BootCell;
 use crate::config::{self, CONFIG, PairConf};
 use crate::process::actor::OWN_PID;
-use crate::process::fds::ANY_PARTNER;
+use crate::process::fds::{ANY_PARTNER, TOLD};
 use crate::program::env::{self, Var};
 use crate::program::files::{self, Fd};
 use crate::program::info::BootInfo;
@@ -57,7 +57,9 @@ pub fn start(b: &BootInfo) -> Start {
         );
     }
     OWN_PID.store(sys::getpid(), Ordering::Relaxed);
-    ANY_PARTNER.store(sys::is_open(SENTINEL), Ordering::Relaxed);
+    let told = sys::is_open(SENTINEL);
+    ANY_PARTNER.store(told, Ordering::Relaxed);
+    TOLD.store(told, Ordering::Relaxed);
     crate::tables::watch();
     Start::On
 }

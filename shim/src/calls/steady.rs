@@ -268,7 +268,7 @@ fn open_by_cwd(regs: &mut Regs, cwd: u64) -> Option<usize> {
     let n = match n {
         Ok(n) => n,
         // It is removed, or may not be searched: nothing is opened below it.
-        Err(e) => return Some(crate::regs::fail(regs, e)),
+        Err(e) => return Some(crate::regs::fail(regs, bad_flags(regs).unwrap_or(e))),
     };
     if !same {
         let _ = sys::close(n);
@@ -282,6 +282,17 @@ fn open_by_cwd(regs: &mut Regs, cwd: u64) -> Option<usize> {
         *a = n as usize;
     }
     Some(later(regs, &held))
+}
+
+/// What the kernel says of an open's flags, which it looks at before the path: asked with none.
+#[cold]
+fn bad_flags(regs: &Regs) -> Option<Errno> {
+    let none = mirror_core::path::PathText::<4>::new();
+    let mut asked = copy_of(regs);
+    if let Some(path) = asked.args.get_mut(1) {
+        *path = none.as_ptr() as usize;
+    }
+    raw(&asked).err().filter(|e| *e == Errno::EINVAL)
 }
 
 /// An open may wait: it is made on the program's stack and mask, by [`finish`], which finds the program's number

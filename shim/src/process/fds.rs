@@ -184,6 +184,11 @@ pub fn set_dirty(n: i32) {
 #[unsafe(link_section = ".data.boot")]
 pub static ANY_PARTNER: AtomicBool = AtomicBool::new(false);
 
+/// This process's own table has the sentinel: the next program will know that partners are there. A child that
+/// shares this memory, and not the table, has its own.
+#[unsafe(link_section = ".data.boot")]
+pub static TOLD: AtomicBool = AtomicBool::new(false);
+
 /// Leg b of a pair of this process is, or was, away: descriptors without a partner may be of a pair.
 #[unsafe(link_section = ".data.boot")]
 static ANY_LONE: AtomicBool = AtomicBool::new(false);

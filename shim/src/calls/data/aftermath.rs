@@ -18,8 +18,16 @@ use mirror_sys::{Object, Sys};
 #[cold]
 #[inline(never)]
 pub fn refused(n: i32, held: &BothLocked) -> Sys<()> {
-    let m = n.saturating_add(K);
     owes_time(n, held);
+    let r = rights(n, held);
+    // A guest's time was put at once, and what was changed since has set another.
+    owes_time(n, held);
+    r
+}
+
+/// Makes the second leg's set-id bits and capabilities what a refused change has left of the first one's.
+fn rights(n: i32, _: &BothLocked) -> Sys<()> {
+    let m = n.saturating_add(K);
     // What could not be looked at is no difference.
     let (Ok(first), Ok(second)) = (Object::of(n), Object::of(m)) else {
         return Ok(());
@@ -84,6 +92,13 @@ pub fn not_cloned(n: i32, why: Errno, (at, len): (u64, u64), held: &BothLocked) 
 
 /// Makes a range of the second leg, and the size, what the first one has.
 fn follow(n: i32, from: u64, len: u64, held: &BothLocked) -> Sys<()> {
+    let r = content(n, from, len, held);
+    // As in `refused`.
+    owes_time(n, held);
+    r
+}
+
+fn content(n: i32, from: u64, len: u64, held: &BothLocked) -> Sys<()> {
     let m = n.saturating_add(K);
     let size = sys::fstat(n)?.size();
     let len = len.min(size.saturating_sub(from));

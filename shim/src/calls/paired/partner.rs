@@ -2,7 +2,7 @@
 use crate::calls::paired::owed;
 use crate::change::times;
 use crate::process::actor::{self, guest};
-use crate::process::fds::{self, ANY_PARTNER, PAIRED, set_hint};
+use crate::process::fds::{self, ANY_PARTNER, PAIRED, TOLD, set_hint};
 use crate::process::limits::with_limit;
 use core::sync::atomic::Ordering;
 use libc as c;
@@ -47,9 +47,14 @@ pub fn install(partner: i32, n: i32, cloexec: i32) -> Sys<()> {
     if !(0..RESERVED).contains(&n) {
         return Err(Errno::EMFILE);
     }
-    let first = !ANY_PARTNER.load(Ordering::Relaxed);
+    // A guest's table is its own, the memory that knows of the sentinel is not.
+    let guest = actor::maybe_guest();
+    let told = match guest {
+        true => sys::is_open(SENTINEL),
+        false => TOLD.load(Ordering::Relaxed),
+    };
     with_limit(0, || {
-        if first {
+        if !told {
             // Inherited over exec, it tells the next program that partners are there.
             if let Ok(n) = sys::eventfd() {
                 let _ = sys::dup3(n, SENTINEL, 0);
@@ -60,6 +65,9 @@ pub fn install(partner: i32, n: i32, cloexec: i32) -> Sys<()> {
     })
     .map_err(|e| if e == Errno::EBADF { Errno::EMFILE } else { e })?;
     ANY_PARTNER.store(true, Ordering::Relaxed);
+    if !guest {
+        TOLD.store(true, Ordering::Relaxed);
+    }
     Ok(())
 }
 

@@ -137,7 +137,9 @@ pub fn recognise_held(n: i32, loc: &mut Loc) -> Fd {
         let inside = matches!(place, Place::In | Place::Nameless | Place::Linked);
         let foreign = || actor::maybe_guest() && session::has_changed(loc.pair);
         let twin = || place == Place::In && is_twin(p, loc);
-        let stale = inside && (marked::is_stale(loc.pair) || foreign() && !twin());
+        // Left over by somebody who closed the number without us.
+        let other = p.kind() != st.kind();
+        let stale = inside && (other || marked::is_stale(loc.pair) || foreign() && !twin());
         if stale {
             let _ = sys::close(n.saturating_add(K));
         }

@@ -276,8 +276,14 @@ fn range(from: i32, to: i32, at: u64, goal: u64, len: u64) -> Sys<u64> {
     // As far as the source reaches, and as far as a file can.
     let room = (i64::MAX as u64).saturating_sub(goal);
     let count = len.min(f.size().saturating_sub(at)).min(room);
-    let same = (f.dev(), f.ino()) == (t.dev(), t.ino());
-    if same && goal.saturating_add(count) > at && goal < at.saturating_add(count) {
+    let overlap = |count: u64| goal.saturating_add(count) > at && goal < at.saturating_add(count);
+    if (f.dev(), f.ino()) != (t.dev(), t.ino()) || !overlap(count) {
+        return Ok(count);
+    }
+    // Only what the limit of file sizes lets in is looked at.
+    let (limit, _) = sys::file_size(None)?;
+    let count = count.min(limit.saturating_sub(goal));
+    if overlap(count) {
         return Err(Errno::EINVAL);
     }
     Ok(count)
