@@ -234,13 +234,19 @@ fn sh(script: &str) {
 /// Power loss: neither disk has what was not flushed, and the machine is started again.
 fn power_loss(p: &Pair) {
     for leg in [p.a(), p.b()] {
-        let m: &Path = leg.parent().unwrap();
-        let m = m.display();
-        sh(&format!(
-            "xfs_io -x -c shutdown {m} && umount {m} && mount -o loop {m}.img {m}"
-        ));
+        crash(leg);
     }
     restart(p);
+}
+
+/// A leg's disk loses what was not flushed, and comes back as the same device. As long as somebody has it in a mount
+/// namespace of his own, it is not gone.
+fn crash(leg: &Path) {
+    let m = leg.parent().unwrap().display();
+    let gone = "for i in $(seq 600); do grep -qs \" $d \" /proc/[0-9]*/mountinfo || break; sleep 0.05; done";
+    sh(&format!(
+        "d=$(findmnt -no SOURCE {m}) && xfs_io -x -c shutdown {m} && exec 9< $d && umount {m} && {gone}; mount $d {m}"
+    ));
 }
 
 /// That a pair is in use is on both disks before its first change, whoever makes it.

@@ -116,13 +116,7 @@ fn a_leg_that_crashes_alone_is_found_by_a_comparison() {
             return;
         };
         p.init(&[]).ok();
-        let crashes = || {
-            let root = if leg == "B" { p.b() } else { p.a() };
-            let m = root.parent().unwrap().display();
-            sh(&format!(
-                "xfs_io -x -c shutdown {m} && umount {m} && mount -o loop {m}.img {m}"
-            ));
-        };
+        let crashes = || crash(if leg == "B" { p.b() } else { p.a() });
         // What was flushed is there.
         program(&p, "seq 20000 > $V/old");
         clean(&p);
