@@ -30,12 +30,7 @@ impl World {
     pub fn log(&mut self, p: &mut Proc, answer: Option<Result<u64, Errno>>) -> usize {
         let n = *p.call.entry.get_or_insert(self.log.len());
         if n == self.log.len() {
-            let on = match p.call.op.paths()[..] {
-                [path] => self.legs[p.first].lookup(path).ok(),
-                _ => None,
-            };
             self.log.push(Entry {
-                on: on.map(|i| (p.first, i)),
                 pid: p.pid,
                 op: p.call.op.clone(),
                 desc: p.call.desc,

@@ -200,6 +200,18 @@ impl World {
         }
     }
 
+    /// What was made is taken back: who has met it by name, with no lock of that name, has changed it in vain.
+    fn met_for_a_moment(&mut self, p: &Proc, leg: Leg, object: Option<Ino>) {
+        let since = p.call.entry.map_or(self.log.len(), |e| e.saturating_add(1));
+        for e in self.log.iter_mut().skip(since) {
+            let by_name = match e.op.paths()[..] {
+                [path] => self.legs[leg].lookup(path).ok(),
+                _ => None,
+            };
+            e.loose |= by_name.is_some() && by_name == object;
+        }
+    }
+
     /// Takes something back on a leg. What needs no call is none.
     // long: one arm for each thing
     fn back(&mut self, p: &mut Proc, on: Step, does: Does) -> Result<u64, Errno> {
@@ -218,8 +230,9 @@ impl World {
                 self.met(p, leg, Place::Effect)?;
                 let (d, name) = p.call.at(leg).name(&p.call.op, usize::from(linked))?;
                 let name = name.to_owned();
-                let gone = self.legs[leg].entry(d, &name).ok().filter(|_| !linked);
-                self.unmade.extend(gone.map(|i| (leg, i)));
+                if !linked {
+                    self.met_for_a_moment(p, leg, self.legs[leg].entry(d, &name).ok());
+                }
                 self.altered(p, leg).set(d, &name, None);
                 p.call.second &= on == Step::First;
                 let counts = matches!(&*p.call.op, Op::Mkdir { .. });

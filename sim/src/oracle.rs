@@ -201,10 +201,6 @@ fn replay(w: &World, upto: usize) -> Result<(Tree, Replayed), String> {
     for e in w.log.iter().take(upto).filter(|e| !e.void) {
         let at = e.desc.and_then(|d| descs.get(&d).copied());
         let refused = e.faulted && matches!(e.answer, Some(Err(_)));
-        if e.on.is_some_and(|on| w.unmade.contains(&on)) && matches!(e.answer, Some(Ok(_))) {
-            // No lock of the name is held: the object was there for a moment, and what it was made went with it.
-            continue;
-        }
         if let (Left::Beside, Some((ino, ..))) = (e.left, at) {
             // It failed, and has taken these with it.
             t.node_mut(ino).meta.strip();
@@ -239,11 +235,20 @@ fn replay(w: &World, upto: usize) -> Result<(Tree, Replayed), String> {
             }
             (op, d) => {
                 let r = named(&mut t, op, d.map(|d| d.0));
-                answer_of(e, r.map(|d| d.value))?;
+                if !on_half(w, e) {
+                    answer_of(e, r.map(|d| d.value))?;
+                }
             }
         }
     }
     Ok((t, descs))
+}
+
+/// Whether its object is neither as before nor as after a change that was taken back in part: no plain tree knows its
+/// length.
+fn on_half(w: &World, e: &Entry) -> bool {
+    let open = e.desc.and_then(|d| w.descs[d].object[w.source]);
+    open.is_some_and(|i| w.half.contains(&(w.source, i)))
 }
 
 /// A write, as one plain tree does it, of as many bytes as were acknowledged or left.
@@ -267,13 +272,8 @@ fn rewrite(
         answer_of(e, Ok(data.len() as u64))?;
     }
     let end = t.bytes(ino).map(|b| b.len() as u64).unwrap_or(0);
-    // A write that was taken back in part has left the file longer than any plain tree knows.
-    let half = e
-        .desc
-        .and_then(|d| w.descs[d].object[w.source])
-        .is_some_and(|i| w.half.contains(&(w.source, i)));
     let at = match (&*e.op, e.left) {
-        (_, Left::Bytes(at, _)) if append && half => at,
+        (_, Left::Bytes(at, _)) if append && on_half(w, e) => at,
         _ if append => end,
         (Op::PWrite { at, .. }, _) => *at,
         _ => pos,

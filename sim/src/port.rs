@@ -331,11 +331,16 @@ impl Journal for Port<'_> {
     fn leave(&mut self, _: &BothLocked, plan: LockPlan) {
         let stays =
             self.look(|w, _| matches!(w.sabotage, Some(Sabotage::Unlock | Sabotage::Announced)));
-        if plan.is_several() && !stays {
-            self.step((), |w, p| w.withdraw(p, plan.objects()));
-        }
+        // A death in between is one before the intent was announced.
+        let mut first = plan.is_several() && !stays;
         for o in plan.objects().rev() {
-            self.step((), |w, p| w.leave(p, o));
+            self.step((), |w, p| {
+                if first {
+                    w.withdraw(p, plan.objects());
+                }
+                w.leave(p, o);
+            });
+            first = false;
         }
     }
     fn partner_error(&mut self, why: Errno) {

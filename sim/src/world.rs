@@ -90,8 +90,6 @@ pub struct Entry {
     pub at: Option<u64>,
     /// A fault was injected on the way.
     pub faulted: bool,
-    /// What its one name was on the first leg when it began to act.
-    pub on: Option<(Leg, Ino)>,
     /// Taken back, to be done again.
     pub void: bool,
     /// An error, told without a lock, while what was seen may be taken back, from two looks, or from
@@ -156,8 +154,6 @@ pub struct World {
     pub partner_errors: u32,
     /// What a process was taking back when it died, with its leg: neither as before nor as after.
     pub half: BTreeSet<(Leg, Ino)>,
-    /// What a call had made on the leg before it took it back: others may have met it.
-    pub unmade: BTreeSet<(Leg, Ino)>,
     /// The mark of leg b is on leg a's disk.
     pub mark: bool,
     /// The word says that leg b is away.
@@ -229,7 +225,6 @@ impl World {
             injected: 0,
             partner_errors: 0,
             half: BTreeSet::new(),
-            unmade: BTreeSet::new(),
             mark: false,
             away: false,
             lone: 0,
