@@ -1,9 +1,10 @@
 //! `mirror audit --heal` at work: every kind of change, many at once, and what had to be found by comparing.
 use mirror_tests::{
-    Fs, Kind, Level, Pair, Talker, Tree, compile_with, has_tier, have, need, skip, soak,
+    Fs, Kind, Level, Pair, Talker, Tree, compile_with, has_tier, have, is_root, need, skip, soak,
 };
 use serde_json::Value;
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// An audit with `--heal`, once everything is seen.
@@ -133,6 +134,69 @@ fn a_storm_on_leg_a_ends_equal_t4() {
 #[test]
 fn a_storm_on_leg_b_is_undone_t4() {
     storm("t4", Pair::b);
+}
+
+/// Directories that are moved with all that is in them, out of the leg and into it, exchanged, replaced, filled and
+/// removed while they are carried. A pair is in sync only if its legs are equal.
+fn moves(tier: &str, root: fn(&Pair) -> &Path) {
+    let (storms, each) = if soak() { (30, 3000) } else { (2, 900) };
+    for seed in 1..=storms {
+        let pair = Pair::new(Kind::InPlace, Fs::Plain).unwrap();
+        let source = include_str!("../programs/moves.c");
+        let Some(program) = compile_with(&pair.programs(), "moves", source, "c", &[]) else {
+            return;
+        };
+        if tier == "t2" && !has_tier(&pair, "t2") {
+            return;
+        }
+        let t = begin(&pair, &["--tier", tier, "--brake", "1000000"]);
+        let all: Vec<_> = (0..3)
+            .map(|i| {
+                let mut c = Command::new(&program);
+                c.args([root(&pair), &pair.scratch()]);
+                c.args([(seed * 10 + i).to_string(), each.to_string()]);
+                c.spawn().unwrap()
+            })
+            .collect();
+        for mut c in all {
+            assert!(c.wait().unwrap().success());
+        }
+        let (code, events) = end(t);
+        assert!(code == 3 || code == 4, "{tier} {seed}: {code}");
+        let status = pair.mirror("status", &[pair.v().to_str().unwrap()]);
+        let differ = Tree::read(pair.a()).differences(&Tree::read(pair.b()), Level::Strict);
+        let said = format!("{tier} {seed}: {status:?}\n{differ}");
+        assert!(status.code != 0 || differ.0.is_empty(), "{said}");
+        // Nothing was given up without a word.
+        let words = ["lost", "open", "left"].map(|k| count(&events, k));
+        let gave_up = words[..2].iter().sum::<u64>() + left(&events).len() as u64;
+        assert!(gave_up > 0 || status.code == 0, "{said} {words:?}");
+    }
+}
+
+#[test]
+fn moves_on_leg_a_end_equal_or_are_told_t2() {
+    need!(root);
+    moves("t2", Pair::a);
+}
+
+#[test]
+fn moves_on_leg_a_end_equal_or_are_told_t3() {
+    need!(root);
+    moves("t3", Pair::a);
+}
+
+#[test]
+fn moves_on_leg_a_end_equal_or_are_told_t4() {
+    moves("t4", Pair::a);
+}
+
+#[test]
+fn moves_on_leg_b_are_undone_or_told() {
+    moves("t4", Pair::b);
+    if is_root() {
+        moves("t3", Pair::b);
+    }
 }
 
 /// What was missed because the kernel's queue was full is found by comparing, and healed.

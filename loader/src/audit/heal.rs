@@ -138,10 +138,10 @@ pub(super) fn would(s: &Suspect, seen: &Seen, brake: bool) -> Done {
 }
 
 /// How often what is changed while it is carried is carried again.
-const TRIES: u8 = 20;
+pub(super) const TRIES: u8 = 20;
 
 /// Whether somebody was at work there at that moment: by now it is something else.
-fn passing(e: &io::Error) -> bool {
+pub(super) fn passing(e: &io::Error) -> bool {
     e.kind() == io::ErrorKind::StaleNetworkFileHandle
         || matches!(
             e.raw_os_error(),

@@ -35,14 +35,25 @@ struct Raw {
     name: Vec<u8>,
 }
 
+/// A name that was moved away and has not appeared elsewhere yet.
+struct Moved {
+    cookie: u32,
+    place: Place,
+    is_dir: bool,
+    /// The watch that stood there: by the time it is known that it has left the leg, another may.
+    watch: Option<i32>,
+}
+
 /// Watches on both legs.
 pub struct Inotify {
     fd: OwnedFd,
     watches: Watches,
-    /// Names that were moved away and have not appeared elsewhere yet, with their cookies.
-    moved: Vec<(u32, Place, bool)>,
+    moved: Vec<Moved>,
     /// Where directories have been moved to, as the queue tells it.
     settled: Vec<Place>,
+    /// Since it was last settled directories were looked for by their names, as the tree has them, which is further
+    /// on than the queue.
+    guessed: bool,
     lost: u64,
 }
 
@@ -65,6 +76,7 @@ impl Inotify {
             }),
             moved: vec![],
             settled: vec![],
+            guessed: false,
             lost: 0,
         };
         source.watches.begin();
@@ -131,6 +143,7 @@ impl Inotify {
 
     /// Watches what is new; what cannot be watched for want of watches counts as lost.
     fn follow(&mut self, place: Place, events: &mut Vec<Event>) {
+        self.guessed = true;
         if self.watch_below(&place, events, true).is_err() {
             self.lost += 1;
         }
@@ -138,20 +151,34 @@ impl Inotify {
 
     /// Looks whether directories that were moved stand where they should. Names may have been moved so quickly that
     /// the queue and the tree, which is further on, have been taken for one: then what happened below is not known,
-    /// and it is watched and compared anew.
+    /// and it is watched and compared anew. What is new may have been taken so for something that lies below one of
+    /// them, or not have been found there.
     fn settle(&mut self, events: &mut Vec<Event>) {
         let mut all = std::mem::take(&mut self.settled);
+        if all.is_empty() {
+            self.guessed = false;
+            return;
+        }
         all.sort_unstable();
         all.dedup();
-        for place in all {
+        let guessed = std::mem::take(&mut self.guessed);
+        while let Some(place) = all.pop() {
             match self.number(&place) {
-                Ok(Some(wd)) if !self.watches.stands(wd, &place) => {
-                    if self.watch_below(&place, events, false).is_err() {
-                        self.lost += 1;
+                Ok(Some(wd)) => {
+                    let stands = self.watches.stands(wd, &place);
+                    if !stands {
+                        self.watches.insert(wd, &place);
+                        events.push(event(place.0, place.1.clone(), Op::Rename));
+                        // The tree may be further on again.
+                        self.guessed = true;
                     }
-                    events.push(event(place.0, place.1, Op::Rename));
+                    if !stands || guessed {
+                        let below = self.watches.children(&place).into_iter();
+                        let dirs = below.filter(|(_, is_dir)| *is_dir);
+                        all.extend(dirs.map(|(name, _)| (place.0, join(&place.1, &name))));
+                    }
                 }
-                Ok(_) => {}
+                Ok(None) => {}
                 Err(_) => self.lost += 1,
             }
         }
@@ -192,12 +219,20 @@ impl Inotify {
         let has = |f: ReadFlags| raw.what.contains(f);
         let (leg, rel) = (place.0, place.1.clone());
         if has(ReadFlags::MOVED_FROM) {
-            self.moved.push((raw.cookie, place, is_dir));
+            let watch = self.watches.number(&place);
+            self.moved.push(Moved {
+                cookie: raw.cookie,
+                place,
+                is_dir,
+                watch,
+            });
             return;
         }
         if has(ReadFlags::MOVED_TO) {
-            let from = self.moved.iter().position(|m| m.0 == raw.cookie);
-            let from = from.map(|i| self.moved.remove(i).1);
+            let from = self.moved.iter().position(|m| m.cookie == raw.cookie);
+            let from = from.map(|i| self.moved.remove(i).place);
+            // What had this name before goes first, and its watches with it.
+            self.left(events, |m| m.place == place);
             match from {
                 Some(from) if from.0 == leg => {
                     if is_dir {
@@ -215,8 +250,6 @@ impl Inotify {
                         self.watches.remove(&from, &self.fd);
                         events.push(event(from.0, from.1, Op::Rename));
                     }
-                    // What had this name before goes first, and its watches with it.
-                    self.left(events, |m| m.1 == place);
                     events.push(event(leg, rel, Op::Rename));
                     if is_dir {
                         self.settled.push(place.clone());
@@ -236,6 +269,9 @@ impl Inotify {
             () if has(ReadFlags::CLOSE_WRITE) => Op::Close,
             () => return,
         };
+        if op == Op::Mkdir {
+            self.left(events, |m| m.place == place);
+        }
         events.push(event(leg, rel, op));
         if op == Op::Mkdir {
             self.follow(place, events);
@@ -243,14 +279,14 @@ impl Inotify {
     }
 
     /// What was moved away and has not appeared elsewhere has left the leg.
-    fn left(&mut self, events: &mut Vec<Event>, which: impl Fn(&(u32, Place, bool)) -> bool) {
+    fn left(&mut self, events: &mut Vec<Event>, which: impl Fn(&Moved) -> bool) {
         let (left, wait) = std::mem::take(&mut self.moved).into_iter().partition(which);
         self.moved = wait;
-        for (_, place, is_dir) in Vec::into_iter(left) {
-            if is_dir {
-                self.watches.remove(&place, &self.fd);
+        for m in Vec::into_iter(left) {
+            if m.is_dir && m.watch.is_some_and(|w| self.watches.stands(w, &m.place)) {
+                self.watches.remove(&m.place, &self.fd);
             }
-            events.push(event(place.0, place.1, Op::Rename));
+            events.push(event(m.place.0, m.place.1, Op::Rename));
         }
     }
 }
@@ -343,3 +379,7 @@ impl Source for Inotify {
         self.lost
     }
 }
+
+#[cfg(test)]
+#[path = "inotify_tests.rs"]
+mod tests;

@@ -7,6 +7,7 @@ use super::scan::Scan;
 use super::suspects::{Suspect, Suspects};
 use super::watch::{Watch, behind, note};
 use crate::fail::Res;
+use crate::pair::domain::Attached;
 use crate::sync::equal::Seen;
 use crate::sync::heal::locked;
 use crate::sync::linked::Linked;
@@ -46,6 +47,11 @@ fn on_the_way(carried: &[u8], other: &[u8]) -> bool {
         rest.is_some_and(|r| dir.is_empty() || r.is_empty() || r.starts_with(b"/"))
     };
     below(carried, other) || below(other, carried)
+}
+
+/// Whether somebody is making the legs equal, or still has to: nobody else judges them meanwhile.
+fn repaired(p: &Attached) -> bool {
+    turn::running(&p.pair).is_some() || p.pair.incomplete().is_some()
 }
 
 /// A directory was changed, and nobody knows which of its names: what differs was changed by the same.
@@ -112,8 +118,7 @@ impl Watch {
         let due = self.suspects.take(all);
         let doubts = self.doubts(due, all);
         if !doubts.is_empty() {
-            let repair = turn::running(&self.pair.pair).is_some();
-            if repair || self.pair.pair.incomplete().is_some() {
+            if repaired(&self.pair) {
                 // What it has not come to yet differs, and no program is to blame.
                 for s in doubts {
                     match all {
@@ -209,13 +214,6 @@ impl Watch {
     /// Looks with the locks held, and repairs if that is asked for.
     // long: one path after the other under one hold of the locks
     fn settle(&mut self, mut doubts: Vec<Suspect>, all: bool, found: &mut Vec<Finding>) -> Res<()> {
-        let known = self.pair.pair.pending();
-        if !known.unread.is_empty() {
-            // What may be recorded already is nobody's to judge, and least of all to carry.
-            self.unjudged(doubts.len());
-            return Ok(());
-        }
-        let known = known.paths;
         let mut held_back = self.ask.heal && {
             let one = One::new(&self.pair, self.fidelity);
             self.brake.pulled(&one, &doubts)
@@ -253,6 +251,19 @@ impl Watch {
                     some.into_iter().for_each(|s| suspects.again(s, SOON));
                     return;
                 }
+                if repaired(pair) {
+                    // It may have passed already what is recorded still.
+                    some.into_iter().for_each(|s| suspects.again(s, LATER));
+                    return;
+                }
+                // Read anew each time: a repair takes names out of it.
+                let known = pair.pair.pending();
+                if !known.unread.is_empty() {
+                    // What may be recorded already is nobody's to judge, and least of all to carry.
+                    unseen += some.len();
+                    return;
+                }
+                let known = known.paths;
                 let mut one = One::new(pair, *fidelity);
                 if let Some((_, linked)) = linked {
                     one = one.with(linked);
@@ -280,27 +291,43 @@ impl Watch {
                         Ok(seen) if s.by_mirrored() && mapped::may_explain(pair, &seen) => {
                             suspects.again(s, STORED)
                         }
-                        // Recorded already, by whoever met it.
-                        Ok(_) if known.contains(&s.rel) && !s.certain => counts.mirrored += 1,
+                        // Recorded already, by whoever met it: this may be the same, and `mirror resync` comes to it.
+                        Ok(_) if known.contains(&s.rel) && s.by_mirrored() => counts.open += 1,
+                        Err(e) if heal::passing(&e) && s.tries < heal::TRIES => {
+                            s.tries += 1;
+                            s.doubt_below();
+                            suspects.again(s, SOON);
+                        }
                         Err(_) => unseen += 1,
                         Ok(seen) => {
                             let mut f = Finding::of(&s, &seen.what, One::kind(&seen));
                             if seen.what.equal() {
                                 f.done = Done::Equal;
+                            } else if ask.heal && known.contains(&s.rel) && !s.certain {
+                                f.done = Done::Failed("recorded as different already".into());
                             } else if ask.heal {
+                                let top = one.top(&s.rel).unwrap_or_else(|_| s.rel.clone());
+                                let above = (top != s.rel).then(|| s.above(top.clone()));
                                 // Who removes things does not wait for the pair's locks.
+                                if let Some((above, Ok(seen))) =
+                                    above.as_ref().map(|a| (a, one.look(&top)))
+                                {
+                                    held_back |= brake.more(&one, above, &seen);
+                                }
                                 held_back |= brake.more(&one, &s, &seen);
                                 if ask.dry_run {
                                     f.done = heal::would(&s, &seen, held_back);
                                 } else {
-                                    carried.push(s.rel.clone());
+                                    carried.push(top);
                                     let (one, f) = (&mut one, &mut f);
                                     if !heal::heal(pair, one, (&s, f), &seen, held_back, ours, held)
                                     {
-                                        s.tries += 1;
                                         // A part of what lies below may have been carried.
-                                        s.doubt_below();
-                                        suspects.again(s, SOON);
+                                        for mut s in above.into_iter().chain([s]) {
+                                            s.tries += 1;
+                                            s.doubt_below();
+                                            suspects.again(s, SOON);
+                                        }
                                         continue;
                                     }
                                 }

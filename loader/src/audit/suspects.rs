@@ -181,6 +181,16 @@ impl Suspect {
         all.filter(|l| self.scanned || !self.touched[*l].is_empty())
     }
 
+    /// The same was done to a directory above, with which it is carried.
+    pub(super) fn above(&self, top: Vec<u8>) -> Suspect {
+        Suspect {
+            rel: top,
+            to: None,
+            stored: false,
+            ..self.clone()
+        }
+    }
+
     /// It has been looked at, and a program without the library may go on to store there: nobody tells a store to a
     /// page that is dirty already. None: none has stored.
     pub fn while_stored(&self) -> Option<Suspect> {

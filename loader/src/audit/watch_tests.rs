@@ -175,3 +175,44 @@ fn a_comparison_goes_on_before_the_end() {
     }
     assert_eq!((found[0].rel.as_slice(), w.scan.runs()), (&b"f"[..], false));
 }
+
+/// An audit that heals, of a pair whose leg a has a directory that leg b does not have.
+fn healing(name: &str) -> (Case, Watch, Rc<Script>) {
+    let (c, mut w, s) = audit(name);
+    w.ask.heal = true;
+    for name in ["d/1", "d/2", "d/s/t/3"] {
+        c.put("a", name, name);
+    }
+    (c, w, s)
+}
+
+/// One file's event comes first, and the directory's none: what was made for the file's sake is all of it.
+#[test]
+fn a_directory_is_carried_whole_or_not_at_all() {
+    for told in ["d/1", "d/s/t/3"] {
+        let (c, mut w, _) = healing("whole");
+        let e = Event::seen(Tier::T4, 1, Leg::A, told.into(), Op::Create);
+        w.suspects.add(e, None);
+        w.end().unwrap();
+        for name in ["d/1", "d/2", "d/s/t/3"] {
+            assert!(c.at("b").join(name).exists(), "{name}, told of {told}");
+        }
+        assert!(!w.pair.runtime.word().unmirrored() && !w.pair.runtime.word().pending());
+    }
+}
+
+/// What the brake would hold if it were told of the directory does not come back for one file's sake.
+#[test]
+fn a_file_s_directory_counts_with_all_in_it() {
+    let (c, mut w, _) = healing("counts");
+    w.brake.limit = 3;
+    let e = Event::seen(Tier::T4, 1, Leg::B, b"d/1".to_vec(), Op::Write);
+    w.suspects.add(e, None);
+    let found = w.end().unwrap();
+    assert!(
+        found
+            .iter()
+            .any(|f| f.done == crate::audit::finding::Done::Held)
+    );
+    assert!(!c.at("b/d").exists() && w.pair.runtime.word().pending());
+}

@@ -112,6 +112,11 @@ impl Watches {
         self.by_number.get(&number).cloned()
     }
 
+    /// The watch that stands at a place.
+    pub fn number(&self, (leg, rel): &Place) -> Option<i32> {
+        self.by_path[*leg].get(rel).copied()
+    }
+
     /// A watch, new or moved: the kernel has one for a directory, whatever its name is.
     pub fn insert(&mut self, number: i32, place: &Place) {
         self.forget(number);

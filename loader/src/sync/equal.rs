@@ -43,6 +43,8 @@ pub struct Work<'a> {
     pub same: Option<Same>,
     /// Directories that were made: they get their attributes when they are full.
     pub made: Vec<Vec<u8>>,
+    /// A directory that the copy did not have is being carried with all that is in it.
+    filling: bool,
     /// Also the times of a file that is open for writing are compared: who has it open sets none when he closes it.
     pub open_too: bool,
     /// Leg b is on its way back: whoever has a file open for writing may owe it nothing of what he did before.
@@ -105,6 +107,7 @@ impl<'a> Work<'a> {
             privileged: false,
             same: None,
             made: Vec::new(),
+            filling: false,
             open_too: false,
             returns: false,
         }
@@ -320,10 +323,32 @@ impl<'a> Work<'a> {
         file::remove(&self.copy.root, rel, held)
     }
 
+    /// The first directory on the way to `rel` that the copy does not have.
+    pub fn missing_above(&self, rel: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let slashes = rel.iter().enumerate().filter(|(_, c)| **c == b'/');
+        for above in slashes.filter_map(|(i, _)| rel.get(..i)) {
+            if !read(self.copy, above)?.is_some_and(|m| m.is_dir()) {
+                return Ok(Some(above.to_vec()));
+            }
+        }
+        Ok(None)
+    }
+
     fn create(&mut self, rel: &[u8], s: &Meta, held: &BothLocked) -> io::Result<()> {
-        let (parent, _) = split(rel);
-        if !parent.is_empty() && !read(self.copy, parent)?.is_some_and(|m| m.is_dir()) {
-            self.make_equal(parent, held)?;
+        if let Some(top) = self.missing_above(rel)? {
+            // A part of a directory would stand there for the whole of it, and nobody would ask for the rest.
+            if std::mem::replace(&mut self.filling, true) {
+                return Err(Errno::NOENT.into());
+            }
+            let carried = self.make_tree_equal(&top, held);
+            self.filling = false;
+            carried?;
+            let seen = self.compare_held(rel, held)?;
+            match (&seen.source, &seen.copy) {
+                _ if seen.what.equal() => return Ok(()),
+                (Some(s), Some(d)) => return self.alter(rel, s, d, seen.what, held),
+                _ => {}
+            }
         }
         if self.fidelity.links
             && let Verdict::JoinTo(first) = self.links.judge(rel, s, None)

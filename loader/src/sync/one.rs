@@ -122,6 +122,12 @@ impl<'a> One<'a> {
         n
     }
 
+    /// What is carried for the sake of `rel`: the first directory on the way that leg b does not have, or itself.
+    pub fn top(&self, rel: &[u8]) -> io::Result<Vec<u8>> {
+        let top = self.work.missing_above(rel)?;
+        Ok(top.unwrap_or_else(|| rel.to_vec()))
+    }
+
     /// The names in a directory of either leg. A leg that has no directory there has none.
     pub fn names(&self, dir: &[u8]) -> io::Result<Vec<Vec<u8>>> {
         let of = |root: &Root| match root.names(dir) {

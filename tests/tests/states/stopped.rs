@@ -141,12 +141,11 @@ fn stopped_in_the_middle() {
         expect(signal, &p.resync(), 2, &["--from b", "--from a"]);
         assert_eq!(right(), n, "{signal}: changed by a refused resync");
         let o = p.mirror("resync", &[v, "--from", "b", "--yes"]);
-        // One killed between a repair and its count has one less.
-        let count = if signal == "KILL" {
-            "99 paths"
-        } else {
-            "100 paths"
-        };
+        // Each file takes four of these calls: what is kept, its new content, and the count on each leg. Killed
+        // between the second and the last, a repair that was made is in no count, or in one leg's: it has one less
+        // then. Which of the four the fortieth is depends on how many others went before.
+        let missed = signal == "KILL" && o.text().contains("99 paths");
+        let count = if missed { "99 paths" } else { "100 paths" };
         expect(signal, &o, 0, &["IN SYNC", count]);
         assert_eq!(right(), all);
         expect(signal, &p.mirror("status", &[v]), 0, &["IN SYNC"]);
