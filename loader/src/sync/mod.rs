@@ -16,3 +16,4 @@ pub mod session;
 pub mod still;
 pub mod turn;
 pub mod walk;
+pub mod withhold;
