@@ -43,7 +43,7 @@ fn stable(text: &str) -> Vec<&str> {
 #[test]
 fn random_programs() {
     let p = pair(Kind::InPlace);
-    // What is mapped without a name in a pair that is whole again is refused (LIMITS.md).
+    // Who was executed since leg b came back cannot map what has no name (LIMITS.md).
     let source = WALK.replace("O_TMPFILE, ", "");
     if compile(&p.programs(), "walk", &source).is_none() {
         return;
