@@ -20,6 +20,8 @@ mod heals;
 mod mapped;
 #[path = "audit/places.rs"]
 mod places;
+#[path = "audit/roots.rs"]
+mod roots;
 #[path = "audit/strangers.rs"]
 mod strangers;
 #[path = "audit/swaps.rs"]

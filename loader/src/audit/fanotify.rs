@@ -183,7 +183,9 @@ impl Fanotify {
                 let Some(rel) = self.rel(leg, &dir, name) else {
                     continue;
                 };
-                for op in ops(r.mask, is_dir) {
+                // Of a root itself its attributes are the pair's, no more.
+                let all = ops(r.mask, is_dir).into_iter();
+                for op in all.filter(|op| !rel.is_empty() || *op == Op::Attributes) {
                     events.push(Event {
                         time: super::source::now(),
                         leg,
@@ -213,7 +215,7 @@ impl Fanotify {
         let outside = first == b".mirror"
             || (first == b"lost+found" && root.leaves_lost_found())
             || root.left_mounts().contains(&rel);
-        (!outside && !rel.is_empty()).then_some(rel)
+        (!outside).then_some(rel)
     }
 }
 

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 /// Names that go away within this time are one burst.
 const BURST: Duration = Duration::from_secs(10);
+/// What a share is of is counted no more often than this.
+const RECOUNT: Duration = Duration::from_secs(1);
 /// Healed objects that are remembered.
 const OURS: usize = 10_000;
 
@@ -38,14 +40,16 @@ impl Limit {
         limit.ok_or_else(|| "a number of objects (100), or a share of them (20%)".into())
     }
 
-    /// In objects of a pair.
-    pub(super) fn of(self, one: &One<'_>) -> u64 {
+    /// In objects of a pair, as it is now: of a tiny one, one may go.
+    fn of(self, one: &One<'_>) -> u64 {
         match self {
             Limit::Objects(n) => n,
             Limit::Share(n) => {
+                // What goes away on one leg is on the other one still.
+                let all = Leg::BOTH.map(|leg| one.objects(leg, b"", u64::MAX));
                 // The root is none of them.
-                let all = one.objects(Leg::A, b"", u64::MAX).saturating_sub(1);
-                all.saturating_mul(u64::from(n)) / 100
+                let all = all.into_iter().max().unwrap_or(0).saturating_sub(1);
+                all.saturating_mul(u64::from(n)).div_ceil(100)
             }
         }
     }
@@ -54,7 +58,9 @@ impl Limit {
 /// The brake: how many names may go away at once, and how many have gone lately.
 pub struct Brake {
     /// No more than so many.
-    pub limit: u64,
+    pub(super) limit: u64,
+    /// A share, and when it was last counted of what: the pair may have grown since.
+    share: Option<(Limit, Instant)>,
     lately: Vec<(Instant, u64)>,
     /// What has been counted of what is judged now, with all that lies below.
     counted: Vec<Vec<u8>>,
@@ -77,9 +83,10 @@ fn going(leg: Option<Leg>, seen: &Seen) -> Option<Leg> {
 
 impl Brake {
     /// Nothing has gone away yet.
-    pub fn new(limit: u64) -> Brake {
+    pub(super) fn new(limit: Limit, one: &One<'_>) -> Brake {
         Brake {
-            limit,
+            limit: limit.of(one),
+            share: matches!(limit, Limit::Share(_)).then(|| (limit, Instant::now())),
             lately: vec![],
             counted: vec![],
         }
@@ -118,6 +125,13 @@ impl Brake {
             self.lately.push((Instant::now(), gone));
         }
         let sum = self.lately.iter().map(|b| b.1).fold(0, u64::saturating_add);
+        if sum > self.limit
+            && let Some((limit, counted)) = &mut self.share
+            && counted.elapsed() >= RECOUNT
+        {
+            *counted = Instant::now();
+            self.limit = self.limit.max(limit.of(one));
+        }
         sum > self.limit
     }
 }
@@ -196,7 +210,7 @@ pub(super) fn heal(
         }
     };
     // A conflict is for somebody to decide; so is what could not be carried.
-    if !f.done.mended() {
+    if !f.done.mended() && !f.rel.is_empty() {
         let _ = append_pending(p, std::slice::from_ref(&f.rel), held);
     }
     true

@@ -201,8 +201,11 @@ impl Inotify {
         };
         let gone = ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF | ReadFlags::UNMOUNT;
         if raw.name.is_empty() {
+            // A directory below tells its own changes by its name, too.
             if dir.is_empty() && raw.what.intersects(gone) {
                 events.push(event(leg, vec![], Op::Root));
+            } else if dir.is_empty() && raw.what.contains(ReadFlags::ATTRIB) {
+                events.push(event(leg, vec![], Op::Attributes));
             }
             return;
         }

@@ -149,7 +149,7 @@ impl Watch {
     pub(super) fn compare(&mut self) {
         let waits = turn::running(&self.pair.pair).is_some();
         if !waits {
-            let one = One::new(&self.pair, self.fidelity);
+            let one = One::new(&self.pair, self.fidelity).leaving_roots(self.leaves_roots);
             let unread = self.scan.go_on(&one, &mut self.suspects);
             if unread > 0 {
                 self.unjudged(unread);
@@ -164,7 +164,7 @@ impl Watch {
         let (mut linked, mut unread) = (false, 0);
         let mut due = due.into_iter().peekable();
         while due.peek().is_some() {
-            let one = One::new(&self.pair, self.fidelity);
+            let one = One::new(&self.pair, self.fidelity).leaving_roots(self.leaves_roots);
             let since = Instant::now();
             while since.elapsed() < GLANCE
                 && let Some(mut s) = due.next()
@@ -215,7 +215,7 @@ impl Watch {
     // long: one path after the other under one hold of the locks
     fn settle(&mut self, mut doubts: Vec<Suspect>, all: bool, found: &mut Vec<Finding>) -> Res<()> {
         let mut held_back = self.ask.heal && {
-            let one = One::new(&self.pair, self.fidelity);
+            let one = One::new(&self.pair, self.fidelity).leaving_roots(self.leaves_roots);
             self.brake.pulled(&one, &doubts)
         };
         // Reads of the source that failed, and paths that could not be looked at.
@@ -233,6 +233,7 @@ impl Watch {
                 ask,
                 fidelity,
                 brake,
+                leaves_roots,
                 ours,
                 linked,
                 scan,
@@ -264,7 +265,7 @@ impl Watch {
                     return;
                 }
                 let known = known.paths;
-                let mut one = One::new(pair, *fidelity);
+                let mut one = One::new(pair, *fidelity).leaving_roots(*leaves_roots);
                 if let Some((_, linked)) = linked {
                     one = one.with(linked);
                 }

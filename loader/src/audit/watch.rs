@@ -94,6 +94,8 @@ pub struct Watch {
     pub(super) since: u64,
     pub(super) last: u64,
     pub(super) brake: Brake,
+    /// The attributes of the two roots differ since before it began, and are left alone.
+    pub(super) leaves_roots: bool,
     /// What leg b has had since it was last healed.
     pub(super) ours: HashMap<Vec<u8>, (u64, i64, i64)>,
     /// Files of leg a with several names, and when that was looked at.
@@ -143,7 +145,9 @@ impl Watch {
     fn of(pair: Attached, epoch: u32, opened: Opened, ask: Ask) -> Watch {
         let Opened { source, refused } = opened;
         let fidelity = one::fidelity(&pair);
-        let limit = ask.brake.of(&One::new(&pair, fidelity));
+        let one = One::new(&pair, fidelity);
+        let brake = Brake::new(ask.brake, &one);
+        let leaves_roots = !one.look(b"").is_ok_and(|seen| seen.what.equal());
         Watch {
             fidelity,
             sign: Sign::put(&pair.pair.legs.a.root, ask.stays).ok(),
@@ -160,7 +164,8 @@ impl Watch {
             matched: 0,
             since: text::now(),
             last: 0,
-            brake: Brake::new(limit),
+            brake,
+            leaves_roots,
             ours: HashMap::new(),
             linked: None,
             scan: Scan::default(),

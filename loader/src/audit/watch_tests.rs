@@ -216,3 +216,30 @@ fn a_file_s_directory_counts_with_all_in_it() {
     );
     assert!(!c.at("b/d").exists() && w.pair.runtime.word().pending());
 }
+
+/// A brake by share, of a pair that was all but empty when the audit began.
+#[test]
+fn a_share_is_of_what_there_is_by_then() {
+    for (gone, held) in [(1, false), (11, true)] {
+        let (c, mut w, _) = audit("share");
+        w.ask.heal = true;
+        let one = One::new(&w.pair, w.fidelity);
+        w.brake = Brake::new(Limit::Share(10), &one);
+        // One object: it may go.
+        assert_eq!(w.brake.limit, 1);
+        for n in 1..=20 {
+            c.both(&n.to_string(), "x");
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        for n in 1..=gone {
+            std::fs::remove_file(c.at(&format!("a/{n}"))).unwrap();
+            let rel = n.to_string().into_bytes();
+            let e = Event::seen(Tier::T4, 1, Leg::A, rel, Op::Unlink);
+            w.suspects.add(e, None);
+        }
+        w.end().unwrap();
+        assert_eq!(w.counts.held > 0, held, "{gone}");
+        assert_eq!(c.at("b/1").exists(), held, "{gone}");
+        assert_eq!(w.brake.limit, if held { 3 } else { 1 });
+    }
+}

@@ -69,8 +69,15 @@ pub struct Seen {
     pub what: Presence,
 }
 
+/// Where an object is named; a root by itself.
+fn place(leg: &OpenLeg, rel: &[u8]) -> io::Result<(OwnedFd, CString)> {
+    let (dir, name) = leg.root.parent(rel)?;
+    let own = rel.is_empty().then(|| c".".to_owned());
+    Ok((dir, own.unwrap_or(name)))
+}
+
 fn read(leg: &OpenLeg, rel: &[u8]) -> io::Result<Option<Meta>> {
-    let (dir, name) = match leg.root.parent(rel) {
+    let (dir, name) = match place(leg, rel) {
         Ok(p) => p,
         Err(e)
             if matches!(
@@ -406,7 +413,7 @@ impl<'a> Work<'a> {
             self.keeper.copy(&self.copy.root, rel, &dst, d, held)?;
             content::rewrite(&src, &dst, &|n| self.bar.inc(n))?;
         }
-        let (dir, name) = self.copy.root.parent(rel)?;
+        let (dir, name) = place(self.copy, rel)?;
         let Some(now) = Meta::read(dir.as_fd(), &name)? else {
             return Err(Errno::NOENT.into());
         };

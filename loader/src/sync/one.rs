@@ -6,7 +6,7 @@ use super::linked::Linked;
 use super::session;
 use crate::pair::domain::Attached;
 use crate::tree::beneath::{Root, join, split};
-use crate::tree::differs::Presence;
+use crate::tree::differs::{Differs, Presence};
 use crate::tree::object::{Fidelity, Meta};
 use crate::tree::probe;
 use indicatif::ProgressBar;
@@ -30,6 +30,8 @@ pub struct One<'a> {
     work: Work<'a>,
     /// Further names of leg a's files.
     linked: Option<&'a Linked>,
+    /// The attributes of the roots themselves may differ.
+    leaves_roots: bool,
 }
 
 /// What was done with a path.
@@ -55,7 +57,14 @@ impl<'a> One<'a> {
         One {
             work: Work::new(source, copy, fidelity, false, bar),
             linked: None,
+            leaves_roots: false,
         }
+    }
+
+    /// Whether what the roots themselves differ in is left alone.
+    pub fn leaving_roots(mut self, leaves: bool) -> One<'a> {
+        self.leaves_roots = leaves;
+        self
     }
 
     /// With what was found of files that have several names.
@@ -71,12 +80,20 @@ impl<'a> One<'a> {
 
     /// Looks without any lock: what is equal was equal at some moment.
     pub fn look(&self, rel: &[u8]) -> io::Result<Seen> {
-        self.work.compare(rel)
+        self.work.compare(rel).map(|seen| self.left(rel, seen))
+    }
+
+    fn left(&self, rel: &[u8], mut seen: Seen) -> Seen {
+        if rel.is_empty() && self.leaves_roots && One::has_directory(&seen) {
+            seen.what = Presence::Both(Differs::empty());
+        }
+        seen
     }
 
     /// Looks with the locks held: what differs, differs.
     pub fn sure(&self, rel: &[u8], held: &BothLocked) -> io::Result<Seen> {
-        self.work.compare_held(rel, held)
+        let seen = self.work.compare_held(rel, held)?;
+        Ok(self.left(rel, seen))
     }
 
     /// Whether leg a has a file there that has other names as well, and leg b nothing.
