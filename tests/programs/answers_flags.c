@@ -32,7 +32,7 @@ static const char *const kept[] = { "f", "d", "lf", "ld", "dang", "p" };
 static const char *const paths[] = {
     "", "f", "d", "lf", "ld", "dang", "loop", "p", "lp", "no", ".", "..", "d/.", "d/..", "f/", "d/", "lf/", "ld/", "dang/", "loop/",
     "p/", "no/", "f/x", "f/.", "f/..", "lf/x", "ld/g", "ld/no", "dang/x", "no/x", "p/x", "/dev/null", "/proc/self/cwd", "/proc/self/cwd/f",
-    "@0", "@1", "@2", "@3", "@4", "@5", "@6", "@7", "@8", "@9", "@0/", "@1/", "@2/", "@3/", "@1/g", "@3/g", "@2/x", "@9/x", "@1/no", "@7/no",
+    "lds", "lfs", "lls", "round", "lno", "to", "@0", "@1", "@2", "@3", "@4", "@5", "@6", "@7", "@8", "@9", "@0/", "@1/", "@2/", "@3/", "@1/g", "@3/g", "@2/x", "@9/x", "@1/no", "@7/no",
 };
 static int numbers[10];
 static void open_kept(void)
@@ -229,6 +229,7 @@ int main(int argc, char **argv)
     mkdir("t", 0755); mkdir("t/t", 0755); if (chdir("t/t")) return 3;
     put("f", "data"); mkdir("d", 0755); put("d/g", "more"); mkfifo("p", 0644);
     symlink("f", "lf"); symlink("d", "ld"); symlink("new", "dang"); symlink("loop", "loop"); symlink("p", "lp");
+    symlink("d/", "lds"); symlink("f/", "lfs"); symlink("dang/", "lls"); symlink("./round/", "round"); symlink("no/x/", "lno"); symlink("far/", "to"); symlink("no/x", "far");
     int reader = open("p", O_RDWR);
     if (!strcmp(argv[1], "moves")) { moves(); return 0; }
     if (!strcmp(argv[1], "closed")) { closed(); return 0; }

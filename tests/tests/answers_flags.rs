@@ -22,12 +22,12 @@ macro_rules! tables {
 }
 
 tables! {
-    openat: "opens openat", 75_000;
-    openat_beside_threads: "opens openat threads", 75_000;
-    openat2: "opens openat2", 75_000;
-    openat2_beside_threads: "opens openat2 threads", 75_000;
-    openat2_beneath: "opens openat2.beneath", 75_000;
-    openat2_beneath_beside_threads: "opens openat2.beneath threads", 75_000;
+    openat: "opens openat", 81_000;
+    openat_beside_threads: "opens openat threads", 81_000;
+    openat2: "opens openat2", 81_000;
+    openat2_beside_threads: "opens openat2 threads", 81_000;
+    openat2_beneath: "opens openat2.beneath", 81_000;
+    openat2_beneath_beside_threads: "opens openat2.beneath threads", 81_000;
     what_the_kernel_moves: "moves", 50_000;
     names_in_a_removed_directory: "removed", 360;
     descriptors_of_what_may_not_be_reached: "closed", 90;

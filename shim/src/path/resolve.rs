@@ -271,7 +271,7 @@ pub fn directory_text(out: &mut Path, parent: &[u8]) {
 pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
     loc.anchor.drop_fd();
     loc.jump = None;
-    loc.held = false;
+    (loc.held, loc.slash) = (false, false);
     let (parent, name, mut slash) = split(path.as_bytes());
     let mut leaf = Name::new();
     if leaf.set(name).is_err() {
@@ -343,6 +343,7 @@ pub fn locate_slow(dir: i32, path: &Path, last: Last, loc: &mut Loc) -> Place {
                 Ok(n) => at = n,
                 Err(e) => return Place::Fail(e),
             }
+            loc.slash = slash;
             continue;
         }
         if let (true, Err(e)) = (follow, link)

@@ -70,6 +70,7 @@ fn locate(
 ) -> Place {
     loc.anchor.drop_fd();
     (loc.jump, loc.held, loc.near, loc.deep) = (None, false, false, false);
+    loc.slash = false;
     let mut path = path.clone();
     let mut slash = false;
     for _ in 0..=LINKS {
@@ -94,6 +95,7 @@ fn locate(
             Ok(n) => park(n),
             Err(e) => return Place::Fail(e),
         };
+        loc.slash = slash;
         if long {
             let _ = sys::close(at);
             return Place::Fail(Errno::ENAMETOOLONG);

@@ -122,6 +122,10 @@ impl Asked<'_> {
             Place::In => {}
             Place::Root(_) if tmpfile => {}
             Place::Control => return Some(fail(regs, Errno::ENOENT)),
+            // A symlink's text had '/' behind a name: nothing is made there, wherever that would have led.
+            Place::Fail(_) if loc.slash && flags & c::O_CREAT != 0 => {
+                return Some(fail(regs, Errno::EISDIR));
+            }
             Place::Fail(e) => {
                 let answer = self
                     .strict
