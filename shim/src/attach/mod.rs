@@ -2,6 +2,7 @@
 pub mod again;
 pub mod ahead;
 pub mod domain;
+pub mod free;
 pub mod handle;
 pub mod holder;
 pub mod leaving;

@@ -4,14 +4,14 @@
 //! Rules: called with all signals blocked, and by the owner of the memory with [`TX`] held. What is
 //! stored belongs to the owner; a guest works on a copy with locks of its own and stores nothing.
 use crate::attach::again::{self, open_root, refusal};
+use crate::attach::free;
 use crate::attach::handle::Session;
 use crate::attach::holder;
 use crate::attach::settle::settle_fd;
 use crate::attach::{leaving, lone};
 use crate::config::CONFIG;
 use crate::events::refused::{self, Refused, unless_told};
-use crate::process::actor::guest as is_guest;
-use crate::process::fds::ANY_PARTNER;
+use crate::process::actor::{SPLIT, guest as is_guest};
 use crate::process::limits::with_limit;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -20,7 +20,6 @@ use mirror_core::Errno;
 use mirror_core::LockKind;
 use mirror_core::MAX_PAIRS;
 use mirror_core::OBJECTS;
-use mirror_core::RESERVED;
 use mirror_core::numbers;
 use mirror_core::path::PathText;
 use mirror_core::record::{self, LegRecord};
@@ -41,6 +40,8 @@ struct Slot {
     /// The epoch of what is held of leg b; 0: nothing is.
     held: AtomicU32,
     session: UnsafeCell<Session>,
+    /// What the roots are, device and inode; 0: leg b was away.
+    ids: PerLeg<[AtomicU64; 2]>,
 }
 // SAFETY: `session` is written with TX held before `ready` is released, and not changed later.
 unsafe impl Sync for Slot {}
@@ -53,6 +54,14 @@ impl Slot {
             true => (numbers::own(s.slot, 1), held),
             false => (-1, 0),
         }
+    }
+
+    /// Whether this number is the leg's root in the caller's table. Leg b's inode is that of the first epoch's.
+    fn is_root(&self, leg: Leg, n: i32) -> bool {
+        let [dev, ino] = &self.ids[leg];
+        sys::fglance(n).is_ok_and(|st| {
+            st.dev() == dev.load(Ordering::Relaxed) && st.ino() == ino.load(Ordering::Relaxed)
+        })
     }
 }
 
@@ -78,6 +87,10 @@ static SLOTS: [Slot; MAX_PAIRS] = [const {
         ready: AtomicBool::new(false),
         held: AtomicU32::new(0),
         session: UnsafeCell::new(NONE),
+        ids: PerLeg {
+            a: [const { AtomicU64::new(0) }; 2],
+            b: [const { AtomicU64::new(0) }; 2],
+        },
     }
 }; MAX_PAIRS];
 
@@ -126,7 +139,7 @@ pub fn session(pair: usize, guest: bool) -> Sys<Session> {
         }
         (s.root[Leg::B], s.epoch) = slot.of_b(&s);
         // The owner may have attached after this guest got its descriptors.
-        if s.root.iter().all(|n| sys::is_open(*n)) {
+        if s.root.each().all(|(leg, n)| slot.is_root(leg, *n)) {
             return Ok(s);
         }
     }
@@ -167,7 +180,7 @@ const TURNS: u32 = 64;
 pub fn join(pair: usize, guest: bool) -> Result<Session, Refused> {
     let slot = SLOTS.get(pair).ok_or(Errno::EIO)?;
     if !guest {
-        numbers_are_free()?;
+        free::numbers_are_free()?;
     }
     let s = match attach(pair, guest) {
         // Leg b was left behind while it was being opened; or is now.
@@ -178,6 +191,12 @@ pub fn join(pair: usize, guest: bool) -> Result<Session, Refused> {
         return Ok(s);
     }
     slot.held.store(s.epoch, Ordering::Relaxed);
+    for (leg, n) in s.root.each() {
+        if let Ok(st) = sys::fglance(*n) {
+            slot.ids[leg][0].store(st.dev(), Ordering::Relaxed);
+            slot.ids[leg][1].store(st.ino(), Ordering::Relaxed);
+        }
+    }
     // SAFETY: TX is held (rule of this file) and `ready` is still false: nobody reads it.
     unsafe { *slot.session.get() = s.clone() };
     NEW.fetch_or(1 << (pair & 63), Ordering::Relaxed);
@@ -218,8 +237,16 @@ fn failing(pair: usize) -> bool {
     look().unwrap_or(false)
 }
 
-/// The descriptor of a leg's root, if the owner of this memory is attached to its pair.
+/// The descriptor of a leg's root, if the owner of this memory is attached to its pair and the caller's table has it: a
+/// thread that has a table of its own may have something else under that number.
 pub fn root_of(pair: usize, leg: Leg) -> Option<i32> {
+    let root = number_of(pair, leg)?;
+    let split = SPLIT.load(Ordering::Relaxed);
+    (!split || SLOTS.get(pair)?.is_root(leg, root)).then_some(root)
+}
+
+/// The number of a leg's root in the table of whoever has attached to its pair.
+fn number_of(pair: usize, leg: Leg) -> Option<i32> {
     let slot = SLOTS.get(pair)?;
     if !slot.ready.load(Ordering::Acquire) {
         return None;
@@ -286,13 +313,15 @@ pub fn is_new(pair: usize) -> bool {
 }
 
 /// Whether the descriptors of a pair to which the owner is attached are in the caller's table: a thread that
-/// has one of its own may have got it before.
+/// has one of its own may have got it before, with something else under their numbers.
 pub fn here(pair: usize) -> bool {
     if has_changed(pair) {
         return false;
     }
-    let root = |leg| root_of(pair, leg).is_none_or(sys::is_open);
-    root(Leg::A) && root(Leg::B)
+    Leg::BOTH.into_iter().all(|leg| {
+        let is_root = |n| SLOTS.get(pair).is_some_and(|s| s.is_root(leg, n));
+        number_of(pair, leg).is_none_or(is_root)
+    })
 }
 
 /// Whether this memory's owner is attached to the pair.
@@ -357,7 +386,8 @@ pub static SHARED_FILES: AtomicBool = AtomicBool::new(false);
 /// the guest would wait for itself.
 fn let_go() {
     // Before any attach the numbers may be the program's own.
-    if any() && !SHARED_FILES.load(Ordering::Relaxed) {
+    let has_ours = || (0..MAX_PAIRS).any(|pair| root_of(pair, Leg::A).is_some());
+    if any() && !SHARED_FILES.load(Ordering::Relaxed) && has_ours() {
         close_locks();
         holder::let_go(attached_pairs());
     }
@@ -399,69 +429,6 @@ pub fn release_guest(s: &Session) {
     }
     // SAFETY: the guest mapped it for this transaction alone.
     unsafe { sys::unmap(s.memory.at(), runtime::SIZE) };
-}
-
-/// Nothing of the program stands on the library's numbers. It can only where its limit was higher, and
-/// a process that inherited partners has had a lowered one.
-fn numbers_are_free() -> Result<(), Refused> {
-    let (soft, _) = sys::nofile(None)?;
-    if soft <= RESERVED as u64 || ANY_PARTNER.load(Ordering::Relaxed) || any() {
-        return Ok(());
-    }
-    let dir = sys::openat(
-        c::AT_FDCWD,
-        &text(b"/proc/thread-self/fd"),
-        c::O_RDONLY | c::O_DIRECTORY | c::O_CLOEXEC,
-        0,
-    )?;
-    let mut buf = [0u8; 2048];
-    let mut free = true;
-    loop {
-        // SAFETY: the kernel writes at most buf.len() bytes into it.
-        let r = unsafe {
-            sys::syscall3(
-                c::SYS_getdents64,
-                dir as usize,
-                buf.as_mut_ptr() as usize,
-                buf.len(),
-            )
-        };
-        let n = match sys::ret(r) {
-            Ok(0) => break,
-            Ok(n) => n,
-            // What could not be read is not free.
-            Err(e) => {
-                let _ = sys::close(dir);
-                return Err(e.into());
-            }
-        };
-        let mut rest = buf.get(..n).unwrap_or(&[]);
-        while let (Some(&[lo, hi]), Some(name)) = (
-            rest.get(16..18).and_then(|s| s.first_chunk::<2>()),
-            rest.get(19..),
-        ) {
-            let digits = name.iter().take_while(|b| b.is_ascii_digit());
-            let number = digits.fold(0i32, |v, b| {
-                v.saturating_mul(10)
-                    .saturating_add(i32::from(b.wrapping_sub(b'0')))
-            });
-            free &= !crate::config::is_ours(number);
-            match rest.get(usize::from(u16::from_le_bytes([lo, hi])).max(1)..) {
-                Some(r) => rest = r,
-                None => break,
-            }
-        }
-    }
-    let _ = sys::close(dir);
-    if free {
-        Ok(())
-    } else {
-        Err(Refused {
-            why: Refusal::Numbers,
-            errno: Errno::EMFILE,
-            call: None,
-        })
-    }
 }
 
 /// Opens a lock object under its number. TX is held. Leg a's is the first to be wanted: leg b's comes with

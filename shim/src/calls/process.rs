@@ -110,6 +110,10 @@ pub fn fork(regs: &mut Regs) -> usize {
         return answer(regs, r);
     }
     TX.lock();
+    if regs.is(Call::Clone) && arg(regs, 0) & c::CLONE_NEWNS as usize != 0 {
+        // The child's mounts get other numbers, but for those that descriptors hold.
+        crate::path::doors::remember_places();
+    }
     // What another thread has opened since the filter: the child has it as well.
     fds::lent();
     let holds = marks::before_fork();
@@ -312,6 +316,10 @@ pub fn unshare(regs: &mut Regs) -> usize {
     let flags = arg(regs, 0);
     if flags & (c::CLONE_FS | c::CLONE_NEWUSER | c::CLONE_NEWNS) as usize != 0 {
         cwd::split();
+    }
+    if flags & c::CLONE_NEWNS as usize != 0 {
+        // All mounts get other numbers, but for those that descriptors hold.
+        crate::path::doors::remember_places();
     }
     if flags & c::CLONE_NEWNS as usize != 0 && THREADED.load(Ordering::Relaxed) {
         // One thread's mounts.
