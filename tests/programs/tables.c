@@ -87,8 +87,8 @@ int main(int argc, char **argv)
             both(beside, out);
             _exit(0);
         }
-        told("clone", child);
         waitpid(child, NULL, 0);
+        told("clone", child);
         return 0;
     }
     pthread_t thread;
