@@ -1,5 +1,4 @@
 //! Whether the library's numbers are free, before a pair is attached to.
-use crate::attach::session;
 use crate::events::refused::Refused;
 use crate::process::actor::SPLIT;
 use crate::process::fds::ANY_PARTNER;
@@ -17,7 +16,7 @@ const TASKS: &[u8] = b"/proc/self/task";
 /// a process that inherited partners has had a lowered one. Threads may have tables of their own.
 pub fn numbers_are_free() -> Result<(), Refused> {
     let (soft, _) = sys::nofile(None)?;
-    if soft <= RESERVED as u64 || ANY_PARTNER.load(Ordering::Relaxed) || session::any() {
+    if soft <= RESERVED as u64 || ANY_PARTNER.load(Ordering::Relaxed) {
         return Ok(());
     }
     let mut free = table_is_free(b"/proc/thread-self/fd")?;
