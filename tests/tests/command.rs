@@ -17,6 +17,8 @@ mod attached;
 mod fidelity;
 #[path = "command/groups.rs"]
 mod groups;
+#[path = "command/jobs.rs"]
+mod jobs;
 #[path = "command/repair.rs"]
 mod repair;
 #[path = "command/resyncs.rs"]

@@ -1,5 +1,6 @@
 //! Starting a command under the mirror.
 pub mod calls;
+mod halt;
 pub mod library;
 pub mod program;
 pub mod supervise;

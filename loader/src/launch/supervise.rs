@@ -1,5 +1,6 @@
 //! `mirror run` as a parent: the command behaves as if it had been started without it. Signals are
 //! forwarded, stopping and going on work, its code or its death by a signal becomes ours.
+use super::halt;
 use crate::fail::{Fail, Kind, Res, reason};
 use crate::text;
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -9,7 +10,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-const FORWARDED: [i32; 10] = [
+const FORWARDED: [i32; 12] = [
     libc::SIGINT,
     libc::SIGTERM,
     libc::SIGHUP,
@@ -19,6 +20,8 @@ const FORWARDED: [i32; 10] = [
     libc::SIGWINCH,
     libc::SIGCONT,
     libc::SIGTSTP,
+    libc::SIGTTIN,
+    libc::SIGTTOU,
     libc::SIGALRM,
 ];
 
@@ -182,6 +185,14 @@ struct Proof {
     closed: bool,
 }
 
+impl Proof {
+    /// The time that it may take begins now: before, the command was stopped.
+    fn anew(&mut self) {
+        self.until = Instant::now() + PROOF;
+        self.last = Instant::now() + LAST;
+    }
+}
+
 /// Whether libmirror.so may still come to its start: it is mapped, or libc, which ld.so maps after it, is
 /// not. A machine may be busy, or a disk slow.
 fn may_come(pid: i32) -> bool {
@@ -234,13 +245,23 @@ pub fn run(mut c: Command, name: &str, prove: bool) -> Res<End> {
 
 fn follow(pid: i32, name: &str, signals: &OwnedFd, mut proof: Option<Proof>) -> Res<End> {
     let mut proved = proof.is_none();
+    let mut watcher = 0;
     loop {
         // The end of the child comes before a missing proof: a command may be shorter than both.
-        if let Some(status) = reap(pid) {
-            if !proved && !proof.as_ref().is_some_and(|p| attached(&p.pipe)) {
-                return unproved(pid, name, status);
+        match seen(pid, libc::WNOHANG | libc::WUNTRACED) {
+            Seen::Ended(status) => {
+                if !proved && !proof.as_ref().is_some_and(|p| attached(&p.pipe)) {
+                    return unproved(pid, name, status);
+                }
+                return Ok(End::Status(status));
             }
-            return Ok(End::Status(status));
+            Seen::Stopped(signal) => {
+                watcher = halt::with(pid, signal);
+                if let Some(p) = &mut proof {
+                    p.anew();
+                }
+            }
+            Seen::Nothing => {}
         }
         let left = proof
             .as_ref()
@@ -255,7 +276,7 @@ fn follow(pid: i32, name: &str, signals: &OwnedFd, mut proof: Option<Proof>) -> 
         let heard = !fds[0].revents().is_empty();
         drop(fds);
         while heard && let Some(info) = next(signals) {
-            forward(pid, &info);
+            forward(pid, watcher, &info);
         }
         let Some(p) = &mut proof else { continue };
         if spoke && !p.closed && attached(&p.pipe) {
@@ -266,6 +287,10 @@ fn follow(pid: i32, name: &str, signals: &OwnedFd, mut proof: Option<Proof>) -> 
             p.closed = true;
             p.until = Instant::now() + PROOF;
         } else if p.until <= Instant::now() {
+            if halt::is_stopped(pid) {
+                p.anew();
+                continue;
+            }
             if !p.closed && p.last > Instant::now() && may_come(pid) {
                 p.until = Instant::now() + AGAIN;
                 continue;
@@ -333,34 +358,40 @@ fn attached(pipe: &OwnedFd) -> bool {
         .is_ok_and(|p| matches!(std::fs::File::from(p).read(&mut b), Ok(1)))
 }
 
-fn reap(pid: i32) -> Option<ExitStatus> {
-    wait(pid, libc::WNOHANG | libc::WUNTRACED)
+/// What has become of the command.
+enum Seen {
+    Nothing,
+    /// By this signal.
+    Stopped(i32),
+    Ended(ExitStatus),
 }
 
 fn reap_wait(pid: i32) -> Option<ExitStatus> {
-    wait(pid, 0)
+    match seen(pid, 0) {
+        Seen::Ended(status) => Some(status),
+        _ => None,
+    }
 }
 
-fn wait(pid: i32, flags: i32) -> Option<ExitStatus> {
+fn seen(pid: i32, flags: i32) -> Seen {
     let mut status = 0;
     // SAFETY: waitpid on our own child with a valid out-pointer.
     let got = unsafe { libc::waitpid(pid, &mut status, flags) };
     if got != pid {
-        return None;
+        Seen::Nothing
+    } else if libc::WIFSTOPPED(status) {
+        Seen::Stopped(libc::WSTOPSIG(status))
+    } else {
+        Seen::Ended(ExitStatus::from_raw(status))
     }
-    if libc::WIFSTOPPED(status) {
-        // The command is stopped: so are we, until somebody lets the group go on.
-        // SAFETY: stops this process only.
-        unsafe { libc::kill(libc::getpid(), libc::SIGSTOP) };
-        return None;
-    }
-    Some(ExitStatus::from_raw(status))
 }
 
-/// Passes a signal on, unless the terminal has given it to the whole group already.
-fn forward(pid: i32, info: &libc::signalfd_siginfo) {
+/// Passes a signal on, unless the terminal has given it to the whole group already, or it is of the command itself, or
+/// of the watcher (`halt`).
+fn forward(pid: i32, watcher: i32, info: &libc::signalfd_siginfo) {
     let s = i32::try_from(info.ssi_signo).unwrap_or(0);
-    if s == libc::SIGCHLD || i32::try_from(info.ssi_pid) == Ok(pid) {
+    let from = i32::try_from(info.ssi_pid);
+    if s == libc::SIGCHLD || from == Ok(pid) || watcher > 0 && from == Ok(watcher) {
         return;
     }
     // SAFETY: getpgid of our own child and of ourselves.
