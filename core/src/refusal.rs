@@ -77,11 +77,13 @@ pub enum Refusal {
     /// What was to be changed lies in a leg that was reached by another path than its own, and where in it could
     /// not be told.
     Elsewhere = 23,
+    /// The program has no memory for the runtime file.
+    Memory = 24,
 }
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Refusal; 24] = [
+    pub const ALL: [Refusal; 25] = [
         Refusal::Other,
         Refusal::Leg,
         Refusal::Record,
@@ -106,6 +108,7 @@ impl Refusal {
         Refusal::Mended,
         Refusal::Differ,
         Refusal::Elsewhere,
+        Refusal::Memory,
     ];
     /// Whether it tells of a difference that was found, and nothing was refused.
     pub fn is_difference(self) -> bool {
@@ -119,6 +122,7 @@ impl Refusal {
             Errno::EMFILE | Errno::ENFILE => Refusal::Descriptors,
             Errno::ENOSPC | Errno::EDQUOT => Refusal::Full,
             Errno::ENOSYS => Refusal::Filter,
+            Errno::ENOMEM => Refusal::Memory,
             _ => Refusal::Other,
         }
     }

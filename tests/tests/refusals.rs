@@ -310,3 +310,24 @@ fn the_call_that_failed_is_named() {
         .text();
     assert!(json.contains("\"call\":\"openat2\""), "{json}");
 }
+
+#[test]
+fn too_little_memory() {
+    need!("dash");
+    let p = pair();
+    // Others hold the pair, or nobody does.
+    for before in ["", "echo y > $V/other; "] {
+        let c = format!("{before}exec dash -c 'ulimit -v 4000; echo x > $V/new'");
+        let o = Output::from_std(p.preloaded("sh").args(["-c", &c]).output().unwrap());
+        assert_ne!(o.code, 0);
+        let said = String::from_utf8_lossy(&o.err).into_owned();
+        assert!(
+            ["Cannot allocate", "emory"]
+                .iter()
+                .any(|w| said.contains(w)),
+            "{said}"
+        );
+        assert!(!p.b().join("new").exists());
+    }
+    assert_eq!(reasons(&p), [24, 24]);
+}

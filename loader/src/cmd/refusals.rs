@@ -42,6 +42,7 @@ pub fn words(why: Refusal) -> &'static str {
         Refusal::Elsewhere => {
             "a leg was reached by a path that is not its own, and what it leads to could not be told"
         }
+        Refusal::Memory => "no memory for the runtime file (ulimit -v)",
         Refusal::Link => "V is not the link to leg a",
         Refusal::Wait => "another user held a lock of the pair for longer than root-wait allows",
         Refusal::Distrust => "somebody else may have put a leg's .mirror there",

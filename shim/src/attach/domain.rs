@@ -8,6 +8,7 @@ use mirror_core::Errno;
 use mirror_core::owner::{OWNER_SIZE, Owner};
 use mirror_core::record::Id;
 use mirror_core::refusal::Refusal;
+use mirror_core::runtime::SIZE;
 use mirror_core::word::Past;
 use mirror_core::{Leg, PerLeg};
 use mirror_pair::control::text;
@@ -123,10 +124,22 @@ impl domain::Founding for Joining<'_> {
     }
 }
 
+/// Whether this process may map a runtime file.
+fn room() -> Sys<()> {
+    let at = sys::map_anonymous(SIZE)?;
+    // SAFETY: mapped just now, and nobody else knows of it.
+    unsafe { sys::unmap(at, SIZE) };
+    Ok(())
+}
+
 impl domain::Ground for Joining<'_> {
     type Runtime = Joined;
     type Error = Refused;
     fn lock(&mut self, exclusive: bool) -> Result<bool, Refused> {
+        // No live runtime file, or no room to map it: who cannot map one may not found another domain either.
+        if exclusive {
+            room()?;
+        }
         Ok(domain::lock(self.d.owner, exclusive)?)
     }
     fn unlock(&mut self) -> Result<(), Refused> {
