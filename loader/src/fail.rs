@@ -19,6 +19,8 @@ pub enum Kind {
     Distrust,
     /// Another command works on the pair.
     Busy,
+    /// This process lacks what looking needs: it has found out nothing.
+    Unseen,
     /// Stopped by the user.
     Interrupted,
     /// The command to run was not found.
@@ -47,6 +49,7 @@ impl Kind {
             Kind::Leg => "leg",
             Kind::Distrust => "distrust",
             Kind::Busy => "busy",
+            Kind::Unseen => "unseen",
             Kind::Interrupted => "interrupted",
             Kind::NotFound => "not-found",
             Kind::NotRunnable => "not-runnable",
@@ -85,10 +88,18 @@ impl Fail {
         let kind = match e.kind() {
             io::ErrorKind::PermissionDenied => Kind::Permission,
             io::ErrorKind::Interrupted => Kind::Interrupted,
+            _ if blind(&e) => Kind::Unseen,
             _ => Kind::Failed,
         };
         Fail::new(kind, format!("{what}: {}", reason(&e)))
     }
+}
+
+/// Whether an error of looking says something of this process alone, and nothing of what it looked at.
+pub fn blind(e: &io::Error) -> bool {
+    use libc::{EACCES, EINTR, EMFILE, ENFILE, ENOMEM, EPERM};
+    let none = [EMFILE, ENFILE, ENOMEM, EINTR, EACCES, EPERM];
+    e.raw_os_error().is_some_and(|n| none.contains(&n))
 }
 
 /// The text of an I/O error without Rust's "(os error N)".

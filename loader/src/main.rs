@@ -35,5 +35,6 @@ static NOTE: Note = Note {
 fn main() -> std::process::ExitCode {
     signal::default_pipe();
     signal::ignore_size();
+    signal::raise_descriptors();
     cli::run()
 }

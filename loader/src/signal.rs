@@ -1,7 +1,9 @@
-//! Signals of the command itself.
+//! Signals and limits of the command itself.
 use crate::tree::content::STOP;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether SIGXFSZ was ignored when the program started.
@@ -47,6 +49,31 @@ pub fn pipe_was_ignored() -> bool {
 pub fn default_pipe() {
     // SAFETY: sets a default disposition; no handler runs.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+}
+
+/// The soft limit of descriptors that this program was started with.
+static SOFT: OnceLock<Rlimit> = OnceLock::new();
+
+/// Takes all the descriptors that this program may have: a small soft limit is meant for other programs, and a pair
+/// that cannot be looked at for want of descriptors is not damaged.
+pub fn raise_descriptors() {
+    let old = getrlimit(Resource::Nofile);
+    let all = Rlimit {
+        current: old.maximum,
+        maximum: old.maximum,
+    };
+    if all.current != old.current && setrlimit(Resource::Nofile, all).is_ok() {
+        let _ = SOFT.set(old);
+    }
+}
+
+/// The limit that a child is to find, if it is not this program's.
+pub fn descriptors_given() -> Option<libc::rlimit> {
+    let endless = |n: Option<u64>| n.unwrap_or(libc::RLIM_INFINITY);
+    SOFT.get().map(|old| libc::rlimit {
+        rlim_cur: endless(old.current),
+        rlim_max: endless(old.maximum),
+    })
 }
 
 /// Signals that ask a watching command to end: they wait in a descriptor until it looks.

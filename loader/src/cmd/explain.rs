@@ -49,6 +49,8 @@ pub const AUDIT_HELD: &str = "M-130";
 pub const CORE: &str = "M-131";
 /// The machine was restarted before the last changes were known to be on both disks.
 pub const RESTARTED: &str = "M-132";
+/// This process could not look.
+pub const UNSEEN: &str = "M-133";
 /// A leg cannot be used.
 pub const LEG: &str = "M-201";
 /// Two directories cannot be legs of one pair.
@@ -72,7 +74,7 @@ pub const DISTRUST: &str = "M-215";
 pub const SPLIT: &str = "M-301";
 
 /// Code, one line, the text. In the order of the codes; a code is never used again for something else.
-const TABLE: [(&str, &str, &str); 32] = [
+const TABLE: [(&str, &str, &str); 33] = [
     (
         PENDING,
         "Objects are known to differ between the legs.",
@@ -136,6 +138,12 @@ const TABLE: [(&str, &str, &str); 32] = [
         "Its control folders can be read by their owner alone (and by root), so nothing is known of its state.\n\
          Programs of this user may read V as its modes allow; their changes there fail.\n\
          Remedy: run the command as the owner. A pair of your own: mirror init LEG_A LEG_B.",
+    ),
+    (
+        UNSEEN,
+        "The command could not look at the pair.",
+        "It had no descriptors or no memory left, or was not let in: that says nothing of the pair.\n\
+         Remedy: the same command again, with higher limits (ulimit -n, ulimit -v), or as the pair's owner.",
     ),
     (
         OLD_LIBRARY,

@@ -19,7 +19,6 @@ use crate::text;
 use crate::tree::probe;
 use mirror_core::Leg;
 use mirror_core::word::{Past, StateWord};
-use std::path::Path;
 
 /// What is known about one pair.
 pub struct Look {
@@ -97,13 +96,17 @@ pub fn look(l: &Line) -> Look {
             );
             return Look::new(l, None, 0, vec![f]);
         }
+        Err(e) if matches!(e.kind, Kind::Unseen | Kind::Interrupted) => {
+            return Look::new(l, None, 0, vec![unread::unseen(&e.text, &v)]);
+        }
         Err(e) => return Look::new(l, None, 0, vec![lost::finding(l, e)]),
     };
     let known = pair.pending();
     let mut found = vec![];
     found.extend(damaged(&pair, &v));
+    found.extend(unseen(&pair, &v));
     found.extend(lost::swapped(&pair));
-    found.extend(link_fault(l));
+    found.extend(super::link::fault(l));
     let repair = turn::running(&pair);
     if let Some(i) = pair.incomplete() {
         found.push(incomplete(&pair, i, repair.as_ref(), &v));
@@ -114,6 +117,16 @@ pub fn look(l: &Line) -> Look {
     found.extend(rooms(&pair, &v));
     found.extend(sharing::findings(&pair));
     Look::new(l, Some(pair), known.paths.len() as u64, found)
+}
+
+/// Control files that could not be looked at.
+fn unseen(pair: &Pair, v: &str) -> Option<Finding> {
+    let why = pair.trees().map(|root| {
+        let why = Faults::of(root).unseen?;
+        Some(format!("{}: {why}", text::path(&root.path)))
+    });
+    let why = why.iter().flatten().next()?;
+    Some(unread::unseen(why, v))
 }
 
 /// Control files that are missing, or are something else.
@@ -160,43 +173,6 @@ fn damaged(pair: &Pair, v: &str) -> Option<Finding> {
             format!("mirror resync {v}"),
             "makes them again when no program is attached, then compares",
         ),
-    })
-}
-
-/// V of a link pair is not the link to leg a: what programs do through V would not reach the pair.
-pub fn link_fault(l: &Line) -> Option<Finding> {
-    if l.in_place() {
-        return None;
-    }
-    let leads = |p: &Path| rustix::fs::stat(p).ok().map(|s| (s.st_dev, s.st_ino));
-    let there = std::fs::symlink_metadata(&l.virt);
-    let link = there.as_ref().is_ok_and(std::fs::Metadata::is_symlink);
-    let (to, a) = (leads(&l.virt), leads(&l.legs.a));
-    if link && to.is_some() && to == a {
-        return None;
-    }
-    let (v, shown) = (text::shell(&l.virt), text::path(&l.virt));
-    let why = match &there {
-        Err(_) => format!("{shown} is not there; it was a link to leg a"),
-        Ok(_) if link => format!(
-            "{shown} does not lead to leg a, but to {}",
-            std::fs::read_link(&l.virt).map_or("?".into(), |p| text::path(&p))
-        ),
-        Ok(_) => format!("{shown} does not lead to leg a: it is no link any more"),
-    };
-    let a = text::shell(&l.legs.a);
-    let f = Finding::new(
-        State::LinkBroken,
-        explain::LINK,
-        format!("{why}. Programs get an I/O error when they change something there"),
-    );
-    Some(if there.is_ok() && !link {
-        f.act(
-            format!("mv {v} {v}.old && ln -s {a} {v}"),
-            "look what is in it, then make the link again",
-        )
-    } else {
-        f.act(format!("ln -sfn {a} {v}"), "makes the link again")
     })
 }
 
@@ -248,6 +224,7 @@ fn judge(pair: &Pair, known: &Pending, v: &str, found: &mut Vec<Finding>) {
             )
             .act(resync(&open, v), "repairs it now"),
         ),
+        Some(Err(e)) if e.kind == Kind::Unseen => found.push(unread::unseen(&e.text, v)),
         Some(Err(e)) => found.push(unread::unknown(
             &format!(
                 "whether a program was killed in the middle of a change: {}",

@@ -19,6 +19,7 @@ pub mod judge;
 pub mod leave;
 pub mod left_out;
 pub mod leg;
+pub mod link;
 pub mod look;
 pub mod lost;
 pub mod man;

@@ -1,6 +1,6 @@
 //! Before a repair: whether the pair can be repaired, and its control files.
 use super::finding::Finding;
-use super::look::link_fault;
+use super::link;
 use super::side::Side;
 use super::signs::read_only;
 use super::{degraded, lost};
@@ -34,7 +34,7 @@ pub fn fit(pair: &Pair, from: Option<Side>, dry_run: bool) -> Res<bool> {
         return refuse(f);
     }
     // Whoever turned V to the other leg has perhaps worked there.
-    if let (Some(f), None, None) = (link_fault(&pair.line), from, pair.incomplete()) {
+    if let (Some(f), None, None) = (link::fault(&pair.line), from, pair.incomplete()) {
         return refuse(f);
     }
     if !dry_run && let Some(leg) = pair.legs.iter().find(|l| read_only(&l.root)) {

@@ -51,7 +51,7 @@ impl Sub for Resync {
     fn exit(kind: Kind) -> u8 {
         match kind {
             Kind::Interrupted => 3,
-            Kind::Failed => 1,
+            Kind::Failed | Kind::Unseen => 1,
             _ => 2,
         }
     }

@@ -11,12 +11,24 @@ use mirror_core::record::Id;
 
 /// A list of paths known to differ.
 pub fn list(unread: &Unlisted, v: &str) -> Finding {
+    if unread.blind {
+        return unseen(&unread.why, v);
+    }
     Finding::new(State::Damaged, explain::CONTROL, &*unread.why)
         .act(
             format!("rm {}", text::shell(&unread.file)),
             format!("if its disk is sound (dmesg); then mirror resync {v} makes a new one, and compares all"),
         )
         .act(format!("mirror verify {v}"), "shows what differs")
+}
+
+/// Nothing is known of a pair, because this process could not look.
+pub fn unseen(why: &str, v: &str) -> Finding {
+    let why = format!("it could not be looked at: {why}");
+    Finding::new(State::Unknown, explain::UNSEEN, why).act(
+        format!("mirror status {v}"),
+        "again, with more descriptors or memory (ulimit -n, ulimit -v), or as the pair's owner",
+    )
 }
 
 /// What is not known, and why.

@@ -43,6 +43,7 @@ pub enum End {
 pub fn as_started(c: &mut Command, mask: libc::sigset_t) {
     let ignored = crate::signal::pipe_was_ignored();
     let size_ignored = crate::signal::size_was_ignored();
+    let descriptors = crate::signal::descriptors_given();
     // SAFETY: only async-signal-safe calls between fork and exec.
     unsafe {
         c.pre_exec(move || {
@@ -52,6 +53,9 @@ pub fn as_started(c: &mut Command, mask: libc::sigset_t) {
             }
             if !size_ignored {
                 libc::signal(libc::SIGXFSZ, libc::SIG_DFL);
+            }
+            if let Some(limit) = &descriptors {
+                libc::setrlimit(libc::RLIMIT_NOFILE, limit);
             }
             Ok(())
         });

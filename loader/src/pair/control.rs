@@ -2,7 +2,7 @@
 use super::legs::OpenLeg;
 use super::repairing;
 use super::verified::VERIFIED;
-use crate::fail::{Context, Fail, Kind, Res};
+use crate::fail::{Context, Fail, Kind, Res, blind, reason};
 use crate::text;
 use crate::tree::beneath::Root;
 use mirror_core::OBJECTS;
@@ -184,6 +184,8 @@ pub struct Faults {
     pub missing: Vec<String>,
     /// What stands there is something else.
     pub wrong: Vec<String>,
+    /// The first that could not be looked at, and why: nothing is known of it.
+    pub unseen: Option<String>,
     /// Programs cannot work without one of these.
     pub fatal: bool,
 }
@@ -219,6 +221,11 @@ impl Faults {
                     continue;
                 }
                 Err(e) if e.kind() == io::ErrorKind::NotFound => &mut f.missing,
+                Err(e) if blind(&e) => {
+                    let why = || format!("{}: {}", text::show(&rel), reason(&e));
+                    f.unseen.get_or_insert_with(why);
+                    continue;
+                }
                 _ => &mut f.wrong,
             };
             // Files of a folder that is not there go without saying.

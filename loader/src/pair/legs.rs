@@ -3,7 +3,7 @@
 use super::pending::Pending;
 use super::tab::Line;
 use super::verified::{VERIFIED, Verified};
-use crate::fail::{Context, Fail, Kind, Res, reason};
+use crate::fail::{Context, Fail, Kind, Res, blind, reason};
 use crate::text;
 use crate::tree::beneath::Root;
 use mirror_core::path::PathText;
@@ -32,6 +32,7 @@ impl OpenLeg {
         let bad = |why: String| Fail::new(Kind::Leg, format!("{}: {why}", text::path(path)));
         let root = Root::open(path).map_err(|e| match e.kind() {
             io::ErrorKind::PermissionDenied => OpenLeg::not_yours(path),
+            _ if blind(&e) => Fail::io(text::path(path), e),
             io::ErrorKind::NotFound => bad("not there. Is its disk mounted?".into()),
             _ => bad(reason(&e)),
         })?;

@@ -2,7 +2,7 @@
 //!
 //! Rule: a list that cannot be read whole is no empty list. Who cannot read it may not say that nothing differs, and
 //! strikes nothing from it.
-use crate::fail::{Fail, Kind, reason};
+use crate::fail::{Fail, Kind, blind, reason};
 use crate::text;
 use crate::tree::beneath::Root;
 use mirror_core::PerLeg;
@@ -24,6 +24,8 @@ pub struct Unlisted {
     pub file: PathBuf,
     /// A sentence.
     pub why: String,
+    /// The list may be sound.
+    pub blind: bool,
 }
 
 /// The bytes of a leg's list, all of them.
@@ -39,7 +41,8 @@ fn unlisted(root: &Root, e: &io::Error) -> Unlisted {
         text::path(&file),
         reason(e)
     );
-    Unlisted { file, why }
+    let blind = blind(e);
+    Unlisted { file, why, blind }
 }
 
 /// The same as a failure.

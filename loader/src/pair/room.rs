@@ -5,6 +5,7 @@ use crate::fail::{Fail, Kind, Res};
 use crate::text;
 use mirror_core::MAX_PAIRS;
 use mirror_core::numbers::TEXTS_MAX;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::os::unix::ffi::OsStrExt;
 
 fn texts(l: &Line) -> usize {
@@ -34,7 +35,6 @@ pub fn check(all: &[Line]) -> Res<()> {
 
 /// Whether a program started here can have the descriptors that it needs to change a pair.
 pub fn descriptors() -> Res<()> {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let need = u64::try_from(mirror_core::numbers::needed(1)).unwrap_or(u64::MAX);
     let old = getrlimit(Resource::Nofile);
     let Some(hard) = old.maximum.filter(|h| *h < need) else {

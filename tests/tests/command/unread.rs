@@ -127,3 +127,74 @@ fn where_core_files_may_be() {
     fs::remove_file(e.p("a/.mirror/cores")).unwrap();
     e.expect(&["status"], 0, &["IN SYNC"]);
 }
+
+/// A small soft limit is not the command's, but that of what it runs.
+#[test]
+fn few_descriptors() {
+    let e = pair("soft");
+    e.write("src", "data");
+    let soft = |n: u32, words: &str| {
+        let script = format!("ulimit -Sn {n}; exec \"$0\" {words}");
+        let c = e.command(&[]);
+        let mirror = c.get_program().to_owned();
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(script).arg(mirror);
+        for (k, v) in c.get_envs() {
+            match v {
+                Some(v) => shell.env(k, v),
+                None => shell.env_remove(k),
+            };
+        }
+        finish(shell.current_dir(&e.dir).stdin(Stdio::null()))
+    };
+    for n in [8, 12, 16] {
+        for (words, texts) in [
+            ("status", &["IN SYNC"][..]),
+            ("verify", &["0 differences"]),
+            ("resync -y", &["IN SYNC"]),
+            ("run -- cp src a/new", &[]),
+            ("run --exec -- sh -c 'ulimit -Sn'", &[]),
+        ] {
+            let o = soft(n, words);
+            check(o, &[words], 0, texts);
+        }
+        let o = soft(n, "run -- sh -c 'ulimit -Sn'");
+        check(o, &["run"], 0, &[&n.to_string()]);
+        let new = fs::read_to_string(e.p("b/new")).unwrap();
+        assert_eq!(new, "data");
+    }
+}
+
+/// What could not be looked at for want of descriptors is not damaged, and not lost.
+#[test]
+fn no_descriptors() {
+    let e = pair("hard");
+    need!("setpriv");
+    let mut said = 0;
+    for n in 4..14 {
+        let script = format!(
+            "ulimit -n {n}; exec setpriv --bounding-set -sys_resource --inh-caps -sys_resource \"$0\" status a"
+        );
+        let c = e.command(&[]);
+        let mirror = c.get_program().to_owned();
+        let mut shell = Command::new("sh");
+        shell
+            .arg("-c")
+            .arg(script)
+            .arg(mirror)
+            .env("MIRRORTAB", e.p("tab"));
+        let o = finish(shell.current_dir(&e.dir).stdin(Stdio::null()));
+        for wrong in [
+            "DAMAGED",
+            "LEG LOST",
+            "NOT A PAIR",
+            "LINK BROKEN",
+            "DEGRADED",
+        ] {
+            assert!(!o.out.contains(wrong), "{n}: {}", o.out);
+        }
+        said += u32::from(o.out.contains("M-133"));
+        assert!(!o.out.contains("UNVERIFIED"), "{n}: {}", o.out);
+    }
+    assert!(said > 0);
+}
