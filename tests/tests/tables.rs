@@ -11,7 +11,7 @@ fn built(pair: &Pair) -> bool {
 fn both(pair: &Pair, way: &str) -> [Output; 2] {
     let script = |at: &str| {
         format!(
-            "ulimit -n 20000; rm -rf $V/* $P/{at}; mkdir $P/{at}; exec $P/tables $V $P/{at} '{way}'"
+            "ulimit -n 20000; rm -rf $V/* $P/{at}; mkdir $P/{at}; exec $P/tables $V $P/{at} \"{way}\""
         )
     };
     [pair.plain(&script("native")), pair.run(&script("mirrored"))]
@@ -41,8 +41,13 @@ fn refused(pair: &Pair, way: &str) {
     }
     let [_, mirrored] = both(pair, way);
     let told = String::from_utf8_lossy(&mirrored.err).into_owned();
+    let first = if way.starts_with("guest") {
+        "open"
+    } else {
+        "first"
+    };
     for line in [
-        "first", "open", "mkdir", "rename", "truncate", "chmod", "symlink",
+        first, "open", "mkdir", "rename", "truncate", "chmod", "symlink",
     ] {
         let said = told.lines().find(|l| l.starts_with(line));
         assert_eq!(
@@ -70,11 +75,17 @@ each_kind! {
         refused(pair, "file");
     }
 
+    fn own_numbers_of_a_guest(pair) {
+        refused(pair, "guest's directory");
+        refused(pair, "guest's file");
+    }
+
     fn mounts_of_its_own(pair) {
         if !mirror_tests::is_root() {
             return mirror_tests::skip("needs root: mounts of its own");
         }
         same(pair, "mounts");
         same(pair, "mounts of a child");
+        same(pair, "others' mounts");
     }
 }

@@ -11,7 +11,7 @@ use crate::attach::settle::settle_fd;
 use crate::attach::{leaving, lone};
 use crate::config::CONFIG;
 use crate::events::refused::{self, Refused, unless_told};
-use crate::process::actor::{SPLIT, guest as is_guest};
+use crate::process::actor::{guest as is_guest, maybe_guest};
 use crate::process::limits::with_limit;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -179,7 +179,11 @@ const TURNS: u32 = 64;
 /// Attaches to a pair that this process is not attached to.
 pub fn join(pair: usize, guest: bool) -> Result<Session, Refused> {
     let slot = SLOTS.get(pair).ok_or(Errno::EIO)?;
-    if !guest && !any() {
+    let asks = match guest {
+        true => !has_ours(),
+        false => !any(),
+    };
+    if asks {
         free::numbers_are_free()?;
     }
     let s = match attach(pair, guest) {
@@ -238,11 +242,10 @@ fn failing(pair: usize) -> bool {
 }
 
 /// The descriptor of a leg's root, if the owner of this memory is attached to its pair and the caller's table has it: a
-/// thread that has a table of its own may have something else under that number.
+/// thread or a guest that has a table of its own may have something else under that number.
 pub fn root_of(pair: usize, leg: Leg) -> Option<i32> {
     let root = number_of(pair, leg)?;
-    let split = SPLIT.load(Ordering::Relaxed);
-    (!split || SLOTS.get(pair)?.is_root(leg, root)).then_some(root)
+    (!maybe_guest() || SLOTS.get(pair)?.is_root(leg, root)).then_some(root)
 }
 
 /// The number of a leg's root in the table of whoever has attached to its pair.
@@ -382,11 +385,15 @@ fn close_locks() {
 /// parent.
 pub static SHARED_FILES: AtomicBool = AtomicBool::new(false);
 
+/// Whether the caller's table has a root of a pair that the owner is attached to: then our numbers are ours in it.
+fn has_ours() -> bool {
+    (0..MAX_PAIRS).any(|pair| root_of(pair, Leg::A).is_some())
+}
+
 /// A guest inherits the owner's lock descriptions. If the owner dies in mid-change, they keep its locks;
 /// the guest would wait for itself.
 fn let_go() {
     // Before any attach the numbers may be the program's own.
-    let has_ours = || (0..MAX_PAIRS).any(|pair| root_of(pair, Leg::A).is_some());
     if any() && !SHARED_FILES.load(Ordering::Relaxed) && has_ours() {
         close_locks();
         holder::let_go(attached_pairs());

@@ -334,6 +334,8 @@ pub fn unshare(regs: &mut Regs) -> usize {
 
 /// setns, mount and their like: other mounts end what was known of paths.
 pub fn other_mounts() -> usize {
+    // In other mounts those that descriptors hold may not be listed.
+    crate::path::doors::remember_places();
     crate::path::proofs::mix();
     NATIVE
 }
