@@ -40,8 +40,6 @@ struct Slot {
     /// The epoch of what is held of leg b; 0: nothing is.
     held: AtomicU32,
     session: UnsafeCell<Session>,
-    /// What the roots are, device and inode; 0: leg b was away.
-    ids: PerLeg<[AtomicU64; 2]>,
 }
 // SAFETY: `session` is written with TX held before `ready` is released, and not changed later.
 unsafe impl Sync for Slot {}
@@ -55,14 +53,25 @@ impl Slot {
             false => (-1, 0),
         }
     }
+}
 
-    /// Whether this number is the leg's root in the caller's table. Leg b's inode is that of the first epoch's.
-    fn is_root(&self, leg: Leg, n: i32) -> bool {
-        let [dev, ino] = &self.ids[leg];
-        sys::fglance(n).is_ok_and(|st| {
-            st.dev() == dev.load(Ordering::Relaxed) && st.ino() == ino.load(Ordering::Relaxed)
-        })
+/// Of each attached pair, what the roots are: device and inode; 0: leg b was away. Not in the slots, which a start looks
+/// over.
+static IDS: [PerLeg<[AtomicU64; 2]>; MAX_PAIRS] = [const {
+    PerLeg {
+        a: [const { AtomicU64::new(0) }; 2],
+        b: [const { AtomicU64::new(0) }; 2],
     }
+}; MAX_PAIRS];
+
+/// Whether this number is the leg's root in the caller's table.
+fn is_root(pair: usize, leg: Leg, n: i32) -> bool {
+    let Some([dev, ino]) = IDS.get(pair).map(|ids| &ids[leg]) else {
+        return false;
+    };
+    sys::fglance(n).is_ok_and(|st| {
+        st.dev() == dev.load(Ordering::Relaxed) && st.ino() == ino.load(Ordering::Relaxed)
+    })
 }
 
 /// All zero, so that the library's file holds none of it. Not read before `ready`.
@@ -87,10 +96,6 @@ static SLOTS: [Slot; MAX_PAIRS] = [const {
         ready: AtomicBool::new(false),
         held: AtomicU32::new(0),
         session: UnsafeCell::new(NONE),
-        ids: PerLeg {
-            a: [const { AtomicU64::new(0) }; 2],
-            b: [const { AtomicU64::new(0) }; 2],
-        },
     }
 }; MAX_PAIRS];
 
@@ -139,7 +144,7 @@ pub fn session(pair: usize, guest: bool) -> Sys<Session> {
         }
         (s.root[Leg::B], s.epoch) = slot.of_b(&s);
         // The owner may have attached after this guest got its descriptors.
-        if s.root.each().all(|(leg, n)| slot.is_root(leg, *n)) {
+        if s.root.each().all(|(leg, n)| is_root(pair, leg, *n)) {
             return Ok(s);
         }
     }
@@ -196,9 +201,9 @@ pub fn join(pair: usize, guest: bool) -> Result<Session, Refused> {
     }
     slot.held.store(s.epoch, Ordering::Relaxed);
     for (leg, n) in s.root.each() {
-        if let Ok(st) = sys::fglance(*n) {
-            slot.ids[leg][0].store(st.dev(), Ordering::Relaxed);
-            slot.ids[leg][1].store(st.ino(), Ordering::Relaxed);
+        if let (Ok(st), Some(ids)) = (sys::fglance(*n), IDS.get(pair)) {
+            ids[leg][0].store(st.dev(), Ordering::Relaxed);
+            ids[leg][1].store(st.ino(), Ordering::Relaxed);
         }
     }
     // SAFETY: TX is held (rule of this file) and `ready` is still false: nobody reads it.
@@ -245,7 +250,7 @@ fn failing(pair: usize) -> bool {
 /// thread or a guest that has a table of its own may have something else under that number.
 pub fn root_of(pair: usize, leg: Leg) -> Option<i32> {
     let root = number_of(pair, leg)?;
-    (!maybe_guest() || SLOTS.get(pair)?.is_root(leg, root)).then_some(root)
+    (!maybe_guest() || is_root(pair, leg, root)).then_some(root)
 }
 
 /// The number of a leg's root in the table of whoever has attached to its pair.
@@ -321,10 +326,9 @@ pub fn here(pair: usize) -> bool {
     if has_changed(pair) {
         return false;
     }
-    Leg::BOTH.into_iter().all(|leg| {
-        let is_root = |n| SLOTS.get(pair).is_some_and(|s| s.is_root(leg, n));
-        number_of(pair, leg).is_none_or(is_root)
-    })
+    Leg::BOTH
+        .into_iter()
+        .all(|leg| number_of(pair, leg).is_none_or(|n| is_root(pair, leg, n)))
 }
 
 /// Whether this memory's owner is attached to the pair.
