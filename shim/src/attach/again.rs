@@ -13,7 +13,7 @@ use libc as c;
 use mirror_core::path::PathText;
 use mirror_core::record::{LegRecord, OWNER_RECORD};
 use mirror_core::refusal::Refusal;
-use mirror_core::{Errno, Leg, MAX_PAIRS, PerLeg, RESERVED, numbers};
+use mirror_core::{Errno, Leg, PerLeg, RESERVED, numbers};
 use mirror_pair::control::{self, text};
 use mirror_pair::domain;
 use mirror_pair::session::{Doubt, Pinned};
@@ -22,18 +22,65 @@ use mirror_sys as sys;
 /// How often this process has opened a leg b again: what was found out of descriptors before is to be found out anew.
 static RENEWED: AtomicU32 = AtomicU32::new(0);
 
-/// When this process has opened the leg b of now, by pair (nanoseconds since 1970); 0: not again.
-static SINCE: [AtomicU64; MAX_PAIRS] = [const { AtomicU64::new(0) }; MAX_PAIRS];
-
-fn nanoseconds((seconds, rest): (u64, u64)) -> u64 {
-    seconds.saturating_mul(1_000_000_000).saturating_add(rest)
+/// A file without a name that this process, or who it is a copy of, has made.
+struct Made {
+    /// Inode, and when it was born (seconds, nanoseconds): no other file has all three.
+    id: [AtomicU64; 3],
+    pair: AtomicU32,
+    /// The epoch of the leg b on which it has a part; 0: on none.
+    epoch: AtomicU32,
 }
 
-/// Whether what was made then was there before leg b came back to this process: a file without a name has no part
-/// there, whoever has it open. What cannot be told is no.
-pub fn was_before(pair: usize, born: Option<(u64, u64)>) -> bool {
-    let since = SINCE.get(pair).map_or(0, |s| s.load(Ordering::Relaxed));
-    born.is_some_and(|b| nanoseconds(b) < since)
+#[allow(
+    clippy::declare_interior_mutable_const,
+    reason = "the pattern of a static array, never read itself"
+)]
+const NONE_MADE: Made = Made {
+    id: [const { AtomicU64::new(0) }; 3],
+    pair: AtomicU32::new(0),
+    epoch: AtomicU32::new(0),
+};
+
+/// The last ones.
+static MADE: [Made; 128] = [NONE_MADE; 128];
+
+/// How many there were.
+static MANY: AtomicU32 = AtomicU32::new(0);
+
+/// What tells a file from any other, also one that has its inode later; where its birth is not known, nothing does.
+fn identity(id: &sys::Identity) -> Option<[u64; 3]> {
+    id.born.map(|(s, ns)| [id.ino, s, ns])
+}
+
+/// This process has made a file without a name. TX is held.
+#[cold]
+#[inline(never)]
+pub fn made_nameless(s: &Session, n: i32, alone: bool) {
+    let Some(id) = sys::identity_of(n).ok().and_then(|i| identity(&i)) else {
+        return;
+    };
+    let nth = MANY.fetch_add(1, Ordering::Relaxed) as usize % MADE.len();
+    if let Some(m) = MADE.get(nth) {
+        for (to, from) in m.id.iter().zip(id) {
+            to.store(from, Ordering::Relaxed);
+        }
+        m.pair.store(s.pair as u32, Ordering::Relaxed);
+        let epoch = if alone { 0 } else { s.epoch };
+        m.epoch.store(epoch, Ordering::Relaxed);
+    }
+}
+
+/// Whether a file without a name has no part on the leg b of now, whoever has it open: this process has made it before
+/// that came back. Of what others have made nobody can tell: it is no.
+pub fn has_no_part(s: &Session, id: &sys::Identity) -> bool {
+    identity(id).is_some_and(|id| {
+        let is = |m: &&Made| {
+            m.pair.load(Ordering::Relaxed) == s.pair as u32
+                && m.id.each_ref().map(|i| i.load(Ordering::Relaxed)) == id
+        };
+        let made = MADE.iter().find(is);
+        made.is_some_and(|m| m.epoch.load(Ordering::Relaxed) != s.epoch)
+    })
 }
 
 /// See [`RENEWED`].
@@ -71,9 +118,6 @@ fn turn(s: &Session, held: &AtomicU32, alone: bool, shared: bool) {
         return;
     }
     forget(s.pair);
-    if let Some(since) = SINCE.get(s.pair) {
-        since.store(nanoseconds(sys::coarse_time()), Ordering::Relaxed);
-    }
     RENEWED.fetch_add(1, Ordering::Relaxed);
     let mut new = s.clone();
     let opened = record_of(s).and_then(|a| second(&mut new, &a, false));

@@ -128,3 +128,84 @@ fn whatever_is_done_with_them() {
     p.assert_like_native();
     p.verify().ok();
 }
+
+/// Another process has made it after the return, with a part on leg b: who has not seen leg b come back maps no part
+/// of it on leg a alone.
+fn received(size: usize, stays: bool) {
+    need!("python3");
+    let p = pair(Kind::InPlace);
+    let unmaps = if stays { "None" } else { "m.close()" };
+    let code = format!(
+        "import errno,socket
+S='{}/talk'
+def waits():
+  global s
+  open(V+'/first','w').close(); s=socket.socket(socket.AF_UNIX); s.bind(S); s.listen(1)
+def takes():
+  global m
+  n=socket.recv_fds(s.accept()[0],1,1)[1][0]
+  try: m=mmap.mmap(n,4096); m[0:5]=b'STORE'; {unmaps}; return 'ok'
+  except OSError as e: return errno.errorcode[e.errno]
+def makes():
+  global f
+  f=os.open(V,os.O_TMPFILE|os.O_RDWR); os.write(f,b'.'*{size})
+  c=socket.socket(socket.AF_UNIX); c.connect(S); socket.send_fds(c,[b'a'],[f])
+def name(): os.link(f'/proc/self/fd/{{f}}',V+'/named',src_dir_fd=f,follow_symlinks=True)",
+        p.scratch().display()
+    );
+    let mut receiver = python(&p, &code);
+    receiver.does("waits()");
+    offline(&p);
+    comes_back(&p);
+    let mut maker = python(&p, &code);
+    maker.does("makes()");
+    receiver.tell("takes()");
+    let answer = receiver.line();
+    maker.tell("name()");
+    let named = maker.line();
+    receiver.end();
+    maker.end();
+    p.assert_equal();
+    in_sync(&p);
+    assert_eq!([answer, named], ["ENODEV", "yes"]);
+}
+
+#[test]
+fn another_process_has_made_it_since() {
+    received(4096, false);
+}
+
+/// And it gets its name, however long it is.
+#[test]
+fn another_process_has_made_a_long_one_since() {
+    received(20_000_000, false);
+}
+
+#[test]
+fn another_process_has_made_a_long_one_that_stays_mapped() {
+    received(20_000_000, true);
+}
+
+/// What is too long for a copy gets no name; nothing is changed, and it can have one when it is shorter.
+#[test]
+fn a_long_one_from_before() {
+    need!("python3");
+    let p = pair(Kind::InPlace);
+    let mut w = told(&p, false);
+    w.does("open_.update(f=tmp(V+'/x'))");
+    w.does("os.truncate(open_['f'],(16<<20)+1)");
+    offline(&p);
+    comes_back(&p);
+    for link in ["by_proc", "by_number"] {
+        w.tell(&format!("{link}(open_['f'],V+'/named')"));
+        let said = w.line();
+        p.assert_equal();
+        in_sync(&p);
+        assert!(said.contains("OSError(18,"), "{link}: {said}");
+    }
+    w.does("os.truncate(open_['f'],16<<20)");
+    w.does("by_proc(open_['f'],V+'/named')");
+    w.end();
+    in_sync(&p);
+    p.assert_equal();
+}

@@ -66,8 +66,8 @@ pub fn map(regs: &mut Regs) -> Did {
 }
 
 /// The same of a file that has no name and no partner: while leg b is away it is like any other. When that has come
-/// back, what was there before can have no part on leg b, whoever has it open: it gets one with its name. Of others
-/// nobody knows that; a leg b on its way back is left behind for them.
+/// back, what this process has made before can have no part on leg b, whoever has it open: it gets one with its name. Of
+/// others nobody knows that; a leg b on its way back is left behind for them.
 pub fn map_nameless(regs: &mut Regs, n: i32, (pair, leg): (usize, Leg)) -> Did {
     if leg != Leg::A || !may(regs) {
         return Did::Cannot;
@@ -109,7 +109,7 @@ impl Map<'_> {
             (Ok(id), Some(at)) if at == (cx.s.pair, cx.lead) && id.nlink == 0 => id,
             _ => return Prepared::Unresolved,
         };
-        if sys::is_open(self.n.saturating_add(K)) || !again::was_before(cx.s.pair, found.born) {
+        if sys::is_open(self.n.saturating_add(K)) || !again::has_no_part(cx.s, &found) {
             self.cannot = true;
             return Prepared::Answer(Err(Errno::ENODEV));
         }

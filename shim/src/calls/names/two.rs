@@ -7,6 +7,7 @@ use crate::change::target::{Change, Cx};
 use crate::change::times;
 use crate::path::loc::Path;
 use crate::process::{actor, fds};
+use crate::repair::both::REPAIR_MAX;
 use core::sync::atomic::{AtomicBool, Ordering};
 use libc as c;
 use mirror_core::Leg;
@@ -94,6 +95,12 @@ fn mapped_elsewhere(cx: &Cx<'_>, n: i32) -> bool {
 /// Whether the file is mapped by who has no part of it on the second leg.
 fn lacks(cx: &Cx<'_>, n: i32) -> bool {
     mapped(cx, n).is_some_and(|(_, m)| m.other == 0)
+}
+
+/// Whether a copy can be made under the locks: it is not too large, and a path leads to its name.
+fn is_copied(cx: &Cx<'_>, n: i32) -> bool {
+    let small = sys::fstat(n).is_ok_and(|st| st.size() <= REPAIR_MAX);
+    small && !cx.name(1).text().is_empty()
 }
 
 /// Who has the file mapped finds it by its name from now on. `second`: the second leg has it too.
@@ -220,6 +227,14 @@ impl Change for Two {
                 return p;
             }
         }
+        // A file without a name that got one, and lost it, never gets another.
+        if let Some((n, paired)) = self.nameless
+            && !cx.alone
+            && (!paired || lacks(cx, n))
+            && !is_copied(cx, n)
+        {
+            return Prepared::Answer(Err(Errno::EXDEV));
+        }
         Prepared::Ready
     }
     fn apply(&mut self, cx: &mut Cx<'_>, held: &BothLocked, step: Step) -> Result<u64, Refused> {
@@ -271,10 +286,12 @@ impl Change for Two {
                 sys::fd_text(n, &mut p);
                 let mut r = sys::linkat(c::AT_FDCWD, &p, b.at(leg), &b.name, c::AT_SYMLINK_FOLLOW);
                 if r.is_ok() && step == Step::Second {
-                    named(from, b.text());
                     if lacks(cx, from) {
                         let copied = crate::repair::heal::equal(cx.s, cx.lead, b.text(), held);
                         r = copied.and(r);
+                    }
+                    if r.is_ok() {
+                        named(from, b.text());
                     }
                 }
                 if r.is_ok() {

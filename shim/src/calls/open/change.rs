@@ -2,6 +2,7 @@
 //!
 //! Rules: nothing that can block for long is opened here (a fifo, a device: the kernel gets the
 //! program's call); data files are opened only to become n or n + K.
+use crate::attach::again;
 use crate::calls::open::flags::TMPFILE;
 use crate::calls::open::sticky::may_create_over;
 use crate::calls::paired::partner::{install, note, owes_time};
@@ -245,6 +246,9 @@ impl Change for Open {
         // The second leg's was looked at when it was opened.
         if step == Step::First {
             self.stat[leg] = self.found.or_else(|| sys::fglance(n).ok());
+        }
+        if step == Step::First && self.tmpfile() && !maybe_guest() {
+            again::made_nameless(cx.s, n, cx.alone);
         }
         if step == Step::First {
             self.emptied = self.found.is_some() && self.flags & c::O_TRUNC != 0 && !self.later;
