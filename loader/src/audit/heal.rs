@@ -59,7 +59,7 @@ impl Limit {
 pub struct Brake {
     /// No more than so many.
     pub(super) limit: u64,
-    /// A share, and when it was last counted of what: the pair may have grown since.
+    /// A share, and when it was last counted of what: the pair may have grown or shrunk since.
     share: Option<(Limit, Instant)>,
     lately: Vec<(Instant, u64)>,
     /// What has been counted of what is judged now, with all that lies below.
@@ -97,6 +97,12 @@ impl Brake {
         let now = Instant::now();
         self.lately.retain(|(t, _)| now.duration_since(*t) < BURST);
         self.counted.clear();
+        if self.lately.is_empty() {
+            self.recount(one, RECOUNT);
+        } else {
+            // A burst that goes on and on.
+            self.recount(one, BURST);
+        }
         let mut pulled = false;
         // A directory comes before what is below it.
         let mut sorted: Vec<&Suspect> = doubts.iter().collect();
@@ -125,14 +131,20 @@ impl Brake {
             self.lately.push((Instant::now(), gone));
         }
         let sum = self.lately.iter().map(|b| b.1).fold(0, u64::saturating_add);
-        if sum > self.limit
-            && let Some((limit, counted)) = &mut self.share
-            && counted.elapsed() >= RECOUNT
-        {
-            *counted = Instant::now();
-            self.limit = self.limit.max(limit.of(one));
+        if sum > self.limit {
+            self.recount(one, RECOUNT);
         }
         sum > self.limit
+    }
+
+    /// A share is of what there is when a burst begins: what goes then is on the other leg still.
+    fn recount(&mut self, one: &One<'_>, after: Duration) {
+        if let Some((limit, counted)) = &mut self.share
+            && counted.elapsed() >= after
+        {
+            self.limit = limit.of(one);
+            *counted = Instant::now();
+        }
     }
 }
 
