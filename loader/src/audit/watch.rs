@@ -29,7 +29,7 @@ use mirror_core::word::StateWord;
 use mirror_core::{Leg, LockKind};
 use std::collections::HashMap;
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How often what has happened in the meantime is taken at the end.
 const ROUNDS: usize = 20;
@@ -117,6 +117,30 @@ fn with_flocks(p: &Attached, ask: Ask, opened: Opened) -> Res<Opened> {
     open::open(p.pair.trees(), ask.tier)
 }
 
+/// Between two looks.
+const AGAIN: Duration = Duration::from_millis(50);
+/// How often the roots are looked at, where that fails.
+const LOOKS: usize = 5;
+
+/// Whether the roots' attributes differ: as they are while no mirrored program is changing them.
+fn roots_differ(p: &Attached, fidelity: Fidelity) -> bool {
+    let one = One::new(p, fidelity);
+    for n in 0..LOOKS {
+        if n > 0 {
+            std::thread::sleep(AGAIN);
+        }
+        let differ = match locked(p, |held| one.sure(b"", held)) {
+            Ok(seen) => seen.ok().map(|seen| !seen.what.equal()),
+            // Somebody keeps the locks. What is equal all the same is equal.
+            Err(_) => one.look(b"").ok().filter(|s| s.what.equal()).map(|_| false),
+        };
+        if let Some(differ) = differ {
+            return differ;
+        }
+    }
+    true
+}
+
 impl Watch {
     /// Begins.
     pub fn open(pair: Pair, ask: Ask) -> Res<Watch> {
@@ -147,7 +171,7 @@ impl Watch {
         let fidelity = one::fidelity(&pair);
         let one = One::new(&pair, fidelity);
         let brake = Brake::new(ask.brake, &one);
-        let leaves_roots = !one.look(b"").is_ok_and(|seen| seen.what.equal());
+        let leaves_roots = roots_differ(&pair, fidelity);
         Watch {
             fidelity,
             sign: Sign::put(&pair.pair.legs.a.root, ask.stays).ok(),
@@ -170,6 +194,11 @@ impl Watch {
             linked: None,
             scan: Scan::default(),
         }
+    }
+
+    /// Whether what is changed of the roots themselves is told to nobody.
+    pub fn leaves_roots(&self) -> bool {
+        self.leaves_roots
     }
 
     /// When something is to be judged.

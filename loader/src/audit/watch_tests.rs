@@ -240,6 +240,63 @@ fn a_share_is_of_what_there_is_by_then() {
         w.end().unwrap();
         assert_eq!(w.counts.held > 0, held, "{gone}");
         assert_eq!(c.at("b/1").exists(), held, "{gone}");
-        assert_eq!(w.brake.limit, if held { 3 } else { 1 });
+        assert_eq!(w.brake.limit, 3);
     }
+}
+
+/// Of a pair that has shrunk since, a smaller number may go.
+#[test]
+fn a_share_shrinks_with_what_there_is() {
+    for (gone, held) in [(1, false), (4, true)] {
+        let (c, mut w, _) = audit("shrunk");
+        w.ask.heal = true;
+        for n in 1..=60 {
+            c.both(&n.to_string(), "x");
+        }
+        let one = One::new(&w.pair, w.fidelity);
+        w.brake = Brake::new(Limit::Share(10), &one);
+        assert_eq!(w.brake.limit, 7);
+        for (n, leg) in (21..=60).flat_map(|n| [(n, "a"), (n, "b")]) {
+            std::fs::remove_file(c.at(&format!("{leg}/{n}"))).unwrap();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        for n in 1..=gone {
+            std::fs::remove_file(c.at(&format!("a/{n}"))).unwrap();
+            let rel = n.to_string().into_bytes();
+            w.suspects
+                .add(Event::seen(Tier::T4, 1, Leg::A, rel, Op::Unlink), None);
+        }
+        w.end().unwrap();
+        assert_eq!(w.brake.limit, 3);
+        assert_eq!(w.counts.held > 0, held, "{gone}");
+        assert_eq!(c.at("b/1").exists(), held, "{gone}");
+    }
+}
+
+/// A mirrored change of the roots that is on one leg when an audit begins is no reason to leave them alone.
+#[test]
+fn roots_that_are_being_changed_are_watched() {
+    let (c, w, _) = audit("roots");
+    let (line, legs) = (w.pair.pair.line.clone(), ["a", "b"].map(|l| c.at(l)));
+    let (begun, wait) = std::sync::mpsc::channel();
+    let chmod = |leg: &std::path::Path, mode| {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(leg, mode).unwrap();
+    };
+    let [a, b] = legs.clone();
+    let program = std::thread::spawn(move || {
+        let p = domain::attach(Pair::open(&line).unwrap()).unwrap();
+        locked(&p, |_| {
+            chmod(&a, 0o711);
+            begun.send(()).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            chmod(&b, 0o711);
+        })
+        .unwrap();
+    });
+    wait.recv().unwrap();
+    assert!(!roots_differ(&w.pair, w.fidelity));
+    program.join().unwrap();
+    chmod(&legs[1], 0o700);
+    assert!(roots_differ(&w.pair, w.fidelity));
 }

@@ -110,6 +110,12 @@ impl Outputs {
         }
         let title = w.source.tier().title();
         self.log(Event::Start, w, &format!("audit begun: {title}"));
+        if w.leaves_roots() {
+            let shown = text::path(&w.pair.pair.line.virt);
+            self.say(&format!(
+                "{shown}: mode, owner or attributes of the legs' own roots differ: changes of these are not told"
+            ));
+        }
     }
 
     /// A pair is not watched any more; the others are.
