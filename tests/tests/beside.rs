@@ -177,19 +177,58 @@ fn what_fails_is_not_recorded() {
     assert_eq!(word(&pair), "IN SYNC");
 }
 
-/// Names that come and go while it is walked are no names outside.
+/// The files on leg a's list.
+fn listed(pair: &Pair) -> Vec<u64> {
+    let bytes = std::fs::read(pair.a().join(".mirror/outside")).unwrap_or_default();
+    let numbers = bytes.get(16..).unwrap_or_default().chunks(8);
+    numbers
+        .map(|n| u64::from_le_bytes(n.try_into().expect("whole numbers")))
+        .collect()
+}
+
+/// The number of the file with this name outside.
+fn outsider(pair: &Pair) -> u64 {
+    let outer = std::fs::metadata(pair.scratch().join("outer")).expect("the outer name");
+    std::os::unix::fs::MetadataExt::ino(&outer)
+}
+
+/// Names that come and go while it is walked are no names outside, when there is a moment in which they stand.
+/// One that has a name outside is never taken for one that has none.
 #[test]
 fn names_that_move_during_a_walk_are_inside() {
     need!("python3");
     let pair = Pair::striped(Kind::InPlace, None);
-    pair.run("cd $V; for d in $(seq 40); do mkdir d$d; for f in $(seq 20); do echo $f > d$d/$f; done; done; for f in $(seq 40); do echo x > d1/l$f; ln d1/l$f d40/l$f; done")
+    pair.run("cd $V; for d in $(seq 40); do mkdir d$d; for f in $(seq 20); do echo $f > d$d/$f; done; done; for f in $(seq 40); do echo x > d1/l$f; ln d1/l$f d40/l$f; done; rm d40/l1")
         .ok();
-    let code = "import os, sys\nV = os.environ['V']\nwhile sys.stdin not in __import__('select').select([sys.stdin], [], [], 0)[0]:\n  for f in range(1, 41):\n    for d, to in ((1, 20), (40, 2), (20, 40), (2, 1)): os.rename(f'{V}/d{d}/l{f}', f'{V}/d{to}/l{f}')\n";
+    pair.bypass("ln $A/d1/l1 $S/outer").ok();
+    let code = "import os, sys, time\nV = os.environ['V']\nwhile sys.stdin not in __import__('select').select([sys.stdin], [], [], 0.2)[0]:\n t = time.time()\n while time.time() - t < 0.1:\n  for f in range(1, 41):\n   for d, to in ((1, 20), (40, 2), (20, 40), (2, 1)):\n    if f > 1 or to != 2 and d != 2: os.rename(f'{V}/d{d}/l{f}', f'{V}/d{to}/l{f}')\n    elif d == 2: os.rename(f'{V}/d40/l1', f'{V}/d1/l1')\n";
     let moves = Told::python(&pair, code);
     for _ in 0..12 {
         let o = pair.verify();
-        assert!(!pair.a().join(".mirror/outside").exists(), "{o:?}");
-        assert!(!o.text().contains("outside the leg"), "{o:?}");
+        assert_eq!(listed(&pair), [outsider(&pair)], "{o:?}");
+        assert!(
+            o.text().contains("1 file has further hard links outside"),
+            "{o:?}"
+        );
+    }
+    moves.end();
+}
+
+/// Nor when no look finds its directory as it was.
+#[test]
+fn a_name_that_never_rests_is_not_taken_for_two() {
+    need!("python3");
+    let pair = Pair::striped(Kind::InPlace, None);
+    pair.run("cd $V; for d in $(seq 300); do mkdir d$d; done; echo x > d1/f")
+        .ok();
+    pair.bypass("ln $A/d1/f $S/outer").ok();
+    pair.verify().ok();
+    assert_eq!(listed(&pair), [outsider(&pair)]);
+    let code = "import os, random, sys\nV = os.environ['V']\nat = 1\nwhile sys.stdin not in __import__('select').select([sys.stdin], [], [], 0)[0]:\n  to = random.choice([n for n in (1, 75, 150, 225, 300) if n != at])\n  os.rename(f'{V}/d{at}/f', f'{V}/d{to}/f')\n  at = to\n";
+    let moves = Told::python(&pair, code);
+    for _ in 0..20 {
+        let o = pair.verify();
+        assert!(listed(&pair).contains(&outsider(&pair)), "{o:?}");
     }
     moves.end();
 }

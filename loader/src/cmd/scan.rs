@@ -106,6 +106,7 @@ pub fn scan(root: &Root, other: &Root) -> Res<Scan> {
     while let Some((dir, dev)) = todo.pop() {
         crate::tree::content::check_stop().about("stopped")?;
         let about = || text::below(&join(root.path.as_os_str().as_encoded_bytes(), &dir));
+        outer.enter(root, &dir);
         let names = root.names(&dir).about(about())?;
         let fd = root.dir(&dir).about(about())?;
         for n in names {
@@ -162,7 +163,7 @@ pub fn scan(root: &Root, other: &Root) -> Res<Scan> {
             s.files += 1;
         }
     }
-    s.outside = outer.outside();
+    s.outside = outer.outside_of(root);
     s.names_out = s.outside.len() as u64;
     Ok(s)
 }

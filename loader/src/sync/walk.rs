@@ -99,6 +99,9 @@ pub fn walk(work: &mut Work<'_>, visit: &mut dyn Visit) -> io::Result<Tally> {
     let mut outer = [(); 2].map(|()| outer::Names::default());
     let mut todo: Vec<Vec<u8>> = vec![Vec::new()];
     while let Some(dir) = todo.pop() {
+        for (leg, outer) in [work.source, work.copy].into_iter().zip(&mut outer) {
+            outer.enter(&leg.root, &dir);
+        }
         let list = match names(work, &dir) {
             Ok(l) => l,
             Err(e) if dir.is_empty() || fatal(&e) => return Err(e),

@@ -1,68 +1,171 @@
 //! Files that have more names than a walk has met: the others are outside of what was walked.
 use super::beneath::{Root, join};
-use mirror_core::outside::FILE;
-use rustix::fs::{AtFlags, FileType, fstat, statat};
-use std::collections::HashMap;
+use mirror_core::outside::{FILE, HEAD};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, statat};
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read as _};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How often a tree is walked once more, in which names come and go.
 const PASSES: u32 = 5;
+/// A change that comes within this time after another one may leave a directory the same time.
+const TICK: Duration = Duration::from_millis(20);
 
 type Id = (u64, u64);
 
-/// The names of files with several.
-#[derive(Debug, Default)]
-pub struct Names(HashMap<Id, (u64, u64)>);
+/// A directory as it was before its names were read; `None`: it had just been changed.
+struct Dir {
+    rel: Vec<u8>,
+    was: Option<(Id, i64, u64)>,
+}
+
+/// A file: how many names it has, and in which directories they were met.
+#[derive(Default)]
+struct Met {
+    links: u64,
+    dirs: Vec<usize>,
+}
+
+/// The names of files with several. A name that moves is met twice, or not at all: only those count that lie in
+/// directories in which nothing has changed since they were read.
+#[derive(Default)]
+pub struct Names {
+    dirs: Vec<Dir>,
+    known: HashSet<Id>,
+    files: HashMap<Id, Met>,
+    /// Files of which it matters too that they have one name.
+    asked: HashSet<u64>,
+    /// Whether names are met in the last of the directories.
+    within: bool,
+    /// A directory could not be looked at.
+    blind: bool,
+}
+
+fn time_of(st: &Stat) -> (Id, i64, u64) {
+    ((st.st_dev, st.st_ino), st.st_ctime, st.st_ctime_nsec)
+}
+
+/// Whether a directory was changed just now.
+fn fresh(st: &Stat) -> bool {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let was = Duration::new(
+        u64::try_from(st.st_ctime).unwrap_or(0),
+        u32::try_from(st.st_ctime_nsec).unwrap_or(0),
+    );
+    now.is_ok_and(|now| now.checked_sub(was).is_some_and(|age| age < TICK))
+}
 
 impl Names {
-    /// A name of a file: its device and inode number, and how many names it has.
+    /// The names of this directory are read next.
+    pub fn enter(&mut self, root: &Root, rel: &[u8]) {
+        let state = root.dir(rel).and_then(|fd| Ok(fstat(&fd)?));
+        self.enter_as(rel, state);
+    }
+    fn enter_as(&mut self, rel: &[u8], state: io::Result<Stat>) {
+        self.within = false;
+        match state {
+            // One directory at two places: its names are names once.
+            Ok(st) if self.known.insert((st.st_dev, st.st_ino)) => {
+                let was = (!fresh(&st)).then(|| time_of(&st));
+                let rel = rel.to_vec();
+                self.dirs.push(Dir { rel, was });
+                self.within = true;
+            }
+            Ok(_) => {}
+            // Where it was moved from and to, something has changed; what may not be looked at stays so.
+            Err(e) => {
+                self.blind |= !matches!(
+                    e.kind(),
+                    ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::PermissionDenied
+                );
+            }
+        }
+    }
+    /// A name of a file in that directory: its device and inode number, and how many names it has.
     pub fn meet(&mut self, id: Id, links: u64) {
-        if links > 1 {
-            let known = self.0.entry(id).or_insert((0, links));
-            *known = (known.0 + 1, links);
-        }
-    }
-    /// Files that have names elsewhere: their inode numbers, which grow.
-    pub fn outside(&self) -> Vec<u64> {
-        numbers(self.suspects())
-    }
-    /// The same after a walk of a tree that programs change: a name that was moved behind it was not met.
-    pub fn outside_of(&self, root: &Root) -> Vec<u64> {
-        let mut left = self.suspects();
-        for _ in 0..PASSES {
-            if left.is_empty() {
-                break;
-            }
-            let (again, still) = walked(root);
-            left.retain(|id| !again.has_met_all(*id));
-            if still {
-                break;
+        if links > 1 || self.asked.contains(&id.1) {
+            let met = self.files.entry(id).or_default();
+            met.links = met.links.max(links);
+            if self.within {
+                met.dirs.push(self.dirs.len() - 1);
             }
         }
-        numbers(left)
     }
-    fn suspects(&self) -> Vec<Id> {
-        let all = self.0.iter().filter(|(_, (met, links))| met < links);
-        all.map(|(id, _)| *id).collect()
+    /// The files of which all names are known to be inside, and whether nothing at all has changed.
+    fn inside(&self, root: &Root) -> (HashSet<Id>, bool) {
+        let still = |dir: &Dir| {
+            let now = root.dir(&dir.rel).and_then(|fd| Ok(fstat(&fd)?));
+            now.is_ok_and(|st| Some(time_of(&st)) == dir.was)
+        };
+        let still: Vec<bool> = self.dirs.iter().map(still).collect();
+        let all = |met: &Met| {
+            let there = met.dirs.iter().filter(|n| still[**n]).count() as u64;
+            met.links <= 1 || there >= met.links
+        };
+        let files = self.files.iter().filter(|(_, met)| all(met));
+        let whole = !self.blind && still.iter().all(|s| *s);
+        (files.map(|(id, _)| *id).collect(), whole)
     }
-    fn has_met_all(&self, id: Id) -> bool {
-        self.0.get(&id).is_some_and(|(met, links)| met >= links)
+    /// Files that have names elsewhere, by their inode numbers, which grow: after the walk of a tree that programs
+    /// may have changed meanwhile. Who is not known to have all names inside is outside.
+    pub fn outside_of(self, root: &Root) -> Vec<u64> {
+        let mut old: HashSet<u64> = listed(root).into_iter().collect();
+        let mut left: HashSet<Id> = HashSet::new();
+        let mut inside: HashSet<Id> = HashSet::new();
+        let mut walk = self;
+        for pass in 0..=PASSES {
+            let (proved, whole) = walk.inside(root);
+            if whole {
+                let all = walk.files.into_keys();
+                return numbers(all.filter(|id| !proved.contains(id)).map(|id| id.1));
+            }
+            inside.extend(proved);
+            left.extend(walk.files.into_keys());
+            left.retain(|id| !inside.contains(id));
+            for (_, inode) in &inside {
+                old.remove(inode);
+            }
+            // A name that moves may have been met by no walk: once more at least.
+            if pass == PASSES || (pass > 0 && left.is_empty() && old.is_empty()) {
+                break;
+            }
+            std::thread::sleep(TICK * pass);
+            let asked = left.iter().map(|id| id.1).chain(old.iter().copied());
+            walk = walked(root, asked.collect());
+        }
+        numbers(left.into_iter().map(|id| id.1).chain(old))
     }
 }
 
-fn numbers(files: Vec<Id>) -> Vec<u64> {
-    let mut inodes: Vec<u64> = files.into_iter().map(|(_, inode)| inode).collect();
+fn numbers(files: impl Iterator<Item = u64>) -> Vec<u64> {
+    let mut inodes: Vec<u64> = files.collect();
     inodes.sort_unstable();
     inodes.dedup();
     inodes
 }
 
-/// The names in a tree, and whether no directory was changed meanwhile. What cannot be looked into is passed over.
-fn walked(root: &Root) -> (Names, bool) {
-    let mut all = Names::default();
-    let (mut todo, mut seen) = (vec![vec![]], vec![]);
+/// The names in a tree. What cannot be looked into is passed over.
+fn walked(root: &Root, asked: HashSet<u64>) -> Names {
+    let mut all = Names {
+        asked,
+        ..Names::default()
+    };
+    let mut todo = vec![vec![]];
     while let Some(dir) = todo.pop() {
-        let Ok(fd) = root.dir(&dir) else { continue };
-        let Ok(before) = fstat(&fd) else { continue };
+        let fd = match root.dir(&dir) {
+            Ok(fd) => fd,
+            Err(e) => {
+                all.enter_as(&dir, Err(e));
+                continue;
+            }
+        };
+        let mut state = fstat(&fd);
+        if state.as_ref().is_ok_and(fresh) {
+            std::thread::sleep(TICK);
+            state = fstat(&fd);
+        }
+        all.enter_as(&dir, state.map_err(io::Error::from));
         for name in root.names(&dir).unwrap_or_default() {
             let Ok(st) = statat(&fd, name.as_slice(), AtFlags::SYMLINK_NOFOLLOW) else {
                 continue;
@@ -73,13 +176,18 @@ fn walked(root: &Root) -> (Names, bool) {
                 _ => {}
             }
         }
-        seen.push((dir, (before.st_ino, before.st_ctime, before.st_ctime_nsec)));
     }
-    let still = seen.iter().all(|(dir, was)| {
-        let now = root.dir(dir).and_then(|fd| Ok(fstat(&fd)?));
-        now.is_ok_and(|st| (st.st_ino, st.st_ctime, st.st_ctime_nsec) == *was)
-    });
-    (all, still)
+    all
+}
+
+/// The last list of a leg: those of which nothing better is known stay on it.
+fn listed(root: &Root) -> Vec<u64> {
+    let mut bytes = vec![];
+    if let Ok(fd) = root.control(FILE, OFlags::RDONLY, Mode::empty()) {
+        let _ = File::from(fd).read_to_end(&mut bytes);
+    }
+    let numbers = bytes.get(HEAD..).unwrap_or_default().as_chunks::<8>().0;
+    numbers.iter().map(|n| u64::from_le_bytes(*n)).collect()
 }
 
 /// Writes the list of them into a leg's control folder (`mirror_core::outside`). Where that is not possible
