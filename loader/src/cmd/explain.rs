@@ -140,12 +140,6 @@ const TABLE: [(&str, &str, &str); 33] = [
          Remedy: run the command as the owner. A pair of your own: mirror init LEG_A LEG_B.",
     ),
     (
-        UNSEEN,
-        "The command could not look at the pair.",
-        "It had no descriptors or no memory left, or was not let in: that says nothing of the pair.\n\
-         Remedy: the same command again, with higher limits (ulimit -n, ulimit -v), or as the pair's owner.",
-    ),
-    (
         OLD_LIBRARY,
         "Programs run with an older or another libmirror.so than this command would load.",
         "After an update a program keeps the library with which it was started. Versions of one format work\n\
@@ -260,6 +254,12 @@ const TABLE: [(&str, &str, &str); 33] = [
          It is noted by mirror run, when its command has ended, if it took longer than a second and nobody else\n\
          uses the pair, and by mirror wait V --clean, which a unit can call at shutdown.\n\
          Remedy: mirror verify V shows whether anything differs; mirror resync V repairs it.",
+    ),
+    (
+        UNSEEN,
+        "The command could not look at the pair.",
+        "It had no descriptors or no memory left, or was not let in: that says nothing of the pair.\n\
+         Remedy: the same command again, with higher limits (ulimit -n, ulimit -v), or as the pair's owner.",
     ),
     (
         LEG,
