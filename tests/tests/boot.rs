@@ -27,7 +27,7 @@ fn a_start_makes_few_calls_and_touches_few_pages() {
         return;
     }
     // Where the kernel puts things, a page more is touched now and then: the least of some starts is the program's.
-    let least = |with| (0..5).map(|_| cost(&pair, with)).min_by_key(|c| c.1);
+    let least = |with| (0..15).map(|_| cost(&pair, with)).min_by_key(|c| c.1);
     let (calls, pages, _) = least(false).unwrap();
     let (with_calls, with_pages, numbers) = least(true).unwrap();
     println!("calls {calls} {with_calls}, pages {pages} {with_pages}: {numbers:?}");

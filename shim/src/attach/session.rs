@@ -600,5 +600,6 @@ fn anew(s: &mut Session, a: &LegRecord, guest: bool) -> Result<(), Refused> {
 
 /// Whether this process is attached to any pair.
 pub fn any() -> bool {
-    SLOTS.iter().any(|s| s.ready.load(Ordering::Relaxed))
+    // Before there is any, the slots' pages are not touched.
+    ATTACHED.load(Ordering::Relaxed) != 0 && SLOTS.iter().any(|s| s.ready.load(Ordering::Relaxed))
 }
